@@ -1,0 +1,234 @@
+//! The builder, and what it finds wrong.
+
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use alloc::{format, vec};
+use core::fmt;
+use core::time::Duration;
+
+use super::{Config, MAX_NAME_BYTES, MAX_POOLS, MAX_TIERS, TierConfig};
+use crate::resources::{MAX_DIMENSIONS, MAX_UNITS};
+use crate::share::Ppm;
+use crate::time::nanos;
+
+/// Collects a config; [`build`](Self::build) validates it.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ConfigBuilder {
+    config: Config,
+}
+
+impl Default for ConfigBuilder {
+    fn default() -> Self {
+        Self {
+            config: Config {
+                dimensions: Vec::new(),
+                tiers: Vec::new(),
+                pools: vec!["default".into()],
+                min_run_ns: nanos(Duration::from_secs(1)),
+                max_preemptions: 3,
+                confirm_after_ns: nanos(Duration::from_secs(1)),
+                max_bypass: 16,
+                drain_after_ns: nanos(Duration::from_secs(2)),
+                decline_backoff_ns: nanos(Duration::from_secs(1)),
+                queue_limit: None,
+                tenant_queue_limit: None,
+                displace: false,
+                max_tenants: 1 << 20,
+            },
+        }
+    }
+}
+
+fn names<S: Into<String>>(list: impl IntoIterator<Item = S>) -> Vec<Box<str>> {
+    list.into_iter().map(|name| name.into().into_boxed_str()).collect()
+}
+
+impl ConfigBuilder {
+    /// Names the dimensions of resources, one to four.
+    pub fn dimensions<S: Into<String>>(mut self, list: impl IntoIterator<Item = S>) -> Self {
+        self.config.dimensions = names(list);
+        self
+    }
+
+    /// Adds a tier, less urgent than those before it.
+    pub fn tier(mut self, tier: TierConfig) -> Self {
+        self.config.tiers.push(tier);
+        self
+    }
+
+    /// Names the pools. Default: one, `default`.
+    pub fn pools<S: Into<String>>(mut self, list: impl IntoIterator<Item = S>) -> Self {
+        self.config.pools = names(list);
+        self
+    }
+
+    /// Spares a request from preemption until it has run this long. Default: 1 s.
+    pub fn min_run(mut self, span: Duration) -> Self {
+        self.config.min_run_ns = nanos(span);
+        self
+    }
+
+    /// Spares a request that was preempted this often. Default: 3.
+    pub fn max_preemptions(mut self, times: u32) -> Self {
+        self.config.max_preemptions = times;
+        self
+    }
+
+    /// Expects a victim to be reported stopped within this time. Default: 1 s.
+    pub fn confirm_after(mut self, span: Duration) -> Self {
+        self.config.confirm_after_ns = nanos(span);
+        self
+    }
+
+    /// Lets this many borrowed starts pass a head that does not fit, before a worker is drained for it.
+    /// Default: 16; 0 is strict order.
+    pub fn max_bypass(mut self, starts: u32) -> Self {
+        self.config.max_bypass = starts;
+        self
+    }
+
+    /// Drains a worker for a head that did not fit for this long. Default: 2 s.
+    pub fn drain_after(mut self, span: Duration) -> Self {
+        self.config.drain_after_ns = nanos(span);
+        self
+    }
+
+    /// Keeps a request off a worker that declined it for this long. Default: 1 s.
+    pub fn decline_backoff(mut self, span: Duration) -> Self {
+        self.config.decline_backoff_ns = nanos(span);
+        self
+    }
+
+    /// Lets at most this many requests wait. Default: no limit.
+    pub fn queue_limit(mut self, requests: u64) -> Self {
+        self.config.queue_limit = Some(requests);
+        self
+    }
+
+    /// Lets at most this many requests of one tenant wait. Default: no limit.
+    pub fn tenant_queue_limit(mut self, requests: u64) -> Self {
+        self.config.tenant_queue_limit = Some(requests);
+        self
+    }
+
+    /// At the total limit, drops the newest waiting request of the least urgent tier below the newcomer's
+    /// that has never run, instead of refusing the newcomer. Default: refuses.
+    pub fn displace(mut self, displace: bool) -> Self {
+        self.config.displace = displace;
+        self
+    }
+
+    /// Knows at most this many tenants. Default: 2^20.
+    pub fn max_tenants(mut self, tenants: u32) -> Self {
+        self.config.max_tenants = tenants;
+        self
+    }
+
+    /// Validates.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every fault found.
+    pub fn build(self) -> Result<Config, ConfigError> {
+        let mut faults = Faults::default();
+        let config = &self.config;
+        faults.names("dimensions", &config.dimensions, MAX_DIMENSIONS);
+        faults.names("pools", &config.pools, MAX_POOLS);
+        let tier_names: Vec<_> = config.tiers.iter().map(|tier| tier.name.clone()).collect();
+        faults.names("tiers", &tier_names, MAX_TIERS);
+        for (index, tier) in config.tiers.iter().enumerate() {
+            faults.tier(index, tier, config.dimensions.len());
+        }
+        let reserved: u64 = config.tiers.iter().map(|tier| u64::from(tier.reserve.get())).sum();
+        if reserved > u64::from(Ppm::ONE.get()) {
+            faults.add("tiers.reserve_ppm", format!("the shares sum to {reserved} ppm, above 1000000 (100 %)"));
+        }
+        for (path, span) in [("confirm_after", config.confirm_after_ns), ("drain_after", config.drain_after_ns)] {
+            if span == 0 {
+                faults.add(path, "must be longer than zero".to_string());
+            }
+        }
+        if config.max_tenants == 0 {
+            faults.add("max_tenants", "must be at least 1".to_string());
+        }
+        if faults.0.is_empty() { Ok(self.config) } else { Err(ConfigError { faults: faults.0 }) }
+    }
+}
+
+/// One thing that is wrong with a config.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigFault {
+    /// The field, as `tiers[0].reserve_ppm`; for text that does not parse, `line 3`.
+    pub path: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// A config that cannot be used, with every fault in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// At least one.
+    pub faults: Vec<ConfigFault>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, fault) in self.faults.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}{}: {}", fault.path, fault.message)?;
+        }
+        Ok(())
+    }
+}
+
+impl core::error::Error for ConfigError {}
+
+#[derive(Default)]
+struct Faults(Vec<ConfigFault>);
+
+impl Faults {
+    fn add(&mut self, path: &str, message: String) {
+        self.0.push(ConfigFault { path: path.to_string(), message });
+    }
+
+    fn names(&mut self, path: &str, names: &[Box<str>], max: usize) {
+        if names.is_empty() || names.len() > max {
+            self.add(path, format!("{} given, from 1 to {max} allowed", names.len()));
+        }
+        for (index, name) in names.iter().enumerate() {
+            let field = format!("{path}[{index}]");
+            if !is_name(name) {
+                self.add(&field, format!("{name:?} is no name: 1 to {MAX_NAME_BYTES} bytes, no control characters"));
+            }
+            if names[..index].contains(name) {
+                self.add(&field, format!("{name:?} is named twice"));
+            }
+        }
+    }
+
+    fn tier(&mut self, index: usize, tier: &TierConfig, dimensions: usize) {
+        for (field, share) in [("reserve_ppm", tier.reserve), ("lendable_ppm", tier.lendable)] {
+            if share > Ppm::ONE {
+                self.add(
+                    &format!("tiers[{index}].{field}"),
+                    format!("{} is above 1000000 (100 %)", share.get()),
+                );
+            }
+        }
+        let Some(limit) = tier.borrow_limit else { return };
+        for (dimension, &units) in limit.as_array().iter().enumerate() {
+            let field = format!("tiers[{index}].borrow_limit[{dimension}]");
+            if units > MAX_UNITS {
+                self.add(&field, format!("{units} is above {MAX_UNITS}"));
+            } else if units > 0 && dimension >= dimensions {
+                self.add(&field, "there is no such dimension".to_string());
+            }
+        }
+    }
+}
+
+/// Whether this can be the name of a thing: so that it stands on one line of a journal or a report.
+pub(crate) fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= MAX_NAME_BYTES && !name.chars().any(char::is_control)
+}

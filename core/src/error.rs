@@ -1,0 +1,221 @@
+//! What can be wrong with an input. Nothing changed when one of these is returned.
+//!
+//! "Never" and "not now" are different answers: `NeverFits` and `LimitExceeded` are permanent, `QueueFull`
+//! passes.
+
+use thiserror::Error;
+
+use crate::id::{Attempt, PoolId, RequestId, TenantId, Tier, WorkerId};
+use crate::request::RequestState;
+
+/// A documented limit of the scheduler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Limit {
+    /// Units of one dimension: [`MAX_UNITS`](crate::MAX_UNITS).
+    Units,
+    /// Tokens of one request: [`MAX_TOKENS`](crate::MAX_TOKENS).
+    Tokens,
+    /// Live requests: [`MAX_REQUESTS`](crate::MAX_REQUESTS).
+    Requests,
+    /// Workers ever added: [`MAX_WORKERS`](crate::MAX_WORKERS).
+    Workers,
+    /// Tenants known: the config's `max_tenants`.
+    Tenants,
+    /// Bytes of a name: [`MAX_NAME_BYTES`](crate::MAX_NAME_BYTES).
+    NameBytes,
+    /// Starts of one request: 2^32 - 1.
+    Attempts,
+}
+
+impl core::fmt::Display for Limit {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Units => "units of a dimension",
+            Self::Tokens => "tokens of a request",
+            Self::Requests => "live requests",
+            Self::Workers => "workers",
+            Self::Tenants => "tenants",
+            Self::NameBytes => "bytes of a name",
+            Self::Attempts => "starts of a request",
+        })
+    }
+}
+
+/// Whose queue is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum QueueScope {
+    /// The tier's `queue_limit`.
+    Tier(Tier),
+    /// The tenant's share: `tenant_queue_limit`.
+    Tenant(TenantId),
+    /// The scheduler's `queue_limit`.
+    Total,
+}
+
+impl core::fmt::Display for QueueScope {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Tier(tier) => write!(f, "the queue of {tier}"),
+            Self::Tenant(tenant) => write!(f, "the queue of {tenant}"),
+            Self::Total => f.write_str("the queue"),
+        }
+    }
+}
+
+/// Why a request was not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SubmitError {
+    /// No such tenant: `tenant_set` comes first.
+    #[error("{0} is not known")]
+    UnknownTenant(TenantId),
+    /// The config has fewer tiers.
+    #[error("{tier} is not one of the {tiers} tiers")]
+    UnknownTier {
+        /// The one asked for.
+        tier: Tier,
+        /// How many there are.
+        tiers: u8,
+    },
+    /// The config has fewer pools.
+    #[error("{0} is not in the config")]
+    UnknownPool(PoolId),
+    /// The request asks for nothing, and would never be waited for.
+    #[error("the demand is zero in every dimension")]
+    ZeroDemand,
+    /// No configured worker, or no share that its tier may use, can ever hold it.
+    #[error("needs {need} of dimension {dimension} and can never have more than {max}")]
+    NeverFits {
+        /// The dimension, in the order of the config.
+        dimension: usize,
+        /// Units asked for.
+        need: u64,
+        /// Units it could have at most.
+        max: u64,
+    },
+    /// Not now: a queue is full.
+    #[error("{scope} is full ({limit} waiting)")]
+    QueueFull {
+        /// Whose queue.
+        scope: QueueScope,
+        /// Its limit.
+        limit: u64,
+    },
+    /// A number is beyond what the scheduler takes.
+    #[error("too many {limit}: at most {max}")]
+    LimitExceeded {
+        /// Which.
+        limit: Limit,
+        /// The largest number allowed.
+        max: u64,
+    },
+}
+
+/// Why a report of a request, or its cancellation, was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// No request ever had this id.
+    #[error("{0} was never submitted here")]
+    UnknownRequest(RequestId),
+    /// It has ended already.
+    #[error("{0} has ended already")]
+    AlreadyTerminal(RequestId),
+    /// The report is of an earlier start, or of one that was not made.
+    #[error("{request} is at {current}, the report is of {attempt}")]
+    StaleAttempt {
+        /// The request.
+        request: RequestId,
+        /// The attempt reported.
+        attempt: Attempt,
+        /// The attempt it is at.
+        current: Attempt,
+    },
+    /// The report does not follow from where the request stands.
+    #[error("{request} is {state}")]
+    WrongState {
+        /// The request.
+        request: RequestId,
+        /// Where it stands.
+        state: RequestState,
+    },
+    /// A number is beyond what the scheduler takes.
+    #[error("too many {limit}: at most {max}")]
+    LimitExceeded {
+        /// Which.
+        limit: Limit,
+        /// The largest number allowed.
+        max: u64,
+    },
+}
+
+/// Why a worker was not added or changed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum WorkerError {
+    /// No worker has this number.
+    #[error("{0} was never added")]
+    UnknownWorker(WorkerId),
+    /// The config has fewer pools.
+    #[error("{0} is not in the config")]
+    UnknownPool(PoolId),
+    /// It has no units at all.
+    #[error("the capacity is zero in every dimension")]
+    ZeroCapacity,
+    /// It was reported lost already.
+    #[error("{0} is lost")]
+    Lost(WorkerId),
+    /// A number is beyond what the scheduler takes.
+    #[error("too many {limit}: at most {max}")]
+    LimitExceeded {
+        /// Which.
+        limit: Limit,
+        /// The largest number allowed.
+        max: u64,
+    },
+}
+
+/// Why a tenant was not set.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum TenantError {
+    /// The name is empty, or has a control character.
+    #[error("a tenant's name has at least one character, and no control characters")]
+    BadName,
+    /// A number is beyond what the scheduler takes.
+    #[error("too many {limit}: at most {max}")]
+    LimitExceeded {
+        /// Which.
+        limit: Limit,
+        /// The largest number allowed.
+        max: u64,
+    },
+}
+
+/// Any of the above: what [`Scheduler::apply`](crate::Scheduler::apply) returns.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum InputError {
+    /// Of `submit`.
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+    /// Of a report.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// Of `worker_*`.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+    /// Of `tenant_set`.
+    #[error(transparent)]
+    Tenant(#[from] TenantError),
+}
+
+/// A named invariant does not hold: a bug in the scheduler.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("invariant {name} does not hold: {detail}")]
+pub struct InvariantViolation {
+    /// The name, as in `docs/INVARIANTS.md`.
+    pub name: &'static str,
+    /// What was found.
+    pub detail: alloc::string::String,
+}

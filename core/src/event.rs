@@ -1,0 +1,233 @@
+//! The alphabet: every verb of the host is an [`Input`], every wish of the scheduler an [`Action`], and
+//! every action says its [`Reason`].
+
+use alloc::boxed::Box;
+
+use crate::id::{Attempt, RequestId, WorkerId};
+use crate::id::PoolId;
+use crate::request::{RequestSpec, Usage};
+use crate::resources::Resources;
+use crate::time::Instant;
+
+/// One verb of the host with its arguments. [`Scheduler::apply`](crate::Scheduler::apply) takes it; the
+/// methods of the same names are the usual way to say it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // the fields are the arguments of the methods, and are documented there
+pub enum Input {
+    TenantSet { name: Box<str> },
+    WorkerAdd(WorkerSpec),
+    WorkerDrain { worker: WorkerId },
+    WorkerLost { worker: WorkerId },
+    Submit(RequestSpec),
+    Cancel { request: RequestId },
+    Started { request: RequestId, attempt: Attempt, cached_tokens: u64, in_use: Resources },
+    Declined { request: RequestId, attempt: Attempt, why: Decline },
+    Progress { request: RequestId, attempt: Attempt, output_tokens: u64, in_use: Resources },
+    Preempted { request: RequestId, attempt: Attempt, tokens_kept: u64, releasing: bool },
+    Released { request: RequestId, attempt: Attempt },
+    Complete { request: RequestId, attempt: Attempt, usage: Usage },
+    Failed { request: RequestId, attempt: Attempt },
+}
+
+/// A worker as the host describes it: anything that runs requests (an engine process, a MIG instance, an
+/// MPS client, a tensor-parallel group).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct WorkerSpec {
+    /// The pool it belongs to.
+    pub pool: PoolId,
+    /// Units it has, in the order of the config's dimensions.
+    pub capacity: Resources,
+}
+
+impl WorkerSpec {
+    /// A worker of `pool` with this capacity.
+    pub fn new(pool: PoolId, capacity: impl Into<Resources>) -> Self {
+        Self { pool, capacity: capacity.into() }
+    }
+}
+
+/// Why an engine did not take a request that it was told to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Decline {
+    /// Anything that the others do not name.
+    Other = 0,
+    /// It had no room after all.
+    NoRoom = 1,
+    /// It is not ready (loading, reloading, draining).
+    NotReady = 2,
+}
+
+/// How a victim yields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum YieldMode {
+    /// Throw away what was computed.
+    Restart = 0,
+    /// Keep what was computed, as far as the engine can.
+    Checkpoint = 1,
+}
+
+/// Why the scheduler wants what it wants. The counters of [`Stats`](crate::Stats) use the same list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Reason {
+    /// Start: within the tier's reserve.
+    Guaranteed = 1,
+    /// Start: beyond the tier's reserve, on what nobody holds.
+    Borrowed = 2,
+    /// Start: on units that were reclaimed for it.
+    Reclaimed = 3,
+    /// Preempt: the beneficiary is within its tier's reserve.
+    Reclaim = 4,
+    /// Preempt: the beneficiary's tier may preempt while it borrows.
+    Urgent = 5,
+    /// Preempt or abort: the worker has less memory than its requests use.
+    OutOfMemory = 6,
+    /// Spare: the units are no longer needed.
+    NotNeeded = 7,
+    /// Drop: it waited longer than its queue timeout.
+    QueueTimeout = 8,
+    /// Drop: a more urgent request needed its place in the queue.
+    Displaced = 9,
+    /// Drop: engines declined it three times in a row.
+    Declined = 10,
+    /// Drop or abort: no configured worker can hold it.
+    NeverFits = 11,
+    /// Drop: its worker was lost, and it cannot run twice.
+    WorkerLost = 12,
+    /// Stuck: the victim was not reported stopped in time.
+    Unconfirmed = 13,
+}
+
+impl Reason {
+    /// All reasons, in the order of their numbers.
+    pub const ALL: [Self; 13] = [
+        Self::Guaranteed,
+        Self::Borrowed,
+        Self::Reclaimed,
+        Self::Reclaim,
+        Self::Urgent,
+        Self::OutOfMemory,
+        Self::NotNeeded,
+        Self::QueueTimeout,
+        Self::Displaced,
+        Self::Declined,
+        Self::NeverFits,
+        Self::WorkerLost,
+        Self::Unconfirmed,
+    ];
+
+    /// The name that reports and metrics print.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Guaranteed => "guaranteed",
+            Self::Borrowed => "borrowed",
+            Self::Reclaimed => "reclaimed",
+            Self::Reclaim => "reclaim",
+            Self::Urgent => "urgent",
+            Self::OutOfMemory => "out-of-memory",
+            Self::NotNeeded => "not-needed",
+            Self::QueueTimeout => "queue-timeout",
+            Self::Displaced => "displaced",
+            Self::Declined => "declined",
+            Self::NeverFits => "never-fits",
+            Self::WorkerLost => "worker-lost",
+            Self::Unconfirmed => "unconfirmed",
+        }
+    }
+}
+
+/// One wish of the scheduler, as [`Scheduler::poll`](crate::Scheduler::poll) returns it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Action {
+    /// Start this request on this worker. Answer with `started`, `progress`, `declined` or an end.
+    Start {
+        /// The request.
+        request: RequestId,
+        /// The number of this start; reports carry it.
+        attempt: Attempt,
+        /// Where.
+        worker: WorkerId,
+        /// Tokens of context that the engine kept when it last stopped; 0 begins anew.
+        resume_tokens: u64,
+        /// Guaranteed, borrowed or reclaimed.
+        reason: Reason,
+    },
+    /// Stop this request and answer with `preempted`, or with its end if it ended first.
+    Preempt {
+        /// The request to stop.
+        victim: RequestId,
+        /// Its attempt.
+        attempt: Attempt,
+        /// Whether to keep what it computed.
+        mode: YieldMode,
+        /// The waiting request that needs the units; none under memory pressure.
+        beneficiary: Option<RequestId>,
+        /// When `Stuck` follows if no answer came.
+        confirm_by: Instant,
+        /// Why.
+        reason: Reason,
+    },
+    /// A `Preempt` is taken back: go on if it has not stopped yet, else answer as to the `Preempt`.
+    Spare {
+        /// The request that may go on.
+        victim: RequestId,
+        /// Its attempt.
+        attempt: Attempt,
+        /// Why.
+        reason: Reason,
+    },
+    /// Stop this running request and answer its client with an error; report `failed` when it stopped.
+    Abort {
+        /// The request.
+        request: RequestId,
+        /// Its attempt.
+        attempt: Attempt,
+        /// Why.
+        reason: Reason,
+    },
+    /// This waiting request has ended; answer its client. Nothing is to be reported.
+    Drop {
+        /// The request.
+        request: RequestId,
+        /// Why.
+        reason: Reason,
+    },
+    /// A victim was not reported stopped by `confirm_by`; its units stay counted as used.
+    Stuck {
+        /// The request that was to stop.
+        victim: RequestId,
+        /// Its attempt.
+        attempt: Attempt,
+        /// Why.
+        reason: Reason,
+    },
+}
+
+impl Action {
+    /// Why.
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        match *self {
+            Self::Start { reason, .. }
+            | Self::Preempt { reason, .. }
+            | Self::Spare { reason, .. }
+            | Self::Abort { reason, .. }
+            | Self::Drop { reason, .. }
+            | Self::Stuck { reason, .. } => reason,
+        }
+    }
+
+    /// The request it speaks of.
+    #[must_use]
+    pub const fn request(&self) -> RequestId {
+        match *self {
+            Self::Start { request, .. } | Self::Abort { request, .. } | Self::Drop { request, .. } => request,
+            Self::Preempt { victim, .. } | Self::Spare { victim, .. } | Self::Stuck { victim, .. } => victim,
+        }
+    }
+}

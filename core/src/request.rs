@@ -1,0 +1,165 @@
+//! What a host says of a request, and the states a request goes through.
+
+use core::time::Duration;
+
+use crate::id::{PoolId, TenantId, Tier};
+use crate::resources::Resources;
+use crate::time::nanos;
+
+/// What the engine can do with a request that has to yield.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Yielding {
+    /// Throw away what was computed, and compute it again later.
+    #[default]
+    Restart = 0,
+    /// Keep what was computed, and go on from there later.
+    Checkpoint = 1,
+    /// Nothing: once started it runs to its end.
+    Never = 2,
+}
+
+/// A request as the host submits it.
+///
+/// ```
+/// # use tidegate::{RequestSpec, TenantId, Tier};
+/// # let tenant = TenantId::new(0);
+/// RequestSpec::new(tenant, Tier::P0).demand([1, 40]).prompt_tokens(512).output_tokens(256);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct RequestSpec {
+    /// Who asks.
+    pub tenant: TenantId,
+    /// How urgent it is.
+    pub tier: Tier,
+    /// The workers that can serve it.
+    pub pool: PoolId,
+    /// Units it takes when it starts, in the order of the config's dimensions.
+    pub demand: Resources,
+    /// Units it is expected to take when it is largest; at least `demand`.
+    pub peak: Resources,
+    /// Tokens of the prompt.
+    pub prompt_tokens: u64,
+    /// Tokens it is expected to generate, if the host has an idea.
+    pub output_tokens: Option<u64>,
+    /// What the engine can do when it has to yield.
+    pub yielding: Yielding,
+    /// How long it may wait for its first start, in nanoseconds; `None` takes the tier's.
+    pub queue_timeout_ns: Option<u64>,
+    /// Anything the host wants to find again; never read.
+    pub tag: u64,
+}
+
+impl RequestSpec {
+    /// A request of `tenant` in `tier`, for the first pool, that asks for nothing yet.
+    pub const fn new(tenant: TenantId, tier: Tier) -> Self {
+        Self {
+            tenant,
+            tier,
+            pool: PoolId::new(0),
+            demand: Resources::ZERO,
+            peak: Resources::ZERO,
+            prompt_tokens: 0,
+            output_tokens: None,
+            yielding: Yielding::Restart,
+            queue_timeout_ns: None,
+            tag: 0,
+        }
+    }
+
+    /// Sets the pool.
+    pub const fn pool(mut self, pool: PoolId) -> Self {
+        self.pool = pool;
+        self
+    }
+
+    /// Sets the units taken at the start, in the order of the config's dimensions.
+    pub fn demand(mut self, units: impl Into<Resources>) -> Self {
+        self.demand = units.into();
+        self
+    }
+
+    /// Sets the units expected at the peak.
+    pub fn peak(mut self, units: impl Into<Resources>) -> Self {
+        self.peak = units.into();
+        self
+    }
+
+    /// Sets the tokens of the prompt.
+    pub const fn prompt_tokens(mut self, tokens: u64) -> Self {
+        self.prompt_tokens = tokens;
+        self
+    }
+
+    /// Sets the tokens it is expected to generate.
+    pub const fn output_tokens(mut self, tokens: u64) -> Self {
+        self.output_tokens = Some(tokens);
+        self
+    }
+
+    /// Sets what the engine can do when it has to yield.
+    pub const fn yielding(mut self, yielding: Yielding) -> Self {
+        self.yielding = yielding;
+        self
+    }
+
+    /// Sets how long it may wait for its first start.
+    pub fn queue_timeout(mut self, span: Duration) -> Self {
+        self.queue_timeout_ns = Some(nanos(span));
+        self
+    }
+
+    /// Sets the host's own number.
+    pub const fn tag(mut self, tag: u64) -> Self {
+        self.tag = tag;
+        self
+    }
+}
+
+/// What a request used, as the host reports it at the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens of the prompt, cached ones included.
+    pub prompt_tokens: u64,
+    /// Tokens of the prompt that the engine found in its cache.
+    pub cached_tokens: u64,
+    /// Tokens generated.
+    pub output_tokens: u64,
+}
+
+/// Where a live request stands.
+///
+/// `Queued -> Starting -> Running -> (Preempting -> Queued)*`, and out by `complete`, `failed`, `cancel`
+/// or an [`Action`](crate::Action) that ends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RequestState {
+    /// It waits for a start.
+    Queued,
+    /// It waits, and no worker that is up could hold it.
+    Parked,
+    /// `Start` was given, and the engine has not reported yet.
+    Starting,
+    /// The engine runs it.
+    Running,
+    /// `Preempt` was given; its units count as used until the engine reports it stopped.
+    Preempting,
+    /// It stopped, and its units are still to be released.
+    Releasing,
+    /// `Abort` was given; its units count as used until the engine reports it stopped.
+    Aborting,
+}
+
+impl core::fmt::Display for RequestState {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Queued => "queued",
+            Self::Parked => "parked",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Preempting => "preempting",
+            Self::Releasing => "releasing",
+            Self::Aborting => "aborting",
+        })
+    }
+}
