@@ -1,0 +1,1 @@
+//! Workloads: which requests arrive when, read from trace files or generated. Knows nothing of schedulers.
