@@ -1,1 +1,212 @@
-//! skeleton
+//! What the benches measure: a machine that is full and a queue of constant length and mixture, so that nothing
+//! grows or drains while the clock runs. Every function checks that the scheduler did what it is timed for.
+
+use std::collections::VecDeque;
+
+use tidegate::{
+    Action, Attempt, Config, Instant, PoolId, Preemption, RequestId, RequestSpec, Scheduler, TenantId, Tier,
+    TierConfig, Usage, WorkerSpec,
+};
+
+const TIERS: [Tier; 3] = [Tier::P0, Tier::P1, Tier::P2];
+const WORKERS: usize = 64;
+const SLOTS_PER_WORKER: usize = 16;
+const BLOCKS_PER_REQUEST: u64 = 40;
+/// Between two turns the host's clock moves by the pace of a busy server, far below every timeout.
+const TURN_NS: u64 = 10_000;
+
+/// Three tiers, two dimensions, 64 workers of 16 slots, all taken; nobody may preempt, so that a turn is submit,
+/// start and complete and nothing else.
+#[derive(Debug)]
+pub struct SteadyState {
+    scheduler: Scheduler,
+    now: Instant,
+    tenant: TenantId,
+    running: VecDeque<(RequestId, Attempt)>,
+    /// The tier of the request in each slot of the scheduler: what a host keeps beside its own requests.
+    tiers: Vec<Tier>,
+}
+
+impl SteadyState {
+    /// A full machine, and `waiting` requests in the queues of the three tiers in turn.
+    ///
+    /// # Panics
+    /// If the scheduler refuses what it must accept.
+    #[must_use]
+    pub fn new(waiting: usize) -> Self {
+        Self::with_queue(waiting).0
+    }
+
+    /// One request is submitted, the oldest running one completes, and the next one starts. The newcomer is of
+    /// the tier of the one that starts, so that the queue keeps its mixture.
+    ///
+    /// # Panics
+    /// If anything but one start follows.
+    pub fn turn(&mut self) {
+        self.now = self.now.plus_nanos(TURN_NS);
+        let (request, attempt) = self.running.pop_front().expect("the machine is full");
+        let usage = Usage { prompt_tokens: 512, cached_tokens: 0, output_tokens: 200 };
+        self.scheduler.complete(self.now, request, attempt, usage).expect("it runs");
+        let started = self.start();
+        self.submit(self.tiers[slot(started)]);
+        assert_eq!(self.scheduler.poll(self.now), None, "the machine is full");
+    }
+
+    /// The scheduler, to look at.
+    #[must_use]
+    pub const fn scheduler(&self) -> &Scheduler {
+        &self.scheduler
+    }
+
+    /// The steady state, and the ids of those that wait, in the order of submission.
+    fn with_queue(waiting: usize) -> (Self, Vec<RequestId>) {
+        let now = Instant::ZERO;
+        let mut scheduler = Scheduler::new(config(), now);
+        let tenant = scheduler.tenant_set(now, "tenant").expect("a valid name");
+        for _ in 0..WORKERS {
+            let slots = SLOTS_PER_WORKER as u64;
+            let worker = WorkerSpec::new(PoolId::new(0), [slots, slots * BLOCKS_PER_REQUEST]);
+            scheduler.worker_add(now, worker).expect("a valid worker");
+        }
+        let mut state = Self { scheduler, now, tenant, running: VecDeque::new(), tiers: Vec::new() };
+        let slots = WORKERS * SLOTS_PER_WORKER;
+        for tier in TIERS.into_iter().cycle().take(slots) {
+            state.submit(tier);
+            state.start();
+        }
+        for tier in TIERS {
+            state.submit(tier);
+        }
+        // The reserves and the order of borrowing settle which tiers hold the machine.
+        for _ in 0..2 * slots {
+            state.turn();
+        }
+        let queue = TIERS.into_iter().cycle().take(waiting).map(|tier| state.submit(tier)).collect();
+        (state, queue)
+    }
+
+    fn submit(&mut self, tier: Tier) -> RequestId {
+        let units = [1, BLOCKS_PER_REQUEST];
+        let spec = RequestSpec::new(self.tenant, tier)
+            .demand(units)
+            .peak(units)
+            .prompt_tokens(512)
+            .output_tokens(200);
+        let request = self.scheduler.submit(self.now, spec).expect("no limit is set");
+        if self.tiers.len() <= slot(request) {
+            self.tiers.resize(slot(request) + 1, tier);
+        }
+        self.tiers[slot(request)] = tier;
+        request
+    }
+
+    fn start(&mut self) -> RequestId {
+        let action = self.scheduler.poll(self.now).expect("a slot is free");
+        let Action::Start { request, attempt, .. } = action else {
+            panic!("expected a start, got {action:?}")
+        };
+        self.running.push_back((request, attempt));
+        request
+    }
+}
+
+/// A full machine whose queue is shuffled by cancellations.
+#[derive(Debug)]
+pub struct Cancellations {
+    state: SteadyState,
+    queue: Vec<RequestId>,
+    random: u64,
+}
+
+impl Cancellations {
+    /// A full machine with `waiting` requests that may be cancelled.
+    ///
+    /// # Panics
+    /// If the scheduler refuses what it must accept.
+    #[must_use]
+    pub fn new(waiting: usize) -> Self {
+        let (state, queue) = SteadyState::with_queue(waiting);
+        Self { state, queue, random: 1 }
+    }
+
+    /// One request that waits somewhere in the queue is cancelled, and one of its tier is submitted.
+    ///
+    /// # Panics
+    /// If the scheduler refuses.
+    pub fn cancel_and_submit(&mut self) {
+        self.state.now = self.state.now.plus_nanos(TURN_NS);
+        let index = random_index(&mut self.random, self.queue.len());
+        self.state.scheduler.cancel(self.state.now, self.queue[index]).expect("it waits");
+        self.queue[index] = self.state.submit(TIERS[index % TIERS.len()]);
+    }
+
+    /// The scheduler, to look at.
+    #[must_use]
+    pub const fn scheduler(&self) -> &Scheduler {
+        &self.state.scheduler
+    }
+}
+
+/// The next index below `len` of a generator that visits a queue without order (Knuth's MMIX constants).
+///
+/// # Panics
+/// If `len` is 0.
+pub fn random_index(random: &mut u64, len: usize) -> usize {
+    *random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    usize::try_from(*random >> 33).expect("31 bits") % len
+}
+
+/// The scheduler's slot of a request, the lower half of its number.
+fn slot(request: RequestId) -> usize {
+    request.to_bits() as u32 as usize
+}
+
+fn config() -> Config {
+    let tier = |name: &str, reserve| {
+        TierConfig::new(name)
+            .reserve_ppm(reserve)
+            .preemption(Preemption::Never)
+            .preempt_while_borrowing(Preemption::Never)
+    };
+    Config::builder()
+        .dimensions(["slots", "kv_blocks"])
+        .tier(tier("realtime", 300_000))
+        .tier(tier("near-realtime", 0))
+        .tier(tier("batch", 50_000))
+        .build()
+        .expect("a valid config")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn depths(scheduler: &Scheduler) -> [usize; 3] {
+        TIERS.map(|tier| scheduler.queue_depth(tier))
+    }
+
+    #[test]
+    fn a_turn_completes_one_request_and_keeps_the_queue() {
+        let mut state = SteadyState::new(300);
+        let (before, completed) = (depths(state.scheduler()), state.scheduler().stats().completed);
+        for _ in 0..1_000 {
+            state.turn();
+        }
+        assert_eq!(depths(state.scheduler()), before);
+        assert_eq!(before, [101; 3]);
+        assert_eq!(state.scheduler().stats().completed, completed + 1_000);
+        assert_eq!(state.scheduler().check_invariants(), Ok(()));
+    }
+
+    #[test]
+    fn a_cancellation_keeps_the_queue() {
+        let mut queue = Cancellations::new(300);
+        let before = depths(queue.scheduler());
+        for _ in 0..1_000 {
+            queue.cancel_and_submit();
+        }
+        assert_eq!(depths(queue.scheduler()), before);
+        assert_eq!(queue.scheduler().stats().cancelled, 1_000);
+        assert_eq!(queue.scheduler().check_invariants(), Ok(()));
+    }
+}
