@@ -1,0 +1,96 @@
+# The front door. `make help` says what each target does; `.ci/run` and the workflows call these same targets.
+
+PYTHON ?= python3
+FUZZ_SECONDS ?= 60
+
+# Everything that is built lies under here; nothing is written elsewhere in the checkout.
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+VENV := $(TARGET)/venv
+# Tools that take long to build are shared by all checkouts.
+TOOLS := $(or $(TIDEGATE_TOOLS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidegate/tools)
+# Where nobody looks, a Cargo.lock that is out of date is an error instead of being mended.
+LOCKED := $(if $(CI),--locked)
+
+FUZZ_TARGETS := inputs journal
+# $(call install_tool,NAME@VERSION): does nothing if that version is there. A tool need not be fast: build it quickly.
+install_tool = CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_DEBUG=0 \
+    CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_TARGET_DIR=$(TARGET)/tools \
+    .ci/timed 'Tool $(1)' cargo install --locked --quiet --root $(TOOLS) $(1)
+CARGO_DENY := $(TOOLS)/bin/cargo-deny --log-level error
+CARGO_FUZZ := $(TOOLS)/bin/cargo-fuzz
+
+export PYTHON
+.DEFAULT_GOAL := help
+.PHONY: help run test test-rust test-python lint lint-rust lint-dependencies lint-python bench fuzz-smoke venv wheel clean
+.NOTPARALLEL:
+
+help: ## say what each target does
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## replay the built-in workload: dedicated workers, naive sharing and tidegate side by side (ARGS="--json")
+	@.ci/need cargo cc
+	cargo run --release $(LOCKED) -- replay $(ARGS)
+
+test: ## run all Rust, C, C++ and Python tests; installs what they need
+	@.ci/need cargo cc c++ python valgrind
+	@$(MAKE) --no-print-directory test-rust test-python
+
+test-rust: ## run the Rust, C and C++ tests alone
+	@.ci/need cargo cc c++ valgrind
+	@.ci/timed 'Rust, C and C++ tests' cargo test --workspace $(LOCKED)
+
+test-python: wheel ## run the Python tests alone, and those that go through all three languages
+	@.ci/timed 'Python lints' $(VENV)/bin/ruff check python tests
+	@.ci/timed 'Python stubs' $(VENV)/bin/python -m mypy.stubtest tidegate
+	@.ci/timed 'Python tests' $(VENV)/bin/python -m pytest -q python/tests tests
+
+lint: ## check formats, lints, licences and where dependencies come from
+	@.ci/need cargo cc rustfmt clippy python
+	@$(MAKE) --no-print-directory lint-rust lint-dependencies lint-python
+
+lint-rust:
+	@.ci/timed 'Rust format' cargo fmt --all --check
+	@.ci/timed 'Rust format of fuzz' cargo fmt --manifest-path fuzz/Cargo.toml --check
+	@.ci/timed 'Rust lints' cargo clippy --workspace --all-targets $(LOCKED) -- -D warnings
+	@.ci/timed 'Rust lints of fuzz' cargo clippy --manifest-path fuzz/Cargo.toml $(LOCKED) -- -D warnings
+
+lint-dependencies:
+	@$(call install_tool,cargo-deny@0.20.2)
+	@.ci/timed 'Dependencies' $(CARGO_DENY) check licenses bans sources
+	@.ci/timed 'Dependencies of fuzz' $(CARGO_DENY) --config deny.toml --manifest-path fuzz/Cargo.toml check licenses bans sources
+
+lint-python: venv
+	@.ci/timed 'Python lints' $(VENV)/bin/ruff check python tests
+	@.ci/timed 'Python format' $(VENV)/bin/ruff format --check python tests
+
+bench: ## measure the cycle beside its peers from the registries (ARGS="--quick")
+	@.ci/need cargo cc
+	cargo bench $(LOCKED) -p tidegate-benches -- $(ARGS)
+
+fuzz-smoke: ## fuzz each target for a minute (FUZZ_SECONDS=n)
+	@.ci/need cargo cc c++
+	@$(call install_tool,cargo-fuzz@0.13.2)
+	@for target in $(FUZZ_TARGETS); do \
+	    mkdir -p $(TARGET)/fuzz-corpus/$$target && \
+	    RUSTC_BOOTSTRAP=1 .ci/timed "Fuzz $$target" $(CARGO_FUZZ) fuzz run --target-dir $(TARGET)/fuzz $$target \
+	        $(TARGET)/fuzz-corpus/$$target fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=1024 -verbosity=0 \
+	        -print_final_stats=1 || exit 1; \
+	done
+
+venv: $(VENV)/.made ## make the virtual environment of the Python tests
+
+wheel: venv ## build the Python wheel and install it into the virtual environment
+	@.ci/need cargo cc
+	@rm -rf $(TARGET)/wheels
+	@.ci/timed 'Python wheel' $(VENV)/bin/maturin build --quiet $(LOCKED) --interpreter $(VENV)/bin/python \
+	    --manifest-path python/Cargo.toml --out $(TARGET)/wheels
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-index --no-deps --force-reinstall $(TARGET)/wheels/*.whl
+
+clean: ## remove all that was built
+	cargo clean
+
+$(VENV)/.made: python/requirements-dev.txt
+	@.ci/need python
+	@.ci/timed 'Python environment' sh -c '$(PYTHON) -m venv --clear $(VENV) && \
+	    $(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<'
+	@touch $@
