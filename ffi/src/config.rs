@@ -1,0 +1,150 @@
+//! The config: read from TOML, looked up by name, written back.
+
+use std::ffi::c_char;
+
+use tidegate_core::Config;
+
+use crate::fault::Fault;
+use crate::guard;
+use crate::memory::{Out, TextOut, text};
+use crate::status::TidegateStatus as Status;
+
+/// A config, read and validated; it never changes. Made by tidegate_config_from_toml, ended by
+/// tidegate_config_free.
+pub struct ConfigHandle(pub(crate) Config);
+
+/// Reads a config from TOML text. If it cannot be used, the status is TIDEGATE_STATUS_CONFIG_INVALID and the
+/// message names every field at fault; the message is written then, and not otherwise. It is cut to
+/// `message_capacity` bytes with a NUL at its end; `message_len` gets its whole length. `message` may be
+/// NULL if its capacity is 0, `message_len` may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tidegate_config_from_toml(
+    toml: *const c_char,
+    toml_len: usize,
+    message: *mut c_char,
+    message_capacity: usize,
+    message_len: *mut usize,
+    out_config: *mut *mut ConfigHandle,
+) -> Status {
+    status_of(guard::guard(|| {
+        // SAFETY: the caller's promise (header, "Pointers"), for all three.
+        let (toml, message, out_config) = unsafe {
+            (
+                text(toml, toml_len, "toml")?,
+                TextOut::new(message, message_capacity, message_len)?,
+                Out::new(out_config, "out_config")?,
+            )
+        };
+        match Config::from_toml(toml) {
+            Ok(config) => out_config.set(Box::into_raw(Box::new(ConfigHandle(config)))),
+            Err(error) => {
+                message.set(&error.to_string());
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }))
+}
+
+/// Frees a config; schedulers made from it keep their own copy. NULL is fine.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tidegate_config_free(config: *mut ConfigHandle) {
+    // SAFETY: the caller's promise (header, "Pointers").
+    unsafe { guard::free(config) };
+}
+
+/// The config as TOML that reads back as the same config. It is cut to `capacity` bytes with a NUL at its
+/// end; `out_len` gets its whole length.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tidegate_config_to_toml(
+    config: *const ConfigHandle,
+    buffer: *mut c_char,
+    capacity: usize,
+    out_len: *mut usize,
+) -> Status {
+    let body = |config: &Config| {
+        // SAFETY: the caller's promise (header, "Pointers").
+        unsafe { TextOut::new(buffer, capacity, out_len) }?.set(&config.to_toml());
+        Ok(())
+    };
+    // SAFETY: the caller's promise (header, "Pointers").
+    unsafe { look(config, body) }
+}
+
+/// The number of the tier of this name: 0 is the most urgent.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tidegate_config_find_tier(
+    config: *const ConfigHandle,
+    name: *const c_char,
+    name_len: usize,
+    out_tier: *mut u32,
+) -> Status {
+    let of = |config: &Config, name: &str| config.tier(name).map(|tier| tier.get().into());
+    // SAFETY: the caller's promise (header, "Pointers").
+    unsafe { find(config, name, name_len, out_tier, ("tier", Status::UnknownTier), of) }
+}
+
+/// The number of the pool of this name.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tidegate_config_find_pool(
+    config: *const ConfigHandle,
+    name: *const c_char,
+    name_len: usize,
+    out_pool: *mut u32,
+) -> Status {
+    let of = |config: &Config, name: &str| config.pool(name).map(|pool| pool.get());
+    // SAFETY: the caller's promise (header, "Pointers").
+    unsafe { find(config, name, name_len, out_pool, ("pool", Status::UnknownPool), of) }
+}
+
+/// The place of the dimension of this name in every resource vector.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tidegate_config_find_dimension(
+    config: *const ConfigHandle,
+    name: *const c_char,
+    name_len: usize,
+    out_dimension: *mut u32,
+) -> Status {
+    let of = |config: &Config, name: &str| {
+        let index = config.dimensions().position(|dimension| dimension == name)?;
+        u32::try_from(index).ok()
+    };
+    // SAFETY: the caller's promise (header, "Pointers").
+    unsafe { find(config, name, name_len, out_dimension, ("dimension", Status::UnknownDimension), of) }
+}
+
+fn status_of(result: Result<(), Fault>) -> Status {
+    result.map_or_else(|fault| fault.status(), |()| Status::Ok)
+}
+
+/// Runs a body that looks at a config.
+///
+/// # Safety
+/// `config` is NULL or a live handle.
+unsafe fn look(config: *const ConfigHandle, body: impl FnOnce(&Config) -> Result<(), Fault>) -> Status {
+    status_of(guard::guard(|| {
+        // SAFETY: the caller's promise.
+        let config = unsafe { config.as_ref() }.ok_or(Fault::Null("config"))?;
+        body(&config.0)
+    }))
+}
+
+/// # Safety
+/// The pointers are as the header's chapter says.
+unsafe fn find(
+    config: *const ConfigHandle,
+    name: *const c_char,
+    name_len: usize,
+    out: *mut u32,
+    (what, status): (&'static str, Status),
+    of: impl FnOnce(&Config, &str) -> Option<u32>,
+) -> Status {
+    let body = |config: &Config| {
+        // SAFETY: the caller's promise, for both.
+        let (name, out) = unsafe { (text(name, name_len, "name")?, Out::new(out, "the output")?) };
+        out.set(of(config, name).ok_or(Fault::UnknownName { what, status })?);
+        Ok(())
+    };
+    // SAFETY: the caller's promise.
+    unsafe { look(config, body) }
+}

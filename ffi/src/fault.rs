@@ -1,0 +1,240 @@
+//! Everything that can make a call fail, with its status, its numbers and its words.
+
+use thiserror::Error;
+use tidegate_core::{
+    ConfigError, InputError, InvariantViolation, Limit, QueueScope, ReportError, RequestState, SubmitError,
+    TenantError, WorkerError,
+};
+
+use crate::status::TidegateStatus as Status;
+use crate::types::{ErrorRecord, TidegateLimit, TidegateScope, TidegateState};
+
+/// Why a call did not return OK.
+#[derive(Debug, Error)]
+pub(crate) enum Fault {
+    #[error("{0} is NULL")]
+    Null(&'static str),
+    #[error("{argument}: struct_size is {got}, this library knows {least} to {known}")]
+    StructSize { argument: &'static str, got: usize, least: usize, known: usize },
+    #[error("{argument}: {got} is out of range")]
+    OutOfRange { argument: &'static str, got: u64 },
+    #[error("{0} is not UTF-8")]
+    Utf8(&'static str),
+    #[error("a bug in tidegate: {0}")]
+    Panic(String),
+    #[error("tier {tier} is not one of the {tiers} tiers")]
+    UnknownTier { tier: u32, tiers: usize },
+    #[error("pool {0} is not in the config")]
+    UnknownPool(u32),
+    #[error("the config has no {what} of this name")]
+    UnknownName { what: &'static str, status: Status },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Input(#[from] InputError),
+    #[error(transparent)]
+    Invariant(#[from] InvariantViolation),
+}
+
+impl From<SubmitError> for Fault {
+    fn from(error: SubmitError) -> Self {
+        Self::Input(error.into())
+    }
+}
+
+impl From<ReportError> for Fault {
+    fn from(error: ReportError) -> Self {
+        Self::Input(error.into())
+    }
+}
+
+impl From<WorkerError> for Fault {
+    fn from(error: WorkerError) -> Self {
+        Self::Input(error.into())
+    }
+}
+
+impl From<TenantError> for Fault {
+    fn from(error: TenantError) -> Self {
+        Self::Input(error.into())
+    }
+}
+
+impl Fault {
+    pub(crate) fn status(&self) -> Status {
+        match self {
+            Self::Null(_) => Status::NullPointer,
+            Self::StructSize { .. } => Status::StructSize,
+            Self::OutOfRange { .. } => Status::OutOfRange,
+            Self::Utf8(_) => Status::InvalidUtf8,
+            Self::Panic(_) => Status::Panic,
+            Self::UnknownTier { .. } => Status::UnknownTier,
+            Self::UnknownPool(_) => Status::UnknownPool,
+            Self::UnknownName { status, .. } => *status,
+            Self::Config(_) => Status::ConfigInvalid,
+            Self::Input(error) => input_status(error),
+            Self::Invariant(_) => Status::InvariantViolated,
+        }
+    }
+
+    /// The numbers, for a program to act on.
+    pub(crate) fn record(&self) -> ErrorRecord {
+        let mut record = no_error();
+        record.status = self.status() as u32;
+        match self {
+            Self::UnknownTier { tier, .. } => record.subject = *tier,
+            Self::UnknownPool(pool) => record.subject = *pool,
+            Self::Input(InputError::Submit(error)) => submit_numbers(&mut record, error),
+            Self::Input(InputError::Report(error)) => report_numbers(&mut record, error),
+            Self::Input(InputError::Worker(error)) => worker_numbers(&mut record, error),
+            Self::Input(InputError::Tenant(TenantError::LimitExceeded { limit, max })) => {
+                limit_numbers(&mut record, *limit, *max);
+            }
+            _ => {}
+        }
+        record
+    }
+}
+
+/// The record of a handle on which no call failed yet.
+pub(crate) const fn no_error() -> ErrorRecord {
+    ErrorRecord {
+        struct_size: size_of::<ErrorRecord>() as u32,
+        status: Status::Ok as u32,
+        request: 0,
+        attempt: 0,
+        current_attempt: 0,
+        state: 0,
+        limit: 0,
+        scope: 0,
+        subject: 0,
+        need: 0,
+        max: 0,
+    }
+}
+
+fn input_status(error: &InputError) -> Status {
+    match error {
+        InputError::Submit(error) => submit_status(error),
+        InputError::Report(error) => report_status(error),
+        InputError::Worker(error) => worker_status(error),
+        InputError::Tenant(TenantError::BadName) => Status::BadName,
+        InputError::Tenant(TenantError::LimitExceeded { .. }) => Status::LimitExceeded,
+        _ => Status::Unlisted,
+    }
+}
+
+fn submit_status(error: &SubmitError) -> Status {
+    match error {
+        SubmitError::UnknownTenant(_) => Status::UnknownTenant,
+        SubmitError::UnknownTier { .. } => Status::UnknownTier,
+        SubmitError::UnknownPool(_) => Status::UnknownPool,
+        SubmitError::ZeroDemand => Status::ZeroDemand,
+        SubmitError::NeverFits { .. } => Status::NeverFits,
+        SubmitError::QueueFull { .. } => Status::QueueFull,
+        SubmitError::LimitExceeded { .. } => Status::LimitExceeded,
+        _ => Status::Unlisted,
+    }
+}
+
+fn report_status(error: &ReportError) -> Status {
+    match error {
+        ReportError::UnknownRequest(_) => Status::UnknownRequest,
+        ReportError::AlreadyTerminal(_) => Status::AlreadyTerminal,
+        ReportError::StaleAttempt { .. } => Status::StaleAttempt,
+        ReportError::WrongState { .. } => Status::WrongState,
+        ReportError::LimitExceeded { .. } => Status::LimitExceeded,
+        _ => Status::Unlisted,
+    }
+}
+
+fn worker_status(error: &WorkerError) -> Status {
+    match error {
+        WorkerError::UnknownWorker(_) => Status::UnknownWorker,
+        WorkerError::UnknownPool(_) => Status::UnknownPool,
+        WorkerError::ZeroCapacity => Status::ZeroCapacity,
+        WorkerError::Lost(_) => Status::WorkerLost,
+        WorkerError::LimitExceeded { .. } => Status::LimitExceeded,
+        _ => Status::Unlisted,
+    }
+}
+
+fn submit_numbers(record: &mut ErrorRecord, error: &SubmitError) {
+    match *error {
+        SubmitError::UnknownTenant(tenant) => record.subject = tenant.get(),
+        SubmitError::UnknownTier { tier, .. } => record.subject = tier.get().into(),
+        SubmitError::UnknownPool(pool) => record.subject = pool.get(),
+        SubmitError::NeverFits { dimension, need, max } => {
+            record.subject = dimension as u32; // at most 4
+            record.need = need;
+            record.max = max;
+        }
+        SubmitError::QueueFull { scope, limit } => {
+            let (scope, subject) = match scope {
+                QueueScope::Tier(tier) => (TidegateScope::Tier, tier.get().into()),
+                QueueScope::Tenant(tenant) => (TidegateScope::Tenant, tenant.get()),
+                QueueScope::Total => (TidegateScope::Total, 0),
+            };
+            record.scope = scope as u32;
+            record.subject = subject;
+            record.max = limit;
+        }
+        SubmitError::LimitExceeded { limit, max } => limit_numbers(record, limit, max),
+        _ => {}
+    }
+}
+
+fn report_numbers(record: &mut ErrorRecord, error: &ReportError) {
+    match *error {
+        ReportError::UnknownRequest(request) | ReportError::AlreadyTerminal(request) => {
+            record.request = request.to_bits();
+        }
+        ReportError::StaleAttempt { request, attempt, current } => {
+            record.request = request.to_bits();
+            record.attempt = attempt.get();
+            record.current_attempt = current.get();
+        }
+        ReportError::WrongState { request, state } => {
+            record.request = request.to_bits();
+            record.state = state_number(state) as u32;
+        }
+        ReportError::LimitExceeded { limit, max } => limit_numbers(record, limit, max),
+        _ => {}
+    }
+}
+
+fn worker_numbers(record: &mut ErrorRecord, error: &WorkerError) {
+    match *error {
+        WorkerError::UnknownWorker(worker) | WorkerError::Lost(worker) => record.subject = worker.get(),
+        WorkerError::UnknownPool(pool) => record.subject = pool.get(),
+        WorkerError::LimitExceeded { limit, max } => limit_numbers(record, limit, max),
+        _ => {}
+    }
+}
+
+fn limit_numbers(record: &mut ErrorRecord, limit: Limit, max: u64) {
+    let limit = match limit {
+        Limit::Units => TidegateLimit::Units,
+        Limit::Tokens => TidegateLimit::Tokens,
+        Limit::Requests => TidegateLimit::Requests,
+        Limit::Workers => TidegateLimit::Workers,
+        Limit::Tenants => TidegateLimit::Tenants,
+        Limit::NameBytes => TidegateLimit::NameBytes,
+        Limit::Attempts => TidegateLimit::Attempts,
+    };
+    record.limit = limit as u32;
+    record.max = max;
+}
+
+/// The number of a state in the header.
+pub(crate) fn state_number(state: RequestState) -> TidegateState {
+    match state {
+        RequestState::Queued => TidegateState::Queued,
+        RequestState::Parked => TidegateState::Parked,
+        RequestState::Starting => TidegateState::Starting,
+        RequestState::Running => TidegateState::Running,
+        RequestState::Preempting => TidegateState::Preempting,
+        RequestState::Releasing => TidegateState::Releasing,
+        RequestState::Aborting => TidegateState::Aborting,
+    }
+}

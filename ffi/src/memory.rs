@@ -1,0 +1,285 @@
+//! What a C caller hands in and gets back: pointers, texts, structs that begin with their size.
+//!
+//! Nothing here knows the scheduler. Each reader checks what can be checked (NULL, sizes, UTF-8) and names
+//! the argument at fault; that a pointer which is not NULL is good is the caller's promise.
+
+use std::ffi::c_char;
+use std::mem::MaybeUninit;
+use std::ptr::NonNull;
+use std::slice;
+
+use tidegate_core::Resources;
+
+use crate::fault::Fault;
+use crate::types::{ErrorRecord, RequestInput, StatsRecord, TIDEGATE_DIMENSIONS, UsageInput, WorkerInput};
+
+/// The largest struct a caller may hand in: a page, as Linux allows for `sched_setattr`.
+const MAX_STRUCT_BYTES: usize = 4096;
+
+/// A struct whose first field is its size as the caller compiled it.
+///
+/// # Safety
+/// `repr(C)`, a `u32` first, integers only (any bytes are a value), no implicit padding.
+pub(crate) unsafe trait Versioned: Copy {
+    /// The size of its first published version; it never changes.
+    const V1: usize;
+}
+
+// SAFETY: six u32, two vectors of u64, four u64.
+unsafe impl Versioned for RequestInput {
+    const V1: usize = 120;
+}
+// SAFETY: two u32 and a vector of u64.
+unsafe impl Versioned for WorkerInput {
+    const V1: usize = 40;
+}
+// SAFETY: two u32 and three u64.
+unsafe impl Versioned for UsageInput {
+    const V1: usize = 32;
+}
+// SAFETY: two u32, then u64.
+unsafe impl Versioned for StatsRecord {
+    const V1: usize = 576;
+}
+// SAFETY: two u32, a u64, six u32, two u64.
+unsafe impl Versioned for ErrorRecord {
+    const V1: usize = 56;
+}
+
+/// The size that the caller wrote into the struct, if this library can serve it.
+///
+/// # Safety
+/// `at` is NULL or points to a `T` of the size it states.
+unsafe fn stated_size<T: Versioned>(at: *const T, argument: &'static str) -> Result<usize, Fault> {
+    if at.is_null() {
+        return Err(Fault::Null(argument));
+    }
+    // SAFETY: not NULL, and the first field of a `Versioned` is a u32.
+    let got = unsafe { at.cast::<u32>().read() } as usize;
+    if (T::V1..=MAX_STRUCT_BYTES).contains(&got) { Ok(got) } else { Err(wrong_size::<T>(argument, got)) }
+}
+
+fn wrong_size<T: Versioned>(argument: &'static str, got: usize) -> Fault {
+    Fault::StructSize { argument, got, least: T::V1, known: size_of::<T>() }
+}
+
+/// Reads an input struct of an older, the same or a newer version: what an older caller does not know is 0;
+/// what only a newer one knows must be 0.
+///
+/// # Safety
+/// As for [`stated_size`].
+pub(crate) unsafe fn read<T: Versioned>(at: *const T, argument: &'static str) -> Result<T, Fault> {
+    // SAFETY: the caller's promise.
+    let got = unsafe { stated_size(at, argument) }?;
+    let known = size_of::<T>();
+    if got > known {
+        // SAFETY: the caller states that its struct goes on up to `got`.
+        let beyond = unsafe { slice::from_raw_parts(at.cast::<u8>().add(known), got - known) };
+        if beyond.iter().any(|&byte| byte != 0) {
+            return Err(wrong_size::<T>(argument, got));
+        }
+    }
+    let mut value = MaybeUninit::<T>::zeroed();
+    // SAFETY: both sides have the smaller of the two sizes, and any bytes are a `T`.
+    unsafe {
+        at.cast::<u8>().copy_to_nonoverlapping(value.as_mut_ptr().cast(), got.min(known));
+        Ok(value.assume_init())
+    }
+}
+
+/// Room for a record that begins with its size, checked before the call has any effect.
+pub(crate) struct RecordOut<T> {
+    at: NonNull<T>,
+    size: usize,
+}
+
+impl<T: Versioned> RecordOut<T> {
+    /// # Safety
+    /// As for [`stated_size`], and writable until `set`.
+    pub(crate) unsafe fn new(at: *mut T, argument: &'static str) -> Result<Self, Fault> {
+        // SAFETY: the caller's promise.
+        let size = unsafe { stated_size(at, argument) }?;
+        Ok(Self { at: NonNull::new(at).ok_or(Fault::Null(argument))?, size })
+    }
+
+    /// Writes as much of `value` as the caller has room for, zero into what only the caller knows, and
+    /// leaves the caller's `struct_size` as it is.
+    pub(crate) fn set(self, value: &T) {
+        let size_field = size_of::<u32>();
+        let shared = self.size.min(size_of::<T>());
+        let to = self.at.as_ptr().cast::<u8>();
+        let from = (&raw const *value).cast::<u8>();
+        // SAFETY: `new` was promised `size` writable bytes; `value` has `shared` of them.
+        unsafe {
+            from.add(size_field).copy_to_nonoverlapping(to.add(size_field), shared - size_field);
+            to.add(shared).write_bytes(0, self.size - shared);
+        }
+    }
+}
+
+/// Room for one value, checked before the call has any effect.
+pub(crate) struct Out<T>(NonNull<T>);
+
+impl<T: Copy> Out<T> {
+    /// # Safety
+    /// `at` is NULL or writable until `set`.
+    pub(crate) unsafe fn new(at: *mut T, argument: &'static str) -> Result<Self, Fault> {
+        NonNull::new(at).map(Self).ok_or(Fault::Null(argument))
+    }
+
+    pub(crate) fn set(self, value: T) {
+        // SAFETY: `new` was promised that it is writable.
+        unsafe { self.0.write(value) };
+    }
+}
+
+/// Room for a text. A NULL buffer of capacity 0 and a NULL length are fine: the caller does not care.
+pub(crate) struct TextOut {
+    buffer: *mut c_char,
+    capacity: usize,
+    out_len: *mut usize,
+}
+
+impl TextOut {
+    /// # Safety
+    /// `buffer` has `capacity` writable bytes until `set`; `out_len` is NULL or writable until then.
+    pub(crate) unsafe fn new(
+        buffer: *mut c_char,
+        capacity: usize,
+        out_len: *mut usize,
+    ) -> Result<Self, Fault> {
+        if buffer.is_null() && capacity > 0 {
+            return Err(Fault::Null("the text buffer"));
+        }
+        Ok(Self { buffer, capacity, out_len })
+    }
+
+    /// Writes what fits, whole characters and a NUL, and the length of the whole text.
+    pub(crate) fn set(self, text: &str) {
+        if self.capacity > 0 {
+            let len = text.floor_char_boundary(self.capacity - 1);
+            // SAFETY: `new` was promised `capacity` bytes, and `len` is below it.
+            unsafe {
+                text.as_ptr().cast::<c_char>().copy_to_nonoverlapping(self.buffer, len);
+                self.buffer.add(len).write(0);
+            }
+        }
+        if !self.out_len.is_null() {
+            // SAFETY: `new` was promised that it is writable.
+            unsafe { self.out_len.write(text.len()) };
+        }
+    }
+}
+
+/// Reads a text for the length of the call; NULL is an empty one.
+///
+/// # Safety
+/// `at` has `len` readable bytes, which nobody changes while the result is used.
+pub(crate) unsafe fn text<'a>(
+    at: *const c_char,
+    len: usize,
+    argument: &'static str,
+) -> Result<&'a str, Fault> {
+    if len == 0 {
+        return Ok("");
+    }
+    if at.is_null() {
+        return Err(Fault::Null(argument));
+    }
+    if isize::try_from(len).is_err() {
+        return Err(Fault::OutOfRange { argument, got: len as u64 });
+    }
+    // SAFETY: the caller's promise; no object is longer than isize::MAX.
+    let bytes = unsafe { slice::from_raw_parts(at.cast::<u8>(), len) };
+    std::str::from_utf8(bytes).map_err(|_| Fault::Utf8(argument))
+}
+
+/// Reads a resource vector.
+///
+/// # Safety
+/// `at` is NULL or points to four numbers.
+pub(crate) unsafe fn resources(at: *const u64, argument: &'static str) -> Result<Resources, Fault> {
+    let at = at.cast::<[u64; TIDEGATE_DIMENSIONS]>();
+    // SAFETY: the caller's promise.
+    let units = unsafe { at.as_ref() }.ok_or(Fault::Null(argument))?;
+    Ok((*units).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each first version is still what the constant says; change the struct at its end only.
+    #[test]
+    fn no_struct_shrank() {
+        assert_eq!(size_of::<RequestInput>(), RequestInput::V1);
+        assert_eq!(size_of::<WorkerInput>(), WorkerInput::V1);
+        assert_eq!(size_of::<UsageInput>(), UsageInput::V1);
+        assert_eq!(size_of::<StatsRecord>(), StatsRecord::V1);
+        assert_eq!(size_of::<ErrorRecord>(), ErrorRecord::V1);
+        assert_eq!(size_of::<crate::types::ActionRecord>(), 64);
+    }
+
+    /// `UsageInput` as a future version of the library might know it.
+    #[derive(Clone, Copy)]
+    #[repr(C)]
+    struct Grown {
+        first: UsageInput,
+        more: u64,
+    }
+
+    // SAFETY: as `UsageInput`, and a u64.
+    unsafe impl Versioned for Grown {
+        const V1: usize = UsageInput::V1;
+    }
+
+    fn usage(struct_size: usize) -> UsageInput {
+        let struct_size = u32::try_from(struct_size).expect("small");
+        UsageInput { struct_size, reserved: 0, prompt_tokens: 7, cached_tokens: 8, output_tokens: 9 }
+    }
+
+    #[test]
+    fn an_older_caller_leaves_new_fields_zero() {
+        let old = usage(UsageInput::V1);
+        // SAFETY: it states its own size, so that no more is read.
+        let read = unsafe { read((&raw const old).cast::<Grown>(), "usage") }.expect("an older struct is read");
+        assert_eq!((read.first.output_tokens, read.more), (9, 0));
+    }
+
+    #[test]
+    fn a_newer_caller_may_not_use_what_is_unknown_here() {
+        let mut new = Grown { first: usage(size_of::<Grown>()), more: 0 };
+        let at = &raw const new;
+        // SAFETY: it has the size it states.
+        unsafe { read(at.cast::<UsageInput>(), "usage") }.expect("zero beyond what is known");
+        new.more = 1;
+        // SAFETY: it has the size it states.
+        let fault = unsafe { read((&raw const new).cast::<UsageInput>(), "usage") }.expect_err("not zero");
+        assert_eq!(fault.to_string(), "usage: struct_size is 40, this library knows 32 to 32");
+    }
+
+    #[test]
+    fn a_record_fits_the_callers_version() {
+        let mut old = [usage(UsageInput::V1), usage(0)];
+        let grown = Grown { first: usage(1000), more: u64::MAX };
+        // SAFETY: the first struct states its own size, so that no more is written.
+        let out = unsafe { RecordOut::new(old.as_mut_ptr().cast::<Grown>(), "out") }.expect("an older struct");
+        out.set(&grown);
+        assert_eq!((old[0].struct_size, old[0].output_tokens, old[1].prompt_tokens), (32, 9, 7));
+
+        let mut new = Grown { first: usage(size_of::<Grown>()), more: u64::MAX };
+        // SAFETY: it has the size it states.
+        let out = unsafe { RecordOut::new((&raw mut new).cast::<UsageInput>(), "out") }.expect("a newer struct");
+        out.set(&usage(32));
+        assert_eq!((new.first.struct_size, new.more), (40, 0));
+    }
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        let mut buffer = [1 as c_char; 4];
+        let mut len = 0;
+        // SAFETY: a local buffer.
+        unsafe { TextOut::new(buffer.as_mut_ptr(), 4, &raw mut len) }.expect("a buffer").set("aéé");
+        assert_eq!((buffer.map(|c| c as u8), len), ([b'a', 0xC3, 0xA9, 0], 5));
+    }
+}

@@ -1,0 +1,84 @@
+//! The version of the ABI, and numbers as words.
+
+use std::ffi::{CStr, c_char};
+
+use crate::status;
+use crate::types::{TIDEGATE_ABI_VERSION, TidegateReason as R};
+
+/// Every reason with its words, those of `Reason::as_str` in the core.
+const REASONS: [(R, &CStr); 13] = [
+    (R::Guaranteed, c"guaranteed"),
+    (R::Borrowed, c"borrowed"),
+    (R::Reclaimed, c"reclaimed"),
+    (R::Reclaim, c"reclaim"),
+    (R::Urgent, c"urgent"),
+    (R::OutOfMemory, c"out-of-memory"),
+    (R::NotNeeded, c"not-needed"),
+    (R::QueueTimeout, c"queue-timeout"),
+    (R::Displaced, c"displaced"),
+    (R::Declined, c"declined"),
+    (R::NeverFits, c"never-fits"),
+    (R::WorkerLost, c"worker-lost"),
+    (R::Unconfirmed, c"unconfirmed"),
+];
+
+fn reason_words(reason: u32) -> &'static CStr {
+    REASONS.iter().find(|(known, _)| *known as u32 == reason).map_or(c"unknown reason", |(_, words)| words)
+}
+
+/// The version of the ABI that the library at hand has. Compare it with TIDEGATE_ABI_VERSION once, at the
+/// start: they differ when a program runs with a library that it was not compiled for.
+#[unsafe(no_mangle)]
+pub extern "C" fn tidegate_abi_version() -> u32 {
+    TIDEGATE_ABI_VERSION
+}
+
+/// The words for a tidegate_status_t; "unknown status" for any other number. Never NULL, never to be freed.
+#[unsafe(no_mangle)]
+pub extern "C" fn tidegate_status_str(status: u32) -> *const c_char {
+    status::words(status).as_ptr()
+}
+
+/// The words for a tidegate_reason_t; "unknown reason" for any other number. Never NULL, never to be freed.
+#[unsafe(no_mangle)]
+pub extern "C" fn tidegate_reason_str(reason: u32) -> *const c_char {
+    reason_words(reason).as_ptr()
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_core::{Decline, Reason, YieldMode, Yielding};
+
+    use super::*;
+    use crate::types::{TIDEGATE_DIMENSIONS, TIDEGATE_STATS_REASONS, TidegateDecline, TidegateYield};
+
+    #[test]
+    fn reasons_are_those_of_the_core() {
+        assert_eq!(REASONS.len(), Reason::ALL.len());
+        for (reason, (number, words)) in Reason::ALL.into_iter().zip(REASONS) {
+            assert_eq!((reason as u32, reason.as_str()), (number as u32, words.to_str().expect("ASCII")));
+        }
+        assert_eq!(reason_words(0), c"unknown reason");
+        const { assert!(Reason::ALL.len() < TIDEGATE_STATS_REASONS) };
+    }
+
+    #[test]
+    fn small_enums_have_the_numbers_of_the_core() {
+        assert_eq!(TidegateYield::Restart as u8, Yielding::Restart as u8);
+        assert_eq!(TidegateYield::Checkpoint as u8, Yielding::Checkpoint as u8);
+        assert_eq!(TidegateYield::Never as u8, Yielding::Never as u8);
+        assert_eq!(TidegateYield::Restart as u8, YieldMode::Restart as u8);
+        assert_eq!(TidegateYield::Checkpoint as u8, YieldMode::Checkpoint as u8);
+        assert_eq!(TidegateDecline::Other as u8, Decline::Other as u8);
+        assert_eq!(TidegateDecline::NoRoom as u8, Decline::NoRoom as u8);
+        assert_eq!(TidegateDecline::NotReady as u8, Decline::NotReady as u8);
+        assert_eq!(TIDEGATE_DIMENSIONS, tidegate_core::MAX_DIMENSIONS);
+    }
+
+    #[test]
+    fn every_status_has_words() {
+        assert_eq!(status::words(0), c"ok");
+        assert_eq!(status::words(901), c"invariant violated");
+        assert_eq!(status::words(902), c"unknown status");
+    }
+}

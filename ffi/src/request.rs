@@ -1,0 +1,250 @@
+//! Requests: submitted, cancelled, and what the engine reports of them.
+
+use tidegate_core::{
+    Attempt, Decline, Instant, PoolId, RequestId, RequestSpec, Scheduler, TenantId, Tier, Usage, Yielding,
+};
+
+use crate::fault::Fault;
+use crate::guard::mutate;
+use crate::memory::{self, Out};
+use crate::scheduler::SchedulerHandle;
+use crate::status::TidegateStatus as Status;
+use crate::types::{
+    RequestInput, TIDEGATE_REQUEST_HAS_OUTPUT_TOKENS, TIDEGATE_REQUEST_HAS_QUEUE_TIMEOUT, UsageInput,
+};
+
+/// Queues a request and gives its id, which is never 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tidegate_scheduler_submit(
+    scheduler: *mut SchedulerHandle,
+    now_ns: u64,
+    spec: *const RequestInput,
+    out_request: *mut u64,
+) -> Status {
+    // SAFETY: the caller's promise (header, "Pointers"), here and in the body.
+    unsafe {
+        mutate(scheduler, |scheduler| {
+            let spec = memory::read(spec, "spec")?;
+            let out = Out::new(out_request, "out_request")?;
+            let spec = request_spec(scheduler, &spec)?;
+            out.set(scheduler.submit(Instant::from_nanos(now_ns), spec)?.to_bits());
+            Ok(())
+        })
+    }
+}
+
+/// Ends a request wherever it stands. The host asserts that the engine holds nothing of it any more.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tidegate_scheduler_cancel(
+    scheduler: *mut SchedulerHandle,
+    now_ns: u64,
+    request: u64,
+) -> Status {
+    // SAFETY: the caller's promise (header, "Pointers").
+    unsafe {
+        mutate(scheduler, |scheduler| {
+            Ok(scheduler.cancel(Instant::from_nanos(now_ns), RequestId::from_bits(request))?)
+        })
+    }
+}
+
+/// The engine runs it. Optional: the first report of another kind says so too. `in_use` is what it holds
+/// now, `cached_tokens` what the engine found in its cache.
+#[unsafe(no_mangle)]
+/// cbindgen:ptrs-as-arrays=[[in_use;4]]
+pub unsafe extern "C" fn tidegate_scheduler_started(
+    scheduler: *mut SchedulerHandle,
+    now_ns: u64,
+    request: u64,
+    attempt: u32,
+    cached_tokens: u64,
+    in_use: *const u64,
+) -> Status {
+    // SAFETY: the caller's promise (header, "Pointers"), here and in the body.
+    unsafe {
+        report(scheduler, request, attempt, |scheduler, request, attempt| {
+            let in_use = memory::resources(in_use, "in_use")?;
+            Ok(scheduler.started(Instant::from_nanos(now_ns), request, attempt, cached_tokens, in_use)?)
+        })
+    }
+}
+
+/// The engine did not take it; `why` is a tidegate_decline_t. It goes back to the head of its queue and
+/// keeps off that worker for a while.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tidegate_scheduler_declined(
+    scheduler: *mut SchedulerHandle,
+    now_ns: u64,
+    request: u64,
+    attempt: u32,
+    why: u32,
+) -> Status {
+    // SAFETY: the caller's promise (header, "Pointers").
+    unsafe {
+        report(scheduler, request, attempt, |scheduler, request, attempt| {
+            Ok(scheduler.declined(Instant::from_nanos(now_ns), request, attempt, decline(why)?)?)
+        })
+    }
+}
+
+/// The engine generated this many tokens of it so far, and holds `in_use` for it now.
+#[unsafe(no_mangle)]
+/// cbindgen:ptrs-as-arrays=[[in_use;4]]
+pub unsafe extern "C" fn tidegate_scheduler_progress(
+    scheduler: *mut SchedulerHandle,
+    now_ns: u64,
+    request: u64,
+    attempt: u32,
+    output_tokens: u64,
+    in_use: *const u64,
+) -> Status {
+    // SAFETY: the caller's promise (header, "Pointers"), here and in the body.
+    unsafe {
+        report(scheduler, request, attempt, |scheduler, request, attempt| {
+            let in_use = memory::resources(in_use, "in_use")?;
+            Ok(scheduler.progress(Instant::from_nanos(now_ns), request, attempt, output_tokens, in_use)?)
+        })
+    }
+}
+
+/// It stopped, keeping the context of `tokens_kept` tokens. With `releasing` 1 its units come free later, by
+/// tidegate_scheduler_released; with 0 they are free now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tidegate_scheduler_preempted(
+    scheduler: *mut SchedulerHandle,
+    now_ns: u64,
+    request: u64,
+    attempt: u32,
+    tokens_kept: u64,
+    releasing: u32,
+) -> Status {
+    // SAFETY: the caller's promise (header, "Pointers").
+    unsafe {
+        report(scheduler, request, attempt, |scheduler, request, attempt| {
+            let releasing = truth(releasing, "releasing")?;
+            Ok(scheduler.preempted(Instant::from_nanos(now_ns), request, attempt, tokens_kept, releasing)?)
+        })
+    }
+}
+
+/// The units of a request that stopped with `releasing` 1 are free.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tidegate_scheduler_released(
+    scheduler: *mut SchedulerHandle,
+    now_ns: u64,
+    request: u64,
+    attempt: u32,
+) -> Status {
+    // SAFETY: the caller's promise (header, "Pointers").
+    unsafe {
+        report(scheduler, request, attempt, |scheduler, request, attempt| {
+            Ok(scheduler.released(Instant::from_nanos(now_ns), request, attempt)?)
+        })
+    }
+}
+
+/// It completed; its units are free.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tidegate_scheduler_complete(
+    scheduler: *mut SchedulerHandle,
+    now_ns: u64,
+    request: u64,
+    attempt: u32,
+    usage: *const UsageInput,
+) -> Status {
+    // SAFETY: the caller's promise (header, "Pointers"), here and in the body.
+    unsafe {
+        report(scheduler, request, attempt, |scheduler, request, attempt| {
+            let usage = usage_of(&memory::read(usage, "usage")?)?;
+            Ok(scheduler.complete(Instant::from_nanos(now_ns), request, attempt, usage)?)
+        })
+    }
+}
+
+/// The engine gave it up, by itself or after an ABORT; its units are free.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tidegate_scheduler_failed(
+    scheduler: *mut SchedulerHandle,
+    now_ns: u64,
+    request: u64,
+    attempt: u32,
+) -> Status {
+    // SAFETY: the caller's promise (header, "Pointers").
+    unsafe {
+        report(scheduler, request, attempt, |scheduler, request, attempt| {
+            Ok(scheduler.failed(Instant::from_nanos(now_ns), request, attempt)?)
+        })
+    }
+}
+
+/// # Safety
+/// As for [`mutate`].
+unsafe fn report(
+    scheduler: *mut SchedulerHandle,
+    request: u64,
+    attempt: u32,
+    verb: impl FnOnce(&mut Scheduler, RequestId, Attempt) -> Result<(), Fault>,
+) -> Status {
+    // SAFETY: the caller's promise.
+    unsafe {
+        mutate(scheduler, |scheduler| verb(scheduler, RequestId::from_bits(request), Attempt::new(attempt)))
+    }
+}
+
+fn request_spec(scheduler: &Scheduler, input: &RequestInput) -> Result<RequestSpec, Fault> {
+    let known = TIDEGATE_REQUEST_HAS_OUTPUT_TOKENS | TIDEGATE_REQUEST_HAS_QUEUE_TIMEOUT;
+    if input.flags & !known != 0 {
+        return Err(Fault::OutOfRange { argument: "spec.flags", got: input.flags.into() });
+    }
+    let tier = u8::try_from(input.tier).map_err(|_| Fault::UnknownTier {
+        tier: input.tier,
+        tiers: scheduler.config().tiers().len(),
+    })?;
+    let optional = |flag, value| (input.flags & flag != 0).then_some(value);
+    Ok(RequestSpec {
+        tenant: TenantId::new(input.tenant),
+        tier: Tier::new(tier),
+        pool: PoolId::new(input.pool),
+        demand: input.demand.into(),
+        peak: input.peak.into(),
+        prompt_tokens: input.prompt_tokens,
+        output_tokens: optional(TIDEGATE_REQUEST_HAS_OUTPUT_TOKENS, input.output_tokens),
+        yielding: yielding(input.yielding)?,
+        queue_timeout_ns: optional(TIDEGATE_REQUEST_HAS_QUEUE_TIMEOUT, input.queue_timeout_ns),
+        tag: input.tag,
+    })
+}
+
+fn usage_of(input: &UsageInput) -> Result<Usage, Fault> {
+    if input.reserved != 0 {
+        return Err(Fault::OutOfRange { argument: "usage.reserved", got: input.reserved.into() });
+    }
+    let UsageInput { prompt_tokens, cached_tokens, output_tokens, .. } = *input;
+    Ok(Usage { prompt_tokens, cached_tokens, output_tokens })
+}
+
+fn yielding(number: u32) -> Result<Yielding, Fault> {
+    match number {
+        0 => Ok(Yielding::Restart),
+        1 => Ok(Yielding::Checkpoint),
+        2 => Ok(Yielding::Never),
+        _ => Err(Fault::OutOfRange { argument: "spec.yielding", got: number.into() }),
+    }
+}
+
+fn decline(number: u32) -> Result<Decline, Fault> {
+    match number {
+        0 => Ok(Decline::Other),
+        1 => Ok(Decline::NoRoom),
+        2 => Ok(Decline::NotReady),
+        _ => Err(Fault::OutOfRange { argument: "why", got: number.into() }),
+    }
+}
+
+fn truth(number: u32, argument: &'static str) -> Result<bool, Fault> {
+    match number {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(Fault::OutOfRange { argument, got: number.into() }),
+    }
+}

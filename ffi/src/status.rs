@@ -1,0 +1,107 @@
+//! The status codes, their numbers and their names. A number that was ever published keeps its meaning.
+
+use std::ffi::CStr;
+
+use TidegateStatus as S;
+
+/// What a function returns. 0 is success; the numbers stand in blocks: 1 to 99 the call itself, 100 config,
+/// 200 submission, 300 reports, 400 workers, 500 tenants, 900 the whole scheduler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum TidegateStatus {
+    /// Done; the outputs are written.
+    Ok = 0,
+
+    /// A pointer that must not be NULL is NULL.
+    NullPointer = 1,
+    /// The struct_size of a struct is smaller than any version of it, or larger than this library knows and
+    /// not zero there. Use the struct's TIDEGATE_..._INIT macro.
+    StructSize = 2,
+    /// A number is not one of its enum, a reserved field or an unknown flag is not 0, or a capacity is 0.
+    OutOfRange = 3,
+    /// A text is not UTF-8.
+    InvalidUtf8 = 4,
+    /// A bug in the library. The handle is poisoned: free it.
+    Panic = 5,
+    /// An earlier call on this handle returned TIDEGATE_STATUS_PANIC: free it.
+    Poisoned = 6,
+    /// An error that this version of the header has no number for; the message says which.
+    Unlisted = 7,
+
+    /// The config cannot be used; the message names each field at fault.
+    ConfigInvalid = 100,
+
+    /// No such tenant: tidegate_scheduler_tenant_set comes first.
+    UnknownTenant = 200,
+    /// The config has fewer tiers, or none of that name.
+    UnknownTier = 201,
+    /// The config has fewer pools, or none of that name.
+    UnknownPool = 202,
+    /// The config has no dimension of that name.
+    UnknownDimension = 203,
+    /// The demand is zero in every dimension.
+    ZeroDemand = 204,
+    /// Never: no configured worker, or no share that its tier may use, can hold the request.
+    NeverFits = 205,
+    /// Not now: a queue is full.
+    QueueFull = 206,
+
+    /// No request ever had this id.
+    UnknownRequest = 300,
+    /// The request has ended already.
+    AlreadyTerminal = 301,
+    /// The report is of an earlier start, or of one that was not made.
+    StaleAttempt = 302,
+    /// The report does not follow from where the request stands.
+    WrongState = 303,
+
+    /// No worker has this number.
+    UnknownWorker = 400,
+    /// The capacity is zero in every dimension.
+    ZeroCapacity = 401,
+    /// The worker was reported lost already.
+    WorkerLost = 402,
+
+    /// A tenant's name is empty, or has a control character.
+    BadName = 500,
+
+    /// A number is beyond what the scheduler takes.
+    LimitExceeded = 900,
+    /// tidegate_scheduler_check_invariants found a bug in the scheduler.
+    InvariantViolated = 901,
+}
+
+/// Every status with the words that `tidegate_status_str` returns.
+const WORDS: [(S, &CStr); 26] = [
+    (S::Ok, c"ok"),
+    (S::NullPointer, c"null pointer"),
+    (S::StructSize, c"wrong struct size"),
+    (S::OutOfRange, c"out of range"),
+    (S::InvalidUtf8, c"not UTF-8"),
+    (S::Panic, c"panic"),
+    (S::Poisoned, c"poisoned handle"),
+    (S::Unlisted, c"unlisted error"),
+    (S::ConfigInvalid, c"invalid config"),
+    (S::UnknownTenant, c"unknown tenant"),
+    (S::UnknownTier, c"unknown tier"),
+    (S::UnknownPool, c"unknown pool"),
+    (S::UnknownDimension, c"unknown dimension"),
+    (S::ZeroDemand, c"zero demand"),
+    (S::NeverFits, c"never fits"),
+    (S::QueueFull, c"queue full"),
+    (S::UnknownRequest, c"unknown request"),
+    (S::AlreadyTerminal, c"already ended"),
+    (S::StaleAttempt, c"stale attempt"),
+    (S::WrongState, c"wrong state"),
+    (S::UnknownWorker, c"unknown worker"),
+    (S::ZeroCapacity, c"zero capacity"),
+    (S::WorkerLost, c"worker lost"),
+    (S::BadName, c"bad name"),
+    (S::LimitExceeded, c"limit exceeded"),
+    (S::InvariantViolated, c"invariant violated"),
+];
+
+/// The words for a status number, `unknown status` for a number that has no status.
+pub(crate) fn words(status: u32) -> &'static CStr {
+    WORDS.iter().find(|(known, _)| *known as u32 == status).map_or(c"unknown status", |(_, words)| words)
+}

@@ -1,0 +1,289 @@
+//! The types of the header besides the status: enums, input structs, records that the library fills.
+//!
+//! No struct has implicit padding, so that a record is the same bytes wherever it was made. A struct grows
+//! at its end only; `Versioned::V1` is its size when it was first published.
+
+/// The version of the ABI that this header describes; tidegate_abi_version() says what the library is. It
+/// rises when something that compiled and ran before would not any more.
+pub const TIDEGATE_ABI_VERSION: u32 = 1;
+
+/// Numbers of a resource vector, in the order of the config's dimensions; the last ones are 0 where the
+/// config names fewer.
+pub const TIDEGATE_DIMENSIONS: usize = 4;
+
+/// Counters in tidegate_stats_t.by_reason: more than there are reasons today.
+pub const TIDEGATE_STATS_REASONS: usize = 64;
+
+/// An instant that never comes: there is nothing to wake up for.
+pub const TIDEGATE_NEVER: u64 = u64::MAX;
+
+/// tidegate_request_spec_t.flags: output_tokens is set.
+pub const TIDEGATE_REQUEST_HAS_OUTPUT_TOKENS: u32 = 1;
+
+/// tidegate_request_spec_t.flags: queue_timeout_ns is set; without it the tier's holds.
+pub const TIDEGATE_REQUEST_HAS_QUEUE_TIMEOUT: u32 = 2;
+
+/// What an action asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum TidegateAction {
+    /// Start the request on the worker. Answer with started, progress, declined, or an end.
+    Start = 1,
+    /// Stop the request. Answer with preempted, or with its end if it ended first.
+    Preempt = 2,
+    /// A PREEMPT is taken back: go on if it has not stopped yet, else answer as to the PREEMPT.
+    Spare = 3,
+    /// Stop the running request and answer its client with an error; report failed when it stopped.
+    Abort = 4,
+    /// The waiting request has ended; answer its client. Nothing is to be reported.
+    Drop = 5,
+    /// The victim was not reported stopped in time; its units stay counted as used.
+    Stuck = 6,
+}
+
+/// Why the scheduler wants what it wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum TidegateReason {
+    /// START: within the tier's reserve.
+    Guaranteed = 1,
+    /// START: beyond the tier's reserve, on what nobody holds.
+    Borrowed = 2,
+    /// START: on units that were reclaimed for it.
+    Reclaimed = 3,
+    /// PREEMPT: the beneficiary is within its tier's reserve.
+    Reclaim = 4,
+    /// PREEMPT: the beneficiary's tier may preempt while it borrows.
+    Urgent = 5,
+    /// PREEMPT or ABORT: the worker has less memory than its requests use.
+    OutOfMemory = 6,
+    /// SPARE: the units are no longer needed.
+    NotNeeded = 7,
+    /// DROP: it waited longer than its queue timeout.
+    QueueTimeout = 8,
+    /// DROP: a more urgent request needed its place in the queue.
+    Displaced = 9,
+    /// DROP: engines declined it three times in a row.
+    Declined = 10,
+    /// DROP or ABORT: no configured worker can hold it.
+    NeverFits = 11,
+    /// DROP: its worker was lost, and it cannot run twice.
+    WorkerLost = 12,
+    /// STUCK: the victim was not reported stopped in time.
+    Unconfirmed = 13,
+}
+
+/// What the engine can do with a request that has to yield; and, in an action, how it is to yield.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum TidegateYield {
+    /// Throw away what was computed.
+    Restart = 0,
+    /// Keep what was computed, as far as the engine can.
+    Checkpoint = 1,
+    /// Nothing: once started it runs to its end. Never in an action.
+    Never = 2,
+}
+
+/// Why an engine did not take a request that it was told to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum TidegateDecline {
+    /// Anything that the others do not name.
+    Other = 0,
+    /// It had no room after all.
+    NoRoom = 1,
+    /// It is not ready (loading, reloading, draining).
+    NotReady = 2,
+}
+
+/// Where a live request stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum TidegateState {
+    /// It waits for a start.
+    Queued = 1,
+    /// It waits, and no worker that is up could hold it.
+    Parked = 2,
+    /// START was given, and the engine has not reported yet.
+    Starting = 3,
+    /// The engine runs it.
+    Running = 4,
+    /// PREEMPT was given; its units count as used until the engine reports it stopped.
+    Preempting = 5,
+    /// It stopped, and its units are still to be released.
+    Releasing = 6,
+    /// ABORT was given; its units count as used until the engine reports it stopped.
+    Aborting = 7,
+}
+
+/// What TIDEGATE_STATUS_LIMIT_EXCEEDED is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum TidegateLimit {
+    /// Units of one dimension.
+    Units = 1,
+    /// Tokens of one request.
+    Tokens = 2,
+    /// Live requests.
+    Requests = 3,
+    /// Workers ever added.
+    Workers = 4,
+    /// Tenants known.
+    Tenants = 5,
+    /// Bytes of a name.
+    NameBytes = 6,
+    /// Starts of one request.
+    Attempts = 7,
+}
+
+/// Whose queue TIDEGATE_STATUS_QUEUE_FULL is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum TidegateScope {
+    /// The tier's.
+    Tier = 1,
+    /// The tenant's.
+    Tenant = 2,
+    /// The scheduler's.
+    Total = 3,
+}
+
+/// A request as the host submits it. Begin with TIDEGATE_REQUEST_SPEC_INIT.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct RequestInput {
+    /// sizeof(tidegate_request_spec_t).
+    pub struct_size: u32,
+    /// Who asks: from tidegate_scheduler_tenant_set.
+    pub tenant: u32,
+    /// How urgent it is: 0 is the most urgent tier of the config.
+    pub tier: u32,
+    /// The workers that can serve it: a pool, counted from 0 in the order of the config.
+    pub pool: u32,
+    /// What the engine can do when it has to yield: a tidegate_yield_t.
+    pub yielding: u32,
+    /// TIDEGATE_REQUEST_HAS_... of the optional fields below that are set.
+    pub flags: u32,
+    /// Units it takes when it starts.
+    pub demand: [u64; TIDEGATE_DIMENSIONS],
+    /// Units it is expected to take when it is largest; where smaller than demand, demand counts.
+    pub peak: [u64; TIDEGATE_DIMENSIONS],
+    /// Tokens of the prompt.
+    pub prompt_tokens: u64,
+    /// Tokens it is expected to generate; read only with TIDEGATE_REQUEST_HAS_OUTPUT_TOKENS.
+    pub output_tokens: u64,
+    /// How long it may wait for its first start; read only with TIDEGATE_REQUEST_HAS_QUEUE_TIMEOUT.
+    pub queue_timeout_ns: u64,
+    /// Anything the host wants to find again in a journal; never read.
+    pub tag: u64,
+}
+
+/// A worker as the host describes it: anything that runs requests. Begin with TIDEGATE_WORKER_SPEC_INIT.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct WorkerInput {
+    /// sizeof(tidegate_worker_spec_t).
+    pub struct_size: u32,
+    /// The pool it belongs to, counted from 0 in the order of the config.
+    pub pool: u32,
+    /// Units it has.
+    pub capacity: [u64; TIDEGATE_DIMENSIONS],
+}
+
+/// What a request used. Begin with TIDEGATE_USAGE_INIT.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct UsageInput {
+    /// sizeof(tidegate_usage_t).
+    pub struct_size: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Tokens of the prompt, cached ones included.
+    pub prompt_tokens: u64,
+    /// Tokens of the prompt that the engine found in its cache.
+    pub cached_tokens: u64,
+    /// Tokens generated.
+    pub output_tokens: u64,
+}
+
+/// One wish of the scheduler: 64 bytes in every version. Fields that its kind does not use are 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct ActionRecord {
+    /// The request it speaks of; of PREEMPT, SPARE and STUCK the victim.
+    pub request: u64,
+    /// PREEMPT: the waiting request that needs the units; 0 under memory pressure.
+    pub beneficiary: u64,
+    /// PREEMPT: when STUCK follows if no answer came.
+    pub confirm_by_ns: u64,
+    /// START: tokens of context that the engine kept when it last stopped; 0 begins anew.
+    pub resume_tokens: u64,
+    /// What to do: a tidegate_action_kind_t. Ignore kinds that you do not know.
+    pub kind: u32,
+    /// Why: a tidegate_reason_t.
+    pub reason: u32,
+    /// The number of the start that it speaks of; reports carry it. 0 for DROP.
+    pub attempt: u32,
+    /// START: where.
+    pub worker: u32,
+    /// PREEMPT: how it is to yield, a tidegate_yield_t.
+    pub mode: u32,
+    /// 0.
+    pub reserved: [u32; 3],
+}
+
+/// Counters since the start; never reset. Begin with TIDEGATE_STATS_INIT.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct StatsRecord {
+    /// sizeof(tidegate_stats_t).
+    pub struct_size: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Requests accepted.
+    pub submitted: u64,
+    /// Requests that completed.
+    pub completed: u64,
+    /// Requests that the engine failed, aborted ones included.
+    pub failed: u64,
+    /// Requests that the host cancelled.
+    pub cancelled: u64,
+    /// Waiting requests that the scheduler dropped.
+    pub dropped: u64,
+    /// Requests that have not ended.
+    pub live: u64,
+    /// Calls whose now_ns was earlier than one before.
+    pub clock_regressions: u64,
+    /// Actions by their reason, indexed by tidegate_reason_t.
+    pub by_reason: [u64; TIDEGATE_STATS_REASONS],
+}
+
+/// The numbers of an error. Fields that its status does not use are 0. Begin with TIDEGATE_ERROR_INIT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct ErrorRecord {
+    /// sizeof(tidegate_error_t).
+    pub struct_size: u32,
+    /// A tidegate_status_t; TIDEGATE_STATUS_OK if no call failed yet.
+    pub status: u32,
+    /// The request it is about.
+    pub request: u64,
+    /// STALE_ATTEMPT: the attempt reported.
+    pub attempt: u32,
+    /// STALE_ATTEMPT: the attempt that the request is at.
+    pub current_attempt: u32,
+    /// WRONG_STATE: where the request stands, a tidegate_state_t.
+    pub state: u32,
+    /// LIMIT_EXCEEDED: which, a tidegate_limit_t.
+    pub limit: u32,
+    /// QUEUE_FULL: whose, a tidegate_scope_t.
+    pub scope: u32,
+    /// NEVER_FITS: the dimension. QUEUE_FULL: the tier or the tenant. UNKNOWN_... and WORKER_LOST: the number
+    /// of the tenant, tier, pool or worker.
+    pub subject: u32,
+    /// NEVER_FITS: units asked for.
+    pub need: u64,
+    /// The most there can be: units of NEVER_FITS, waiting requests of QUEUE_FULL, LIMIT_EXCEEDED.
+    pub max: u64,
+}
