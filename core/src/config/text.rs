@@ -1,1 +1,316 @@
-//! skeleton, being written
+//! A config as TOML text and back, without loss. Text is only another way to call the builder: what a
+//! config may say is decided there, and its faults are reported beside those of the text.
+
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Config, ConfigBuilder, ConfigError, ConfigFault, Placement, Preemption, TierConfig};
+use crate::resources::{MAX_DIMENSIONS, Resources};
+use crate::share::Rounding;
+
+/// The file as it is written; what is absent keeps the builder's default.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConfigText {
+    #[serde(default)]
+    dimensions: Vec<String>,
+    pools: Option<Vec<String>>,
+    placement: Option<String>,
+    min_run: Option<String>,
+    max_preemptions: Option<u32>,
+    confirm_after: Option<String>,
+    max_bypass: Option<u32>,
+    drain_after: Option<String>,
+    decline_backoff: Option<String>,
+    queue_limit: Option<u64>,
+    tenant_queue_limit: Option<u64>,
+    displace: Option<bool>,
+    max_tenants: Option<u32>,
+    #[serde(default)]
+    tiers: Vec<TierText>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TierText {
+    name: String,
+    reserve_ppm: Option<u32>,
+    lendable_ppm: Option<u32>,
+    borrow_limit: Option<BTreeMap<String, u64>>,
+    rounding: Option<String>,
+    hold_window: Option<String>,
+    preemption: Option<String>,
+    preempt_while_borrowing: Option<String>,
+    queue_limit: Option<u64>,
+    queue_timeout: Option<String>,
+}
+
+const ROUNDINGS: [(&str, Rounding); 3] =
+    [("ceil", Rounding::Ceil), ("nearest", Rounding::Nearest), ("floor", Rounding::Floor)];
+
+const PLACEMENTS: [(&str, Placement); 2] = [("pack", Placement::Pack), ("spread", Placement::Spread)];
+
+const PREEMPTIONS: [(&str, Preemption); 2] =
+    [("lower-tier", Preemption::LowerTier), ("never", Preemption::Never)];
+
+/// Units of time and their nanoseconds, the largest first.
+const UNITS: [(&str, u64); 4] = [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000), ("ns", 1)];
+
+impl Config {
+    /// Reads a config from TOML. The fields are the builder's settings by the same names, and what is left
+    /// out is at the builder's default; durations are whole numbers with a unit (`s`, `ms`, `us`, `ns`).
+    ///
+    /// ```
+    /// let config = tidegate::Config::from_toml(r#"
+    ///     dimensions = ["slots", "kv_blocks"]
+    ///     placement = "spread"                       # or "pack"
+    ///     min_run = "1500ms"
+    ///
+    ///     [[tiers]]
+    ///     name = "realtime"
+    ///     reserve_ppm = 300000
+    ///     rounding = "nearest"                       # or "ceil", "floor"
+    ///     borrow_limit = { slots = 4, kv_blocks = 100 }
+    ///     preempt_while_borrowing = "never"          # or "lower-tier", as for `preemption`
+    ///
+    ///     [[tiers]]
+    ///     name = "batch"
+    ///     queue_timeout = "3600s"
+    /// "#)?;
+    /// assert_eq!(config.tiers()[1].name(), "batch");
+    /// # Ok::<(), tidegate::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ConfigError`]: the first fault of text that is no TOML of this shape, else every fault found.
+    pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
+        let parsed: ConfigText = toml::from_str(text).map_err(|error| no_such_shape(text, &error))?;
+        let mut faults = Vec::new();
+        let built = parsed.into_builder(&mut faults).build();
+        match built {
+            Ok(config) if faults.is_empty() => Ok(config),
+            Ok(_) => Err(ConfigError { faults }),
+            Err(error) => {
+                faults.extend(error.faults);
+                Err(ConfigError { faults })
+            }
+        }
+    }
+
+    /// Writes the config as TOML that [`Self::from_toml`] reads back as the same config. Every setting is
+    /// written, defaults too, so that the text means the same if a default ever changes.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        toml::to_string(&ConfigText::of(self)).expect("strings, numbers and tables are TOML")
+    }
+}
+
+fn no_such_shape(text: &str, error: &toml::de::Error) -> ConfigError {
+    let path = match error.span() {
+        Some(span) => {
+            format!("line {}", 1 + text.bytes().take(span.start).filter(|&byte| byte == b'\n').count())
+        }
+        None => "the text".to_string(),
+    };
+    let message = error.message().lines().collect::<Vec<_>>().join(", ");
+    ConfigError { faults: vec![ConfigFault { path, message }] }
+}
+
+impl ConfigText {
+    fn of(config: &Config) -> Self {
+        let Config {
+            dimensions,
+            tiers,
+            pools,
+            placement,
+            min_run_ns,
+            max_preemptions,
+            confirm_after_ns,
+            max_bypass,
+            drain_after_ns,
+            decline_backoff_ns,
+            queue_limit,
+            tenant_queue_limit,
+            displace,
+            max_tenants,
+        } = config;
+        Self {
+            dimensions: dimensions.iter().map(|name| name.to_string()).collect(),
+            pools: Some(pools.iter().map(|name| name.to_string()).collect()),
+            placement: Some(name_in(&PLACEMENTS, *placement)),
+            min_run: Some(span_text(*min_run_ns)),
+            max_preemptions: Some(*max_preemptions),
+            confirm_after: Some(span_text(*confirm_after_ns)),
+            max_bypass: Some(*max_bypass),
+            drain_after: Some(span_text(*drain_after_ns)),
+            decline_backoff: Some(span_text(*decline_backoff_ns)),
+            queue_limit: *queue_limit,
+            tenant_queue_limit: *tenant_queue_limit,
+            displace: Some(*displace),
+            max_tenants: Some(*max_tenants),
+            tiers: tiers.iter().map(|tier| TierText::of(tier, config)).collect(),
+        }
+    }
+
+    fn into_builder(self, faults: &mut Vec<ConfigFault>) -> ConfigBuilder {
+        let mut read = Reader { prefix: String::new(), faults };
+        let mut builder = Config::builder();
+        builder = set(builder, self.pools, |builder, names| builder.pools(names));
+        let placement = read.choice("placement", self.placement, &PLACEMENTS);
+        builder = set(builder, placement, ConfigBuilder::placement);
+        builder = set(builder, read.span("min_run", self.min_run), ConfigBuilder::min_run);
+        builder = set(builder, self.max_preemptions, ConfigBuilder::max_preemptions);
+        builder = set(builder, read.span("confirm_after", self.confirm_after), ConfigBuilder::confirm_after);
+        builder = set(builder, self.max_bypass, ConfigBuilder::max_bypass);
+        builder = set(builder, read.span("drain_after", self.drain_after), ConfigBuilder::drain_after);
+        let backoff = read.span("decline_backoff", self.decline_backoff);
+        builder = set(builder, backoff, ConfigBuilder::decline_backoff);
+        builder = set(builder, self.queue_limit, ConfigBuilder::queue_limit);
+        builder = set(builder, self.tenant_queue_limit, ConfigBuilder::tenant_queue_limit);
+        builder = set(builder, self.displace, ConfigBuilder::displace);
+        builder = set(builder, self.max_tenants, ConfigBuilder::max_tenants);
+        for (index, tier) in self.tiers.into_iter().enumerate() {
+            read.prefix = format!("tiers[{index}].");
+            builder = builder.tier(tier.into_tier(&self.dimensions, &mut read));
+        }
+        builder.dimensions(self.dimensions)
+    }
+}
+
+impl TierText {
+    fn of(tier: &TierConfig, config: &Config) -> Self {
+        let TierConfig {
+            name,
+            reserve,
+            lendable,
+            borrow_limit,
+            rounding,
+            hold_window_ns,
+            preemption,
+            preempt_while_borrowing,
+            queue_limit,
+            queue_timeout_ns,
+        } = tier;
+        let by_name = |units: Resources| {
+            config.dimensions().enumerate().map(|(index, name)| (name.to_owned(), units[index])).collect()
+        };
+        Self {
+            name: name.to_string(),
+            reserve_ppm: Some(reserve.get()),
+            lendable_ppm: Some(lendable.get()),
+            borrow_limit: borrow_limit.map(by_name),
+            rounding: Some(name_in(&ROUNDINGS, *rounding)),
+            hold_window: Some(span_text(*hold_window_ns)),
+            preemption: Some(name_in(&PREEMPTIONS, *preemption)),
+            preempt_while_borrowing: preempt_while_borrowing.map(|whom| name_in(&PREEMPTIONS, whom)),
+            queue_limit: *queue_limit,
+            queue_timeout: queue_timeout_ns.map(span_text),
+        }
+    }
+
+    fn into_tier(self, dimensions: &[String], read: &mut Reader<'_>) -> TierConfig {
+        let mut tier = TierConfig::new(self.name);
+        tier = set(tier, self.reserve_ppm, TierConfig::reserve_ppm);
+        tier = set(tier, self.lendable_ppm, TierConfig::lendable_ppm);
+        let limit = self.borrow_limit.map(|by_name| read.units("borrow_limit", &by_name, dimensions));
+        tier = set(tier, limit, |tier, units| tier.borrow_limit(units));
+        tier = set(tier, read.choice("rounding", self.rounding, &ROUNDINGS), TierConfig::rounding);
+        tier = set(tier, read.span("hold_window", self.hold_window), TierConfig::hold_window);
+        tier = set(tier, read.choice("preemption", self.preemption, &PREEMPTIONS), TierConfig::preemption);
+        let whom = read.choice("preempt_while_borrowing", self.preempt_while_borrowing, &PREEMPTIONS);
+        tier = set(tier, whom, TierConfig::preempt_while_borrowing);
+        tier = set(tier, self.queue_limit, TierConfig::queue_limit);
+        set(tier, read.span("queue_timeout", self.queue_timeout), TierConfig::queue_timeout)
+    }
+}
+
+fn set<B, T>(builder: B, value: Option<T>, setter: impl FnOnce(B, T) -> B) -> B {
+    match value {
+        Some(value) => setter(builder, value),
+        None => builder,
+    }
+}
+
+/// Reads what TOML has no type for; a fault leaves the setting at its default, so that it is told once.
+struct Reader<'a> {
+    /// Where the fields stand, as `tiers[0].`
+    prefix: String,
+    faults: &'a mut Vec<ConfigFault>,
+}
+
+impl Reader<'_> {
+    fn fault(&mut self, field: &str, message: String) {
+        self.faults.push(ConfigFault { path: format!("{}{field}", self.prefix), message });
+    }
+
+    fn span(&mut self, field: &str, text: Option<String>) -> Option<Duration> {
+        match parse_span(&text?) {
+            Ok(nanos) => Some(Duration::from_nanos(nanos)),
+            Err(message) => {
+                self.fault(field, message);
+                None
+            }
+        }
+    }
+
+    fn choice<T: Copy>(&mut self, field: &str, text: Option<String>, table: &[(&str, T)]) -> Option<T> {
+        let text = text?;
+        let found = table.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
+        if found.is_none() {
+            let names: Vec<_> = table.iter().map(|(name, _)| *name).collect();
+            self.fault(field, format!("{text:?} is none of {}", names.join(", ")));
+        }
+        found
+    }
+
+    /// Units by the name of their dimension. Each has to be named: whether one left out would mean none or
+    /// no limit is not for the reader to guess.
+    fn units(&mut self, field: &str, by_name: &BTreeMap<String, u64>, dimensions: &[String]) -> Resources {
+        let mut units = Resources::ZERO;
+        for (index, name) in dimensions.iter().enumerate().take(MAX_DIMENSIONS) {
+            match by_name.get(name) {
+                Some(&number) => units[index] = number,
+                None => {
+                    self.fault(&format!("{field}.{name}"), "is missing; every dimension is named".to_string())
+                }
+            }
+        }
+        for name in by_name.keys().filter(|name| !dimensions.contains(name)) {
+            self.fault(&format!("{field}.{name}"), "there is no such dimension".to_string());
+        }
+        units
+    }
+}
+
+fn name_in<T: Copy + PartialEq>(table: &[(&str, T)], value: T) -> String {
+    let (name, _) = table.iter().find(|(_, other)| *other == value).expect("the table names every value");
+    (*name).to_owned()
+}
+
+/// A span in the largest unit that leaves no fraction.
+fn span_text(nanos: u64) -> String {
+    let (unit, factor) =
+        UNITS.iter().find(|(_, factor)| nanos % factor == 0).expect("all are whole nanoseconds");
+    format!("{}{unit}", nanos / factor)
+}
+
+fn parse_span(text: &str) -> Result<u64, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, suffix) = text.split_at(digits);
+    let unit = UNITS.iter().find(|(unit, _)| *unit == suffix);
+    let (Some((_, factor)), true) = (unit, digits > 0) else {
+        return Err(format!("{text:?} is no duration: a whole number and one of s, ms, us, ns"));
+    };
+    number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(*factor))
+        .ok_or_else(|| format!("{text:?} is longer than 2^64 ns, 584 years"))
+}

@@ -1,0 +1,231 @@
+//! One line of a journal: the table of the verbs with the order of their fields, and how each kind of field
+//! is written and read. Writer and reader are made from the one table, so that they cannot drift.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use core::fmt::{self, Write};
+use core::ops::RangeInclusive;
+
+use super::JournalFault;
+use crate::event::{Decline, Input, WorkerSpec};
+use crate::id::{Attempt, PoolId, RequestId, TenantId, Tier, WorkerId};
+use crate::request::{RequestSpec, Usage, Yielding};
+use crate::resources::{MAX_DIMENSIONS, Resources};
+
+/// `VERB: FIELDS => INPUT`, where INPUT is the pattern that the writer matches and the expression that the
+/// reader builds.
+macro_rules! verbs {
+    ($($verb:literal: $($field:ident)+ => [$($input:tt)+],)+) => {
+        pub(super) fn write_input(out: &mut impl Write, input: &Input) -> fmt::Result {
+            match input {
+                $($($input)+ => {
+                    out.write_str($verb)?;
+                    $($field.write(out)?;)+
+                })+
+            }
+            Ok(())
+        }
+
+        pub(super) fn read_input(verb: &str, words: &mut Words<'_>) -> Result<Input, JournalFault> {
+            match verb {
+                $($verb => {
+                    $(let $field = Field::read(words, stringify!($field))?;)+
+                    Ok($($input)+)
+                })+
+                _ => Err(JournalFault::UnknownVerb { text: clip(verb) }),
+            }
+        }
+    };
+}
+
+verbs! {
+    "tenant_set": name => [Input::TenantSet { name }],
+    "worker_add": pool capacity => [Input::WorkerAdd(WorkerSpec { pool, capacity })],
+    "worker_drain": worker => [Input::WorkerDrain { worker }],
+    "worker_lost": worker => [Input::WorkerLost { worker }],
+    "submit": tenant tier pool demand peak prompt_tokens output_tokens yielding queue_timeout_ns tag => [
+        Input::Submit(RequestSpec {
+            tenant, tier, pool, demand, peak, prompt_tokens, output_tokens, yielding, queue_timeout_ns, tag,
+        })
+    ],
+    "cancel": request => [Input::Cancel { request }],
+    "started": request attempt cached_tokens in_use => [
+        Input::Started { request, attempt, cached_tokens, in_use }
+    ],
+    "declined": request attempt why => [Input::Declined { request, attempt, why }],
+    "progress": request attempt output_tokens in_use => [
+        Input::Progress { request, attempt, output_tokens, in_use }
+    ],
+    "preempted": request attempt tokens_kept releasing => [
+        Input::Preempted { request, attempt, tokens_kept, releasing }
+    ],
+    "released": request attempt => [Input::Released { request, attempt }],
+    "complete": request attempt prompt_tokens cached_tokens output_tokens => [
+        Input::Complete { request, attempt, usage: Usage { prompt_tokens, cached_tokens, output_tokens } }
+    ],
+    "failed": request attempt => [Input::Failed { request, attempt }],
+}
+
+/// The fields of a line that were not read yet.
+pub(super) struct Words<'a>(Option<&'a str>);
+
+impl<'a> Words<'a> {
+    pub(super) fn new(line: &'a str) -> Self {
+        Self(Some(line))
+    }
+
+    pub(super) fn word(&mut self, field: &'static str) -> Result<&'a str, JournalFault> {
+        let rest = self.rest(field)?;
+        let Some((word, rest)) = rest.split_once(' ') else { return Ok(rest) };
+        self.0 = Some(rest);
+        Ok(word)
+    }
+
+    /// All that is left, spaces too.
+    fn rest(&mut self, field: &'static str) -> Result<&'a str, JournalFault> {
+        self.0.take().ok_or(JournalFault::Missing { field })
+    }
+
+    /// A decimal number as the writer writes it: digits only, and no zero in front.
+    pub(super) fn number(
+        &mut self,
+        field: &'static str,
+        range: RangeInclusive<u64>,
+    ) -> Result<u64, JournalFault> {
+        let word = self.word(field)?;
+        let plain = word == "0" || !word.starts_with(['0', '+']);
+        word.parse().ok().filter(|number| plain && range.contains(number)).ok_or_else(|| {
+            JournalFault::BadNumber { field, text: clip(word), min: *range.start(), max: *range.end() }
+        })
+    }
+
+    pub(super) fn end(self) -> Result<(), JournalFault> {
+        match self.0 {
+            Some(rest) => Err(JournalFault::Extra { text: clip(rest) }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// As much of a text as an error message should quote.
+pub(super) fn clip(text: &str) -> String {
+    const ENOUGH: usize = 40;
+    text.chars().take(ENOUGH).collect()
+}
+
+/// A kind of field: written with the space in front of it, read without.
+trait Field: Sized {
+    fn write(&self, out: &mut impl Write) -> fmt::Result;
+    fn read(words: &mut Words<'_>, field: &'static str) -> Result<Self, JournalFault>;
+}
+
+/// Fields that are one number: its largest value, how to get it and how to come back.
+macro_rules! numbers {
+    ($($kind:ty: $max:expr, $get:expr, $new:expr;)+) => {$(
+        impl Field for $kind {
+            fn write(&self, out: &mut impl Write) -> fmt::Result {
+                let number: u64 = $get(*self);
+                write!(out, " {number}")
+            }
+
+            fn read(words: &mut Words<'_>, field: &'static str) -> Result<Self, JournalFault> {
+                words.number(field, 0..=$max.into()).map($new)
+            }
+        }
+    )+};
+}
+
+numbers! {
+    u64: u64::MAX, |number| number, |number| number;
+    bool: true, u64::from, |number| number == 1;
+    RequestId: u64::MAX, RequestId::to_bits, RequestId::from_bits;
+    TenantId: u32::MAX, |id: Self| id.get().into(), |number| Self::new(number as u32);
+    WorkerId: u32::MAX, |id: Self| id.get().into(), |number| Self::new(number as u32);
+    PoolId: u32::MAX, |id: Self| id.get().into(), |number| Self::new(number as u32);
+    Attempt: u32::MAX, |id: Self| id.get().into(), |number| Self::new(number as u32);
+    Tier: u8::MAX, |id: Self| id.get().into(), |number| Self::new(number as u8);
+    Yielding: Yielding::Never as u8, |how| how as u64, |number| match number {
+        0 => Self::Restart,
+        1 => Self::Checkpoint,
+        _ => Self::Never,
+    };
+    Decline: Decline::NotReady as u8, |why| why as u64, |number| match number {
+        0 => Self::Other,
+        1 => Self::NoRoom,
+        _ => Self::NotReady,
+    };
+}
+
+impl Field for Option<u64> {
+    fn write(&self, out: &mut impl Write) -> fmt::Result {
+        match self {
+            Some(number) => number.write(out),
+            None => out.write_str(" -"),
+        }
+    }
+
+    fn read(words: &mut Words<'_>, field: &'static str) -> Result<Self, JournalFault> {
+        let mut ahead = Words(words.0);
+        if ahead.word(field)? == "-" {
+            words.0 = ahead.0;
+            return Ok(None);
+        }
+        u64::read(words, field).map(Some)
+    }
+}
+
+impl Field for Resources {
+    fn write(&self, out: &mut impl Write) -> fmt::Result {
+        self.as_array().iter().try_for_each(|units| units.write(out))
+    }
+
+    fn read(words: &mut Words<'_>, field: &'static str) -> Result<Self, JournalFault> {
+        let mut units = Self::ZERO;
+        for dimension in 0..MAX_DIMENSIONS {
+            units[dimension] = u64::read(words, field)?;
+        }
+        Ok(units)
+    }
+}
+
+/// A name goes to the end of the line. The scheduler refuses one with control characters, but what a host
+/// tried is journaled all the same, and must stay on its line.
+impl Field for Box<str> {
+    fn write(&self, out: &mut impl Write) -> fmt::Result {
+        out.write_char(' ')?;
+        for letter in self.chars() {
+            if is_escaped(letter) {
+                write!(out, "\\x{:02x}", letter as u32)?;
+            } else {
+                out.write_char(letter)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read(words: &mut Words<'_>, field: &'static str) -> Result<Self, JournalFault> {
+        let text = words.rest(field)?;
+        let mut name = String::with_capacity(text.len());
+        let mut rest = text.chars();
+        while let Some(letter) = rest.next() {
+            let letter = match letter {
+                '\\' => unescape(rest.as_str()).inspect(|_| rest = rest.as_str()[3..].chars()),
+                _ => Some(letter).filter(|&letter| !is_escaped(letter)),
+            };
+            name.push(letter.ok_or_else(|| JournalFault::BadName { field, text: clip(text) })?);
+        }
+        Ok(name.into_boxed_str())
+    }
+}
+
+fn is_escaped(letter: char) -> bool {
+    letter == '\\' || letter.is_ascii_control()
+}
+
+/// The letter that `xHH` at the start of the text stands for, if it is one that the writer escapes.
+fn unescape(text: &str) -> Option<char> {
+    let digits = text.strip_prefix('x')?.get(..2)?;
+    let canonical = digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+    let letter = char::from(u8::from_str_radix(digits, 16).ok()?);
+    (canonical && is_escaped(letter)).then_some(letter)
+}

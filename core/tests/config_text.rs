@@ -1,0 +1,262 @@
+//! A config survives being written as TOML, and text that is wrong is told so by field.
+
+use core::time::Duration;
+
+use proptest::collection::{btree_set, vec};
+use proptest::option;
+use proptest::prelude::*;
+use tidegate::{
+    Config, ConfigBuilder, MAX_DIMENSIONS, MAX_POOLS, MAX_TIERS, MAX_UNITS, Placement, Preemption, Resources,
+    Rounding, TierConfig,
+};
+
+/// Spans that need every unit, and those at the ends.
+fn span() -> impl Strategy<Value = Duration> {
+    let nanos = prop_oneof![
+        Just(0),
+        any::<u64>(),
+        (0..u64::MAX / 1_000).prop_map(|us| us * 1_000),
+        (0..1_000_u64).prop_map(|s| s * 1_000_000_000),
+        Just(u64::MAX),
+    ];
+    nanos.prop_map(Duration::from_nanos)
+}
+
+fn name() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-z0-9-]{1,12}", "\\PC{1,20}"]
+}
+
+fn names(most: usize) -> impl Strategy<Value = Vec<String>> {
+    btree_set(name(), 1..=most).prop_map(|names| names.into_iter().collect::<Vec<_>>()).prop_shuffle()
+}
+
+fn preemption() -> impl Strategy<Value = Preemption> {
+    prop_oneof![Just(Preemption::LowerTier), Just(Preemption::Never)]
+}
+
+fn tier(name: String, reserve: u32, dimensions: usize) -> impl Strategy<Value = TierConfig> {
+    let limit = vec(0..=MAX_UNITS, dimensions).prop_map(|units| {
+        let mut all = [0; MAX_DIMENSIONS];
+        all[..units.len()].copy_from_slice(&units);
+        Resources::from(all)
+    });
+    let rounding = prop_oneof![Just(Rounding::Ceil), Just(Rounding::Nearest), Just(Rounding::Floor)];
+    let rules = (0..=1_000_000_u32, option::of(limit), rounding, preemption(), option::of(preemption()));
+    (rules, span(), option::of(any::<u64>()), option::of(span())).prop_map(
+        move |(rules, hold, most, wait)| {
+            let (lendable, limit, rounding, preemption, borrowing) = rules;
+            let mut tier = TierConfig::new(name.clone())
+                .reserve_ppm(reserve)
+                .lendable_ppm(lendable)
+                .rounding(rounding)
+                .hold_window(hold)
+                .preemption(preemption);
+            tier = limit.into_iter().fold(tier, TierConfig::borrow_limit);
+            tier = borrowing.into_iter().fold(tier, TierConfig::preempt_while_borrowing);
+            tier = most.into_iter().fold(tier, TierConfig::queue_limit);
+            wait.into_iter().fold(tier, TierConfig::queue_timeout)
+        },
+    )
+}
+
+fn tiers(dimensions: usize) -> impl Strategy<Value = Vec<TierConfig>> {
+    names(MAX_TIERS).prop_flat_map(move |names| {
+        let most = 1_000_000 / names.len() as u32;
+        names
+            .into_iter()
+            .map(|name| (0..=most).prop_flat_map(move |ppm| tier(name.clone(), ppm, dimensions)))
+            .collect::<Vec<_>>()
+    })
+}
+
+fn settings() -> impl Strategy<Value = ConfigBuilder> {
+    let spans = (span(), 1..u64::MAX, 1..u64::MAX, span());
+    let limits = (option::of(any::<u64>()), option::of(any::<u64>()), any::<bool>(), 1..=u32::MAX);
+    let placement = prop_oneof![Just(Placement::Pack), Just(Placement::Spread)];
+    (spans, limits, any::<u32>(), any::<u32>(), placement).prop_map(
+        |(
+            (min_run, confirm, drain, backoff),
+            (total, tenant, displace, tenants),
+            preemptions,
+            bypass,
+            placement,
+        )| {
+            let mut builder = Config::builder()
+                .placement(placement)
+                .min_run(min_run)
+                .max_preemptions(preemptions)
+                .confirm_after(Duration::from_nanos(confirm))
+                .max_bypass(bypass)
+                .drain_after(Duration::from_nanos(drain))
+                .decline_backoff(backoff)
+                .displace(displace)
+                .max_tenants(tenants);
+            builder = total.into_iter().fold(builder, ConfigBuilder::queue_limit);
+            tenant.into_iter().fold(builder, ConfigBuilder::tenant_queue_limit)
+        },
+    )
+}
+
+fn config() -> impl Strategy<Value = Config> {
+    let dimensions = names(MAX_DIMENSIONS);
+    let described = dimensions.prop_flat_map(|names| (tiers(names.len()), Just(names)));
+    (settings(), described, option::of(names(20))).prop_map(|(builder, (tiers, dimensions), pools)| {
+        let builder = tiers.into_iter().fold(builder.dimensions(dimensions), ConfigBuilder::tier);
+        pools
+            .into_iter()
+            .fold(builder, ConfigBuilder::pools)
+            .build()
+            .expect("every part is within its limits")
+    })
+}
+
+proptest! {
+    #[test]
+    fn text_loses_nothing(config in config()) {
+        let text = config.to_toml();
+        prop_assert_eq!(Config::from_toml(&text), Ok(config.clone()), "{}", text);
+        prop_assert!(text.ends_with('\n'));
+    }
+
+    #[test]
+    fn no_text_is_read_with_a_panic(text in "\\PC*|([a-z_]+ ?= ?[\\[\\]{}\"a-z0-9,]*\n)*") {
+        let _ = Config::from_toml(&text);
+    }
+}
+
+#[test]
+fn the_text_is_what_a_person_would_write() {
+    let config = Config::builder()
+        .dimensions(["slots", "kv_blocks"])
+        .min_run(Duration::from_millis(1500))
+        .tier(TierConfig::new("realtime").reserve_ppm(300_000).borrow_limit([4, 100]))
+        .tier(TierConfig::new("batch").queue_timeout(Duration::from_secs(3600)))
+        .build()
+        .expect("a sound config");
+    let expected = r#"dimensions = ["slots", "kv_blocks"]
+pools = ["default"]
+placement = "pack"
+min_run = "1500ms"
+max_preemptions = 3
+confirm_after = "1s"
+max_bypass = 16
+drain_after = "2s"
+decline_backoff = "1s"
+displace = false
+max_tenants = 1048576
+
+[[tiers]]
+name = "realtime"
+reserve_ppm = 300000
+lendable_ppm = 1000000
+rounding = "ceil"
+hold_window = "30s"
+preemption = "lower-tier"
+
+[tiers.borrow_limit]
+kv_blocks = 100
+slots = 4
+
+[[tiers]]
+name = "batch"
+reserve_ppm = 0
+lendable_ppm = 1000000
+rounding = "ceil"
+hold_window = "30s"
+preemption = "lower-tier"
+queue_timeout = "3600s"
+"#;
+    assert_eq!(config.to_toml(), expected);
+}
+
+#[test]
+fn what_is_left_out_is_at_the_builders_default() {
+    let text = "dimensions = ['slots']\n[[tiers]]\nname = 'only'\n";
+    let built = Config::builder().dimensions(["slots"]).tier(TierConfig::new("only")).build();
+    assert_eq!(Config::from_toml(text), built);
+}
+
+#[test]
+fn the_most_pools_there_may_be_are_read_back() {
+    let pools = (0..MAX_POOLS).map(|number| number.to_string());
+    let config = Config::builder()
+        .dimensions(["slots"])
+        .pools(pools)
+        .tier(TierConfig::new("only"))
+        .build()
+        .expect("a sound config");
+    assert_eq!(Config::from_toml(&config.to_toml()), Ok(config));
+}
+
+fn faults(text: &str) -> String {
+    Config::from_toml(text).expect_err("the text has a fault").to_string()
+}
+
+#[test]
+fn text_of_another_shape_is_told_by_its_line() {
+    for (text, told) in [
+        ("dimensions = [\"slots\"\npools = 1", "line 2: "),
+        ("dimensions = [\"slots\"]\n\nmin_run = 1\n", "line 3: invalid type: integer `1`, expected a string"),
+        ("dimensions = [\"slots\"]\nslot = 1\n", "line 2: unknown field `slot`"),
+        ("[[tiers]]\nname = \"a\"\nreserve = 1\n", "line 3: unknown field `reserve`"),
+        ("[[tiers]]\nreserve_ppm = 1\n", "line 1: missing field `name`"),
+        ("max_preemptions = -1", "line 1: invalid value: integer `-1`, expected u32"),
+        ("max_tenants = 4294967296", "line 1: invalid value: integer `4294967296`, expected u32"),
+        ("max_bypass = 1\nmax_bypass = 2", "line 2: duplicate key"),
+    ] {
+        let faults = faults(text);
+        assert!(faults.starts_with(told), "{text:?}: {faults}");
+        assert!(!faults.contains('\n'), "one line: {faults}");
+    }
+}
+
+#[test]
+fn all_faults_are_told_at_once_each_with_its_field() {
+    let text = r#"
+        dimensions = ["slots", "kv"]
+        placement = "tight"
+        drain_after = "0s"
+        min_run = "1m"
+        confirm_after = "20000000000s"
+        [[tiers]]
+        name = "a"
+        reserve_ppm = 600000
+        rounding = "up"
+        hold_window = "1.5s"
+        borrow_limit = { slots = 1, gpus = 2 }
+        [[tiers]]
+        name = "a"
+        reserve_ppm = 600000
+        queue_timeout = "s"
+        preemption = "always"
+        preempt_while_borrowing = "Never"
+        borrow_limit = { slots = 2000000000000, kv = 0 }
+    "#;
+    let expected = [
+        r#"placement: "tight" is none of pack, spread"#,
+        r#"min_run: "1m" is no duration: a whole number and one of s, ms, us, ns"#,
+        r#"confirm_after: "20000000000s" is longer than 2^64 ns, 584 years"#,
+        "tiers[0].borrow_limit.kv: is missing; every dimension is named",
+        "tiers[0].borrow_limit.gpus: there is no such dimension",
+        r#"tiers[0].rounding: "up" is none of ceil, nearest, floor"#,
+        r#"tiers[0].hold_window: "1.5s" is no duration: a whole number and one of s, ms, us, ns"#,
+        r#"tiers[1].preemption: "always" is none of lower-tier, never"#,
+        r#"tiers[1].preempt_while_borrowing: "Never" is none of lower-tier, never"#,
+        r#"tiers[1].queue_timeout: "s" is no duration: a whole number and one of s, ms, us, ns"#,
+        r#"tiers[1]: "a" is named twice"#,
+        "tiers[1].borrow_limit[0]: 2000000000000 is above 1099511627776",
+        "tiers.reserve_ppm: the shares sum to 1200000 ppm, above 1000000 (100 %)",
+        "drain_after: must be longer than zero",
+    ];
+    assert_eq!(
+        faults(text).split("; ").collect::<Vec<_>>(),
+        expected.join("; ").split("; ").collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn more_dimensions_than_there_may_be_are_a_fault_with_limits_too() {
+    let text = "dimensions = ['a', 'b', 'c', 'd', 'e']\n[[tiers]]\nname = 'x'\n\
+                borrow_limit = { a = 1, b = 1, c = 1, d = 1, e = 1 }\n";
+    assert_eq!(faults(text), "dimensions: 5 given, from 1 to 4 allowed");
+}
