@@ -1,0 +1,127 @@
+//! What a caller may pass: whole numbers, names or numbers of things, and amounts by dimension.
+
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
+use pyo3::types::{PyDict, PyMapping, PyString};
+use tidegate::{Config, MAX_DIMENSIONS, PoolId, Resources, Tier};
+
+use crate::error::{self, raised};
+
+/// A whole number that fits the core's type.
+#[derive(Clone, Copy)]
+pub(crate) struct Whole<T>(pub(crate) T);
+
+impl<'py, T: TryFrom<u64>> FromPyObject<'_, 'py> for Whole<T> {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let message = || format!("{object:?} is not a whole number from 0 to 2^{} - 1", 8 * size_of::<T>());
+        let number: u64 = object.extract().map_err(|error| error::unusable(object.py(), error, message))?;
+        T::try_from(number).map(Self).map_err(|_| raised!(object.py(), BadArgument, message()))
+    }
+}
+
+/// A thing by its name, or by its number.
+pub(crate) enum Named {
+    /// By its name.
+    Name(PyBackedStr),
+    /// By its number.
+    Number(u32),
+}
+
+impl Named {
+    /// The first there is.
+    pub(crate) const FIRST: Self = Self::Number(0);
+}
+
+impl<'py> FromPyObject<'_, 'py> for Named {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if object.is_instance_of::<PyString>() {
+            let not_text = || "a name is not valid Unicode".to_owned();
+            return object
+                .extract()
+                .map(Self::Name)
+                .map_err(|error| error::unusable(object.py(), error, not_text));
+        }
+        object.extract().map(|Whole(number)| Self::Number(number))
+    }
+}
+
+/// The tier meant. A number goes on to the core as it is, which refuses the unknown.
+pub(crate) fn tier(py: Python<'_>, config: &Config, named: &Named) -> PyResult<Tier> {
+    match named {
+        Named::Name(name) => config.tier(name).ok_or_else(|| {
+            raised!(py, UnknownTier, format!("there is no tier {:?}", &**name), tier = &**name)
+        }),
+        Named::Number(number) => u8::try_from(*number)
+            .map(Tier::new)
+            .map_err(|_| raised!(py, UnknownTier, format!("there is no tier {number}"), tier = *number)),
+    }
+}
+
+/// As [`tier`], for an observer: the core would call an unknown tier empty.
+pub(crate) fn known_tier(py: Python<'_>, config: &Config, named: &Named) -> PyResult<Tier> {
+    let tier = tier(py, config, named)?;
+    let tiers = config.tiers().len();
+    if usize::from(tier.get()) < tiers {
+        return Ok(tier);
+    }
+    Err(raised!(py, UnknownTier, format!("{tier} is not one of the {tiers} tiers"), tier = tier.get()))
+}
+
+/// The pool meant. A number goes on to the core as it is, which refuses the unknown.
+pub(crate) fn pool(py: Python<'_>, config: &Config, named: &Named) -> PyResult<PoolId> {
+    match named {
+        Named::Name(name) => config.pool(name).ok_or_else(|| {
+            raised!(py, UnknownPool, format!("there is no pool {:?}", &**name), pool = &**name)
+        }),
+        Named::Number(number) => Ok(PoolId::new(*number)),
+    }
+}
+
+/// Amounts by dimension: a mapping from names, in which what is absent is 0, or numbers in the order of the
+/// config. Numbers for dimensions that the config does not name go on to the core.
+pub(crate) fn resources(config: &Config, amounts: &Bound<'_, PyAny>) -> PyResult<Resources> {
+    let mut out = [0; MAX_DIMENSIONS];
+    if let Ok(by_name) = amounts.cast::<PyDict>() {
+        for (name, units) in by_name {
+            out[dimension(config, &name)?] = units.extract::<Whole<u64>>()?.0;
+        }
+    } else if let Ok(by_name) = amounts.cast::<PyMapping>() {
+        for item in by_name.items()? {
+            let (name, units): (Bound<'_, PyAny>, Whole<u64>) = item.extract()?;
+            out[dimension(config, &name)?] = units.0;
+        }
+    } else {
+        for (index, units) in amounts.try_iter()?.enumerate() {
+            let slot = out.get_mut(index).ok_or_else(|| {
+                raised!(amounts.py(), BadArgument, format!("more than {MAX_DIMENSIONS} dimensions"))
+            })?;
+            *slot = units?.extract::<Whole<u64>>()?.0;
+        }
+    }
+    Ok(Resources::from(out))
+}
+
+fn dimension(config: &Config, name: &Bound<'_, PyAny>) -> PyResult<usize> {
+    let text: PyBackedStr = name.extract()?;
+    config.dimensions().position(|known| *known == *text).ok_or_else(|| {
+        let message = format!("there is no dimension {:?}", &*text);
+        raised!(name.py(), UnknownDimension, message, dimension = &*text)
+    })
+}
+
+/// Amounts by name, as observers return them.
+pub(crate) fn by_dimension<'py>(
+    py: Python<'py>,
+    config: &Config,
+    amounts: &Resources,
+) -> PyResult<Bound<'py, PyDict>> {
+    let out = PyDict::new(py);
+    for (index, name) in config.dimensions().enumerate() {
+        out.set_item(name, amounts[index])?;
+    }
+    Ok(out)
+}

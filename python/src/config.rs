@@ -1,0 +1,63 @@
+//! The config as an immutable Python object: from settings or from TOML, which are one description.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::error;
+use crate::settings::Settings;
+
+/// A validated config: `Config(dimensions=["slots"], tiers=[{"name": "realtime", "reserve_ppm": 300_000}])`.
+///
+/// The settings are those of the TOML form, by the same names.
+#[pyclass(frozen, eq, module = "tidegate")]
+#[derive(PartialEq, Eq)]
+pub(crate) struct Config {
+    pub(crate) core: tidegate::Config,
+}
+
+#[pymethods]
+impl Config {
+    #[new]
+    #[pyo3(signature = (**settings))]
+    fn new(py: Python<'_>, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        let settings = settings.map_or_else(|| Ok(Settings::default()), Settings::write)?;
+        let core = tidegate::Config::from_toml(settings.text())
+            .map_err(|faults| error::config(py, &settings.locate(faults)))?;
+        Ok(Self { core })
+    }
+
+    /// Reads a config from TOML. Raises `ConfigError` with all faults.
+    #[staticmethod]
+    fn from_toml(py: Python<'_>, text: &str) -> PyResult<Self> {
+        let core = tidegate::Config::from_toml(text).map_err(|faults| error::config(py, &faults))?;
+        Ok(Self { core })
+    }
+
+    /// The config as TOML, every setting written; `from_toml` reads it back as an equal config.
+    fn to_toml(&self) -> String {
+        self.core.to_toml()
+    }
+
+    /// The names of the dimensions, in order.
+    #[getter]
+    fn dimensions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.core.dimensions())
+    }
+
+    /// The names of the tiers, the most urgent first.
+    #[getter]
+    fn tiers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.core.tiers().iter().map(tidegate::TierConfig::name))
+    }
+
+    /// The names of the pools, in order.
+    #[getter]
+    fn pools<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.core.pools())
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let (dimensions, tiers, pools) = (self.dimensions(py)?, self.tiers(py)?, self.pools(py)?);
+        Ok(format!("<tidegate.Config dimensions={dimensions:?} tiers={tiers:?} pools={pools:?}>"))
+    }
+}

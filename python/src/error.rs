@@ -1,0 +1,160 @@
+//! The core's errors as the exceptions of `tidegate._errors`, with their numbers as attributes.
+//!
+//! The exceptions are Python classes, because an extension for this stable ABI cannot subclass them.
+
+use std::fmt::Display;
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use tidegate::{
+    ConfigError, InputError, InvariantViolation, Limit, QueueScope, ReportError, SubmitError, TenantError,
+    WorkerError,
+};
+
+use crate::guard::Panicked;
+use crate::word::Member;
+
+/// An exception of the class named, with this message and these attributes.
+macro_rules! raised {
+    ($py:expr, $class:ident, $message:expr $(, $field:ident = $value:expr)* $(,)?) => {
+        $crate::error::exception($py, stringify!($class), &$message, |_fields| {
+            $(_fields.set_item(stringify!($field), $value)?;)*
+            Ok(())
+        })
+    };
+}
+pub(crate) use raised;
+
+/// The exception, or what went wrong while it was made.
+pub(crate) fn exception<'py>(
+    py: Python<'py>,
+    class: &str,
+    message: &dyn Display,
+    describe: impl FnOnce(&Bound<'py, PyDict>) -> PyResult<()>,
+) -> PyErr {
+    let build = || {
+        let fields = PyDict::new(py);
+        describe(&fields)?;
+        py.import("tidegate._errors")?.getattr(class)?.call((message.to_string(),), Some(&fields))
+    };
+    build().map_or_else(|error| error, PyErr::from_value)
+}
+
+/// What the core said of an input. `dimensions` are the config's.
+pub(crate) fn refused(py: Python<'_>, error: &InputError, dimensions: &[&str]) -> PyErr {
+    match error {
+        InputError::Submit(error) => submit(py, error, dimensions),
+        InputError::Report(error) => report(py, error),
+        InputError::Worker(error) => worker(py, error),
+        InputError::Tenant(error) => tenant(py, error),
+        other => raised!(py, Error, other),
+    }
+}
+
+fn submit(py: Python<'_>, error: &SubmitError, dimensions: &[&str]) -> PyErr {
+    match *error {
+        SubmitError::UnknownTenant(tenant) => raised!(py, UnknownTenant, error, tenant = tenant.get()),
+        SubmitError::UnknownTier { tier, .. } => raised!(py, UnknownTier, error, tier = tier.get()),
+        SubmitError::UnknownPool(pool) => raised!(py, UnknownPool, error, pool = pool.get()),
+        SubmitError::ZeroDemand => raised!(py, ZeroDemand, error),
+        SubmitError::NeverFits { dimension, need, max } => {
+            let dimension = dimensions.get(dimension).copied().unwrap_or("a dimension that the config lacks");
+            let message = format!("needs {need} of {dimension} and can never have more than {max}");
+            raised!(py, NeverFits, message, dimension = dimension, need = need, max = max)
+        }
+        SubmitError::QueueFull { scope, limit } => queue_full(py, error, scope, limit),
+        SubmitError::LimitExceeded { limit, max } => limit_exceeded(py, error, limit, max),
+        _ => raised!(py, SubmitError, error),
+    }
+}
+
+fn queue_full(py: Python<'_>, error: &SubmitError, scope: QueueScope, limit: u64) -> PyErr {
+    let (word, tier, tenant) = match scope {
+        QueueScope::Tier(tier) => ("tier", Some(tier.get()), None),
+        QueueScope::Tenant(tenant) => ("tenant", None, Some(tenant.get())),
+        QueueScope::Total => ("total", None, None),
+    };
+    raised!(py, QueueFull, error, scope = word, tier = tier, tenant = tenant, limit = limit)
+}
+
+/// Why a report, a cancellation or a question about a request was refused.
+pub(crate) fn report(py: Python<'_>, error: &ReportError) -> PyErr {
+    match *error {
+        ReportError::UnknownRequest(id) => raised!(py, UnknownRequest, error, request = id.to_bits()),
+        ReportError::AlreadyTerminal(id) => raised!(py, AlreadyTerminal, error, request = id.to_bits()),
+        ReportError::StaleAttempt { request, attempt, current } => raised!(
+            py,
+            StaleAttempt,
+            error,
+            request = request.to_bits(),
+            attempt = attempt.get(),
+            current = current.get(),
+        ),
+        ReportError::WrongState { request, state } => {
+            raised!(py, WrongState, error, request = request.to_bits(), state = Member(state))
+        }
+        ReportError::LimitExceeded { limit, max } => limit_exceeded(py, error, limit, max),
+        _ => raised!(py, ReportError, error),
+    }
+}
+
+fn worker(py: Python<'_>, error: &WorkerError) -> PyErr {
+    match *error {
+        WorkerError::UnknownWorker(worker) => raised!(py, UnknownWorker, error, worker = worker.get()),
+        WorkerError::UnknownPool(pool) => raised!(py, UnknownPool, error, pool = pool.get()),
+        WorkerError::ZeroCapacity => raised!(py, ZeroCapacity, error),
+        WorkerError::Lost(worker) => raised!(py, WorkerLost, error, worker = worker.get()),
+        WorkerError::LimitExceeded { limit, max } => limit_exceeded(py, error, limit, max),
+        _ => raised!(py, WorkerError, error),
+    }
+}
+
+fn tenant(py: Python<'_>, error: &TenantError) -> PyErr {
+    match *error {
+        TenantError::BadName => raised!(py, BadName, error),
+        TenantError::LimitExceeded { limit, max } => limit_exceeded(py, error, limit, max),
+        _ => raised!(py, TenantError, error),
+    }
+}
+
+fn limit_exceeded(py: Python<'_>, error: &dyn Display, limit: Limit, max: u64) -> PyErr {
+    let word = match limit {
+        Limit::Units => "units",
+        Limit::Tokens => "tokens",
+        Limit::Requests => "requests",
+        Limit::Workers => "workers",
+        Limit::Tenants => "tenants",
+        Limit::NameBytes => "name-bytes",
+        Limit::Attempts => "attempts",
+    };
+    raised!(py, LimitExceeded, error, limit = word, max = max)
+}
+
+/// A config that cannot be used; `faults` is a tuple of `(path, message)`.
+pub(crate) fn config(py: Python<'_>, error: &ConfigError) -> PyErr {
+    let faults: Vec<_> = error.faults.iter().map(|fault| (&*fault.path, &*fault.message)).collect();
+    match pyo3::types::PyTuple::new(py, faults) {
+        Ok(faults) => raised!(py, ConfigError, error, faults = faults),
+        Err(error) => error,
+    }
+}
+
+/// The scheduler's books do not balance.
+pub(crate) fn invariant(py: Python<'_>, error: &InvariantViolation) -> PyErr {
+    raised!(py, InvariantViolation, error, name = error.name, detail = &*error.detail)
+}
+
+/// A bug in tidegate, caught at the border.
+pub(crate) fn internal(py: Python<'_>, panicked: &Panicked) -> PyErr {
+    raised!(
+        py,
+        InternalError,
+        format!("a bug in tidegate, this scheduler cannot be used any more: {}", panicked.0)
+    )
+}
+
+/// Keeps a wrong type a `TypeError`, and makes a wrong value (out of range, not UTF-8) ours.
+pub(crate) fn unusable(py: Python<'_>, error: PyErr, message: impl FnOnce() -> String) -> PyErr {
+    if error.is_instance_of::<PyTypeError>(py) { error } else { raised!(py, BadArgument, message()) }
+}

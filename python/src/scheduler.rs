@@ -1,0 +1,405 @@
+//! The scheduler as a Python object that any thread may call: one lock around the core, every verb and
+//! observer of the core under its own name.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+use tidegate::{
+    Attempt, Decline, InputError, Instant, PoolId, ReportError, RequestId, RequestSpec, RequestState,
+    Resources, TenantId, Tier, Usage, WorkerId, WorkerSpec, Yielding,
+};
+
+use crate::action;
+use crate::argument::{self, Named, Whole};
+use crate::config::Config;
+use crate::error::{self, raised};
+use crate::guard::{self, Guarded};
+use crate::stats::Stats;
+use crate::word::Member;
+
+/// Decides which request runs now, which waits, and which yields. Thread-safe; never reads a clock.
+///
+/// `now_ns` is the host's monotonic time in nanoseconds, and always a keyword. Request ids, worker ids and
+/// attempts are plain numbers. Every exception that this raises for what the caller said is a
+/// `tidegate.Error`, and changes nothing; a value of the wrong type is a `TypeError`.
+#[pyclass(frozen, module = "tidegate")]
+pub(crate) struct Scheduler {
+    core: Guarded<tidegate::Scheduler>,
+    config: Py<Config>,
+}
+
+impl Scheduler {
+    fn description(&self) -> &tidegate::Config {
+        &self.config.get().core
+    }
+
+    /// Looks at the core, alone.
+    fn ask<R>(&self, py: Python<'_>, look: impl FnOnce(&tidegate::Scheduler) -> R) -> PyResult<R> {
+        self.core.run(|core| look(core)).map_err(|panicked| error::internal(py, &panicked))
+    }
+
+    /// Says something to the core, alone.
+    fn tell<R, E: Into<InputError>>(
+        &self,
+        py: Python<'_>,
+        say: impl FnOnce(&mut tidegate::Scheduler) -> Result<R, E>,
+    ) -> PyResult<R> {
+        let answer = self.core.run(say).map_err(|panicked| error::internal(py, &panicked))?;
+        answer.map_err(|refusal| {
+            let dimensions: Vec<_> = self.description().dimensions().collect();
+            error::refused(py, &refusal.into(), &dimensions)
+        })
+    }
+
+    fn resources(&self, amounts: &Bound<'_, PyAny>) -> PyResult<Resources> {
+        argument::resources(self.description(), amounts)
+    }
+
+    /// What an observer says of a tier in a pool, by the names of the dimensions.
+    fn amounts<'py>(
+        &self,
+        py: Python<'py>,
+        tier: &Named,
+        pool: &Named,
+        look: impl FnOnce(&tidegate::Scheduler, PoolId, Tier) -> Option<Resources>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let config = self.description();
+        let tier = argument::known_tier(py, config, tier)?;
+        let pool = argument::pool(py, config, pool)?;
+        let amounts = self.ask(py, |core| look(core, pool, tier))?;
+        let amounts = amounts
+            .ok_or_else(|| raised!(py, UnknownPool, format!("there is no {pool}"), pool = pool.get()))?;
+        argument::by_dimension(py, config, &amounts)
+    }
+}
+
+#[pymethods]
+impl Scheduler {
+    #[new]
+    #[pyo3(signature = (config, *, now_ns))]
+    fn new(py: Python<'_>, config: Py<Config>, now_ns: Whole<u64>) -> PyResult<Self> {
+        let description = config.get().core.clone();
+        let core = guard::caught(|| tidegate::Scheduler::new(description, at(now_ns)))
+            .map_err(|panicked| error::internal(py, &panicked))?;
+        Ok(Self { core: Guarded::new(core), config })
+    }
+
+    /// The config it was made with.
+    #[getter]
+    fn config(&self, py: Python<'_>) -> Py<Config> {
+        self.config.clone_ref(py)
+    }
+
+    /// Makes a tenant known and returns its number; the same name gives the same number.
+    ///
+    /// `submit` does it for a name it does not know. Raises `TenantError`.
+    #[pyo3(signature = (name, *, now_ns))]
+    fn tenant_set(&self, py: Python<'_>, name: &str, now_ns: Whole<u64>) -> PyResult<u32> {
+        self.tell(py, |core| core.tenant_set(at(now_ns), name)).map(TenantId::get)
+    }
+
+    /// Adds a worker to a pool and returns its number. Raises `WorkerError`.
+    #[pyo3(
+        signature = (capacity, *, pool=Named::FIRST, now_ns),
+        text_signature = "($self, capacity, *, pool=0, now_ns)"
+    )]
+    fn worker_add(
+        &self,
+        py: Python<'_>,
+        capacity: &Bound<'_, PyAny>,
+        pool: Named,
+        now_ns: Whole<u64>,
+    ) -> PyResult<u32> {
+        let pool = argument::pool(py, self.description(), &pool)?;
+        let spec = WorkerSpec::new(pool, self.resources(capacity)?);
+        self.tell(py, |core| core.worker_add(at(now_ns), spec)).map(WorkerId::get)
+    }
+
+    /// Starts nothing more on the worker; what runs there runs to its end. Raises `WorkerError`.
+    #[pyo3(signature = (worker, *, now_ns))]
+    fn worker_drain(&self, py: Python<'_>, worker: Whole<u32>, now_ns: Whole<u64>) -> PyResult<()> {
+        self.tell(py, |core| core.worker_drain(at(now_ns), WorkerId::new(worker.0)))
+    }
+
+    /// The worker is gone with all that ran there; its requests wait again. Raises `WorkerError`.
+    #[pyo3(signature = (worker, *, now_ns))]
+    fn worker_lost(&self, py: Python<'_>, worker: Whole<u32>, now_ns: Whole<u64>) -> PyResult<()> {
+        self.tell(py, |core| core.worker_lost(at(now_ns), WorkerId::new(worker.0)))
+    }
+
+    /// Submits a request and returns its id.
+    ///
+    /// Tenant, tier and pool are given by name or by number; `demand` and `peak` by the names of the dimensions
+    /// or in their order. `peak` is at least `demand`, and `queue_timeout_ns` is the tier's, if not given.
+    /// Raises `SubmitError`, or `TenantError` for a new name that cannot be a tenant's.
+    #[pyo3(
+        signature = (
+            *, tenant, tier, demand, pool=Named::FIRST, peak=None, prompt_tokens=Whole(0), output_tokens=None,
+            yielding=Member(Yielding::Restart), queue_timeout_ns=None, tag=Whole(0), now_ns
+        ),
+        text_signature = "($self, *, tenant, tier, demand, pool=0, peak=None, prompt_tokens=0, \
+            output_tokens=None, yielding='restart', queue_timeout_ns=None, tag=0, now_ns)"
+    )]
+    #[allow(clippy::too_many_arguments, reason = "all are keywords in Python")]
+    fn submit(
+        &self,
+        py: Python<'_>,
+        tenant: Named,
+        tier: Named,
+        demand: &Bound<'_, PyAny>,
+        pool: Named,
+        peak: Option<&Bound<'_, PyAny>>,
+        prompt_tokens: Whole<u64>,
+        output_tokens: Option<Whole<u64>>,
+        yielding: Member<Yielding>,
+        queue_timeout_ns: Option<Whole<u64>>,
+        tag: Whole<u64>,
+        now_ns: Whole<u64>,
+    ) -> PyResult<u64> {
+        let config = self.description();
+        let spec = RequestSpec {
+            tenant: TenantId::new(0),
+            tier: argument::tier(py, config, &tier)?,
+            pool: argument::pool(py, config, &pool)?,
+            demand: self.resources(demand)?,
+            peak: peak.map_or(Ok(Resources::ZERO), |peak| self.resources(peak))?,
+            prompt_tokens: prompt_tokens.0,
+            output_tokens: output_tokens.map(|tokens| tokens.0),
+            yielding: yielding.0,
+            queue_timeout_ns: queue_timeout_ns.map(|span| span.0),
+            tag: tag.0,
+        };
+        let submitted = self.tell(py, |core| -> Result<_, InputError> {
+            let tenant = match &tenant {
+                Named::Name(name) => core.tenant_set(at(now_ns), name)?,
+                Named::Number(number) => TenantId::new(*number),
+            };
+            Ok(core.submit(at(now_ns), RequestSpec { tenant, ..spec })?)
+        });
+        submitted.map(RequestId::to_bits)
+    }
+
+    /// Ends a request of which the engine holds nothing, or nothing any more. Raises `ReportError`.
+    #[pyo3(signature = (request, *, now_ns))]
+    fn cancel(&self, py: Python<'_>, request: Whole<u64>, now_ns: Whole<u64>) -> PyResult<()> {
+        self.tell(py, |core| core.cancel(at(now_ns), id(request)))
+    }
+
+    /// The engine took the request; `in_use` is what it holds now. Optional: the first report implies it.
+    /// Raises `ReportError`.
+    #[pyo3(
+        signature = (request, attempt, *, cached_tokens=Whole(0), in_use, now_ns),
+        text_signature = "($self, request, attempt, *, cached_tokens=0, in_use, now_ns)"
+    )]
+    fn started(
+        &self,
+        py: Python<'_>,
+        request: Whole<u64>,
+        attempt: Whole<u32>,
+        cached_tokens: Whole<u64>,
+        in_use: &Bound<'_, PyAny>,
+        now_ns: Whole<u64>,
+    ) -> PyResult<()> {
+        let in_use = self.resources(in_use)?;
+        self.tell(py, |core| core.started(at(now_ns), id(request), start(attempt), cached_tokens.0, in_use))
+    }
+
+    /// The engine did not take the request; it waits again, elsewhere for a while. Raises `ReportError`.
+    #[pyo3(
+        signature = (request, attempt, *, why=Member(Decline::Other), now_ns),
+        text_signature = "($self, request, attempt, *, why='other', now_ns)"
+    )]
+    fn declined(
+        &self,
+        py: Python<'_>,
+        request: Whole<u64>,
+        attempt: Whole<u32>,
+        why: Member<Decline>,
+        now_ns: Whole<u64>,
+    ) -> PyResult<()> {
+        self.tell(py, |core| core.declined(at(now_ns), id(request), start(attempt), why.0))
+    }
+
+    /// What the request generated so far, and holds now. Raises `ReportError`.
+    #[pyo3(signature = (request, attempt, *, output_tokens, in_use, now_ns))]
+    fn progress(
+        &self,
+        py: Python<'_>,
+        request: Whole<u64>,
+        attempt: Whole<u32>,
+        output_tokens: Whole<u64>,
+        in_use: &Bound<'_, PyAny>,
+        now_ns: Whole<u64>,
+    ) -> PyResult<()> {
+        let in_use = self.resources(in_use)?;
+        self.tell(py, |core| core.progress(at(now_ns), id(request), start(attempt), output_tokens.0, in_use))
+    }
+
+    /// The request runs no more and waits again; `tokens_kept` of its context the engine can go on from.
+    /// With `releasing` its units come back later, by `released`. Raises `ReportError`.
+    #[pyo3(
+        signature = (request, attempt, *, tokens_kept=Whole(0), releasing=false, now_ns),
+        text_signature = "($self, request, attempt, *, tokens_kept=0, releasing=False, now_ns)"
+    )]
+    fn preempted(
+        &self,
+        py: Python<'_>,
+        request: Whole<u64>,
+        attempt: Whole<u32>,
+        tokens_kept: Whole<u64>,
+        releasing: bool,
+        now_ns: Whole<u64>,
+    ) -> PyResult<()> {
+        self.tell(py, |core| {
+            core.preempted(at(now_ns), id(request), start(attempt), tokens_kept.0, releasing)
+        })
+    }
+
+    /// The units of a request that was reported as `releasing` are free. Raises `ReportError`.
+    #[pyo3(signature = (request, attempt, *, now_ns))]
+    fn released(
+        &self,
+        py: Python<'_>,
+        request: Whole<u64>,
+        attempt: Whole<u32>,
+        now_ns: Whole<u64>,
+    ) -> PyResult<()> {
+        self.tell(py, |core| core.released(at(now_ns), id(request), start(attempt)))
+    }
+
+    /// The request is done, and this is what it used. Raises `ReportError`.
+    #[pyo3(
+        signature = (
+            request, attempt, *, prompt_tokens=Whole(0), cached_tokens=Whole(0), output_tokens=Whole(0), now_ns
+        ),
+        text_signature =
+            "($self, request, attempt, *, prompt_tokens=0, cached_tokens=0, output_tokens=0, now_ns)"
+    )]
+    #[allow(clippy::too_many_arguments, reason = "most are keywords in Python")]
+    fn complete(
+        &self,
+        py: Python<'_>,
+        request: Whole<u64>,
+        attempt: Whole<u32>,
+        prompt_tokens: Whole<u64>,
+        cached_tokens: Whole<u64>,
+        output_tokens: Whole<u64>,
+        now_ns: Whole<u64>,
+    ) -> PyResult<()> {
+        let usage = Usage {
+            prompt_tokens: prompt_tokens.0,
+            cached_tokens: cached_tokens.0,
+            output_tokens: output_tokens.0,
+        };
+        self.tell(py, |core| core.complete(at(now_ns), id(request), start(attempt), usage))
+    }
+
+    /// The request ended without success, on request of an `Abort` too. Raises `ReportError`.
+    #[pyo3(signature = (request, attempt, *, now_ns))]
+    fn failed(
+        &self,
+        py: Python<'_>,
+        request: Whole<u64>,
+        attempt: Whole<u32>,
+        now_ns: Whole<u64>,
+    ) -> PyResult<()> {
+        self.tell(py, |core| core.failed(at(now_ns), id(request), start(attempt)))
+    }
+
+    /// The actions of a whole round, in order. Call it after each batch of inputs, and at `poll_timeout`.
+    #[pyo3(signature = (*, now_ns))]
+    fn poll<'py>(&self, py: Python<'py>, now_ns: Whole<u64>) -> PyResult<Bound<'py, PyList>> {
+        let round = self.core.run(|core| {
+            let mut round = Vec::new();
+            while let Some(action) = core.poll(at(now_ns)) {
+                round.push(action);
+            }
+            round
+        });
+        let actions = PyList::empty(py);
+        for action in round.map_err(|panicked| error::internal(py, &panicked))? {
+            actions.append(action::object(py, &action)?)?;
+        }
+        Ok(actions)
+    }
+
+    /// The next action of the round, or `None` at its end: for inputs between the actions of a round.
+    #[pyo3(signature = (*, now_ns))]
+    fn poll_one<'py>(&self, py: Python<'py>, now_ns: Whole<u64>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let polled = self.core.run(|core| core.poll(at(now_ns)));
+        let action = polled.map_err(|panicked| error::internal(py, &panicked))?;
+        action.map(|action| action::object(py, &action)).transpose()
+    }
+
+    /// The instant in nanoseconds at which to poll again if nothing happens before, if there is one.
+    fn poll_timeout(&self, py: Python<'_>) -> PyResult<Option<u64>> {
+        Ok(self.ask(py, tidegate::Scheduler::poll_timeout)?.map(Instant::as_nanos))
+    }
+
+    /// Where a live request stands. Raises `UnknownRequest`, or `AlreadyTerminal` if it has ended.
+    fn state(&self, py: Python<'_>, request: Whole<u64>) -> PyResult<Member<RequestState>> {
+        let state: Result<_, ReportError> = self.ask(py, |core| core.state(id(request)))?;
+        state.map(Member).map_err(|refusal| error::report(py, &refusal))
+    }
+
+    /// How many requests of the tier wait. Raises `UnknownTier`.
+    fn queue_depth(&self, py: Python<'_>, tier: Named) -> PyResult<usize> {
+        let tier = argument::known_tier(py, self.description(), &tier)?;
+        self.ask(py, |core| core.queue_depth(tier))
+    }
+
+    /// What the tier is guaranteed in the pool as it is now. Raises `UnknownTier`, `UnknownPool`.
+    #[pyo3(
+        signature = (tier, pool=Named::FIRST),
+        text_signature = "($self, tier, pool=0)"
+    )]
+    fn effective_reserve<'py>(
+        &self,
+        py: Python<'py>,
+        tier: Named,
+        pool: Named,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        self.amounts(py, &tier, &pool, tidegate::Scheduler::effective_reserve)
+    }
+
+    /// What the tier uses in the pool. Raises `UnknownTier`, `UnknownPool`.
+    #[pyo3(
+        signature = (tier, pool=Named::FIRST),
+        text_signature = "($self, tier, pool=0)"
+    )]
+    fn in_use<'py>(&self, py: Python<'py>, tier: Named, pool: Named) -> PyResult<Bound<'py, PyDict>> {
+        self.amounts(py, &tier, &pool, tidegate::Scheduler::in_use)
+    }
+
+    /// What the waiting requests of the tier need to start in the pool. Raises `UnknownTier`, `UnknownPool`.
+    #[pyo3(
+        signature = (tier, pool=Named::FIRST),
+        text_signature = "($self, tier, pool=0)"
+    )]
+    fn waiting_demand<'py>(&self, py: Python<'py>, tier: Named, pool: Named) -> PyResult<Bound<'py, PyDict>> {
+        self.amounts(py, &tier, &pool, tidegate::Scheduler::waiting_demand)
+    }
+
+    /// The counters.
+    fn stats(&self, py: Python<'_>) -> PyResult<Stats> {
+        self.ask(py, tidegate::Scheduler::stats).map(Stats)
+    }
+
+    /// Checks every invariant, at a cost that grows with all there is: for tests. Raises
+    /// `InvariantViolation`.
+    fn check_invariants(&self, py: Python<'_>) -> PyResult<()> {
+        let checked = self.ask(py, tidegate::Scheduler::check_invariants)?;
+        checked.map_err(|violation| error::invariant(py, &violation))
+    }
+}
+
+fn at(now_ns: Whole<u64>) -> Instant {
+    Instant::from_nanos(now_ns.0)
+}
+
+fn id(request: Whole<u64>) -> RequestId {
+    RequestId::from_bits(request.0)
+}
+
+fn start(attempt: Whole<u32>) -> Attempt {
+    Attempt::new(attempt.0)
+}

@@ -1,0 +1,75 @@
+//! The counters as a frozen Python class.
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use tidegate::Reason;
+
+use crate::word::Member;
+
+/// Counters since the start; never reset.
+#[pyclass(frozen, eq, module = "tidegate")]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stats(pub(crate) tidegate::Stats);
+
+#[pymethods]
+impl Stats {
+    /// Requests accepted.
+    #[getter]
+    fn submitted(&self) -> u64 {
+        self.0.submitted
+    }
+
+    /// Requests that completed.
+    #[getter]
+    fn completed(&self) -> u64 {
+        self.0.completed
+    }
+
+    /// Requests that failed, aborted ones included.
+    #[getter]
+    fn failed(&self) -> u64 {
+        self.0.failed
+    }
+
+    /// Requests that the host cancelled.
+    #[getter]
+    fn cancelled(&self) -> u64 {
+        self.0.cancelled
+    }
+
+    /// Waiting requests that the scheduler dropped.
+    #[getter]
+    fn dropped(&self) -> u64 {
+        self.0.dropped
+    }
+
+    /// Requests that have not ended.
+    #[getter]
+    fn live(&self) -> u64 {
+        self.0.live
+    }
+
+    /// Calls whose `now_ns` was earlier than one before.
+    #[getter]
+    fn clock_regressions(&self) -> u64 {
+        self.0.clock_regressions
+    }
+
+    /// Actions by their reason, those that never occurred included.
+    #[getter]
+    fn by_reason<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let out = PyDict::new(py);
+        for reason in Reason::ALL {
+            out.set_item(Member(reason), self.0.by_reason[reason as usize])?;
+        }
+        Ok(out)
+    }
+
+    fn __repr__(&self) -> String {
+        let tidegate::Stats { submitted, completed, failed, cancelled, dropped, live, .. } = self.0;
+        format!(
+            "Stats(submitted={submitted}, completed={completed}, failed={failed}, cancelled={cancelled}, \
+             dropped={dropped}, live={live})"
+        )
+    }
+}

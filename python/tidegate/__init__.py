@@ -1,0 +1,93 @@
+"""tidegate decides which LLM inference request runs now, which waits, and which yields.
+
+The host tells a `Scheduler` what happens (verbs), asks what to do (`poll`), and passes the time with every
+call: the scheduler does no IO, reads no clock and starts no thread.
+"""
+
+from tidegate._enums import Decline, Reason, RequestState, Yielding, YieldMode
+from tidegate._errors import (
+    AlreadyTerminal,
+    BadArgument,
+    BadName,
+    ConfigError,
+    Error,
+    InternalError,
+    InvariantViolation,
+    LimitExceeded,
+    NeverFits,
+    QueueFull,
+    ReportError,
+    StaleAttempt,
+    SubmitError,
+    TenantError,
+    UnknownDimension,
+    UnknownPool,
+    UnknownRequest,
+    UnknownTenant,
+    UnknownTier,
+    UnknownWorker,
+    WorkerError,
+    WorkerLost,
+    WrongState,
+    ZeroCapacity,
+    ZeroDemand,
+)
+from tidegate._tidegate import (
+    Abort,
+    Config,
+    Drop,
+    Preempt,
+    Scheduler,
+    Spare,
+    Start,
+    Stats,
+    Stuck,
+    __version__,
+)
+
+Action = Start | Preempt | Spare | Abort | Drop | Stuck
+"""Any wish of the scheduler."""
+
+__all__ = [
+    "Abort",
+    "Action",
+    "AlreadyTerminal",
+    "BadArgument",
+    "BadName",
+    "Config",
+    "ConfigError",
+    "Decline",
+    "Drop",
+    "Error",
+    "InternalError",
+    "InvariantViolation",
+    "LimitExceeded",
+    "NeverFits",
+    "Preempt",
+    "QueueFull",
+    "Reason",
+    "ReportError",
+    "RequestState",
+    "Scheduler",
+    "Spare",
+    "StaleAttempt",
+    "Start",
+    "Stats",
+    "Stuck",
+    "SubmitError",
+    "TenantError",
+    "UnknownDimension",
+    "UnknownPool",
+    "UnknownRequest",
+    "UnknownTenant",
+    "UnknownTier",
+    "UnknownWorker",
+    "WorkerError",
+    "WorkerLost",
+    "WrongState",
+    "YieldMode",
+    "Yielding",
+    "ZeroCapacity",
+    "ZeroDemand",
+    "__version__",
+]

@@ -1,0 +1,156 @@
+"""What can be wrong with a call. Nothing changed in the scheduler when one of these is raised.
+
+"Never" and "not now" are different: `NeverFits` and `LimitExceeded` are permanent, `QueueFull` passes.
+"""
+
+from tidegate._enums import RequestState
+
+
+class Error(Exception):
+    """The root of all that tidegate raises. Its numbers are attributes."""
+
+    def __init__(self, message: str, /, **fields: object) -> None:
+        super().__init__(message)
+        self.__dict__.update(fields)
+
+
+class BadArgument(Error, ValueError):
+    """A number that the core has no room for, or a word that it does not know."""
+
+
+class ConfigError(Error, ValueError):
+    """A config that cannot be used, with every fault in it."""
+
+    faults: tuple[tuple[str, str], ...]
+    """Pairs of path and message, as `("tiers[0].reserve_ppm", "...")`."""
+
+
+class InternalError(Error):
+    """A bug in tidegate. The scheduler that raised it refuses every later call."""
+
+
+class InvariantViolation(Error):
+    """A named invariant does not hold: a bug in the scheduler."""
+
+    name: str
+    detail: str
+
+
+class SubmitError(Error):
+    """A request was not accepted."""
+
+
+class ReportError(Error):
+    """A report of a request, its cancellation, or a question about it was refused."""
+
+
+class WorkerError(Error):
+    """A worker was not added or changed."""
+
+
+class TenantError(Error):
+    """A tenant was not set."""
+
+
+class LimitExceeded(SubmitError, ReportError, WorkerError, TenantError):
+    """A number is beyond what the scheduler takes."""
+
+    limit: str
+    """Of what: `units`, `tokens`, `requests`, `workers`, `tenants`, `name-bytes` or `attempts`."""
+    max: int
+    """The largest number allowed."""
+
+
+class UnknownDimension(SubmitError, ReportError, WorkerError):
+    """The config has no dimension of this name."""
+
+    dimension: str
+
+
+class UnknownPool(SubmitError, WorkerError):
+    """The config has no such pool."""
+
+    pool: str | int
+
+
+class UnknownTier(SubmitError):
+    """The config has no such tier."""
+
+    tier: str | int
+
+
+class UnknownTenant(SubmitError):
+    """No tenant has this number; a name would have made one."""
+
+    tenant: int
+
+
+class ZeroDemand(SubmitError):
+    """The request asks for nothing, and would never be waited for."""
+
+
+class NeverFits(SubmitError):
+    """No configured worker, or no share that its tier may use, can ever hold it."""
+
+    dimension: str
+    need: int
+    max: int
+
+
+class QueueFull(SubmitError):
+    """Not now: a queue is full."""
+
+    scope: str
+    """Whose: `tier`, `tenant` or `total`."""
+    tier: int | None
+    tenant: int | None
+    limit: int
+
+
+class UnknownRequest(ReportError):
+    """No request ever had this id."""
+
+    request: int
+
+
+class AlreadyTerminal(ReportError):
+    """The request has ended already."""
+
+    request: int
+
+
+class StaleAttempt(ReportError):
+    """The report is of an earlier start, or of one that was not made."""
+
+    request: int
+    attempt: int
+    """The attempt reported."""
+    current: int
+    """The attempt it is at."""
+
+
+class WrongState(ReportError):
+    """The report does not follow from where the request stands."""
+
+    request: int
+    state: RequestState
+
+
+class UnknownWorker(WorkerError):
+    """No worker has this number."""
+
+    worker: int
+
+
+class WorkerLost(WorkerError):
+    """The worker was reported lost already."""
+
+    worker: int
+
+
+class ZeroCapacity(WorkerError):
+    """The worker has no units at all."""
+
+
+class BadName(TenantError):
+    """The name is empty, or has a control character."""
