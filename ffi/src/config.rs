@@ -5,13 +5,10 @@ use std::ffi::c_char;
 use tidegate_core::Config;
 
 use crate::fault::Fault;
-use crate::guard;
+pub use crate::guard::ConfigHandle;
+use crate::guard::{free, guard};
 use crate::memory::{Out, TextOut, text};
 use crate::status::TidegateStatus as Status;
-
-/// A config, read and validated; it never changes. Made by tidegate_config_from_toml, ended by
-/// tidegate_config_free.
-pub struct ConfigHandle(pub(crate) Config);
 
 /// Reads a config from TOML text. If it cannot be used, the status is TIDEGATE_STATUS_CONFIG_INVALID and the
 /// message names every field at fault; the message is written then, and not otherwise. It is cut to
@@ -26,7 +23,7 @@ pub unsafe extern "C" fn tidegate_config_from_toml(
     message_len: *mut usize,
     out_config: *mut *mut ConfigHandle,
 ) -> Status {
-    status_of(guard::guard(|| {
+    status_of(guard(|| {
         // SAFETY: the caller's promise (header, "Pointers"), for all three.
         let (toml, message, out_config) = unsafe {
             (
@@ -50,7 +47,7 @@ pub unsafe extern "C" fn tidegate_config_from_toml(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tidegate_config_free(config: *mut ConfigHandle) {
     // SAFETY: the caller's promise (header, "Pointers").
-    unsafe { guard::free(config) };
+    unsafe { free(config) };
 }
 
 /// The config as TOML that reads back as the same config. It is cut to `capacity` bytes with a NUL at its
@@ -122,7 +119,7 @@ fn status_of(result: Result<(), Fault>) -> Status {
 /// # Safety
 /// `config` is NULL or a live handle.
 unsafe fn look(config: *const ConfigHandle, body: impl FnOnce(&Config) -> Result<(), Fault>) -> Status {
-    status_of(guard::guard(|| {
+    status_of(guard(|| {
         // SAFETY: the caller's promise.
         let config = unsafe { config.as_ref() }.ok_or(Fault::Null("config"))?;
         body(&config.0)

@@ -5,10 +5,14 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tidegate_core::Scheduler;
+use tidegate_core::{Config, Scheduler};
 
 use crate::fault::Fault;
 use crate::status::TidegateStatus as Status;
+
+/// A config, read and validated; it never changes. Made by tidegate_config_from_toml, ended by
+/// tidegate_config_free.
+pub struct ConfigHandle(pub(crate) Config);
 
 /// A scheduler. Made by tidegate_scheduler_new, ended by tidegate_scheduler_free.
 pub struct SchedulerHandle {
@@ -43,6 +47,7 @@ impl SchedulerHandle {
 // The promises of the header's chapter on threads.
 const _: () = {
     const fn shareable<T: Send + Sync>() {}
+    shareable::<ConfigHandle>();
     shareable::<SchedulerHandle>();
 };
 
@@ -119,7 +124,7 @@ fn words_of(payload: Box<dyn Any + Send>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tidegate_core::{Config, Instant, TierConfig};
+    use tidegate_core::{Instant, TierConfig};
 
     use super::*;
 

@@ -242,7 +242,8 @@ mod tests {
     fn an_older_caller_leaves_new_fields_zero() {
         let old = usage(UsageInput::V1);
         // SAFETY: it states its own size, so that no more is read.
-        let read = unsafe { read((&raw const old).cast::<Grown>(), "usage") }.expect("an older struct is read");
+        let read =
+            unsafe { read((&raw const old).cast::<Grown>(), "usage") }.expect("an older struct is read");
         assert_eq!((read.first.output_tokens, read.more), (9, 0));
     }
 
@@ -263,13 +264,15 @@ mod tests {
         let mut old = [usage(UsageInput::V1), usage(0)];
         let grown = Grown { first: usage(1000), more: u64::MAX };
         // SAFETY: the first struct states its own size, so that no more is written.
-        let out = unsafe { RecordOut::new(old.as_mut_ptr().cast::<Grown>(), "out") }.expect("an older struct");
+        let out =
+            unsafe { RecordOut::new(old.as_mut_ptr().cast::<Grown>(), "out") }.expect("an older struct");
         out.set(&grown);
         assert_eq!((old[0].struct_size, old[0].output_tokens, old[1].prompt_tokens), (32, 9, 7));
 
         let mut new = Grown { first: usage(size_of::<Grown>()), more: u64::MAX };
         // SAFETY: it has the size it states.
-        let out = unsafe { RecordOut::new((&raw mut new).cast::<UsageInput>(), "out") }.expect("a newer struct");
+        let out =
+            unsafe { RecordOut::new((&raw mut new).cast::<UsageInput>(), "out") }.expect("a newer struct");
         out.set(&usage(32));
         assert_eq!((new.first.struct_size, new.more), (40, 0));
     }

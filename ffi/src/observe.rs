@@ -47,7 +47,7 @@ pub unsafe extern "C" fn tidegate_scheduler_queue_depth(
 
 /// What the tier is guaranteed in the pool now.
 #[unsafe(no_mangle)]
-/// cbindgen:ptrs-as-arrays=[[out_units;4]]
+/// cbindgen:ptrs-as-arrays=[[out_units;TIDEGATE_DIMENSIONS]]
 pub unsafe extern "C" fn tidegate_scheduler_effective_reserve(
     scheduler: *const SchedulerHandle,
     pool: u32,
@@ -60,7 +60,7 @@ pub unsafe extern "C" fn tidegate_scheduler_effective_reserve(
 
 /// What the tier uses in the pool now, victims included until their units are free.
 #[unsafe(no_mangle)]
-/// cbindgen:ptrs-as-arrays=[[out_units;4]]
+/// cbindgen:ptrs-as-arrays=[[out_units;TIDEGATE_DIMENSIONS]]
 pub unsafe extern "C" fn tidegate_scheduler_in_use(
     scheduler: *const SchedulerHandle,
     pool: u32,
@@ -73,7 +73,7 @@ pub unsafe extern "C" fn tidegate_scheduler_in_use(
 
 /// What the tier's waiting requests ask for in the pool.
 #[unsafe(no_mangle)]
-/// cbindgen:ptrs-as-arrays=[[out_units;4]]
+/// cbindgen:ptrs-as-arrays=[[out_units;TIDEGATE_DIMENSIONS]]
 pub unsafe extern "C" fn tidegate_scheduler_waiting_demand(
     scheduler: *const SchedulerHandle,
     pool: u32,

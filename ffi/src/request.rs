@@ -51,7 +51,7 @@ pub unsafe extern "C" fn tidegate_scheduler_cancel(
 /// The engine runs it. Optional: the first report of another kind says so too. `in_use` is what it holds
 /// now, `cached_tokens` what the engine found in its cache.
 #[unsafe(no_mangle)]
-/// cbindgen:ptrs-as-arrays=[[in_use;4]]
+/// cbindgen:ptrs-as-arrays=[[in_use;TIDEGATE_DIMENSIONS]]
 pub unsafe extern "C" fn tidegate_scheduler_started(
     scheduler: *mut SchedulerHandle,
     now_ns: u64,
@@ -89,7 +89,7 @@ pub unsafe extern "C" fn tidegate_scheduler_declined(
 
 /// The engine generated this many tokens of it so far, and holds `in_use` for it now.
 #[unsafe(no_mangle)]
-/// cbindgen:ptrs-as-arrays=[[in_use;4]]
+/// cbindgen:ptrs-as-arrays=[[in_use;TIDEGATE_DIMENSIONS]]
 pub unsafe extern "C" fn tidegate_scheduler_progress(
     scheduler: *mut SchedulerHandle,
     now_ns: u64,
@@ -196,10 +196,8 @@ fn request_spec(scheduler: &Scheduler, input: &RequestInput) -> Result<RequestSp
     if input.flags & !known != 0 {
         return Err(Fault::OutOfRange { argument: "spec.flags", got: input.flags.into() });
     }
-    let tier = u8::try_from(input.tier).map_err(|_| Fault::UnknownTier {
-        tier: input.tier,
-        tiers: scheduler.config().tiers().len(),
-    })?;
+    let tier = u8::try_from(input.tier)
+        .map_err(|_| Fault::UnknownTier { tier: input.tier, tiers: scheduler.config().tiers().len() })?;
     let optional = |flag, value| (input.flags & flag != 0).then_some(value);
     Ok(RequestSpec {
         tenant: TenantId::new(input.tenant),

@@ -19,8 +19,9 @@ pub unsafe extern "C" fn tidegate_scheduler_new(
 ) -> Status {
     let result = guard(|| {
         // SAFETY: the caller's promise (header, "Pointers"), for both.
-        let (config, out) =
-            unsafe { (config.as_ref().ok_or(Fault::Null("config"))?, Out::new(out_scheduler, "out_scheduler")?) };
+        let (config, out) = unsafe {
+            (config.as_ref().ok_or(Fault::Null("config"))?, Out::new(out_scheduler, "out_scheduler")?)
+        };
         let scheduler = Scheduler::new(config.0.clone(), Instant::from_nanos(now_ns));
         out.set(Box::into_raw(Box::new(SchedulerHandle::new(scheduler))));
         Ok(())

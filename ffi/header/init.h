@@ -1,0 +1,27 @@
+/* What to begin a struct with: its size, and 0 everywhere else. */
+
+#define TIDEGATE_REQUEST_SPEC_INIT                                             \
+  {                                                                            \
+    sizeof(tidegate_request_spec_t), 0, 0, 0, TIDEGATE_YIELD_RESTART, 0,       \
+        {0, 0, 0, 0}, {0, 0, 0, 0}, 0, 0, 0, 0                                 \
+  }
+
+#define TIDEGATE_WORKER_SPEC_INIT                                              \
+  {                                                                            \
+    sizeof(tidegate_worker_spec_t), 0, {0, 0, 0, 0}                            \
+  }
+
+#define TIDEGATE_USAGE_INIT                                                    \
+  {                                                                            \
+    sizeof(tidegate_usage_t), 0, 0, 0, 0                                       \
+  }
+
+#define TIDEGATE_STATS_INIT                                                    \
+  {                                                                            \
+    sizeof(tidegate_stats_t), 0, 0, 0, 0, 0, 0, 0, 0, {0}                      \
+  }
+
+#define TIDEGATE_ERROR_INIT                                                    \
+  {                                                                            \
+    sizeof(tidegate_error_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                     \
+  }

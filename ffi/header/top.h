@@ -1,0 +1,47 @@
+/* tidegate: which LLM inference request runs now, which waits, and which yields.
+ *
+ * This file is written by `ffi/tests/header.rs` from the sources in `ffi/`; change it there.
+ *
+ * A scheduler is a state machine without IO, clock, threads or randomness. The host tells it what happens,
+ * asks what to do, and passes the time with every call:
+ *
+ *     submit -> poll: START on a worker -> started, progress -> complete
+ *                     PREEMPT a victim  -> preempted
+ *
+ * Threads
+ *
+ *   Nothing here starts a thread, takes a lock or reads a clock. A handle may move between threads. Functions
+ *   that take `const T *` may be called on one handle from several threads at the same time; a function that
+ *   takes `T *` needs the handle for itself alone: no other call on that handle, of either kind, may run
+ *   beside it. Different handles are independent. A host with several threads puts its own lock around a
+ *   scheduler. The functions without a handle may be called from anywhere at any time.
+ *
+ * Pointers
+ *
+ *   Handles come from a function whose last argument is `T **`, and end with `_free`; `_free(NULL)` does
+ *   nothing. There is nothing else to free. Every pointer is aligned and, unless its function says otherwise,
+ *   must not be NULL: that is TIDEGATE_STATUS_NULL_POINTER. What is passed in is borrowed for the call. A
+ *   text is a pointer and a length in bytes, UTF-8, without a NUL; NULL is a text of length 0. Outputs are
+ *   the last arguments. They are written only if the status is TIDEGATE_STATUS_OK; where a message is
+ *   written on failure instead, its function says so.
+ *
+ * Numbers
+ *
+ *   Time is in nanoseconds of the host's monotonic clock, from an origin of its choice; a `now_ns` earlier
+ *   than one before counts as no time passed. A resource vector is four numbers in the order of the config's
+ *   dimensions. Enums are passed as uint32_t and checked. 0 is never a request, an attempt, an action or a
+ *   reason.
+ *
+ * Structs
+ *
+ *   A struct that begins with `struct_size` grows at its end in later versions. Begin with its
+ *   TIDEGATE_..._INIT macro and set fields by name: a program compiled with an older header then works with a
+ *   newer library. With an older library it works as long as fields which that does not know are 0.
+ *
+ * Errors
+ *
+ *   A call that does not return TIDEGATE_STATUS_OK changed nothing, but for the time, which goes on. NEVER_FITS
+ *   and LIMIT_EXCEEDED are for ever, QUEUE_FULL passes. tidegate_scheduler_last_error has the numbers,
+ *   tidegate_scheduler_last_error_message the words. After TIDEGATE_STATUS_PANIC, a bug in the library, the
+ *   handle is poisoned: all it does is to tell the last error and to be freed.
+ */

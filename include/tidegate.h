@@ -1,0 +1,1084 @@
+/* tidegate: which LLM inference request runs now, which waits, and which yields.
+ *
+ * This file is written by `ffi/tests/header.rs` from the sources in `ffi/`; change it there.
+ *
+ * A scheduler is a state machine without IO, clock, threads or randomness. The host tells it what happens,
+ * asks what to do, and passes the time with every call:
+ *
+ *     submit -> poll: START on a worker -> started, progress -> complete
+ *                     PREEMPT a victim  -> preempted
+ *
+ * Threads
+ *
+ *   Nothing here starts a thread, takes a lock or reads a clock. A handle may move between threads. Functions
+ *   that take `const T *` may be called on one handle from several threads at the same time; a function that
+ *   takes `T *` needs the handle for itself alone: no other call on that handle, of either kind, may run
+ *   beside it. Different handles are independent. A host with several threads puts its own lock around a
+ *   scheduler. The functions without a handle may be called from anywhere at any time.
+ *
+ * Pointers
+ *
+ *   Handles come from a function whose last argument is `T **`, and end with `_free`; `_free(NULL)` does
+ *   nothing. There is nothing else to free. Every pointer is aligned and, unless its function says otherwise,
+ *   must not be NULL: that is TIDEGATE_STATUS_NULL_POINTER. What is passed in is borrowed for the call. A
+ *   text is a pointer and a length in bytes, UTF-8, without a NUL; NULL is a text of length 0. Outputs are
+ *   the last arguments. They are written only if the status is TIDEGATE_STATUS_OK; where a message is
+ *   written on failure instead, its function says so.
+ *
+ * Numbers
+ *
+ *   Time is in nanoseconds of the host's monotonic clock, from an origin of its choice; a `now_ns` earlier
+ *   than one before counts as no time passed. A resource vector is four numbers in the order of the config's
+ *   dimensions. Enums are passed as uint32_t and checked. 0 is never a request, an attempt, an action or a
+ *   reason.
+ *
+ * Structs
+ *
+ *   A struct that begins with `struct_size` grows at its end in later versions. Begin with its
+ *   TIDEGATE_..._INIT macro and set fields by name: a program compiled with an older header then works with a
+ *   newer library. With an older library it works as long as fields which that does not know are 0.
+ *
+ * Errors
+ *
+ *   A call that does not return TIDEGATE_STATUS_OK changed nothing, but for the time, which goes on. NEVER_FITS
+ *   and LIMIT_EXCEEDED are for ever, QUEUE_FULL passes. tidegate_scheduler_last_error has the numbers,
+ *   tidegate_scheduler_last_error_message the words. After TIDEGATE_STATUS_PANIC, a bug in the library, the
+ *   handle is poisoned: all it does is to tell the last error and to be freed.
+ */
+
+#ifndef TIDEGATE_H
+#define TIDEGATE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * The version of the ABI that this header describes; tidegate_abi_version() says what the library is. It
+ * rises when something that compiled and ran before would not any more.
+ */
+#define TIDEGATE_ABI_VERSION 1
+
+/**
+ * Numbers of a resource vector, in the order of the config's dimensions; the last ones are 0 where the
+ * config names fewer.
+ */
+#define TIDEGATE_DIMENSIONS 4
+
+/**
+ * Counters in tidegate_stats_t.by_reason: more than there are reasons today.
+ */
+#define TIDEGATE_STATS_REASONS 64
+
+/**
+ * An instant that never comes: there is nothing to wake up for.
+ */
+#define TIDEGATE_NEVER UINT64_MAX
+
+/**
+ * tidegate_request_spec_t.flags: output_tokens is set.
+ */
+#define TIDEGATE_REQUEST_HAS_OUTPUT_TOKENS 1
+
+/**
+ * tidegate_request_spec_t.flags: queue_timeout_ns is set; without it the tier's holds.
+ */
+#define TIDEGATE_REQUEST_HAS_QUEUE_TIMEOUT 2
+
+/**
+ * What a function returns. 0 is success; the numbers stand in blocks: 1 to 99 the call itself, 100 config,
+ * 200 submission, 300 reports, 400 workers, 500 tenants, 900 the whole scheduler.
+ */
+enum tidegate_status_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * Done; the outputs are written.
+   */
+  TIDEGATE_STATUS_OK = 0,
+  /**
+   * A pointer that must not be NULL is NULL.
+   */
+  TIDEGATE_STATUS_NULL_POINTER = 1,
+  /**
+   * The struct_size of a struct is smaller than any version of it, or larger than this library knows and
+   * not zero there. Use the struct's TIDEGATE_..._INIT macro.
+   */
+  TIDEGATE_STATUS_STRUCT_SIZE = 2,
+  /**
+   * A number is not one of its enum, a reserved field or an unknown flag is not 0, or a capacity is 0.
+   */
+  TIDEGATE_STATUS_OUT_OF_RANGE = 3,
+  /**
+   * A text is not UTF-8.
+   */
+  TIDEGATE_STATUS_INVALID_UTF8 = 4,
+  /**
+   * A bug in the library. The handle is poisoned: free it.
+   */
+  TIDEGATE_STATUS_PANIC = 5,
+  /**
+   * An earlier call on this handle returned TIDEGATE_STATUS_PANIC: free it.
+   */
+  TIDEGATE_STATUS_POISONED = 6,
+  /**
+   * An error that this version of the header has no number for; the message says which.
+   */
+  TIDEGATE_STATUS_UNLISTED = 7,
+  /**
+   * The config cannot be used; the message names each field at fault.
+   */
+  TIDEGATE_STATUS_CONFIG_INVALID = 100,
+  /**
+   * No such tenant: tidegate_scheduler_tenant_set comes first.
+   */
+  TIDEGATE_STATUS_UNKNOWN_TENANT = 200,
+  /**
+   * The config has fewer tiers, or none of that name.
+   */
+  TIDEGATE_STATUS_UNKNOWN_TIER = 201,
+  /**
+   * The config has fewer pools, or none of that name.
+   */
+  TIDEGATE_STATUS_UNKNOWN_POOL = 202,
+  /**
+   * The config has no dimension of that name.
+   */
+  TIDEGATE_STATUS_UNKNOWN_DIMENSION = 203,
+  /**
+   * The demand is zero in every dimension.
+   */
+  TIDEGATE_STATUS_ZERO_DEMAND = 204,
+  /**
+   * Never: no configured worker, or no share that its tier may use, can hold the request.
+   */
+  TIDEGATE_STATUS_NEVER_FITS = 205,
+  /**
+   * Not now: a queue is full.
+   */
+  TIDEGATE_STATUS_QUEUE_FULL = 206,
+  /**
+   * No request ever had this id.
+   */
+  TIDEGATE_STATUS_UNKNOWN_REQUEST = 300,
+  /**
+   * The request has ended already.
+   */
+  TIDEGATE_STATUS_ALREADY_TERMINAL = 301,
+  /**
+   * The report is of an earlier start, or of one that was not made.
+   */
+  TIDEGATE_STATUS_STALE_ATTEMPT = 302,
+  /**
+   * The report does not follow from where the request stands.
+   */
+  TIDEGATE_STATUS_WRONG_STATE = 303,
+  /**
+   * No worker has this number.
+   */
+  TIDEGATE_STATUS_UNKNOWN_WORKER = 400,
+  /**
+   * The capacity is zero in every dimension.
+   */
+  TIDEGATE_STATUS_ZERO_CAPACITY = 401,
+  /**
+   * The worker was reported lost already.
+   */
+  TIDEGATE_STATUS_WORKER_LOST = 402,
+  /**
+   * A tenant's name is empty, or has a control character.
+   */
+  TIDEGATE_STATUS_BAD_NAME = 500,
+  /**
+   * A number is beyond what the scheduler takes.
+   */
+  TIDEGATE_STATUS_LIMIT_EXCEEDED = 900,
+  /**
+   * tidegate_scheduler_check_invariants found a bug in the scheduler.
+   */
+  TIDEGATE_STATUS_INVARIANT_VIOLATED = 901,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tidegate_status_t tidegate_status_t;
+#else
+typedef uint32_t tidegate_status_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * What an action asks for.
+ */
+enum tidegate_action_kind_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * Start the request on the worker. Answer with started, progress, declined, or an end.
+   */
+  TIDEGATE_ACTION_START = 1,
+  /**
+   * Stop the request. Answer with preempted, or with its end if it ended first.
+   */
+  TIDEGATE_ACTION_PREEMPT = 2,
+  /**
+   * A PREEMPT is taken back: go on if it has not stopped yet, else answer as to the PREEMPT.
+   */
+  TIDEGATE_ACTION_SPARE = 3,
+  /**
+   * Stop the running request and answer its client with an error; report failed when it stopped.
+   */
+  TIDEGATE_ACTION_ABORT = 4,
+  /**
+   * The waiting request has ended; answer its client. Nothing is to be reported.
+   */
+  TIDEGATE_ACTION_DROP = 5,
+  /**
+   * The victim was not reported stopped in time; its units stay counted as used.
+   */
+  TIDEGATE_ACTION_STUCK = 6,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tidegate_action_kind_t tidegate_action_kind_t;
+#else
+typedef uint32_t tidegate_action_kind_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * Why the scheduler wants what it wants.
+ */
+enum tidegate_reason_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * START: within the tier's reserve.
+   */
+  TIDEGATE_REASON_GUARANTEED = 1,
+  /**
+   * START: beyond the tier's reserve, on what nobody holds.
+   */
+  TIDEGATE_REASON_BORROWED = 2,
+  /**
+   * START: on units that were reclaimed for it.
+   */
+  TIDEGATE_REASON_RECLAIMED = 3,
+  /**
+   * PREEMPT: the beneficiary is within its tier's reserve.
+   */
+  TIDEGATE_REASON_RECLAIM = 4,
+  /**
+   * PREEMPT: the beneficiary's tier may preempt while it borrows.
+   */
+  TIDEGATE_REASON_URGENT = 5,
+  /**
+   * PREEMPT or ABORT: the worker has less memory than its requests use.
+   */
+  TIDEGATE_REASON_OUT_OF_MEMORY = 6,
+  /**
+   * SPARE: the units are no longer needed.
+   */
+  TIDEGATE_REASON_NOT_NEEDED = 7,
+  /**
+   * DROP: it waited longer than its queue timeout.
+   */
+  TIDEGATE_REASON_QUEUE_TIMEOUT = 8,
+  /**
+   * DROP: a more urgent request needed its place in the queue.
+   */
+  TIDEGATE_REASON_DISPLACED = 9,
+  /**
+   * DROP: engines declined it three times in a row.
+   */
+  TIDEGATE_REASON_DECLINED = 10,
+  /**
+   * DROP or ABORT: no configured worker can hold it.
+   */
+  TIDEGATE_REASON_NEVER_FITS = 11,
+  /**
+   * DROP: its worker was lost, and it cannot run twice.
+   */
+  TIDEGATE_REASON_WORKER_LOST = 12,
+  /**
+   * STUCK: the victim was not reported stopped in time.
+   */
+  TIDEGATE_REASON_UNCONFIRMED = 13,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tidegate_reason_t tidegate_reason_t;
+#else
+typedef uint32_t tidegate_reason_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * What the engine can do with a request that has to yield; and, in an action, how it is to yield.
+ */
+enum tidegate_yield_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * Throw away what was computed.
+   */
+  TIDEGATE_YIELD_RESTART = 0,
+  /**
+   * Keep what was computed, as far as the engine can.
+   */
+  TIDEGATE_YIELD_CHECKPOINT = 1,
+  /**
+   * Nothing: once started it runs to its end. Never in an action.
+   */
+  TIDEGATE_YIELD_NEVER = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tidegate_yield_t tidegate_yield_t;
+#else
+typedef uint32_t tidegate_yield_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * Why an engine did not take a request that it was told to start.
+ */
+enum tidegate_decline_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * Anything that the others do not name.
+   */
+  TIDEGATE_DECLINE_OTHER = 0,
+  /**
+   * It had no room after all.
+   */
+  TIDEGATE_DECLINE_NO_ROOM = 1,
+  /**
+   * It is not ready (loading, reloading, draining).
+   */
+  TIDEGATE_DECLINE_NOT_READY = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tidegate_decline_t tidegate_decline_t;
+#else
+typedef uint32_t tidegate_decline_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * Where a live request stands.
+ */
+enum tidegate_state_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * It waits for a start.
+   */
+  TIDEGATE_STATE_QUEUED = 1,
+  /**
+   * It waits, and no worker that is up could hold it.
+   */
+  TIDEGATE_STATE_PARKED = 2,
+  /**
+   * START was given, and the engine has not reported yet.
+   */
+  TIDEGATE_STATE_STARTING = 3,
+  /**
+   * The engine runs it.
+   */
+  TIDEGATE_STATE_RUNNING = 4,
+  /**
+   * PREEMPT was given; its units count as used until the engine reports it stopped.
+   */
+  TIDEGATE_STATE_PREEMPTING = 5,
+  /**
+   * It stopped, and its units are still to be released.
+   */
+  TIDEGATE_STATE_RELEASING = 6,
+  /**
+   * ABORT was given; its units count as used until the engine reports it stopped.
+   */
+  TIDEGATE_STATE_ABORTING = 7,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tidegate_state_t tidegate_state_t;
+#else
+typedef uint32_t tidegate_state_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * What TIDEGATE_STATUS_LIMIT_EXCEEDED is about.
+ */
+enum tidegate_limit_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * Units of one dimension.
+   */
+  TIDEGATE_LIMIT_UNITS = 1,
+  /**
+   * Tokens of one request.
+   */
+  TIDEGATE_LIMIT_TOKENS = 2,
+  /**
+   * Live requests.
+   */
+  TIDEGATE_LIMIT_REQUESTS = 3,
+  /**
+   * Workers ever added.
+   */
+  TIDEGATE_LIMIT_WORKERS = 4,
+  /**
+   * Tenants known.
+   */
+  TIDEGATE_LIMIT_TENANTS = 5,
+  /**
+   * Bytes of a name.
+   */
+  TIDEGATE_LIMIT_NAME_BYTES = 6,
+  /**
+   * Starts of one request.
+   */
+  TIDEGATE_LIMIT_ATTEMPTS = 7,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tidegate_limit_t tidegate_limit_t;
+#else
+typedef uint32_t tidegate_limit_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * Whose queue TIDEGATE_STATUS_QUEUE_FULL is about.
+ */
+enum tidegate_scope_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * The tier's.
+   */
+  TIDEGATE_SCOPE_TIER = 1,
+  /**
+   * The tenant's.
+   */
+  TIDEGATE_SCOPE_TENANT = 2,
+  /**
+   * The scheduler's.
+   */
+  TIDEGATE_SCOPE_TOTAL = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tidegate_scope_t tidegate_scope_t;
+#else
+typedef uint32_t tidegate_scope_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * A config, read and validated; it never changes. Made by tidegate_config_from_toml, ended by
+ * tidegate_config_free.
+ */
+typedef struct tidegate_config_t tidegate_config_t;
+
+/**
+ * A scheduler. Made by tidegate_scheduler_new, ended by tidegate_scheduler_free.
+ */
+typedef struct tidegate_scheduler_t tidegate_scheduler_t;
+
+/**
+ * A request as the host submits it. Begin with TIDEGATE_REQUEST_SPEC_INIT.
+ */
+typedef struct tidegate_request_spec_t {
+  /**
+   * sizeof(tidegate_request_spec_t).
+   */
+  uint32_t struct_size;
+  /**
+   * Who asks: from tidegate_scheduler_tenant_set.
+   */
+  uint32_t tenant;
+  /**
+   * How urgent it is: 0 is the most urgent tier of the config.
+   */
+  uint32_t tier;
+  /**
+   * The workers that can serve it: a pool, counted from 0 in the order of the config.
+   */
+  uint32_t pool;
+  /**
+   * What the engine can do when it has to yield: a tidegate_yield_t.
+   */
+  uint32_t yielding;
+  /**
+   * TIDEGATE_REQUEST_HAS_... of the optional fields below that are set.
+   */
+  uint32_t flags;
+  /**
+   * Units it takes when it starts.
+   */
+  uint64_t demand[TIDEGATE_DIMENSIONS];
+  /**
+   * Units it is expected to take when it is largest; where smaller than demand, demand counts.
+   */
+  uint64_t peak[TIDEGATE_DIMENSIONS];
+  /**
+   * Tokens of the prompt.
+   */
+  uint64_t prompt_tokens;
+  /**
+   * Tokens it is expected to generate; read only with TIDEGATE_REQUEST_HAS_OUTPUT_TOKENS.
+   */
+  uint64_t output_tokens;
+  /**
+   * How long it may wait for its first start; read only with TIDEGATE_REQUEST_HAS_QUEUE_TIMEOUT.
+   */
+  uint64_t queue_timeout_ns;
+  /**
+   * Anything the host wants to find again in a journal; never read.
+   */
+  uint64_t tag;
+} tidegate_request_spec_t;
+
+/**
+ * A worker as the host describes it: anything that runs requests. Begin with TIDEGATE_WORKER_SPEC_INIT.
+ */
+typedef struct tidegate_worker_spec_t {
+  /**
+   * sizeof(tidegate_worker_spec_t).
+   */
+  uint32_t struct_size;
+  /**
+   * The pool it belongs to, counted from 0 in the order of the config.
+   */
+  uint32_t pool;
+  /**
+   * Units it has.
+   */
+  uint64_t capacity[TIDEGATE_DIMENSIONS];
+} tidegate_worker_spec_t;
+
+/**
+ * What a request used. Begin with TIDEGATE_USAGE_INIT.
+ */
+typedef struct tidegate_usage_t {
+  /**
+   * sizeof(tidegate_usage_t).
+   */
+  uint32_t struct_size;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+  /**
+   * Tokens of the prompt, cached ones included.
+   */
+  uint64_t prompt_tokens;
+  /**
+   * Tokens of the prompt that the engine found in its cache.
+   */
+  uint64_t cached_tokens;
+  /**
+   * Tokens generated.
+   */
+  uint64_t output_tokens;
+} tidegate_usage_t;
+
+/**
+ * One wish of the scheduler: 64 bytes in every version. Fields that its kind does not use are 0.
+ */
+typedef struct tidegate_action_t {
+  /**
+   * The request it speaks of; of PREEMPT, SPARE and STUCK the victim.
+   */
+  uint64_t request;
+  /**
+   * PREEMPT: the waiting request that needs the units; 0 under memory pressure.
+   */
+  uint64_t beneficiary;
+  /**
+   * PREEMPT: when STUCK follows if no answer came.
+   */
+  uint64_t confirm_by_ns;
+  /**
+   * START: tokens of context that the engine kept when it last stopped; 0 begins anew.
+   */
+  uint64_t resume_tokens;
+  /**
+   * What to do: a tidegate_action_kind_t. Ignore kinds that you do not know.
+   */
+  uint32_t kind;
+  /**
+   * Why: a tidegate_reason_t.
+   */
+  uint32_t reason;
+  /**
+   * The number of the start that it speaks of; reports carry it. 0 for DROP.
+   */
+  uint32_t attempt;
+  /**
+   * START: where.
+   */
+  uint32_t worker;
+  /**
+   * PREEMPT: how it is to yield, a tidegate_yield_t.
+   */
+  uint32_t mode;
+  /**
+   * 0.
+   */
+  uint32_t reserved[3];
+} tidegate_action_t;
+
+/**
+ * Counters since the start; never reset. Begin with TIDEGATE_STATS_INIT.
+ */
+typedef struct tidegate_stats_t {
+  /**
+   * sizeof(tidegate_stats_t).
+   */
+  uint32_t struct_size;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+  /**
+   * Requests accepted.
+   */
+  uint64_t submitted;
+  /**
+   * Requests that completed.
+   */
+  uint64_t completed;
+  /**
+   * Requests that the engine failed, aborted ones included.
+   */
+  uint64_t failed;
+  /**
+   * Requests that the host cancelled.
+   */
+  uint64_t cancelled;
+  /**
+   * Waiting requests that the scheduler dropped.
+   */
+  uint64_t dropped;
+  /**
+   * Requests that have not ended.
+   */
+  uint64_t live;
+  /**
+   * Calls whose now_ns was earlier than one before.
+   */
+  uint64_t clock_regressions;
+  /**
+   * Actions by their reason, indexed by tidegate_reason_t.
+   */
+  uint64_t by_reason[TIDEGATE_STATS_REASONS];
+} tidegate_stats_t;
+
+/**
+ * The numbers of an error. Fields that its status does not use are 0. Begin with TIDEGATE_ERROR_INIT.
+ */
+typedef struct tidegate_error_t {
+  /**
+   * sizeof(tidegate_error_t).
+   */
+  uint32_t struct_size;
+  /**
+   * A tidegate_status_t; TIDEGATE_STATUS_OK if no call failed yet.
+   */
+  uint32_t status;
+  /**
+   * The request it is about.
+   */
+  uint64_t request;
+  /**
+   * STALE_ATTEMPT: the attempt reported.
+   */
+  uint32_t attempt;
+  /**
+   * STALE_ATTEMPT: the attempt that the request is at.
+   */
+  uint32_t current_attempt;
+  /**
+   * WRONG_STATE: where the request stands, a tidegate_state_t.
+   */
+  uint32_t state;
+  /**
+   * LIMIT_EXCEEDED: which, a tidegate_limit_t.
+   */
+  uint32_t limit;
+  /**
+   * QUEUE_FULL: whose, a tidegate_scope_t.
+   */
+  uint32_t scope;
+  /**
+   * NEVER_FITS: the dimension. QUEUE_FULL: the tier or the tenant. UNKNOWN_... and WORKER_LOST: the number
+   * of the tenant, tier, pool or worker.
+   */
+  uint32_t subject;
+  /**
+   * NEVER_FITS: units asked for.
+   */
+  uint64_t need;
+  /**
+   * The most there can be: units of NEVER_FITS, waiting requests of QUEUE_FULL, LIMIT_EXCEEDED.
+   */
+  uint64_t max;
+} tidegate_error_t;
+
+/* What to begin a struct with: its size, and 0 everywhere else. */
+
+#define TIDEGATE_REQUEST_SPEC_INIT                                             \
+  {                                                                            \
+    sizeof(tidegate_request_spec_t), 0, 0, 0, TIDEGATE_YIELD_RESTART, 0,       \
+        {0, 0, 0, 0}, {0, 0, 0, 0}, 0, 0, 0, 0                                 \
+  }
+
+#define TIDEGATE_WORKER_SPEC_INIT                                              \
+  {                                                                            \
+    sizeof(tidegate_worker_spec_t), 0, {0, 0, 0, 0}                            \
+  }
+
+#define TIDEGATE_USAGE_INIT                                                    \
+  {                                                                            \
+    sizeof(tidegate_usage_t), 0, 0, 0, 0                                       \
+  }
+
+#define TIDEGATE_STATS_INIT                                                    \
+  {                                                                            \
+    sizeof(tidegate_stats_t), 0, 0, 0, 0, 0, 0, 0, 0, {0}                      \
+  }
+
+#define TIDEGATE_ERROR_INIT                                                    \
+  {                                                                            \
+    sizeof(tidegate_error_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                     \
+  }
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Version and names ---- */
+
+/**
+ * The version of the ABI that the library at hand has. Compare it with TIDEGATE_ABI_VERSION once, at the
+ * start: they differ when a program runs with a library that it was not compiled for.
+ */
+uint32_t tidegate_abi_version(void);
+
+/**
+ * The words for a tidegate_status_t; "unknown status" for any other number. Never NULL, never to be freed.
+ */
+const char *tidegate_status_str(uint32_t status);
+
+/**
+ * The words for a tidegate_reason_t; "unknown reason" for any other number. Never NULL, never to be freed.
+ */
+const char *tidegate_reason_str(uint32_t reason);
+
+/* ---- Config ---- */
+
+/**
+ * Reads a config from TOML text. If it cannot be used, the status is TIDEGATE_STATUS_CONFIG_INVALID and the
+ * message names every field at fault; the message is written then, and not otherwise. It is cut to
+ * `message_capacity` bytes with a NUL at its end; `message_len` gets its whole length. `message` may be
+ * NULL if its capacity is 0, `message_len` may be NULL.
+ */
+tidegate_status_t tidegate_config_from_toml(const char *toml,
+                                            size_t toml_len,
+                                            char *message,
+                                            size_t message_capacity,
+                                            size_t *message_len,
+                                            tidegate_config_t **out_config);
+
+/**
+ * Frees a config; schedulers made from it keep their own copy. NULL is fine.
+ */
+void tidegate_config_free(tidegate_config_t *config);
+
+/**
+ * The config as TOML that reads back as the same config. It is cut to `capacity` bytes with a NUL at its
+ * end; `out_len` gets its whole length.
+ */
+tidegate_status_t tidegate_config_to_toml(const tidegate_config_t *config,
+                                          char *buffer,
+                                          size_t capacity,
+                                          size_t *out_len);
+
+/**
+ * The number of the tier of this name: 0 is the most urgent.
+ */
+tidegate_status_t tidegate_config_find_tier(const tidegate_config_t *config,
+                                            const char *name,
+                                            size_t name_len,
+                                            uint32_t *out_tier);
+
+/**
+ * The number of the pool of this name.
+ */
+tidegate_status_t tidegate_config_find_pool(const tidegate_config_t *config,
+                                            const char *name,
+                                            size_t name_len,
+                                            uint32_t *out_pool);
+
+/**
+ * The place of the dimension of this name in every resource vector.
+ */
+tidegate_status_t tidegate_config_find_dimension(const tidegate_config_t *config,
+                                                 const char *name,
+                                                 size_t name_len,
+                                                 uint32_t *out_dimension);
+
+/* ---- A scheduler and its rounds ---- */
+
+/**
+ * Makes a scheduler. It copies the config.
+ */
+tidegate_status_t tidegate_scheduler_new(const tidegate_config_t *config,
+                                         uint64_t now_ns,
+                                         tidegate_scheduler_t **out_scheduler);
+
+/**
+ * Frees a scheduler and all its requests. NULL is fine, a poisoned one too.
+ */
+void tidegate_scheduler_free(tidegate_scheduler_t *scheduler);
+
+/**
+ * Takes up to `capacity` actions. A round has ended when `*out_count` is less than `capacity`; until then
+ * call again. Call it after each batch of inputs and at the instant of tidegate_scheduler_poll_timeout.
+ * A capacity of 0 is TIDEGATE_STATUS_OUT_OF_RANGE. In the journal each call counts as one poll for each
+ * action, and one more if the round ended: with a capacity of 1 it is always exactly one.
+ */
+tidegate_status_t tidegate_scheduler_poll(tidegate_scheduler_t *scheduler,
+                                          uint64_t now_ns,
+                                          tidegate_action_t *out_actions,
+                                          size_t capacity,
+                                          size_t *out_count);
+
+/**
+ * When to poll again if nothing happens before: TIDEGATE_NEVER if only an input can change anything.
+ * Polling earlier is harmless.
+ */
+tidegate_status_t tidegate_scheduler_poll_timeout(const tidegate_scheduler_t *scheduler, uint64_t *out_at_ns);
+
+/* ---- Tenants and workers ---- */
+
+/**
+ * Makes a tenant known and gives its number; the same name gives the same number again. A name has 1 to 255
+ * bytes and no control characters.
+ */
+tidegate_status_t tidegate_scheduler_tenant_set(tidegate_scheduler_t *scheduler,
+                                                uint64_t now_ns,
+                                                const char *name,
+                                                size_t name_len,
+                                                uint32_t *out_tenant);
+
+/**
+ * Adds a worker that is up, and gives its number; numbers are never used again.
+ */
+tidegate_status_t tidegate_scheduler_worker_add(tidegate_scheduler_t *scheduler,
+                                                uint64_t now_ns,
+                                                const tidegate_worker_spec_t *spec,
+                                                uint32_t *out_worker);
+
+/**
+ * Lets a worker end what it runs and gives it nothing more.
+ */
+tidegate_status_t tidegate_scheduler_worker_drain(tidegate_scheduler_t *scheduler,
+                                                  uint64_t now_ns,
+                                                  uint32_t worker);
+
+/**
+ * The worker is gone, and so is what it ran: its requests go back to their queues, or are dropped where
+ * they cannot run twice.
+ */
+tidegate_status_t tidegate_scheduler_worker_lost(tidegate_scheduler_t *scheduler,
+                                                 uint64_t now_ns,
+                                                 uint32_t worker);
+
+/* ---- Requests, and what the engine reports of them ---- */
+
+/**
+ * Queues a request and gives its id, which is never 0.
+ */
+tidegate_status_t tidegate_scheduler_submit(tidegate_scheduler_t *scheduler,
+                                            uint64_t now_ns,
+                                            const tidegate_request_spec_t *spec,
+                                            uint64_t *out_request);
+
+/**
+ * Ends a request wherever it stands. The host asserts that the engine holds nothing of it any more.
+ */
+tidegate_status_t tidegate_scheduler_cancel(tidegate_scheduler_t *scheduler,
+                                            uint64_t now_ns,
+                                            uint64_t request);
+
+/**
+ * The engine runs it. Optional: the first report of another kind says so too. `in_use` is what it holds
+ * now, `cached_tokens` what the engine found in its cache.
+ */
+tidegate_status_t tidegate_scheduler_started(tidegate_scheduler_t *scheduler,
+                                             uint64_t now_ns,
+                                             uint64_t request,
+                                             uint32_t attempt,
+                                             uint64_t cached_tokens,
+                                             const uint64_t in_use[TIDEGATE_DIMENSIONS]);
+
+/**
+ * The engine did not take it; `why` is a tidegate_decline_t. It goes back to the head of its queue and
+ * keeps off that worker for a while.
+ */
+tidegate_status_t tidegate_scheduler_declined(tidegate_scheduler_t *scheduler,
+                                              uint64_t now_ns,
+                                              uint64_t request,
+                                              uint32_t attempt,
+                                              uint32_t why);
+
+/**
+ * The engine generated this many tokens of it so far, and holds `in_use` for it now.
+ */
+tidegate_status_t tidegate_scheduler_progress(tidegate_scheduler_t *scheduler,
+                                              uint64_t now_ns,
+                                              uint64_t request,
+                                              uint32_t attempt,
+                                              uint64_t output_tokens,
+                                              const uint64_t in_use[TIDEGATE_DIMENSIONS]);
+
+/**
+ * It stopped, keeping the context of `tokens_kept` tokens. With `releasing` 1 its units come free later, by
+ * tidegate_scheduler_released; with 0 they are free now.
+ */
+tidegate_status_t tidegate_scheduler_preempted(tidegate_scheduler_t *scheduler,
+                                               uint64_t now_ns,
+                                               uint64_t request,
+                                               uint32_t attempt,
+                                               uint64_t tokens_kept,
+                                               uint32_t releasing);
+
+/**
+ * The units of a request that stopped with `releasing` 1 are free.
+ */
+tidegate_status_t tidegate_scheduler_released(tidegate_scheduler_t *scheduler,
+                                              uint64_t now_ns,
+                                              uint64_t request,
+                                              uint32_t attempt);
+
+/**
+ * It completed; its units are free.
+ */
+tidegate_status_t tidegate_scheduler_complete(tidegate_scheduler_t *scheduler,
+                                              uint64_t now_ns,
+                                              uint64_t request,
+                                              uint32_t attempt,
+                                              const tidegate_usage_t *usage);
+
+/**
+ * The engine gave it up, by itself or after an ABORT; its units are free.
+ */
+tidegate_status_t tidegate_scheduler_failed(tidegate_scheduler_t *scheduler,
+                                            uint64_t now_ns,
+                                            uint64_t request,
+                                            uint32_t attempt);
+
+/* ---- Questions; they change nothing ---- */
+
+/**
+ * Where a live request stands, a tidegate_state_t. One that has ended is TIDEGATE_STATUS_ALREADY_TERMINAL.
+ */
+tidegate_status_t tidegate_scheduler_state(const tidegate_scheduler_t *scheduler,
+                                           uint64_t request,
+                                           uint32_t *out_state);
+
+/**
+ * How many requests of the tier wait, parked ones included.
+ */
+tidegate_status_t tidegate_scheduler_queue_depth(const tidegate_scheduler_t *scheduler,
+                                                 uint32_t tier,
+                                                 uint64_t *out_requests);
+
+/**
+ * What the tier is guaranteed in the pool now.
+ */
+tidegate_status_t tidegate_scheduler_effective_reserve(const tidegate_scheduler_t *scheduler,
+                                                       uint32_t pool,
+                                                       uint32_t tier,
+                                                       uint64_t out_units[TIDEGATE_DIMENSIONS]);
+
+/**
+ * What the tier uses in the pool now, victims included until their units are free.
+ */
+tidegate_status_t tidegate_scheduler_in_use(const tidegate_scheduler_t *scheduler,
+                                            uint32_t pool,
+                                            uint32_t tier,
+                                            uint64_t out_units[TIDEGATE_DIMENSIONS]);
+
+/**
+ * What the tier's waiting requests ask for in the pool.
+ */
+tidegate_status_t tidegate_scheduler_waiting_demand(const tidegate_scheduler_t *scheduler,
+                                                    uint32_t pool,
+                                                    uint32_t tier,
+                                                    uint64_t out_units[TIDEGATE_DIMENSIONS]);
+
+/**
+ * The counters.
+ */
+tidegate_status_t tidegate_scheduler_stats(const tidegate_scheduler_t *scheduler,
+                                           tidegate_stats_t *out_stats);
+
+/**
+ * Checks every named invariant, in time that grows with everything there is: for tests. A violation is
+ * TIDEGATE_STATUS_INVARIANT_VIOLATED, and the message says which; it is written then, and not otherwise,
+ * cut to `message_capacity` bytes with a NUL at its end; `message_len` gets its whole length. `message` may
+ * be NULL if its capacity is 0, `message_len` may be NULL.
+ */
+tidegate_status_t tidegate_scheduler_check_invariants(const tidegate_scheduler_t *scheduler,
+                                                      char *message,
+                                                      size_t message_capacity,
+                                                      size_t *message_len);
+
+/* ---- The last error ---- */
+
+/**
+ * The numbers of the last error: of the last call on this handle that took it as `tidegate_scheduler_t *`
+ * and did not return TIDEGATE_STATUS_OK. Calls that succeed leave it, calls that take it as
+ * `const tidegate_scheduler_t *` too. It answers on a poisoned handle as well.
+ */
+tidegate_status_t tidegate_scheduler_last_error(const tidegate_scheduler_t *scheduler,
+                                                tidegate_error_t *out_error);
+
+/**
+ * The last error in words: one line, empty if no call failed yet. It is cut to `capacity` bytes with a NUL
+ * at its end; `out_len` gets its whole length. `buffer` may be NULL if `capacity` is 0, `out_len` may be
+ * NULL.
+ */
+tidegate_status_t tidegate_scheduler_last_error_message(const tidegate_scheduler_t *scheduler,
+                                                        char *buffer,
+                                                        size_t capacity,
+                                                        size_t *out_len);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* TIDEGATE_H */
