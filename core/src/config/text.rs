@@ -275,11 +275,10 @@ impl Reader<'_> {
     fn units(&mut self, field: &str, by_name: &BTreeMap<String, u64>, dimensions: &[String]) -> Resources {
         let mut units = Resources::ZERO;
         for (index, name) in dimensions.iter().enumerate().take(MAX_DIMENSIONS) {
-            match by_name.get(name) {
-                Some(&number) => units[index] = number,
-                None => {
-                    self.fault(&format!("{field}.{name}"), "is missing; every dimension is named".to_string())
-                }
+            if let Some(&number) = by_name.get(name) {
+                units[index] = number;
+            } else {
+                self.fault(&format!("{field}.{name}"), "is missing; every dimension is named".to_string());
             }
         }
         for name in by_name.keys().filter(|name| !dimensions.contains(name)) {
@@ -297,7 +296,7 @@ fn name_in<T: Copy + PartialEq>(table: &[(&str, T)], value: T) -> String {
 /// A span in the largest unit that leaves no fraction.
 fn span_text(nanos: u64) -> String {
     let (unit, factor) =
-        UNITS.iter().find(|(_, factor)| nanos % factor == 0).expect("all are whole nanoseconds");
+        UNITS.iter().find(|(_, factor)| nanos.is_multiple_of(*factor)).expect("all are whole nanoseconds");
     format!("{}{unit}", nanos / factor)
 }
 
