@@ -3,8 +3,8 @@
 
 use alloc::boxed::Box;
 
-use crate::id::{Attempt, RequestId, WorkerId};
 use crate::id::PoolId;
+use crate::id::{Attempt, RequestId, WorkerId};
 use crate::request::{RequestSpec, Usage};
 use crate::resources::Resources;
 use crate::time::Instant;

@@ -20,10 +20,6 @@ macro_rules! number {
             pub const fn get(self) -> $inner {
                 self.0
             }
-
-            pub(crate) const fn index(self) -> usize {
-                self.0 as usize
-            }
         }
 
         impl fmt::Display for $name {
@@ -33,6 +29,19 @@ macro_rules! number {
         }
     };
 }
+
+/// Names that count the places of a list.
+macro_rules! index {
+    ($($name:ident),+) => {
+        $(impl $name {
+            pub(crate) const fn index(self) -> usize {
+                self.0 as usize
+            }
+        })+
+    };
+}
+
+index!(TenantId, WorkerId, PoolId, Tier);
 
 number! {
     /// A tenant, as returned by `tenant_set`. Numbered from 0 in the order of creation.

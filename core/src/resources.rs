@@ -55,6 +55,11 @@ impl Resources {
         (0..MAX_DIMENSIONS).all(|d| self.0[d] <= room.0[d])
     }
 
+    /// Whether `self` stays within `room` in every dimension that `asked` uses.
+    pub(crate) fn fits_where_asked(&self, room: &Self, asked: &Self) -> bool {
+        (0..MAX_DIMENSIONS).all(|d| asked.0[d] == 0 || self.0[d] <= room.0[d])
+    }
+
     /// As [`Self::fits`], for room that may be overdrawn.
     pub(crate) fn fits_signed(&self, room: &Balance) -> bool {
         (0..MAX_DIMENSIONS).all(|d| self.0[d] == 0 || self.0[d] as i64 <= room.0[d])
@@ -167,12 +172,13 @@ impl Balance {
         out
     }
 
+    /// The part that is overdrawn.
+    pub(crate) fn overdrawn(&self) -> Resources {
+        Resources(self.0.map(|units| units.min(0).unsigned_abs()))
+    }
+
     /// The part that is not overdrawn.
     pub(crate) fn positive(&self) -> Resources {
-        let mut out = Resources::ZERO;
-        for d in 0..MAX_DIMENSIONS {
-            out.0[d] = u64::try_from(self.0[d]).unwrap_or(0);
-        }
-        out
+        Resources(self.0.map(|units| units.max(0).unsigned_abs()))
     }
 }

@@ -7,7 +7,7 @@ use alloc::{format, vec};
 use core::fmt;
 use core::time::Duration;
 
-use super::{Config, MAX_NAME_BYTES, MAX_POOLS, MAX_TIERS, TierConfig};
+use super::{Config, MAX_NAME_BYTES, MAX_POOLS, MAX_TIERS, Placement, TierConfig};
 use crate::resources::{MAX_DIMENSIONS, MAX_UNITS};
 use crate::share::Ppm;
 use crate::time::nanos;
@@ -26,6 +26,7 @@ impl Default for ConfigBuilder {
                 dimensions: Vec::new(),
                 tiers: Vec::new(),
                 pools: vec!["default".into()],
+                placement: Placement::Pack,
                 min_run_ns: nanos(Duration::from_secs(1)),
                 max_preemptions: 3,
                 confirm_after_ns: nanos(Duration::from_secs(1)),
@@ -61,6 +62,12 @@ impl ConfigBuilder {
     /// Names the pools. Default: one, `default`.
     pub fn pools<S: Into<String>>(mut self, list: impl IntoIterator<Item = S>) -> Self {
         self.config.pools = names(list);
+        self
+    }
+
+    /// Which of the workers that fit gets a request. Default: `Pack`.
+    pub fn placement(mut self, placement: Placement) -> Self {
+        self.config.placement = placement;
         self
     }
 
@@ -142,9 +149,12 @@ impl ConfigBuilder {
         }
         let reserved: u64 = config.tiers.iter().map(|tier| u64::from(tier.reserve.get())).sum();
         if reserved > u64::from(Ppm::ONE.get()) {
-            faults.add("tiers.reserve_ppm", format!("the shares sum to {reserved} ppm, above 1000000 (100 %)"));
+            faults
+                .add("tiers.reserve_ppm", format!("the shares sum to {reserved} ppm, above 1000000 (100 %)"));
         }
-        for (path, span) in [("confirm_after", config.confirm_after_ns), ("drain_after", config.drain_after_ns)] {
+        for (path, span) in
+            [("confirm_after", config.confirm_after_ns), ("drain_after", config.drain_after_ns)]
+        {
             if span == 0 {
                 faults.add(path, "must be longer than zero".to_string());
             }
@@ -199,7 +209,10 @@ impl Faults {
         for (index, name) in names.iter().enumerate() {
             let field = format!("{path}[{index}]");
             if !is_name(name) {
-                self.add(&field, format!("{name:?} is no name: 1 to {MAX_NAME_BYTES} bytes, no control characters"));
+                self.add(
+                    &field,
+                    format!("{name:?} is no name: 1 to {MAX_NAME_BYTES} bytes, no control characters"),
+                );
             }
             if names[..index].contains(name) {
                 self.add(&field, format!("{name:?} is named twice"));

@@ -10,6 +10,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+pub(crate) use build::is_name;
 pub use build::{ConfigBuilder, ConfigError, ConfigFault};
 
 use crate::id::{PoolId, Tier};
@@ -32,6 +33,16 @@ pub enum Preemption {
     LowerTier,
     /// Nobody.
     Never,
+}
+
+/// Which of the workers that fit gets a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Placement {
+    /// The fullest, so that large requests find empty ones.
+    #[default]
+    Pack,
+    /// The emptiest, so that all engines run small batches.
+    Spread,
 }
 
 /// One tier: what it is guaranteed, what it lends, how long its requests may wait.
@@ -137,6 +148,7 @@ pub struct Config {
     pub(crate) dimensions: Vec<Box<str>>,
     pub(crate) tiers: Vec<TierConfig>,
     pub(crate) pools: Vec<Box<str>>,
+    pub(crate) placement: Placement,
     pub(crate) min_run_ns: u64,
     pub(crate) max_preemptions: u32,
     pub(crate) confirm_after_ns: u64,

@@ -1,27 +1,69 @@
-//! skeleton
-use crate::*;
-use crate::error::*;
-/// TODO
+//! The scheduler: the only room that sees all mechanisms, and the only one that emits actions.
+//!
+//! State: requests in a slab, each in exactly one container (a queue, or a worker); accounts of every tier in
+//! every pool; claims of waiting requests on units that victims give back. `admit`, `fleet` and `report` take
+//! inputs, `dispatch`, `reclaim` and `pressure` decide, `accounts` and `claims` keep the books, `timers`
+//! watches the time, `invariants` checks it all.
+
+mod accounts;
+mod admit;
+mod claims;
+mod dispatch;
+mod fleet;
+mod invariants;
+mod pressure;
+mod reclaim;
+mod record;
+mod report;
+mod timers;
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use crate::capacity::Capacity;
+use crate::config::Config;
+use crate::error::{InputError, ReportError};
+use crate::event::{Action, Input, Reason};
+use crate::heap::Heap;
+use crate::id::{PoolId, RequestId, TenantId, Tier, WorkerId};
+use crate::queue::TierQueue;
+use crate::request::{RequestState, Usage};
+use crate::resources::Resources;
+use crate::slab::Slab;
+use crate::time::Instant;
+use record::{Claim, Requests, Tenants, Worker};
+
+/// The most requests that may live at once: 2^22, so that sums of units fit a signed word.
 pub const MAX_REQUESTS: u64 = 1 << 22;
-/// TODO
+/// The most tokens a request may have: 2^40, chosen arbitrarily, far beyond any context.
 pub const MAX_TOKENS: u64 = 1 << 40;
-/// TODO
+/// The most workers that may ever be added: 2^16, chosen arbitrarily.
 pub const MAX_WORKERS: u64 = 1 << 16;
-/// What `apply` made.
+
+/// How many waiting requests of a tier are looked at in each phase of a poll: what bounds its cost.
+const SCAN_WINDOW: usize = 32;
+
+/// What an input made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Created { /// Nothing.
- Nothing, /// A tenant.
- Tenant(TenantId), /// A worker.
- Worker(WorkerId), /// A request.
- Request(RequestId) }
-/// Counters since the start; never reset.
+pub enum Created {
+    /// Nothing new.
+    Nothing,
+    /// A tenant, or the one that had the name already.
+    Tenant(TenantId),
+    /// A worker.
+    Worker(WorkerId),
+    /// A request.
+    Request(RequestId),
+}
+
+/// Counters since the start; they never go back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Requests accepted.
+    /// Requests accepted. Always `completed + failed + cancelled + dropped + live`.
     pub submitted: u64,
     /// Requests that completed.
     pub completed: u64,
-    /// Requests that the engine or a decline limit failed, aborted ones included.
+    /// Requests that an engine failed, declined three times, or was told to abort.
     pub failed: u64,
     /// Requests that the host cancelled.
     pub cancelled: u64,
@@ -29,64 +71,202 @@ pub struct Stats {
     pub dropped: u64,
     /// Requests that have not ended.
     pub live: u64,
-    /// Calls whose `now` was earlier than one before.
+    /// Calls whose `now` was earlier than one before; they counted as no time passed.
     pub clock_regressions: u64,
-    /// Actions by their reason: `by_reason[reason as usize]`; index 0 is unused.
+    /// Actions by reason: `by_reason[reason as usize]`; index 0 is unused.
     pub by_reason: [u64; Reason::ALL.len() + 1],
 }
-/// The scheduler.
+
+/// What belongs to one pool.
 #[derive(Debug)]
-pub struct Scheduler { config: Config }
-#[allow(unused_variables)]
+struct Pool {
+    capacity: Capacity,
+    queues: Vec<TierQueue>,
+    /// Its workers that are up, in the order of their numbers.
+    up: Vec<WorkerId>,
+    /// Capacity of all workers ever added, and the different ones among them.
+    configured: Resources,
+    shapes: Vec<Resources>,
+    /// Its claims, in no order that means anything.
+    claims: Vec<u32>,
+    /// Whether something changed since a pass over it found nothing to do.
+    dirty: bool,
+    /// Whether the next round has to look again, for those who sat this one out.
+    revisit: bool,
+    /// When the passing of time alone may give it something to do.
+    wake_at: Option<Instant>,
+}
+
+/// Decides which request runs now, which waits, and which yields.
+///
+/// Every mutator takes `now` first. After each batch of inputs, call [`poll`](Self::poll) until it returns
+/// `None`; when [`poll_timeout`](Self::poll_timeout) comes, poll again. A report of a request names the
+/// attempt that the `Start` carried.
+#[derive(Debug)]
+pub struct Scheduler {
+    config: Config,
+    /// The latest `now`.
+    now: Instant,
+    requests: Requests,
+    tenants: Tenants,
+    workers: Vec<Worker>,
+    pools: Vec<Pool>,
+    claims: Slab<Claim>,
+    /// One timer per request: the queue timeout of a waiting one, the confirmation of a victim.
+    timers: Heap<(Instant, u64)>,
+    /// Decided, and not returned yet.
+    outbox: VecDeque<Action>,
+    /// Workers that may use more than they have.
+    pressured: Vec<WorkerId>,
+    next_sequence: u64,
+    waiting: u64,
+    waiting_by_tier: Vec<u64>,
+    /// Counts the rounds, from 1.
+    round: u64,
+    in_round: bool,
+    stats: Stats,
+}
+
 impl Scheduler {
-    /// TODO
-    pub fn new(config: Config, now: Instant) -> Self { todo!() }
-    /// TODO
-    pub fn config(&self) -> &Config { todo!() }
-    /// TODO
-    pub fn tenant_set(&mut self, now: Instant, name: &str) -> Result<TenantId, TenantError> { todo!() }
-    /// TODO
-    pub fn worker_add(&mut self, now: Instant, spec: WorkerSpec) -> Result<WorkerId, WorkerError> { todo!() }
-    /// TODO
-    pub fn worker_drain(&mut self, now: Instant, worker: WorkerId) -> Result<(), WorkerError> { todo!() }
-    /// TODO
-    pub fn worker_lost(&mut self, now: Instant, worker: WorkerId) -> Result<(), WorkerError> { todo!() }
-    /// TODO
-    pub fn submit(&mut self, now: Instant, spec: RequestSpec) -> Result<RequestId, SubmitError> { todo!() }
-    /// TODO
-    pub fn cancel(&mut self, now: Instant, request: RequestId) -> Result<(), ReportError> { todo!() }
-    /// TODO
-    pub fn started(&mut self, now: Instant, request: RequestId, attempt: Attempt, cached_tokens: u64, in_use: Resources) -> Result<(), ReportError> { todo!() }
-    /// TODO
-    pub fn declined(&mut self, now: Instant, request: RequestId, attempt: Attempt, why: Decline) -> Result<(), ReportError> { todo!() }
-    /// TODO
-    pub fn progress(&mut self, now: Instant, request: RequestId, attempt: Attempt, output_tokens: u64, in_use: Resources) -> Result<(), ReportError> { todo!() }
-    /// TODO
-    pub fn preempted(&mut self, now: Instant, request: RequestId, attempt: Attempt, tokens_kept: u64, releasing: bool) -> Result<(), ReportError> { todo!() }
-    /// TODO
-    pub fn released(&mut self, now: Instant, request: RequestId, attempt: Attempt) -> Result<(), ReportError> { todo!() }
-    /// TODO
-    pub fn complete(&mut self, now: Instant, request: RequestId, attempt: Attempt, usage: Usage) -> Result<(), ReportError> { todo!() }
-    /// TODO
-    pub fn failed(&mut self, now: Instant, request: RequestId, attempt: Attempt) -> Result<(), ReportError> { todo!() }
-    /// TODO
-    pub fn apply(&mut self, now: Instant, input: &Input) -> Result<Created, InputError> { todo!() }
-    /// TODO
-    pub fn poll(&mut self, now: Instant) -> Option<Action> { todo!() }
-    /// TODO
-    pub fn poll_timeout(&self) -> Option<Instant> { todo!() }
-    /// TODO
-    pub fn state(&self, request: RequestId) -> Result<RequestState, ReportError> { todo!() }
-    /// TODO
-    pub fn queue_depth(&self, tier: Tier) -> usize { todo!() }
-    /// TODO
-    pub fn effective_reserve(&self, pool: PoolId, tier: Tier) -> Option<Resources> { todo!() }
-    /// TODO
-    pub fn in_use(&self, pool: PoolId, tier: Tier) -> Option<Resources> { todo!() }
-    /// TODO
-    pub fn waiting_demand(&self, pool: PoolId, tier: Tier) -> Option<Resources> { todo!() }
-    /// TODO
-    pub fn stats(&self) -> Stats { todo!() }
-    /// TODO
-    pub fn check_invariants(&self) -> Result<(), InvariantViolation> { todo!() }
+    /// A scheduler without workers, tenants or requests.
+    #[must_use]
+    pub fn new(config: Config, now: Instant) -> Self {
+        let pools = config.pools.iter().map(|_| Pool {
+            capacity: Capacity::new(&config.tiers),
+            queues: config.tiers.iter().map(|_| TierQueue::default()).collect(),
+            up: Vec::new(),
+            configured: Resources::ZERO,
+            shapes: Vec::new(),
+            claims: Vec::new(),
+            dirty: false,
+            revisit: false,
+            wake_at: None,
+        });
+        Self {
+            pools: pools.collect(),
+            now,
+            requests: Requests(Slab::new()),
+            tenants: Tenants::default(),
+            workers: Vec::new(),
+            claims: Slab::new(),
+            timers: Heap::new(),
+            outbox: VecDeque::new(),
+            pressured: Vec::new(),
+            next_sequence: 0,
+            waiting: 0,
+            waiting_by_tier: alloc::vec![0; config.tiers.len()],
+            round: 0,
+            in_round: false,
+            stats: Stats::default(),
+            config,
+        }
+    }
+
+    /// The config it was made with.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Takes any input: what the method of the same name does.
+    ///
+    /// # Errors
+    /// Those of the method.
+    pub fn apply(&mut self, now: Instant, input: &Input) -> Result<Created, InputError> {
+        let nothing = Created::Nothing;
+        Ok(match *input {
+            Input::TenantSet { ref name } => Created::Tenant(self.tenant_set(now, name)?),
+            Input::WorkerAdd(spec) => Created::Worker(self.worker_add(now, spec)?),
+            Input::WorkerDrain { worker } => self.worker_drain(now, worker).map(|()| nothing)?,
+            Input::WorkerLost { worker } => self.worker_lost(now, worker).map(|()| nothing)?,
+            Input::Submit(spec) => Created::Request(self.submit(now, spec)?),
+            Input::Cancel { request } => self.cancel(now, request).map(|()| nothing)?,
+            Input::Started { request, attempt, cached_tokens, in_use } => {
+                self.started(now, request, attempt, cached_tokens, in_use).map(|()| nothing)?
+            }
+            Input::Declined { request, attempt, why } => {
+                self.declined(now, request, attempt, why).map(|()| nothing)?
+            }
+            Input::Progress { request, attempt, output_tokens, in_use } => {
+                self.progress(now, request, attempt, output_tokens, in_use).map(|()| nothing)?
+            }
+            Input::Preempted { request, attempt, tokens_kept, releasing } => {
+                self.preempted(now, request, attempt, tokens_kept, releasing).map(|()| nothing)?
+            }
+            Input::Released { request, attempt } => self.released(now, request, attempt).map(|()| nothing)?,
+            Input::Complete { request, attempt, usage } => {
+                self.complete(now, request, attempt, usage).map(|()| nothing)?
+            }
+            Input::Failed { request, attempt } => self.failed(now, request, attempt).map(|()| nothing)?,
+        })
+    }
+
+    /// Where a live request stands. O(1).
+    ///
+    /// # Errors
+    /// [`ReportError::AlreadyTerminal`] or [`ReportError::UnknownRequest`].
+    pub fn state(&self, request: RequestId) -> Result<RequestState, ReportError> {
+        self.resolve(request).map(|slot| self.requests[slot].state)
+    }
+
+    /// How many requests of a tier wait, in all pools, parked ones included; 0 for a tier that is not. O(1).
+    #[must_use]
+    pub fn queue_depth(&self, tier: Tier) -> usize {
+        self.waiting_by_tier.get(tier.index()).map_or(0, |&waiting| waiting as usize)
+    }
+
+    /// R: what a tier is guaranteed of the present capacity of a pool. `None` if either is unknown. O(1).
+    #[must_use]
+    pub fn effective_reserve(&self, pool: PoolId, tier: Tier) -> Option<Resources> {
+        self.account(pool, tier).map(|account| account.reserve)
+    }
+
+    /// U: what a tier uses on the workers of a pool that are up. `None` if either is unknown. O(1).
+    #[must_use]
+    pub fn in_use(&self, pool: PoolId, tier: Tier) -> Option<Resources> {
+        self.account(pool, tier).map(|account| account.used)
+    }
+
+    /// What the waiting requests of a tier would use in a pool if they all started; parked ones, and those
+    /// larger than the tier's reserve, excepted. `None` if either is unknown. O(1).
+    #[must_use]
+    pub fn waiting_demand(&self, pool: PoolId, tier: Tier) -> Option<Resources> {
+        self.account(pool, tier).map(|account| account.waiting + account.claimed)
+    }
+
+    /// What the completed requests of a tenant used, as the engines reported it. `None` if it is unknown. O(1).
+    #[must_use]
+    pub fn usage(&self, tenant: TenantId) -> Option<Usage> {
+        self.tenants.list.get(tenant.index()).map(|tenant| tenant.usage)
+    }
+
+    /// The counters. O(1).
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats { live: self.requests.0.len() as u64, ..self.stats }
+    }
+
+    fn account(&self, pool: PoolId, tier: Tier) -> Option<&crate::capacity::Account> {
+        self.pools.get(pool.index())?.capacity.accounts().get(tier.index())
+    }
+
+    fn pool(&self, id: PoolId) -> &Pool {
+        &self.pools[id.index()]
+    }
+
+    fn pool_mut(&mut self, id: PoolId) -> &mut Pool {
+        &mut self.pools[id.index()]
+    }
+
+    fn worker(&self, id: WorkerId) -> &Worker {
+        &self.workers[id.index()]
+    }
+
+    fn worker_mut(&mut self, id: WorkerId) -> &mut Worker {
+        &mut self.workers[id.index()]
+    }
+
+    fn tiers(&self) -> impl Iterator<Item = Tier> + use<> {
+        (0..self.config.tiers.len() as u8).map(Tier::new)
+    }
 }

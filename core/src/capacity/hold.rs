@@ -1,0 +1,97 @@
+//! The largest demand of the last window, in two halves aligned at multiples of half the window: O(1) space
+//! and time, and between one half and one whole window of memory.
+
+use crate::resources::Resources;
+use crate::time::Instant;
+
+/// A running maximum that forgets.
+#[derive(Debug)]
+pub(crate) struct HoldWindow {
+    /// Zero keeps only the present demand.
+    half_ns: u64,
+    /// Which half we are in, counted from the clock's origin.
+    half: u64,
+    /// The demand since the last note.
+    last: Resources,
+    /// The largest demand of this half and of the one before.
+    current: Resources,
+    previous: Resources,
+}
+
+impl HoldWindow {
+    pub(crate) const fn new(window_ns: u64) -> Self {
+        Self {
+            half_ns: window_ns / 2,
+            half: 0,
+            last: Resources::ZERO,
+            current: Resources::ZERO,
+            previous: Resources::ZERO,
+        }
+    }
+
+    /// The demand changes to `demand`.
+    pub(crate) fn note(&mut self, now: Instant, demand: Resources) {
+        (self.previous, self.current) = self.halves(now);
+        self.half = now.as_nanos().checked_div(self.half_ns).unwrap_or(0);
+        self.last = demand;
+        self.current = self.current.max(demand);
+    }
+
+    /// The largest demand of the window.
+    pub(crate) fn peak(&self, now: Instant) -> Resources {
+        if self.half_ns == 0 {
+            return self.last;
+        }
+        let (previous, current) = self.halves(now);
+        previous.max(current)
+    }
+
+    /// When the peak may fall, if it can: at the next half.
+    pub(crate) fn next_turn(&self, now: Instant) -> Option<Instant> {
+        if self.peak(now) == self.last {
+            return None;
+        }
+        let half = now.as_nanos() / self.half_ns;
+        Some(Instant::from_nanos((half + 1).saturating_mul(self.half_ns)))
+    }
+
+    /// The two halves as they are at `now`: the demand did not change since the last note.
+    fn halves(&self, now: Instant) -> (Resources, Resources) {
+        // One comparison in the common case: `now` is in the half of the last note.
+        let start = self.half.saturating_mul(self.half_ns);
+        if self.half_ns == 0 || now.as_nanos() - start < self.half_ns {
+            return (self.previous, self.current);
+        }
+        let passed = now.as_nanos() / self.half_ns - self.half;
+        (if passed == 1 { self.current } else { self.last }, self.last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remembers_between_half_and_whole_a_window() {
+        let mut hold = HoldWindow::new(10);
+        let at = Instant::from_nanos;
+        hold.note(at(3), [7].into());
+        hold.note(at(4), [1].into());
+        assert_eq!(hold.peak(at(9))[0], 7);
+        assert_eq!(hold.next_turn(at(9)), Some(at(10)));
+        assert_eq!(hold.peak(at(10))[0], 1);
+        assert_eq!(hold.next_turn(at(10)), None);
+        hold.note(at(23), [0].into());
+        assert_eq!(hold.peak(at(24))[0], 1, "it was 1 until 23");
+        assert_eq!(hold.peak(at(30))[0], 0);
+    }
+
+    #[test]
+    fn no_window_is_the_present() {
+        let mut hold = HoldWindow::new(0);
+        hold.note(Instant::ZERO, [7].into());
+        hold.note(Instant::ZERO, [2].into());
+        assert_eq!(hold.peak(Instant::from_nanos(1))[0], 2);
+        assert_eq!(hold.next_turn(Instant::ZERO), None);
+    }
+}

@@ -1,0 +1,221 @@
+//! Reserved capacity of one pool: what each tier is guaranteed, uses, waits for, holds and may borrow.
+//!
+//! State: one [`Account`] for each tier and the pool's capacity. Decides the gates of a start (section 2 of
+//! the contract); knows neither workers nor requests. All gates cost O(tiers).
+//! Invariants: CAP-1 (sum of reserves within the capacity), CAP-5 (unpreemptible use never makes the
+//! reserves unreachable).
+
+mod hold;
+
+use alloc::vec::Vec;
+
+use crate::config::TierConfig;
+use crate::id::Tier;
+use crate::resources::{Balance, Resources};
+use crate::share::Rounding;
+use crate::time::Instant;
+pub(crate) use hold::HoldWindow;
+
+/// What one tier has in one pool.
+#[derive(Debug)]
+pub(crate) struct Account {
+    /// R: what it is guaranteed of the present capacity.
+    pub(crate) reserve: Resources,
+    /// The part of R that is never lent.
+    keep: Resources,
+    /// U: use on workers that are up, victims included until their units are released.
+    pub(crate) used: Resources,
+    /// The part of U that belongs to requests which are to stop.
+    pub(crate) yielding: Resources,
+    /// F: the part of U, and of K, of requests that never yield.
+    pub(crate) pinned: Resources,
+    /// E: units earmarked for claims.
+    pub(crate) earmarked: Resources,
+    /// K: the whole size of the claims.
+    pub(crate) claimed: Resources,
+    /// Start demand of the waiting requests that are neither parked nor claimed and fit within R.
+    pub(crate) waiting: Resources,
+    hold: HoldWindow,
+}
+
+impl Account {
+    fn new(config: &TierConfig) -> Self {
+        let zero = Resources::ZERO;
+        Self {
+            reserve: zero,
+            keep: zero,
+            used: zero,
+            yielding: zero,
+            pinned: zero,
+            earmarked: zero,
+            claimed: zero,
+            waiting: zero,
+            hold: HoldWindow::new(config.hold_window_ns),
+        }
+    }
+
+    /// Notes a change of use, claims or waiting demand; the hold window remembers the peak.
+    pub(crate) fn note(&mut self, now: Instant) {
+        self.hold.note(now, self.used + self.claimed + self.waiting);
+    }
+
+    /// What the others may not borrow, less what the tier uses of it.
+    fn withheld(&self, now: Instant) -> Resources {
+        let hold = self.hold.peak(now).max(self.keep).min(self.reserve);
+        hold.saturating_sub(self.used + self.earmarked)
+    }
+
+    /// U - yielding - R: what the tier borrows and nobody has asked back yet.
+    pub(crate) fn excess(&self) -> Balance {
+        Balance::of(self.used, self.yielding + self.reserve)
+    }
+
+    /// U + K - `own` + `asked`.
+    fn with(&self, asked: Resources, own: Resources) -> Resources {
+        self.used + self.claimed - own + asked
+    }
+}
+
+/// The accounts of one pool.
+#[derive(Debug)]
+pub(crate) struct Capacity {
+    /// C: units of the workers that are up.
+    total: Resources,
+    accounts: Vec<Account>,
+}
+
+impl Capacity {
+    pub(crate) fn new(tiers: &[TierConfig]) -> Self {
+        Self { total: Resources::ZERO, accounts: tiers.iter().map(Account::new).collect() }
+    }
+
+    pub(crate) fn total(&self) -> Resources {
+        self.total
+    }
+
+    pub(crate) fn accounts(&self) -> &[Account] {
+        &self.accounts
+    }
+
+    pub(crate) fn account(&self, tier: Tier) -> &Account {
+        &self.accounts[tier.index()]
+    }
+
+    pub(crate) fn account_mut(&mut self, tier: Tier) -> &mut Account {
+        &mut self.accounts[tier.index()]
+    }
+
+    /// Takes a new capacity and computes the reserves anew.
+    pub(crate) fn resize(&mut self, total: Resources, tiers: &[TierConfig]) {
+        self.total = total;
+        for ((reserve, config), account) in reserves(total, tiers).zip(tiers).zip(&mut self.accounts) {
+            account.reserve = reserve;
+            account.keep =
+                reserve.zip(reserve, |units, _| units - config.lendable.of(units, Rounding::Floor));
+        }
+        debug_assert!(
+            self.accounts.iter().fold(Resources::ZERO, |sum, a| sum + a.reserve).fits(&total),
+            "CAP-1"
+        );
+    }
+
+    /// avail: what `tier` may borrow now.
+    pub(crate) fn available(&self, tier: Tier, now: Instant) -> Balance {
+        let mut taken = Resources::ZERO;
+        for (index, account) in self.accounts.iter().enumerate() {
+            taken += account.used + account.earmarked;
+            if index != tier.index() {
+                taken += account.withheld(now);
+            }
+        }
+        Balance::of(self.total, taken)
+    }
+
+    /// Whether `asked` more keeps the tier within its reserve; `own` is a claim that it would use up.
+    pub(crate) fn is_within(&self, tier: Tier, asked: Resources, own: Resources) -> bool {
+        let account = self.account(tier);
+        account.with(asked, own).fits_where_asked(&account.reserve, &asked)
+    }
+
+    /// Whether `asked` more keeps the tier within its reserve and its borrow limit.
+    pub(crate) fn may_borrow(
+        &self,
+        tier: Tier,
+        asked: Resources,
+        own: Resources,
+        config: &TierConfig,
+    ) -> bool {
+        let Some(limit) = config.borrow_limit else { return true };
+        let account = self.account(tier);
+        account.with(asked, own).fits_where_asked(&(account.reserve + limit), &asked)
+    }
+
+    /// CAP-5: whether `asked` more units that never yield leave every reserve reachable. `own` is what of
+    /// it counts as pinned already.
+    pub(crate) fn may_pin(&self, tier: Tier, asked: Resources, own: Resources) -> bool {
+        let mut sum = Resources::ZERO;
+        for (index, account) in self.accounts.iter().enumerate() {
+            let more = if index == tier.index() { account.pinned - own + asked } else { account.pinned };
+            sum += account.reserve.max(more);
+        }
+        sum.fits(&self.total)
+    }
+
+    /// When a hold may next shrink and let others borrow more; none if no window is open.
+    pub(crate) fn next_turn(&self, now: Instant) -> Option<Instant> {
+        self.accounts.iter().filter_map(|account| account.hold.next_turn(now)).min()
+    }
+}
+
+/// R of every tier for a capacity, from the top: a share of the whole, at most what those above leave.
+pub(crate) fn reserves(total: Resources, tiers: &[TierConfig]) -> impl Iterator<Item = Resources> {
+    let mut left = total;
+    tiers.iter().map(move |config| {
+        let want = total.zip(total, |units, _| config.reserve.of(units, config.rounding));
+        let reserve = want.min(left);
+        left -= reserve;
+        reserve
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    fn tiers() -> Vec<TierConfig> {
+        vec![
+            TierConfig::new("a").reserve_ppm(300_000),
+            TierConfig::new("b"),
+            TierConfig::new("c").reserve_ppm(700_000),
+        ]
+    }
+
+    #[test]
+    fn reserves_never_exceed_the_capacity() {
+        let mut capacity = Capacity::new(&tiers());
+        for units in 0..50 {
+            capacity.resize([units, 0].into(), &tiers());
+            let reserves: Vec<u64> = capacity.accounts().iter().map(|account| account.reserve[0]).collect();
+            assert!(reserves.iter().sum::<u64>() <= units);
+            assert!(reserves[0] * 10 >= units * 3, "Ceil keeps at least 30 % of {units}");
+        }
+    }
+
+    #[test]
+    fn a_hold_keeps_the_recent_peak_from_being_borrowed() {
+        let mut capacity = Capacity::new(&tiers());
+        capacity.resize([10].into(), &tiers());
+        let at = |s: u64| Instant::from_nanos(s * 1_000_000_000);
+        assert_eq!(capacity.available(Tier::P1, at(0)).0[0], 10, "nothing asked for, everything is lent");
+        let account = capacity.account_mut(Tier::P0);
+        account.waiting = [2].into();
+        account.note(at(1));
+        account.waiting = Resources::ZERO;
+        account.note(at(2));
+        assert_eq!(capacity.available(Tier::P1, at(2)).0[0], 8);
+        assert_eq!(capacity.next_turn(at(2)), Some(at(15)));
+        assert_eq!(capacity.available(Tier::P1, at(29)).0[0], 8);
+        assert_eq!(capacity.available(Tier::P1, at(30)).0[0], 10);
+    }
+}

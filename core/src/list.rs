@@ -1,0 +1,105 @@
+//! Doubly linked lists through slab slots: O(1) insert and remove anywhere, no memory of their own.
+
+/// The neighbours of an element.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Links {
+    prev: Option<u32>,
+    next: Option<u32>,
+}
+
+/// Where the links of the elements are kept.
+pub(crate) trait LinkTable {
+    fn links(&self, slot: u32) -> Links;
+    fn links_mut(&mut self, slot: u32) -> &mut Links;
+}
+
+/// The ends of a list.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct List {
+    head: Option<u32>,
+    tail: Option<u32>,
+}
+
+impl List {
+    pub(crate) const fn head(&self) -> Option<u32> {
+        self.head
+    }
+
+    pub(crate) const fn tail(&self) -> Option<u32> {
+        self.tail
+    }
+
+    /// Puts `slot` behind `before`, or at the head.
+    pub(crate) fn insert_after(&mut self, table: &mut impl LinkTable, before: Option<u32>, slot: u32) {
+        let next = match before {
+            Some(before) => table.links_mut(before).next.replace(slot),
+            None => self.head.replace(slot),
+        };
+        match next {
+            Some(next) => table.links_mut(next).prev = Some(slot),
+            None => self.tail = Some(slot),
+        }
+        *table.links_mut(slot) = Links { prev: before, next };
+    }
+
+    pub(crate) fn remove(&mut self, table: &mut impl LinkTable, slot: u32) {
+        let Links { prev, next } = core::mem::take(table.links_mut(slot));
+        match prev {
+            Some(prev) => table.links_mut(prev).next = next,
+            None => self.head = next,
+        }
+        match next {
+            Some(next) => table.links_mut(next).prev = prev,
+            None => self.tail = prev,
+        }
+    }
+}
+
+impl Links {
+    pub(crate) const fn next(self) -> Option<u32> {
+        self.next
+    }
+
+    pub(crate) const fn prev(self) -> Option<u32> {
+        self.prev
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    struct Table([Links; 4]);
+
+    impl LinkTable for Table {
+        fn links(&self, slot: u32) -> Links {
+            self.0[slot as usize]
+        }
+
+        fn links_mut(&mut self, slot: u32) -> &mut Links {
+            &mut self.0[slot as usize]
+        }
+    }
+
+    fn forwards(list: &List, table: &Table) -> Vec<u32> {
+        core::iter::successors(list.head(), |&slot| table.0[slot as usize].next()).collect()
+    }
+
+    #[test]
+    fn inserts_and_removes_anywhere() {
+        let (mut list, mut table) = (List::default(), Table([Links::default(); 4]));
+        list.insert_after(&mut table, None, 0);
+        list.insert_after(&mut table, Some(0), 2);
+        list.insert_after(&mut table, Some(0), 1);
+        list.insert_after(&mut table, None, 3);
+        assert_eq!(forwards(&list, &table), [3, 0, 1, 2]);
+        list.remove(&mut table, 0);
+        list.remove(&mut table, 3);
+        list.remove(&mut table, 2);
+        assert_eq!(forwards(&list, &table), [1]);
+        assert_eq!(list.tail(), Some(1));
+        list.remove(&mut table, 1);
+        assert_eq!((list.head(), list.tail()), (None, None));
+    }
+}

@@ -1,0 +1,207 @@
+//! The books: who waits where, who uses what. Every change of a container or of units goes through here.
+
+use super::Scheduler;
+use super::record::WorkerStatus;
+use crate::id::{PoolId, Tier, WorkerId};
+use crate::queue::Lane;
+use crate::request::RequestState;
+use crate::resources::Resources;
+
+impl Scheduler {
+    /// Puts a request that is nowhere into its queue, or parks it.
+    pub(super) fn enqueue(&mut self, slot: u32) {
+        let record = &self.requests[slot];
+        let (pool, tier) = (record.pool(), record.tier());
+        let lane = match (self.some_worker_holds(pool, record.asks), record.has_run) {
+            (false, _) => Lane::Parked,
+            (true, true) => Lane::Resumed,
+            (true, false) => Lane::Fresh,
+        };
+        let record = &mut self.requests[slot];
+        record.lane = lane;
+        record.state = if lane == Lane::Parked { RequestState::Parked } else { RequestState::Queued };
+        record.in_use = Resources::ZERO;
+        let expires_at = if record.has_run { None } else { record.expires_at };
+        let (tenant, sequence) = (record.spec.tenant, record.sequence);
+        self.pools[pool.index()].queues[tier.index()].insert(&mut self.requests, lane, slot);
+        self.waiting += 1;
+        self.waiting_by_tier[tier.index()] += 1;
+        self.tenants.list[tenant.index()].waiting += 1;
+        if let Some(at) = expires_at {
+            self.timers.insert((at, sequence), slot);
+        }
+        self.count_waiting(slot);
+        self.pool_mut(pool).dirty = true;
+    }
+
+    /// Takes a waiting request out of its queue, with all that it had as one that waits but its claim.
+    pub(super) fn dequeue(&mut self, slot: u32) {
+        self.uncount_waiting(slot);
+        self.stop_draining(slot);
+        self.timers.remove(slot);
+        let record = &mut self.requests[slot];
+        record.blocked_since = None;
+        record.bypassed = 0;
+        let (pool, tier, lane, tenant) = (record.pool(), record.tier(), record.lane, record.spec.tenant);
+        self.pools[pool.index()].queues[tier.index()].remove(&mut self.requests, lane, slot);
+        self.waiting -= 1;
+        self.waiting_by_tier[tier.index()] -= 1;
+        self.tenants.list[tenant.index()].waiting -= 1;
+    }
+
+    /// Adds a waiting request to its tier's waiting demand if it belongs there.
+    pub(super) fn count_waiting(&mut self, slot: u32) {
+        let record = &mut self.requests[slot];
+        let account = self.pools[record.spec.pool.index()].capacity.account_mut(record.spec.tier);
+        let belongs =
+            record.lane != Lane::Parked && record.claim.is_none() && record.asks.fits(&account.reserve);
+        if belongs && !record.counted {
+            record.counted = true;
+            account.waiting += record.asks;
+            account.note(self.now);
+        }
+    }
+
+    pub(super) fn uncount_waiting(&mut self, slot: u32) {
+        let record = &mut self.requests[slot];
+        if core::mem::take(&mut record.counted) {
+            let account = self.pools[record.spec.pool.index()].capacity.account_mut(record.spec.tier);
+            account.waiting -= record.asks;
+            account.note(self.now);
+        }
+    }
+
+    /// Takes back the drain claim of a request.
+    pub(super) fn stop_draining(&mut self, slot: u32) {
+        if let Some(worker) = self.requests[slot].drains.take() {
+            self.worker_mut(worker).drain = None;
+            let pool = self.worker(worker).spec.pool;
+            self.pool_mut(pool).dirty = true;
+        }
+    }
+
+    /// Puts a request that is nowhere on a worker, with `in_use` units.
+    pub(super) fn board(&mut self, slot: u32, worker: WorkerId, in_use: Resources) {
+        let running = &mut self.workers[worker.index()].running;
+        let record = &mut self.requests[slot];
+        record.worker = worker;
+        record.place = running.len() as u32;
+        record.in_use = in_use;
+        running.push(slot);
+        self.add_use(slot);
+    }
+
+    /// Takes a request off its worker; it is nowhere then. Its units go to claims there first.
+    pub(super) fn leave(&mut self, slot: u32) {
+        self.subtract_use(slot);
+        if let Some(claim) = self.requests[slot].serves.take() {
+            self.claims[claim].victims.retain(|&victim| victim != slot);
+        }
+        self.timers.remove(slot);
+        let record = &self.requests[slot];
+        let (worker, place) = (record.worker, record.place as usize);
+        let running = &mut self.workers[worker.index()].running;
+        running.swap_remove(place);
+        if let Some(&moved) = running.get(place) {
+            self.requests[moved].place = place as u32;
+        }
+        self.rebalance(worker);
+    }
+
+    /// Changes something of a request on a worker that the books depend on.
+    pub(super) fn rebook(&mut self, slot: u32, change: impl FnOnce(&mut super::record::Record)) {
+        self.subtract_use(slot);
+        change(&mut self.requests[slot]);
+        self.add_use(slot);
+    }
+
+    pub(super) fn add_use(&mut self, slot: u32) {
+        let record = &self.requests[slot];
+        let (units, tier, yielding) = (record.in_use, record.spec.tier, record.is_yielding());
+        let worker = &mut self.workers[record.worker.index()];
+        worker.used += units;
+        worker.used_by_tier[tier.index()] += units;
+        if yielding {
+            worker.yielding += units;
+        }
+        if worker.status != WorkerStatus::Up {
+            return;
+        }
+        let account = self.pools[record.spec.pool.index()].capacity.account_mut(tier);
+        account.used += units;
+        if yielding {
+            account.yielding += units;
+        }
+        if record.never_yields() {
+            account.pinned += units;
+        }
+        account.note(self.now);
+    }
+
+    pub(super) fn subtract_use(&mut self, slot: u32) {
+        let record = &self.requests[slot];
+        let (units, tier, yielding) = (record.in_use, record.spec.tier, record.is_yielding());
+        let worker = &mut self.workers[record.worker.index()];
+        worker.used -= units;
+        worker.used_by_tier[tier.index()] -= units;
+        if yielding {
+            worker.yielding -= units;
+        }
+        if worker.status != WorkerStatus::Up {
+            return;
+        }
+        let account = self.pools[record.spec.pool.index()].capacity.account_mut(tier);
+        account.used -= units;
+        if yielding {
+            account.yielding -= units;
+        }
+        if record.never_yields() {
+            account.pinned -= units;
+        }
+        account.note(self.now);
+    }
+
+    /// Whether a worker of the pool that is up could hold so much, were it empty.
+    pub(super) fn some_worker_holds(&self, pool: PoolId, units: Resources) -> bool {
+        self.pool(pool).up.iter().any(|&worker| units.fits(&self.worker(worker).spec.capacity))
+    }
+
+    /// Brings the queues of a pool in line with the workers it has now: who is parked, who counts.
+    pub(super) fn refit(&mut self, pool: PoolId) {
+        let up = &self.pools[pool.index()].up;
+        let total =
+            up.iter().fold(Resources::ZERO, |sum, worker| sum + self.workers[worker.index()].spec.capacity);
+        for tier in self.tiers() {
+            for slot in self.waiting_slots(pool, tier) {
+                self.uncount_waiting(slot);
+            }
+        }
+        self.pools[pool.index()].capacity.resize(total, &self.config.tiers);
+        for tier in self.tiers() {
+            for slot in self.waiting_slots(pool, tier) {
+                self.refit_request(slot);
+            }
+        }
+        self.pool_mut(pool).dirty = true;
+    }
+
+    fn refit_request(&mut self, slot: u32) {
+        let record = &self.requests[slot];
+        let parked = record.lane == Lane::Parked;
+        if parked == self.some_worker_holds(record.pool(), record.asks) {
+            self.give_up_claim(slot);
+            self.dequeue(slot);
+            self.enqueue(slot);
+        } else {
+            self.count_waiting(slot);
+        }
+    }
+
+    fn waiting_slots(&self, pool: PoolId, tier: Tier) -> alloc::vec::Vec<u32> {
+        let queue = &self.pool(pool).queues[tier.index()];
+        [Lane::Resumed, Lane::Fresh, Lane::Parked]
+            .into_iter()
+            .flat_map(|lane| queue.iter(&self.requests, lane))
+            .collect()
+    }
+}

@@ -1,0 +1,123 @@
+//! The workers: they come, drain, and are lost.
+
+use super::record::{Worker, WorkerStatus};
+use super::{MAX_WORKERS, Scheduler};
+use crate::error::{Limit, WorkerError};
+use crate::event::{Action, Reason, WorkerSpec};
+use crate::id::WorkerId;
+use crate::request::RequestState;
+use crate::resources::{MAX_DIMENSIONS, MAX_UNITS};
+use crate::time::Instant;
+
+impl Scheduler {
+    /// Adds a worker to its pool; it is up at once. O(waiting requests of the pool).
+    ///
+    /// # Errors
+    /// An unknown pool, a capacity of zero, a number beyond [the limits](Limit).
+    pub fn worker_add(&mut self, now: Instant, spec: WorkerSpec) -> Result<WorkerId, WorkerError> {
+        self.advance(now);
+        if spec.pool.index() >= self.pools.len() {
+            return Err(WorkerError::UnknownPool(spec.pool));
+        }
+        if spec.capacity.is_zero() {
+            return Err(WorkerError::ZeroCapacity);
+        }
+        if (0..MAX_DIMENSIONS).any(|d| spec.capacity[d] > MAX_UNITS) {
+            return Err(WorkerError::LimitExceeded { limit: Limit::Units, max: MAX_UNITS });
+        }
+        if self.workers.len() as u64 >= MAX_WORKERS {
+            return Err(WorkerError::LimitExceeded { limit: Limit::Workers, max: MAX_WORKERS });
+        }
+        let id = WorkerId::new(self.workers.len() as u32);
+        self.workers.push(Worker::new(spec, self.config.tiers.len()));
+        let pool = self.pool_mut(spec.pool);
+        pool.up.push(id);
+        pool.configured += spec.capacity;
+        if !pool.shapes.contains(&spec.capacity) {
+            pool.shapes.push(spec.capacity);
+        }
+        self.refit(spec.pool);
+        Ok(id)
+    }
+
+    /// Lets a worker finish what it runs, and gives it nothing more. What runs there is no longer counted,
+    /// and is never a victim. Idempotent. O(waiting requests of the pool + requests on the worker).
+    ///
+    /// # Errors
+    /// An unknown worker, or one that is lost.
+    pub fn worker_drain(&mut self, now: Instant, worker: WorkerId) -> Result<(), WorkerError> {
+        self.advance(now);
+        match self.status(worker)? {
+            WorkerStatus::Lost => return Err(WorkerError::Lost(worker)),
+            WorkerStatus::Draining => return Ok(()),
+            WorkerStatus::Up => {}
+        }
+        self.retire(worker, WorkerStatus::Draining);
+        Ok(())
+    }
+
+    /// A worker is gone with all that ran there. Its requests wait again as ones that have run; those that
+    /// never yield cannot run twice and are dropped. O(waiting requests of the pool + requests on the
+    /// worker).
+    ///
+    /// # Errors
+    /// An unknown worker, or one that is lost already.
+    pub fn worker_lost(&mut self, now: Instant, worker: WorkerId) -> Result<(), WorkerError> {
+        self.advance(now);
+        if self.status(worker)? == WorkerStatus::Lost {
+            return Err(WorkerError::Lost(worker));
+        }
+        self.retire(worker, WorkerStatus::Lost);
+        let mut stranded = self.worker(worker).running.clone();
+        stranded.sort_unstable_by_key(|&slot| self.requests[slot].sequence);
+        for slot in stranded {
+            self.strand(slot);
+        }
+        Ok(())
+    }
+
+    fn status(&self, worker: WorkerId) -> Result<WorkerStatus, WorkerError> {
+        self.workers.get(worker.index()).map(|worker| worker.status).ok_or(WorkerError::UnknownWorker(worker))
+    }
+
+    /// Takes a worker out of its pool's capacity.
+    fn retire(&mut self, worker: WorkerId, status: WorkerStatus) {
+        while let Some(&claim) = self.worker(worker).claims.first() {
+            let owner = self.claims[claim].owner;
+            self.dissolve(claim);
+            self.requests[owner].victims_for = 0;
+        }
+        if let Some(drain) = self.worker(worker).drain {
+            self.stop_draining(drain.slot);
+        }
+        // The requests there leave the pool's accounts: booked out while it is up, and in again after.
+        let running = self.worker(worker).running.clone();
+        running.iter().for_each(|&slot| self.subtract_use(slot));
+        self.worker_mut(worker).status = status;
+        running.iter().for_each(|&slot| self.add_use(slot));
+        let pool = self.worker(worker).spec.pool;
+        self.pool_mut(pool).up.retain(|&other| other != worker);
+        self.refit(pool);
+    }
+
+    /// The worker of a request is gone.
+    fn strand(&mut self, slot: u32) {
+        self.unsay(slot);
+        let request = self.requests.id(slot);
+        let record = &self.requests[slot];
+        if record.state == RequestState::Aborting || record.never_yields() {
+            self.stats.failed += 1;
+            self.end(slot);
+            self.outbox.push_back(Action::Drop { request, reason: Reason::WorkerLost });
+            return;
+        }
+        let asks = self.asks_after_stop(slot);
+        self.leave(slot);
+        let record = &mut self.requests[slot];
+        record.has_run = true;
+        record.victims_for = 0;
+        record.asks = asks;
+        self.sit_out(slot);
+        self.enqueue(slot);
+    }
+}

@@ -1,0 +1,229 @@
+//! The named invariants, recomputed from the requests themselves: what the books say must be what is there.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::Scheduler;
+use super::record::WorkerStatus;
+use crate::error::InvariantViolation;
+use crate::id::{PoolId, Tier, WorkerId};
+use crate::queue::Lane;
+use crate::request::RequestState;
+use crate::resources::Resources;
+
+/// `Ok` if the condition holds, else a violation of the named invariant.
+fn ensure(
+    name: &'static str,
+    holds: bool,
+    detail: impl FnOnce() -> String,
+) -> Result<(), InvariantViolation> {
+    if holds { Ok(()) } else { Err(InvariantViolation { name, detail: detail() }) }
+}
+
+impl Scheduler {
+    /// Recomputes every invariant that a single state can show, from the requests themselves; for tests and
+    /// debug runs. O(everything).
+    ///
+    /// # Errors
+    /// The first invariant that does not hold.
+    pub fn check_invariants(&self) -> Result<(), InvariantViolation> {
+        let queued = self.check_queues()?;
+        let running = self.check_workers()?;
+        self.check_claims()?;
+        for pool in (0..self.pools.len() as u32).map(PoolId::new) {
+            self.check_capacity(pool)?;
+            for tier in self.tiers() {
+                self.check_account(pool, tier)?;
+            }
+        }
+        let live = self.requests.0.len();
+        ensure("LIFE-1", queued + running == live, || {
+            format!("{queued} queued and {running} on workers, of {live} live")
+        })?;
+        let stats = self.stats();
+        let ended = stats.completed + stats.failed + stats.cancelled + stats.dropped;
+        ensure("LIFE-2", stats.submitted == ended + stats.live, || format!("{stats:?}"))
+    }
+
+    /// LIFE-1: who waits is in exactly the list of its lane. Returns how many do.
+    fn check_queues(&self) -> Result<usize, InvariantViolation> {
+        let (mut seen, mut by_tier) = (0, alloc::vec![0; self.config.tiers.len()]);
+        for pool in (0..self.pools.len() as u32).map(PoolId::new) {
+            for tier in self.tiers() {
+                let queue = &self.pool(pool).queues[tier.index()];
+                for lane in [Lane::Resumed, Lane::Fresh, Lane::Parked] {
+                    let mut last = None;
+                    for slot in queue.iter(&self.requests, lane) {
+                        self.check_waiting(slot, pool, tier, lane)?;
+                        let sequence = self.requests[slot].sequence;
+                        ensure("LIFE-1", last < Some(sequence), || {
+                            format!("{} is out of order", self.requests.id(slot))
+                        })?;
+                        last = Some(sequence);
+                        by_tier[tier.index()] += 1;
+                        seen += 1;
+                    }
+                }
+            }
+        }
+        ensure("LIFE-1", by_tier == self.waiting_by_tier && self.waiting == seen as u64, || {
+            format!("{seen} wait, {} counted", self.waiting)
+        })?;
+        Ok(seen)
+    }
+
+    fn check_waiting(
+        &self,
+        slot: u32,
+        pool: PoolId,
+        tier: Tier,
+        lane: Lane,
+    ) -> Result<(), InvariantViolation> {
+        let record = &self.requests[slot];
+        let id = self.requests.id(slot);
+        let state = if lane == Lane::Parked { RequestState::Parked } else { RequestState::Queued };
+        let home = (record.pool(), record.tier(), record.lane, record.state);
+        ensure("LIFE-1", home == (pool, tier, lane, state), || {
+            format!("{id} is {home:?} in a list of {tier}")
+        })?;
+        ensure("LIFE-1", (lane == Lane::Parked) != self.some_worker_holds(pool, record.asks), || {
+            format!("{id} is {state}")
+        })?;
+        ensure("LIFE-3", !(record.has_run && self.timers.contains(slot)), || {
+            format!("{id} has run and may expire")
+        })
+    }
+
+    /// CAP-2 on each worker, and LIFE-1 for who runs. Returns how many do.
+    fn check_workers(&self) -> Result<usize, InvariantViolation> {
+        let mut running = 0;
+        for (index, worker) in self.workers.iter().enumerate() {
+            let id = WorkerId::new(index as u32);
+            let (mut used, mut yielding) = (Resources::ZERO, Resources::ZERO);
+            for (place, &slot) in worker.running.iter().enumerate() {
+                let record = &self.requests[slot];
+                let here = record.worker == id && record.place as usize == place && !record.is_waiting();
+                ensure("LIFE-1", here, || format!("{} is not where {id} has it", self.requests.id(slot)))?;
+                used += record.in_use;
+                if record.is_yielding() {
+                    yielding += record.in_use;
+                }
+                running += 1;
+            }
+            ensure("CAP-2", used == worker.used && yielding == worker.yielding, || {
+                format!("{id} books {:?}, its requests use {used:?}", worker.used)
+            })?;
+            ensure("LIFE-1", worker.status != WorkerStatus::Lost || worker.running.is_empty(), || {
+                format!("{id} is lost and runs requests")
+            })?;
+            let short = worker.overdraft();
+            let noticed = self.pressured.contains(&id) || !worker.is_up();
+            let stays = worker
+                .running
+                .iter()
+                .map(|&slot| &self.requests[slot])
+                .any(|record| !record.is_yielding() && !short.min(record.in_use).is_zero());
+            ensure("CAP-2", noticed || !stays, || {
+                format!("{id} has too little, and nobody is asked to stop")
+            })?;
+            let earmarks_fit =
+                worker.earmarked.is_zero() || worker.free().overdrawn().min(worker.earmarked).is_zero();
+            ensure("CAP-2", earmarks_fit, || format!("{id} earmarks more than is free"))?;
+        }
+        Ok(running)
+    }
+
+    /// Claims: books agree, owners wait, and each can still become full.
+    fn check_claims(&self) -> Result<(), InvariantViolation> {
+        for (id, claim) in self.claims.iter() {
+            let owner = &self.requests[claim.owner];
+            let held =
+                owner.claim == Some(id) && owner.state == RequestState::Queued && owner.asks == claim.size;
+            ensure("CAP-3", held, || format!("{} does not hold its claim", self.requests.id(claim.owner)))?;
+            ensure("CAP-3", claim.is_full() || !claim.victims.is_empty(), || {
+                format!("the claim of {} can never be full", self.requests.id(claim.owner))
+            })?;
+            for &victim in &claim.victims {
+                let record = &self.requests[victim];
+                let stops = matches!(record.state, RequestState::Preempting | RequestState::Releasing);
+                let serves = stops && record.serves == Some(id) && record.worker == claim.worker;
+                ensure("CAP-3", serves, || format!("{} is no victim", self.requests.id(victim)))?;
+                ensure("PRE-1", record.tier() > claim.tier, || {
+                    format!("{} yields to its own tier", self.requests.id(victim))
+                })?;
+            }
+        }
+        for (index, worker) in self.workers.iter().enumerate() {
+            let earmarked =
+                worker.claims.iter().fold(Resources::ZERO, |sum, &id| sum + self.claims[id].earmarked);
+            ensure("CAP-2", earmarked == worker.earmarked, || {
+                format!("worker {index}: earmarks do not add up")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// CAP-1 and the total of CAP-2 in one pool.
+    fn check_capacity(&self, pool: PoolId) -> Result<(), InvariantViolation> {
+        let target = self.pool(pool);
+        let sum = |f: fn(&crate::capacity::Account) -> Resources| {
+            target.capacity.accounts().iter().map(f).fold(Resources::ZERO, |a, b| a + b)
+        };
+        let total = target.up.iter().fold(Resources::ZERO, |a, &id| a + self.worker(id).spec.capacity);
+        ensure(
+            "CAP-1",
+            sum(|account| account.reserve).fits(&total) && total == target.capacity.total(),
+            || format!("{pool} reserves more than {total:?}"),
+        )?;
+        let overdrawn = target.up.iter().any(|&id| !self.worker(id).free().overdrawn().is_zero());
+        let taken = sum(|account| account.used + account.earmarked);
+        ensure("CAP-2", overdrawn || taken.fits(&total), || {
+            format!("{pool} has {total:?} and gave {taken:?}")
+        })
+    }
+
+    /// One tier's account in one pool, recomputed.
+    fn check_account(&self, pool: PoolId, tier: Tier) -> Result<(), InvariantViolation> {
+        let account = self.pool(pool).capacity.account(tier);
+        let mine: Vec<_> = self
+            .requests
+            .0
+            .iter()
+            .map(|(_, record)| record)
+            .filter(|record| record.pool() == pool && record.tier() == tier)
+            .collect();
+        let zero = Resources::ZERO;
+        let (mut used, mut yielding, mut pinned, mut waiting) = (zero, zero, zero, zero);
+        for record in mine {
+            if record.is_waiting() {
+                let counts = record.lane != Lane::Parked && record.claim.is_none();
+                if counts && record.asks.fits(&account.reserve) {
+                    waiting += record.asks;
+                }
+            } else if self.worker(record.worker).is_up() {
+                used += record.in_use;
+                yielding += if record.is_yielding() { record.in_use } else { zero };
+                pinned += if record.never_yields() { record.in_use } else { zero };
+            }
+        }
+        let (mut claimed, mut earmarked) = (zero, zero);
+        for (_, claim) in self.claims.iter().filter(|(_, claim)| claim.tier == tier) {
+            if self.worker(claim.worker).spec.pool == pool {
+                claimed += claim.size;
+                earmarked += claim.earmarked;
+                pinned += if self.requests[claim.owner].never_yields() { claim.size } else { zero };
+            }
+        }
+        let found = [used, yielding, pinned, waiting, claimed, earmarked];
+        let books = [
+            account.used,
+            account.yielding,
+            account.pinned,
+            account.waiting,
+            account.claimed,
+            account.earmarked,
+        ];
+        ensure("CAP-2", found == books, || format!("{pool}, {tier}: books {books:?}, found {found:?}"))
+    }
+}

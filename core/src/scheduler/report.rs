@@ -1,0 +1,275 @@
+//! What engines report of requests: started, declined, progress, stopped, ended.
+
+use super::record::Record;
+use super::{MAX_TOKENS, Scheduler};
+use crate::error::{Limit, ReportError};
+use crate::event::{Action, Decline, Reason};
+use crate::id::{Attempt, RequestId};
+use crate::request::{RequestState, Usage};
+use crate::resources::{MAX_DIMENSIONS, MAX_UNITS, Resources};
+use crate::slab::Lookup;
+use crate::time::Instant;
+
+/// How often in a row a request may be declined before it fails.
+const MAX_DECLINES: u8 = 3;
+
+impl Scheduler {
+    /// The engine runs the request: `cached_tokens` of its prompt were found in a cache, and it takes
+    /// `in_use` units. Optional: the first other report implies it. O(1).
+    ///
+    /// # Errors
+    /// [`ReportError`]; [`ReportError::WrongState`] if it is not starting.
+    pub fn started(
+        &mut self,
+        now: Instant,
+        request: RequestId,
+        attempt: Attempt,
+        cached_tokens: u64,
+        in_use: Resources,
+    ) -> Result<(), ReportError> {
+        self.advance(now);
+        let slot = self.resolve_attempt(request, attempt)?;
+        check_numbers(cached_tokens, &in_use)?;
+        match self.requests[slot].state {
+            RequestState::Starting | RequestState::Preempting | RequestState::Aborting => {}
+            state => return Err(ReportError::WrongState { request, state }),
+        }
+        self.set_running(slot, in_use, |record| record.cached_tokens = cached_tokens);
+        Ok(())
+    }
+
+    /// The engine did not take the request. It goes back to its place in the queue and is kept off that
+    /// worker for a while; the third time in a row it is dropped. O(1).
+    ///
+    /// # Errors
+    /// [`ReportError`]; [`ReportError::WrongState`] if a report came that it runs.
+    pub fn declined(
+        &mut self,
+        now: Instant,
+        request: RequestId,
+        attempt: Attempt,
+        _why: Decline,
+    ) -> Result<(), ReportError> {
+        self.advance(now);
+        let slot = self.resolve_attempt(request, attempt)?;
+        let record = &self.requests[slot];
+        if !matches!(record.state, RequestState::Starting | RequestState::Preempting) || record.runs {
+            return Err(ReportError::WrongState { request, state: record.state });
+        }
+        let (worker, until) = (record.worker, self.now.plus_nanos(self.config.decline_backoff_ns));
+        if record.declines + 1 == MAX_DECLINES {
+            self.stats.failed += 1;
+            self.end(slot);
+            self.outbox.push_back(Action::Drop { request, reason: Reason::Declined });
+            return Ok(());
+        }
+        self.requests[slot].declines += 1;
+        self.unsay(slot);
+        self.leave(slot);
+        let record = &mut self.requests[slot];
+        record.excluded = Some((worker, until));
+        record.victims_for = 0;
+        let pool = record.pool();
+        self.sit_out(slot);
+        self.enqueue(slot);
+        self.wake(pool, Some(until));
+        Ok(())
+    }
+
+    /// The request has generated `output_tokens` so far and takes `in_use` units now. O(1) where the worker
+    /// has no claims.
+    ///
+    /// # Errors
+    /// [`ReportError`]; [`ReportError::WrongState`] if it is not on a worker.
+    pub fn progress(
+        &mut self,
+        now: Instant,
+        request: RequestId,
+        attempt: Attempt,
+        output_tokens: u64,
+        in_use: Resources,
+    ) -> Result<(), ReportError> {
+        self.advance(now);
+        let slot = self.resolve_attempt(request, attempt)?;
+        check_numbers(output_tokens, &in_use)?;
+        self.check_on_worker(slot)?;
+        self.set_running(slot, in_use, |record| record.output_tokens = output_tokens);
+        Ok(())
+    }
+
+    /// The request runs no more and can go on later from `tokens_kept` tokens of context (0: from the
+    /// beginning). It waits again, in the order of its arrival, before all that have not run. With
+    /// `releasing`, its units come later, by [`released`](Self::released). O(victims that wait).
+    ///
+    /// # Errors
+    /// [`ReportError`]; [`ReportError::WrongState`] if it is not on a worker, or is to be aborted.
+    pub fn preempted(
+        &mut self,
+        now: Instant,
+        request: RequestId,
+        attempt: Attempt,
+        tokens_kept: u64,
+        releasing: bool,
+    ) -> Result<(), ReportError> {
+        self.advance(now);
+        let slot = self.resolve_attempt(request, attempt)?;
+        check_numbers(tokens_kept, &Resources::ZERO)?;
+        let state = self.check_on_worker(slot)?;
+        if state == RequestState::Aborting {
+            return Err(ReportError::WrongState { request, state });
+        }
+        self.unsay(slot);
+        let asks = self.asks_after_stop(slot);
+        let record = &mut self.requests[slot];
+        record.has_run = true;
+        record.tokens_kept = tokens_kept;
+        record.asks = asks;
+        record.declines = 0;
+        record.excluded = None;
+        record.victims_for = 0;
+        if state == RequestState::Preempting && record.yields_for != Reason::OutOfMemory {
+            record.preemptions += 1;
+        }
+        self.timers.remove(slot);
+        if releasing {
+            self.rebook(slot, |record| record.state = RequestState::Releasing);
+        } else {
+            self.wait_again(slot);
+        }
+        Ok(())
+    }
+
+    /// The units of a request that stopped `releasing` are free. O(victims that wait).
+    ///
+    /// # Errors
+    /// [`ReportError`]; [`ReportError::WrongState`] if it is not releasing.
+    pub fn released(
+        &mut self,
+        now: Instant,
+        request: RequestId,
+        attempt: Attempt,
+    ) -> Result<(), ReportError> {
+        self.advance(now);
+        let slot = self.resolve_attempt(request, attempt)?;
+        let state = self.requests[slot].state;
+        if state != RequestState::Releasing {
+            return Err(ReportError::WrongState { request, state });
+        }
+        self.wait_again(slot);
+        Ok(())
+    }
+
+    /// The request is done. O(1) where the worker has no claims.
+    ///
+    /// # Errors
+    /// [`ReportError`]; [`ReportError::WrongState`] if it is not on a worker.
+    pub fn complete(
+        &mut self,
+        now: Instant,
+        request: RequestId,
+        attempt: Attempt,
+        usage: Usage,
+    ) -> Result<(), ReportError> {
+        self.advance(now);
+        let slot = self.resolve_attempt(request, attempt)?;
+        check_numbers(
+            usage.prompt_tokens.max(usage.cached_tokens).max(usage.output_tokens),
+            &Resources::ZERO,
+        )?;
+        self.check_on_worker(slot)?;
+        self.stats.completed += 1;
+        let total = &mut self.tenants.list[self.requests[slot].spec.tenant.index()].usage;
+        total.prompt_tokens = total.prompt_tokens.saturating_add(usage.prompt_tokens);
+        total.cached_tokens = total.cached_tokens.saturating_add(usage.cached_tokens);
+        total.output_tokens = total.output_tokens.saturating_add(usage.output_tokens);
+        self.end(slot);
+        Ok(())
+    }
+
+    /// The engine could not finish the request, or was told to abort it. O(1) where the worker has no claims.
+    ///
+    /// # Errors
+    /// [`ReportError`]; [`ReportError::WrongState`] if it is not on a worker.
+    pub fn failed(&mut self, now: Instant, request: RequestId, attempt: Attempt) -> Result<(), ReportError> {
+        self.advance(now);
+        let slot = self.resolve_attempt(request, attempt)?;
+        self.check_on_worker(slot)?;
+        self.stats.failed += 1;
+        self.end(slot);
+        Ok(())
+    }
+
+    /// The slot of a live request.
+    pub(super) fn resolve(&self, request: RequestId) -> Result<u32, ReportError> {
+        match self.requests.lookup(request) {
+            Lookup::Live => Ok(request.slot()),
+            Lookup::Gone => Err(ReportError::AlreadyTerminal(request)),
+            Lookup::Never => Err(ReportError::UnknownRequest(request)),
+        }
+    }
+
+    fn resolve_attempt(&self, request: RequestId, attempt: Attempt) -> Result<u32, ReportError> {
+        let slot = self.resolve(request)?;
+        let current = self.requests[slot].attempt();
+        if attempt != current {
+            return Err(ReportError::StaleAttempt { request, attempt, current });
+        }
+        Ok(slot)
+    }
+
+    /// The state of a request that runs or is to stop.
+    fn check_on_worker(&self, slot: u32) -> Result<RequestState, ReportError> {
+        match self.requests[slot].state {
+            state @ (RequestState::Queued | RequestState::Parked | RequestState::Releasing) => {
+                Err(ReportError::WrongState { request: self.requests.id(slot), state })
+            }
+            state => Ok(state),
+        }
+    }
+
+    /// A report shows that the request runs, with `in_use` units.
+    fn set_running(&mut self, slot: u32, in_use: Resources, note: impl FnOnce(&mut Record)) {
+        let before = self.requests[slot].in_use;
+        let record = &mut self.requests[slot];
+        note(record);
+        record.runs = true;
+        record.has_run = true;
+        record.declines = 0;
+        if record.state == RequestState::Starting {
+            record.state = RequestState::Running;
+        }
+        if before != in_use {
+            let worker = record.worker;
+            self.rebook(slot, |record| record.in_use = in_use);
+            self.rebalance(worker);
+        }
+    }
+
+    fn wait_again(&mut self, slot: u32) {
+        self.leave(slot);
+        self.sit_out(slot);
+        self.enqueue(slot);
+    }
+
+    /// Forgets a request, wherever it stands.
+    pub(super) fn end(&mut self, slot: u32) {
+        self.unsay(slot);
+        if self.requests[slot].is_waiting() {
+            self.give_up_claim(slot);
+            self.dequeue(slot);
+        } else {
+            self.leave(slot);
+        }
+        self.requests.0.remove(slot);
+    }
+}
+
+fn check_numbers(tokens: u64, units: &Resources) -> Result<(), ReportError> {
+    if tokens > MAX_TOKENS {
+        return Err(ReportError::LimitExceeded { limit: Limit::Tokens, max: MAX_TOKENS });
+    }
+    if (0..MAX_DIMENSIONS).any(|d| units[d] > MAX_UNITS) {
+        return Err(ReportError::LimitExceeded { limit: Limit::Units, max: MAX_UNITS });
+    }
+    Ok(())
+}
