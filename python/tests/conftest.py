@@ -1,0 +1,27 @@
+"""The small world that most tests use: three tiers, two dimensions, one worker of four slots."""
+
+import pytest
+
+import tidegate
+
+SECOND = 1_000_000_000
+
+
+@pytest.fixture
+def config() -> tidegate.Config:
+    return tidegate.Config(
+        dimensions=["slots", "kv_blocks"],
+        tiers=[
+            {"name": "realtime", "reserve_ppm": 500_000, "hold_window": "0s"},
+            {"name": "near-realtime", "hold_window": "0s"},
+            {"name": "batch", "hold_window": "0s"},
+        ],
+    )
+
+
+@pytest.fixture
+def sched(config: tidegate.Config) -> tidegate.Scheduler:
+    """A scheduler with one worker of 4 slots and 400 blocks."""
+    sched = tidegate.Scheduler(config, now_ns=0)
+    sched.worker_add({"slots": 4, "kv_blocks": 400}, now_ns=0)
+    return sched

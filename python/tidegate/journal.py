@@ -1,0 +1,286 @@
+"""Replays a journal through the public verbs, one by one, and hashes the actions that Python received.
+
+`python -m tidegate.journal FILE` prints `digest HEX actions N inputs M`, as the replayer of every language
+does for the same journal. `docs/JOURNAL.md` is the format. Reader and digest are written in Python, so that
+they prove the binding and not the core's own code.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NoReturn
+
+from tidegate import (
+    Config,
+    ConfigError,
+    Decline,
+    Error,
+    ReportError,
+    Scheduler,
+    SubmitError,
+    TenantError,
+    WorkerError,
+    Yielding,
+)
+from tidegate._digest import Digest, action_bytes
+
+VERSION = "tidegate-journal 1"
+U8 = 2**8 - 1
+U32 = 2**32 - 1
+U64 = 2**64 - 1
+
+
+class JournalError(Error, ValueError):
+    """A text that is no journal: the first line that is not as the format says."""
+
+    line: int
+    """Counted from 1."""
+
+
+class Fault(Exception):
+    """What is wrong with a line; the reader adds its number."""
+
+
+Words = Iterator[str]
+Field = Callable[[Words, str], object]
+
+
+def word_of(words: Words, name: str) -> str:
+    """Takes the next word, which is the field `name`."""
+    word = next(words, None)
+    if word is None:
+        raise Fault(f"{name} is missing")
+    return word
+
+
+def number_in(word: str, name: str, low: int, high: int) -> int:
+    """Reads a number as journals write it: digits only, and no zero in front."""
+    if word.isdecimal() and word.isascii() and (word[0] != "0" or word == "0"):
+        number = int(word)
+        if low <= number <= high:
+            return number
+    raise Fault(f"{name}: {word[:40]!r} is not a whole number from {low} to {high}")
+
+
+def number(high: int) -> Field:
+    """Makes the reader of a number."""
+    return lambda words, name: number_in(word_of(words, name), name, 0, high)
+
+
+def choice(*values: object) -> Field:
+    """Makes the reader of a value that stands as its place in the list."""
+    return lambda words, name: values[number_in(word_of(words, name), name, 0, len(values) - 1)]
+
+
+def optional(words: Words, name: str) -> int | None:
+    """Reads a number, or `-` for none."""
+    word = word_of(words, name)
+    return None if word == "-" else number_in(word, name, 0, U64)
+
+
+def vector(words: Words, name: str) -> list[int]:
+    """Reads the amounts of all four dimensions."""
+    return [number_in(word_of(words, name), name, 0, U64) for _ in range(4)]
+
+
+ESCAPE = re.compile(r"\\x(0[0-9a-f]|1[0-9a-f]|5c|7f)")
+NAME = re.compile(rf"(?:[^\\\x00-\x1f\x7f]|{ESCAPE.pattern})*")
+
+
+def text(words: Words, name: str) -> str:
+    """Reads a name, which goes to the end of the line."""
+    written = " ".join([word_of(words, name), *words])
+    if not NAME.fullmatch(written):
+        raise Fault(f"{name}: {written[:40]!r} has a control character or a backslash that is not \\xHH")
+    return ESCAPE.sub(lambda found: chr(int(found[1], 16)), written)
+
+
+REPORT: Mapping[str, Field] = {"request": number(U64), "attempt": number(U32)}
+
+VERBS: Mapping[str, Mapping[str, Field]] = {
+    "tenant_set": {"name": text},
+    "worker_add": {"pool": number(U32), "capacity": vector},
+    "worker_drain": {"worker": number(U32)},
+    "worker_lost": {"worker": number(U32)},
+    "submit": {
+        "tenant": number(U32),
+        "tier": number(U8),
+        "pool": number(U32),
+        "demand": vector,
+        "peak": vector,
+        "prompt_tokens": number(U64),
+        "output_tokens": optional,
+        "yielding": choice(*Yielding),
+        "queue_timeout_ns": optional,
+        "tag": number(U64),
+    },
+    "cancel": {"request": number(U64)},
+    "started": {**REPORT, "cached_tokens": number(U64), "in_use": vector},
+    "declined": {**REPORT, "why": choice(*Decline)},
+    "progress": {**REPORT, "output_tokens": number(U64), "in_use": vector},
+    "preempted": {**REPORT, "tokens_kept": number(U64), "releasing": choice(False, True)},
+    "released": REPORT,
+    "complete": {
+        **REPORT,
+        "prompt_tokens": number(U64),
+        "cached_tokens": number(U64),
+        "output_tokens": number(U64),
+    },
+    "failed": REPORT,
+}
+"""The verbs of the scheduler, and the keywords of each in the order of the journal's fields."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What came of a replay. It prints as the line that every replayer ends with."""
+
+    digest: str
+    actions: int
+    inputs: int
+
+    def __str__(self) -> str:
+        return f"digest {self.digest} actions {self.actions} inputs {self.inputs}"
+
+
+class Replayer:
+    """Reads a journal line by line and does at once what the line says."""
+
+    def __init__(self, lines: Iterable[bytes], corrupt: int | None) -> None:
+        self.lines = iter(lines)
+        self.line = 0
+        self.corrupt = corrupt
+        self.digest = Digest()
+        self.actions = 0
+        self.inputs = 0
+
+    def run(self) -> Replay:
+        """Replays to the end of the journal."""
+        try:
+            return self.replay()
+        except Fault as fault:
+            raise JournalError(f"line {self.line}: {fault}", line=self.line) from None
+
+    def replay(self) -> Replay:
+        """Replays; a fault is of the line that was asked for last."""
+        head = self.next_line()
+        if head != VERSION:
+            raise Fault(f"{head[:40]!r} is not `{VERSION}`")
+        started_at_ns = self.keyword(self.next_line(), "start")
+        scheduler = Scheduler(self.config(), now_ns=started_at_ns)
+        while not (line := self.next_line()).startswith("end"):
+            self.entry(scheduler, iter(line.split(" ")))
+        said = self.keyword(line, "end")
+        if said != self.inputs:
+            raise Fault(f"`end` counts {said} inputs, {self.inputs} stand above it")
+        if next(self.lines, None) is not None:
+            raise Fault("there is text after the line `end`")
+        return Replay(str(self.digest), self.actions, self.inputs)
+
+    def next_line(self) -> str:
+        """Takes the next line; one without its line feed is torn, however whole it looks."""
+        self.line += 1
+        line = next(self.lines, b"")
+        if not line.endswith(b"\n"):
+            raise Fault("the file is torn: it ends before the line `end` does")
+        try:
+            return line[:-1].decode()
+        except UnicodeDecodeError:
+            raise Fault("the line is not UTF-8") from None
+
+    def keyword(self, line: str, keyword: str) -> int:
+        """Reads a line of the keyword and a number."""
+        found, _, rest = line.partition(" ")
+        if found != keyword:
+            raise Fault(f"a line with `{keyword}` stands here, not {line[:40]!r}")
+        return number_in(rest, keyword, 0, U64)
+
+    def config(self) -> Config:
+        """Reads the config; its faults are told at the line that announces it."""
+        count = self.keyword(self.next_line(), "config")
+        head = self.line
+        toml = "".join(self.next_line() + "\n" for _ in range(count))
+        try:
+            return Config.from_toml(toml)
+        except ConfigError as error:
+            self.line = head
+            raise Fault(f"the config that begins below: {error}") from None
+
+    def entry(self, scheduler: Scheduler, words: Words) -> None:
+        """Does what a line says."""
+        now_ns = number_in(word_of(words, "now"), "now", 0, U64)
+        verb = word_of(words, "verb")
+        if verb == "poll":
+            calls = number_in(word_of(words, "calls"), "calls", 1, U32)
+            self.at_end(words)
+            for _ in range(calls):
+                self.poll(scheduler, now_ns)
+            return
+        fields = VERBS.get(verb)
+        if fields is None:
+            raise Fault(f"{verb[:40]!r} is not a verb")
+        arguments = {name: read(words, name) for name, read in fields.items()}
+        self.at_end(words)
+        self.inputs += 1
+        # What is refused now was refused when the run was recorded, and changes nothing.
+        with suppress(SubmitError, ReportError, WorkerError, TenantError):
+            getattr(scheduler, verb)(**arguments, now_ns=now_ns)
+
+    def at_end(self, words: Words) -> None:
+        """Refuses words after the last field."""
+        extra = next(words, None)
+        if extra is not None:
+            raise Fault(f"{extra[:40]!r} stands after the last field")
+
+    def poll(self, scheduler: Scheduler, now_ns: int) -> None:
+        """Polls once and hashes what came."""
+        action = scheduler.poll_one(now_ns=now_ns)
+        if action is None:
+            return
+        self.actions += 1
+        words = action_bytes(now_ns, action)
+        if self.actions == self.corrupt:
+            flipped = int.from_bytes(words, "little") ^ 1 << self.corrupt % 512
+            words = flipped.to_bytes(64, "little")
+        self.digest.update(words)
+
+
+def replay(lines: Iterable[bytes], *, corrupt: int | None = None) -> Replay:
+    """Replays a journal, given as its lines with their line feeds, such as an open binary file.
+
+    With `corrupt=N`, one bit of the Nth action is flipped before it is hashed: a comparison of digests that
+    does not fail then proves nothing.
+    """
+    return Replayer(lines, corrupt).run()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Replays the file named on the command line; 2 is the exit status of bad input."""
+    parser = argparse.ArgumentParser(prog="python -m tidegate.journal", description="Replay a journal.")
+    parser.add_argument("file", metavar="FILE")
+    parser.add_argument("--corrupt", metavar="N", type=int, help="flip one bit of the Nth action, counted from 1")
+    options = parser.parse_args(arguments)
+    try:
+        with open(options.file, "rb") as lines:
+            replayed = replay(lines, corrupt=options.corrupt)
+    except JournalError as error:
+        refuse(f"{options.file}: {error}")
+    except OSError as error:
+        refuse(f"{options.file}: {error.strerror}")
+    if options.corrupt is not None and not 1 <= options.corrupt <= replayed.actions:
+        refuse(f"--corrupt {options.corrupt}: the journal gives {replayed.actions} actions")
+    print(replayed)
+    return 0
+
+
+def refuse(message: str) -> NoReturn:
+    """Ends with one line on standard error."""
+    print(message, file=sys.stderr)
+    raise SystemExit(2)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
