@@ -1,7 +1,7 @@
 //! A trace file as text: opened, unpacked if it is gzip, checked to be UTF-8.
 
 use std::fs;
-use std::io::Read;
+use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
@@ -58,21 +58,25 @@ impl Text {
     }
 }
 
-/// The system's words without its error number.
-fn reason(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+/// Why a file cannot be read; the frequent reasons in the same words on every system.
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "there is no such file".to_owned(),
+        ErrorKind::IsADirectory => "it is a folder".to_owned(),
+        ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 fn gunzip(file: &str, raw: &[u8]) -> Result<Vec<u8>, TraceError> {
     let mut bytes = Vec::with_capacity(raw.len() * 4);
     match MultiGzDecoder::new(raw).read_to_end(&mut bytes) {
         Ok(_) => Ok(bytes),
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Err(TraceError::in_file(
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(TraceError::in_file(
             file,
             format!("is incomplete: its gzip data ends early, after {} unpacked bytes", bytes.len()),
         )),
-        Err(error) => Err(TraceError::in_file(file, format!("is damaged gzip: {}", reason(&error)))),
+        Err(error) => Err(TraceError::in_file(file, format!("is damaged gzip: {error}"))),
     }
 }
 

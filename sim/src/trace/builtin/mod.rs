@@ -24,6 +24,15 @@ use super::{TraceRequest, Work, Workload};
 /// half hour that the interactive requests last, and not so many that the end of the run is batch alone.
 const BACKLOG_ROWS: u32 = 6_000;
 
+/// How many gaps in a row are alike. In the published trace the ranks of gaps correlate by 0.15 up to some twenty
+/// places apart and by half of that at fifty; with 30 the counts per minute vary as published.
+const GAPS_PER_MOOD: usize = 30;
+
+/// Weights of what neighbouring gaps share and of what each has alone: of two independent numbers mixed so, the
+/// shared one makes 9 / (9 + 49) = 0.155 of the variance, which is that correlation.
+const MOOD_WEIGHT: u64 = 3;
+const OWN_WEIGHT: u64 = 7;
+
 /// Resolution of a position inside a distribution: a billion parts.
 const WHOLE: u64 = 1_000_000_000;
 
@@ -81,14 +90,24 @@ fn conversation_arrivals(random: &mut Random) -> Vec<u64> {
     arrivals
 }
 
-/// A renewal process with the published gaps, which are so unequal that they alone make the bursts: gaps of
-/// coefficient of variation 13.7 at 186 requests a minute give counts per minute of about 13.7 / sqrt(186).
-/// The gaps are fitted to the published span.
+/// Bursts and silences: every published gap once, in an order in which short gaps keep company. Its rank decides
+/// which gap comes at a place, and [`GAPS_PER_MOOD`] places in a row share part of theirs. The gaps are fitted to
+/// the published span.
 fn code_arrivals(random: &mut Random) -> Vec<u64> {
-    let mut gaps: Vec<u64> = strata(u64::from(CODE.rows) - 1)
-        .map(|position| quantile(&GAP_GRID, &CODE_GAPS_US, position) * NS_PER_US)
-        .collect();
-    random.shuffle(&mut gaps);
+    let count = u64::from(CODE.rows) - 1;
+    let mut places: Vec<(u64, usize)> = Vec::with_capacity(count as usize);
+    let mut mood = 0;
+    for place in 0..count as usize {
+        if place % GAPS_PER_MOOD == 0 {
+            mood = random.below(WHOLE);
+        }
+        places.push((MOOD_WEIGHT * mood + OWN_WEIGHT * random.below(WHOLE), place));
+    }
+    places.sort_unstable();
+    let mut gaps = vec![0; places.len()];
+    for ((_, place), position) in places.into_iter().zip(strata(count)) {
+        gaps[place] = quantile(&GAP_GRID, &CODE_GAPS_US, position) * NS_PER_US;
+    }
     let sum: u64 = gaps.iter().sum();
     let span = CODE_SPAN_MS * NS_PER_MS;
     let start = CODE_STARTS_AFTER_MS * NS_PER_MS;

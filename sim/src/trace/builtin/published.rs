@@ -151,15 +151,13 @@ pub(super) const GAP_POINTS: usize = 24;
 /// Where the quantiles of the gaps stand, in ten-thousandths: closest near the end, because a few long silences
 /// make up most of the time.
 pub(super) const GAP_GRID: [u16; GAP_POINTS] = [
-    0, 100, 500, 1_000, 2_000, 3_000, 4_000, 5_000, 6_000, 7_000, 8_000, 9_000, 9_500, 9_800, 9_900, 9_930,
-    9_950, 9_960, 9_970, 9_980, 9_985, 9_990, 9_995, 10_000,
+    0, 1_000, 2_000, 3_000, 4_000, 5_000, 6_000, 7_000, 8_000, 9_000, 9_500, 9_800, 9_900, 9_930, 9_950,
+    9_960, 9_970, 9_980, 9_985, 9_990, 9_994, 9_996, 9_998, 10_000,
 ];
 
 /// Gaps between code requests, microseconds: bursts of ten a second, silences of minutes.
 pub(super) const CODE_GAPS_US: [u32; GAP_POINTS] = [
     6,
-    22,
-    86,
     214,
     1_227,
     3_446,
@@ -180,5 +178,7 @@ pub(super) const CODE_GAPS_US: [u32; GAP_POINTS] = [
     36_420_682,
     65_502_409,
     87_294_491,
+    138_720_782,
+    143_734_274,
     173_521_702,
 ];
