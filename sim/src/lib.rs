@@ -1,3 +1,18 @@
-//! skeleton
+//! The simulator of tidegate: workloads from traces, engines from published service-time models, and a
+//! discrete-event replay that drives nothing but the public `Scheduler`.
+//!
+//! Rooms, lower ones first: [`model`] (how long an iteration takes), [`engine`] (what runs on a worker),
+//! [`trace`] (which requests arrive), [`machine`] (what a worker is made of), [`setup`] (the configs that are
+//! compared), [`replay`] (the loop and what it measures), [`sizing`] (how many workers), [`report`] (how results
+//! are printed).
 
+pub mod engine;
+pub mod journal_file;
+pub mod machine;
+pub mod model;
+pub mod percentile;
+pub mod replay;
+pub mod report;
+pub mod setup;
+pub mod sizing;
 pub mod trace;

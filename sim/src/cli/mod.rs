@@ -1,0 +1,104 @@
+//! The command line: what `tidegate` understands, and how its subcommands end.
+
+mod config;
+mod journal;
+mod progress;
+mod replay;
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+/// Replays LLM inference workloads through the tidegate scheduler.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Replay a workload under dedicated workers, naive sharing and tidegate, side by side
+    Replay(Box<replay::Args>),
+    /// Work with journals: the recorded inputs of a scheduler
+    #[command(subcommand)]
+    Journal(journal::Command),
+    /// Work with configs of the scheduler
+    #[command(subcommand)]
+    Config(config::Command),
+}
+
+/// Why a subcommand did not do what it was asked.
+#[derive(Debug)]
+enum Failure {
+    /// A check that was asked for did not hold.
+    CheckFailed(String),
+    /// The input or the command is bad.
+    BadInput(String),
+    /// Nobody reads the output any more, as after `| head`.
+    OutputClosed,
+}
+
+impl Failure {
+    fn bad_input(problem: impl Display) -> Self {
+        Self::BadInput(problem.to_string())
+    }
+
+    fn bad_file(path: &std::path::Path, problem: impl Display) -> Self {
+        Self::BadInput(format!("{}: {problem}", path.display()))
+    }
+}
+
+/// Reads the command line and does what it says.
+#[must_use]
+pub(crate) fn main() -> ExitCode {
+    let done = match Cli::try_parse() {
+        Ok(cli) => match cli.command {
+            Command::Replay(args) => replay::run(&args),
+            Command::Journal(command) => journal::run(&command),
+            Command::Config(command) => config::run(&command),
+        },
+        Err(error) => not_a_command(&error),
+    };
+    let (status, problem) = match done {
+        Ok(()) | Err(Failure::OutputClosed) => return ExitCode::SUCCESS,
+        Err(Failure::CheckFailed(problem)) => (1, problem),
+        Err(Failure::BadInput(problem)) => (2, problem),
+    };
+    // One line, whatever the problem quotes; and nobody to tell if standard error is closed.
+    let problem: String = problem.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let _ = writeln!(io::stderr(), "tidegate: {problem}");
+    ExitCode::from(status)
+}
+
+/// Help and version are asked for; anything else is told in one line.
+fn not_a_command(error: &clap::Error) -> Result<(), Failure> {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        return print(&error.render().to_string());
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return Err(Failure::bad_input("a subcommand is missing (see --help)"));
+    }
+    let text = error.render().to_string();
+    let first = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect::<Vec<_>>().join(" ");
+    let problem = first.strip_prefix("error: ").unwrap_or(&first);
+    Err(Failure::bad_input(format_args!("{problem} (see --help)")))
+}
+
+/// Writes to standard output.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::OutputClosed,
+        _ => Failure::bad_input(format_args!("standard output: {error}")),
+    })
+}
+
+/// The text of a file.
+fn read_text(path: &std::path::Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| Failure::bad_file(path, error))
+}

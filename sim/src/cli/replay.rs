@@ -1,0 +1,276 @@
+//! `tidegate replay`: from flags to a workload, workers and set-ups, and to what is printed of them.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use tidegate::Config;
+use tidegate_sim::journal_file::JournalFile;
+use tidegate_sim::machine::{Layout, Machine};
+use tidegate_sim::model::{Batching, DEFAULT_MODEL, MODELS, ServiceModel};
+use tidegate_sim::replay::{ReplayOptions, replay};
+use tidegate_sim::report::{Comparison, Results, json, table};
+use tidegate_sim::setup::{Setup, SetupError, SetupKind, default_config};
+use tidegate_sim::sizing::{Sizing, default_workers};
+use tidegate_sim::trace::{self, Batches, Kind, LoadOptions, TraceError, TraceSpec, Work, Workload};
+
+use super::progress::Progress;
+use super::{Failure, config, print};
+
+/// The most workers that can be asked for: what the scheduler takes.
+const MAX_WORKERS: usize = tidegate::MAX_WORKERS as usize;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Replay this trace (repeatable); without any, a built-in workload of conversation, code and batch
+    #[arg(long = "trace", value_name = "KIND:PATH")]
+    traces: Vec<String>,
+    /// Give all requests of a kind of trace this tier, as azure-code=P0 (repeatable)
+    #[arg(long = "tier", value_name = "KIND=TIER")]
+    tiers: Vec<String>,
+    /// Let rows of traces without arrivals come so many at a time, as 500/900 for 500 every 900 s; without it,
+    /// all at the start
+    #[arg(long, value_name = "ROWS/SECONDS", value_parser = batches)]
+    batches: Option<Batches>,
+    /// Replay the tidegate set-up with this config (TOML)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Stretch the arrival rates: with 2, requests come twice as fast
+    #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
+    scale: f64,
+    /// Repeat at these multiples of the arrival rates, as 1,1.5,2,3,4
+    #[arg(long, value_delimiter = ',', value_name = "FACTORS")]
+    scale_curve: Vec<f64>,
+    /// Workers; without it, as many as make P0's peak need about equal to its reserve
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+    /// Service-time model: llama3-8b (default), a10g-llama7b, a100-opt13b-tp1, a100-opt13b-tp1-vllm, a100-opt66b-tp4
+    #[arg(long, value_name = "ID")]
+    model: Option<String>,
+    /// Requests that a worker runs at a time; without it, the model's number
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 16))]
+    slots: Option<u32>,
+    /// Tokens of an iteration, for models that compute prompts in chunks; without it, the model's number
+    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    chunk: Option<u32>,
+    /// Seed of the built-in workload
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    seed: u64,
+    /// Run only this set-up (repeatable)
+    #[arg(long = "setup", value_name = "NAME")]
+    setups: Vec<SetupName>,
+    /// Verify the scheduler's invariants after every input
+    #[arg(long)]
+    check: bool,
+    /// Record the journal of the tidegate set-up here
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
+    /// Print one JSON object instead of the table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum SetupName {
+    Dedicated,
+    Naive,
+    Tidegate,
+}
+
+impl From<SetupName> for SetupKind {
+    fn from(name: SetupName) -> Self {
+        match name {
+            SetupName::Dedicated => Self::Dedicated,
+            SetupName::Naive => Self::Naive,
+            SetupName::Tidegate => Self::Tidegate,
+        }
+    }
+}
+
+/// Reads `ROWS/SECONDS`.
+fn batches(text: &str) -> Result<Batches, String> {
+    let numbers = text.split_once('/').and_then(|(rows, s)| Some((rows.parse().ok()?, s.parse::<u32>().ok()?)));
+    match numbers {
+        Some((rows, seconds)) if rows > 0 => {
+            Ok(Batches { rows, every_ns: u64::from(seconds) * 1_000_000_000 })
+        }
+        _ => Err("expected ROWS/SECONDS, as 500/900".to_owned()),
+    }
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let scales = scales(args)?;
+    let workload = load(args, args.scale).map_err(Failure::bad_input)?;
+    let machine = machine(args, &workload)?;
+    let config = match &args.config {
+        Some(file) => config::read(file)?,
+        None => default_config(machine),
+    };
+    let sizing = sizing(args, &workload, machine, &config)?;
+    let runner = Runner { args, machine, config: &config, workers: sizing.workers, kinds: kinds(args) };
+    // All set-ups are made before the first runs: bad input is told at once.
+    let setups = runner.setups(&workload)?;
+    let mut journal = args.journal.as_ref().map(|path| {
+        JournalFile::create(path).map_err(|error| Failure::bad_file(path, error))
+    });
+    if journal.is_some() && !runner.kinds.contains(&SetupKind::Tidegate) {
+        return Err(Failure::bad_input("--journal records the tidegate set-up, which --setup leaves out"));
+    }
+    let (main, journal) = runner.compare(&workload, &setups, args.scale, journal.take().transpose()?)?;
+    let mut curve = Vec::new();
+    for scale in scales {
+        let workload = load(args, scale).map_err(Failure::bad_input)?;
+        curve.push(runner.compare(&workload, &runner.setups(&workload)?, scale, None)?.0);
+    }
+    let results = Results {
+        seed: args.seed,
+        machine,
+        workers: sizing.workers,
+        estimated_pressure: sizing.estimated_pressure,
+        traces: workload.sources,
+        tier_names: config.tiers().iter().map(|tier| tier.name().to_owned()).collect(),
+        main,
+        curve,
+    };
+    if let (Some(journal), Some(path)) = (journal, &args.journal) {
+        journal.commit().map_err(|error| Failure::bad_file(path, error))?;
+    }
+    show(args, &results)
+}
+
+fn show(args: &Args, results: &Results) -> Result<(), Failure> {
+    if !args.json {
+        return print(&table(results));
+    }
+    let mut text = Vec::new();
+    json(results, &mut text).expect("writing to memory does not fail");
+    print(&String::from_utf8(text).expect("JSON is UTF-8"))
+}
+
+fn kinds(args: &Args) -> Vec<SetupKind> {
+    let asked: Vec<SetupKind> = args.setups.iter().map(|&name| name.into()).collect();
+    SetupKind::ALL.into_iter().filter(|kind| asked.is_empty() || asked.contains(kind)).collect()
+}
+
+/// The further rates that are asked for.
+fn scales(args: &Args) -> Result<Vec<f64>, Failure> {
+    let rates: Vec<f64> = args.scale_curve.iter().map(|factor| factor * args.scale).collect();
+    let bad = rates.iter().zip(&args.scale_curve).find(|(rate, _)| !(rate.is_finite() && **rate > 0.0));
+    match bad {
+        Some((_, factor)) => {
+            Err(Failure::bad_input(format_args!("--scale-curve: {factor} is not a positive number")))
+        }
+        None => Ok(rates),
+    }
+}
+
+fn load(args: &Args, scale: f64) -> Result<Workload, TraceError> {
+    let specs = args.traces.iter().map(|text| text.parse()).collect::<Result<Vec<TraceSpec>, _>>()?;
+    let overrides = args.tiers.iter().map(|text| trace::parse_tier_override(text));
+    let tier_overrides = overrides.collect::<Result<Vec<(Kind, u8)>, _>>()?;
+    let options = LoadOptions { tier_overrides, scale, batch_every: args.batches };
+    if specs.is_empty() {
+        return trace::load(&[], &options).and_then(|_| Ok(trace::builtin(args.seed, scale)));
+    }
+    trace::load(&specs, &options)
+}
+
+fn machine(args: &Args, workload: &Workload) -> Result<Machine, Failure> {
+    if workload.requests.iter().any(|request| matches!(request.work, Work::Job { .. })) {
+        let misplaced = [("--model", args.model.is_some()), ("--slots", args.slots.is_some())];
+        if let Some((flag, _)) = misplaced.iter().find(|(_, given)| *given) {
+            return Err(Failure::bad_input(format_args!("{flag}: GPU jobs carry durations of their own")));
+        }
+        return Ok(Machine::Node);
+    }
+    let id = args.model.as_deref().unwrap_or(DEFAULT_MODEL);
+    let Some(model) = ServiceModel::by_id(id) else {
+        let known: Vec<_> = MODELS.iter().map(|model| model.id).collect();
+        return Err(Failure::bad_input(format_args!(
+            "--model: {id:?} is not known, expected one of {}",
+            known.join(", ")
+        )));
+    };
+    let slots = args.slots.unwrap_or(model.slots);
+    let batching = match (model.batching, args.chunk) {
+        (Batching::Chunked { tokens }, chunk) => Batching::Chunked { tokens: chunk.unwrap_or(tokens) },
+        (batching, None) => batching,
+        (_, Some(_)) => {
+            return Err(Failure::bad_input(format_args!("--chunk: the engine of {id} computes whole prompts")));
+        }
+    };
+    match batching {
+        Batching::Chunked { tokens } if tokens <= slots => Err(Failure::bad_input(format_args!(
+            "--chunk {tokens}: {slots} slots may decode {slots} tokens, and no prompt would be computed"
+        ))),
+        _ => Ok(Machine::Engine { model, batching, slots, kv_blocks: model.kv_blocks }),
+    }
+}
+
+fn sizing(args: &Args, workload: &Workload, machine: Machine, config: &Config) -> Result<Sizing, Failure> {
+    match args.workers {
+        Some(workers @ 1..=MAX_WORKERS) => Ok(Sizing { workers, estimated_pressure: None }),
+        Some(workers) => {
+            Err(Failure::bad_input(format_args!("--workers {workers}: expected from 1 to {MAX_WORKERS}")))
+        }
+        None => {
+            let layout = Layout::new(machine, config.dimensions()).map_err(|name| {
+                Failure::bad_input(SetupError::NoSuchDimension { name, known: machine.dimensions().join(", ") })
+            })?;
+            Ok(default_workers(workload, machine, layout, config))
+        }
+    }
+}
+
+/// What all replays of one command have in common.
+struct Runner<'a> {
+    args: &'a Args,
+    machine: Machine,
+    config: &'a Config,
+    workers: usize,
+    kinds: Vec<SetupKind>,
+}
+
+impl Runner<'_> {
+    fn setups(&self, workload: &Workload) -> Result<Vec<Setup>, Failure> {
+        let make = |&kind: &SetupKind| {
+            Setup::new(kind, self.machine, self.workers, workload, self.config).map_err(|error| {
+                match (&self.args.config, &error) {
+                    (Some(file), SetupError::NoSuchDimension { .. } | SetupError::Pools { .. }) => {
+                        Failure::bad_file(file, error)
+                    }
+                    _ => Failure::bad_input(error),
+                }
+            })
+        };
+        self.kinds.iter().map(make).collect()
+    }
+
+    fn compare(
+        &self,
+        workload: &Workload,
+        setups: &[Setup],
+        scale: f64,
+        journal: Option<JournalFile>,
+    ) -> Result<(Comparison, Option<JournalFile>), Failure> {
+        let mut journal_to_write = journal;
+        let mut journal_written = None;
+        let mut outcomes = Vec::new();
+        let requests = workload.requests.len() as u64;
+        let bar = Progress::new(requests * setups.len() as u64);
+        for (index, setup) in setups.iter().enumerate() {
+            bar.name(format!("{} x {scale}", setup.kind.name()));
+            let before = index as u64 * requests;
+            let mut progress = |done| bar.set(before + done);
+            let journal = match setup.kind {
+                SetupKind::Tidegate => journal_to_write.take(),
+                SetupKind::Dedicated | SetupKind::Naive => None,
+            };
+            let options = ReplayOptions { journal, check: self.args.check, progress: Some(&mut progress) };
+            let (outcome, journal) = replay(workload, setup, self.machine, options)
+                .map_err(|error| Failure::CheckFailed(format!("{}: {error}", setup.kind.name())))?;
+            journal_written = journal_written.or(journal);
+            outcomes.push((setup.kind, outcome));
+        }
+        Ok((Comparison { scale, outcomes }, journal_written))
+    }
+}

@@ -1,0 +1,7 @@
+//! The binary `tidegate`: the simulator on the command line.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

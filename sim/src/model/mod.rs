@@ -1,0 +1,211 @@
+//! Service-time models: how long one iteration of an engine takes, and how much KV memory a worker has.
+//!
+//! A model is a published fit, found by its id. It decides the length of an iteration from what is in the
+//! iteration ([`Load`]), how prompts and decodes share iterations ([`Batching`]) and the worker's default
+//! size. It knows nothing of requests, queues or schedulers. Durations are integers: coefficients are whole
+//! femtoseconds, so that every platform computes the same nanosecond.
+
+mod catalog;
+
+pub use catalog::{DEFAULT_MODEL, GPU_JOBS, MODELS};
+
+/// Tokens in one KV block, as in vLLM.
+pub const BLOCK_TOKENS: u32 = 16;
+
+/// Bytes per second between GPU and host memory when a checkpoint is swapped out or in: 25 GB/s, the figure
+/// that `papers.md` assumes (PCIe 4.0 x16 in practice).
+const SWAP_BYTES_PER_SECOND: u128 = 25_000_000_000;
+
+/// Femtoseconds in a nanosecond.
+const FEMTOS_PER_NANO: i128 = 1_000_000;
+
+/// What one iteration works on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Prompt tokens computed.
+    pub prefill_tokens: u64,
+    /// Tokens that those prompts had in the KV cache before.
+    pub prefill_context: u64,
+    /// The sum over prompts of the square of the tokens computed.
+    pub prefill_squares: u64,
+    /// Requests that decode one token each.
+    pub decode_tokens: u64,
+    /// Tokens that those requests had in the KV cache before.
+    pub decode_context: u64,
+}
+
+/// How prompts and decodes share iterations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Batching {
+    /// Each iteration decodes every running request and fills up to this many tokens with parts of prompts
+    /// (chunked prefill).
+    Chunked {
+        /// Tokens of one iteration, decodes included.
+        tokens: u32,
+    },
+    /// While prompts wait, an iteration computes whole prompts, up to this many tokens but at least one
+    /// prompt, and nothing else; decodes go on afterwards.
+    PrefillFirst {
+        /// Prompt tokens of one iteration.
+        tokens: u32,
+    },
+}
+
+/// The published formula, with coefficients in femtoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Formula {
+    /// One linear form up to `knee` tokens, another beyond.
+    MixedByTokens {
+        /// Tokens of an iteration up to which `below` holds.
+        knee: u64,
+        /// Up to the knee.
+        below: MixedTerms,
+        /// Beyond it.
+        above: MixedTerms,
+    },
+    /// Prompts and decodes are timed apart; an iteration with both takes the sum.
+    Apart {
+        /// For the prompts.
+        prefill: PrefillTerms,
+        /// For fewer decodes than `knee`.
+        decode_below: DecodeTerms,
+        /// Decodes from which `decode_above` holds.
+        knee: u64,
+        /// For `knee` decodes and more.
+        decode_above: DecodeTerms,
+    },
+}
+
+/// Coefficients of an iteration that mixes prompts and decodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MixedTerms {
+    /// Every iteration.
+    pub base: i64,
+    /// Each token, prompt or decode.
+    pub token: i64,
+    /// Each prompt token, besides.
+    pub prefill_token: i64,
+    /// Each decode token, besides.
+    pub decode_token: i64,
+    /// Each token of context of a decode.
+    pub decode_context: i64,
+    /// Each token of context of a prompt.
+    pub prefill_context: i64,
+}
+
+/// Coefficients of the prompts of an iteration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PrefillTerms {
+    /// Every iteration with a prompt.
+    pub base: i64,
+    /// Each prompt token.
+    pub token: i64,
+    /// Each unit of the sum of squares.
+    pub square: i64,
+}
+
+/// Coefficients of the decodes of an iteration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecodeTerms {
+    /// Every iteration with a decode.
+    pub base: i64,
+    /// Each decode.
+    pub token: i64,
+    /// Each token of context.
+    pub context: i64,
+    /// An iteration with a decode takes at least this long.
+    pub least: i64,
+}
+
+/// A service-time model with the worker it was measured on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServiceModel {
+    /// The name by which it is chosen and printed.
+    pub id: &'static str,
+    /// Where the numbers come from.
+    pub source: &'static str,
+    /// The formula.
+    pub formula: Formula,
+    /// How its engine mixes prompts and decodes.
+    pub batching: Batching,
+    /// KV blocks of one worker, of [`BLOCK_TOKENS`] each.
+    pub kv_blocks: u32,
+    /// Requests that one worker runs at a time, unless told otherwise.
+    pub slots: u32,
+    /// Bytes of KV cache per token on one link to host memory.
+    pub kv_bytes_per_token: u32,
+}
+
+impl ServiceModel {
+    /// The model of this id.
+    #[must_use]
+    pub fn by_id(id: &str) -> Option<&'static Self> {
+        MODELS.iter().find(|model| model.id == id)
+    }
+
+    /// Nanoseconds that an iteration takes; 0 for an empty one. O(1).
+    #[must_use]
+    pub fn iteration_ns(&self, load: &Load) -> u64 {
+        let femtos = match self.formula {
+            Formula::MixedByTokens { knee, below, above } => {
+                let tokens = load.prefill_tokens + load.decode_tokens;
+                match tokens {
+                    0 => 0,
+                    _ if tokens <= knee => below.femtos(load),
+                    _ => above.femtos(load),
+                }
+            }
+            Formula::Apart { prefill, decode_below, knee, decode_above } => {
+                let decode = if load.decode_tokens < knee { decode_below } else { decode_above };
+                prefill.femtos(load) + decode.femtos(load)
+            }
+        };
+        u64::try_from(femtos / FEMTOS_PER_NANO).unwrap_or(0)
+    }
+
+    /// Nanoseconds to copy the KV cache of this many tokens to host memory, or back.
+    #[must_use]
+    pub fn swap_ns(&self, tokens: u64) -> u64 {
+        let bytes = u128::from(tokens) * u128::from(self.kv_bytes_per_token);
+        u64::try_from(bytes * 1_000_000_000 / SWAP_BYTES_PER_SECOND).unwrap_or(u64::MAX)
+    }
+}
+
+/// `coefficient * count`, wide enough for any count.
+fn times(coefficient: i64, count: u64) -> i128 {
+    i128::from(coefficient) * i128::from(count)
+}
+
+impl MixedTerms {
+    fn femtos(&self, load: &Load) -> i128 {
+        i128::from(self.base)
+            + times(self.token, load.prefill_tokens + load.decode_tokens)
+            + times(self.prefill_token, load.prefill_tokens)
+            + times(self.decode_token, load.decode_tokens)
+            + times(self.decode_context, load.decode_context)
+            + times(self.prefill_context, load.prefill_context)
+    }
+}
+
+impl PrefillTerms {
+    fn femtos(&self, load: &Load) -> i128 {
+        if load.prefill_tokens == 0 {
+            return 0;
+        }
+        i128::from(self.base)
+            + times(self.token, load.prefill_tokens)
+            + times(self.square, load.prefill_squares)
+    }
+}
+
+impl DecodeTerms {
+    fn femtos(&self, load: &Load) -> i128 {
+        if load.decode_tokens == 0 {
+            return 0;
+        }
+        let linear = i128::from(self.base)
+            + times(self.token, load.decode_tokens)
+            + times(self.context, load.decode_context);
+        linear.max(i128::from(self.least))
+    }
+}

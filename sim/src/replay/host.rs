@@ -1,0 +1,145 @@
+//! The scheduler as a host sees it: every call goes through here, is counted, and is recorded, checked and
+//! timed if asked for.
+
+use std::time::Duration;
+
+use thiserror::Error;
+use tidegate::{
+    Action, Config, Created, Digest, Input, InputError, Instant, InvariantViolation, PoolId, Recorder, Resources,
+    Scheduler, Stats, Tier,
+};
+
+use super::stopwatch::Stopwatch;
+use crate::journal_file::JournalFile;
+
+/// Why a replay could not go on.
+#[derive(Debug, Error)]
+pub enum ReplayError {
+    /// An input that follows from the scheduler's own actions was refused: a bug.
+    #[error("at {now} the scheduler refused {input:?}: {error}")]
+    Refused {
+        /// When.
+        now: Instant,
+        /// What it was told.
+        input: Box<Input>,
+        /// What it answered.
+        error: InputError,
+    },
+    /// `--check` found a bug in the scheduler.
+    #[error("at {now}, {violation}")]
+    Invariant {
+        /// When.
+        now: Instant,
+        /// What does not hold.
+        violation: InvariantViolation,
+    },
+    /// The scheduler asks to be woken again and again, and does nothing then: a bug.
+    #[error("at {now} the scheduler asked {times} times in a row to be woken at once, for nothing")]
+    Livelock {
+        /// When.
+        now: Instant,
+        /// How often.
+        times: u32,
+    },
+}
+
+/// A scheduler with a witness.
+#[derive(Debug)]
+pub(super) struct Host {
+    scheduler: Scheduler,
+    recorder: Option<Recorder<JournalFile>>,
+    check: bool,
+    digest: Digest,
+    actions: u64,
+    stopwatch: Stopwatch,
+}
+
+const NEVER_FAILS: &str = "a journal file keeps its errors until it is committed";
+
+impl Host {
+    pub(super) fn new(config: Config, journal: Option<JournalFile>, check: bool) -> Self {
+        let start = Instant::ZERO;
+        let recorder = journal.map(|file| Recorder::new(file, &config, start).expect(NEVER_FAILS));
+        Self {
+            scheduler: Scheduler::new(config, start),
+            recorder,
+            check,
+            digest: Digest::new(),
+            actions: 0,
+            stopwatch: Stopwatch::start(),
+        }
+    }
+
+    /// Tells the scheduler something it may refuse.
+    pub(super) fn offer(
+        &mut self,
+        now: Instant,
+        input: &Input,
+    ) -> Result<Result<Created, InputError>, ReplayError> {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.input(now, input).expect(NEVER_FAILS);
+        }
+        let answer = self.stopwatch.time(|| self.scheduler.apply(now, input));
+        self.verify(now)?;
+        Ok(answer)
+    }
+
+    /// Tells the scheduler something it has to take.
+    pub(super) fn tell(&mut self, now: Instant, input: Input) -> Result<Created, ReplayError> {
+        let answer = self.offer(now, &input)?;
+        answer.map_err(|error| ReplayError::Refused { now, input: Box::new(input), error })
+    }
+
+    pub(super) fn poll(&mut self, now: Instant) -> Result<Option<Action>, ReplayError> {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.poll(now).expect(NEVER_FAILS);
+        }
+        let action = self.stopwatch.time(|| self.scheduler.poll(now));
+        if let Some(action) = &action {
+            self.digest.action(now, action);
+            self.actions += 1;
+        }
+        self.verify(now)?;
+        Ok(action)
+    }
+
+    pub(super) fn poll_timeout(&mut self) -> Option<Instant> {
+        self.stopwatch.time(|| self.scheduler.poll_timeout())
+    }
+
+    pub(super) fn effective_reserve(&self, pool: PoolId, tier: Tier) -> Resources {
+        self.scheduler.effective_reserve(pool, tier).unwrap_or(Resources::ZERO)
+    }
+
+    fn verify(&self, now: Instant) -> Result<(), ReplayError> {
+        if !self.check {
+            return Ok(());
+        }
+        self.scheduler.check_invariants().map_err(|violation| ReplayError::Invariant { now, violation })
+    }
+
+    /// What the run looked like from here.
+    pub(super) fn finish(self) -> Witness {
+        let wall = self.stopwatch.wall();
+        Witness {
+            digest: self.digest,
+            actions: self.actions,
+            wall,
+            scheduler_share: self.stopwatch.share(wall),
+            stats: self.scheduler.stats(),
+            journal: self.recorder.map(|recorder| recorder.finish().expect(NEVER_FAILS)),
+        }
+    }
+}
+
+/// What a [`Host`] saw of a whole run.
+#[derive(Debug)]
+pub(super) struct Witness {
+    pub(super) digest: Digest,
+    pub(super) actions: u64,
+    pub(super) wall: Duration,
+    pub(super) scheduler_share: f64,
+    pub(super) stats: Stats,
+    /// Whole, and not committed yet.
+    pub(super) journal: Option<JournalFile>,
+}

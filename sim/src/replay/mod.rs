@@ -1,0 +1,455 @@
+//! The replay: a discrete-event loop that lets a workload arrive, drives one `Scheduler` through its public
+//! verbs, and lets engines run what it starts.
+//!
+//! Decides the order of events: at one instant first the engines that have something to report, by worker,
+//! then arrivals, then polls until the scheduler has nothing more to say, then the engines go on. The
+//! scheduler is woken when it asks to be. Everything but the wall times in the [`Outcome`] depends on the
+//! inputs alone. Does not know: which set-up this is, how long an iteration takes.
+//!
+//! State: a [`Run`] and a [`Ticket`] for each request, an engine for each worker. Nothing is allocated per
+//! event.
+
+mod calendar;
+mod host;
+mod stopwatch;
+mod tally;
+
+use tidegate::{Action, Attempt, Created, Input, InputError, Instant, RequestId, RequestSpec, SubmitError, TenantId};
+use tidegate::{Usage, WorkerSpec, YieldMode, Yielding};
+
+use crate::engine::{BatchingEngine, Engine, JobNode, NEVER, Report, Run, Stop};
+use crate::journal_file::JournalFile;
+use crate::machine::Machine;
+use crate::setup::Setup;
+use crate::trace::{TraceRequest, Work, Workload};
+use calendar::Calendar;
+use host::Host;
+pub use host::ReplayError;
+pub(crate) use tally::pressure;
+use tally::{BusyTime, Need, TierTally};
+pub use tally::{Counts, Outcome, TTFT_OBJECTIVES_NS, TierOutcome};
+
+/// Wakes in a row, at one instant and for nothing, after which the scheduler is taken to be stuck. It may
+/// rightly ask for a few: a poll expires no more than what fell due within a minute.
+const MAX_IDLE_WAKES: u32 = 10_000;
+
+/// Requests that end between two calls of the progress bar.
+const PROGRESS_EVERY: u64 = 512;
+
+/// What a replay does besides.
+#[derive(Default)]
+pub struct ReplayOptions<'a> {
+    /// Record every input and poll here.
+    pub journal: Option<JournalFile>,
+    /// Verify the scheduler's invariants after every input and every poll.
+    pub check: bool,
+    /// Called now and then with the number of requests that have ended.
+    pub progress: Option<&'a mut dyn FnMut(u64)>,
+}
+
+/// Replays a workload. Time is linear in the iterations of the engines and the inputs they cause.
+///
+/// # Errors
+/// [`ReplayError`]: the scheduler has a bug.
+pub fn replay(
+    workload: &Workload,
+    setup: &Setup,
+    machine: Machine,
+    options: ReplayOptions<'_>,
+) -> Result<(Outcome, Option<JournalFile>), ReplayError> {
+    let workers = setup.worker_pools.len();
+    match machine {
+        Machine::Engine { model, batching, .. } => {
+            let engines = vec![BatchingEngine::new(model, batching); workers];
+            Replay::new(workload, setup, machine, engines, options)?.run()
+        }
+        Machine::Node => Replay::new(workload, setup, machine, vec![JobNode::default(); workers], options)?.run(),
+    }
+}
+
+/// What the host knows of one request.
+#[derive(Clone, Copy, Debug)]
+struct Ticket {
+    id: RequestId,
+    attempt: Attempt,
+    worker: u32,
+}
+
+struct Replay<'a, 'p, E> {
+    workload: &'a Workload,
+    setup: &'a Setup,
+    options: ReplayOptions<'p>,
+    host: Host,
+    engines: Vec<E>,
+    calendar: Calendar,
+    busy_workers: u32,
+    runs: Vec<Run>,
+    tickets: Vec<Ticket>,
+    /// Index of the request that has a slot of the scheduler, by the slot.
+    by_slot: Vec<u32>,
+    /// The next request to arrive.
+    arriving: usize,
+    /// Workers whose engines have to be asked when they go on.
+    touched: Vec<u32>,
+    reports: Vec<Report>,
+    tiers: Vec<TierTally>,
+    least_urgent: u8,
+    /// Requests of the least urgent tier that wait.
+    backlog: u64,
+    busy: BusyTime,
+    need: Need,
+    good_tokens: u64,
+    ended: u64,
+    last_event_at: u64,
+}
+
+impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
+    fn new(
+        workload: &'a Workload,
+        setup: &'a Setup,
+        machine: Machine,
+        engines: Vec<E>,
+        mut options: ReplayOptions<'p>,
+    ) -> Result<Self, ReplayError> {
+        let host = Host::new(setup.config.clone(), options.journal.take(), options.check);
+        let route = |request: &TraceRequest| setup.routes[usize::from(request.tier)];
+        let runs: Vec<Run> = workload.requests.iter().map(|r| machine.run(r, route(r).tier.get())).collect();
+        let unknown = Ticket { id: RequestId::from_bits(0), attempt: Attempt::new(0), worker: 0 };
+        let mut sizes = vec![0; setup.routes.len()];
+        for request in &workload.requests {
+            sizes[usize::from(request.tier)] += 1;
+        }
+        let mut replay = Self {
+            workload,
+            setup,
+            options,
+            host,
+            calendar: Calendar::new(engines.len()),
+            engines,
+            busy_workers: 0,
+            tickets: vec![unknown; runs.len()],
+            runs,
+            by_slot: Vec::new(),
+            arriving: 0,
+            touched: Vec::new(),
+            reports: Vec::new(),
+            tiers: sizes.into_iter().map(TierTally::with_capacity).collect(),
+            least_urgent: workload.requests.iter().map(|request| request.tier).max().unwrap_or(0),
+            backlog: 0,
+            busy: BusyTime::default(),
+            need: Need::default(),
+            good_tokens: 0,
+            ended: 0,
+            last_event_at: 0,
+        };
+        replay.introduce()?;
+        Ok(replay)
+    }
+
+    /// Tells the scheduler of the workers and tenants. Both are numbered in this order, from 0.
+    fn introduce(&mut self) -> Result<(), ReplayError> {
+        let start = Instant::ZERO;
+        for &pool in &self.setup.worker_pools {
+            self.host.tell(start, Input::WorkerAdd(WorkerSpec::new(pool, self.setup.layout.capacity())))?;
+        }
+        for name in &self.workload.tenants {
+            self.host.tell(start, Input::TenantSet { name: name.as_str().into() })?;
+        }
+        Ok(())
+    }
+
+    fn run(mut self) -> Result<(Outcome, Option<JournalFile>), ReplayError> {
+        let mut wake_at = NEVER;
+        let mut idle_wakes = 0;
+        let mut before = NEVER;
+        loop {
+            let now = self.next_event(wake_at);
+            if now == NEVER {
+                break;
+            }
+            self.busy.elapse(now, self.busy_workers, self.backlog > 0);
+            let mut heard = self.hear_engines(now)?;
+            heard |= self.submit_arrivals(now)?;
+            let acted = if heard || wake_at <= now {
+                let acted = self.round(now)?;
+                wake_at = self.host.poll_timeout().map_or(NEVER, |at| at.as_nanos().max(now));
+                acted
+            } else {
+                false
+            };
+            if heard || acted {
+                self.last_event_at = now;
+            }
+            idle_wakes = if heard || acted || now != before { 0 } else { idle_wakes + 1 };
+            before = now;
+            if idle_wakes > MAX_IDLE_WAKES && wake_at == now {
+                return Err(ReplayError::Livelock { now: Instant::from_nanos(now), times: idle_wakes });
+            }
+            self.resume_engines(now);
+        }
+        Ok(self.finish())
+    }
+
+    /// The instant of the next thing to happen.
+    fn next_event(&self, wake_at: u64) -> u64 {
+        let arrival = self.workload.requests.get(self.arriving).map_or(NEVER, |request| request.arrival_ns);
+        self.calendar.earliest().min(arrival).min(wake_at)
+    }
+
+    /// Passes on what the engines have to report at `now`. Returns whether there was anything.
+    fn hear_engines(&mut self, now: u64) -> Result<bool, ReplayError> {
+        let mut heard = false;
+        while self.calendar.earliest() == now {
+            let worker = self.calendar.first();
+            let mut reports = std::mem::take(&mut self.reports);
+            self.engines[worker].advance(now, &mut self.runs, &mut reports);
+            self.calendar.set(worker, NEVER);
+            self.busy_workers -= 1;
+            self.touched.push(worker as u32);
+            heard |= !reports.is_empty();
+            for report in reports.drain(..) {
+                self.pass_on(now, report)?;
+            }
+            self.reports = reports;
+        }
+        Ok(heard)
+    }
+
+    /// Submits the requests that arrive at `now`. Returns whether there were any.
+    fn submit_arrivals(&mut self, now: u64) -> Result<bool, ReplayError> {
+        let first = self.arriving;
+        while let Some(request) = self.workload.requests.get(self.arriving)
+            && request.arrival_ns <= now
+        {
+            self.submit(now, self.arriving as u32, request)?;
+            self.arriving += 1;
+        }
+        Ok(self.arriving > first)
+    }
+
+    fn submit(&mut self, now: u64, index: u32, request: &TraceRequest) -> Result<(), ReplayError> {
+        let route = self.setup.routes[usize::from(request.tier)];
+        let units = self.runs[index as usize].units;
+        let prompt = match request.work {
+            Work::Tokens { prompt, .. } => u64::from(prompt),
+            Work::Job { .. } => 0,
+        };
+        // How long the output will be is what a host does not know: neither it nor the peak is told.
+        let spec = RequestSpec::new(TenantId::new(request.tenant), route.tier)
+            .pool(route.pool)
+            .demand(self.setup.layout.resources(1, units.into()))
+            .prompt_tokens(prompt)
+            .yielding(Yielding::Restart)
+            .tag(index.into());
+        let tally = &mut self.tiers[usize::from(request.tier)];
+        tally.counts.submitted += 1;
+        let id = match self.host.offer(Instant::from_nanos(now), &Input::Submit(spec))? {
+            Ok(Created::Request(id)) => id,
+            Ok(_) => unreachable!("submit makes a request"),
+            Err(error) => {
+                tally.drop_one(refusal(&error));
+                self.note_end();
+                return Ok(());
+            }
+        };
+        self.tickets[index as usize].id = id;
+        let slot = id.to_bits() as u32 as usize;
+        if slot >= self.by_slot.len() {
+            self.by_slot.resize(slot + 1, u32::MAX);
+        }
+        self.by_slot[slot] = index;
+        self.backlog += u64::from(request.tier == self.least_urgent);
+        if request.tier == 0 {
+            self.need.add(1, units);
+        }
+        Ok(())
+    }
+
+    /// Tells the scheduler what an engine reported, and counts it.
+    fn pass_on(&mut self, now: u64, report: Report) -> Result<(), ReplayError> {
+        let index = match report {
+            Report::Started { request }
+            | Report::Grew { request, .. }
+            | Report::Finished { request }
+            | Report::Stopped { request, .. } => request as usize,
+        };
+        let Ticket { id: request, attempt, .. } = self.tickets[index];
+        let run = &self.runs[index];
+        let in_use = self.setup.layout.resources(1, run.units.into());
+        let tier = self.workload.requests[index].tier;
+        let input = match report {
+            Report::Started { .. } => Input::Started { request, attempt, cached_tokens: 0, in_use },
+            Report::Grew { generated, .. } => {
+                if tier == 0 {
+                    self.need.add(0, 1);
+                }
+                Input::Progress { request, attempt, output_tokens: generated.into(), in_use }
+            }
+            Report::Finished { .. } => {
+                let usage = Usage {
+                    prompt_tokens: run.prompt.into(),
+                    cached_tokens: 0,
+                    output_tokens: run.output.into(),
+                };
+                self.note_completion(now, index);
+                Input::Complete { request, attempt, usage }
+            }
+            Report::Stopped { stop: Stop::Abort, .. } => {
+                self.tiers[usize::from(tier)].counts.failed += 1;
+                self.note_need_gone(index);
+                Input::Failed { request, attempt }
+            }
+            Report::Stopped { tokens_kept, .. } => {
+                self.tiers[usize::from(tier)].preemptions += 1;
+                self.backlog += u64::from(tier == self.least_urgent);
+                Input::Preempted { request, attempt, tokens_kept: tokens_kept.into(), releasing: false }
+            }
+        };
+        self.host.tell(Instant::from_nanos(now), input)?;
+        Ok(())
+    }
+
+    /// Polls until there is nothing more to do. Returns whether there was anything.
+    fn round(&mut self, now: u64) -> Result<bool, ReplayError> {
+        let mut acted = false;
+        while let Some(action) = self.host.poll(Instant::from_nanos(now))? {
+            acted = true;
+            let index = self.by_slot[action.request().to_bits() as u32 as usize];
+            debug_assert_eq!(self.tickets[index as usize].id, action.request());
+            let worker = self.tickets[index as usize].worker as usize;
+            match action {
+                Action::Start { attempt, worker, resume_tokens, .. } => {
+                    let ticket = &mut self.tickets[index as usize];
+                    (ticket.attempt, ticket.worker) = (attempt, worker.get());
+                    self.start(now, index, resume_tokens);
+                }
+                Action::Preempt { mode, .. } => {
+                    let stop = match mode {
+                        YieldMode::Restart => Stop::Restart,
+                        YieldMode::Checkpoint => Stop::Checkpoint,
+                    };
+                    self.stop(now, worker, index, stop)?;
+                }
+                Action::Abort { .. } => self.stop(now, worker, index, Stop::Abort)?,
+                Action::Spare { .. } => self.engines[worker].spare(index),
+                Action::Drop { reason, .. } => self.note_drop(index as usize, reason.as_str()),
+                // The engine stops its victims when its iteration ends, late or not.
+                Action::Stuck { .. } => {}
+            }
+        }
+        Ok(acted)
+    }
+
+    fn start(&mut self, now: u64, index: u32, resume_tokens: u64) {
+        let worker = self.tickets[index as usize].worker;
+        let tier = self.workload.requests[index as usize].tier;
+        let kept = u32::try_from(resume_tokens).unwrap_or(u32::MAX);
+        let again = self.engines[worker as usize].admit(now, &mut self.runs, index, kept);
+        self.tiers[usize::from(tier)].recomputed_tokens += u64::from(again);
+        self.backlog -= u64::from(tier == self.least_urgent);
+        self.touched.push(worker);
+    }
+
+    fn stop(&mut self, now: u64, worker: usize, index: u32, stop: Stop) -> Result<(), ReplayError> {
+        let Some(report) = self.engines[worker].stop(&mut self.runs, index, stop) else {
+            return Ok(());
+        };
+        self.touched.push(worker as u32);
+        self.pass_on(now, report)
+    }
+
+    /// Lets the engines go on that were idle, ended an iteration, or were told something.
+    fn resume_engines(&mut self, now: u64) {
+        while let Some(worker) = self.touched.pop() {
+            let worker = worker as usize;
+            let was_busy = self.calendar.at(worker) != NEVER;
+            let next = self.engines[worker].resume(now, &mut self.runs);
+            self.calendar.set(worker, next);
+            let is_busy = next != NEVER;
+            self.busy_workers = self.busy_workers + u32::from(is_busy) - u32::from(was_busy);
+        }
+    }
+
+    fn note_completion(&mut self, now: u64, index: usize) {
+        let (run, request) = (&self.runs[index], &self.workload.requests[index]);
+        let tally = &mut self.tiers[usize::from(request.tier)];
+        tally.counts.completed += 1;
+        tally.queue_delay.push(run.first_iteration_at - request.arrival_ns);
+        if let Work::Tokens { .. } = request.work {
+            let ttft = run.first_token_at - request.arrival_ns;
+            tally.ttft.push(ttft);
+            tally.output_tokens += u64::from(run.output);
+            if run.output > 1 {
+                tally.tpot.push((now - run.first_token_at) / u64::from(run.output - 1));
+            }
+            if TTFT_OBJECTIVES_NS.get(usize::from(request.tier)).is_none_or(|&limit| ttft <= limit) {
+                self.good_tokens += u64::from(run.output);
+            }
+        }
+        self.note_need_gone(index);
+    }
+
+    /// A waiting request was dropped.
+    fn note_drop(&mut self, index: usize, reason: &'static str) {
+        let tier = self.workload.requests[index].tier;
+        self.tiers[usize::from(tier)].drop_one(reason);
+        self.backlog -= u64::from(tier == self.least_urgent);
+        self.note_need_gone(index);
+    }
+
+    /// An accepted request has ended.
+    fn note_need_gone(&mut self, index: usize) {
+        if self.workload.requests[index].tier == 0 {
+            self.need.remove(self.runs[index].units);
+        }
+        self.note_end();
+    }
+
+    fn note_end(&mut self) {
+        self.ended += 1;
+        if self.ended.is_multiple_of(PROGRESS_EVERY)
+            && let Some(progress) = &mut self.options.progress
+        {
+            progress(self.ended);
+        }
+    }
+
+    fn finish(self) -> (Outcome, Option<JournalFile>) {
+        let workers = self.engines.len();
+        let layout = self.setup.layout;
+        let route = self.setup.routes[0];
+        let reserve = self.host.effective_reserve(route.pool, route.tier);
+        let need = self.need.peak(|requests, units| layout.resources(requests, units));
+        let witness = self.host.finish();
+        let tiers: Vec<_> = self.tiers.into_iter().map(TierTally::finish).collect();
+        let seconds = self.last_event_at as f64 / 1e9;
+        let per_second = |tokens: u64| if seconds > 0.0 { tokens as f64 / seconds } else { 0.0 };
+        let outcome = Outcome {
+            utilisation: self.busy.utilisation(workers, self.last_event_at),
+            utilisation_while_backlogged: self.busy.while_backlogged(workers),
+            backlogged_ns: self.busy.backlogged_ns(),
+            output_tokens_per_s: per_second(tiers.iter().map(|tier| tier.output_tokens).sum()),
+            goodput_tokens_per_s: per_second(self.good_tokens),
+            guarantee_pressure: pressure(need, reserve),
+            simulated_ns: self.last_event_at,
+            actions_digest: witness.digest,
+            actions: witness.actions,
+            wall: witness.wall,
+            scheduler_share: witness.scheduler_share,
+            tiers,
+        };
+        debug_assert_eq!(outcome.counts().completed, witness.stats.completed, "host and scheduler count alike");
+        (outcome, witness.journal)
+    }
+}
+
+/// The name under which a refused submission is counted.
+fn refusal(error: &InputError) -> &'static str {
+    match error {
+        InputError::Submit(SubmitError::NeverFits { .. }) => "never-fits",
+        InputError::Submit(SubmitError::QueueFull { .. }) => "queue-full",
+        InputError::Submit(SubmitError::ZeroDemand) => "zero-demand",
+        InputError::Submit(SubmitError::LimitExceeded { .. }) => "limit-exceeded",
+        _ => "refused",
+    }
+}

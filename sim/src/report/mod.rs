@@ -1,0 +1,56 @@
+//! How results are printed: a table for people and JSON for scripts. Knows what was measured, not how.
+
+mod json;
+mod table;
+
+pub use json::json;
+pub use table::table;
+
+use crate::machine::Machine;
+use crate::replay::Outcome;
+use crate::setup::SetupKind;
+
+/// One replay of the workload under each of the set-ups, at one arrival rate.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// The arrival rate, by that of the traces.
+    pub scale: f64,
+    /// In the order in which they are printed.
+    pub outcomes: Vec<(SetupKind, Outcome)>,
+}
+
+impl Comparison {
+    /// Output tokens per second of the best of the set-ups.
+    #[must_use]
+    pub fn best_throughput(&self) -> f64 {
+        self.outcomes.iter().map(|(_, outcome)| outcome.output_tokens_per_s).fold(0.0, f64::max)
+    }
+
+    /// A set-up's output tokens per second by those of the best, from 0 to 1.
+    #[must_use]
+    pub fn throughput_of_best(&self, outcome: &Outcome) -> f64 {
+        let best = self.best_throughput();
+        if best > 0.0 { outcome.output_tokens_per_s / best } else { 1.0 }
+    }
+}
+
+/// All that a command replayed, and what it was replayed with.
+#[derive(Clone, Debug)]
+pub struct Results {
+    /// The seed of what was generated.
+    pub seed: u64,
+    /// The workers.
+    pub machine: Machine,
+    /// How many.
+    pub workers: usize,
+    /// Why so many, if the user did not say.
+    pub estimated_pressure: Option<f64>,
+    /// What the workload was made of.
+    pub traces: Vec<String>,
+    /// The names of the tiers, the most urgent first.
+    pub tier_names: Vec<String>,
+    /// The rate asked for.
+    pub main: Comparison,
+    /// Further rates, of `--scale-curve`.
+    pub curve: Vec<Comparison>,
+}

@@ -1,0 +1,300 @@
+//! The set-ups that a replay compares. All of them are the same scheduler, told apart by its config, its pools
+//! and the tier that each request is submitted to.
+
+use std::time::Duration;
+
+use thiserror::Error;
+use tidegate::{Config, ConfigBuilder, Placement, PoolId, Preemption, Tier, TierConfig};
+
+use crate::machine::{Layout, Machine};
+use crate::trace::Workload;
+
+/// The names of the default config's tiers.
+const TIER_NAMES: [&str; 3] = ["realtime", "near-realtime", "batch"];
+
+/// The share guaranteed to the first tier, and to the last against starvation: the defaults of the scheduler's
+/// contract.
+const REALTIME_PPM: u32 = 300_000;
+const BATCH_PPM: u32 = 50_000;
+
+/// Which set-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SetupKind {
+    /// Workers of its own for each tier, shared out by the work that the tiers bring; first come, first served.
+    Dedicated,
+    /// One queue for all, first come, first served, whatever the tier.
+    Naive,
+    /// Shared workers with a reserve for the first tier: the default config, or the user's.
+    Tidegate,
+}
+
+impl SetupKind {
+    /// All, in the order of the reports.
+    pub const ALL: [Self; 3] = [Self::Dedicated, Self::Naive, Self::Tidegate];
+
+    /// The name that reports print.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Dedicated => "dedicated",
+            Self::Naive => "naive",
+            Self::Tidegate => "tidegate",
+        }
+    }
+}
+
+/// Why a set-up does not go with a workload.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SetupError {
+    /// A request has a tier that the config does not have.
+    #[error("the workload has requests of tier P{tier}, the config has {tiers} tiers")]
+    NoSuchTier {
+        /// The first such tier.
+        tier: u8,
+        /// How many the config has.
+        tiers: usize,
+    },
+    /// The config asks for something that the simulated workers do not have.
+    #[error("dimensions: {name:?} is not one that the simulated workers have ({known})")]
+    NoSuchDimension {
+        /// Its name.
+        name: String,
+        /// Those there are.
+        known: String,
+    },
+    /// The simulated workers are all alike.
+    #[error("pools: {pools} given, a replay has workers of one pool only")]
+    Pools {
+        /// How many the config names.
+        pools: usize,
+    },
+    /// Each tier of the dedicated set-up needs a worker.
+    #[error("--workers {workers}: the dedicated set-up needs at least one for each of {tiers} tiers")]
+    TooFewWorkers {
+        /// How many there are.
+        workers: usize,
+        /// How many are needed.
+        tiers: usize,
+    },
+}
+
+/// Where the requests of one tier of the workload go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The tier that the scheduler is told.
+    pub tier: Tier,
+    /// The pool that the scheduler is told.
+    pub pool: PoolId,
+}
+
+/// A config, and the workers and requests that go with it.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Which it is.
+    pub kind: SetupKind,
+    /// The scheduler's config.
+    pub config: Config,
+    /// Where the config keeps the workers' dimensions.
+    pub layout: Layout,
+    /// The pool of each worker.
+    pub worker_pools: Vec<PoolId>,
+    /// By tier of the workload.
+    pub routes: Vec<Route>,
+}
+
+/// The config that `tidegate` is replayed with unless the user gives one.
+#[must_use]
+pub fn default_config(machine: Machine) -> Config {
+    let [realtime, near, batch] = TIER_NAMES;
+    let builder = base(machine)
+        .tier(TierConfig::new(realtime).reserve_ppm(REALTIME_PPM))
+        .tier(TierConfig::new(near))
+        .tier(TierConfig::new(batch).reserve_ppm(BATCH_PPM));
+    built(builder)
+}
+
+/// What all set-ups share. `Spread`, as load balancers do: engines with small batches are quick.
+fn base(machine: Machine) -> ConfigBuilder {
+    Config::builder().dimensions(machine.dimensions().iter().copied()).placement(Placement::Spread)
+}
+
+fn built(builder: ConfigBuilder) -> Config {
+    builder.build().expect("our own config has no fault")
+}
+
+/// A tier that takes what is free and leaves everybody alone.
+fn plain_tier(name: &str) -> TierConfig {
+    TierConfig::new(name)
+        .preemption(Preemption::Never)
+        .preempt_while_borrowing(Preemption::Never)
+        .hold_window(Duration::ZERO)
+}
+
+impl Setup {
+    /// The set-up of this kind for a workload. `config` is what `tidegate` is replayed with; its tiers name
+    /// the tiers of the others too.
+    ///
+    /// # Errors
+    /// [`SetupError`].
+    pub fn new(
+        kind: SetupKind,
+        machine: Machine,
+        workers: usize,
+        workload: &Workload,
+        config: &Config,
+    ) -> Result<Self, SetupError> {
+        let layout = checked_layout(machine, workload, config)?;
+        let one_pool = PoolId::new(0);
+        let tiers = 0..config.tiers().len();
+        Ok(match kind {
+            SetupKind::Tidegate => Self {
+                kind,
+                config: config.clone(),
+                layout,
+                worker_pools: vec![one_pool; workers],
+                routes: tiers.map(|tier| Route { tier: tier_number(tier), pool: one_pool }).collect(),
+            },
+            SetupKind::Naive => {
+                let config = built(base(machine).tier(plain_tier("shared")).max_bypass(0));
+                let shared = Route { tier: Tier::P0, pool: one_pool };
+                Self {
+                    kind,
+                    layout: own_layout(machine),
+                    config,
+                    worker_pools: vec![one_pool; workers],
+                    routes: tiers.map(|_| shared).collect(),
+                }
+            }
+            SetupKind::Dedicated => {
+                let names = || config.tiers().iter().map(|tier| tier.name());
+                let builder = base(machine).pools(names()).max_bypass(0);
+                let builder = names().fold(builder, |builder, name| builder.tier(plain_tier(name)));
+                Self {
+                    kind,
+                    layout: own_layout(machine),
+                    config: built(builder),
+                    worker_pools: split(machine, workers, workload, config.tiers().len())?,
+                    routes: tiers
+                        .map(|tier| Route { tier: tier_number(tier), pool: pool_number(tier) })
+                        .collect(),
+                }
+            }
+        })
+    }
+}
+
+/// Refuses a config that does not go with the machine and the workload.
+fn checked_layout(machine: Machine, workload: &Workload, config: &Config) -> Result<Layout, SetupError> {
+    let tiers = config.tiers().len();
+    let beyond = workload.requests.iter().map(|request| request.tier).find(|&tier| usize::from(tier) >= tiers);
+    if let Some(tier) = beyond {
+        return Err(SetupError::NoSuchTier { tier, tiers });
+    }
+    if config.pools().len() != 1 {
+        return Err(SetupError::Pools { pools: config.pools().len() });
+    }
+    Layout::new(machine, config.dimensions())
+        .map_err(|name| SetupError::NoSuchDimension { name, known: machine.dimensions().join(", ") })
+}
+
+fn own_layout(machine: Machine) -> Layout {
+    Layout::new(machine, machine.dimensions().iter().copied()).expect("a machine has its own dimensions")
+}
+
+fn tier_number(index: usize) -> Tier {
+    Tier::new(u8::try_from(index).expect("a config has few tiers"))
+}
+
+fn pool_number(index: usize) -> PoolId {
+    PoolId::new(u32::try_from(index).expect("a config has few tiers"))
+}
+
+/// Shares workers out over the tiers that have requests: one each, then each further one to the tier that has
+/// most work per worker.
+fn split(
+    machine: Machine,
+    workers: usize,
+    workload: &Workload,
+    tiers: usize,
+) -> Result<Vec<PoolId>, SetupError> {
+    let mut work = vec![0u128; tiers];
+    for request in &workload.requests {
+        work[usize::from(request.tier)] += machine.cost(request).max(1);
+    }
+    let mut share: Vec<usize> = work.iter().map(|&cost| usize::from(cost > 0)).collect();
+    let busy_tiers: usize = share.iter().sum();
+    let Some(rest) = workers.checked_sub(busy_tiers) else {
+        return Err(SetupError::TooFewWorkers { workers, tiers: busy_tiers });
+    };
+    for _ in 0..rest {
+        let most = (0..tiers)
+            .filter(|&tier| work[tier] > 0)
+            .max_by_key(|&tier| (work[tier] / share[tier] as u128, std::cmp::Reverse(tier)));
+        if let Some(tier) = most {
+            share[tier] += 1;
+        }
+    }
+    let pools = share.iter().enumerate();
+    Ok(pools.flat_map(|(tier, &count)| std::iter::repeat_n(pool_number(tier), count)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{DEFAULT_MODEL, ServiceModel};
+    use crate::trace::{TraceRequest, Work};
+
+    fn machine() -> Machine {
+        Machine::of(ServiceModel::by_id(DEFAULT_MODEL).expect("the default is one of them"))
+    }
+
+    fn workload(tiers_and_prompts: &[(u8, u32)]) -> Workload {
+        let request = |&(tier, prompt): &(u8, u32)| TraceRequest {
+            arrival_ns: 0,
+            tier,
+            tenant: 0,
+            work: Work::Tokens { prompt, output: 100 },
+        };
+        Workload {
+            requests: tiers_and_prompts.iter().map(request).collect(),
+            tenants: vec!["one".into()],
+            sources: Vec::new(),
+        }
+    }
+
+    fn pools(workers: usize, workload: &Workload) -> Vec<u32> {
+        let setup = Setup::new(SetupKind::Dedicated, machine(), workers, workload, &default_config(machine()));
+        setup.expect("enough workers").worker_pools.iter().map(|pool| pool.get()).collect()
+    }
+
+    #[test]
+    fn dedicated_workers_follow_the_work() {
+        let even = workload(&[(0, 1_000), (1, 1_000), (2, 1_000)]);
+        assert_eq!(pools(3, &even), [0, 1, 2]);
+        assert_eq!(pools(6, &even), [0, 0, 1, 1, 2, 2]);
+        let heavy = workload(&[(0, 500), (2, 8_000), (2, 8_000)]);
+        assert_eq!(pools(6, &heavy), [0, 2, 2, 2, 2, 2]);
+    }
+
+    #[test]
+    fn a_set_up_that_cannot_be_says_why() {
+        let three = workload(&[(0, 10), (1, 10), (2, 10)]);
+        let config = default_config(machine());
+        let error = Setup::new(SetupKind::Dedicated, machine(), 2, &three, &config).expect_err("too few");
+        assert_eq!(
+            error.to_string(),
+            "--workers 2: the dedicated set-up needs at least one for each of 3 tiers"
+        );
+        let fourth = workload(&[(3, 10)]);
+        let error = Setup::new(SetupKind::Tidegate, machine(), 2, &fourth, &config).expect_err("no such tier");
+        assert_eq!(error.to_string(), "the workload has requests of tier P3, the config has 3 tiers");
+        let odd = Config::builder().dimensions(["slots", "vram_mib"]).tier(TierConfig::new("all"));
+        let odd = odd.build().expect("no fault");
+        let first = workload(&[(0, 10)]);
+        let error = Setup::new(SetupKind::Tidegate, machine(), 2, &first, &odd).expect_err("no vram");
+        assert_eq!(
+            error.to_string(),
+            "dimensions: \"vram_mib\" is not one that the simulated workers have (slots, kv_blocks)"
+        );
+    }
+}
