@@ -3,7 +3,7 @@
 //! Lengths and gaps are drawn from the quantiles of [`published`]. They are stratified: of n requests, one
 //! falls into each n-th part of a distribution, and the seed only decides the order, so that every seed
 //! carries the same load. Integers only: a seed gives the same workload on every platform.
-//! Not modelled: shared prefixes, and any link between a request and the one before it.
+//! Not modelled: shared prefixes, and what one request has to do with an earlier one, beyond the rates.
 
 mod published;
 mod random;
