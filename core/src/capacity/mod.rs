@@ -23,6 +23,9 @@ pub(crate) struct Account {
     pub(crate) reserve: Resources,
     /// The part of R that is never lent.
     keep: Resources,
+    /// The most it may ever use of the present capacity, and the most that requests which never yield may.
+    ceiling: Resources,
+    pinned_ceiling: Resources,
     /// U: use on workers that are up, victims included until their units are released.
     pub(crate) used: Resources,
     /// The part of U that belongs to requests which are to stop.
@@ -44,6 +47,8 @@ impl Account {
         Self {
             reserve: zero,
             keep: zero,
+            ceiling: zero,
+            pinned_ceiling: zero,
             used: zero,
             yielding: zero,
             pinned: zero,
@@ -113,10 +118,23 @@ impl Capacity {
             account.keep =
                 reserve.zip(reserve, |units, _| units - config.lendable.of(units, Rounding::Floor));
         }
-        debug_assert!(
-            self.accounts.iter().fold(Resources::ZERO, |sum, a| sum + a.reserve).fits(&total),
-            "CAP-1"
-        );
+        let sum = |units: fn(&Account) -> Resources| {
+            self.accounts.iter().map(units).fold(Resources::ZERO, |sum, units| sum + units)
+        };
+        let (reserved, kept) = (sum(|account| account.reserve), sum(|account| account.keep));
+        debug_assert!(reserved.fits(&total), "CAP-1");
+        for (account, config) in self.accounts.iter_mut().zip(tiers) {
+            let lent = total - (kept - account.keep);
+            account.ceiling = config.borrow_limit.map_or(lent, |limit| lent.min(account.reserve + limit));
+            let unreserved = total - (reserved - account.reserve);
+            account.pinned_ceiling = account.ceiling.min(account.reserve.max(unreserved));
+        }
+    }
+
+    /// The most that one request of a tier may ever have of this capacity.
+    pub(crate) fn ceiling(&self, tier: Tier, never_yields: bool) -> Resources {
+        let account = self.account(tier);
+        if never_yields { account.pinned_ceiling } else { account.ceiling }
     }
 
     /// avail: what `tier` may borrow now.
@@ -168,7 +186,7 @@ impl Capacity {
 }
 
 /// R of every tier for a capacity, from the top: a share of the whole, at most what those above leave.
-pub(crate) fn reserves(total: Resources, tiers: &[TierConfig]) -> impl Iterator<Item = Resources> {
+fn reserves(total: Resources, tiers: &[TierConfig]) -> impl Iterator<Item = Resources> {
     let mut left = total;
     tiers.iter().map(move |config| {
         let want = total.zip(total, |units, _| config.reserve.of(units, config.rounding));

@@ -12,7 +12,7 @@ impl Scheduler {
     pub(super) fn enqueue(&mut self, slot: u32) {
         let record = &self.requests[slot];
         let (pool, tier) = (record.pool(), record.tier());
-        let lane = match (self.some_worker_holds(pool, record.asks), record.has_run) {
+        let lane = match (self.is_startable(slot), record.has_run) {
             (false, _) => Lane::Parked,
             (true, true) => Lane::Resumed,
             (true, false) => Lane::Fresh,
@@ -161,9 +161,12 @@ impl Scheduler {
         account.note(self.now);
     }
 
-    /// Whether a worker of the pool that is up could hold so much, were it empty.
-    pub(super) fn some_worker_holds(&self, pool: PoolId, units: Resources) -> bool {
-        self.pool(pool).up.iter().any(|&worker| units.fits(&self.worker(worker).spec.capacity))
+    /// Whether the workers that are up could hold the request, were they empty.
+    pub(super) fn is_startable(&self, slot: u32) -> bool {
+        let record = &self.requests[slot];
+        let pool = self.pool(record.pool());
+        record.asks.fits(&pool.capacity.ceiling(record.tier(), record.never_yields()))
+            && pool.up.iter().any(|&worker| record.asks.fits(&self.worker(worker).spec.capacity))
     }
 
     /// Brings the queues of a pool in line with the workers it has now: who is parked, who counts.
@@ -188,7 +191,7 @@ impl Scheduler {
     fn refit_request(&mut self, slot: u32) {
         let record = &self.requests[slot];
         let parked = record.lane == Lane::Parked;
-        if parked == self.some_worker_holds(record.pool(), record.asks) {
+        if parked == self.is_startable(slot) {
             self.give_up_claim(slot);
             self.dequeue(slot);
             self.enqueue(slot);

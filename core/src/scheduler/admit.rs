@@ -4,7 +4,6 @@ use alloc::boxed::Box;
 
 use super::record::{Record, Tenant};
 use super::{MAX_REQUESTS, MAX_TOKENS, Scheduler};
-use crate::capacity::reserves;
 use crate::config::{MAX_NAME_BYTES, is_name};
 use crate::error::{Limit, QueueScope, ReportError, SubmitError, TenantError};
 use crate::event::{Action, Reason};
@@ -93,33 +92,16 @@ impl Scheduler {
     /// them, can hold. A pool without workers takes everything: they may come.
     fn check_fits(&self, spec: &RequestSpec) -> Result<(), SubmitError> {
         let pool = self.pool(spec.pool);
-        if pool.shapes.is_empty() {
+        let ceiling = pool.configured.ceiling(spec.tier, spec.yielding == Yielding::Never);
+        let held = pool.shapes.iter().any(|shape| spec.demand.fits(shape));
+        if pool.shapes.is_empty() || held && spec.demand.fits(&ceiling) {
             return Ok(());
         }
-        if !pool.shapes.iter().any(|shape| spec.demand.fits(shape)) {
-            let largest = pool.shapes.iter().fold(Resources::ZERO, |most, &shape| most.max(shape));
-            return Err(never_fits(&spec.demand, &largest));
-        }
-        let config = &self.config.tiers[spec.tier.index()];
-        if config.borrow_limit.is_none() && spec.yielding != Yielding::Never {
-            return Ok(());
-        }
-        let total = pool.configured;
-        let reserve = reserves(total, &self.config.tiers).nth(spec.tier.index()).expect("the tier is known");
-        if let Some(limit) = config.borrow_limit
-            && !spec.demand.fits(&(reserve + limit))
-        {
-            return Err(never_fits(&spec.demand, &(reserve + limit)));
-        }
-        if spec.yielding == Yielding::Never {
-            let others =
-                reserves(total, &self.config.tiers).fold(Resources::ZERO, |sum, r| sum + r) - reserve;
-            let most = reserve.max(total - others);
-            if !spec.demand.fits(&most) {
-                return Err(never_fits(&spec.demand, &most));
-            }
-        }
-        Ok(())
+        let largest = pool.shapes.iter().fold(Resources::ZERO, |most, &shape| most.max(shape));
+        let most = largest.min(ceiling);
+        // A demand beyond it in no dimension is one that no single worker has in all of them at once.
+        let dimension = spec.demand.first_beyond(&most).unwrap_or(0);
+        Err(SubmitError::NeverFits { dimension, need: spec.demand[dimension], max: most[dimension] })
     }
 
     /// Refuses a newcomer when a queue is full, or drops a less urgent one for it.
@@ -173,11 +155,4 @@ fn check_numbers(spec: &RequestSpec) -> Result<(), SubmitError> {
         return Err(SubmitError::LimitExceeded { limit: Limit::Tokens, max: MAX_TOKENS });
     }
     Ok(())
-}
-
-/// The error for a demand beyond `most` in some dimension, or, if it is beyond none, a demand that no single
-/// worker has in every dimension at once.
-fn never_fits(demand: &Resources, most: &Resources) -> SubmitError {
-    let dimension = demand.first_beyond(most).unwrap_or(0);
-    SubmitError::NeverFits { dimension, need: demand[dimension], max: most[dimension] }
 }

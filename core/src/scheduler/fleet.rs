@@ -30,9 +30,10 @@ impl Scheduler {
         }
         let id = WorkerId::new(self.workers.len() as u32);
         self.workers.push(Worker::new(spec, self.config.tiers.len()));
-        let pool = self.pool_mut(spec.pool);
+        let pool = &mut self.pools[spec.pool.index()];
         pool.up.push(id);
-        pool.configured += spec.capacity;
+        let configured = pool.configured.total() + spec.capacity;
+        pool.configured.resize(configured, &self.config.tiers);
         if !pool.shapes.contains(&spec.capacity) {
             pool.shapes.push(spec.capacity);
         }

@@ -87,9 +87,7 @@ impl Scheduler {
         ensure("LIFE-1", home == (pool, tier, lane, state), || {
             format!("{id} is {home:?} in a list of {tier}")
         })?;
-        ensure("LIFE-1", (lane == Lane::Parked) != self.some_worker_holds(pool, record.asks), || {
-            format!("{id} is {state}")
-        })?;
+        ensure("LIFE-1", (lane == Lane::Parked) != self.is_startable(slot), || format!("{id} is {state}"))?;
         ensure("LIFE-3", !(record.has_run && self.timers.contains(slot)), || {
             format!("{id} has run and may expire")
         })

@@ -84,8 +84,9 @@ struct Pool {
     queues: Vec<TierQueue>,
     /// Its workers that are up, in the order of their numbers.
     up: Vec<WorkerId>,
-    /// Capacity of all workers ever added, and the different ones among them.
-    configured: Resources,
+    /// As if all workers ever added were up: what a request can never have is refused.
+    configured: Capacity,
+    /// The different capacities among them.
     shapes: Vec<Resources>,
     /// Its claims, in no order that means anything.
     claims: Vec<u32>,
@@ -135,7 +136,7 @@ impl Scheduler {
             capacity: Capacity::new(&config.tiers),
             queues: config.tiers.iter().map(|_| TierQueue::default()).collect(),
             up: Vec::new(),
-            configured: Resources::ZERO,
+            configured: Capacity::new(&config.tiers),
             shapes: Vec::new(),
             claims: Vec::new(),
             dirty: false,

@@ -77,15 +77,17 @@ impl Scheduler {
     }
 
     /// What a victim asks for when it starts again: what it used, and after memory pressure what it is
-    /// expected to use at its peak, as far as a worker has that.
+    /// expected to use at its peak, as far as a worker has that; at most what its tier may ever have, so that
+    /// one that grew beyond it is not kept out for ever.
     pub(super) fn asks_after_stop(&self, slot: u32) -> Resources {
         let record = &self.requests[slot];
-        let least = record.spec.demand.max(record.in_use);
+        let ceiling = self.pool(record.pool()).configured.ceiling(record.tier(), record.never_yields());
+        let least = record.spec.demand.max(record.in_use).min(ceiling);
         if record.yields_for != Reason::OutOfMemory || record.state != RequestState::Preempting {
             return least;
         }
         let peak = record.spec.peak.max(least);
         let holders = self.pool(record.pool()).shapes.iter().filter(|shape| least.fits(shape));
-        holders.map(|&shape| peak.min(shape)).max().unwrap_or(least)
+        holders.map(|&shape| peak.min(shape)).max().unwrap_or(least).min(ceiling)
     }
 }

@@ -1,0 +1,168 @@
+//! Victims, claims, confirmation, memory pressure.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{World, starts, three_tiers, victims};
+use tidegate::{Action, Reason, RequestState, Tier, Usage, YieldMode, Yielding};
+
+/// One worker of ten slots, full of batch work, and then one urgent request.
+fn full_of_batch() -> (World, Vec<tidegate::RequestId>, tidegate::RequestId) {
+    let mut world = World::with_workers(three_tiers(), 1, [10, 1000]);
+    let batch = world.submit_many(12, Tier::P2, [1, 10]);
+    world.round();
+    let urgent = world.submit(Tier::P0, [1, 10]);
+    (world, batch, urgent)
+}
+
+#[test]
+fn a_large_request_takes_as_many_as_it_needs_and_no_more() {
+    let mut world = World::with_workers(three_tiers(), 1, [10, 1000]);
+    world.submit_many(10, Tier::P2, [1, 10]);
+    world.round();
+    let urgent = world.submit(Tier::P0, [3, 30]);
+    let asked = world.round();
+    assert_eq!(victims(&asked).len(), 3);
+    let all = victims(&asked);
+    world.preempted(all[0], 0);
+    world.preempted(all[1], 0);
+    assert_eq!(starts(&world.round()), [], "units are gathered, nobody else gets them");
+    world.preempted(all[2], 0);
+    assert_eq!(starts(&world.round()), [urgent]);
+}
+
+#[test]
+fn victims_are_spared_when_the_units_come_from_elsewhere() {
+    let (mut world, batch, urgent) = full_of_batch();
+    let victim = victims(&world.round())[0];
+    world.complete(batch[5]);
+    let news = world.round();
+    assert!(
+        matches!(news[..], [Action::Start { request, .. }, Action::Spare { victim: spared, .. }]
+            if request == urgent && spared == victim),
+        "{news:?}"
+    );
+    assert_eq!(world.state(victim), RequestState::Starting);
+    world.preempted(victim, 7);
+    assert_eq!(starts(&world.round()), [victim], "stopping after a spare is legal");
+}
+
+#[test]
+fn a_cancelled_beneficiary_passes_its_claim_on() {
+    let (mut world, _, urgent) = full_of_batch();
+    let heir = world.submit(Tier::P0, [1, 8]);
+    let victim = victims(&world.round())[0];
+    world.sched.cancel(world.now, urgent).expect("it lives");
+    world.check();
+    world.preempted(victim, 0);
+    assert!(starts(&world.round()).contains(&heir));
+}
+
+#[test]
+fn nobody_hears_of_a_preemption_that_was_taken_back_in_time() {
+    let (mut world, batch, urgent) = full_of_batch();
+    let other = world.submit(Tier::P0, [1, 10]);
+    let first = world.poll_one();
+    assert!(matches!(first, Some(Action::Preempt { .. })));
+    world.sched.cancel(world.now, urgent).expect("it lives");
+    world.sched.cancel(world.now, other).expect("it lives");
+    let news = world.round();
+    assert!(matches!(news[..], [Action::Spare { .. }]), "{news:?}");
+    assert_eq!(starts(&news), []);
+    assert!(batch.iter().take(10).all(|&id| world.state(id) == RequestState::Starting));
+}
+
+#[test]
+fn an_unconfirmed_victim_is_stuck_once_and_its_units_stay_used() {
+    let (mut world, _, urgent) = full_of_batch();
+    let asked = world.round();
+    let Action::Preempt { victim, attempt, confirm_by, .. } = asked[0] else { panic!("{asked:?}") };
+    assert_eq!(world.sched.poll_timeout(), Some(confirm_by));
+    world.now = tidegate::Instant::from_nanos(confirm_by.as_nanos() - 1);
+    assert_eq!(world.round(), []);
+    world.now = confirm_by;
+    let news = world.round();
+    assert_eq!(news[0], Action::Stuck { victim, attempt, reason: Reason::Unconfirmed });
+    assert_eq!(victims(&news).len(), 1, "the urgent one may choose again");
+    assert_ne!(victims(&news)[0], victim);
+    assert_eq!(starts(&news), []);
+    world.obey(&news[1..]);
+    assert_eq!(starts(&world.round()), [urgent]);
+    assert!(!world.round().iter().any(|action| matches!(action, Action::Stuck { .. })));
+}
+
+#[test]
+fn the_young_are_protected_from_a_tier_beyond_its_reserve() {
+    let config = three_tiers().min_run(Duration::from_secs(1));
+    let mut world = World::with_workers(config, 1, [10, 1000]);
+    world.submit_many(20, Tier::P2, [1, 10]);
+    world.round();
+    world.submit_many(5, Tier::P0, [1, 10]);
+    let asked = world.round();
+    assert_eq!(victims(&asked).len(), 3, "30 % of ten slots, min_run waived");
+    world.obey(&asked);
+    assert_eq!(starts(&world.round()).len(), 3);
+    assert_eq!(world.sched.poll_timeout().map(|at| at.as_nanos()), Some(1_000_000_000));
+    assert!(world.jump());
+    let asked = world.round();
+    let urgent = |action: &Action| matches!(action, Action::Preempt { reason: Reason::Urgent, .. });
+    assert!(asked.len() == 2 && asked.iter().all(urgent), "{asked:?}");
+}
+
+#[test]
+fn what_never_yields_is_never_a_victim() {
+    let mut world = World::with_workers(three_tiers(), 1, [10, 1000]);
+    let spec = world.spec(Tier::P2, [1, 10]).yielding(Yielding::Never);
+    for _ in 0..12 {
+        world.submit_spec(spec);
+    }
+    assert_eq!(starts(&world.round()).len(), 7, "the reserve of P0 stays reachable");
+    world.submit_many(4, Tier::P0, [1, 10]);
+    let next = world.round();
+    assert_eq!((starts(&next).len(), victims(&next).len()), (3, 0));
+}
+
+#[test]
+fn memory_pressure_stops_the_newest_borrower() {
+    let mut world = World::with_workers(three_tiers(), 1, [10, 100]);
+    let batch = world.submit_many(4, Tier::P2, [1, 20]);
+    let urgent = world.submit(Tier::P0, [1, 20]);
+    world.round();
+    world.progress(urgent, 10, [1, 30]);
+    let asked = world.round();
+    let [Action::Preempt { victim, mode, beneficiary: None, reason: Reason::OutOfMemory, .. }] = asked[..]
+    else {
+        panic!("{asked:?}");
+    };
+    assert_eq!((victim, mode), (batch[3], YieldMode::Restart));
+    world.preempted(victim, 0);
+    assert_eq!(world.round(), []);
+}
+
+#[test]
+fn one_that_outgrew_every_worker_is_aborted() {
+    let mut world = World::with_workers(three_tiers(), 1, [10, 100]);
+    let only = world.submit(Tier::P2, [1, 20]);
+    world.round();
+    world.progress(only, 10, [1, 101]);
+    let news = world.round();
+    assert!(
+        matches!(news[..], [Action::Abort { request, reason: Reason::NeverFits, .. }] if request == only)
+    );
+    world.sched.failed(world.now, only, world.attempt(only)).expect("it was to stop");
+    world.check();
+    assert_eq!(world.sched.stats().failed, 1);
+}
+
+#[test]
+fn completion_confirms_a_preemption() {
+    let (mut world, _, urgent) = full_of_batch();
+    let victim = victims(&world.round())[0];
+    let attempt = world.attempt(victim);
+    world.sched.complete(world.now, victim, attempt, Usage::default()).expect("it ran");
+    world.check();
+    assert_eq!(starts(&world.round()), [urgent]);
+    let late = world.sched.preempted(world.now, victim, attempt, 0, false);
+    assert_eq!(late, Err(tidegate::ReportError::AlreadyTerminal(victim)));
+}
