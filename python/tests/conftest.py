@@ -1,10 +1,13 @@
 """The small world that most tests use: three tiers, two dimensions, one worker of four slots."""
 
+import hypothesis
 import pytest
 
 import tidegate
 
-SECOND = 1_000_000_000
+# A failure prints the line that reproduces it; nothing is written into the checkout.
+hypothesis.settings.register_profile("tidegate", database=None, deadline=None, print_blob=True)
+hypothesis.settings.load_profile("tidegate")
 
 
 @pytest.fixture
