@@ -1,0 +1,381 @@
+/* Replays a journal through the public functions, and hashes the actions that came out of them.
+ *
+ *     replay JOURNAL [--corrupt N]
+ *
+ * The format and the digest are those of docs/JOURNAL.md; nothing of the library is used to compute the
+ * digest. The last line is `digest HEX actions N inputs M`. --corrupt flips the lowest bit of the request of
+ * the Nth action before it is hashed, to show that the digest tells. Exit status: 0 done, 2 bad input or
+ * usage.
+ */
+#include "tidegate.h"
+
+#include <inttypes.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The part of the text that is not read yet. */
+typedef struct {
+  const char *path;
+  const char *at;
+  const char *end;
+  unsigned long line;
+} reader;
+
+typedef struct {
+  tidegate_scheduler_t *scheduler;
+  uint64_t digest;
+  uint64_t actions;
+  uint64_t inputs;
+  uint64_t corrupt;
+} replay;
+
+static void fail(const reader *in, const char *what) {
+  fprintf(stderr, "%s:%lu: %s\n", in->path, in->line, what);
+  exit(2);
+}
+
+/* ---- Reading ---- */
+
+static char *read_file(const char *path, size_t *size) {
+  FILE *file = fopen(path, "rb");
+  size_t capacity = 1 << 16, used = 0, got;
+  char *text = (char *)malloc(capacity);
+  if (file == NULL || text == NULL) {
+    fprintf(stderr, "%s: cannot be opened\n", path);
+    exit(2);
+  }
+  while ((got = fread(text + used, 1, capacity - used, file)) > 0) {
+    used += got;
+    if (used == capacity) {
+      char *larger = (char *)realloc(text, capacity *= 2);
+      if (larger == NULL) {
+        fprintf(stderr, "%s: does not fit into memory\n", path);
+        exit(2);
+      }
+      text = larger;
+    }
+  }
+  if (ferror(file)) {
+    fprintf(stderr, "%s: cannot be read\n", path);
+    exit(2);
+  }
+  fclose(file);
+  *size = used;
+  return text;
+}
+
+/* Cuts the next line off the text; its reader ends where the LF stood. */
+static reader next_line(reader *in) {
+  reader line = *in;
+  const char *lf = in->at == in->end ? NULL : (const char *)memchr(in->at, '\n', (size_t)(in->end - in->at));
+  line.line = ++in->line;
+  if (lf == NULL) fail(&line, "the file is torn: it ends without a whole `end` line");
+  line.end = lf;
+  in->at = lf + 1;
+  return line;
+}
+
+/* Whether the line goes on with this word and a space or its end, which is then read. */
+static int take_word(reader *in, const char *word) {
+  size_t len = strlen(word);
+  if ((size_t)(in->end - in->at) < len || memcmp(in->at, word, len) != 0) return 0;
+  if (in->at + len == in->end) {
+    in->at += len;
+    return 1;
+  }
+  if (in->at[len] != ' ') return 0;
+  in->at += len + 1;
+  return 1;
+}
+
+static uint64_t number(reader *in, uint64_t max) {
+  const char *begin = in->at;
+  uint64_t value = 0;
+  while (in->at < in->end && *in->at >= '0' && *in->at <= '9') {
+    uint64_t digit = (uint64_t)(*in->at++ - '0');
+    if (value > (UINT64_MAX - digit) / 10) fail(in, "a number is too large");
+    value = value * 10 + digit;
+  }
+  if (in->at == begin) fail(in, "a number is missing");
+  if (*begin == '0' && in->at - begin > 1) fail(in, "a number has a zero in front");
+  if (value > max) fail(in, "a number is too large");
+  if (in->at == in->end) return value;
+  if (*in->at++ != ' ' || in->at == in->end) fail(in, "a number has something behind it");
+  return value;
+}
+
+static uint32_t number32(reader *in) { return (uint32_t)number(in, UINT32_MAX); }
+
+static void vector(reader *in, uint64_t units[TIDEGATE_DIMENSIONS]) {
+  size_t d;
+  for (d = 0; d < TIDEGATE_DIMENSIONS; d++) units[d] = number(in, UINT64_MAX);
+}
+
+/* A number, or `-` for none; returns `flag` if there is one. */
+static uint32_t optional(reader *in, uint64_t *value, uint32_t flag) {
+  if (take_word(in, "-")) return 0;
+  *value = number(in, UINT64_MAX);
+  return flag;
+}
+
+static unsigned hex_digit(const reader *in, char c) {
+  if (c >= '0' && c <= '9') return (unsigned)(c - '0');
+  if (c >= 'a' && c <= 'f') return (unsigned)(c - 'a') + 10;
+  fail(in, "an escape in the name is not \\xHH");
+  return 0;
+}
+
+/* The rest of the line, with \xHH undone. The caller frees it. */
+static char *name(reader *in, size_t *len) {
+  char *out = (char *)malloc((size_t)(in->end - in->at) + 1);
+  *len = 0;
+  if (out == NULL) fail(in, "the name does not fit into memory");
+  while (in->at < in->end) {
+    if (*in->at != '\\') {
+      out[(*len)++] = *in->at++;
+      continue;
+    }
+    if (in->end - in->at < 4 || in->at[1] != 'x') fail(in, "an escape in the name is not \\xHH");
+    out[(*len)++] = (char)(hex_digit(in, in->at[2]) * 16 + hex_digit(in, in->at[3]));
+    in->at += 4;
+  }
+  return out;
+}
+
+/* ---- The digest ---- */
+
+static uint64_t mix(uint64_t x) {
+  x ^= x >> 30;
+  x *= UINT64_C(0xBF58476D1CE4E5B9);
+  x ^= x >> 27;
+  x *= UINT64_C(0x94D049BB133111EB);
+  return x ^ x >> 31;
+}
+
+static void hash_action(replay *run, uint64_t now, const tidegate_action_t *action) {
+  uint64_t words[8];
+  size_t w;
+  words[0] = now;
+  words[1] = action->kind + 256 * (uint64_t)action->reason + 65536 * (uint64_t)action->mode;
+  words[2] = action->request;
+  words[3] = action->attempt;
+  words[4] = action->worker;
+  words[5] = action->resume_tokens;
+  words[6] = action->beneficiary;
+  words[7] = action->confirm_by_ns;
+  run->actions++;
+  if (run->actions == run->corrupt) words[2] ^= 1;
+  for (w = 0; w < 8; w++) run->digest = mix(run->digest ^ words[w]);
+}
+
+/* ---- The verbs ---- */
+
+static tidegate_status_t submit(replay *run, uint64_t now, reader *in) {
+  tidegate_request_spec_t spec = TIDEGATE_REQUEST_SPEC_INIT;
+  uint64_t request;
+  spec.tenant = number32(in);
+  spec.tier = (uint32_t)number(in, UINT8_MAX);
+  spec.pool = number32(in);
+  vector(in, spec.demand);
+  vector(in, spec.peak);
+  spec.prompt_tokens = number(in, UINT64_MAX);
+  spec.flags |= optional(in, &spec.output_tokens, TIDEGATE_REQUEST_HAS_OUTPUT_TOKENS);
+  spec.yielding = number32(in);
+  spec.flags |= optional(in, &spec.queue_timeout_ns, TIDEGATE_REQUEST_HAS_QUEUE_TIMEOUT);
+  spec.tag = number(in, UINT64_MAX);
+  return tidegate_scheduler_submit(run->scheduler, now, &spec, &request);
+}
+
+static tidegate_status_t tenant_set(replay *run, uint64_t now, reader *in) {
+  size_t len;
+  char *text = name(in, &len);
+  uint32_t tenant;
+  tidegate_status_t status = tidegate_scheduler_tenant_set(run->scheduler, now, text, len, &tenant);
+  free(text);
+  return status;
+}
+
+static tidegate_status_t worker_add(replay *run, uint64_t now, reader *in) {
+  tidegate_worker_spec_t spec = TIDEGATE_WORKER_SPEC_INIT;
+  uint32_t worker;
+  spec.pool = number32(in);
+  vector(in, spec.capacity);
+  return tidegate_scheduler_worker_add(run->scheduler, now, &spec, &worker);
+}
+
+static tidegate_status_t worker_drain(replay *run, uint64_t now, reader *in) {
+  return tidegate_scheduler_worker_drain(run->scheduler, now, number32(in));
+}
+
+static tidegate_status_t worker_lost(replay *run, uint64_t now, reader *in) {
+  return tidegate_scheduler_worker_lost(run->scheduler, now, number32(in));
+}
+
+static tidegate_status_t cancel(replay *run, uint64_t now, reader *in) {
+  return tidegate_scheduler_cancel(run->scheduler, now, number(in, UINT64_MAX));
+}
+
+static tidegate_status_t started(replay *run, uint64_t now, reader *in) {
+  uint64_t request = number(in, UINT64_MAX), units[TIDEGATE_DIMENSIONS];
+  uint32_t attempt = number32(in);
+  uint64_t cached = number(in, UINT64_MAX);
+  vector(in, units);
+  return tidegate_scheduler_started(run->scheduler, now, request, attempt, cached, units);
+}
+
+static tidegate_status_t declined(replay *run, uint64_t now, reader *in) {
+  uint64_t request = number(in, UINT64_MAX);
+  uint32_t attempt = number32(in);
+  return tidegate_scheduler_declined(run->scheduler, now, request, attempt, number32(in));
+}
+
+static tidegate_status_t progress(replay *run, uint64_t now, reader *in) {
+  uint64_t request = number(in, UINT64_MAX), units[TIDEGATE_DIMENSIONS];
+  uint32_t attempt = number32(in);
+  uint64_t output = number(in, UINT64_MAX);
+  vector(in, units);
+  return tidegate_scheduler_progress(run->scheduler, now, request, attempt, output, units);
+}
+
+static tidegate_status_t preempted(replay *run, uint64_t now, reader *in) {
+  uint64_t request = number(in, UINT64_MAX);
+  uint32_t attempt = number32(in);
+  uint64_t kept = number(in, UINT64_MAX);
+  return tidegate_scheduler_preempted(run->scheduler, now, request, attempt, kept, number32(in));
+}
+
+static tidegate_status_t released(replay *run, uint64_t now, reader *in) {
+  uint64_t request = number(in, UINT64_MAX);
+  return tidegate_scheduler_released(run->scheduler, now, request, number32(in));
+}
+
+static tidegate_status_t failed(replay *run, uint64_t now, reader *in) {
+  uint64_t request = number(in, UINT64_MAX);
+  return tidegate_scheduler_failed(run->scheduler, now, request, number32(in));
+}
+
+static tidegate_status_t complete(replay *run, uint64_t now, reader *in) {
+  uint64_t request = number(in, UINT64_MAX);
+  uint32_t attempt = number32(in);
+  tidegate_usage_t usage = TIDEGATE_USAGE_INIT;
+  usage.prompt_tokens = number(in, UINT64_MAX);
+  usage.cached_tokens = number(in, UINT64_MAX);
+  usage.output_tokens = number(in, UINT64_MAX);
+  return tidegate_scheduler_complete(run->scheduler, now, request, attempt, &usage);
+}
+
+static const struct {
+  const char *word;
+  tidegate_status_t (*verb)(replay *, uint64_t, reader *);
+} VERBS[] = {
+    {"submit", submit},           {"started", started},           {"progress", progress},
+    {"complete", complete},       {"preempted", preempted},       {"released", released},
+    {"declined", declined},       {"failed", failed},             {"cancel", cancel},
+    {"tenant_set", tenant_set},   {"worker_add", worker_add},     {"worker_drain", worker_drain},
+    {"worker_lost", worker_lost},
+};
+
+/* Fails on what only a bug here or a bad journal can cause; a refusal by the scheduler is part of the run. */
+static void check(const replay *run, const reader *in, tidegate_status_t status) {
+  char message[256];
+  if (status == TIDEGATE_STATUS_OK || status >= TIDEGATE_STATUS_CONFIG_INVALID) return;
+  if (tidegate_scheduler_last_error_message(run->scheduler, message, sizeof message, NULL) !=
+      TIDEGATE_STATUS_OK)
+    fail(in, tidegate_status_str(status));
+  fail(in, message);
+}
+
+/* A capacity of 1 makes each call exactly one poll of the journal. */
+static void polls(replay *run, uint64_t now, reader *in) {
+  uint32_t calls = number32(in);
+  if (calls == 0) fail(in, "a line of no polls");
+  while (calls-- > 0) {
+    tidegate_action_t action;
+    size_t count;
+    check(run, in, tidegate_scheduler_poll(run->scheduler, now, &action, 1, &count));
+    if (count == 1) hash_action(run, now, &action);
+  }
+}
+
+static void entry(replay *run, reader *in) {
+  uint64_t now = number(in, UINT64_MAX);
+  size_t v;
+  if (take_word(in, "poll")) {
+    polls(run, now, in);
+  } else {
+    for (v = 0; v < sizeof VERBS / sizeof *VERBS; v++) {
+      if (!take_word(in, VERBS[v].word)) continue;
+      check(run, in, VERBS[v].verb(run, now, in));
+      run->inputs++;
+      break;
+    }
+    if (v == sizeof VERBS / sizeof *VERBS) fail(in, "no such verb");
+  }
+  if (in->at != in->end) fail(in, "the line has too many fields");
+}
+
+/* ---- The run ---- */
+
+static tidegate_scheduler_t *begin(reader *in) {
+  tidegate_config_t *config;
+  tidegate_scheduler_t *scheduler;
+  char message[512] = "the config is not UTF-8";
+  reader line = next_line(in);
+  uint64_t now, config_lines;
+  const char *toml;
+  if (!take_word(&line, "tidegate-journal") || number(&line, UINT64_MAX) != 1)
+    fail(&line, "not a journal of version 1");
+  line = next_line(in);
+  if (!take_word(&line, "start")) fail(&line, "`start NOW` is missing");
+  now = number(&line, UINT64_MAX);
+  line = next_line(in);
+  if (!take_word(&line, "config")) fail(&line, "`config N` is missing");
+  config_lines = number(&line, UINT64_MAX);
+  toml = in->at;
+  while (config_lines-- > 0) next_line(in);
+  if (tidegate_config_from_toml(toml, (size_t)(in->at - toml), message, sizeof message, NULL, &config) !=
+      TIDEGATE_STATUS_OK)
+    fail(&line, message);
+  if (tidegate_scheduler_new(config, now, &scheduler) != TIDEGATE_STATUS_OK)
+    fail(&line, "the scheduler cannot be made");
+  tidegate_config_free(config);
+  return scheduler;
+}
+
+static void run_journal(replay *run, reader *in) {
+  for (;;) {
+    reader line = next_line(in);
+    if (!take_word(&line, "end")) {
+      entry(run, &line);
+      continue;
+    }
+    if (number(&line, UINT64_MAX) != run->inputs) fail(&line, "`end` counts other inputs");
+    if (in->at != in->end) fail(in, "something stands behind `end`");
+    return;
+  }
+}
+
+int main(int argc, char **argv) {
+  replay run = {NULL, UINT64_C(0x9E3779B97F4A7C15), 0, 0, 0};
+  reader in = {NULL, NULL, NULL, 0};
+  size_t size;
+  char *text;
+  if (argc == 4 && strcmp(argv[2], "--corrupt") == 0) run.corrupt = strtoull(argv[3], NULL, 10);
+  if (argc != 2 && run.corrupt == 0) {
+    fprintf(stderr, "usage: replay JOURNAL [--corrupt N]\n");
+    return 2;
+  }
+  text = read_file(argv[1], &size);
+  in.path = argv[1];
+  in.at = text;
+  in.end = text + size;
+  run.scheduler = begin(&in);
+  run_journal(&run, &in);
+  printf("digest %016" PRIx64 " actions %" PRIu64 " inputs %" PRIu64 "\n", run.digest, run.actions,
+         run.inputs);
+  tidegate_scheduler_free(run.scheduler);
+  free(text);
+  return 0;
+}

@@ -1,0 +1,17 @@
+/* The header stands alone, may be included twice, and its macros begin every struct. */
+#include "tidegate.h"
+#include "tidegate.h"
+
+static const tidegate_request_spec_t REQUEST = TIDEGATE_REQUEST_SPEC_INIT;
+static const tidegate_worker_spec_t WORKER = TIDEGATE_WORKER_SPEC_INIT;
+static const tidegate_usage_t USAGE = TIDEGATE_USAGE_INIT;
+static const tidegate_stats_t STATS = TIDEGATE_STATS_INIT;
+static const tidegate_error_t ERROR = TIDEGATE_ERROR_INIT;
+
+int main(void) {
+  return REQUEST.struct_size == sizeof REQUEST && WORKER.struct_size == sizeof WORKER &&
+                 USAGE.struct_size == sizeof USAGE && STATS.struct_size == sizeof STATS &&
+                 ERROR.struct_size == sizeof ERROR
+             ? 0
+             : 1;
+}

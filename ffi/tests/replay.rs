@@ -1,0 +1,232 @@
+//! A journal replayed by the C program gives the digest of the Rust replayer, and a wrong bit shows.
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use support::{Dialect, Linkage, compile, output, scratch, succeed, valgrind};
+use tidegate_core::{
+    Action, Attempt, Config, Created, Decline, Input, Instant, Journal, PoolId, RequestId, RequestSpec,
+    Resources, Scheduler, TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec, YieldMode, Yielding,
+};
+
+/// A host that does every verb, right and wrong, and writes a journal of it.
+struct Host {
+    scheduler: Scheduler,
+    journal: Journal,
+    now: Instant,
+    /// Started and not ended, with their attempts.
+    running: Vec<(RequestId, Attempt)>,
+    seed: u64,
+}
+
+impl Host {
+    fn new() -> Self {
+        let config = Config::builder()
+            .dimensions(["slots", "kv_blocks"])
+            .tier(TierConfig::new("realtime").reserve_ppm(300_000))
+            .tier(TierConfig::new("batch").reserve_ppm(50_000).queue_limit(20))
+            .build()
+            .expect("a valid config");
+        let now = Instant::from_nanos(7);
+        let journal = Journal::new(config.clone(), now);
+        Self { scheduler: Scheduler::new(config, now), journal, now, running: Vec::new(), seed: 1 }
+    }
+
+    /// Knuth's MMIX generator: good enough to mix verbs.
+    fn random(&mut self, below: u64) -> u64 {
+        self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.seed >> 33) % below
+    }
+
+    fn input(&mut self, input: Input) -> Option<Created> {
+        let made = self.scheduler.apply(self.now, &input).ok();
+        self.journal.input(self.now, input);
+        made
+    }
+
+    fn submit(&mut self) {
+        let tier = Tier::new((self.random(9) / 4) as u8); // one in nine names a third, which does not exist
+        let mut spec = RequestSpec::new(TenantId::new(self.random(3) as u32), tier)
+            .demand([1, 1 + self.random(12)])
+            .prompt_tokens(self.random(1000))
+            .yielding([Yielding::Restart, Yielding::Checkpoint, Yielding::Never][self.random(3) as usize])
+            .tag(u64::MAX);
+        spec.output_tokens = (self.random(2) == 0).then(|| self.random(500));
+        spec.queue_timeout_ns = (self.random(4) == 0).then(|| self.random(3_000_000_000));
+        spec.peak[1] = 20;
+        self.input(Input::Submit(spec));
+    }
+
+    /// Reports something of something that runs, or of nothing that ever did.
+    fn report(&mut self) {
+        let stranger = (RequestId::from_bits(self.random(1 << 40)), Attempt::new(1));
+        let chosen = self.random(self.running.len() as u64 + 1) as usize;
+        let (request, attempt) = self.running.get(chosen).copied().unwrap_or(stranger);
+        let in_use = Resources::from([1, 1 + self.random(14)]);
+        let usage = Usage { prompt_tokens: 5, cached_tokens: 3, output_tokens: self.random(500) };
+        let input = match self.random(8) {
+            0 | 1 => Input::Progress { request, attempt, output_tokens: self.random(500), in_use },
+            2 => Input::Started { request, attempt, cached_tokens: self.random(9), in_use },
+            3 => Input::Declined { request, attempt, why: Decline::NoRoom },
+            4 => Input::Failed { request, attempt },
+            5 => Input::Cancel { request },
+            _ => Input::Complete { request, attempt, usage },
+        };
+        self.input(input);
+        let scheduler = &self.scheduler;
+        self.running.retain(|&(request, _)| scheduler.state(request).is_ok());
+    }
+
+    fn round(&mut self) {
+        loop {
+            let action = self.scheduler.poll(self.now);
+            self.journal.poll(self.now);
+            match action {
+                None => return,
+                Some(Action::Start { request, attempt, .. }) => self.running.push((request, attempt)),
+                Some(Action::Preempt { victim: request, attempt, mode, .. }) => {
+                    let tokens_kept = if mode == YieldMode::Checkpoint { 40 } else { 0 };
+                    let releasing = self.random(2) == 0;
+                    self.input(Input::Preempted { request, attempt, tokens_kept, releasing });
+                    if releasing {
+                        self.input(Input::Released { request, attempt });
+                    }
+                }
+                Some(Action::Abort { request, attempt, .. }) => {
+                    self.input(Input::Failed { request, attempt });
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn set_up(&mut self) {
+        for name in ["acme", "a b \\ c", "", "line\nfeed", "acme", "Grüße"] {
+            self.input(Input::TenantSet { name: name.into() });
+        }
+        for capacity in [[4, 40], [4, 40], [0, 0], [2, 20]] {
+            self.input(Input::WorkerAdd(WorkerSpec::new(PoolId::new(0), capacity)));
+        }
+    }
+
+    fn run(mut self) -> Journal {
+        self.set_up();
+        for step in 0..1000_u64 {
+            self.now = self.now.plus_nanos(self.random(300_000_000));
+            match (step, self.random(5)) {
+                (600, _) => drop(self.input(Input::WorkerLost { worker: WorkerId::new(0) })),
+                (800, _) => drop(self.input(Input::WorkerDrain { worker: WorkerId::new(1) })),
+                (_, 0 | 1) => self.submit(),
+                _ => self.report(),
+            }
+            self.round();
+        }
+        self.journal
+    }
+}
+
+struct Case {
+    journal: Journal,
+    text: String,
+    program: PathBuf,
+}
+
+fn case() -> &'static Case {
+    static CASE: OnceLock<Case> = OnceLock::new();
+    CASE.get_or_init(|| {
+        let journal = Host::new().run();
+        let mut text = String::new();
+        journal.write(&mut text).expect("a string takes everything");
+        Case { journal, text, program: compile("examples/replay.c", Dialect::C99, Linkage::Static) }
+    })
+}
+
+/// A file with this text; tests run side by side, and each needs a name of its own.
+fn file(name: &str, text: &str) -> PathBuf {
+    let path = scratch(&format!("{name}.journal"));
+    fs::write(&path, text).expect("the scratch folder is writable");
+    path
+}
+
+fn corrupted(journal: &Path, action: u64) -> String {
+    let number = action.to_string();
+    let mut replay = Command::new(&case().program);
+    succeed(replay.arg(journal).args(["--corrupt", &number]), "")
+}
+
+/// What a quiet run would not prove.
+#[test]
+fn the_journal_has_every_verb() {
+    for verb in [
+        "tenant_set",
+        "worker_add",
+        "worker_drain",
+        "worker_lost",
+        "submit",
+        "cancel",
+        "started",
+        "declined",
+        "progress",
+        "preempted",
+        "released",
+        "complete",
+        "failed",
+        "poll",
+    ] {
+        assert!(case().text.contains(&format!(" {verb} ")), "no {verb}");
+    }
+    let rust = case().journal.replay();
+    assert!(rust.actions > 200, "{rust}");
+}
+
+#[test]
+fn c_gives_the_digest_of_rust() {
+    let journal = file("same", &case().text);
+    let rust = case().journal.replay();
+    let line = format!("{rust}\n");
+    assert_eq!(succeed(Command::new(&case().program).arg(&journal), ""), line);
+    assert_eq!(succeed(valgrind(&case().program).arg(&journal), "valgrind"), line);
+    for dialect in [Dialect::C11, Dialect::Cpp17] {
+        let program = compile("examples/replay.c", dialect, Linkage::Shared);
+        assert_eq!(succeed(Command::new(program).arg(&journal), ""), line);
+    }
+}
+
+#[test]
+fn one_wrong_bit_in_any_action_changes_the_digest() {
+    let journal = file("wrong", &case().text);
+    let rust = case().journal.replay();
+    let line = format!("{rust}\n");
+    assert_eq!(corrupted(&journal, rust.actions + 1), line, "no action has this number");
+    for action in [1, rust.actions / 2, rust.actions] {
+        let wrong = corrupted(&journal, action);
+        assert_ne!(wrong, line, "action {action}");
+        let counts = |line: &str| line.split_once(" actions ").map(|(_, counts)| counts.to_owned());
+        assert_eq!(counts(&wrong), counts(&line), "action {action}");
+    }
+}
+
+#[test]
+fn a_bad_journal_is_one_line_that_names_the_place() {
+    let text = &case().text;
+    let lines = text.lines().count();
+    let torn = text.len() - 3;
+    for (name, bad, place) in [
+        ("torn", text[..torn].to_owned(), format!(":{lines}: the file is torn")),
+        ("version", text.replacen("journal 1", "journal 2", 1), ":1: not a journal of version 1".into()),
+        ("verb", text.replacen(" tenant_set ", " tenant_sit ", 1), ": no such verb".into()),
+        ("count", text.replacen("\nend ", "\nend 1", 1), ": `end` counts other inputs".into()),
+    ] {
+        let path = file(name, &bad);
+        let refused = output(Command::new(&case().program).arg(&path), "");
+        let message = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(2), "{name}: {message}");
+        assert!(refused.stdout.is_empty(), "{name}");
+        assert!(message.lines().count() == 1 && message.contains(&place), "{name}: {message}");
+    }
+}

@@ -1,0 +1,111 @@
+//! Builds the library, compiles C programs against it, and runs them.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+/// The flags under which the header and every program have to be silent.
+const STRICT: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
+
+/// What a Rust static library needs of the system.
+const SYSTEM_LIBRARIES: [&str; 5] = ["-lgcc_s", "-lpthread", "-ldl", "-lm", "-lc"];
+
+/// A language standard, and the compiler that speaks it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Dialect {
+    C99,
+    C11,
+    Cpp17,
+}
+
+/// Which of the two libraries a program is linked with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Linkage {
+    Static,
+    Shared,
+}
+
+pub(crate) struct Library {
+    pub(crate) archive: PathBuf,
+    pub(crate) shared: PathBuf,
+}
+
+/// A path of this package.
+pub(crate) fn ffi(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// A file of the tests' own.
+pub(crate) fn scratch(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
+
+/// Builds the library once and asks cargo where it lies: a test is not linked with a cdylib, so that nothing
+/// else sees to it.
+pub(crate) fn library() -> &'static Library {
+    static LIBRARY: OnceLock<Library> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--message-format=json", "--manifest-path"]).arg(ffi("Cargo.toml"));
+        let messages = succeed(&mut cargo, "cargo");
+        let file = |name: &str| {
+            let of_messages = messages.split('"').filter(|text| text.ends_with(name)).next_back();
+            PathBuf::from(of_messages.unwrap_or_else(|| panic!("cargo build made no {name}")))
+        };
+        Library { archive: file("libtidegate.a"), shared: file("libtidegate.so") }
+    })
+}
+
+/// Compiles a program of this package; the name of the result says how.
+pub(crate) fn compile(source: &str, dialect: Dialect, linkage: Linkage) -> PathBuf {
+    let stem = Path::new(source).file_stem().and_then(OsStr::to_str).expect("a named source");
+    let program = scratch(&format!("{stem}-{dialect:?}-{linkage:?}"));
+    let fresh = program.with_extension(std::process::id().to_string());
+    let mut compiler = match dialect {
+        Dialect::C99 => with(Command::new("cc"), ["-std=c99"]),
+        Dialect::C11 => with(Command::new("cc"), ["-std=c11"]),
+        Dialect::Cpp17 => with(Command::new("c++"), ["-x", "c++", "-std=c++17"]),
+    };
+    compiler.args(STRICT).args(["-g", "-I"]).arg(ffi("../include")).arg(ffi(source)).args(["-x", "none"]);
+    compiler.arg("-o").arg(&fresh);
+    match linkage {
+        Linkage::Static => compiler.arg(&library().archive).args(SYSTEM_LIBRARIES),
+        Linkage::Shared => {
+            let folder = library().shared.parent().expect("a file lies in a folder");
+            compiler.arg(&library().shared).arg(format!("-Wl,-rpath,{}", folder.display()))
+        }
+    };
+    succeed(&mut compiler, "gcc g++");
+    // A test in another process may be running the old one, which cannot be written over.
+    fs::rename(&fresh, &program).expect("the compiler made a program");
+    program
+}
+
+/// `program` under valgrind: a wrong access or a leak ends it with status 9.
+pub(crate) fn valgrind(program: &Path) -> Command {
+    let flags = ["--quiet", "--error-exitcode=9", "--leak-check=full", "--errors-for-leak-kinds=all"];
+    with(with(Command::new("valgrind"), flags), [program])
+}
+
+fn with<S: AsRef<OsStr>>(mut command: Command, args: impl IntoIterator<Item = S>) -> Command {
+    command.args(args);
+    command
+}
+
+/// Runs a command; `package` is what Debian calls it.
+pub(crate) fn output(command: &mut Command, package: &str) -> Output {
+    command.output().unwrap_or_else(|error| {
+        let program = command.get_program().display().to_string();
+        panic!("{program} does not run ({error}); if it is missing: apt-get install {package}")
+    })
+}
+
+/// Runs a command that has to succeed, and returns what it printed.
+pub(crate) fn succeed(command: &mut Command, package: &str) -> String {
+    let output = output(command, package);
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}: {}\n{out}{err}", output.status);
+    out.into_owned()
+}
