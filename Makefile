@@ -21,7 +21,7 @@ CARGO_FUZZ := $(TOOLS)/bin/cargo-fuzz
 
 export PYTHON
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-python lint lint-rust lint-dependencies lint-python bench fuzz-smoke venv wheel clean
+.PHONY: help run test test-rust test-python lint lint-rust lint-dependencies lint-python advisories bench fuzz-smoke venv wheel clean
 .NOTPARALLEL:
 
 help: ## say what each target does
@@ -40,9 +40,8 @@ test-rust: ## run the Rust, C and C++ tests alone
 	@.ci/timed 'Rust, C and C++ tests' cargo test --workspace $(LOCKED)
 
 test-python: wheel ## run the Python tests alone, and those that go through all three languages
-	@.ci/timed 'Python lints' $(VENV)/bin/ruff check python tests
 	@.ci/timed 'Python stubs' $(VENV)/bin/python -m mypy.stubtest tidegate
-	@.ci/timed 'Python tests' $(VENV)/bin/python -m pytest -q python/tests tests
+	@.ci/timed 'Python tests' $(VENV)/bin/python -m pytest --config-file python/pyproject.toml python/tests tests
 
 lint: ## check formats, lints, licences and where dependencies come from
 	@.ci/need cargo cc rustfmt clippy python
@@ -60,8 +59,13 @@ lint-dependencies:
 	@.ci/timed 'Dependencies of fuzz' $(CARGO_DENY) --config deny.toml --manifest-path fuzz/Cargo.toml check licenses bans sources
 
 lint-python: venv
-	@.ci/timed 'Python lints' $(VENV)/bin/ruff check python tests
-	@.ci/timed 'Python format' $(VENV)/bin/ruff format --check python tests
+	@.ci/timed 'Python lints' $(VENV)/bin/ruff check --config python/pyproject.toml python tests
+	@.ci/timed 'Python format' $(VENV)/bin/ruff format --config python/pyproject.toml --check python tests
+
+advisories: ## look the dependencies up in the database of known vulnerabilities, which is not a registry
+	@.ci/need cargo cc
+	@$(call install_tool,cargo-deny@0.20.2)
+	$(CARGO_DENY) check advisories
 
 bench: ## measure the cycle beside its peers from the registries (ARGS="--quick")
 	@.ci/need cargo cc
