@@ -297,6 +297,7 @@ fn a_step_that_is_wrong_is_told_by_line_and_field() {
         ("0 poll 1\n", (2, "the file is torn: it ends before the line `end` does")),
         ("0 poll 1\nend 0", (2, "the file is torn: it ends before the line `end` does")),
         ("0 cancel 1\nend 2\n", (2, "`end` counts 2 inputs, 1 stand above it")),
+        ("0 cancel 1\n0 poll 1\nend 0\n", (3, "`end` counts 0 inputs, 1 stand above it")),
         ("end 0\nend 0\n", (1, "there is text after the line `end`")),
         ("end\n", (1, "end is missing")),
         ("ended 0\n", (1, "a line with `end` stands here, not \"ended 0\"")),
