@@ -37,7 +37,7 @@ def run(machine: Path, *command: str) -> tuple[int, list[str]]:
     ours = {"PATH", "CC", "CXX", "PYTHON", "MAKEFLAGS", "MFLAGS", "MAKELEVEL"}
     env = {name: value for name, value in os.environ.items() if name not in ours}
     env["PATH"] = str(machine)
-    ended = subprocess.run(command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True, timeout=60)
+    ended = subprocess.run(command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     return ended.returncode, [line for line in ended.stderr.splitlines() if line.startswith("missing: ")]
 
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidegate::{Config, Preemption, Rounding, TierConfig};
+use tidegate::{Config, Placement, Preemption, Rounding, TierConfig};
 
 use crate::Bytes;
 
@@ -34,6 +34,7 @@ impl World {
         let mut builder = Config::builder()
             .dimensions(["slots", "blocks"].into_iter().take(dimensions))
             .pools(["first", "second"].into_iter().take(pools))
+            .placement(bytes.one_of(&[Placement::Pack, Placement::Spread]))
             .min_run(bytes.one_of(&SPANS))
             .max_preemptions(bytes.one_of(&[3, 0, 1]))
             .confirm_after(bytes.one_of(&SPANS[1..]))
@@ -76,7 +77,7 @@ fn tier(bytes: &mut Bytes<'_>, name: &str, reserve: u32, lends_all: &mut bool) -
         tier = tier.queue_limit(limit);
     }
     if let Some(limit) = bytes.one_of(&LIMITS) {
-        tier = tier.borrow_limit([limit; 4].map(|units| units)).queue_timeout(Duration::from_secs(limit));
+        tier = tier.borrow_limit([limit]).queue_timeout(Duration::from_secs(limit));
         *lends_all = false;
     }
     tier
