@@ -662,7 +662,7 @@ typedef struct tidegate_stats_t {
    */
   uint32_t reserved;
   /**
-   * Requests accepted.
+   * Requests accepted: always the sum of the five below.
    */
   uint64_t submitted;
   /**
@@ -670,7 +670,7 @@ typedef struct tidegate_stats_t {
    */
   uint64_t completed;
   /**
-   * Requests that the engine failed, aborted ones included.
+   * Requests that an engine failed, declined three times, or was told to abort.
    */
   uint64_t failed;
   /**
@@ -686,7 +686,7 @@ typedef struct tidegate_stats_t {
    */
   uint64_t live;
   /**
-   * Calls whose now_ns was earlier than one before.
+   * Calls whose now_ns was earlier than one before; they counted as no time passed.
    */
   uint64_t clock_regressions;
   /**
@@ -902,15 +902,16 @@ tidegate_status_t tidegate_scheduler_worker_add(tidegate_scheduler_t *scheduler,
                                                 uint32_t *out_worker);
 
 /**
- * Lets a worker end what it runs and gives it nothing more.
+ * Lets a worker end what it runs and gives it nothing more. What runs there is no longer counted, and is
+ * never a victim. Saying it twice is fine.
  */
 tidegate_status_t tidegate_scheduler_worker_drain(tidegate_scheduler_t *scheduler,
                                                   uint64_t now_ns,
                                                   uint32_t worker);
 
 /**
- * The worker is gone, and so is what it ran: its requests go back to their queues, or are dropped where
- * they cannot run twice.
+ * The worker is gone with all that ran there. Its requests wait again as ones that have run; those that
+ * never yield cannot run twice and are dropped.
  */
 tidegate_status_t tidegate_scheduler_worker_lost(tidegate_scheduler_t *scheduler,
                                                  uint64_t now_ns,
@@ -919,7 +920,7 @@ tidegate_status_t tidegate_scheduler_worker_lost(tidegate_scheduler_t *scheduler
 /* ---- Requests, and what the engine reports of them ---- */
 
 /**
- * Queues a request and gives its id, which is never 0.
+ * Queues a request and gives its id, which is never 0; it waits until a poll returns its START.
  */
 tidegate_status_t tidegate_scheduler_submit(tidegate_scheduler_t *scheduler,
                                             uint64_t now_ns,
@@ -934,8 +935,8 @@ tidegate_status_t tidegate_scheduler_cancel(tidegate_scheduler_t *scheduler,
                                             uint64_t request);
 
 /**
- * The engine runs it. Optional: the first report of another kind says so too. `in_use` is what it holds
- * now, `cached_tokens` what the engine found in its cache.
+ * The engine runs it: `cached_tokens` of its prompt were found in a cache, and it holds `in_use` now.
+ * Optional: the first report of another kind says so too. WRONG_STATE if it is not starting.
  */
 tidegate_status_t tidegate_scheduler_started(tidegate_scheduler_t *scheduler,
                                              uint64_t now_ns,
@@ -945,8 +946,9 @@ tidegate_status_t tidegate_scheduler_started(tidegate_scheduler_t *scheduler,
                                              const uint64_t in_use[TIDEGATE_DIMENSIONS]);
 
 /**
- * The engine did not take it; `why` is a tidegate_decline_t. It goes back to the head of its queue and
- * keeps off that worker for a while.
+ * The engine did not take it; `why` is a tidegate_decline_t. It goes back to its place in the queue and is
+ * kept off that worker for a while; the third time in a row it is dropped. WRONG_STATE if a report came
+ * that it runs.
  */
 tidegate_status_t tidegate_scheduler_declined(tidegate_scheduler_t *scheduler,
                                               uint64_t now_ns,
@@ -955,7 +957,7 @@ tidegate_status_t tidegate_scheduler_declined(tidegate_scheduler_t *scheduler,
                                               uint32_t why);
 
 /**
- * The engine generated this many tokens of it so far, and holds `in_use` for it now.
+ * It has generated `output_tokens` so far, and holds `in_use` now. WRONG_STATE if it is not on a worker.
  */
 tidegate_status_t tidegate_scheduler_progress(tidegate_scheduler_t *scheduler,
                                               uint64_t now_ns,
@@ -965,8 +967,10 @@ tidegate_status_t tidegate_scheduler_progress(tidegate_scheduler_t *scheduler,
                                               const uint64_t in_use[TIDEGATE_DIMENSIONS]);
 
 /**
- * It stopped, keeping the context of `tokens_kept` tokens. With `releasing` 1 its units come free later, by
- * tidegate_scheduler_released; with 0 they are free now.
+ * It runs no more, and can go on later from `tokens_kept` tokens of context; 0 is from the beginning. It
+ * waits again, before all that have not run. With `releasing` 1 its units come free later, by
+ * tidegate_scheduler_released; with 0 they are free now. WRONG_STATE if it is not on a worker, or is to be
+ * aborted.
  */
 tidegate_status_t tidegate_scheduler_preempted(tidegate_scheduler_t *scheduler,
                                                uint64_t now_ns,
@@ -976,7 +980,7 @@ tidegate_status_t tidegate_scheduler_preempted(tidegate_scheduler_t *scheduler,
                                                uint32_t releasing);
 
 /**
- * The units of a request that stopped with `releasing` 1 are free.
+ * The units of a request that stopped with `releasing` 1 are free. WRONG_STATE if it is not releasing.
  */
 tidegate_status_t tidegate_scheduler_released(tidegate_scheduler_t *scheduler,
                                               uint64_t now_ns,
@@ -984,7 +988,7 @@ tidegate_status_t tidegate_scheduler_released(tidegate_scheduler_t *scheduler,
                                               uint32_t attempt);
 
 /**
- * It completed; its units are free.
+ * It completed; its units are free. WRONG_STATE if it is not on a worker.
  */
 tidegate_status_t tidegate_scheduler_complete(tidegate_scheduler_t *scheduler,
                                               uint64_t now_ns,
@@ -993,7 +997,8 @@ tidegate_status_t tidegate_scheduler_complete(tidegate_scheduler_t *scheduler,
                                               const tidegate_usage_t *usage);
 
 /**
- * The engine gave it up, by itself or after an ABORT; its units are free.
+ * The engine gave it up, by itself or after an ABORT; its units are free. WRONG_STATE if it is not on a
+ * worker.
  */
 tidegate_status_t tidegate_scheduler_failed(tidegate_scheduler_t *scheduler,
                                             uint64_t now_ns,
@@ -1010,14 +1015,14 @@ tidegate_status_t tidegate_scheduler_state(const tidegate_scheduler_t *scheduler
                                            uint32_t *out_state);
 
 /**
- * How many requests of the tier wait, parked ones included.
+ * How many requests of the tier wait in all pools, parked ones included.
  */
 tidegate_status_t tidegate_scheduler_queue_depth(const tidegate_scheduler_t *scheduler,
                                                  uint32_t tier,
                                                  uint64_t *out_requests);
 
 /**
- * What the tier is guaranteed in the pool now.
+ * What the tier is guaranteed of the present capacity of the pool.
  */
 tidegate_status_t tidegate_scheduler_effective_reserve(const tidegate_scheduler_t *scheduler,
                                                        uint32_t pool,
@@ -1025,7 +1030,7 @@ tidegate_status_t tidegate_scheduler_effective_reserve(const tidegate_scheduler_
                                                        uint64_t out_units[TIDEGATE_DIMENSIONS]);
 
 /**
- * What the tier uses in the pool now, victims included until their units are free.
+ * What the tier uses on the workers of the pool that are up, victims included until their units are free.
  */
 tidegate_status_t tidegate_scheduler_in_use(const tidegate_scheduler_t *scheduler,
                                             uint32_t pool,
@@ -1033,7 +1038,8 @@ tidegate_status_t tidegate_scheduler_in_use(const tidegate_scheduler_t *schedule
                                             uint64_t out_units[TIDEGATE_DIMENSIONS]);
 
 /**
- * What the tier's waiting requests ask for in the pool.
+ * What the tier's waiting requests would use in the pool if they all started; parked ones, and those larger
+ * than the tier's reserve, excepted.
  */
 tidegate_status_t tidegate_scheduler_waiting_demand(const tidegate_scheduler_t *scheduler,
                                                     uint32_t pool,

@@ -51,7 +51,8 @@ pub unsafe extern "C" fn tidegate_scheduler_worker_add(
     }
 }
 
-/// Lets a worker end what it runs and gives it nothing more.
+/// Lets a worker end what it runs and gives it nothing more. What runs there is no longer counted, and is
+/// never a victim. Saying it twice is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tidegate_scheduler_worker_drain(
     scheduler: *mut SchedulerHandle,
@@ -66,8 +67,8 @@ pub unsafe extern "C" fn tidegate_scheduler_worker_drain(
     }
 }
 
-/// The worker is gone, and so is what it ran: its requests go back to their queues, or are dropped where
-/// they cannot run twice.
+/// The worker is gone with all that ran there. Its requests wait again as ones that have run; those that
+/// never yield cannot run twice and are dropped.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tidegate_scheduler_worker_lost(
     scheduler: *mut SchedulerHandle,

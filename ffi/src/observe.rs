@@ -28,7 +28,7 @@ pub unsafe extern "C" fn tidegate_scheduler_state(
     }
 }
 
-/// How many requests of the tier wait, parked ones included.
+/// How many requests of the tier wait in all pools, parked ones included.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tidegate_scheduler_queue_depth(
     scheduler: *const SchedulerHandle,
@@ -45,7 +45,7 @@ pub unsafe extern "C" fn tidegate_scheduler_queue_depth(
     }
 }
 
-/// What the tier is guaranteed in the pool now.
+/// What the tier is guaranteed of the present capacity of the pool.
 #[unsafe(no_mangle)]
 /// cbindgen:ptrs-as-arrays=[[out_units;TIDEGATE_DIMENSIONS]]
 pub unsafe extern "C" fn tidegate_scheduler_effective_reserve(
@@ -58,7 +58,7 @@ pub unsafe extern "C" fn tidegate_scheduler_effective_reserve(
     unsafe { units(scheduler, pool, tier, out_units, Scheduler::effective_reserve) }
 }
 
-/// What the tier uses in the pool now, victims included until their units are free.
+/// What the tier uses on the workers of the pool that are up, victims included until their units are free.
 #[unsafe(no_mangle)]
 /// cbindgen:ptrs-as-arrays=[[out_units;TIDEGATE_DIMENSIONS]]
 pub unsafe extern "C" fn tidegate_scheduler_in_use(
@@ -71,7 +71,8 @@ pub unsafe extern "C" fn tidegate_scheduler_in_use(
     unsafe { units(scheduler, pool, tier, out_units, Scheduler::in_use) }
 }
 
-/// What the tier's waiting requests ask for in the pool.
+/// What the tier's waiting requests would use in the pool if they all started; parked ones, and those larger
+/// than the tier's reserve, excepted.
 #[unsafe(no_mangle)]
 /// cbindgen:ptrs-as-arrays=[[out_units;TIDEGATE_DIMENSIONS]]
 pub unsafe extern "C" fn tidegate_scheduler_waiting_demand(

@@ -13,7 +13,7 @@ use crate::types::{
     RequestInput, TIDEGATE_REQUEST_HAS_OUTPUT_TOKENS, TIDEGATE_REQUEST_HAS_QUEUE_TIMEOUT, UsageInput,
 };
 
-/// Queues a request and gives its id, which is never 0.
+/// Queues a request and gives its id, which is never 0; it waits until a poll returns its START.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tidegate_scheduler_submit(
     scheduler: *mut SchedulerHandle,
@@ -48,8 +48,8 @@ pub unsafe extern "C" fn tidegate_scheduler_cancel(
     }
 }
 
-/// The engine runs it. Optional: the first report of another kind says so too. `in_use` is what it holds
-/// now, `cached_tokens` what the engine found in its cache.
+/// The engine runs it: `cached_tokens` of its prompt were found in a cache, and it holds `in_use` now.
+/// Optional: the first report of another kind says so too. WRONG_STATE if it is not starting.
 #[unsafe(no_mangle)]
 /// cbindgen:ptrs-as-arrays=[[in_use;TIDEGATE_DIMENSIONS]]
 pub unsafe extern "C" fn tidegate_scheduler_started(
@@ -69,8 +69,9 @@ pub unsafe extern "C" fn tidegate_scheduler_started(
     }
 }
 
-/// The engine did not take it; `why` is a tidegate_decline_t. It goes back to the head of its queue and
-/// keeps off that worker for a while.
+/// The engine did not take it; `why` is a tidegate_decline_t. It goes back to its place in the queue and is
+/// kept off that worker for a while; the third time in a row it is dropped. WRONG_STATE if a report came
+/// that it runs.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tidegate_scheduler_declined(
     scheduler: *mut SchedulerHandle,
@@ -87,7 +88,7 @@ pub unsafe extern "C" fn tidegate_scheduler_declined(
     }
 }
 
-/// The engine generated this many tokens of it so far, and holds `in_use` for it now.
+/// It has generated `output_tokens` so far, and holds `in_use` now. WRONG_STATE if it is not on a worker.
 #[unsafe(no_mangle)]
 /// cbindgen:ptrs-as-arrays=[[in_use;TIDEGATE_DIMENSIONS]]
 pub unsafe extern "C" fn tidegate_scheduler_progress(
@@ -107,8 +108,10 @@ pub unsafe extern "C" fn tidegate_scheduler_progress(
     }
 }
 
-/// It stopped, keeping the context of `tokens_kept` tokens. With `releasing` 1 its units come free later, by
-/// tidegate_scheduler_released; with 0 they are free now.
+/// It runs no more, and can go on later from `tokens_kept` tokens of context; 0 is from the beginning. It
+/// waits again, before all that have not run. With `releasing` 1 its units come free later, by
+/// tidegate_scheduler_released; with 0 they are free now. WRONG_STATE if it is not on a worker, or is to be
+/// aborted.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tidegate_scheduler_preempted(
     scheduler: *mut SchedulerHandle,
@@ -127,7 +130,7 @@ pub unsafe extern "C" fn tidegate_scheduler_preempted(
     }
 }
 
-/// The units of a request that stopped with `releasing` 1 are free.
+/// The units of a request that stopped with `releasing` 1 are free. WRONG_STATE if it is not releasing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tidegate_scheduler_released(
     scheduler: *mut SchedulerHandle,
@@ -143,7 +146,7 @@ pub unsafe extern "C" fn tidegate_scheduler_released(
     }
 }
 
-/// It completed; its units are free.
+/// It completed; its units are free. WRONG_STATE if it is not on a worker.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tidegate_scheduler_complete(
     scheduler: *mut SchedulerHandle,
@@ -161,7 +164,8 @@ pub unsafe extern "C" fn tidegate_scheduler_complete(
     }
 }
 
-/// The engine gave it up, by itself or after an ABORT; its units are free.
+/// The engine gave it up, by itself or after an ABORT; its units are free. WRONG_STATE if it is not on a
+/// worker.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tidegate_scheduler_failed(
     scheduler: *mut SchedulerHandle,

@@ -241,11 +241,11 @@ pub struct StatsRecord {
     pub struct_size: u32,
     /// 0.
     pub reserved: u32,
-    /// Requests accepted.
+    /// Requests accepted: always the sum of the five below.
     pub submitted: u64,
     /// Requests that completed.
     pub completed: u64,
-    /// Requests that the engine failed, aborted ones included.
+    /// Requests that an engine failed, declined three times, or was told to abort.
     pub failed: u64,
     /// Requests that the host cancelled.
     pub cancelled: u64,
@@ -253,7 +253,7 @@ pub struct StatsRecord {
     pub dropped: u64,
     /// Requests that have not ended.
     pub live: u64,
-    /// Calls whose now_ns was earlier than one before.
+    /// Calls whose now_ns was earlier than one before; they counted as no time passed.
     pub clock_regressions: u64,
     /// Actions by their reason, indexed by tidegate_reason_t.
     pub by_reason: [u64; TIDEGATE_STATS_REASONS],
