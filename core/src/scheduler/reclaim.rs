@@ -30,7 +30,7 @@ impl Scheduler {
 
     fn reclaim_for(&mut self, pool: PoolId, tier: Tier) -> bool {
         let mut next = self.pool(pool).queues[tier.index()].first();
-        let mut sought = false;
+        let mut in_vain = false;
         for _ in 0..SCAN_WINDOW {
             let Some(slot) = next else { break };
             next = self.pool(pool).queues[tier.index()].after(&self.requests, self.requests[slot].lane, slot);
@@ -43,16 +43,32 @@ impl Scheduler {
                 continue;
             }
             record.considered_round = self.round;
-            sought = true;
-            if let Some((worker, within, set)) = self.find_victims(pool, slot) {
+            let Some(within) = self.may_claim(slot) else { continue };
+            if let Some((worker, set)) = self.find_victims(pool, slot, within) {
                 self.preempt_for(slot, worker, within, &set);
                 return true;
             }
+            in_vain |= !within;
         }
-        if sought {
+        if in_vain {
             self.wake_when_old_enough(pool, tier);
         }
         false
+    }
+
+    /// Whether victims may be chosen for a request: `Some(true)` if it is within its tier's reserve,
+    /// `Some(false)` if it is beyond it and its tier preempts while it borrows.
+    fn may_claim(&self, slot: u32) -> Option<bool> {
+        let record = &self.requests[slot];
+        let (tier, asks) = (record.tier(), record.asks);
+        let capacity = &self.pool(record.pool()).capacity;
+        if capacity.is_within(tier, asks, Resources::ZERO) {
+            return Some(true);
+        }
+        let beyond = self.config.preempt_while_borrowing(tier) == Preemption::LowerTier
+            && capacity.may_borrow(tier, asks, Resources::ZERO, &self.config.tiers[tier.index()])
+            && (!record.never_yields() || capacity.may_pin(tier, asks, Resources::ZERO));
+        beyond.then_some(false)
     }
 
     fn preempt_for(&mut self, slot: u32, worker: WorkerId, within: bool, set: &VictimSet) {
@@ -67,17 +83,10 @@ impl Scheduler {
     }
 
     /// The worker and the victims there that do the least harm.
-    fn find_victims(&self, pool: PoolId, slot: u32) -> Option<(WorkerId, bool, VictimSet)> {
+    fn find_victims(&self, pool: PoolId, slot: u32, within: bool) -> Option<(WorkerId, VictimSet)> {
         let record = &self.requests[slot];
-        let (tier, asks, config) = (record.tier(), record.asks, &self.config.tiers[record.tier().index()]);
+        let (tier, asks) = (record.tier(), record.asks);
         let capacity = &self.pool(pool).capacity;
-        let within = capacity.is_within(tier, asks, Resources::ZERO);
-        let beyond = self.config.preempt_while_borrowing(tier) == Preemption::LowerTier
-            && capacity.may_borrow(tier, asks, Resources::ZERO, config)
-            && (!record.never_yields() || capacity.may_pin(tier, asks, Resources::ZERO));
-        if !within && !beyond {
-            return None;
-        }
         let missing =
             if within { Resources::ZERO } else { capacity.available(tier, self.now).shortage(&asks) };
         let mut excess = [Balance::default(); MAX_TIERS];
@@ -99,7 +108,7 @@ impl Scheduler {
                 best = Some((worker, set));
             }
         }
-        best.map(|(worker, set)| (worker, within, set))
+        best
     }
 
     fn rules(&self) -> Rules {
