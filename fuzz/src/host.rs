@@ -96,19 +96,20 @@ impl Host {
         panic!("LIVELOCK: {MAX_ACTIONS_PER_ROUND} actions in one round");
     }
 
-    /// Answers all that is asked and ends all that runs, until nothing is left that a worker could hold; then
-    /// replays the journal.
+    /// Answers all that is asked and ends all that runs, until no input and no time would change anything more;
+    /// then replays the journal.
     ///
     /// # Panics
     /// If a request that fits waits for ever, or the replay decides otherwise.
     pub fn settle(&mut self) {
         for _ in 0..4 * self.requests.len() + 64 {
             self.round();
-            if !self.end_what_runs() {
-                break;
+            let ended = self.end_what_runs();
+            match self.scheduler.poll_timeout() {
+                Some(at) => self.now = at.max(self.now),
+                None if ended == 0 => break,
+                None => {}
             }
-            let later = self.now.plus_nanos(1);
-            self.now = self.scheduler.poll_timeout().unwrap_or(self.now).max(later);
         }
         if self.world.lends_all {
             for told in &self.requests {
@@ -124,22 +125,22 @@ impl Host {
         assert_eq!(replay.digest, self.digest, "DET-1: the replay of the journal decides otherwise");
     }
 
-    /// Ends every request that the engine holds, and says whether any request was left.
-    fn end_what_runs(&mut self) -> bool {
-        let mut any = false;
+    /// Ends every request that the engine holds, and says how many there were.
+    fn end_what_runs(&mut self) -> u32 {
+        let mut ended = 0;
         for Told { id, attempt } in self.requests.clone() {
-            let Ok(state) = self.scheduler.state(id) else { continue };
-            any = true;
-            self.say(match state {
-                RequestState::Queued | RequestState::Parked => continue,
-                RequestState::Preempting => {
+            let input = match self.scheduler.state(id) {
+                Err(_) | Ok(RequestState::Queued | RequestState::Parked) => continue,
+                Ok(RequestState::Preempting) => {
                     Input::Preempted { request: id, attempt, tokens_kept: 1, releasing: false }
                 }
-                RequestState::Releasing => Input::Released { request: id, attempt },
-                _ => Input::Complete { request: id, attempt, usage: Usage::default() },
-            });
+                Ok(RequestState::Releasing) => Input::Released { request: id, attempt },
+                Ok(_) => Input::Complete { request: id, attempt, usage: Usage::default() },
+            };
+            self.say(input);
+            ended += 1;
         }
-        any
+        ended
     }
 
     fn submit(&mut self, bytes: &mut Bytes<'_>) {
