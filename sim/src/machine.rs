@@ -118,11 +118,8 @@ impl Machine {
             }
             (Self::Node, Work::Tokens { .. }) => return 0,
         };
-        let batch = Load {
-            decode_tokens: slots,
-            decode_context: slots * (prompt + output / 2),
-            ..Load::default()
-        };
+        let batch =
+            Load { decode_tokens: slots, decode_context: slots * (prompt + output / 2), ..Load::default() };
         let chunk = u64::from(self.chunk().unwrap_or(u32::MAX)).min(prompt).max(1);
         let part = Load { prefill_tokens: chunk, prefill_squares: chunk * chunk, ..Load::default() };
         let prefill = u128::from(model.iteration_ns(&part)) * u128::from(prompt) / u128::from(chunk);
@@ -133,7 +130,7 @@ impl Machine {
     #[must_use]
     pub fn chunk(&self) -> Option<u32> {
         match self {
-            Self::Engine { batching: Batching::Chunked { tokens }, .. } => Some(*tokens),
+            Self::Engine { batching: Batching::Chunked { tokens, .. }, .. } => Some(*tokens),
             _ => None,
         }
     }

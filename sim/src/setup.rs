@@ -186,7 +186,8 @@ impl Setup {
 /// Refuses a config that does not go with the machine and the workload.
 fn checked_layout(machine: Machine, workload: &Workload, config: &Config) -> Result<Layout, SetupError> {
     let tiers = config.tiers().len();
-    let beyond = workload.requests.iter().map(|request| request.tier).find(|&tier| usize::from(tier) >= tiers);
+    let beyond =
+        workload.requests.iter().map(|request| request.tier).find(|&tier| usize::from(tier) >= tiers);
     if let Some(tier) = beyond {
         return Err(SetupError::NoSuchTier { tier, tiers });
     }
@@ -263,7 +264,8 @@ mod tests {
     }
 
     fn pools(workers: usize, workload: &Workload) -> Vec<u32> {
-        let setup = Setup::new(SetupKind::Dedicated, machine(), workers, workload, &default_config(machine()));
+        let setup =
+            Setup::new(SetupKind::Dedicated, machine(), workers, workload, &default_config(machine()));
         setup.expect("enough workers").worker_pools.iter().map(|pool| pool.get()).collect()
     }
 
@@ -286,7 +288,8 @@ mod tests {
             "--workers 2: the dedicated set-up needs at least one for each of 3 tiers"
         );
         let fourth = workload(&[(3, 10)]);
-        let error = Setup::new(SetupKind::Tidegate, machine(), 2, &fourth, &config).expect_err("no such tier");
+        let error =
+            Setup::new(SetupKind::Tidegate, machine(), 2, &fourth, &config).expect_err("no such tier");
         assert_eq!(error.to_string(), "the workload has requests of tier P3, the config has 3 tiers");
         let odd = Config::builder().dimensions(["slots", "vram_mib"]).tier(TierConfig::new("all"));
         let odd = odd.build().expect("no fault");

@@ -1,52 +1,92 @@
 //! How many workers a replay has unless told: as many as make the first tier's largest need about equal to its
 //! reserve. An idle first tier would prove nothing, and one that needs more than its reserve has no guarantee.
 //!
-//! The need is estimated as if there were workers without end: each request of the first tier stays as long as
-//! [`Machine::stay`] says, and the largest sum of what they hold at one time is the need.
+//! The need is first estimated as if there were workers without end: each request of the first tier stays as
+//! long as [`Machine::stay`] says, and the largest sum of what they hold at one time is the need. How long they
+//! really stay depends on what runs beside them, so the estimate is put right by trial replays of `tidegate`.
 
 use tidegate::{Config, Instant, PoolId, Resources, Scheduler, Tier, WorkerSpec};
 
 use crate::machine::{Layout, Machine};
-use crate::replay::pressure;
+use crate::replay::{ReplayError, ReplayOptions, pressure, replay};
+use crate::setup::{Setup, SetupError, SetupKind};
 use crate::trace::Workload;
 
 /// More workers than this are not chosen by themselves: beyond it, say `--workers`.
 const MOST_WORKERS: usize = 4_096;
+
+/// Trial replays at most. Two or three are usual: the pressure falls about as the workers rise.
+const MOST_TRIALS: usize = 6;
 
 /// A number of workers, and why.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sizing {
     /// How many.
     pub workers: usize,
-    /// The first tier's estimated peak need, by its reserve on so many workers; `None` if it has no reserve or no
-    /// requests.
-    pub estimated_pressure: Option<f64>,
+    /// The first tier's peak need by its reserve, as measured with so many workers; `None` if it has no reserve
+    /// or no requests, and the number is but the least that every set-up can do with.
+    pub pressure: Option<f64>,
 }
 
-/// The number of workers whose estimated pressure is nearest to 1, but at least one for each tier that has
-/// requests; that number if the first tier has no reserve.
-#[must_use]
-pub fn default_workers(workload: &Workload, machine: Machine, layout: Layout, config: &Config) -> Sizing {
-    let need = peak_need(workload, machine, layout);
+/// Why no number of workers was found.
+#[derive(Debug, thiserror::Error)]
+pub enum SizingError {
+    /// The config does not go with the workload.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// A trial replay went wrong.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+}
+
+/// The number of workers whose measured pressure is nearest to 1, of those tried: each trial leads to the next.
+/// At least one worker for each tier that has requests. Calls `tried` before each trial.
+///
+/// # Errors
+/// [`SizingError`].
+pub fn default_workers(
+    workload: &Workload,
+    machine: Machine,
+    config: &Config,
+    mut tried: impl FnMut(usize),
+) -> Result<Sizing, SizingError> {
     let least = tiers_in_use(workload).max(1);
+    let mut trials: Vec<(usize, f64)> = Vec::new();
+    let mut workers = estimate(workload, machine, config)?.max(least);
+    while trials.len() < MOST_TRIALS && trials.iter().all(|&(other, _)| other != workers) {
+        tried(workers);
+        let setup = Setup::new(SetupKind::Tidegate, machine, workers, workload, config)?;
+        let (outcome, _) = replay(workload, &setup, machine, ReplayOptions::default())?;
+        let Some(pressure) = outcome.guarantee_pressure.filter(|&pressure| pressure > 0.0) else {
+            return Ok(Sizing { workers: least, pressure: None });
+        };
+        trials.push((workers, pressure));
+        let right = (workers as f64 * pressure).round() as usize;
+        let next = if pressure > 1.0 { right.max(workers + 1) } else { right.min(workers - 1) };
+        workers = next.clamp(least, MOST_WORKERS);
+    }
+    let off = |&(_, pressure): &(usize, f64)| (pressure - 1.0).abs();
+    let best = trials.iter().min_by(|a, b| off(a).total_cmp(&off(b)));
+    let &(workers, pressure) = best.expect("the first number of workers is tried");
+    Ok(Sizing { workers, pressure: Some(pressure) })
+}
+
+/// The least number of workers on which the first tier's estimated need is within its reserve.
+fn estimate(workload: &Workload, machine: Machine, config: &Config) -> Result<usize, SetupError> {
+    let layout = Setup::new(SetupKind::Tidegate, machine, 1, workload, config)?.layout;
+    let need = peak_need(workload, machine, layout);
     let mut scheduler = Scheduler::new(config.clone(), Instant::ZERO);
-    let mut best = Sizing { workers: least, estimated_pressure: None };
     for workers in 1..=MOST_WORKERS {
         let spec = WorkerSpec::new(PoolId::new(0), layout.capacity());
         if scheduler.worker_add(Instant::ZERO, spec).is_err() {
-            break;
+            return Ok(workers);
         }
         let reserve = scheduler.effective_reserve(PoolId::new(0), Tier::P0).unwrap_or(Resources::ZERO);
-        let Some(estimate) = pressure(need, reserve).filter(|&estimate| estimate > 0.0) else { break };
-        let nearer = best.estimated_pressure.is_none_or(|other| (estimate - 1.0).abs() < (other - 1.0).abs());
-        if workers >= least && nearer {
-            best = Sizing { workers, estimated_pressure: Some(estimate) };
-        }
-        if workers >= least && estimate < 1.0 {
-            break;
+        if pressure(need, reserve).is_none_or(|estimate| estimate <= 1.0) {
+            return Ok(workers);
         }
     }
-    best
+    Ok(MOST_WORKERS)
 }
 
 fn tiers_in_use(workload: &Workload) -> usize {

@@ -15,8 +15,9 @@ impl Progress {
         if !io::stderr().is_terminal() {
             return Self { bar: ProgressBar::hidden() };
         }
-        let style = ProgressStyle::with_template("{msg:<22} {wide_bar} {human_pos}/{human_len} requests {eta}")
-            .expect("the template is a literal");
+        let style =
+            ProgressStyle::with_template("{msg:<22} {wide_bar} {human_pos}/{human_len} requests {eta}")
+                .expect("the template is a literal");
         Self { bar: ProgressBar::new(steps).with_style(style) }
     }
 

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use tidegate::Config;
 use tidegate_sim::journal_file::JournalFile;
-use tidegate_sim::machine::{Layout, Machine};
+use tidegate_sim::machine::Machine;
 use tidegate_sim::model::{Batching, DEFAULT_MODEL, MODELS, ServiceModel};
 use tidegate_sim::replay::{ReplayOptions, replay};
 use tidegate_sim::report::{Comparison, Results, json, table};
 use tidegate_sim::setup::{Setup, SetupError, SetupKind, default_config};
-use tidegate_sim::sizing::{Sizing, default_workers};
+use tidegate_sim::sizing::{SizingError, default_workers};
 use tidegate_sim::trace::{self, Batches, Kind, LoadOptions, TraceError, TraceSpec, Work, Workload};
 
 use super::progress::Progress;
@@ -52,6 +52,9 @@ pub(super) struct Args {
     /// Tokens of an iteration, for models that compute prompts in chunks; without it, the model's number
     #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     chunk: Option<u32>,
+    /// Prompts of one tier that share an iteration, for the same models; 1 computes one after the other
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 16))]
+    prompts: Option<u32>,
     /// Seed of the built-in workload
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
@@ -88,7 +91,8 @@ impl From<SetupName> for SetupKind {
 
 /// Reads `ROWS/SECONDS`.
 fn batches(text: &str) -> Result<Batches, String> {
-    let numbers = text.split_once('/').and_then(|(rows, s)| Some((rows.parse().ok()?, s.parse::<u32>().ok()?)));
+    let numbers =
+        text.split_once('/').and_then(|(rows, s)| Some((rows.parse().ok()?, s.parse::<u32>().ok()?)));
     match numbers {
         Some((rows, seconds)) if rows > 0 => {
             Ok(Batches { rows, every_ns: u64::from(seconds) * 1_000_000_000 })
@@ -105,13 +109,14 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Some(file) => config::read(file)?,
         None => default_config(machine),
     };
-    let sizing = sizing(args, &workload, machine, &config)?;
-    let runner = Runner { args, machine, config: &config, workers: sizing.workers, kinds: kinds(args) };
+    let workers = workers(args, &workload, machine, &config)?;
+    let runner = Runner { args, machine, config: &config, workers, kinds: kinds(args) };
     // All set-ups are made before the first runs: bad input is told at once.
     let setups = runner.setups(&workload)?;
-    let mut journal = args.journal.as_ref().map(|path| {
-        JournalFile::create(path).map_err(|error| Failure::bad_file(path, error))
-    });
+    let mut journal = args
+        .journal
+        .as_ref()
+        .map(|path| JournalFile::create(path).map_err(|error| Failure::bad_file(path, error)));
     if journal.is_some() && !runner.kinds.contains(&SetupKind::Tidegate) {
         return Err(Failure::bad_input("--journal records the tidegate set-up, which --setup leaves out"));
     }
@@ -124,8 +129,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let results = Results {
         seed: args.seed,
         machine,
-        workers: sizing.workers,
-        estimated_pressure: sizing.estimated_pressure,
+        workers,
+        workers_chosen: args.workers.is_none(),
         traces: workload.sources,
         tier_names: config.tiers().iter().map(|tier| tier.name().to_owned()).collect(),
         main,
@@ -191,33 +196,57 @@ fn machine(args: &Args, workload: &Workload) -> Result<Machine, Failure> {
         )));
     };
     let slots = args.slots.unwrap_or(model.slots);
-    let batching = match (model.batching, args.chunk) {
-        (Batching::Chunked { tokens }, chunk) => Batching::Chunked { tokens: chunk.unwrap_or(tokens) },
-        (batching, None) => batching,
-        (_, Some(_)) => {
-            return Err(Failure::bad_input(format_args!("--chunk: the engine of {id} computes whole prompts")));
+    let batching = match model.batching {
+        Batching::Chunked { tokens, prompts } => Batching::Chunked {
+            tokens: args.chunk.unwrap_or(tokens),
+            prompts: args.prompts.unwrap_or(prompts),
+        },
+        whole => {
+            match [("--chunk", args.chunk), ("--prompts", args.prompts)].iter().find(|(_, n)| n.is_some()) {
+                Some((flag, _)) => {
+                    return Err(Failure::bad_input(format_args!(
+                        "{flag}: the engine of {id} computes whole prompts"
+                    )));
+                }
+                None => whole,
+            }
         }
     };
     match batching {
-        Batching::Chunked { tokens } if tokens <= slots => Err(Failure::bad_input(format_args!(
+        Batching::Chunked { tokens, .. } if tokens <= slots => Err(Failure::bad_input(format_args!(
             "--chunk {tokens}: {slots} slots may decode {slots} tokens, and no prompt would be computed"
         ))),
         _ => Ok(Machine::Engine { model, batching, slots, kv_blocks: model.kv_blocks }),
     }
 }
 
-fn sizing(args: &Args, workload: &Workload, machine: Machine, config: &Config) -> Result<Sizing, Failure> {
+fn workers(args: &Args, workload: &Workload, machine: Machine, config: &Config) -> Result<usize, Failure> {
     match args.workers {
-        Some(workers @ 1..=MAX_WORKERS) => Ok(Sizing { workers, estimated_pressure: None }),
+        Some(workers @ 1..=MAX_WORKERS) => Ok(workers),
         Some(workers) => {
             Err(Failure::bad_input(format_args!("--workers {workers}: expected from 1 to {MAX_WORKERS}")))
         }
         None => {
-            let layout = Layout::new(machine, config.dimensions()).map_err(|name| {
-                Failure::bad_input(SetupError::NoSuchDimension { name, known: machine.dimensions().join(", ") })
-            })?;
-            Ok(default_workers(workload, machine, layout, config))
+            let bar = Progress::new(workload.requests.len() as u64);
+            let name = |workers| bar.name(format!("trying {workers} workers"));
+            match default_workers(workload, machine, config, name) {
+                Ok(sizing) => Ok(sizing.workers),
+                Err(SizingError::Setup(error)) => Err(bad_setup(args, error)),
+                Err(SizingError::Replay(error)) => {
+                    Err(Failure::CheckFailed(format!("choosing workers: {error}")))
+                }
+            }
         }
+    }
+}
+
+/// A fault of the user's config is told with its file.
+fn bad_setup(args: &Args, error: SetupError) -> Failure {
+    match (&args.config, &error) {
+        (Some(file), SetupError::NoSuchDimension { .. } | SetupError::Pools { .. }) => {
+            Failure::bad_file(file, error)
+        }
+        _ => Failure::bad_input(error),
     }
 }
 
@@ -233,14 +262,8 @@ struct Runner<'a> {
 impl Runner<'_> {
     fn setups(&self, workload: &Workload) -> Result<Vec<Setup>, Failure> {
         let make = |&kind: &SetupKind| {
-            Setup::new(kind, self.machine, self.workers, workload, self.config).map_err(|error| {
-                match (&self.args.config, &error) {
-                    (Some(file), SetupError::NoSuchDimension { .. } | SetupError::Pools { .. }) => {
-                        Failure::bad_file(file, error)
-                    }
-                    _ => Failure::bad_input(error),
-                }
-            })
+            Setup::new(kind, self.machine, self.workers, workload, self.config)
+                .map_err(|error| bad_setup(self.args, error))
         };
         self.kinds.iter().map(make).collect()
     }

@@ -1,8 +1,9 @@
 //! A continuous-batching engine, iteration by iteration.
 //!
 //! Each iteration decodes every running request by one token and fills the rest of its token budget with
-//! parts of prompts, the most urgent tier first, then in order of admission. (The step plan of a later
-//! version of the scheduler will decide this order; until then it is the engine's.) KV blocks are held from
+//! parts of prompts: those of the most urgent tier first, a few at a time sharing the budget evenly, in order
+//! of admission. (The step plan of a later version of the scheduler will decide this; until then the engine
+//! does, from the tier of each start.) KV blocks are held from
 //! admission for the whole prompt and one block more, and grow as tokens come. All that an iteration changes
 //! is reported at its end; a running iteration cannot be broken, so a request asked to stop stops then.
 //!
@@ -64,32 +65,62 @@ impl BatchingEngine {
     /// Chooses the prompts of the next iteration.
     fn plan(&mut self, now: u64, runs: &mut [Run]) -> Load {
         let mut load = Load::default();
-        let (mut budget, whole) = match self.batching {
-            Batching::Chunked { tokens } => (tokens.saturating_sub(self.decoding), false),
-            Batching::PrefillFirst { tokens } => (tokens, true),
-        };
-        for &request in &self.prefilling {
-            let run = &mut runs[request as usize];
-            let left = run.tokens_needed() - run.computed;
-            let take = if whole { left } else { left.min(budget) };
-            if take == 0 || (take > budget && !self.chunks.is_empty()) {
-                break;
+        match self.batching {
+            Batching::Chunked { tokens, prompts } => {
+                let budget = tokens.saturating_sub(self.decoding);
+                self.share_out(budget, prompts as usize, runs);
             }
-            budget = budget.saturating_sub(take);
+            Batching::PrefillFirst { tokens } => self.take_whole(tokens, runs),
+        }
+        for &(request, take) in &self.chunks {
+            let run = &mut runs[request as usize];
             load.prefill_tokens += u64::from(take);
             load.prefill_context += u64::from(run.computed);
             load.prefill_squares += u64::from(take) * u64::from(take);
-            if run.first_iteration_at == NEVER {
-                run.first_iteration_at = now;
-            }
-            self.chunks.push((request, take));
+            run.first_iteration_at = run.first_iteration_at.min(now);
         }
-        self.decodes = self.decoding > 0 && !(whole && !self.chunks.is_empty());
+        let alone = matches!(self.batching, Batching::PrefillFirst { .. }) && !self.chunks.is_empty();
+        self.decodes = self.decoding > 0 && !alone;
         if self.decodes {
             load.decode_tokens = u64::from(self.decoding);
             load.decode_context = self.decode_context;
         }
         load
+    }
+
+    /// Shares a budget out evenly over the first few prompts of one tier, then what they leave over the next.
+    fn share_out(&mut self, mut budget: u32, prompts: usize, runs: &[Run]) {
+        let mut rest = &self.prefilling[..];
+        while budget > 0
+            && let Some(&first) = rest.first()
+        {
+            let tier = runs[first as usize].tier;
+            let of_tier = rest.iter().take(prompts).take_while(|&&other| runs[other as usize].tier == tier);
+            let (group, others) = rest.split_at(of_tier.count());
+            rest = others;
+            for (&request, sharing) in group.iter().zip((1..=group.len() as u32).rev()) {
+                let run = &runs[request as usize];
+                let take = (run.tokens_needed() - run.computed).min(budget.div_ceil(sharing));
+                if take > 0 {
+                    budget -= take;
+                    self.chunks.push((request, take));
+                }
+            }
+        }
+    }
+
+    /// Takes whole prompts, at least one, up to a number of tokens.
+    fn take_whole(&mut self, tokens: u32, runs: &[Run]) {
+        let mut left = tokens;
+        for &request in &self.prefilling {
+            let run = &runs[request as usize];
+            let take = run.tokens_needed() - run.computed;
+            if take > left && !self.chunks.is_empty() {
+                break;
+            }
+            left = left.saturating_sub(take);
+            self.chunks.push((request, take));
+        }
     }
 
     /// Ends the step of the decoding requests: those that are due grow or finish.

@@ -50,7 +50,8 @@ pub const MODELS: &[ServiceModel] = &[
             },
         },
         // 512 is where the two fits meet, and the largest iteration that keeps decodes under 100 ms.
-        batching: Batching::Chunked { tokens: 512 },
+        // One prompt at a time would let an urgent one wait for the whole of a long one of its own tier.
+        batching: Batching::Chunked { tokens: 512, prompts: 4 },
         // Our choice, the artifact gives none: 16 GiB at 128 KiB per token, what a 40 GB GPU has left.
         kv_blocks: 8_192,
         slots: 64,

@@ -17,7 +17,7 @@ pub const BLOCK_TOKENS: u32 = 16;
 const SWAP_BYTES_PER_SECOND: u128 = 25_000_000_000;
 
 /// Femtoseconds in a nanosecond.
-const FEMTOS_PER_NANO: i128 = 1_000_000;
+const FEMTOS_PER_NANO: u64 = 1_000_000;
 
 /// What one iteration works on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +42,9 @@ pub enum Batching {
     Chunked {
         /// Tokens of one iteration, decodes included.
         tokens: u32,
+        /// Prompts of one tier that share an iteration evenly, those admitted first; 1 computes one after the
+        /// other. vLLM calls it `max_num_partial_prefills`.
+        prompts: u32,
     },
     /// While prompts wait, an iteration computes whole prompts, up to this many tokens but at least one
     /// prompt, and nothing else; decodes go on afterwards.
@@ -160,7 +163,11 @@ impl ServiceModel {
                 prefill.femtos(load) + decode.femtos(load)
             }
         };
-        u64::try_from(femtos / FEMTOS_PER_NANO).unwrap_or(0)
+        match u64::try_from(femtos) {
+            Ok(femtos) => femtos / FEMTOS_PER_NANO,
+            // Beyond five hours the fit says nothing any more, but time goes on.
+            Err(_) => u64::try_from(femtos / i128::from(FEMTOS_PER_NANO)).unwrap_or(0),
+        }
     }
 
     /// Nanoseconds to copy the KV cache of this many tokens to host memory, or back.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tidegate::{
-    Action, Config, Created, Digest, Input, InputError, Instant, InvariantViolation, PoolId, Recorder, Resources,
-    Scheduler, Stats, Tier,
+    Action, Config, Created, Digest, Input, InputError, Instant, InvariantViolation, PoolId, Recorder,
+    Resources, Scheduler, Stats, Tier,
 };
 
 use super::stopwatch::Stopwatch;

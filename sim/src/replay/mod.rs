@@ -14,7 +14,9 @@ mod host;
 mod stopwatch;
 mod tally;
 
-use tidegate::{Action, Attempt, Created, Input, InputError, Instant, RequestId, RequestSpec, SubmitError, TenantId};
+use tidegate::{
+    Action, Attempt, Created, Input, InputError, Instant, RequestId, RequestSpec, SubmitError, TenantId,
+};
 use tidegate::{Usage, WorkerSpec, YieldMode, Yielding};
 
 use crate::engine::{BatchingEngine, Engine, JobNode, NEVER, Report, Run, Stop};
@@ -63,7 +65,9 @@ pub fn replay(
             let engines = vec![BatchingEngine::new(model, batching); workers];
             Replay::new(workload, setup, machine, engines, options)?.run()
         }
-        Machine::Node => Replay::new(workload, setup, machine, vec![JobNode::default(); workers], options)?.run(),
+        Machine::Node => {
+            Replay::new(workload, setup, machine, vec![JobNode::default(); workers], options)?.run()
+        }
     }
 }
 
@@ -438,7 +442,11 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
             scheduler_share: witness.scheduler_share,
             tiers,
         };
-        debug_assert_eq!(outcome.counts().completed, witness.stats.completed, "host and scheduler count alike");
+        debug_assert_eq!(
+            outcome.counts().completed,
+            witness.stats.completed,
+            "host and scheduler count alike"
+        );
         (outcome, witness.journal)
     }
 }

@@ -3,13 +3,16 @@
 use std::time::{Duration, Instant};
 
 /// One call in so many is timed. A prime, so as not to fall in step with the replay's own rhythm.
-const PERIOD: u32 = 61;
+const PERIOD: u32 = 17;
+
+/// A sample beyond this is not counted: calls take well under a tenth of it, and the machine was given to
+/// somebody else meanwhile, which would count [`PERIOD`] times.
+const INTERRUPTED: Duration = Duration::from_micros(500);
 
 /// Times every [`PERIOD`]th call and assumes the others to be like it.
 #[derive(Clone, Debug)]
 pub(super) struct Stopwatch {
     until_sample: u32,
-    samples: u64,
     sampled: Duration,
     /// What reading the clock twice takes.
     overhead: Duration,
@@ -23,13 +26,7 @@ impl Stopwatch {
             let before = Instant::now();
             overhead = overhead.min(before.elapsed());
         }
-        Self {
-            until_sample: PERIOD,
-            samples: 0,
-            sampled: Duration::ZERO,
-            overhead,
-            began: Instant::now(),
-        }
+        Self { until_sample: PERIOD, sampled: Duration::ZERO, overhead, began: Instant::now() }
     }
 
     #[inline]
@@ -41,8 +38,10 @@ impl Stopwatch {
         self.until_sample = PERIOD;
         let before = Instant::now();
         let answer = call();
-        self.sampled += before.elapsed().saturating_sub(self.overhead);
-        self.samples += 1;
+        let took = before.elapsed().saturating_sub(self.overhead);
+        if took < INTERRUPTED {
+            self.sampled += took;
+        }
         answer
     }
 

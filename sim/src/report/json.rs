@@ -18,8 +18,7 @@ struct Document<'a> {
     seed: u64,
     model: &'static str,
     workers: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    estimated_pressure: Option<f64>,
+    workers_chosen: bool,
     traces: &'a [String],
     scale: f64,
     setups: SetUps<'a>,
@@ -108,7 +107,7 @@ pub fn json(results: &Results, out: &mut impl io::Write) -> io::Result<()> {
         seed: results.seed,
         model: results.machine.id(),
         workers: results.workers,
-        estimated_pressure: results.estimated_pressure,
+        workers_chosen: results.workers_chosen,
         traces: &results.traces,
         scale: results.main.scale,
         setups: setups(&results.main),

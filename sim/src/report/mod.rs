@@ -43,8 +43,8 @@ pub struct Results {
     pub machine: Machine,
     /// How many.
     pub workers: usize,
-    /// Why so many, if the user did not say.
-    pub estimated_pressure: Option<f64>,
+    /// Whether they were chosen by [`default_workers`](crate::sizing::default_workers).
+    pub workers_chosen: bool,
     /// What the workload was made of.
     pub traces: Vec<String>,
     /// The names of the tiers, the most urgent first.

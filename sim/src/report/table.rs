@@ -49,7 +49,9 @@ impl Page {
         match results.machine {
             Machine::Engine { model, batching, slots, kv_blocks } => {
                 let budget = match batching {
-                    Batching::Chunked { tokens } => format!("{tokens} tokens per iteration"),
+                    Batching::Chunked { tokens, prompts } => {
+                        format!("{tokens} tokens and {prompts} prompts of a tier per iteration")
+                    }
                     Batching::PrefillFirst { tokens } => format!("prompts first, {tokens} tokens at a time"),
                 };
                 self.line(&format!("model {}: {}", model.id, model.source));
@@ -63,10 +65,10 @@ impl Page {
                 self.line(&format!("{} workers, each 8 GPUs", results.workers));
             }
         }
-        if let Some(pressure) = results.estimated_pressure {
-            self.line(&format!(
-                "  so many because the first tier's peak need is then about {pressure:.2} of its reserve (estimated)"
-            ));
+        if results.workers_chosen {
+            self.line(
+                "  so many because P0's peak need is then nearest to its reserve (--workers to choose)",
+            );
         }
     }
 
@@ -87,7 +89,8 @@ impl Page {
     }
 
     fn tier(&mut self, tiers: &[TierOutcome]) {
-        let mut row = |name: &str, cell: &dyn Fn(&TierOutcome) -> String| self.row(name, tiers.iter().map(cell));
+        let mut row =
+            |name: &str, cell: &dyn Fn(&TierOutcome) -> String| self.row(name, tiers.iter().map(cell));
         row("submitted", &|t| count(t.counts.submitted));
         row("completed", &|t| count(t.counts.completed));
         row("dropped", &dropped);
