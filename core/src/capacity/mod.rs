@@ -70,6 +70,11 @@ impl Account {
         hold.saturating_sub(self.used + self.earmarked)
     }
 
+    /// R - U - K, where it is positive: what a request without a claim may ask for and stay within.
+    pub(crate) fn unused_reserve(&self) -> Resources {
+        self.reserve.saturating_sub(self.used + self.claimed)
+    }
+
     /// U - yielding - R: what the tier borrows and nobody has asked back yet.
     pub(crate) fn excess(&self) -> Balance {
         Balance::of(self.used, self.yielding + self.reserve)

@@ -163,7 +163,6 @@ pub struct Config {
 
 impl Config {
     /// A builder without dimensions or tiers and with one pool, `default`.
-    #[must_use]
     pub fn builder() -> ConfigBuilder {
         ConfigBuilder::default()
     }
@@ -174,7 +173,6 @@ impl Config {
     }
 
     /// The tiers, the most urgent first.
-    #[must_use]
     pub fn tiers(&self) -> &[TierConfig] {
         &self.tiers
     }

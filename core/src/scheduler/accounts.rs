@@ -31,7 +31,7 @@ impl Scheduler {
             self.timers.insert((at, sequence), slot);
         }
         self.count_waiting(slot);
-        self.pool_mut(pool).dirty = true;
+        self.stir(pool);
     }
 
     /// Takes a waiting request out of its queue, with all that it had as one that waits but its claim.
@@ -76,7 +76,7 @@ impl Scheduler {
         if let Some(worker) = self.requests[slot].drains.take() {
             self.worker_mut(worker).drain = None;
             let pool = self.worker(worker).spec.pool;
-            self.pool_mut(pool).dirty = true;
+            self.stir(pool);
         }
     }
 
@@ -105,7 +105,7 @@ impl Scheduler {
         if let Some(&moved) = running.get(place) {
             self.requests[moved].place = place as u32;
         }
-        self.rebalance(worker);
+        self.freed(worker);
     }
 
     /// Changes something of a request on a worker that the books depend on.
@@ -185,7 +185,7 @@ impl Scheduler {
                 self.refit_request(slot);
             }
         }
-        self.pool_mut(pool).dirty = true;
+        self.stir(pool);
     }
 
     fn refit_request(&mut self, slot: u32) {

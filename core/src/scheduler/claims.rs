@@ -87,7 +87,7 @@ impl Scheduler {
     pub(super) fn dissolve(&mut self, id: u32) {
         let worker = self.claims[id].worker;
         self.remove_claim(id);
-        self.rebalance(worker);
+        self.freed(worker);
     }
 
     /// Ends a claim: its earmarks are free, and victims that have not stopped are spared.
@@ -136,7 +136,7 @@ impl Scheduler {
             (claim.tier, self.requests[claim.owner].sequence)
         });
         self.worker_mut(worker).claims = claims;
-        self.rebalance(worker);
+        self.freed(worker);
     }
 
     fn heir(&self, id: u32) -> Option<u32> {
@@ -213,14 +213,36 @@ impl Scheduler {
         self.outbox.len() < before
     }
 
+    /// Units of a worker came free: first for its claims, then for whoever waits.
+    pub(super) fn freed(&mut self, worker: WorkerId) {
+        self.stir(self.worker(worker).spec.pool);
+        self.rebalance(worker);
+    }
+
+    /// A request on a worker grew. That lets nobody start, but its tier may borrow now what it did not before.
+    pub(super) fn grew(&mut self, worker: WorkerId) {
+        let pool = self.worker(worker).spec.pool;
+        if self.pool(pool).reclaim_in_vain || !self.pool(pool).claims.is_empty() {
+            self.stir(pool);
+        }
+        self.rebalance(worker);
+    }
+
+    /// Something changed in a pool that may let somebody start, or choose victims. Who looked for victims in
+    /// this round looks again in the next.
+    pub(super) fn stir(&mut self, pool: PoolId) {
+        let in_round = self.in_round;
+        let pool = self.pool_mut(pool);
+        pool.dirty = true;
+        pool.revisit |= in_round && pool.reclaim_in_vain;
+    }
+
     /// The units of a worker changed: fills its claims from what is free, or takes from them what is not,
     /// and notices an overdraft.
     pub(super) fn rebalance(&mut self, worker: WorkerId) {
         if !self.worker(worker).is_up() {
             return;
         }
-        let pool = self.worker(worker).spec.pool;
-        self.pool_mut(pool).dirty = true;
         if !self.worker(worker).overdraft().is_zero() {
             self.notice_pressure(worker);
         }
@@ -273,6 +295,6 @@ impl Scheduler {
     pub(super) fn give_up_on(&mut self, victim: u32) {
         let Some(claim) = self.requests[victim].serves.take() else { return };
         self.claims[claim].victims.retain(|&other| other != victim);
-        self.rebalance(self.claims[claim].worker);
+        self.freed(self.claims[claim].worker);
     }
 }

@@ -42,6 +42,7 @@ impl Scheduler {
         for pool in &mut self.pools {
             let due = pool.wake_at.is_some_and(|at| at <= self.now);
             pool.dirty |= due || core::mem::take(&mut pool.revisit);
+            pool.reclaim_in_vain &= !pool.dirty;
         }
     }
 
@@ -60,11 +61,21 @@ impl Scheduler {
             }
             self.pool_mut(pool).dirty = false;
             if self.pool(pool).queues.iter().any(|queue| !queue.is_idle()) {
-                let turn = self.pool(pool).capacity.next_turn(self.now);
-                self.wake(pool, turn);
+                self.wake(pool, self.pool(pool).capacity.next_turn(self.now));
+                self.wake(pool, self.next_admission(pool));
             }
         }
         false
+    }
+
+    /// When a worker that declined a waiting request is next open to it.
+    fn next_admission(&self, pool: PoolId) -> Option<Instant> {
+        if self.pool(pool).excluded_until <= self.now {
+            return None;
+        }
+        let waiting = self.tiers().flat_map(|tier| self.candidates(pool, tier));
+        let openings = waiting.filter_map(|slot| self.requests[slot].excluded.map(|(_, until)| until));
+        openings.filter(|&until| until > self.now).min()
     }
 
     /// The pool has to be looked at again at this instant.
@@ -90,9 +101,14 @@ impl Scheduler {
             self.start(owner, worker, Reason::Reclaimed);
             return true;
         }
+        let roomiest = self.roomiest(pool);
         for tier in self.tiers() {
-            let found =
-                self.candidates(pool, tier).find_map(|slot| Some((slot, self.guaranteed_worker(slot)?)));
+            let left = self.pool(pool).capacity.account(tier).unused_reserve();
+            if left.is_zero() && self.pool(pool).claims.is_empty() {
+                continue;
+            }
+            let guaranteed = |slot| Some((slot, self.guaranteed_worker(slot, &left, &roomiest)?));
+            let found = self.candidates(pool, tier).find_map(guaranteed);
             if let Some((slot, worker)) = found {
                 self.start(slot, worker, Reason::Guaranteed);
                 return true;
@@ -101,14 +117,23 @@ impl Scheduler {
         false
     }
 
-    fn guaranteed_worker(&self, slot: u32) -> Option<WorkerId> {
+    /// Where a request may start that is within the reserve: within `left` of it, or with its claim, which
+    /// counts as taken.
+    pub(super) fn guaranteed_worker(
+        &self,
+        slot: u32,
+        left: &Resources,
+        roomiest: &Resources,
+    ) -> Option<WorkerId> {
         let record = &self.requests[slot];
-        let own = record.claim.map_or(Resources::ZERO, |claim| self.claims[claim].size);
-        let capacity = &self.pool(record.pool()).capacity;
-        if !capacity.is_within(record.tier(), record.asks, own) {
-            return None;
-        }
-        self.place(slot, |_| true)
+        let within = match record.claim {
+            None => record.asks.fits(left),
+            Some(claim) => {
+                let own = self.claims[claim].size;
+                self.pool(record.pool()).capacity.is_within(record.tier(), record.asks, own)
+            }
+        };
+        if within && record.asks.fits(roomiest) { self.place(slot, |_| true) } else { None }
     }
 
     /// Starts a request on what nobody holds.
@@ -118,7 +143,11 @@ impl Scheduler {
 
     fn borrow_for(&mut self, pool: PoolId, tier: Tier) -> bool {
         let mut next = self.pool(pool).queues[tier.index()].first();
+        if next.is_none() {
+            return false;
+        }
         let available = self.pool(pool).capacity.available(tier, self.now);
+        let roomiest = self.roomiest(pool);
         let mut head = None;
         for _ in 0..SCAN_WINDOW {
             let Some(slot) = next else { break };
@@ -127,7 +156,7 @@ impl Scheduler {
             if self.sits_out(slot) || !self.passes_own_gates(slot) {
                 continue;
             }
-            if let Some(worker) = self.borrowed_worker(slot, &available) {
+            if let Some(worker) = self.borrowed_worker(slot, &available, &roomiest) {
                 if let Some(head) = head {
                     self.requests[head].bypassed += 1;
                 }
@@ -143,7 +172,7 @@ impl Scheduler {
     }
 
     /// The gates of a borrowed start that no room on a worker opens.
-    fn passes_own_gates(&self, slot: u32) -> bool {
+    pub(super) fn passes_own_gates(&self, slot: u32) -> bool {
         let record = &self.requests[slot];
         let (tier, capacity) = (record.tier(), &self.pool(record.pool()).capacity);
         let own = record.claim.map_or(Resources::ZERO, |claim| self.claims[claim].size);
@@ -152,15 +181,27 @@ impl Scheduler {
             && (!record.never_yields() || capacity.may_pin(tier, record.asks, pinned))
     }
 
-    fn borrowed_worker(&self, slot: u32, available: &Balance) -> Option<WorkerId> {
+    pub(super) fn borrowed_worker(
+        &self,
+        slot: u32,
+        available: &Balance,
+        roomiest: &Resources,
+    ) -> Option<WorkerId> {
         let record = &self.requests[slot];
-        if !record.asks.fits_signed(available) {
+        if !record.asks.fits_signed(available) || !record.asks.fits(roomiest) {
             return None;
         }
         self.place(slot, |worker| {
             let drain = self.worker(worker).drain;
             drain.is_none_or(|drain| drain.slot == slot || drain.tier > record.tier())
         })
+    }
+
+    /// The most that any worker that is up has free, dimension by dimension: what does not fit in it need not
+    /// be tried on each.
+    pub(super) fn roomiest(&self, pool: PoolId) -> Resources {
+        let free = self.pool(pool).up.iter().map(|&id| self.worker(id).free().positive());
+        free.fold(Resources::ZERO, Resources::max)
     }
 
     /// The best worker that is up, is allowed, and has room for what a request asks.
@@ -239,7 +280,7 @@ impl Scheduler {
             Some(claim) if self.claims[claim].worker == worker => {
                 self.remove_claim(claim);
                 self.board(slot, worker, self.requests[slot].asks);
-                self.rebalance(worker);
+                self.freed(worker);
             }
             _ => {
                 self.board(slot, worker, self.requests[slot].asks);
@@ -262,6 +303,6 @@ impl Scheduler {
         // The start goes before the news that it brings, such as victims that may go on.
         self.outbox.push_front(start);
         let pool = record.pool();
-        self.pool_mut(pool).dirty = true;
+        self.stir(pool);
     }
 }

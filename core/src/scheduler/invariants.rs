@@ -33,6 +33,7 @@ impl Scheduler {
         self.check_claims()?;
         for pool in (0..self.pools.len() as u32).map(PoolId::new) {
             self.check_capacity(pool)?;
+            self.check_quiet(pool)?;
             for tier in self.tiers() {
                 self.check_account(pool, tier)?;
             }
@@ -179,6 +180,32 @@ impl Scheduler {
         ensure("CAP-2", overdrawn || taken.fits(&total), || {
             format!("{pool} has {total:?} and gave {taken:?}")
         })
+    }
+
+    /// CAP-3 and CAP-4: in a pool that would not be looked at again, nobody who is looked at could start, or
+    /// choose victims.
+    fn check_quiet(&self, pool: PoolId) -> Result<(), InvariantViolation> {
+        let target = self.pool(pool);
+        let due = target.wake_at.is_some_and(|at| at <= self.now);
+        if self.in_round || target.dirty || target.revisit || due || !self.pressured.is_empty() {
+            return Ok(());
+        }
+        let roomiest = self.roomiest(pool);
+        for tier in self.tiers() {
+            let left = target.capacity.account(tier).unused_reserve();
+            let available = target.capacity.available(tier, self.now);
+            for slot in self.candidates(pool, tier) {
+                let guaranteed = self.guaranteed_worker(slot, &left, &roomiest);
+                let borrowed = self.borrowed_worker(slot, &available, &roomiest);
+                let starts = guaranteed.is_some() || borrowed.is_some() && self.passes_own_gates(slot);
+                ensure("CAP-4", !starts, || format!("{} could start, and waits", self.requests.id(slot)))?;
+                let found = self.may_claim(slot).and_then(|within| self.find_victims(pool, slot, within));
+                ensure("CAP-3", found.is_none(), || {
+                    format!("{} could choose victims, and waits", self.requests.id(slot))
+                })?;
+            }
+        }
+        Ok(())
     }
 
     /// One tier's account in one pool, recomputed.

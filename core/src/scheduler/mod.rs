@@ -92,6 +92,10 @@ struct Pool {
     claims: Vec<u32>,
     /// Whether something changed since a pass over it found nothing to do.
     dirty: bool,
+    /// Whether a search for victims found none that may be taken: growth of others may change that.
+    reclaim_in_vain: bool,
+    /// Until when some request is kept off a worker that declined it.
+    excluded_until: Instant,
     /// Whether the next round has to look again, for those who sat this one out.
     revisit: bool,
     /// When the passing of time alone may give it something to do.
@@ -140,6 +144,8 @@ impl Scheduler {
             shapes: Vec::new(),
             claims: Vec::new(),
             dirty: false,
+            reclaim_in_vain: false,
+            excluded_until: Instant::ZERO,
             revisit: false,
             wake_at: None,
         });

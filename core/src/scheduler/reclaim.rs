@@ -13,44 +13,48 @@ use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
 /// How many workers are searched for victims: those with the most units of less urgent tiers.
 const SEARCHED_WORKERS: usize = 32;
 
+/// Where a waiting request may win units back, and from whom.
+pub(super) struct Found {
+    worker: WorkerId,
+    /// Whether the request stays within its tier's reserve.
+    within: bool,
+    set: VictimSet,
+}
+
 impl Scheduler {
     /// Chooses victims for one waiting request. Whether one was served.
     pub(super) fn reclaim(&mut self, pool: PoolId) -> bool {
         self.tiers().any(|tier| self.may_preempt(pool, tier) && self.reclaim_for(pool, tier))
     }
 
-    /// Whether a tier may preempt at all, and some less urgent tier uses more than its reserve.
+    /// Whether a tier may preempt at all: while it borrows, or for a reserve that it has.
     fn may_preempt(&self, pool: PoolId, tier: Tier) -> bool {
         let pool = self.pool(pool);
-        let below = &pool.capacity.accounts()[tier.index() + 1..];
-        self.config.tiers[tier.index()].preemption == Preemption::LowerTier
-            && !pool.queues[tier.index()].is_idle()
-            && below.iter().any(|account| account.excess().0.iter().any(|&units| units > 0))
+        !pool.queues[tier.index()].is_idle()
+            && self.config.tiers[tier.index()].preemption == Preemption::LowerTier
+            && (self.config.preempt_while_borrowing(tier) == Preemption::LowerTier
+                || !pool.capacity.account(tier).reserve.is_zero())
     }
 
     fn reclaim_for(&mut self, pool: PoolId, tier: Tier) -> bool {
         let mut next = self.pool(pool).queues[tier.index()].first();
-        let mut in_vain = false;
+        let mut protected = false;
         for _ in 0..SCAN_WINDOW {
             let Some(slot) = next else { break };
             next = self.pool(pool).queues[tier.index()].after(&self.requests, self.requests[slot].lane, slot);
-            let record = &mut self.requests[slot];
-            let settled = record.claim.is_some()
-                || record.considered_round == self.round
-                || record.sat_out_round == self.round
-                || record.victims_for == record.attempt + 1;
-            if settled {
+            if self.requests[slot].considered_round == self.round || self.sits_out(slot) {
                 continue;
             }
-            record.considered_round = self.round;
+            self.requests[slot].considered_round = self.round;
             let Some(within) = self.may_claim(slot) else { continue };
-            if let Some((worker, set)) = self.find_victims(pool, slot, within) {
-                self.preempt_for(slot, worker, within, &set);
+            if let Some(found) = self.find_victims(pool, slot, within) {
+                self.preempt_for(slot, &found);
                 return true;
             }
-            in_vain |= !within;
+            self.pool_mut(pool).reclaim_in_vain = true;
+            protected |= !within;
         }
-        if in_vain {
+        if protected {
             self.wake_when_old_enough(pool, tier);
         }
         false
@@ -58,42 +62,51 @@ impl Scheduler {
 
     /// Whether victims may be chosen for a request: `Some(true)` if it is within its tier's reserve,
     /// `Some(false)` if it is beyond it and its tier preempts while it borrows.
-    fn may_claim(&self, slot: u32) -> Option<bool> {
+    pub(super) fn may_claim(&self, slot: u32) -> Option<bool> {
         let record = &self.requests[slot];
         let (tier, asks) = (record.tier(), record.asks);
+        let config = &self.config.tiers[tier.index()];
+        let chose = record.claim.is_some() || record.victims_for == record.attempt + 1;
+        if chose || config.preemption != Preemption::LowerTier {
+            return None;
+        }
         let capacity = &self.pool(record.pool()).capacity;
         if capacity.is_within(tier, asks, Resources::ZERO) {
             return Some(true);
         }
         let beyond = self.config.preempt_while_borrowing(tier) == Preemption::LowerTier
-            && capacity.may_borrow(tier, asks, Resources::ZERO, &self.config.tiers[tier.index()])
+            && capacity.may_borrow(tier, asks, Resources::ZERO, config)
             && (!record.never_yields() || capacity.may_pin(tier, asks, Resources::ZERO));
         beyond.then_some(false)
     }
 
-    fn preempt_for(&mut self, slot: u32, worker: WorkerId, within: bool, set: &VictimSet) {
-        let victims: Vec<u32> = set.victims.iter().map(|victim| victim.id.slot()).collect();
-        let reason = if within { Reason::Reclaim } else { Reason::Urgent };
-        let claim = self.lay_claim(slot, worker, within, victims.clone());
+    fn preempt_for(&mut self, slot: u32, found: &Found) {
+        let victims: Vec<u32> = found.set.victims.iter().map(|victim| victim.id.slot()).collect();
+        let reason = if found.within { Reason::Reclaim } else { Reason::Urgent };
+        let claim = self.lay_claim(slot, found.worker, found.within, victims.clone());
         self.requests[slot].victims_for = self.requests[slot].attempt + 1;
         for victim in victims {
             self.ask_to_stop(victim, Some(slot), Some(claim), reason);
         }
-        self.rebalance(worker);
+        self.freed(found.worker);
     }
 
     /// The worker and the victims there that do the least harm.
-    fn find_victims(&self, pool: PoolId, slot: u32, within: bool) -> Option<(WorkerId, VictimSet)> {
+    pub(super) fn find_victims(&self, pool: PoolId, slot: u32, within: bool) -> Option<Found> {
         let record = &self.requests[slot];
         let (tier, asks) = (record.tier(), record.asks);
         let capacity = &self.pool(pool).capacity;
-        let missing =
-            if within { Resources::ZERO } else { capacity.available(tier, self.now).shortage(&asks) };
         let mut excess = [Balance::default(); MAX_TIERS];
         for (index, account) in capacity.accounts().iter().enumerate() {
             excess[index] = account.excess();
         }
-        let mut best: Option<(WorkerId, VictimSet)> = None;
+        // Only who uses more than its reserve has anything to give back.
+        if !excess[tier.index() + 1..].iter().any(|excess| excess.0.iter().any(|&units| units > 0)) {
+            return None;
+        }
+        let missing =
+            if within { Resources::ZERO } else { capacity.available(tier, self.now).shortage(&asks) };
+        let mut best: Option<Found> = None;
         let mut candidates = Vec::new();
         for worker in self.searched_workers(pool, slot) {
             let short = self.worker(worker).free().shortage(&asks).max(missing);
@@ -102,10 +115,9 @@ impl Scheduler {
             }
             self.collect_candidates(worker, &mut candidates);
             let need = Need { tier, within, short };
-            let rules = self.rules();
-            let Some(set) = preempt::choose(&need, &rules, &mut candidates, &excess) else { continue };
-            if best.as_ref().is_none_or(|(_, least)| set.compare(least).is_lt()) {
-                best = Some((worker, set));
+            let Some(set) = preempt::choose(&need, &self.rules(), &mut candidates, &excess) else { continue };
+            if best.as_ref().is_none_or(|least| set.compare(&least.set).is_lt()) {
+                best = Some(Found { worker, within, set });
             }
         }
         best

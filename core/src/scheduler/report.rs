@@ -72,7 +72,8 @@ impl Scheduler {
         let pool = record.pool();
         self.sit_out(slot);
         self.enqueue(slot);
-        self.wake(pool, Some(until));
+        let pool = self.pool_mut(pool);
+        pool.excluded_until = pool.excluded_until.max(until);
         Ok(())
     }
 
@@ -241,7 +242,11 @@ impl Scheduler {
         if before != in_use {
             let worker = record.worker;
             self.rebook(slot, |record| record.in_use = in_use);
-            self.rebalance(worker);
+            if before.fits(&in_use) {
+                self.grew(worker);
+            } else {
+                self.freed(worker);
+            }
         }
     }
 
