@@ -778,7 +778,7 @@ typedef struct tidegate_error_t {
 extern "C" {
 #endif
 
-/* ---- Version and names ---- */
+/* Version and names. */
 
 /**
  * The version of the ABI that the library at hand has. Compare it with TIDEGATE_ABI_VERSION once, at the
@@ -796,7 +796,7 @@ const char *tidegate_status_str(uint32_t status);
  */
 const char *tidegate_reason_str(uint32_t reason);
 
-/* ---- Config ---- */
+/* Config. */
 
 /**
  * Reads a config from TOML text. If it cannot be used, the status is TIDEGATE_STATUS_CONFIG_INVALID and the
@@ -849,7 +849,7 @@ tidegate_status_t tidegate_config_find_dimension(const tidegate_config_t *config
                                                  size_t name_len,
                                                  uint32_t *out_dimension);
 
-/* ---- A scheduler and its rounds ---- */
+/* A scheduler and its rounds. */
 
 /**
  * Makes a scheduler. It copies the config.
@@ -881,7 +881,7 @@ tidegate_status_t tidegate_scheduler_poll(tidegate_scheduler_t *scheduler,
  */
 tidegate_status_t tidegate_scheduler_poll_timeout(const tidegate_scheduler_t *scheduler, uint64_t *out_at_ns);
 
-/* ---- Tenants and workers ---- */
+/* Tenants and workers. */
 
 /**
  * Makes a tenant known and gives its number; the same name gives the same number again. A name has 1 to 255
@@ -917,7 +917,7 @@ tidegate_status_t tidegate_scheduler_worker_lost(tidegate_scheduler_t *scheduler
                                                  uint64_t now_ns,
                                                  uint32_t worker);
 
-/* ---- Requests, and what the engine reports of them ---- */
+/* Requests, and what the engine reports of them. */
 
 /**
  * Queues a request and gives its id, which is never 0; it waits until a poll returns its START.
@@ -1005,7 +1005,7 @@ tidegate_status_t tidegate_scheduler_failed(tidegate_scheduler_t *scheduler,
                                             uint64_t request,
                                             uint32_t attempt);
 
-/* ---- Questions; they change nothing ---- */
+/* Questions; they change nothing. */
 
 /**
  * Where a live request stands, a tidegate_state_t. One that has ended is TIDEGATE_STATUS_ALREADY_TERMINAL.
@@ -1063,7 +1063,7 @@ tidegate_status_t tidegate_scheduler_check_invariants(const tidegate_scheduler_t
                                                       size_t message_capacity,
                                                       size_t *message_len);
 
-/* ---- The last error ---- */
+/* The last error. */
 
 /**
  * The numbers of the last error: of the last call on this handle that took it as `tidegate_scheduler_t *`

@@ -79,7 +79,7 @@ static void say(const host *h, const job *j, const char *what, uint32_t reason) 
   printf("\n");
 }
 
-/* ---- What the host does when something is due ---- */
+/* What the host does when something is due. */
 
 static void submit(host *h, job *j) {
   tidegate_request_spec_t spec = TIDEGATE_REQUEST_SPEC_INIT;
@@ -125,7 +125,7 @@ static void happen(host *h, job *j) {
     complete(h, j);
 }
 
-/* ---- What the scheduler wants ---- */
+/* What the scheduler wants. */
 
 static void start(host *h, const tidegate_action_t *action) {
   job *j = find(h, action->request);
@@ -181,7 +181,7 @@ static int step(host *h) {
   return 1;
 }
 
-/* ---- The run ---- */
+/* The run. */
 
 static void set_up(host *h) {
   tidegate_config_t *config;

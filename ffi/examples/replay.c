@@ -36,7 +36,7 @@ static void fail(const reader *in, const char *what) {
   exit(2);
 }
 
-/* ---- Reading ---- */
+/* Reading. */
 
 static char *read_file(const char *path, size_t *size) {
   FILE *file = fopen(path, "rb");
@@ -144,7 +144,7 @@ static char *name(reader *in, size_t *len) {
   return out;
 }
 
-/* ---- The digest ---- */
+/* The digest. */
 
 static uint64_t mix(uint64_t x) {
   x ^= x >> 30;
@@ -170,7 +170,7 @@ static void hash_action(replay *run, uint64_t now, const tidegate_action_t *acti
   for (w = 0; w < 8; w++) run->digest = mix(run->digest ^ words[w]);
 }
 
-/* ---- The verbs ---- */
+/* The verbs. */
 
 static tidegate_status_t submit(replay *run, uint64_t now, reader *in) {
   tidegate_request_spec_t spec = TIDEGATE_REQUEST_SPEC_INIT;
@@ -316,7 +316,7 @@ static void entry(replay *run, reader *in) {
   if (in->at != in->end) fail(in, "the line has too many fields");
 }
 
-/* ---- The run ---- */
+/* The run. */
 
 static tidegate_scheduler_t *begin(reader *in) {
   tidegate_config_t *config;

@@ -105,3 +105,25 @@ const WORDS: [(S, &CStr); 26] = [
 pub(crate) fn words(status: u32) -> &'static CStr {
     WORDS.iter().find(|(known, _)| *known as u32 == status).map_or(c"unknown status", |(_, words)| words)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The enum cannot be listed, so the source is read: each `Name = number,` needs its words.
+    #[test]
+    fn every_status_has_words_of_its_own() {
+        let numbers = include_str!("status.rs").lines().filter_map(|line| {
+            let (name, number) = line.strip_prefix("    ")?.strip_suffix(',')?.split_once(" = ")?;
+            name.chars().all(char::is_alphanumeric).then(|| number.parse::<u32>().ok())?
+        });
+        let mut seen = Vec::new();
+        for number in numbers {
+            assert_ne!(words(number), c"unknown status", "{number}");
+            assert!(!seen.contains(&words(number)), "{number}");
+            seen.push(words(number));
+        }
+        assert_eq!(seen.len(), WORDS.len());
+        assert_eq!(words(77), c"unknown status");
+    }
+}

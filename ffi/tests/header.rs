@@ -69,7 +69,7 @@ fn header() -> String {
         "#ifdef __cplusplus\nextern \"C\" {\n#endif".to_string(),
     ];
     for (heading, source) in SECTIONS {
-        parts.push(format!("/* ---- {heading} ---- */"));
+        parts.push(format!("/* {heading}. */"));
         parts.push(bindings(&[source], &[ItemType::Functions], false));
     }
     parts.push("#ifdef __cplusplus\n}\n#endif\n\n#endif /* TIDEGATE_H */\n".to_string());

@@ -110,7 +110,7 @@ static tidegate_action_t start_one(tidegate_scheduler_t *s, uint64_t now) {
   return action;
 }
 
-/* ---- Names and versions ---- */
+/* Names and versions. */
 
 static void names(void) {
   CHECK(tidegate_abi_version() == TIDEGATE_ABI_VERSION);
@@ -123,7 +123,7 @@ static void names(void) {
   CHECK(sizeof(tidegate_action_t) == 64);
 }
 
-/* ---- The config ---- */
+/* The config. */
 
 static void bad_config(void) {
   static const char BAD[] =
@@ -182,7 +182,7 @@ static void config_names(void) {
   tidegate_config_free(NULL);
 }
 
-/* ---- Pointers ---- */
+/* Pointers. */
 
 static void null_verbs(tidegate_scheduler_t *s) {
   tidegate_request_spec_t spec = request_of(0);
@@ -261,7 +261,7 @@ static void null_handle(void) {
   tidegate_scheduler_free(NULL);
 }
 
-/* ---- Sizes and ranges ---- */
+/* Sizes and ranges. */
 
 static void struct_sizes(tidegate_scheduler_t *s) {
   struct {
@@ -319,7 +319,7 @@ static void ranges(tidegate_scheduler_t *s) {
   STATUS(tidegate_scheduler_waiting_demand(s, UINT32_MAX, 0, units), TIDEGATE_STATUS_UNKNOWN_POOL);
 }
 
-/* ---- What the scheduler refuses ---- */
+/* What the scheduler refuses. */
 
 static void refused_requests(tidegate_scheduler_t *s) {
   tidegate_request_spec_t spec = request_of(0);
@@ -452,7 +452,7 @@ static void reports_out_of_place(void) {
   tidegate_scheduler_free(s);
 }
 
-/* ---- What stays as it was ---- */
+/* What stays as it was. */
 
 static void nothing_changed(tidegate_scheduler_t *s) {
   tidegate_stats_t stats = TIDEGATE_STATS_INIT;

@@ -51,7 +51,7 @@ pub(crate) fn library() -> &'static Library {
         cargo.args(["build", "--message-format=json", "--manifest-path"]).arg(ffi("Cargo.toml"));
         let messages = succeed(&mut cargo, "cargo");
         let file = |name: &str| {
-            let of_messages = messages.split('"').filter(|text| text.ends_with(name)).next_back();
+            let of_messages = messages.split('"').rfind(|text| text.ends_with(name));
             PathBuf::from(of_messages.unwrap_or_else(|| panic!("cargo build made no {name}")))
         };
         Library { archive: file("libtidegate.a"), shared: file("libtidegate.so") }
