@@ -1,0 +1,169 @@
+"""Random hosts, honest and not: no call breaks an invariant, and a journal of the calls replays the same.
+
+A failing seed is run again by `pytest python/tests/test_random_hosts.py -k SEED`.
+"""
+
+import random
+from collections import Counter
+from contextlib import suppress
+
+import pytest
+
+import tidegate
+from tidegate import Decline, Preempt, Reason, Start, Yielding, journal
+from tidegate._digest import Digest, action_bytes
+
+CONFIG = tidegate.Config(
+    dimensions=["slots", "kv_blocks"],
+    min_run="0s",
+    confirm_after="10ns",
+    decline_backoff="5ns",
+    queue_limit=12,
+    displace=True,
+    tiers=[
+        {"name": "realtime", "reserve_ppm": 300_000, "hold_window": "50ns"},
+        {"name": "near-realtime", "hold_window": "0s", "queue_timeout": "100ns"},
+        {"name": "batch", "reserve_ppm": 50_000, "hold_window": "0s"},
+    ],
+)
+SEEDS = range(30)
+STEPS = 250
+REFUSED = (tidegate.SubmitError, tidegate.ReportError, tidegate.WorkerError, tidegate.TenantError)
+
+
+class Host:
+    """Tells a scheduler things, and writes them down as a journal says them."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.gruff = seed % 10 == 9  # its engines decline everything
+        self.now_ns = 0
+        self.sched = tidegate.Scheduler(CONFIG, now_ns=0)
+        self.lines: list[str] = []
+        self.inputs = 0
+        self.digest = Digest()
+        self.actions = 0
+        self.starts: list[tuple[int, int]] = []
+
+    def tell(self, verb: str, /, **fields: object) -> None:
+        """Calls a verb; the fields stand in the journal's order."""
+        words = [word for value in fields.values() for word in written(value)]
+        self.lines.append(" ".join([str(self.now_ns), verb, *words]))
+        self.inputs += 1
+        with suppress(*REFUSED):
+            getattr(self.sched, verb)(**fields, now_ns=self.now_ns)
+
+    def poll(self) -> None:
+        """Polls a round, reports the starts, and stops most victims."""
+        actions = self.sched.poll(now_ns=self.now_ns)
+        self.lines.append(f"{self.now_ns} poll {len(actions) + 1}")
+        self.actions += len(actions)
+        for action in actions:
+            self.digest.update(action_bytes(self.now_ns, action))
+        for action in actions:
+            match action:
+                case Start(request, _, attempt):
+                    self.starts.append((request, attempt))
+                    if self.gruff:
+                        self.tell("declined", request=request, attempt=attempt, why=Decline.NO_ROOM)
+                    elif self.random.random() < 0.8:
+                        self.tell("started", request=request, attempt=attempt, cached_tokens=0, in_use=[1, 20, 0, 0])
+                case Preempt(victim, attempt):
+                    if self.random.random() < 0.8:
+                        kept, releasing = self.random.randrange(99), self.random.random() < 0.3
+                        self.tell("preempted", request=victim, attempt=attempt, tokens_kept=kept, releasing=releasing)
+
+    def submit(self) -> None:
+        self.tell(
+            "submit",
+            tenant=self.random.choice([0, 0, 0, 7]),
+            tier=self.random.choice([0, 1, 2, 2, 2, 3]),
+            pool=self.random.choice([0] * 20 + [1]),
+            demand=[1, self.random.randrange(45), 0, self.random.choice([0] * 20 + [1])],
+            peak=[0, self.random.randrange(60), 0, 0],
+            prompt_tokens=self.random.choice([0, 512, 2**64 - 1] if self.random.random() < 0.1 else [512]),
+            output_tokens=self.random.choice([None, 256]),
+            yielding=self.random.choice(list(Yielding)),
+            queue_timeout_ns=self.random.choice([None, None, 40]),
+            tag=self.random.getrandbits(64),
+        )
+
+    def report(self) -> None:
+        """Reports of a start, which may have ended, or of one that never was."""
+        request, attempt = self.random.choice([*self.starts[-8:], (self.random.getrandbits(64), 1)])
+        of_it = {"request": request, "attempt": attempt}
+        in_use = [1, self.random.randrange(35), 0, 0]
+        match self.random.choice(["complete", "complete", "progress", "progress", "declined", "other"]):
+            case "complete":
+                self.tell("complete", **of_it, prompt_tokens=512, cached_tokens=0, output_tokens=9)
+            case "progress":
+                self.tell("progress", **of_it, output_tokens=self.random.randrange(200), in_use=in_use)
+            case "declined":
+                self.tell("declined", **of_it, why=self.random.choice(list(Decline)))
+            case _:
+                self.tell("cancel", request=request)
+                self.tell(self.random.choice(["failed", "released"]), **of_it)
+
+    def change_workers(self) -> None:
+        """Adds one, drains one or loses one, now and then one that is not there."""
+        if self.random.random() < 0.6:
+            self.tell("worker_add", pool=0, capacity=[self.random.randrange(5), self.random.randrange(150), 0, 0])
+        else:
+            self.tell(self.random.choice(["worker_drain", "worker_lost"]), worker=self.random.randrange(6))
+
+    def step(self) -> None:
+        """Does one thing at random; a clock may also go back."""
+        [act] = self.random.choices([self.submit, self.poll, self.report, self.change_workers], [40, 30, 30, 1])
+        act()
+        if self.random.random() < 0.4:
+            self.now_ns = max(0, self.now_ns + self.random.randrange(-2, 40))
+
+    def journal(self) -> bytes:
+        """Gives all that was said."""
+        config = CONFIG.to_toml()
+        head = f"tidegate-journal 1\nstart 0\nconfig {config.count(chr(10))}\n{config}"
+        return (head + "".join(f"{line}\n" for line in [*self.lines, f"end {self.inputs}"])).encode()
+
+
+def written(value: object) -> list[str]:
+    """Gives the words of a field."""
+    match value:
+        case None:
+            return ["-"]
+        case list():
+            return [str(units) for units in value]
+        case Yielding() | Decline():
+            return [str(list(type(value)).index(value))]
+        case bool():
+            return [str(int(value))]
+        case _:
+            return [str(value)]
+
+
+def run(seed: int) -> Host:
+    host = Host(seed)
+    for name in ("acme", "other tenant", ""):
+        host.tell("tenant_set", name=name)
+    host.tell("worker_add", pool=0, capacity=[4, 100, 0, 0])
+    for _ in range(STEPS):
+        host.step()
+        host.sched.check_invariants()
+        stats = host.sched.stats()
+        ended = stats.completed + stats.failed + stats.cancelled + stats.dropped
+        assert stats.submitted == ended + stats.live
+    host.poll()
+    return host
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_no_call_breaks_anything_and_the_journal_replays(seed: int) -> None:
+    host = run(seed)
+    replayed = journal.replay(host.journal().splitlines(keepends=True))
+    assert str(replayed) == f"digest {host.digest} actions {host.actions} inputs {host.inputs}"
+
+
+def test_the_hosts_meet_everything() -> None:
+    met: Counter[Reason] = Counter()
+    for seed in SEEDS:
+        met.update(run(seed).sched.stats().by_reason)
+    assert {reason for reason in Reason if not met[reason]} == set()
