@@ -28,9 +28,6 @@ from tidegate import (
 from tidegate._digest import Digest, action_bytes
 
 VERSION = "tidegate-journal 1"
-U8 = 2**8 - 1
-U32 = 2**32 - 1
-U64 = 2**64 - 1
 
 
 class JournalError(Error, ValueError):
@@ -45,45 +42,49 @@ class Fault(Exception):
 
 
 Words = Iterator[str]
-Field = Callable[[Words, str], object]
 
 
-def word_of(words: Words, name: str) -> str:
+def word(words: Words, name: str) -> str:
     """Takes the next word, which is the field `name`."""
-    word = next(words, None)
-    if word is None:
+    found = next(words, None)
+    if found is None:
         raise Fault(f"{name} is missing")
-    return word
+    return found
 
 
-def number_in(word: str, name: str, low: int, high: int) -> int:
-    """Reads a number as journals write it: digits only, and no zero in front."""
-    if word.isdecimal() and word.isascii() and (word[0] != "0" or word == "0"):
-        number = int(word)
-        if low <= number <= high:
-            return number
-    raise Fault(f"{name}: {word[:40]!r} is not a whole number from {low} to {high}")
+def number(high: int, low: int = 0) -> Callable[[Words, str], int]:
+    """Makes the reader of a number as journals write it: digits only, and no zero in front."""
+
+    def read(words: Words, name: str) -> int:
+        found = word(words, name)
+        if found.isdecimal() and found.isascii() and (found[0] != "0" or found == "0"):
+            value = int(found)
+            if low <= value <= high:
+                return value
+        raise Fault(f"{name}: {found[:40]!r} is not a whole number from {low} to {high}")
+
+    return read
 
 
-def number(high: int) -> Field:
-    """Makes the reader of a number."""
-    return lambda words, name: number_in(word_of(words, name), name, 0, high)
+u8, u32, u64 = (number(2**bits - 1) for bits in (8, 32, 64))
+poll_calls = number(2**32 - 1, low=1)
 
 
-def choice(*values: object) -> Field:
+def choice(*values: object) -> Callable[[Words, str], object]:
     """Makes the reader of a value that stands as its place in the list."""
-    return lambda words, name: values[number_in(word_of(words, name), name, 0, len(values) - 1)]
+    place = number(len(values) - 1)
+    return lambda words, name: values[place(words, name)]
 
 
 def optional(words: Words, name: str) -> int | None:
     """Reads a number, or `-` for none."""
-    word = word_of(words, name)
-    return None if word == "-" else number_in(word, name, 0, U64)
+    found = word(words, name)
+    return None if found == "-" else u64(iter([found]), name)
 
 
 def vector(words: Words, name: str) -> list[int]:
     """Reads the amounts of all four dimensions."""
-    return [number_in(word_of(words, name), name, 0, U64) for _ in range(4)]
+    return [u64(words, name), u64(words, name), u64(words, name), u64(words, name)]
 
 
 ESCAPE = re.compile(r"\\x(0[0-9a-f]|1[0-9a-f]|5c|7f)")
@@ -92,42 +93,42 @@ NAME = re.compile(rf"(?:[^\\\x00-\x1f\x7f]|{ESCAPE.pattern})*")
 
 def text(words: Words, name: str) -> str:
     """Reads a name, which goes to the end of the line."""
-    written = " ".join([word_of(words, name), *words])
+    written = " ".join([word(words, name), *words])
     if not NAME.fullmatch(written):
         raise Fault(f"{name}: {written[:40]!r} has a control character or a backslash that is not \\xHH")
     return ESCAPE.sub(lambda found: chr(int(found[1], 16)), written)
 
 
-REPORT: Mapping[str, Field] = {"request": number(U64), "attempt": number(U32)}
+REPORT: Mapping[str, Callable[[Words, str], object]] = {"request": u64, "attempt": u32}
 
-VERBS: Mapping[str, Mapping[str, Field]] = {
+VERBS: Mapping[str, Mapping[str, Callable[[Words, str], object]]] = {
     "tenant_set": {"name": text},
-    "worker_add": {"pool": number(U32), "capacity": vector},
-    "worker_drain": {"worker": number(U32)},
-    "worker_lost": {"worker": number(U32)},
+    "worker_add": {"pool": u32, "capacity": vector},
+    "worker_drain": {"worker": u32},
+    "worker_lost": {"worker": u32},
     "submit": {
-        "tenant": number(U32),
-        "tier": number(U8),
-        "pool": number(U32),
+        "tenant": u32,
+        "tier": u8,
+        "pool": u32,
         "demand": vector,
         "peak": vector,
-        "prompt_tokens": number(U64),
+        "prompt_tokens": u64,
         "output_tokens": optional,
         "yielding": choice(*Yielding),
         "queue_timeout_ns": optional,
-        "tag": number(U64),
+        "tag": u64,
     },
-    "cancel": {"request": number(U64)},
-    "started": {**REPORT, "cached_tokens": number(U64), "in_use": vector},
+    "cancel": {"request": u64},
+    "started": {**REPORT, "cached_tokens": u64, "in_use": vector},
     "declined": {**REPORT, "why": choice(*Decline)},
-    "progress": {**REPORT, "output_tokens": number(U64), "in_use": vector},
-    "preempted": {**REPORT, "tokens_kept": number(U64), "releasing": choice(False, True)},
+    "progress": {**REPORT, "output_tokens": u64, "in_use": vector},
+    "preempted": {**REPORT, "tokens_kept": u64, "releasing": choice(False, True)},
     "released": REPORT,
     "complete": {
         **REPORT,
-        "prompt_tokens": number(U64),
-        "cached_tokens": number(U64),
-        "output_tokens": number(U64),
+        "prompt_tokens": u64,
+        "cached_tokens": u64,
+        "output_tokens": u64,
     },
     "failed": REPORT,
 }
@@ -196,7 +197,7 @@ class Replayer:
         found, _, rest = line.partition(" ")
         if found != keyword:
             raise Fault(f"a line with `{keyword}` stands here, not {line[:40]!r}")
-        return number_in(rest, keyword, 0, U64)
+        return u64(iter([rest]), keyword)
 
     def config(self) -> Config:
         """Reads the config; its faults are told at the line that announces it."""
@@ -211,10 +212,10 @@ class Replayer:
 
     def entry(self, scheduler: Scheduler, words: Words) -> None:
         """Does what a line says."""
-        now_ns = number_in(word_of(words, "now"), "now", 0, U64)
-        verb = word_of(words, "verb")
+        now_ns = u64(words, "now")
+        verb = word(words, "verb")
         if verb == "poll":
-            calls = number_in(word_of(words, "calls"), "calls", 1, U32)
+            calls = poll_calls(words, "calls")
             self.at_end(words)
             for _ in range(calls):
                 self.poll(scheduler, now_ns)
