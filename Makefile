@@ -86,7 +86,7 @@ venv: $(VENV)/.made ## make the virtual environment of the Python tests
 wheel: venv ## build the Python wheel and install it into the virtual environment
 	@.ci/need cargo cc
 	@rm -rf $(TARGET)/wheels
-	@.ci/timed 'Python wheel' $(VENV)/bin/maturin build --quiet $(LOCKED) --interpreter $(VENV)/bin/python \
+	@.ci/timed 'Python wheel' $(VENV)/bin/maturin build --quiet --profile dev $(LOCKED) --interpreter $(VENV)/bin/python \
 	    --manifest-path python/Cargo.toml --out $(TARGET)/wheels
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-index --no-deps --force-reinstall $(TARGET)/wheels/*.whl
 
