@@ -60,11 +60,6 @@ impl Resources {
         (0..MAX_DIMENSIONS).all(|d| asked.0[d] == 0 || self.0[d] <= room.0[d])
     }
 
-    /// As [`Self::fits`], for room that may be overdrawn.
-    pub(crate) fn fits_signed(&self, room: &Balance) -> bool {
-        (0..MAX_DIMENSIONS).all(|d| self.0[d] == 0 || self.0[d] as i64 <= room.0[d])
-    }
-
     /// The first dimension in which `room` has too little, if any.
     pub(crate) fn first_beyond(&self, room: &Self) -> Option<usize> {
         (0..MAX_DIMENSIONS).find(|&d| self.0[d] > room.0[d])

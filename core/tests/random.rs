@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use common::{POOL, World};
 use proptest::prelude::*;
-use proptest::test_runner::FileFailurePersistence;
 use tidegate::{
     Action, Config, ConfigBuilder, Decline, Digest, Instant, Reason, Recorder, RequestId, RequestSpec,
     RequestState, Scheduler, Tier, TierConfig, WorkerId, WorkerSpec, Yielding,
@@ -247,10 +246,6 @@ fn finish(world: &mut World) {
 
 proptest! {
     // PROPTEST_CASES=20000 looks longer; a failing case is kept beside this file, and tried first again.
-    #![proptest_config(ProptestConfig {
-        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
-        ..ProptestConfig::default()
-    })]
 
     #[test]
     fn invariants_hold_after_every_input(config in configs(), steps in steps()) {

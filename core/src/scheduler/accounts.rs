@@ -44,6 +44,8 @@ impl Scheduler {
         record.bypassed = 0;
         let (pool, tier, lane, tenant) = (record.pool(), record.tier(), record.lane, record.spec.tenant);
         self.pools[pool.index()].queues[tier.index()].remove(&mut self.requests, lane, slot);
+        // Its demand may have been what its tier's hold was for.
+        self.stir(pool);
         self.waiting -= 1;
         self.waiting_by_tier[tier.index()] -= 1;
         self.tenants.list[tenant.index()].waiting -= 1;

@@ -143,6 +143,7 @@ impl Scheduler {
         let claim = &self.claims[id];
         let pool = self.pool(self.worker(claim.worker).spec.pool);
         let config = &self.config.tiers[claim.tier.index()];
+        let pinned = if self.requests[claim.owner].never_yields() { claim.size } else { Resources::ZERO };
         let may_have = |slot: u32| {
             let record = &self.requests[slot];
             let within = pool.capacity.is_within(claim.tier, record.asks, claim.size);
@@ -153,7 +154,7 @@ impl Scheduler {
                     || !claim.within && pool.capacity.may_borrow(claim.tier, record.asks, claim.size, config))
                 && (!record.never_yields()
                     || within
-                    || pool.capacity.may_pin(claim.tier, record.asks, claim.size))
+                    || pool.capacity.may_pin(claim.tier, record.asks, pinned))
         };
         let queue = &pool.queues[claim.tier.index()];
         let first = queue.first();

@@ -10,7 +10,7 @@ use crate::event::{Action, Reason};
 use crate::id::{PoolId, Tier, WorkerId};
 use crate::placement;
 use crate::request::RequestState;
-use crate::resources::{Balance, Resources};
+use crate::resources::Resources;
 use crate::time::Instant;
 
 impl Scheduler {
@@ -103,11 +103,11 @@ impl Scheduler {
         }
         let roomiest = self.roomiest(pool);
         for tier in self.tiers() {
-            let left = self.pool(pool).capacity.account(tier).unused_reserve();
-            if left.is_zero() && self.pool(pool).claims.is_empty() {
+            let room = self.pool(pool).capacity.account(tier).unused_reserve().min(roomiest);
+            if room.is_zero() && self.pool(pool).claims.is_empty() {
                 continue;
             }
-            let guaranteed = |slot| Some((slot, self.guaranteed_worker(slot, &left, &roomiest)?));
+            let guaranteed = |slot| Some((slot, self.guaranteed_worker(slot, &room)?));
             let found = self.candidates(pool, tier).find_map(guaranteed);
             if let Some((slot, worker)) = found {
                 self.start(slot, worker, Reason::Guaranteed);
@@ -117,23 +117,18 @@ impl Scheduler {
         false
     }
 
-    /// Where a request may start that is within the reserve: within `left` of it, or with its claim, which
-    /// counts as taken.
-    pub(super) fn guaranteed_worker(
-        &self,
-        slot: u32,
-        left: &Resources,
-        roomiest: &Resources,
-    ) -> Option<WorkerId> {
+    /// Where a request may start that stays within its tier's reserve. `room` is what is left of the reserve, at
+    /// most what a worker has free; a claim counts as taken in it.
+    pub(super) fn guaranteed_worker(&self, slot: u32, room: &Resources) -> Option<WorkerId> {
         let record = &self.requests[slot];
         let within = match record.claim {
-            None => record.asks.fits(left),
+            None => record.asks.fits(room),
             Some(claim) => {
                 let own = self.claims[claim].size;
                 self.pool(record.pool()).capacity.is_within(record.tier(), record.asks, own)
             }
         };
-        if within && record.asks.fits(roomiest) { self.place(slot, |_| true) } else { None }
+        if within { self.place(slot, |_| true) } else { None }
     }
 
     /// Starts a request on what nobody holds.
@@ -146,24 +141,23 @@ impl Scheduler {
         if next.is_none() {
             return false;
         }
-        let available = self.pool(pool).capacity.available(tier, self.now);
-        let roomiest = self.roomiest(pool);
+        let room = self.room_to_borrow(pool, tier);
         let mut head = None;
         for _ in 0..SCAN_WINDOW {
             let Some(slot) = next else { break };
             let lane = self.requests[slot].lane;
             next = self.pool(pool).queues[tier.index()].after(&self.requests, lane, slot);
-            if self.sits_out(slot) || !self.passes_own_gates(slot) {
+            if self.sits_out(slot) {
                 continue;
             }
-            if let Some(worker) = self.borrowed_worker(slot, &available, &roomiest) {
+            if let Some(worker) = self.borrowed_worker(slot, &room) {
                 if let Some(head) = head {
                     self.requests[head].bypassed += 1;
                 }
                 self.start(slot, worker, Reason::Borrowed);
                 return true;
             }
-            if head.is_none() {
+            if head.is_none() && self.passes_own_gates(slot) {
                 head = Some(slot);
                 self.attend(pool, slot);
             }
@@ -171,8 +165,13 @@ impl Scheduler {
         false
     }
 
+    /// What a tier may borrow, at most what a worker has free.
+    pub(super) fn room_to_borrow(&self, pool: PoolId, tier: Tier) -> Resources {
+        self.pool(pool).capacity.available(tier, self.now).positive().min(self.roomiest(pool))
+    }
+
     /// The gates of a borrowed start that no room on a worker opens.
-    pub(super) fn passes_own_gates(&self, slot: u32) -> bool {
+    fn passes_own_gates(&self, slot: u32) -> bool {
         let record = &self.requests[slot];
         let (tier, capacity) = (record.tier(), &self.pool(record.pool()).capacity);
         let own = record.claim.map_or(Resources::ZERO, |claim| self.claims[claim].size);
@@ -181,14 +180,10 @@ impl Scheduler {
             && (!record.never_yields() || capacity.may_pin(tier, record.asks, pinned))
     }
 
-    pub(super) fn borrowed_worker(
-        &self,
-        slot: u32,
-        available: &Balance,
-        roomiest: &Resources,
-    ) -> Option<WorkerId> {
+    /// Where a request may start on what its tier may borrow.
+    pub(super) fn borrowed_worker(&self, slot: u32, room: &Resources) -> Option<WorkerId> {
         let record = &self.requests[slot];
-        if !record.asks.fits_signed(available) || !record.asks.fits(roomiest) {
+        if !record.asks.fits(room) || !self.passes_own_gates(slot) {
             return None;
         }
         self.place(slot, |worker| {

@@ -190,14 +190,12 @@ impl Scheduler {
         if self.in_round || target.dirty || target.revisit || due || !self.pressured.is_empty() {
             return Ok(());
         }
-        let roomiest = self.roomiest(pool);
         for tier in self.tiers() {
-            let left = target.capacity.account(tier).unused_reserve();
-            let available = target.capacity.available(tier, self.now);
+            let left = target.capacity.account(tier).unused_reserve().min(self.roomiest(pool));
+            let room = self.room_to_borrow(pool, tier);
             for slot in self.candidates(pool, tier) {
-                let guaranteed = self.guaranteed_worker(slot, &left, &roomiest);
-                let borrowed = self.borrowed_worker(slot, &available, &roomiest);
-                let starts = guaranteed.is_some() || borrowed.is_some() && self.passes_own_gates(slot);
+                let starts = self.guaranteed_worker(slot, &left).is_some()
+                    || self.borrowed_worker(slot, &room).is_some();
                 ensure("CAP-4", !starts, || format!("{} could start, and waits", self.requests.id(slot)))?;
                 let found = self.may_claim(slot).and_then(|within| self.find_victims(pool, slot, within));
                 ensure("CAP-3", found.is_none(), || {

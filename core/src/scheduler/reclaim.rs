@@ -30,7 +30,8 @@ impl Scheduler {
     /// Whether a tier may preempt at all: while it borrows, or for a reserve that it has.
     fn may_preempt(&self, pool: PoolId, tier: Tier) -> bool {
         let pool = self.pool(pool);
-        !pool.queues[tier.index()].is_idle()
+        tier.index() + 1 < self.config.tiers.len()
+            && !pool.queues[tier.index()].is_idle()
             && self.config.tiers[tier.index()].preemption == Preemption::LowerTier
             && (self.config.preempt_while_borrowing(tier) == Preemption::LowerTier
                 || !pool.capacity.account(tier).reserve.is_zero())
@@ -38,6 +39,10 @@ impl Scheduler {
 
     fn reclaim_for(&mut self, pool: PoolId, tier: Tier) -> bool {
         let mut next = self.pool(pool).queues[tier.index()].first();
+        if !self.anyone_borrows_below(pool, tier) {
+            self.pool_mut(pool).reclaim_in_vain = true;
+            return false;
+        }
         let mut protected = false;
         for _ in 0..SCAN_WINDOW {
             let Some(slot) = next else { break };
@@ -58,6 +63,12 @@ impl Scheduler {
             self.wake_when_old_enough(pool, tier);
         }
         false
+    }
+
+    /// Whether some less urgent tier uses more than its reserve: only then is there anything to give back.
+    fn anyone_borrows_below(&self, pool: PoolId, tier: Tier) -> bool {
+        let below = &self.pool(pool).capacity.accounts()[tier.index() + 1..];
+        below.iter().any(|account| account.excess().0.iter().any(|&units| units > 0))
     }
 
     /// Whether victims may be chosen for a request: `Some(true)` if it is within its tier's reserve,
@@ -99,10 +110,6 @@ impl Scheduler {
         let mut excess = [Balance::default(); MAX_TIERS];
         for (index, account) in capacity.accounts().iter().enumerate() {
             excess[index] = account.excess();
-        }
-        // Only who uses more than its reserve has anything to give back.
-        if !excess[tier.index() + 1..].iter().any(|excess| excess.0.iter().any(|&units| units > 0)) {
-            return None;
         }
         let missing =
             if within { Resources::ZERO } else { capacity.available(tier, self.now).shortage(&asks) };
