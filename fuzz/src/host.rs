@@ -106,9 +106,10 @@ impl Host {
             self.round();
             let ended = self.end_what_runs();
             match self.scheduler.poll_timeout() {
-                Some(at) => self.now = at.max(self.now),
+                // Holds last half a minute, and drains are tried again ten times a second.
+                Some(at) if ended == 0 => self.now = at.max(self.now.plus_nanos(5_000_000_000)),
                 None if ended == 0 => break,
-                None => {}
+                _ => {}
             }
         }
         if self.world.lends_all {
