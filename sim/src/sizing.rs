@@ -39,8 +39,9 @@ pub enum SizingError {
     Replay(#[from] ReplayError),
 }
 
-/// The number of workers whose measured pressure is nearest to 1, of those tried: each trial leads to the next.
-/// At least one worker for each tier that has requests. Calls `tried` before each trial.
+/// The number of workers whose measured pressure is nearest to 1, of those tried: each trial leads to the next,
+/// until there is none between too few and too many. At least one worker for each tier that has requests. Calls
+/// `tried` before each trial.
 ///
 /// # Errors
 /// [`SizingError`].
@@ -51,23 +52,33 @@ pub fn default_workers(
     mut tried: impl FnMut(usize),
 ) -> Result<Sizing, SizingError> {
     let least = tiers_in_use(workload).max(1);
-    let mut trials: Vec<(usize, f64)> = Vec::new();
+    let mut best: Option<(usize, f64)> = None;
+    // The numbers that may still be tried: those below bring too much pressure, those above too little.
+    let mut between = least..MOST_WORKERS + 1;
     let mut workers = estimate(workload, machine, config)?.max(least);
-    while trials.len() < MOST_TRIALS && trials.iter().all(|&(other, _)| other != workers) {
+    for _ in 0..MOST_TRIALS {
         tried(workers);
         let setup = Setup::new(SetupKind::Tidegate, machine, workers, workload, config)?;
         let (outcome, _) = replay(workload, &setup, machine, ReplayOptions::default())?;
         let Some(pressure) = outcome.guarantee_pressure.filter(|&pressure| pressure > 0.0) else {
             return Ok(Sizing { workers: least, pressure: None });
         };
-        trials.push((workers, pressure));
-        let right = (workers as f64 * pressure).round() as usize;
-        let next = if pressure > 1.0 { right.max(workers + 1) } else { right.min(workers - 1) };
-        workers = next.clamp(least, MOST_WORKERS);
+        if best.is_none_or(|(_, other)| (pressure - 1.0).abs() < (other - 1.0).abs()) {
+            best = Some((workers, pressure));
+        }
+        if pressure > 1.0 {
+            between.start = workers + 1;
+        } else {
+            between.end = workers;
+        }
+        if between.is_empty() {
+            break;
+        }
+        let proportional = (workers as f64 * pressure).round() as usize;
+        let middle = between.start + between.len() / 2;
+        workers = if between.contains(&proportional) { proportional } else { middle };
     }
-    let off = |&(_, pressure): &(usize, f64)| (pressure - 1.0).abs();
-    let best = trials.iter().min_by(|a, b| off(a).total_cmp(&off(b)));
-    let &(workers, pressure) = best.expect("the first number of workers is tried");
+    let (workers, pressure) = best.expect("there is a first trial");
     Ok(Sizing { workers, pressure: Some(pressure) })
 }
 

@@ -35,10 +35,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Stretch the arrival rates: with 2, requests come twice as fast
-    #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
+    #[arg(long, default_value_t = 1.0, value_name = "FACTOR", allow_negative_numbers = true)]
     scale: f64,
     /// Repeat at these multiples of the arrival rates, as 1,1.5,2,3,4
-    #[arg(long, value_delimiter = ',', value_name = "FACTORS")]
+    #[arg(long, value_delimiter = ',', value_name = "FACTORS", allow_negative_numbers = true)]
     scale_curve: Vec<f64>,
     /// Workers; without it, as many as make P0's peak need about equal to its reserve
     #[arg(long, value_name = "N")]

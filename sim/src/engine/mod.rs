@@ -9,6 +9,8 @@
 
 mod batching;
 mod jobs;
+#[cfg(test)]
+mod tests;
 mod wheel;
 
 pub use batching::BatchingEngine;

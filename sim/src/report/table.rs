@@ -73,6 +73,8 @@ impl Page {
     }
 
     fn comparison(&mut self, results: &Results, comparison: &Comparison) {
+        // GPU jobs have none.
+        let has_tokens = matches!(results.machine, Machine::Engine { .. });
         self.text.push('\n');
         let names = comparison.outcomes.iter().map(|(kind, _)| kind.name().to_owned());
         self.row("", names);
@@ -81,14 +83,14 @@ impl Page {
             let tiers: Vec<TierOutcome> = comparison.outcomes.iter().map(|(_, o)| tier(o)).collect();
             if tiers.iter().any(|tier| tier.counts.submitted > 0) {
                 self.line(&format!("P{index} {name}"));
-                self.tier(&tiers);
+                self.tier(&tiers, has_tokens);
             }
         }
         self.line("all tiers");
-        self.overall(comparison);
+        self.overall(comparison, has_tokens);
     }
 
-    fn tier(&mut self, tiers: &[TierOutcome]) {
+    fn tier(&mut self, tiers: &[TierOutcome], has_tokens: bool) {
         let mut row =
             |name: &str, cell: &dyn Fn(&TierOutcome) -> String| self.row(name, tiers.iter().map(cell));
         row("submitted", &|t| count(t.counts.submitted));
@@ -100,22 +102,26 @@ impl Page {
         if tiers.iter().any(|t| t.counts.live > 0) {
             row("live", &|t| count(t.counts.live));
         }
-        row("first token ms p50 / p99", &|t| pair(t.ttft));
-        row("per output token ms p50 / p99", &|t| pair(t.tpot));
         row("queue delay ms p50 / p99", &|t| pair(t.queue_delay));
+        if has_tokens {
+            row("first token ms p50 / p99", &|t| pair(t.ttft));
+            row("per output token ms p50 / p99", &|t| pair(t.tpot));
+            row("recomputed tokens", &|t| count(t.recomputed_tokens));
+        }
         row("preemptions", &|t| count(t.preemptions));
-        row("recomputed tokens", &|t| count(t.recomputed_tokens));
     }
 
-    fn overall(&mut self, comparison: &Comparison) {
+    fn overall(&mut self, comparison: &Comparison, has_tokens: bool) {
         let outcomes = || comparison.outcomes.iter().map(|(_, outcome)| outcome);
         let mut row = |name: &str, cell: &dyn Fn(&Outcome) -> String| self.row(name, outcomes().map(cell));
         row("utilisation", &|o| percent(Some(o.utilisation)));
         row("  while batch waits", &|o| percent(o.utilisation_while_backlogged));
         row("  batch waits for s", &|o| seconds(o.backlogged_ns));
-        row("output tokens per s", &|o| format!("{:.0}", o.output_tokens_per_s));
-        row("  of the best set-up", &|o| percent(Some(comparison.throughput_of_best(o))));
-        row("goodput tokens per s", &|o| format!("{:.0}", o.goodput_tokens_per_s));
+        if has_tokens {
+            row("output tokens per s", &|o| format!("{:.0}", o.output_tokens_per_s));
+            row("  of the best set-up", &|o| percent(Some(comparison.throughput_of_best(o))));
+            row("goodput tokens per s", &|o| format!("{:.0}", o.goodput_tokens_per_s));
+        }
         row("P0 peak need of its reserve", &|o| percent(o.guarantee_pressure));
         row("simulated s", &|o| seconds(o.simulated_ns));
         row("wall s", &|o| format!("{:.3}", o.wall.as_secs_f64()));
@@ -125,8 +131,12 @@ impl Page {
         });
         row("  share in the scheduler", &|o| percent(Some(o.scheduler_share)));
         row("actions digest", &|o| o.actions_digest.to_string());
-        let [first, second] = TTFT_OBJECTIVES_NS.map(|ns| ns / 1_000_000_000);
-        self.line(&format!("goodput: first token within {first} s (P0), {second} s (P1), any time (others)"));
+        if has_tokens {
+            let [first, second] = TTFT_OBJECTIVES_NS.map(|ns| ns / 1_000_000_000);
+            self.line(&format!(
+                "goodput: first token within {first} s (P0), {second} s (P1), any time (others)"
+            ));
+        }
     }
 
     fn row(&mut self, name: &str, cells: impl Iterator<Item = String>) {

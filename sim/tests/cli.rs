@@ -1,0 +1,265 @@
+//! The binary from outside: exit status, what stands on which stream, and what is left on disk.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+const CSV: &str = "arrival_s,tier,tenant,prompt_tokens,output_tokens\n\
+    0.0,P0,acme,512,12\n\
+    0.1,P1,globex,2048,16\n\
+    0.2,P2,initech,900,40\n";
+
+fn tidegate(arguments: &[&str]) -> Output {
+    let binary = env!("CARGO_BIN_EXE_tidegate");
+    Command::new(binary).args(arguments).output().expect("the binary was built for this test")
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("we print UTF-8")
+}
+
+/// The command fails with this status and this one line, and prints nothing else.
+fn assert_fails(arguments: &[&str], status: i32, line: &str) {
+    let output = tidegate(arguments);
+    assert_eq!(text(&output.stderr), format!("tidegate: {line}\n"), "{arguments:?}");
+    assert_eq!(output.status.code(), Some(status), "{arguments:?}");
+    assert_eq!(text(&output.stdout), "", "{arguments:?}");
+}
+
+/// A folder of its own, gone at the end of the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(test: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("tidegate-cli-{test}-{}", std::process::id()));
+        fs::create_dir_all(&path).expect("a place for temporary files");
+        Self(path)
+    }
+
+    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
+        let path = self.0.join(name);
+        fs::write(&path, bytes).expect("room for a small file");
+        path.display().to_string()
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).expect("it is there");
+        entries.map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned()).collect()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn wrong_usage_is_told_in_one_line() {
+    for (arguments, line) in [
+        (&[][..], "a subcommand is missing (see --help)"),
+        (&["paper"], "unrecognized subcommand 'paper' (see --help)"),
+        (&["replay", "--what"], "unexpected argument '--what' found (see --help)"),
+        (&["replay", "--trace", "azure"], "\"azure\" is no trace: expected KIND:PATH"),
+        (&["replay", "--tier", "csv=P9"], "\"P9\" is not a tier: P0 to P7, or 0 to 7"),
+        (
+            &["replay", "--model", "gpt"],
+            "--model: \"gpt\" is not known, expected one of llama3-8b, a10g-llama7b, a100-opt13b-tp1, \
+             a100-opt13b-tp1-vllm, a100-opt66b-tp4",
+        ),
+        (&["replay", "--scale", "-1"], "scale -1 is not a positive number"),
+        (&["replay", "--scale-curve", "1,0"], "--scale-curve: 0 is not a positive number"),
+        (&["replay", "--workers", "0"], "--workers 0: expected from 1 to 65536"),
+        (
+            &["replay", "--workers", "2"],
+            "--workers 2: the dedicated set-up needs at least one for each of 3 tiers",
+        ),
+        (
+            &["replay", "--setup", "best"],
+            "invalid value 'best' for '--setup <NAME>' [possible values: dedicated, naive, tidegate] (see --help)",
+        ),
+        (
+            &["replay", "--chunk", "64"],
+            "--chunk 64: 64 slots may decode 64 tokens, and no prompt would be computed",
+        ),
+        (
+            &["replay", "--model", "a10g-llama7b", "--prompts", "2"],
+            "--prompts: the engine of a10g-llama7b computes whole prompts",
+        ),
+        (
+            &["replay", "--batches", "500"],
+            "invalid value '500' for '--batches <ROWS/SECONDS>': expected ROWS/SECONDS, as 500/900 (see --help)",
+        ),
+        (
+            &["replay", "--setup", "naive", "--journal", "x"],
+            "--journal records the tidegate set-up, which --setup leaves out",
+        ),
+    ] {
+        assert_fails(arguments, 2, line);
+    }
+}
+
+#[test]
+fn a_bad_trace_is_told_with_file_line_and_field() {
+    let folder = Folder::new("trace");
+    let absent = folder.path("absent.csv");
+    let line = format!("{absent}: cannot be read: there is no such file");
+    assert_fails(&["replay", "--trace", &format!("csv:{absent}")], 2, &line);
+    let negative = folder.write("negative.csv", CSV.replace("2048", "-5"));
+    let line = format!("{negative}: line 3: prompt_tokens: \"-5\" is not a whole number from 1 to 10000000");
+    let journal = folder.path("run.journal");
+    let arguments = ["replay", "--trace", &format!("csv:{negative}"), "--journal", &journal];
+    assert_fails(&arguments, 2, &line);
+    let mut names = folder.names();
+    names.sort_unstable();
+    assert_eq!(names, ["negative.csv"], "no journal, whole or half, of a run that was not");
+}
+
+#[test]
+fn a_bad_config_is_told_with_its_file_and_field() {
+    let folder = Folder::new("config");
+    let sums = "dimensions = [\"slots\"]\n[[tiers]]\nname = \"a\"\nreserve_ppm = 700000\n\
+        [[tiers]]\nname = \"b\"\nreserve_ppm = 400000\n";
+    let sums = folder.write("sums.toml", sums);
+    let line = format!("{sums}: tiers.reserve_ppm: the shares sum to 1100000 ppm, above 1000000 (100 %)");
+    assert_fails(&["config", "check", &sums], 2, &line);
+    assert_fails(&["replay", "--config", &sums], 2, &line);
+    let odd = folder.write("odd.toml", "dimensions = [\"vram_mib\"]\n[[tiers]]\nname = \"a\"\n");
+    let trace = format!("csv:{}", folder.write("trace.csv", CSV));
+    let line = "the workload has requests of tier P1, the config has 1 tiers";
+    assert_fails(&["replay", "--trace", &trace, "--config", &odd], 2, line);
+    let line = format!(
+        "{odd}: dimensions: \"vram_mib\" is not one that the simulated workers have (slots, kv_blocks)"
+    );
+    let arguments = ["replay", "--trace", &trace, "--tier", "csv=0", "--config", &odd];
+    assert_fails(&arguments, 2, &line);
+    let good = folder.write("good.toml", "dimensions = [\"slots\"]\n[[tiers]]\nname = \"a\"\n");
+    let output = tidegate(&["config", "check", &good]);
+    assert_eq!(text(&output.stdout), format!("{good}: ok: dimensions slots; pools default; tiers a\n"));
+    assert!(output.status.success());
+}
+
+#[test]
+fn a_replay_prints_the_same_json_twice_and_its_journal_the_same_digest() {
+    let folder = Folder::new("json");
+    let trace = format!("csv:{}", folder.write("trace.csv", CSV));
+    let journal = folder.path("run.journal");
+    let replay = || {
+        let output = tidegate(&[
+            "replay",
+            "--trace",
+            &trace,
+            "--json",
+            "--check",
+            "--journal",
+            &journal,
+            "--scale-curve",
+            "2",
+        ]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert_eq!(text(&output.stderr), "", "no progress bar in a pipe");
+        let mut value: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        forget_times(&mut value["setups"]);
+        forget_times(&mut value["scale_curve"][0]["setups"]);
+        value
+    };
+    let value = replay();
+    assert_eq!(value, replay());
+    assert_eq!(value["tidegate"], env!("CARGO_PKG_VERSION"));
+    assert_eq!((&value["model"], &value["seed"]), (&"llama3-8b".into(), &1.into()));
+    assert_eq!(value["workers"], 3, "one for each tier of the dedicated set-up");
+    let setups = value["setups"].as_object().expect("an object");
+    assert_eq!(setups.keys().collect::<Vec<_>>(), ["dedicated", "naive", "tidegate"]);
+    for (name, setup) in setups {
+        let requests = setup["requests"].as_object().expect("an object");
+        assert_eq!((&requests["submitted"], &requests["completed"]), (&3.into(), &3.into()), "{name}");
+        assert_eq!(setup["tiers"][0]["name"], "realtime");
+        assert!(setup["tiers"][0]["ttft_ms"]["p50"].as_f64() > Some(50.0), "{name}");
+        assert!(setup["tiers"][0]["queue_delay_ms"]["max"].is_f64(), "{name}");
+        assert!(setup["throughput_of_best"].as_f64() <= Some(1.0), "{name}");
+    }
+    assert_eq!(value["scale_curve"][0]["scale"], 2.0);
+    let output = tidegate(&["journal", "replay", &journal]);
+    let digest = value["setups"]["tidegate"]["actions_digest"].as_str().expect("text");
+    // 3 workers, 3 tenants, and of each request: submit, started, complete.
+    let inputs = 3 + 3 + 3 * 3 + grown(&journal);
+    assert_eq!(text(&output.stdout), format!("digest {digest} actions 3 inputs {inputs}\n"));
+}
+
+/// Removes what is not the same on every run, and sees that it was there.
+fn forget_times(setups: &mut Value) {
+    for setup in setups.as_object_mut().expect("an object").values_mut() {
+        for key in ["wall_s", "requests_per_s", "scheduler_share"] {
+            let time = setup.as_object_mut().expect("an object").remove(key);
+            assert!(time.expect("the key is there").is_f64(), "{key}");
+        }
+    }
+}
+
+/// How often a request of a journal took one more block.
+fn grown(journal: &str) -> usize {
+    let text = fs::read_to_string(Path::new(journal)).expect("it was written");
+    text.lines().filter(|line| line.split(' ').nth(1) == Some("progress")).count()
+}
+
+#[test]
+fn a_table_names_the_model_the_workers_and_every_set_up() {
+    let folder = Folder::new("table");
+    let trace = format!("csv:{}", folder.write("trace.csv", CSV));
+    let output = tidegate(&["replay", "--trace", &trace, "--workers", "4"]);
+    assert!(output.status.success());
+    let table = text(&output.stdout);
+    for part in ["model llama3-8b", "4 workers", "dedicated", "naive", "tidegate", "P0 realtime", "P2 batch"]
+    {
+        assert!(table.contains(part), "{part} is not in\n{table}");
+    }
+    let output = tidegate(&["replay", "--trace", &trace, "--setup", "naive"]);
+    assert!(!text(&output.stdout).contains("dedicated"));
+}
+
+#[test]
+fn a_torn_journal_is_refused() {
+    let folder = Folder::new("journal");
+    let torn = folder.write("torn.journal", "tidegate-journal 1\nstart 0\n");
+    let output = tidegate(&["journal", "replay", &torn]);
+    assert_eq!(output.status.code(), Some(2));
+    let line = text(&output.stderr);
+    assert!(line.starts_with(&format!("tidegate: {torn}: line 3: ")), "{line}");
+    assert_eq!(line.lines().count(), 1);
+}
+
+#[test]
+fn a_closed_pipe_is_no_failure() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        .args(["replay", "--help"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary was built for this test");
+    drop(child.stdout.take());
+    let mut errors = String::new();
+    child.stderr.take().expect("piped").read_to_string(&mut errors).expect("UTF-8");
+    assert_eq!((child.wait().expect("it ends").code(), errors.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn help_says_what_there_is() {
+    let output = tidegate(&["--help"]);
+    assert!(output.status.success());
+    for name in ["replay", "journal", "config"] {
+        assert!(text(&output.stdout).contains(name), "{name}");
+    }
+    let output = tidegate(&["replay", "--help"]);
+    for flag in
+        ["--trace", "--tier", "--config", "--scale", "--scale-curve", "--workers", "--model", "--seed"]
+    {
+        assert!(text(&output.stdout).contains(flag), "{flag}");
+    }
+}
