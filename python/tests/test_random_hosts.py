@@ -26,7 +26,7 @@ CONFIG = tidegate.Config(
         {"name": "batch", "reserve_ppm": 50_000, "hold_window": "0s"},
     ],
 )
-SEEDS = range(30)
+SEEDS = range(60)
 STEPS = 250
 REFUSED = (tidegate.SubmitError, tidegate.ReportError, tidegate.WorkerError, tidegate.TenantError)
 

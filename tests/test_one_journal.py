@@ -1,0 +1,65 @@
+"""One journal, one digest: what `replay` recorded, replayed through Rust, C and Python, is the same actions.
+
+Each replayer calls the public functions of its language one by one and hashes the actions that it received
+itself (docs/JOURNAL.md). A binding that changes one bit of one action on the way is caught here.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from toolchain import ROOT, build, compile_c, output
+
+LINE = re.compile(r"^digest ([0-9a-f]{16}) actions (\d+) inputs (\d+)$")
+
+
+@pytest.fixture(scope="module")
+def tidegate() -> Path:
+    (program,) = (file for file in build("tidegate-sim") if file.stem == "tidegate" and file.suffix in ("", ".exe"))
+    return program
+
+
+@pytest.fixture(scope="module")
+def replay_c(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    program = tmp_path_factory.mktemp("c") / "replay"
+    compile_c(ROOT / "ffi/examples/replay.c", program)
+    return program
+
+
+@pytest.fixture(scope="module")
+def recorded(tidegate: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The journal of a run of the built-in workload, and the digest that the run itself reported."""
+    journal = tmp_path_factory.mktemp("journal") / "run.journal"
+    small = ["--setup", "tidegate", "--workers", "4", "--json"]
+    report = json.loads(output(tidegate, "replay", *small, "--journal", journal))
+    setup = report["setups"]["tidegate"]
+    assert sum(tier["preemptions"] for tier in setup["tiers"]) > 0, "a run without preemptions proves little"
+    return journal, setup["actions_digest"]
+
+
+def last_line(printed: str) -> str:
+    return printed.splitlines()[-1]
+
+
+def test_three_languages_receive_the_same_actions(
+    tidegate: Path, replay_c: Path, recorded: tuple[Path, str]
+) -> None:
+    journal, digest = recorded
+    rust = last_line(output(tidegate, "journal", "replay", journal))
+    found = LINE.match(rust)
+    assert found, rust
+    assert found[1] == digest, "the replay differs from the run that it was recorded in"
+    assert int(found[2]) > 10_000
+    assert last_line(output(replay_c, journal)) == rust
+    assert last_line(output(sys.executable, "-m", "tidegate.journal", journal)) == rust
+
+
+@pytest.mark.parametrize("language", ["c", "python"])
+def test_one_wrong_bit_is_caught(language: str, replay_c: Path, recorded: tuple[Path, str]) -> None:
+    journal, digest = recorded
+    replayer = [replay_c] if language == "c" else [sys.executable, "-m", "tidegate.journal"]
+    found = LINE.match(last_line(output(*replayer, journal, "--corrupt", "777")))
+    assert found
+    assert found[1] != digest

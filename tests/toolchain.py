@@ -1,0 +1,40 @@
+"""How the tests of this folder build and run what is written in other languages."""
+
+import json
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+STRICT_C99 = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Iinclude"]
+# What a Rust static library needs of the system.
+SYSTEM_LIBRARIES = ["-lpthread", "-ldl", "-lm"]
+
+
+def output(*command: str | Path) -> str:
+    """What the command prints, which must succeed; what it says on standard error is shown if it does not."""
+    run = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return run.stdout
+
+
+def build(package: str, *features: str) -> list[Path]:
+    """Builds the library or program `tidegate` of a package and returns its files."""
+    messages = output("cargo", "build", "--quiet", "--message-format=json", "--package", package, *features)
+    artifacts = [json.loads(line) for line in messages.splitlines()]
+    files = [
+        Path(file)
+        for artifact in artifacts
+        if artifact["reason"] == "compiler-artifact" and artifact["target"]["name"] == "tidegate"
+        for file in artifact["filenames"]
+    ]
+    assert files, f"cargo built nothing of {package}"
+    return files
+
+
+def compile_c(source: Path, program: Path) -> None:
+    """Compiles a C program against the static library."""
+    (library,) = (file for file in build("tidegate-ffi") if file.suffix == ".a")
+    compiler = shlex.split(os.environ.get("CC", "cc"))
+    output(*compiler, *STRICT_C99, "-o", program, source, library, *SYSTEM_LIBRARIES)
