@@ -102,6 +102,10 @@ fn batches(text: &str) -> Result<Batches, String> {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let kinds = kinds(args);
+    if args.journal.is_some() && !kinds.contains(&SetupKind::Tidegate) {
+        return Err(Failure::bad_input("--journal records the tidegate set-up, which --setup leaves out"));
+    }
     let scales = scales(args)?;
     let workload = load(args, args.scale).map_err(Failure::bad_input)?;
     let machine = machine(args, &workload)?;
@@ -109,18 +113,16 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Some(file) => config::read(file)?,
         None => default_config(machine),
     };
-    let workers = workers(args, &workload, machine, &config)?;
-    let runner = Runner { args, machine, config: &config, workers, kinds: kinds(args) };
-    // All set-ups are made before the first runs: bad input is told at once.
-    let setups = runner.setups(&workload)?;
-    let mut journal = args
+    let journal = args
         .journal
         .as_ref()
         .map(|path| JournalFile::create(path).map_err(|error| Failure::bad_file(path, error)));
-    if journal.is_some() && !runner.kinds.contains(&SetupKind::Tidegate) {
-        return Err(Failure::bad_input("--journal records the tidegate set-up, which --setup leaves out"));
-    }
-    let (main, journal) = runner.compare(&workload, &setups, args.scale, journal.take().transpose()?)?;
+    let journal = journal.transpose()?;
+    let workers = workers(args, &workload, machine, &config)?;
+    let runner = Runner { args, machine, config: &config, workers, kinds };
+    // All set-ups are made before the first runs: bad input is told at once.
+    let setups = runner.setups(&workload)?;
+    let (main, journal) = runner.compare(&workload, &setups, args.scale, journal)?;
     let mut curve = Vec::new();
     for scale in scales {
         let workload = load(args, scale).map_err(Failure::bad_input)?;
@@ -174,7 +176,7 @@ fn load(args: &Args, scale: f64) -> Result<Workload, TraceError> {
     let tier_overrides = overrides.collect::<Result<Vec<(Kind, u8)>, _>>()?;
     let options = LoadOptions { tier_overrides, scale, batch_every: args.batches };
     if specs.is_empty() {
-        return trace::load(&[], &options).and_then(|_| Ok(trace::builtin(args.seed, scale)));
+        return trace::load(&[], &options).map(|_| trace::builtin(args.seed, scale));
     }
     trace::load(&specs, &options)
 }

@@ -254,15 +254,15 @@ impl Engine for BatchingEngine {
         if self.decodes {
             self.end_decodes(runs, reports);
         }
-        self.end_prefills(now, runs, reports);
-        let mut stopping = std::mem::take(&mut self.stopping);
-        for (request, stop) in stopping.drain(..) {
+        if !self.chunks.is_empty() {
+            self.end_prefills(now, runs, reports);
+        }
+        while let Some((request, stop)) = self.stopping.pop() {
             // One that finished in this very iteration has said so already.
             if runs[request as usize].phase != Phase::Away {
                 reports.push(self.remove(runs, request, stop));
             }
         }
-        self.stopping = stopping;
     }
 
     fn resume(&mut self, now: u64, runs: &mut [Run]) -> u64 {

@@ -42,7 +42,11 @@ impl Calendar {
         self.times[node] = at;
         while node > 1 {
             node /= 2;
-            self.times[node] = self.times[2 * node].min(self.times[2 * node + 1]);
+            let earlier = self.times[2 * node].min(self.times[2 * node + 1]);
+            if self.times[node] == earlier {
+                break;
+            }
+            self.times[node] = earlier;
         }
     }
 }

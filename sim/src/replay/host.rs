@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tidegate::{
-    Action, Config, Created, Digest, Input, InputError, Instant, InvariantViolation, PoolId, Recorder,
-    Resources, Scheduler, Stats, Tier,
+    Action, Config, Digest, Input, InputError, Instant, InvariantViolation, PoolId, Recorder, RequestId,
+    RequestSpec, Resources, Scheduler, Stats, SubmitError, Tier,
 };
 
 use super::stopwatch::Stopwatch;
@@ -16,14 +16,12 @@ use crate::journal_file::JournalFile;
 #[derive(Debug, Error)]
 pub enum ReplayError {
     /// An input that follows from the scheduler's own actions was refused: a bug.
-    #[error("at {now} the scheduler refused {input:?}: {error}")]
+    #[error("at {now} the scheduler refused {}: {}", refused.0, refused.1)]
     Refused {
         /// When.
         now: Instant,
-        /// What it was told.
-        input: Box<Input>,
-        /// What it answered.
-        error: InputError,
+        /// What it was told, and what it answered.
+        refused: Box<(String, InputError)>,
     },
     /// `--check` found a bug in the scheduler.
     #[error("at {now}, {violation}")]
@@ -31,7 +29,7 @@ pub enum ReplayError {
         /// When.
         now: Instant,
         /// What does not hold.
-        violation: InvariantViolation,
+        violation: Box<InvariantViolation>,
     },
     /// The scheduler asks to be woken again and again, and does nothing then: a bug.
     #[error("at {now} the scheduler asked {times} times in a row to be woken at once, for nothing")]
@@ -70,24 +68,36 @@ impl Host {
         }
     }
 
-    /// Tells the scheduler something it may refuse.
-    pub(super) fn offer(
+    /// One event of the replay is over.
+    #[inline]
+    pub(super) fn next_event(&mut self) {
+        self.stopwatch.next_event();
+    }
+
+    /// Submits a request, which the scheduler may refuse.
+    pub(super) fn submit(
         &mut self,
         now: Instant,
-        input: &Input,
-    ) -> Result<Result<Created, InputError>, ReplayError> {
+        spec: RequestSpec,
+    ) -> Result<Result<RequestId, SubmitError>, ReplayError> {
         if let Some(recorder) = &mut self.recorder {
-            recorder.input(now, input).expect(NEVER_FAILS);
+            recorder.input(now, &Input::Submit(spec)).expect(NEVER_FAILS);
         }
-        let answer = self.stopwatch.time(|| self.scheduler.apply(now, input));
+        let answer = self.stopwatch.time(|| self.scheduler.submit(now, spec));
         self.verify(now)?;
         Ok(answer)
     }
 
     /// Tells the scheduler something it has to take.
-    pub(super) fn tell(&mut self, now: Instant, input: Input) -> Result<Created, ReplayError> {
-        let answer = self.offer(now, &input)?;
-        answer.map_err(|error| ReplayError::Refused { now, input: Box::new(input), error })
+    #[inline]
+    pub(super) fn tell(&mut self, now: Instant, input: &Input) -> Result<(), ReplayError> {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.input(now, input).expect(NEVER_FAILS);
+        }
+        if let Err(error) = self.stopwatch.time(|| self.scheduler.apply(now, input)) {
+            return Err(ReplayError::Refused { now, refused: Box::new((format!("{input:?}"), error)) });
+        }
+        self.verify(now)
     }
 
     pub(super) fn poll(&mut self, now: Instant) -> Result<Option<Action>, ReplayError> {
@@ -115,17 +125,17 @@ impl Host {
         if !self.check {
             return Ok(());
         }
-        self.scheduler.check_invariants().map_err(|violation| ReplayError::Invariant { now, violation })
+        let checked = self.scheduler.check_invariants();
+        checked.map_err(|violation| ReplayError::Invariant { now, violation: Box::new(violation) })
     }
 
     /// What the run looked like from here.
     pub(super) fn finish(self) -> Witness {
-        let wall = self.stopwatch.wall();
         Witness {
             digest: self.digest,
             actions: self.actions,
-            wall,
-            scheduler_share: self.stopwatch.share(wall),
+            wall: self.stopwatch.wall(),
+            scheduler_share: self.stopwatch.share(),
             stats: self.scheduler.stats(),
             journal: self.recorder.map(|recorder| recorder.finish().expect(NEVER_FAILS)),
         }

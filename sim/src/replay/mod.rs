@@ -1,8 +1,9 @@
 //! The replay: a discrete-event loop that lets a workload arrive, drives one `Scheduler` through its public
 //! verbs, and lets engines run what it starts.
 //!
-//! Decides the order of events: at one instant first the engines that have something to report, by worker,
-//! then arrivals, then polls until the scheduler has nothing more to say, then the engines go on. The
+//! Decides the order of events: an engine that has something to report comes first, of several at one instant
+//! that of the lowest worker, then arrivals, then polls until the scheduler has nothing more to say, then the
+//! engines go on. The
 //! scheduler is woken when it asks to be. Everything but the wall times in the [`Outcome`] depends on the
 //! inputs alone. Does not know: which set-up this is, how long an iteration takes.
 //!
@@ -15,9 +16,9 @@ mod stopwatch;
 mod tally;
 
 use tidegate::{
-    Action, Attempt, Created, Input, InputError, Instant, RequestId, RequestSpec, SubmitError, TenantId,
+    Action, Attempt, Input, Instant, RequestId, RequestSpec, SubmitError, TenantId, Usage, WorkerSpec,
+    YieldMode, Yielding,
 };
-use tidegate::{Usage, WorkerSpec, YieldMode, Yielding};
 
 use crate::engine::{BatchingEngine, Engine, JobNode, NEVER, Report, Run, Stop};
 use crate::journal_file::JournalFile;
@@ -154,10 +155,11 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
     fn introduce(&mut self) -> Result<(), ReplayError> {
         let start = Instant::ZERO;
         for &pool in &self.setup.worker_pools {
-            self.host.tell(start, Input::WorkerAdd(WorkerSpec::new(pool, self.setup.layout.capacity())))?;
+            let spec = WorkerSpec::new(pool, self.setup.layout.capacity());
+            self.host.tell(start, &Input::WorkerAdd(spec))?;
         }
         for name in &self.workload.tenants {
-            self.host.tell(start, Input::TenantSet { name: name.as_str().into() })?;
+            self.host.tell(start, &Input::TenantSet { name: name.as_str().into() })?;
         }
         Ok(())
     }
@@ -167,12 +169,13 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
         let mut idle_wakes = 0;
         let mut before = NEVER;
         loop {
+            self.host.next_event();
             let now = self.next_event(wake_at);
             if now == NEVER {
                 break;
             }
             self.busy.elapse(now, self.busy_workers, self.backlog > 0);
-            let mut heard = self.hear_engines(now)?;
+            let mut heard = self.hear_engine(now)?;
             heard |= self.submit_arrivals(now)?;
             let acted = if heard || wake_at <= now {
                 let acted = self.round(now)?;
@@ -200,22 +203,20 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
         self.calendar.earliest().min(arrival).min(wake_at)
     }
 
-    /// Passes on what the engines have to report at `now`. Returns whether there was anything.
-    fn hear_engines(&mut self, now: u64) -> Result<bool, ReplayError> {
-        let mut heard = false;
-        while self.calendar.earliest() == now {
-            let worker = self.calendar.first();
-            let mut reports = std::mem::take(&mut self.reports);
-            self.engines[worker].advance(now, &mut self.runs, &mut reports);
-            self.calendar.set(worker, NEVER);
-            self.busy_workers -= 1;
-            self.touched.push(worker as u32);
-            heard |= !reports.is_empty();
-            for report in reports.drain(..) {
-                self.pass_on(now, report)?;
-            }
-            self.reports = reports;
+    /// Passes on what an engine has to report at `now`. Returns whether there was anything.
+    fn hear_engine(&mut self, now: u64) -> Result<bool, ReplayError> {
+        if self.calendar.earliest() != now {
+            return Ok(false);
         }
+        let worker = self.calendar.first();
+        self.touched.push(worker as u32);
+        let mut reports = std::mem::take(&mut self.reports);
+        self.engines[worker].advance(now, &mut self.runs, &mut reports);
+        let heard = !reports.is_empty();
+        for report in reports.drain(..) {
+            self.pass_on(now, report)?;
+        }
+        self.reports = reports;
         Ok(heard)
     }
 
@@ -247,9 +248,8 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
             .tag(index.into());
         let tally = &mut self.tiers[usize::from(request.tier)];
         tally.counts.submitted += 1;
-        let id = match self.host.offer(Instant::from_nanos(now), &Input::Submit(spec))? {
-            Ok(Created::Request(id)) => id,
-            Ok(_) => unreachable!("submit makes a request"),
+        let id = match self.host.submit(Instant::from_nanos(now), spec)? {
+            Ok(id) => id,
             Err(error) => {
                 tally.drop_one(refusal(&error));
                 self.note_end();
@@ -309,8 +309,7 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
                 Input::Preempted { request, attempt, tokens_kept: tokens_kept.into(), releasing: false }
             }
         };
-        self.host.tell(Instant::from_nanos(now), input)?;
-        Ok(())
+        self.host.tell(Instant::from_nanos(now), &input)
     }
 
     /// Polls until there is nothing more to do. Returns whether there was anything.
@@ -369,8 +368,8 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
             let was_busy = self.calendar.at(worker) != NEVER;
             let next = self.engines[worker].resume(now, &mut self.runs);
             self.calendar.set(worker, next);
-            let is_busy = next != NEVER;
-            self.busy_workers = self.busy_workers + u32::from(is_busy) - u32::from(was_busy);
+            self.busy_workers += u32::from(next != NEVER);
+            self.busy_workers -= u32::from(was_busy);
         }
     }
 
@@ -452,12 +451,12 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
 }
 
 /// The name under which a refused submission is counted.
-fn refusal(error: &InputError) -> &'static str {
+fn refusal(error: &SubmitError) -> &'static str {
     match error {
-        InputError::Submit(SubmitError::NeverFits { .. }) => "never-fits",
-        InputError::Submit(SubmitError::QueueFull { .. }) => "queue-full",
-        InputError::Submit(SubmitError::ZeroDemand) => "zero-demand",
-        InputError::Submit(SubmitError::LimitExceeded { .. }) => "limit-exceeded",
+        SubmitError::NeverFits { .. } => "never-fits",
+        SubmitError::QueueFull { .. } => "queue-full",
+        SubmitError::ZeroDemand => "zero-demand",
+        SubmitError::LimitExceeded { .. } => "limit-exceeded",
         _ => "refused",
     }
 }
