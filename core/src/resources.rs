@@ -128,9 +128,14 @@ impl SubAssign for Resources {
     /// # Panics
     /// If a dimension would go below zero: the caller's books do not balance.
     fn sub_assign(&mut self, other: Self) {
+        // One check for all dimensions: this is on the path of every report.
+        let mut below = false;
         for d in 0..MAX_DIMENSIONS {
-            self.0[d] = self.0[d].checked_sub(other.0[d]).expect("a ledger never goes below zero");
+            let (units, borrows) = self.0[d].overflowing_sub(other.0[d]);
+            self.0[d] = units;
+            below |= borrows;
         }
+        assert!(!below, "a ledger never goes below zero");
     }
 }
 

@@ -118,47 +118,43 @@ impl Scheduler {
     }
 
     pub(super) fn add_use(&mut self, slot: u32) {
-        let record = &self.requests[slot];
-        let (units, tier, yielding) = (record.in_use, record.spec.tier, record.is_yielding());
-        let worker = &mut self.workers[record.worker.index()];
-        worker.used += units;
-        worker.used_by_tier[tier.index()] += units;
-        if yielding {
-            worker.yielding += units;
-        }
-        if worker.status != WorkerStatus::Up {
-            return;
-        }
-        let account = self.pools[record.spec.pool.index()].capacity.account_mut(tier);
-        account.used += units;
-        if yielding {
-            account.yielding += units;
-        }
-        if record.never_yields() {
-            account.pinned += units;
-        }
-        account.note(self.now);
+        self.book(slot, Resources::ZERO, self.requests[slot].in_use);
     }
 
     pub(super) fn subtract_use(&mut self, slot: u32) {
+        self.book(slot, self.requests[slot].in_use, Resources::ZERO);
+    }
+
+    /// A request on a worker uses other units than before.
+    pub(super) fn resize_use(&mut self, slot: u32, in_use: Resources) {
+        let before = core::mem::replace(&mut self.requests[slot].in_use, in_use);
+        self.book(slot, before, in_use);
+    }
+
+    /// Books the change of a request's use, in every account that it is part of.
+    fn book(&mut self, slot: u32, before: Resources, after: Resources) {
         let record = &self.requests[slot];
-        let (units, tier, yielding) = (record.in_use, record.spec.tier, record.is_yielding());
+        let (tier, yielding) = (record.spec.tier, record.is_yielding());
+        let change = |units: &mut Resources| {
+            *units += after;
+            *units -= before;
+        };
         let worker = &mut self.workers[record.worker.index()];
-        worker.used -= units;
-        worker.used_by_tier[tier.index()] -= units;
+        change(&mut worker.used);
+        change(&mut worker.used_by_tier[tier.index()]);
         if yielding {
-            worker.yielding -= units;
+            change(&mut worker.yielding);
         }
         if worker.status != WorkerStatus::Up {
             return;
         }
         let account = self.pools[record.spec.pool.index()].capacity.account_mut(tier);
-        account.used -= units;
+        change(&mut account.used);
         if yielding {
-            account.yielding -= units;
+            change(&mut account.yielding);
         }
         if record.never_yields() {
-            account.pinned -= units;
+            change(&mut account.pinned);
         }
         account.note(self.now);
     }

@@ -56,7 +56,8 @@ impl Scheduler {
                 continue;
             }
             self.pool_mut(pool).wake_at = None;
-            if self.guarantee(pool) || self.reclaim(pool) || self.borrow(pool) {
+            let roomiest = self.roomiest(pool);
+            if self.guarantee(pool, &roomiest) || self.reclaim(pool) || self.borrow(pool, &roomiest) {
                 return true;
             }
             self.pool_mut(pool).dirty = false;
@@ -95,15 +96,14 @@ impl Scheduler {
     }
 
     /// Starts a request whose claim is full, or whose tier is within its reserve with it.
-    fn guarantee(&mut self, pool: PoolId) -> bool {
+    fn guarantee(&mut self, pool: PoolId, roomiest: &Resources) -> bool {
         if let Some(claim) = self.full_claim(pool) {
             let (owner, worker) = (self.claims[claim].owner, self.claims[claim].worker);
             self.start(owner, worker, Reason::Reclaimed);
             return true;
         }
-        let roomiest = self.roomiest(pool);
         for tier in self.tiers() {
-            let room = self.pool(pool).capacity.account(tier).unused_reserve().min(roomiest);
+            let room = self.pool(pool).capacity.account(tier).unused_reserve().min(*roomiest);
             if room.is_zero() && self.pool(pool).claims.is_empty() {
                 continue;
             }
@@ -132,16 +132,16 @@ impl Scheduler {
     }
 
     /// Starts a request on what nobody holds.
-    fn borrow(&mut self, pool: PoolId) -> bool {
-        self.tiers().any(|tier| self.borrow_for(pool, tier))
+    fn borrow(&mut self, pool: PoolId, roomiest: &Resources) -> bool {
+        self.tiers().any(|tier| self.borrow_for(pool, tier, roomiest))
     }
 
-    fn borrow_for(&mut self, pool: PoolId, tier: Tier) -> bool {
+    fn borrow_for(&mut self, pool: PoolId, tier: Tier, roomiest: &Resources) -> bool {
         let mut next = self.pool(pool).queues[tier.index()].first();
         if next.is_none() {
             return false;
         }
-        let room = self.room_to_borrow(pool, tier);
+        let room = self.room_to_borrow(pool, tier, roomiest);
         let mut head = None;
         for _ in 0..SCAN_WINDOW {
             let Some(slot) = next else { break };
@@ -166,8 +166,8 @@ impl Scheduler {
     }
 
     /// What a tier may borrow, at most what a worker has free.
-    pub(super) fn room_to_borrow(&self, pool: PoolId, tier: Tier) -> Resources {
-        self.pool(pool).capacity.available(tier, self.now).positive().min(self.roomiest(pool))
+    pub(super) fn room_to_borrow(&self, pool: PoolId, tier: Tier, roomiest: &Resources) -> Resources {
+        self.pool(pool).capacity.available(tier, self.now).positive().min(*roomiest)
     }
 
     /// The gates of a borrowed start that no room on a worker opens.

@@ -192,7 +192,7 @@ impl Scheduler {
         }
         for tier in self.tiers() {
             let left = target.capacity.account(tier).unused_reserve().min(self.roomiest(pool));
-            let room = self.room_to_borrow(pool, tier);
+            let room = self.room_to_borrow(pool, tier, &self.roomiest(pool));
             for slot in self.candidates(pool, tier) {
                 let starts = self.guaranteed_worker(slot, &left).is_some()
                     || self.borrowed_worker(slot, &room).is_some();

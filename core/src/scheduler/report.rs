@@ -241,7 +241,7 @@ impl Scheduler {
         }
         if before != in_use {
             let worker = record.worker;
-            self.rebook(slot, |record| record.in_use = in_use);
+            self.resize_use(slot, in_use);
             if before.fits(&in_use) {
                 self.grew(worker);
             } else {
