@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tidegate::{
-    Action, Attempt, Config, ConfigBuilder, Instant, PoolId, RequestId, RequestSpec, RequestState, Scheduler,
-    TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec,
+    Action, Attempt, Config, ConfigBuilder, Decline, Instant, PoolId, RequestId, RequestSpec, RequestState,
+    Scheduler, TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec,
 };
 
 pub(crate) const POOL: PoolId = PoolId::new(0);
@@ -125,6 +125,18 @@ impl World {
     pub(crate) fn preempted(&mut self, id: RequestId, tokens_kept: u64) {
         let (attempt, _) = self.running.remove(&id).expect("it runs");
         self.sched.preempted(self.now, id, attempt, tokens_kept, false).expect("it runs");
+        self.check();
+    }
+
+    pub(crate) fn declined(&mut self, id: RequestId, why: Decline) {
+        let (attempt, _) = self.running.remove(&id).expect("it was started");
+        self.sched.declined(self.now, id, attempt, why).expect("it is starting");
+        self.check();
+    }
+
+    pub(crate) fn lost(&mut self, worker: WorkerId) {
+        self.sched.worker_lost(self.now, worker).expect("it was not lost before");
+        self.running.retain(|_, &mut (_, on)| on != worker);
         self.check();
     }
 
