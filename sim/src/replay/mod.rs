@@ -23,6 +23,7 @@ use tidegate::{
 use crate::engine::{BatchingEngine, Engine, JobNode, NEVER, Report, Run, Stop};
 use crate::journal_file::JournalFile;
 use crate::machine::Machine;
+use crate::model::BLOCK_TOKENS;
 use crate::setup::Setup;
 use crate::trace::{TraceRequest, Work, Workload};
 use calendar::Calendar;
@@ -235,18 +236,21 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
     fn submit(&mut self, now: u64, index: u32, request: &TraceRequest) -> Result<(), ReplayError> {
         let route = self.setup.routes[usize::from(request.tier)];
         let units = self.runs[index as usize].units;
-        let prompt = match request.work {
-            Work::Tokens { prompt, .. } => u64::from(prompt),
-            Work::Job { .. } => 0,
-        };
-        // How long the output will be is what a host does not know: neither it nor the peak is told.
-        let spec = RequestSpec::new(TenantId::new(request.tenant), route.tier)
+        let layout = &self.setup.layout;
+        let mut spec = RequestSpec::new(TenantId::new(request.tenant), route.tier)
             .pool(route.pool)
-            .demand(self.setup.layout.resources(1, units.into()))
-            .prompt_tokens(prompt)
+            .demand(layout.resources(1, units.into()))
             .yielding(Yielding::Restart)
             .tag(index.into());
         let tally = &mut self.tiers[usize::from(request.tier)];
+        if let Work::Tokens { prompt, .. } = request.work {
+            spec = spec.prompt_tokens(prompt.into());
+            // How long the output will be is what a host does not know; how long they were is.
+            if let Some(output) = tally.mean_output() {
+                let peak = (u64::from(prompt) + output).div_ceil(BLOCK_TOKENS.into()) + 1;
+                spec = spec.output_tokens(output).peak(layout.resources(1, peak));
+            }
+        }
         tally.counts.submitted += 1;
         let id = match self.host.submit(Instant::from_nanos(now), spec)? {
             Ok(id) => id,
