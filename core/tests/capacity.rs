@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::{POOL, World, starts, three_tiers};
-use tidegate::{Action, Config, Reason, RequestState, SubmitError, Tier, TierConfig};
+use tidegate::{Action, Config, Reason, RequestState, SubmitError, Tier, TierConfig, Yielding};
 
 #[test]
 fn idle_reserve_is_lent_and_won_back() {
@@ -75,6 +75,21 @@ fn the_recent_peak_is_held_for_the_window() {
     assert_eq!(starts(&world.round()).len(), 9, "one slot is held");
     while world.jump() && starts(&world.round()).is_empty() {}
     assert_eq!(world.now.as_nanos(), 30_000_000_000, "both halves of the window have turned");
+}
+
+#[test]
+fn a_hold_ends_with_the_request_that_it_was_for() {
+    let mut world = World::with_workers(three_tiers(), 2, [10, 50]);
+    for _ in 0..2 {
+        let spec = world.spec(Tier::P2, [1, 35]).yielding(Yielding::Never);
+        world.submit_spec(spec);
+    }
+    world.round();
+    let urgent = world.submit(Tier::P0, [1, 30]);
+    let batch = world.submit(Tier::P2, [1, 5]);
+    assert_eq!(world.round(), [], "15 blocks are free on each worker, all of them held for the urgent one");
+    world.sched.cancel(world.now, urgent).expect("it waits");
+    assert_eq!(starts(&world.round()), [batch]);
 }
 
 #[test]

@@ -19,6 +19,9 @@ fn what_never_yields_leaves_every_reserve_reachable() {
     let actions = world.round();
     assert_eq!(starts(&actions), urgent);
     assert!(actions.iter().all(|action| action.reason() == Reason::Guaranteed));
+
+    world.submit(Tier::P0, [1, 10]);
+    assert_eq!(world.round(), [], "there is nobody who could yield");
 }
 
 /// Those that do yield may have the rest: it is won back from them.

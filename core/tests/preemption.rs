@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::{World, starts, three_tiers, victims};
-use tidegate::{Action, Reason, RequestState, Tier, Usage, YieldMode, Yielding};
+use tidegate::{Action, Config, Reason, RequestState, Tier, TierConfig, Usage, YieldMode};
 
 /// One worker of ten slots, full of batch work, and then one urgent request.
 fn full_of_batch() -> (World, Vec<tidegate::RequestId>, tidegate::RequestId) {
@@ -51,26 +51,50 @@ fn victims_are_spared_when_the_units_come_from_elsewhere() {
 #[test]
 fn a_cancelled_beneficiary_passes_its_claim_on() {
     let (mut world, _, urgent) = full_of_batch();
-    let heir = world.submit(Tier::P0, [1, 8]);
     let victim = victims(&world.round())[0];
+    let heir = world.submit(Tier::P0, [1, 8]);
     world.sched.cancel(world.now, urgent).expect("it lives");
-    world.check();
+    assert_eq!(world.round(), [], "the victim yields for the heir now");
     world.preempted(victim, 0);
-    assert!(starts(&world.round()).contains(&heir));
+    let started = world.round();
+    assert!(
+        matches!(started[..], [Action::Start { request, reason: Reason::Reclaimed, .. }, ..] if request == heir),
+        "{started:?}"
+    );
 }
 
 #[test]
 fn nobody_hears_of_a_preemption_that_was_taken_back_in_time() {
-    let (mut world, batch, urgent) = full_of_batch();
-    let other = world.submit(Tier::P0, [1, 10]);
-    let first = world.poll_one();
-    assert!(matches!(first, Some(Action::Preempt { .. })));
+    let mut world = World::with_workers(three_tiers(), 1, [10, 1000]);
+    world.submit_many(10, Tier::P2, [1, 10]);
+    world.round();
+    let urgent = world.submit(Tier::P0, [2, 20]);
+    let Some(Action::Preempt { victim, .. }) = world.poll_one() else { panic!("it needs two victims") };
     world.sched.cancel(world.now, urgent).expect("it lives");
-    world.sched.cancel(world.now, other).expect("it lives");
     let news = world.round();
-    assert!(matches!(news[..], [Action::Spare { .. }]), "{news:?}");
-    assert_eq!(starts(&news), []);
-    assert!(batch.iter().take(10).all(|&id| world.state(id) == RequestState::Starting));
+    assert!(matches!(news[..], [Action::Spare { victim: spared, .. }] if spared == victim), "{news:?}");
+    assert_eq!(world.state(victim), RequestState::Starting);
+}
+
+#[test]
+fn one_that_yielded_often_enough_is_left_alone_by_a_tier_beyond_its_reserve() {
+    let tier = |name| TierConfig::new(name).hold_window(Duration::ZERO);
+    let config =
+        Config::builder().dimensions(["slots", "kv_blocks"]).tier(tier("realtime")).tier(tier("batch"));
+    let mut world = World::with_workers(config.min_run(Duration::ZERO).max_preemptions(2), 1, [1, 80]);
+    let batch = world.submit(Tier::P1, [1, 1]);
+    world.round();
+    for _ in 0..2 {
+        let urgent = world.submit(Tier::P0, [1, 1]);
+        let asked = world.round();
+        assert_eq!(victims(&asked), [batch]);
+        world.obey(&asked);
+        world.round();
+        world.complete(urgent);
+        assert_eq!(starts(&world.round()), [batch]);
+    }
+    world.submit(Tier::P0, [1, 1]);
+    assert_eq!(world.round(), []);
 }
 
 #[test]
@@ -111,19 +135,6 @@ fn the_young_are_protected_from_a_tier_beyond_its_reserve() {
 }
 
 #[test]
-fn what_never_yields_is_never_a_victim() {
-    let mut world = World::with_workers(three_tiers(), 1, [10, 1000]);
-    let spec = world.spec(Tier::P2, [1, 10]).yielding(Yielding::Never);
-    for _ in 0..12 {
-        world.submit_spec(spec);
-    }
-    assert_eq!(starts(&world.round()).len(), 7, "the reserve of P0 stays reachable");
-    world.submit_many(4, Tier::P0, [1, 10]);
-    let next = world.round();
-    assert_eq!((starts(&next).len(), victims(&next).len()), (3, 0));
-}
-
-#[test]
 fn memory_pressure_stops_the_newest_borrower() {
     let mut world = World::with_workers(three_tiers(), 1, [10, 100]);
     let batch = world.submit_many(4, Tier::P2, [1, 20]);
@@ -153,6 +164,19 @@ fn one_that_outgrew_every_worker_is_aborted() {
     world.sched.failed(world.now, only, world.attempt(only)).expect("it was to stop");
     world.check();
     assert_eq!(world.sched.stats().failed, 1);
+}
+
+#[test]
+fn one_that_outgrew_its_worker_alone_is_aborted() {
+    let mut world = World::with_workers(three_tiers(), 1, [10, 100]);
+    let only = world.submit(Tier::P2, [1, 20]);
+    world.round();
+    world.worker([10, 500]);
+    world.progress(only, 10, [1, 101]);
+    let news = world.round();
+    assert!(
+        matches!(news[..], [Action::Abort { request, reason: Reason::NeverFits, .. }] if request == only)
+    );
 }
 
 #[test]
