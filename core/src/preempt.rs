@@ -243,6 +243,17 @@ mod tests {
     }
 
     #[test]
+    fn among_equals_those_who_yielded_least_then_the_newest_yield() {
+        let mut all: Vec<Candidate> = (0..4).map(|slot| candidate(slot, Tier::P2, [1, 1])).collect();
+        all[0].preemptions = 1;
+        all[0].started_at = Instant::from_nanos(3);
+        all[2].started_at = Instant::from_nanos(2);
+        all[3].started_at = Instant::from_nanos(1);
+        all[3].work_lost = 101;
+        assert_eq!(ids(choose(&need(true, [4, 4]), &RULES, &mut all, &excess([9, 9]))), [2, 1, 3, 0]);
+    }
+
+    #[test]
     fn a_tier_within_its_reserve_yields_nothing() {
         let mut all = alloc::vec![candidate(0, Tier::P2, [1, 9])];
         assert_eq!(ids(choose(&need(true, [1, 1]), &RULES, &mut all.clone(), &excess([0, 0]))), []);

@@ -76,6 +76,31 @@ fn nobody_hears_of_a_preemption_that_was_taken_back_in_time() {
     assert_eq!(world.state(victim), RequestState::Starting);
 }
 
+/// A tier beyond its reserve pays for what it takes with what its victims give back, not with what is held.
+#[test]
+fn what_is_held_for_others_is_not_taken_by_preemption() {
+    let tier = |name| TierConfig::new(name);
+    let config = Config::builder()
+        .dimensions(["slots", "kv_blocks"])
+        .tier(tier("realtime"))
+        .tier(tier("near-realtime").reserve_ppm(500_000))
+        .tier(tier("batch"))
+        .min_run(Duration::ZERO);
+    let mut world = World::with_workers(config, 1, [10, 1000]);
+    let near = world.submit_many(5, Tier::P1, [1, 10]);
+    world.round();
+    near.into_iter().for_each(|id| world.complete(id));
+    world.submit_many(10, Tier::P2, [1, 10]);
+    assert_eq!(starts(&world.round()).len(), 5, "the rest is held");
+    let urgent = world.submit(Tier::P0, [2, 20]);
+    let asked = world.round();
+    assert_eq!((victims(&asked).len(), starts(&asked).len()), (2, 0), "five slots are free, and held");
+    world.preempted(victims(&asked)[0], 0);
+    assert_eq!(starts(&world.round()), []);
+    world.preempted(victims(&asked)[1], 0);
+    assert_eq!(starts(&world.round()), [urgent]);
+}
+
 #[test]
 fn one_that_yielded_often_enough_is_left_alone_by_a_tier_beyond_its_reserve() {
     let tier = |name| TierConfig::new(name).hold_window(Duration::ZERO);

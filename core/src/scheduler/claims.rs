@@ -269,14 +269,22 @@ impl Scheduler {
     }
 
     /// The first claim whose owner may start past every gate.
-    pub(super) fn full_claim(&self, pool: PoolId) -> Option<u32> {
-        let full = self
-            .pool(pool)
-            .claims
-            .iter()
-            .copied()
-            .filter(|&id| self.claims[id].is_full() && !self.sits_out(self.claims[id].owner));
-        full.min_by_key(|&id| (self.claims[id].tier, self.requests[self.claims[id].owner].sequence))
+    pub(super) fn ready_claim(&self, pool: PoolId) -> Option<u32> {
+        let ready = self.pool(pool).claims.iter().copied().filter(|&id| self.is_ready(pool, id));
+        ready.min_by_key(|&id| (self.claims[id].tier, self.requests[self.claims[id].owner].sequence))
+    }
+
+    /// A claim is ready when it is full. One from beyond the reserve may be full of units that are held for
+    /// others: then it also waits for its victims, who give back as much elsewhere.
+    fn is_ready(&self, pool: PoolId, id: u32) -> bool {
+        let claim = &self.claims[id];
+        let owed = || {
+            let overdrawn = self.pool(pool).capacity.available(claim.tier, self.now).overdrawn();
+            !overdrawn.min(claim.size).is_zero()
+        };
+        claim.is_full()
+            && !self.sits_out(claim.owner)
+            && (claim.within || claim.victims.is_empty() || !owed())
     }
 
     /// Not offered again in this round.

@@ -95,9 +95,9 @@ impl Scheduler {
         .filter(|&slot| !self.sits_out(slot))
     }
 
-    /// Starts a request whose claim is full, or whose tier is within its reserve with it.
+    /// Starts a request whose claim is ready, or whose tier is within its reserve with it.
     fn guarantee(&mut self, pool: PoolId, roomiest: &Resources) -> bool {
-        if let Some(claim) = self.full_claim(pool) {
+        if let Some(claim) = self.ready_claim(pool) {
             let (owner, worker) = (self.claims[claim].owner, self.claims[claim].worker);
             self.start(owner, worker, Reason::Reclaimed);
             return true;

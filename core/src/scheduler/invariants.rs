@@ -190,6 +190,9 @@ impl Scheduler {
         if self.in_round || target.dirty || target.revisit || due || !self.pressured.is_empty() {
             return Ok(());
         }
+        ensure("CAP-3", self.ready_claim(pool).is_none(), || {
+            format!("a claim in {pool} is ready, and waits")
+        })?;
         for tier in self.tiers() {
             let left = target.capacity.account(tier).unused_reserve().min(self.roomiest(pool));
             let room = self.room_to_borrow(pool, tier, &self.roomiest(pool));
