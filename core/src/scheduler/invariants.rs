@@ -2,7 +2,6 @@
 
 use alloc::format;
 use alloc::string::String;
-use alloc::vec::Vec;
 
 use super::Scheduler;
 use super::record::WorkerStatus;
@@ -82,15 +81,17 @@ impl Scheduler {
         lane: Lane,
     ) -> Result<(), InvariantViolation> {
         let record = &self.requests[slot];
-        let id = self.requests.id(slot);
+        let id = || self.requests.id(slot);
         let state = if lane == Lane::Parked { RequestState::Parked } else { RequestState::Queued };
         let home = (record.pool(), record.tier(), record.lane, record.state);
         ensure("LIFE-1", home == (pool, tier, lane, state), || {
-            format!("{id} is {home:?} in a list of {tier}")
+            format!("{} is {home:?} in a list of {tier}", id())
         })?;
-        ensure("LIFE-1", (lane == Lane::Parked) != self.is_startable(slot), || format!("{id} is {state}"))?;
+        ensure("LIFE-1", (lane == Lane::Parked) != self.is_startable(slot), || {
+            format!("{} is {state}", id())
+        })?;
         ensure("LIFE-3", !(record.has_run && self.timers.contains(slot)), || {
-            format!("{id} has run and may expire")
+            format!("{} has run and may expire", id())
         })
     }
 
@@ -200,7 +201,9 @@ impl Scheduler {
                 let starts = self.guaranteed_worker(slot, &left).is_some()
                     || self.borrowed_worker(slot, &room).is_some();
                 ensure("CAP-4", !starts, || format!("{} could start, and waits", self.requests.id(slot)))?;
-                let found = self.may_claim(slot).and_then(|within| self.find_victims(pool, slot, within));
+                // Beyond the reserve nothing is guaranteed: that search may be put off.
+                let within = self.may_claim(slot) == Some(true);
+                let found = if within { self.find_victims(pool, slot, true) } else { None };
                 ensure("CAP-3", found.is_none(), || {
                     format!("{} could choose victims, and waits", self.requests.id(slot))
                 })?;
@@ -212,22 +215,19 @@ impl Scheduler {
     /// One tier's account in one pool, recomputed.
     fn check_account(&self, pool: PoolId, tier: Tier) -> Result<(), InvariantViolation> {
         let account = self.pool(pool).capacity.account(tier);
-        let mine: Vec<_> = self
-            .requests
-            .0
-            .iter()
-            .map(|(_, record)| record)
-            .filter(|record| record.pool() == pool && record.tier() == tier)
-            .collect();
         let zero = Resources::ZERO;
         let (mut used, mut yielding, mut pinned, mut waiting) = (zero, zero, zero, zero);
-        for record in mine {
-            if record.is_waiting() {
-                let counts = record.lane != Lane::Parked && record.claim.is_none();
-                if counts && record.asks.fits(&account.reserve) {
-                    waiting += record.asks;
-                }
-            } else if self.worker(record.worker).is_up() {
+        let queue = &self.pool(pool).queues[tier.index()];
+        for slot in [Lane::Resumed, Lane::Fresh].into_iter().flat_map(|lane| queue.iter(&self.requests, lane))
+        {
+            let record = &self.requests[slot];
+            if record.claim.is_none() && record.asks.fits(&account.reserve) {
+                waiting += record.asks;
+            }
+        }
+        for &slot in self.pool(pool).up.iter().flat_map(|&worker| &self.worker(worker).running) {
+            let record = &self.requests[slot];
+            if record.tier() == tier {
                 used += record.in_use;
                 yielding += if record.is_yielding() { record.in_use } else { zero };
                 pinned += if record.never_yields() { record.in_use } else { zero };

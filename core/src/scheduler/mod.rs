@@ -92,7 +92,7 @@ struct Pool {
     claims: Vec<u32>,
     /// Whether something changed since a pass over it found nothing to do.
     dirty: bool,
-    /// Whether a search for victims found none that may be taken: growth of others may change that.
+    /// Whether a request within its tier's reserve found no victims: growth of others may change that.
     reclaim_in_vain: bool,
     /// Until when some request is kept off a worker that declined it.
     excluded_until: Instant,

@@ -40,10 +40,12 @@ impl Scheduler {
     fn reclaim_for(&mut self, pool: PoolId, tier: Tier) -> bool {
         let mut next = self.pool(pool).queues[tier.index()].first();
         if !self.anyone_borrows_below(pool, tier) {
-            self.pool_mut(pool).reclaim_in_vain = true;
+            let within = self.candidates(pool, tier).any(|slot| self.may_claim(slot) == Some(true));
+            self.pool_mut(pool).reclaim_in_vain |= within;
             return false;
         }
-        let mut protected = false;
+        // What was sought in vain beyond the reserve; who asks for as much or more need not try.
+        let mut too_much: Option<Resources> = None;
         for _ in 0..SCAN_WINDOW {
             let Some(slot) = next else { break };
             next = self.pool(pool).queues[tier.index()].after(&self.requests, self.requests[slot].lane, slot);
@@ -52,14 +54,21 @@ impl Scheduler {
             }
             self.requests[slot].considered_round = self.round;
             let Some(within) = self.may_claim(slot) else { continue };
+            let asks = self.requests[slot].asks;
+            if !within && too_much.is_some_and(|least| least.fits(&asks)) {
+                continue;
+            }
             if let Some(found) = self.find_victims(pool, slot, within) {
                 self.preempt_for(slot, &found);
                 return true;
             }
-            self.pool_mut(pool).reclaim_in_vain = true;
-            protected |= !within;
+            if within {
+                self.pool_mut(pool).reclaim_in_vain = true;
+            } else {
+                too_much = Some(asks);
+            }
         }
-        if protected {
+        if too_much.is_some() {
             self.wake_when_old_enough(pool, tier);
         }
         false
