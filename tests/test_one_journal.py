@@ -43,9 +43,7 @@ def last_line(printed: str) -> str:
     return printed.splitlines()[-1]
 
 
-def test_three_languages_receive_the_same_actions(
-    tidegate: Path, replay_c: Path, recorded: tuple[Path, str]
-) -> None:
+def test_three_languages_receive_the_same_actions(tidegate: Path, replay_c: Path, recorded: tuple[Path, str]) -> None:
     journal, digest = recorded
     rust = last_line(output(tidegate, "journal", "replay", journal))
     found = LINE.match(rust)

@@ -1,8 +1,11 @@
 """The programs of the README compile, and each prints what the README says that all of them print."""
 
+import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from toolchain import ROOT, build, compile_c, output
@@ -41,3 +44,28 @@ def test_python(tmp_path: Path, expected: str) -> None:
     source = tmp_path / "main.py"
     source.write_text(block("python"))
     assert output(sys.executable, source) == expected
+
+
+def test_the_measured_table_is_what_a_run_prints() -> None:
+    (program,) = (file for file in build("tidegate-sim") if file.stem == "tidegate" and file.suffix in ("", ".exe"))
+    report = json.loads(output(program, "replay", "--json"))
+    assert report["workers"] == 5
+    measures: dict[str, Callable[[Any], float]] = {
+        "P0 queue delay, p99 ms": lambda setup: setup["tiers"][0]["queue_delay_ms"]["p99"],
+        "P0 first token, p99 ms": lambda setup: setup["tiers"][0]["ttft_ms"]["p99"],
+        "P0 time per output token, p50 ms": lambda setup: setup["tiers"][0]["tpot_ms"]["p50"],
+        "P1 queue delay, p99 ms": lambda setup: setup["tiers"][1]["queue_delay_ms"]["p99"],
+        "workers busy while batch waits, %": lambda setup: 100 * setup["utilisation_while_backlogged"],
+        "output tokens/s, all tiers": lambda setup: setup["output_tokens_per_s"],
+        "goodput tokens/s (first token within 1 s P0, 5 s P1)": lambda setup: setup["goodput_tokens_per_s"],
+        "P0's largest need, % of its reserve": lambda setup: 100 * (setup.get("guarantee_pressure") or 0),
+    }
+    rows = re.findall(r"^\| (.+?) \| (.*?) \| (.*?) \| (.+?) \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    table = {name: cells for name, *cells in rows if name in measures}
+    assert table.keys() == measures.keys()
+    for name, cells in table.items():
+        for setup, cell in zip(("dedicated", "naive", "tidegate"), cells, strict=True):
+            if cell != "–":
+                shown = float(cell.strip("*").replace(",", ""))
+                rounded = round(measures[name](report["setups"][setup]), 1 if "." in cell else 0)
+                assert shown == rounded, f"{name}, {setup}"
