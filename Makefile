@@ -77,7 +77,7 @@ fuzz-smoke: ## fuzz each target for a minute (FUZZ_SECONDS=n)
 	@for target in $(FUZZ_TARGETS); do \
 	    mkdir -p $(TARGET)/fuzz-corpus/$$target && \
 	    RUSTC_BOOTSTRAP=1 .ci/timed "Fuzz $$target" $(CARGO_FUZZ) fuzz run --target-dir $(TARGET)/fuzz $$target \
-	        $(TARGET)/fuzz-corpus/$$target fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=1024 -verbosity=0 \
+	        $(TARGET)/fuzz-corpus/$$target fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=600 -len_control=0 -verbosity=0 \
 	        -print_final_stats=1 || exit 1; \
 	done
 
