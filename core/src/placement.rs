@@ -16,7 +16,8 @@ pub(crate) fn score(policy: Placement, used_after: Resources, capacity: Resource
 fn load_ppm(used: Resources, capacity: Resources) -> u64 {
     (0..MAX_DIMENSIONS)
         .filter(|&d| capacity[d] > 0)
-        .map(|d| used[d] * 1_000_000 / capacity[d])
+        // Saturates where requests outgrew a worker beyond all measure: such workers are all alike.
+        .map(|d| used[d].saturating_mul(1_000_000) / capacity[d])
         .max()
         .unwrap_or(0)
 }
