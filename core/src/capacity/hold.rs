@@ -52,7 +52,7 @@ impl HoldWindow {
             return None;
         }
         let half = now.as_nanos() / self.half_ns;
-        Some(Instant::from_nanos((half + 1).saturating_mul(self.half_ns)))
+        Some(Instant::from_nanos(half.saturating_add(1).saturating_mul(self.half_ns)))
     }
 
     /// The two halves as they are at `now`: the demand did not change since the last note.

@@ -196,6 +196,12 @@ impl Config {
         u32::try_from(index).ok().map(PoolId::new)
     }
 
+    /// How many tenants it may know.
+    #[must_use]
+    pub fn max_tenants(&self) -> u32 {
+        self.max_tenants
+    }
+
     pub(crate) fn preempt_while_borrowing(&self, tier: Tier) -> Preemption {
         let default = if tier == Tier::P0 { Preemption::LowerTier } else { Preemption::Never };
         self.tiers[tier.index()].preempt_while_borrowing.unwrap_or(default)
