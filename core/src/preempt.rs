@@ -191,12 +191,16 @@ impl Search<'_> {
 
     /// PRE-3: takes back, last first, every victim without whom enough is freed.
     fn fill_back(&self, victims: &mut Vec<Candidate>) {
-        for index in (0..victims.len()).rev() {
-            let spared = victims.remove(index);
-            if !enough(victims, &self.need.short) {
-                victims.insert(index, spared);
+        let mut freed = victims.iter().fold(Resources::ZERO, |sum, victim| sum + victim.used);
+        victims.reverse();
+        victims.retain(|victim| {
+            let superfluous = self.need.short.fits(&(freed - victim.used));
+            if superfluous {
+                freed -= victim.used;
             }
-        }
+            !superfluous
+        });
+        victims.reverse();
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Three lists: those that have run, in order of arrival; the fresh ones, in order of arrival (`Fifo`); and
 //! the parked ones, which no worker that is up can hold. Knows order, not capacity. Insert and remove are
-//! O(1) for newcomers and O(those it passes) for one that comes back.
+//! O(1) for newcomers and O(those it passes, from the nearer end) for one that comes back.
 //! Invariant: LIFE-1, a waiting request is in exactly one list.
 
 use crate::list::{LinkTable, List};
@@ -39,15 +39,28 @@ impl TierQueue {
     pub(crate) fn insert(&mut self, table: &mut impl Arrivals, lane: Lane, slot: u32) {
         let list = self.list(lane);
         let sequence = table.sequence(slot);
-        // Newcomers belong at the tail and declined ones at the head; victims are mostly young.
-        let before_head = list.head().is_none_or(|head| sequence < table.sequence(head));
-        let mut before = if before_head { None } else { list.tail() };
-        while let Some(earlier) = before
-            && table.sequence(earlier) > sequence
-        {
-            before = table.links(earlier).prev();
-        }
+        // From both ends: newcomers and most victims belong near the tail, declined ones near the head.
+        let (mut from_head, mut from_tail) = (list.head(), list.tail());
+        let before = loop {
+            match (from_head, from_tail) {
+                (_, Some(earlier)) if table.sequence(earlier) < sequence => break Some(earlier),
+                (Some(later), _) if table.sequence(later) > sequence => break table.links(later).prev(),
+                (Some(head), Some(tail)) => {
+                    (from_head, from_tail) = (table.links(head).next(), table.links(tail).prev());
+                }
+                _ => break None,
+            }
+        };
         list.insert_after(table, before, slot);
+    }
+
+    /// Takes these requests, in order of arrival, for all that wait.
+    pub(crate) fn rebuild(&mut self, table: &mut impl Arrivals, waiting: impl Iterator<Item = (Lane, u32)>) {
+        *self = Self::default();
+        for (lane, slot) in waiting {
+            let list = self.list(lane);
+            list.insert_after(table, list.tail(), slot);
+        }
     }
 
     pub(crate) fn remove(&mut self, table: &mut impl Arrivals, lane: Lane, slot: u32) {
@@ -65,9 +78,11 @@ impl TierQueue {
         if lane == Lane::Resumed { next.or(self.fresh.head()) } else { next }
     }
 
-    /// The newest that has never run and is not parked.
-    pub(crate) fn newest_fresh(&self) -> Option<u32> {
-        self.fresh.tail()
+    /// The newest of those that have never run, which the table tells.
+    pub(crate) fn newest(&self, table: &impl Arrivals, has_run: impl Fn(u32) -> bool) -> Option<u32> {
+        let parked = core::iter::successors(self.parked.tail(), |&slot| table.links(slot).prev());
+        let newest_parked = parked.into_iter().find(|&slot| !has_run(slot));
+        self.fresh.tail().into_iter().chain(newest_parked).max_by_key(|&slot| table.sequence(slot))
     }
 
     /// All requests of a list, in order.

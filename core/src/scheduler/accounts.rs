@@ -1,5 +1,7 @@
 //! The books: who waits where, who uses what. Every change of a container or of units goes through here.
 
+use alloc::vec::Vec;
+
 use super::Scheduler;
 use super::record::WorkerStatus;
 use crate::id::{PoolId, Tier, WorkerId};
@@ -10,16 +12,9 @@ use crate::resources::Resources;
 impl Scheduler {
     /// Puts a request that is nowhere into its queue, or parks it.
     pub(super) fn enqueue(&mut self, slot: u32) {
-        let record = &self.requests[slot];
-        let (pool, tier) = (record.pool(), record.tier());
-        let lane = match (self.is_startable(slot), record.has_run) {
-            (false, _) => Lane::Parked,
-            (true, true) => Lane::Resumed,
-            (true, false) => Lane::Fresh,
-        };
+        self.assign_lane(slot);
         let record = &mut self.requests[slot];
-        record.lane = lane;
-        record.state = if lane == Lane::Parked { RequestState::Parked } else { RequestState::Queued };
+        let (pool, tier, lane) = (record.pool(), record.tier(), record.lane);
         record.in_use = Resources::ZERO;
         let expires_at = if record.has_run { None } else { record.expires_at };
         let (tenant, sequence) = (record.spec.tenant, record.sequence);
@@ -39,9 +34,7 @@ impl Scheduler {
         self.uncount_waiting(slot);
         self.stop_draining(slot);
         self.timers.remove(slot);
-        let record = &mut self.requests[slot];
-        record.blocked_since = None;
-        record.bypassed = 0;
+        let record = &self.requests[slot];
         let (pool, tier, lane, tenant) = (record.pool(), record.tier(), record.lane, record.spec.tenant);
         self.pools[pool.index()].queues[tier.index()].remove(&mut self.requests, lane, slot);
         // Its demand may have been what its tier's hold was for.
@@ -167,11 +160,9 @@ impl Scheduler {
             && pool.up.iter().any(|&worker| record.asks.fits(&self.worker(worker).spec.capacity))
     }
 
-    /// Brings the queues of a pool in line with the workers it has now: who is parked, who counts.
-    pub(super) fn refit(&mut self, pool: PoolId) {
-        let up = &self.pools[pool.index()].up;
-        let total =
-            up.iter().fold(Resources::ZERO, |sum, worker| sum + self.workers[worker.index()].spec.capacity);
+    /// The pool has another capacity now: brings its queues in line, who is parked, who counts. O(n log n) for
+    /// n that wait in it.
+    pub(super) fn refit(&mut self, pool: PoolId, total: Resources) {
         for tier in self.tiers() {
             for slot in self.waiting_slots(pool, tier) {
                 self.uncount_waiting(slot);
@@ -179,26 +170,48 @@ impl Scheduler {
         }
         self.pools[pool.index()].capacity.resize(total, &self.config.tiers);
         for tier in self.tiers() {
-            for slot in self.waiting_slots(pool, tier) {
-                self.refit_request(slot);
-            }
+            self.refit_tier(pool, tier);
         }
         self.stir(pool);
     }
 
-    fn refit_request(&mut self, slot: u32) {
-        let record = &self.requests[slot];
-        let parked = record.lane == Lane::Parked;
-        if parked == self.is_startable(slot) {
+    fn refit_tier(&mut self, pool: PoolId, tier: Tier) {
+        let mut waiting = self.waiting_slots(pool, tier);
+        let stays = |slot: &u32| (self.requests[*slot].lane == Lane::Parked) != self.is_startable(*slot);
+        let moved: Vec<u32> = waiting.iter().copied().filter(|slot| !stays(slot)).collect();
+        for &slot in &moved {
+            self.stop_draining(slot);
+            self.assign_lane(slot);
+        }
+        if !moved.is_empty() {
+            waiting.sort_unstable_by_key(|&slot| self.requests[slot].sequence);
+            let lanes: Vec<_> = waiting.iter().map(|&slot| (self.requests[slot].lane, slot)).collect();
+            let queue = &mut self.pools[pool.index()].queues[tier.index()];
+            queue.rebuild(&mut self.requests, lanes.into_iter());
+        }
+        for slot in moved {
             self.give_up_claim(slot);
-            self.dequeue(slot);
-            self.enqueue(slot);
-        } else {
+        }
+        for slot in waiting {
             self.count_waiting(slot);
         }
     }
 
-    fn waiting_slots(&self, pool: PoolId, tier: Tier) -> alloc::vec::Vec<u32> {
+    /// Decides which list a waiting request belongs to.
+    fn assign_lane(&mut self, slot: u32) {
+        let lane = match (self.is_startable(slot), self.requests[slot].has_run) {
+            (false, _) => Lane::Parked,
+            (true, true) => Lane::Resumed,
+            (true, false) => Lane::Fresh,
+        };
+        let record = &mut self.requests[slot];
+        record.lane = lane;
+        record.state = if lane == Lane::Parked { RequestState::Parked } else { RequestState::Queued };
+        record.blocked_since = None;
+        record.bypassed = 0;
+    }
+
+    fn waiting_slots(&self, pool: PoolId, tier: Tier) -> Vec<u32> {
         let queue = &self.pool(pool).queues[tier.index()];
         [Lane::Resumed, Lane::Fresh, Lane::Parked]
             .into_iter()

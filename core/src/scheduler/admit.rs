@@ -130,7 +130,9 @@ impl Scheduler {
     /// The newest waiting request that has never run of the least urgent tier below `tier` that has one.
     fn newest_below(&self, tier: Tier) -> Option<u32> {
         (tier.index() + 1..self.config.tiers.len()).rev().find_map(|below| {
-            let newest = self.pools.iter().filter_map(|pool| pool.queues[below].newest_fresh());
+            let has_run = |slot| self.requests[slot].has_run;
+            let newest =
+                self.pools.iter().filter_map(|pool| pool.queues[below].newest(&self.requests, has_run));
             newest.max_by_key(|&slot| self.requests[slot].sequence)
         })
     }
@@ -140,7 +142,7 @@ impl Scheduler {
         let request = self.requests.id(slot);
         self.stats.dropped += 1;
         self.end(slot);
-        self.outbox.push_back(Action::Drop { request, reason });
+        self.say(Action::Drop { request, reason });
     }
 }
 

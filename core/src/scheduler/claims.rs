@@ -180,7 +180,7 @@ impl Scheduler {
         });
         let (request, record) = (self.requests.id(victim), &self.requests[victim]);
         self.timers.insert((confirm_by, record.sequence), victim);
-        self.outbox.push_back(Action::Preempt {
+        self.say(Action::Preempt {
             victim: request,
             attempt: record.attempt(),
             mode: record.yield_mode(),
@@ -200,18 +200,8 @@ impl Scheduler {
         });
         if !unheard {
             let (request, attempt) = (self.requests.id(victim), self.requests[victim].attempt());
-            self.outbox.push_back(Action::Spare { victim: request, attempt, reason: Reason::NotNeeded });
+            self.say(Action::Spare { victim: request, attempt, reason: Reason::NotNeeded });
         }
-    }
-
-    /// Withdraws what was decided of a request and not returned yet. Whether there was anything.
-    pub(super) fn unsay(&mut self, slot: u32) -> bool {
-        if self.outbox.is_empty() {
-            return false;
-        }
-        let (request, before) = (self.requests.id(slot), self.outbox.len());
-        self.outbox.retain(|action| action.request() != request);
-        self.outbox.len() < before
     }
 
     /// Units of a worker came free: first for its claims, then for whoever waits.

@@ -25,8 +25,7 @@ impl Scheduler {
             self.begin_round();
         }
         loop {
-            if let Some(action) = self.outbox.pop_front() {
-                self.stats.by_reason[action.reason() as usize] += 1;
+            if let Some(action) = self.hear() {
                 return Some(action);
             }
             if !self.decide() {
@@ -296,8 +295,8 @@ impl Scheduler {
             reason,
         };
         // The start goes before the news that it brings, such as victims that may go on.
-        self.outbox.push_front(start);
         let pool = record.pool();
+        self.say_next(start);
         self.stir(pool);
     }
 }

@@ -37,7 +37,8 @@ impl Scheduler {
         if !pool.shapes.contains(&spec.capacity) {
             pool.shapes.push(spec.capacity);
         }
-        self.refit(spec.pool);
+        let total = pool.capacity.total() + spec.capacity;
+        self.refit(spec.pool, total);
         Ok(id)
     }
 
@@ -94,11 +95,15 @@ impl Scheduler {
         // The requests there leave the pool's accounts: booked out while it is up, and in again after.
         let running = self.worker(worker).running.clone();
         running.iter().for_each(|&slot| self.subtract_use(slot));
+        let was_up = self.worker(worker).is_up();
         self.worker_mut(worker).status = status;
         running.iter().for_each(|&slot| self.add_use(slot));
-        let pool = self.worker(worker).spec.pool;
-        self.pool_mut(pool).up.retain(|&other| other != worker);
-        self.refit(pool);
+        let spec = self.worker(worker).spec;
+        if was_up {
+            self.pool_mut(spec.pool).up.retain(|&other| other != worker);
+            let total = self.pool(spec.pool).capacity.total() - spec.capacity;
+            self.refit(spec.pool, total);
+        }
     }
 
     /// The worker of a request is gone.
@@ -109,7 +114,7 @@ impl Scheduler {
         if record.state == RequestState::Aborting || record.never_yields() {
             self.stats.failed += 1;
             self.end(slot);
-            self.outbox.push_back(Action::Drop { request, reason: Reason::WorkerLost });
+            self.say(Action::Drop { request, reason: Reason::WorkerLost });
             return;
         }
         let asks = self.asks_after_stop(slot);

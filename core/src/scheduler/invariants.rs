@@ -10,6 +10,7 @@ use crate::id::{PoolId, Tier, WorkerId};
 use crate::queue::Lane;
 use crate::request::RequestState;
 use crate::resources::Resources;
+use crate::slab::Lookup;
 
 /// `Ok` if the condition holds, else a violation of the named invariant.
 fn ensure(
@@ -40,6 +41,11 @@ impl Scheduler {
         let live = self.requests.0.len();
         ensure("LIFE-1", queued + running == live, || {
             format!("{queued} queued and {running} on workers, of {live} live")
+        })?;
+        let said = self.outbox.iter().filter(|action| self.requests.lookup(action.request()) == Lookup::Live);
+        let unheard: i32 = self.requests.0.iter().map(|(_, record)| record.unheard).sum();
+        ensure("LIFE-1", said.count() == unheard as usize, || {
+            format!("{unheard} actions are said to be unheard")
         })?;
         let stats = self.stats();
         let ended = stats.completed + stats.failed + stats.cancelled + stats.dropped;

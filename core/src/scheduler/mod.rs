@@ -11,6 +11,7 @@ mod claims;
 mod dispatch;
 mod fleet;
 mod invariants;
+mod outbox;
 mod pressure;
 mod reclaim;
 mod record;
@@ -119,7 +120,7 @@ pub struct Scheduler {
     claims: Slab<Claim>,
     /// One timer per request: the queue timeout of a waiting one, the confirmation of a victim.
     timers: Heap<(Instant, u64)>,
-    /// Decided, and not returned yet.
+    /// Decided, and not returned yet: see `outbox`.
     outbox: VecDeque<Action>,
     /// Workers that may use more than they have.
     pressured: Vec<WorkerId>,

@@ -73,7 +73,7 @@ impl Scheduler {
             record.yields_for = reason;
         });
         let (request, attempt) = (self.requests.id(slot), self.requests[slot].attempt());
-        self.outbox.push_back(Action::Abort { request, attempt, reason });
+        self.say(Action::Abort { request, attempt, reason });
     }
 
     /// What a victim asks for when it starts again: what it used, and after memory pressure what it is

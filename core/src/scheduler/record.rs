@@ -66,6 +66,8 @@ pub(super) struct Record {
     /// The claim that its units go to.
     pub(super) serves: Option<u32>,
 
+    /// Actions that speak of it and were not returned yet.
+    pub(super) unheard: i32,
     pub(super) preemptions: u32,
     /// Tokens of context kept at its last stop.
     pub(super) tokens_kept: u64,
@@ -102,6 +104,7 @@ impl Record {
             cached_tokens: 0,
             yields_for: Reason::Reclaim,
             serves: None,
+            unheard: 0,
             preemptions: 0,
             tokens_kept: 0,
         }

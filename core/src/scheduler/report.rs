@@ -60,7 +60,7 @@ impl Scheduler {
         if record.declines + 1 == MAX_DECLINES {
             self.stats.failed += 1;
             self.end(slot);
-            self.outbox.push_back(Action::Drop { request, reason: Reason::Declined });
+            self.say(Action::Drop { request, reason: Reason::Declined });
             return Ok(());
         }
         self.requests[slot].declines += 1;

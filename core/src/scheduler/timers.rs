@@ -39,7 +39,7 @@ impl Scheduler {
             }
             self.timers.remove(slot);
             let (victim, attempt) = (self.requests.id(slot), self.requests[slot].attempt());
-            self.outbox.push_back(Action::Stuck { victim, attempt, reason: Reason::Unconfirmed });
+            self.say(Action::Stuck { victim, attempt, reason: Reason::Unconfirmed });
             self.give_up_on(slot);
         }
     }

@@ -1,0 +1,46 @@
+//! What was decided and not returned yet. An action that an input overtakes is taken back, so that no host is
+//! told what no longer holds. O(1), but for taking back.
+
+use super::Scheduler;
+use crate::event::Action;
+use crate::slab::Lookup;
+
+impl Scheduler {
+    /// To be returned after all that was said before.
+    pub(super) fn say(&mut self, action: Action) {
+        self.count_unheard(&action, 1);
+        self.outbox.push_back(action);
+    }
+
+    /// To be returned next.
+    pub(super) fn say_next(&mut self, action: Action) {
+        self.count_unheard(&action, 1);
+        self.outbox.push_front(action);
+    }
+
+    /// The next action to return.
+    pub(super) fn hear(&mut self) -> Option<Action> {
+        let action = self.outbox.pop_front()?;
+        self.count_unheard(&action, -1);
+        self.stats.by_reason[action.reason() as usize] += 1;
+        Some(action)
+    }
+
+    /// Takes back what was decided of a request and not returned yet. Whether there was anything. O(outbox) if
+    /// there was.
+    pub(super) fn unsay(&mut self, slot: u32) -> bool {
+        if core::mem::take(&mut self.requests[slot].unheard) == 0 {
+            return false;
+        }
+        let request = self.requests.id(slot);
+        self.outbox.retain(|action| action.request() != request);
+        true
+    }
+
+    fn count_unheard(&mut self, action: &Action, change: i32) {
+        let request = action.request();
+        if self.requests.lookup(request) == Lookup::Live {
+            self.requests[request.slot()].unheard += change;
+        }
+    }
+}
