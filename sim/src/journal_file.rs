@@ -1,9 +1,14 @@
-//! The journal of a replay on disk: written beside its place and put there when it is whole.
+//! The journal of a replay on disk: written beside its place and put there when it is whole. Replaces a regular
+//! file of that name, through a link the file that it names; anything else (a device, a pipe, a folder) is refused.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+
+/// Unfinished files of one name and process that are passed over: those of runs that were broken off.
+const MOST_LEFTOVERS: u32 = 1_000;
 
 /// Text on its way into a file. Dropped before [`commit`](Self::commit), it leaves nothing behind.
 #[derive(Debug)]
@@ -19,13 +24,12 @@ impl JournalFile {
     /// Begins a file that will be at `path`.
     ///
     /// # Errors
-    /// Those of creating a file there.
+    /// There is something at `path` that is no regular file; or those of creating a file there.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let mut partial = path.as_os_str().to_owned();
-        partial.push(".partial");
-        let partial = PathBuf::from(partial);
-        let out = BufWriter::with_capacity(1 << 20, File::create(&partial)?);
-        Ok(Self { path: path.to_owned(), partial, out, error: None })
+        let path = destination(path)?;
+        let (partial, file) = create_beside(&path)?;
+        let out = BufWriter::with_capacity(1 << 20, file);
+        Ok(Self { path, partial, out, error: None })
     }
 
     /// Puts the whole file at its place.
@@ -44,6 +48,46 @@ impl JournalFile {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// The file that a journal for `path` may replace or make.
+fn destination(path: &Path) -> io::Result<PathBuf> {
+    match fs::metadata(path) {
+        Ok(there) if there.is_file() => fs::canonicalize(path),
+        Ok(there) if there.is_dir() => Err(io::Error::other("is a folder")),
+        Ok(_) => Err(io::Error::other("is no regular file, and is not replaced")),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        Err(_) if path.is_symlink() => Err(io::Error::other("is a link to nothing")),
+        Err(_) => Ok(folder(path).join(name(path)?)),
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
+}
+
+fn name(path: &Path) -> io::Result<&OsStr> {
+    path.file_name().ok_or_else(|| io::Error::other("names no file"))
+}
+
+/// A new file in the folder of `path`, under a name that nobody has: `.NAME.PID.partial`, or with a number
+/// before its end.
+fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
+    let mut number = 0;
+    loop {
+        let mut partial = OsStr::new(".").to_owned();
+        partial.push(name(path)?);
+        partial.push(format!(".{}", std::process::id()));
+        if number > 0 {
+            partial.push(format!(".{number}"));
+        }
+        partial.push(".partial");
+        let partial = folder(path).join(partial);
+        match File::create_new(&partial) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && number < MOST_LEFTOVERS => number += 1,
+            created => return created.map(|file| (partial, file)),
+        }
     }
 }
 
@@ -70,20 +114,51 @@ mod tests {
 
     use super::*;
 
+    /// A folder of its own, gone at the end of the test.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(test: &str) -> Self {
+            let name = format!("tidegate-journal-{test}-{}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            fs::create_dir_all(&path).expect("a folder for temporary files");
+            Self(path)
+        }
+
+        fn count(&self) -> usize {
+            fs::read_dir(&self.0).expect("readable").count()
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
     #[test]
     fn a_file_is_there_only_when_it_is_whole() {
-        let folder = std::env::temp_dir().join(format!("tidegate-journal-{}", std::process::id()));
-        fs::create_dir_all(&folder).expect("a folder for temporary files");
-        let path = folder.join("run.journal");
+        let folder = Folder::new("whole");
+        let path = folder.0.join("run.journal");
         let mut torn = JournalFile::create(&path).expect("the folder is there");
         torn.write_str("half").expect("never fails");
         drop(torn);
-        assert_eq!(fs::read_dir(&folder).expect("readable").count(), 0);
+        assert_eq!(folder.count(), 0);
         let mut whole = JournalFile::create(&path).expect("the folder is there");
         whole.write_str("whole").expect("never fails");
         whole.commit().expect("the folder is there");
         assert_eq!(fs::read_to_string(&path).expect("readable"), "whole");
-        assert_eq!(fs::read_dir(&folder).expect("readable").count(), 1);
-        fs::remove_dir_all(&folder).expect("ours");
+        assert_eq!(folder.count(), 1);
+    }
+
+    #[test]
+    fn two_unfinished_files_of_one_name_do_not_meet() {
+        let folder = Folder::new("two");
+        let path = folder.0.join("run.journal");
+        let first = JournalFile::create(&path).expect("the folder is there");
+        let second = JournalFile::create(&path).expect("the folder is there");
+        assert_ne!(first.partial, second.partial);
+        drop(first);
+        assert!(second.partial.exists());
     }
 }

@@ -1,5 +1,6 @@
 //! `tidegate replay`: from flags to a workload, workers and set-ups, and to what is printed of them.
 
+use std::fs;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
@@ -64,7 +65,7 @@ pub(super) struct Args {
     /// Verify the scheduler's invariants after every input
     #[arg(long)]
     check: bool,
-    /// Record the journal of the tidegate set-up here
+    /// Record the journal of the tidegate set-up here; a run that is broken off leaves .FILE.PID.partial beside it
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
     /// Print one JSON object instead of the table
@@ -107,7 +108,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::bad_input("--journal records the tidegate set-up, which --setup leaves out"));
     }
     let scales = scales(args)?;
-    let workload = load(args, args.scale).map_err(Failure::bad_input)?;
+    let specs = specs(args).map_err(Failure::bad_input)?;
+    keep_inputs(args, &specs)?;
+    let load = |scale| load(args, &specs, scale).map_err(Failure::bad_input);
+    let workload = load(args.scale)?;
     let machine = machine(args, &workload)?;
     let config = match &args.config {
         Some(file) => config::read(file)?,
@@ -125,7 +129,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let (main, journal) = runner.compare(&workload, &setups, args.scale, journal)?;
     let mut curve = Vec::new();
     for scale in scales {
-        let workload = load(args, scale).map_err(Failure::bad_input)?;
+        let workload = load(scale)?;
         curve.push(runner.compare(&workload, &runner.setups(&workload)?, scale, None)?.0);
     }
     let results = Results {
@@ -170,15 +174,35 @@ fn scales(args: &Args) -> Result<Vec<f64>, Failure> {
     }
 }
 
-fn load(args: &Args, scale: f64) -> Result<Workload, TraceError> {
-    let specs = args.traces.iter().map(|text| text.parse()).collect::<Result<Vec<TraceSpec>, _>>()?;
+fn specs(args: &Args) -> Result<Vec<TraceSpec>, TraceError> {
+    args.traces.iter().map(|text| text.parse()).collect()
+}
+
+/// Refuses a journal that would take the place of what the replay reads.
+fn keep_inputs(args: &Args, specs: &[TraceSpec]) -> Result<(), Failure> {
+    let Some(journal) = &args.journal else { return Ok(()) };
+    // What does not exist cannot be replaced.
+    let Ok(place) = fs::canonicalize(journal) else { return Ok(()) };
+    let traces = specs.iter().map(|spec| ("--trace", &spec.path));
+    let configs = args.config.iter().map(|file| ("--config", file));
+    let is_there = |path: &PathBuf| fs::canonicalize(path).is_ok_and(|input| input == place);
+    match traces.chain(configs).find(|(_, path)| is_there(path)) {
+        Some((flag, _)) => {
+            let problem = format!("--journal would replace the file that {flag} reads");
+            Err(Failure::bad_file(journal, problem))
+        }
+        None => Ok(()),
+    }
+}
+
+fn load(args: &Args, specs: &[TraceSpec], scale: f64) -> Result<Workload, TraceError> {
     let overrides = args.tiers.iter().map(|text| trace::parse_tier_override(text));
     let tier_overrides = overrides.collect::<Result<Vec<(Kind, u8)>, _>>()?;
     let options = LoadOptions { tier_overrides, scale, batch_every: args.batches };
     if specs.is_empty() {
         return trace::load(&[], &options).map(|_| trace::builtin(args.seed, scale));
     }
-    trace::load(&specs, &options)
+    trace::load(specs, &options)
 }
 
 fn machine(args: &Args, workload: &Workload) -> Result<Machine, Failure> {

@@ -1,65 +1,13 @@
-//! The binary from outside: exit status, what stands on which stream, and what is left on disk.
+//! What the subcommands print, and how they end.
 
 use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-const CSV: &str = "arrival_s,tier,tenant,prompt_tokens,output_tokens\n\
-    0.0,P0,acme,512,12\n\
-    0.1,P1,globex,2048,16\n\
-    0.2,P2,initech,900,40\n";
-
-fn tidegate(arguments: &[&str]) -> Output {
-    let binary = env!("CARGO_BIN_EXE_tidegate");
-    Command::new(binary).args(arguments).output().expect("the binary was built for this test")
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("we print UTF-8")
-}
-
-/// The command fails with this status and this one line, and prints nothing else.
-fn assert_fails(arguments: &[&str], status: i32, line: &str) {
-    let output = tidegate(arguments);
-    assert_eq!(text(&output.stderr), format!("tidegate: {line}\n"), "{arguments:?}");
-    assert_eq!(output.status.code(), Some(status), "{arguments:?}");
-    assert_eq!(text(&output.stdout), "", "{arguments:?}");
-}
-
-/// A folder of its own, gone at the end of the test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(test: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("tidegate-cli-{test}-{}", std::process::id()));
-        fs::create_dir_all(&path).expect("a place for temporary files");
-        Self(path)
-    }
-
-    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
-        let path = self.0.join(name);
-        fs::write(&path, bytes).expect("room for a small file");
-        path.display().to_string()
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).display().to_string()
-    }
-
-    fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(&self.0).expect("it is there");
-        entries.map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned()).collect()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use super::support::{CSV, Folder, assert_fails, text, tidegate};
 
 #[test]
 fn wrong_usage_is_told_in_one_line() {
@@ -117,9 +65,7 @@ fn a_bad_trace_is_told_with_file_line_and_field() {
     let journal = folder.path("run.journal");
     let arguments = ["replay", "--trace", &format!("csv:{negative}"), "--journal", &journal];
     assert_fails(&arguments, 2, &line);
-    let mut names = folder.names();
-    names.sort_unstable();
-    assert_eq!(names, ["negative.csv"], "no journal, whole or half, of a run that was not");
+    assert_eq!(folder.names(), ["negative.csv"], "no journal, whole or half, of a run that was not");
 }
 
 #[test]

@@ -1,0 +1,5 @@
+//! The binary from outside: exit status, what stands on which stream, and what is left on disk.
+
+mod commands;
+mod journal;
+mod support;
