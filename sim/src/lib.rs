@@ -15,4 +15,5 @@ pub mod replay;
 pub mod report;
 pub mod setup;
 pub mod sizing;
+pub mod text_file;
 pub mod trace;

@@ -47,12 +47,20 @@ impl SetupKind {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SetupError {
     /// A request has a tier that the config does not have.
-    #[error("the workload has requests of tier P{tier}, the config has {tiers} tiers")]
+    #[error("the workload has requests of tier P{tier}, the config has {}", counted(*tiers, "tier"))]
     NoSuchTier {
         /// The first such tier.
         tier: u8,
         /// How many the config has.
         tiers: usize,
+    },
+    /// The config allows fewer tenants than there are.
+    #[error("max_tenants: {max} is fewer than the workload's {}", counted(*tenants, "tenant"))]
+    TooManyTenants {
+        /// How many it allows.
+        max: u32,
+        /// How many the workload has.
+        tenants: usize,
     },
     /// The config asks for something that the simulated workers do not have.
     #[error("dimensions: {name:?} is not one that the simulated workers have ({known})")]
@@ -76,6 +84,18 @@ pub enum SetupError {
         /// How many are needed.
         tiers: usize,
     },
+}
+
+impl SetupError {
+    /// Whether another config would help; otherwise it is the command that asks for too little.
+    #[must_use]
+    pub fn is_of_config(&self) -> bool {
+        !matches!(self, Self::TooFewWorkers { .. })
+    }
+}
+
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Where the requests of one tier of the workload go.
@@ -155,7 +175,8 @@ impl Setup {
                 routes: tiers.map(|tier| Route { tier: tier_number(tier), pool: one_pool }).collect(),
             },
             SetupKind::Naive => {
-                let config = built(base(machine).tier(plain_tier("shared")).max_bypass(0));
+                let builder = base(machine).max_tenants(config.max_tenants());
+                let config = built(builder.tier(plain_tier("shared")).max_bypass(0));
                 let shared = Route { tier: Tier::P0, pool: one_pool };
                 Self {
                     kind,
@@ -167,7 +188,7 @@ impl Setup {
             }
             SetupKind::Dedicated => {
                 let names = || config.tiers().iter().map(|tier| tier.name());
-                let builder = base(machine).pools(names()).max_bypass(0);
+                let builder = base(machine).max_tenants(config.max_tenants()).pools(names()).max_bypass(0);
                 let builder = names().fold(builder, |builder, name| builder.tier(plain_tier(name)));
                 Self {
                     kind,
@@ -190,6 +211,10 @@ fn checked_layout(machine: Machine, workload: &Workload, config: &Config) -> Res
         workload.requests.iter().map(|request| request.tier).find(|&tier| usize::from(tier) >= tiers);
     if let Some(tier) = beyond {
         return Err(SetupError::NoSuchTier { tier, tiers });
+    }
+    let (max, tenants) = (config.max_tenants(), workload.tenants.len());
+    if usize::try_from(max).is_ok_and(|max| max < tenants) {
+        return Err(SetupError::TooManyTenants { max, tenants });
     }
     if config.pools().len() != 1 {
         return Err(SetupError::Pools { pools: config.pools().len() });

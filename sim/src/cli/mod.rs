@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
+use tidegate_sim::text_file::{decode, reason};
 
 /// Replays LLM inference workloads through the tidegate scheduler.
 #[derive(Debug, Parser)]
@@ -100,5 +101,7 @@ fn print(text: &str) -> Result<(), Failure> {
 
 /// The text of a file.
 fn read_text(path: &std::path::Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|error| Failure::bad_file(path, error))
+    let bytes = std::fs::read(path)
+        .map_err(|error| Failure::bad_file(path, format_args!("cannot be read: {}", reason(&error))))?;
+    decode(bytes).map_err(|error| Failure::bad_file(path, error))
 }

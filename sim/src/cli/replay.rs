@@ -268,10 +268,8 @@ fn workers(args: &Args, workload: &Workload, machine: Machine, config: &Config) 
 
 /// A fault of the user's config is told with its file.
 fn bad_setup(args: &Args, error: SetupError) -> Failure {
-    match (&args.config, &error) {
-        (Some(file), SetupError::NoSuchDimension { .. } | SetupError::Pools { .. }) => {
-            Failure::bad_file(file, error)
-        }
+    match &args.config {
+        Some(file) if error.is_of_config() => Failure::bad_file(file, error),
         _ => Failure::bad_input(error),
     }
 }

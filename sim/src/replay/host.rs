@@ -16,12 +16,14 @@ use crate::journal_file::JournalFile;
 #[derive(Debug, Error)]
 pub enum ReplayError {
     /// An input that follows from the scheduler's own actions was refused: a bug.
-    #[error("at {now} the scheduler refused {}: {}", refused.0, refused.1)]
+    #[error("at {now} the scheduler refused {verb}: {answer}")]
     Refused {
         /// When.
         now: Instant,
-        /// What it was told, and what it answered.
-        refused: Box<(String, InputError)>,
+        /// What it was told, as a journal calls it.
+        verb: &'static str,
+        /// What it answered.
+        answer: Box<InputError>,
     },
     /// `--check` found a bug in the scheduler.
     #[error("at {now}, {violation}")]
@@ -94,8 +96,8 @@ impl Host {
         if let Some(recorder) = &mut self.recorder {
             recorder.input(now, input).expect(NEVER_FAILS);
         }
-        if let Err(error) = self.stopwatch.time(|| self.scheduler.apply(now, input)) {
-            return Err(ReplayError::Refused { now, refused: Box::new((format!("{input:?}"), error)) });
+        if let Err(answer) = self.stopwatch.time(|| self.scheduler.apply(now, input)) {
+            return Err(ReplayError::Refused { now, verb: verb(input), answer: Box::new(answer) });
         }
         self.verify(now)
     }
@@ -139,6 +141,25 @@ impl Host {
             stats: self.scheduler.stats(),
             journal: self.recorder.map(|recorder| recorder.finish().expect(NEVER_FAILS)),
         }
+    }
+}
+
+/// The name of an input, as in `docs/JOURNAL.md`.
+fn verb(input: &Input) -> &'static str {
+    match input {
+        Input::TenantSet { .. } => "tenant_set",
+        Input::WorkerAdd(_) => "worker_add",
+        Input::WorkerDrain { .. } => "worker_drain",
+        Input::WorkerLost { .. } => "worker_lost",
+        Input::Submit(_) => "submit",
+        Input::Cancel { .. } => "cancel",
+        Input::Started { .. } => "started",
+        Input::Declined { .. } => "declined",
+        Input::Progress { .. } => "progress",
+        Input::Preempted { .. } => "preempted",
+        Input::Released { .. } => "released",
+        Input::Complete { .. } => "complete",
+        Input::Failed { .. } => "failed",
     }
 }
 

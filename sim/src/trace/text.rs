@@ -7,6 +7,7 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 
 use super::TraceError;
+use crate::text_file::{self, NotUtf8, reason};
 
 /// The two bytes with which every gzip file begins.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -58,33 +59,43 @@ impl Text {
     }
 }
 
-/// Why a file cannot be read; the frequent reasons in the same words on every system.
-fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        ErrorKind::NotFound => "there is no such file".to_owned(),
-        ErrorKind::IsADirectory => "it is a folder".to_owned(),
-        ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        _ => error.to_string(),
+fn gunzip(file: &str, raw: &[u8]) -> Result<Vec<u8>, TraceError> {
+    let mut bytes = Vec::new();
+    match MultiGzDecoder::new(raw).read_to_end(&mut bytes) {
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(TraceError::in_file(file, gzip_problem(&error, bytes.len()))),
     }
 }
 
-fn gunzip(file: &str, raw: &[u8]) -> Result<Vec<u8>, TraceError> {
-    let mut bytes = Vec::with_capacity(raw.len() * 4);
-    match MultiGzDecoder::new(raw).read_to_end(&mut bytes) {
-        Ok(_) => Ok(bytes),
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(TraceError::in_file(
-            file,
-            format!("is incomplete: its gzip data ends early, after {} unpacked bytes", bytes.len()),
-        )),
-        Err(error) => Err(TraceError::in_file(file, format!("is damaged gzip: {error}"))),
+/// Why unpacking ended after so many bytes.
+fn gzip_problem(error: &io::Error, unpacked: usize) -> String {
+    match error.kind() {
+        ErrorKind::UnexpectedEof => {
+            format!("is incomplete: its gzip data ends early, after {unpacked} unpacked bytes")
+        }
+        ErrorKind::OutOfMemory => "does not fit into memory unpacked".to_owned(),
+        _ => format!("is damaged gzip: {error}"),
     }
 }
 
 fn decode(file: &str, bytes: Vec<u8>) -> Result<String, TraceError> {
-    String::from_utf8(bytes).map_err(|error| {
-        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = 1 + valid.iter().filter(|&&byte| byte == b'\n').count() as u64;
-        let column = 1 + valid.iter().rev().take_while(|&&byte| byte != b'\n').count();
-        TraceError::in_line(file, line, format!("is not UTF-8 at byte {column} of the line"))
+    text_file::decode(bytes).map_err(|NotUtf8 { line, byte }| {
+        TraceError::in_line(file, line, format!("is not UTF-8 at byte {byte} of the line"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_large_is_not_called_damaged() {
+        let problem = |kind: ErrorKind| gzip_problem(&kind.into(), 61);
+        assert_eq!(problem(ErrorKind::OutOfMemory), "does not fit into memory unpacked");
+        assert_eq!(
+            problem(ErrorKind::UnexpectedEof),
+            "is incomplete: its gzip data ends early, after 61 unpacked bytes"
+        );
+        assert!(problem(ErrorKind::InvalidData).starts_with("is damaged gzip: "));
+    }
 }

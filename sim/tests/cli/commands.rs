@@ -55,44 +55,6 @@ fn wrong_usage_is_told_in_one_line() {
 }
 
 #[test]
-fn a_bad_trace_is_told_with_file_line_and_field() {
-    let folder = Folder::new("trace");
-    let absent = folder.path("absent.csv");
-    let line = format!("{absent}: cannot be read: there is no such file");
-    assert_fails(&["replay", "--trace", &format!("csv:{absent}")], 2, &line);
-    let negative = folder.write("negative.csv", CSV.replace("2048", "-5"));
-    let line = format!("{negative}: line 3: prompt_tokens: \"-5\" is not a whole number from 1 to 10000000");
-    let journal = folder.path("run.journal");
-    let arguments = ["replay", "--trace", &format!("csv:{negative}"), "--journal", &journal];
-    assert_fails(&arguments, 2, &line);
-    assert_eq!(folder.names(), ["negative.csv"], "no journal, whole or half, of a run that was not");
-}
-
-#[test]
-fn a_bad_config_is_told_with_its_file_and_field() {
-    let folder = Folder::new("config");
-    let sums = "dimensions = [\"slots\"]\n[[tiers]]\nname = \"a\"\nreserve_ppm = 700000\n\
-        [[tiers]]\nname = \"b\"\nreserve_ppm = 400000\n";
-    let sums = folder.write("sums.toml", sums);
-    let line = format!("{sums}: tiers.reserve_ppm: the shares sum to 1100000 ppm, above 1000000 (100 %)");
-    assert_fails(&["config", "check", &sums], 2, &line);
-    assert_fails(&["replay", "--config", &sums], 2, &line);
-    let odd = folder.write("odd.toml", "dimensions = [\"vram_mib\"]\n[[tiers]]\nname = \"a\"\n");
-    let trace = format!("csv:{}", folder.write("trace.csv", CSV));
-    let line = "the workload has requests of tier P1, the config has 1 tiers";
-    assert_fails(&["replay", "--trace", &trace, "--config", &odd], 2, line);
-    let line = format!(
-        "{odd}: dimensions: \"vram_mib\" is not one that the simulated workers have (slots, kv_blocks)"
-    );
-    let arguments = ["replay", "--trace", &trace, "--tier", "csv=0", "--config", &odd];
-    assert_fails(&arguments, 2, &line);
-    let good = folder.write("good.toml", "dimensions = [\"slots\"]\n[[tiers]]\nname = \"a\"\n");
-    let output = tidegate(&["config", "check", &good]);
-    assert_eq!(text(&output.stdout), format!("{good}: ok: dimensions slots; pools default; tiers a\n"));
-    assert!(output.status.success());
-}
-
-#[test]
 fn a_replay_prints_the_same_json_twice_and_its_journal_the_same_digest() {
     let folder = Folder::new("json");
     let trace = format!("csv:{}", folder.write("trace.csv", CSV));
@@ -168,17 +130,6 @@ fn a_table_names_the_model_the_workers_and_every_set_up() {
     }
     let output = tidegate(&["replay", "--trace", &trace, "--setup", "naive"]);
     assert!(!text(&output.stdout).contains("dedicated"));
-}
-
-#[test]
-fn a_torn_journal_is_refused() {
-    let folder = Folder::new("journal");
-    let torn = folder.write("torn.journal", "tidegate-journal 1\nstart 0\n");
-    let output = tidegate(&["journal", "replay", &torn]);
-    assert_eq!(output.status.code(), Some(2));
-    let line = text(&output.stderr);
-    assert!(line.starts_with(&format!("tidegate: {torn}: line 3: ")), "{line}");
-    assert_eq!(line.lines().count(), 1);
 }
 
 #[test]

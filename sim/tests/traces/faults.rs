@@ -181,6 +181,16 @@ fn wrong_labels() {
         "requests.csv: does not say which model it is of, and the tiers depend on it: \
          expected a file called servegen_MODEL_REST.csv",
     );
+    let client = "c".repeat(255);
+    refused(
+        Kind::ServegenCsv,
+        "servegen_m_rest.csv",
+        format!("timestamp_s,client_id,input_tokens,output_tokens\n0,{client},2,3\n"),
+        &format!(
+            "servegen_m_rest.csv: line 2: client_id: \"{}…\" is not a name of 255 bytes at most with \"m/\" before it",
+            "c".repeat(40)
+        ),
+    );
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use tidegate::MAX_NAME_BYTES;
+
 use super::{Context, Trace};
 use crate::trace::label::tier_of_client;
 use crate::trace::{TraceError, TraceRequest, Work, table, text::Text};
@@ -22,6 +24,11 @@ pub(super) fn read(text: &Text, context: &mut Context<'_>) -> Result<Trace, Trac
             Some(&known) => known,
             None => {
                 let name = format!("{model}/{id}");
+                if name.len() > MAX_NAME_BYTES {
+                    let expected =
+                        format!("a name of {MAX_NAME_BYTES} bytes at most with \"{model}/\" before it");
+                    return Err(client.is_not(&expected));
+                }
                 let new = (tier_of_client(&format!("servegen/{name}")), context.tenant(&name));
                 clients.insert(id.to_owned(), new);
                 new
@@ -43,7 +50,11 @@ pub(super) fn read(text: &Text, context: &mut Context<'_>) -> Result<Trace, Trac
 fn model(text: &Text) -> Result<&str, TraceError> {
     let mut parts = text.name().split('_');
     match (parts.next(), parts.next(), parts.next()) {
-        (Some("servegen"), Some(model), Some(_)) if !model.is_empty() => Ok(model),
+        (Some("servegen"), Some(model), Some(_))
+            if !model.is_empty() && !model.chars().any(char::is_control) =>
+        {
+            Ok(model)
+        }
         _ => Err(TraceError::in_file(
             text.file(),
             format!(
