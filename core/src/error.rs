@@ -11,7 +11,7 @@ use crate::request::RequestState;
 /// A documented limit of the scheduler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Limit {
-    /// Units of one dimension: [`MAX_UNITS`](crate::MAX_UNITS).
+    /// Units of one dimension: [`MAX_UNITS`](crate::MAX_UNITS), and 0 for one that the config does not name.
     Units,
     /// Tokens of one request: [`MAX_TOKENS`](crate::MAX_TOKENS).
     Tokens,

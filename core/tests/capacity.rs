@@ -139,6 +139,27 @@ fn a_head_that_does_not_fit_is_passed_but_not_for_ever() {
     assert_eq!(starts(&world.round()), [head]);
 }
 
+/// A worker is drained for the head: one that was it, and is passed by one that has run, drains nothing.
+#[test]
+fn a_drain_ends_when_another_is_the_head() {
+    let config = Config::builder()
+        .dimensions(["slots", "kv_blocks"])
+        .tier(TierConfig::new("realtime").reserve_ppm(300_000))
+        .tier(TierConfig::new("batch"))
+        .min_run(Duration::ZERO);
+    let mut world = World::with_workers(config, 1, [10, 100]);
+    let runs = world.submit(Tier::P1, [6, 1]);
+    world.round();
+    world.submit(Tier::P1, [8, 1]);
+    world.round();
+    world.pass(Duration::from_secs(3));
+    assert_eq!(world.round(), [], "the worker is drained for the one of 8");
+    let urgent = world.submit(Tier::P0, [3, 1]);
+    assert_eq!(starts(&world.round()), [urgent]);
+    world.preempted(runs, 0);
+    assert_eq!(starts(&world.round()), [runs], "it has run, comes first, and fits");
+}
+
 #[test]
 fn requests_that_no_worker_holds_are_parked_and_block_nobody() {
     let config = Config::builder().dimensions(["slots", "kv_blocks"]).tier(TierConfig::new("only"));

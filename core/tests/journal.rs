@@ -317,7 +317,7 @@ fn a_head_that_is_wrong_is_told_by_line() {
         ("tidegate-journal 1\nstart 0\nconfig 2\nmax_bypass = 1\n", "line 5: the file is torn: it ends"),
         (
             "tidegate-journal 1\nstart 0\nconfig 2\n\nmax_bypass = -1\nend 0\n",
-            "line 3: the config that begins below: line 2: invalid value",
+            "line 3: the config that begins below: line 2: max_bypass: invalid value",
         ),
         (
             "tidegate-journal 1\nstart 0\nconfig 0\nend 0\n",

@@ -110,6 +110,62 @@ fn a_declined_request_keeps_its_place_and_tries_elsewhere() {
 }
 
 #[test]
+fn each_worker_is_asked_once_before_one_is_asked_again() {
+    let mut world = World::with_workers(three_tiers().decline_backoff(Duration::from_secs(60)), 3, [1, 80]);
+    let only = world.submit(Tier::P2, [1, 1]);
+    let mut asked = Vec::new();
+    for _ in 0..2 {
+        world.round();
+        asked.extend(world.worker_of(only));
+        world.declined(only, Decline::NoRoom);
+    }
+    world.round();
+    asked.extend(world.worker_of(only));
+    asked.sort();
+    assert_eq!(asked, [0, 1, 2].map(WorkerId::new));
+}
+
+#[test]
+fn one_that_outgrew_every_worker_ends_when_it_stops() {
+    let mut world = World::with_workers(three_tiers(), 2, [10, 100]);
+    let [grows, _] = world.submit_many(2, Tier::P2, [1, 40])[..] else { unreachable!() };
+    world.round();
+    world.progress(grows, 1, [1, 70]);
+    world.round();
+    world.progress(grows, 1, [1, 101]);
+    world.preempted(grows, 0);
+    assert!(world.round().contains(&Action::Drop { request: grows, reason: Reason::NeverFits }));
+    assert_eq!(world.sched.stats().failed, 1);
+}
+
+/// What may ever be had is what was up at one time, not what was ever added.
+#[test]
+fn a_worker_that_comes_for_a_lost_one_adds_nothing() {
+    let config = Config::builder()
+        .dimensions(["slots", "kv_blocks"])
+        .tier(TierConfig::new("realtime").reserve_ppm(500_000).lendable_ppm(0))
+        .tier(TierConfig::new("batch"));
+    let mut world = World::with_workers(config, 1, [10, 100]);
+    for old in (0..3).map(WorkerId::new) {
+        world.lost(old);
+        world.worker([10, 100]);
+    }
+    let refused = world.sched.submit(world.now, world.spec(Tier::P1, [6, 6]));
+    assert_eq!(refused, Err(SubmitError::NeverFits { dimension: 0, need: 6, max: 5 }));
+}
+
+#[test]
+fn a_dimension_that_is_not_named_has_no_units() {
+    let config = Config::builder().dimensions(["slots"]).tier(TierConfig::new("only"));
+    let mut world = World::new(config);
+    let refused = world.sched.submit(world.now, world.spec(Tier::P0, [1, 1]));
+    assert_eq!(refused, Err(SubmitError::LimitExceeded { limit: Limit::Units, max: 0 }));
+    let worker = tidegate::WorkerSpec::new(POOL, [4, 4]);
+    let refused = world.sched.worker_add(world.now, worker);
+    assert_eq!(refused, Err(WorkerError::LimitExceeded { limit: Limit::Units, max: 0 }));
+}
+
+#[test]
 fn three_declines_in_a_row_are_the_end() {
     let mut world = World::with_workers(three_tiers().decline_backoff(Duration::ZERO), 1, [1, 80]);
     let only = world.submit(Tier::P2, [1, 1]);
@@ -185,6 +241,21 @@ fn a_lost_worker_gives_its_requests_back_in_order() {
     world.worker([2, 80]);
     assert_eq!(starts(&world.round()), runs, "they have run, and come first");
     assert_eq!(world.state(waits), RequestState::Queued);
+}
+
+/// The host has stopped it already: even one that never yields is not lost with the worker then.
+#[test]
+fn one_that_was_releasing_survives_its_worker() {
+    let mut world = World::with_workers(three_tiers(), 1, [3, 80]);
+    let never = world.submit_spec(world.spec(Tier::P0, [1, 1]).yielding(Yielding::Never));
+    world.round();
+    let attempt = world.attempt(never);
+    world.sched.preempted(world.now, never, attempt, 9, true).expect("it runs");
+    world.lost(WorkerId::new(0));
+    assert_eq!(world.round(), []);
+    world.worker([3, 80]);
+    let started = world.round();
+    assert!(matches!(started[..], [Action::Start { request, resume_tokens: 9, .. }] if request == never));
 }
 
 #[test]

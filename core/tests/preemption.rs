@@ -5,10 +5,10 @@ mod common;
 use std::time::Duration;
 
 use common::{World, starts, three_tiers, victims};
-use tidegate::{Action, Config, Reason, RequestState, Tier, TierConfig, Usage, YieldMode};
+use tidegate::{Action, Config, Reason, RequestId, RequestState, Tier, TierConfig, Usage, YieldMode};
 
 /// One worker of ten slots, full of batch work, and then one urgent request.
-fn full_of_batch() -> (World, Vec<tidegate::RequestId>, tidegate::RequestId) {
+fn full_of_batch() -> (World, Vec<RequestId>, RequestId) {
     let mut world = World::with_workers(three_tiers(), 1, [10, 1000]);
     let batch = world.submit_many(12, Tier::P2, [1, 10]);
     world.round();
@@ -61,6 +61,53 @@ fn a_cancelled_beneficiary_passes_its_claim_on() {
         matches!(started[..], [Action::Start { request, reason: Reason::Reclaimed, .. }, ..] if request == heir),
         "{started:?}"
     );
+}
+
+#[test]
+fn a_smaller_heir_needs_fewer_victims() {
+    let mut world = World::with_workers(three_tiers(), 1, [10, 1000]);
+    world.submit_many(10, Tier::P2, [1, 10]);
+    world.round();
+    let urgent = world.submit(Tier::P0, [3, 30]);
+    assert_eq!(victims(&world.round()).len(), 3);
+    let heir = world.submit(Tier::P0, [1, 10]);
+    world.sched.cancel(world.now, urgent).expect("it lives");
+    let spared = world.round().iter().filter(|action| matches!(action, Action::Spare { .. })).count();
+    assert_eq!(spared, 2);
+    let yields = |&&id: &&RequestId| world.sched.state(id) == Ok(RequestState::Preempting);
+    let left: Vec<_> = world.submitted.iter().filter(yields).copied().collect();
+    let [victim] = left[..] else { panic!("{left:?}") };
+    world.preempted(victim, 0);
+    assert!(starts(&world.round()).contains(&heir));
+}
+
+/// One that has stopped has no more to stop: it is not spared, and still gives its units back.
+#[test]
+fn a_victim_that_releases_is_not_spared() {
+    let (mut world, _, urgent) = full_of_batch();
+    let victim = victims(&world.round())[0];
+    let attempt = world.attempt(victim);
+    world.sched.preempted(world.now, victim, attempt, 0, true).expect("it runs");
+    world.sched.cancel(world.now, urgent).expect("it lives");
+    assert_eq!(world.round(), []);
+    assert_eq!(world.state(victim), RequestState::Releasing);
+    world.sched.released(world.now, victim, attempt).expect("it is releasing");
+    world.check();
+    assert_eq!(starts(&world.round()), [victim]);
+}
+
+/// Its victim ended and gave back too little, since a neighbour grew: it chooses again in the same round.
+#[test]
+fn a_claim_that_can_never_be_full_is_dropped_and_another_is_laid() {
+    let mut world = World::with_workers(three_tiers(), 1, [10, 100]);
+    let [first, second] = [0, 1].map(|_| world.submit(Tier::P2, [1, 50]));
+    world.round();
+    world.submit(Tier::P0, [1, 10]);
+    let Some(Action::Preempt { victim, .. }) = world.poll_one() else { panic!("one has to yield") };
+    let stays = if victim == first { second } else { first };
+    world.progress(stays, 1, [1, 100]);
+    world.complete(victim);
+    assert_eq!(victims(&world.round()), [stays]);
 }
 
 #[test]
@@ -132,11 +179,20 @@ fn an_unconfirmed_victim_is_stuck_once_and_its_units_stay_used() {
     assert_eq!(world.round(), []);
     world.now = confirm_by;
     let news = world.round();
-    assert_eq!(news[0], Action::Stuck { victim, attempt, reason: Reason::Unconfirmed });
-    assert_eq!(victims(&news).len(), 1, "the urgent one may choose again");
-    assert_ne!(victims(&news)[0], victim);
-    assert_eq!(starts(&news), []);
-    world.obey(&news[1..]);
+    assert_eq!(news, [Action::Stuck { victim, attempt, reason: Reason::Unconfirmed }]);
+    assert_eq!(world.state(victim), RequestState::Preempting);
+    // That worker is let be for a second; then the urgent one may choose again.
+    let again = loop {
+        assert!(world.jump());
+        let news = world.round();
+        if !news.is_empty() {
+            break news;
+        }
+    };
+    assert_eq!(world.now.as_nanos(), confirm_by.as_nanos() + 1_000_000_000);
+    assert_eq!((victims(&again).len(), starts(&again).len()), (1, 0));
+    assert_ne!(victims(&again)[0], victim);
+    world.obey(&again);
     assert_eq!(starts(&world.round()), [urgent]);
     assert!(!world.round().iter().any(|action| matches!(action, Action::Stuck { .. })));
 }

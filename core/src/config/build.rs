@@ -166,11 +166,16 @@ impl ConfigBuilder {
     }
 }
 
+/// How many faults one message tells: who made more has them in [`ConfigError::faults`].
+const MAX_FAULTS_SHOWN: usize = 8;
+
 /// One thing that is wrong with a config.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigFault {
-    /// The field, as `tiers[0].reserve_ppm`; for text that does not parse, `line 3`.
+    /// The field, as `tiers[0].reserve_ppm`; empty for text that does not parse.
     pub path: String,
+    /// The line of the text that the config was read from, if it has one, counted from 1.
+    pub line: Option<usize>,
     /// What is wrong with it.
     pub message: String,
 }
@@ -184,11 +189,26 @@ pub struct ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, fault) in self.faults.iter().enumerate() {
+        for (index, fault) in self.faults.iter().take(MAX_FAULTS_SHOWN).enumerate() {
             let separator = if index == 0 { "" } else { "; " };
-            write!(f, "{separator}{}: {}", fault.path, fault.message)?;
+            write!(f, "{separator}{fault}")?;
         }
-        Ok(())
+        match self.faults.len().saturating_sub(MAX_FAULTS_SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
+}
+
+impl fmt::Display for ConfigFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, "line {line}: ")?;
+        }
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.message)
     }
 }
 
@@ -199,12 +219,13 @@ struct Faults(Vec<ConfigFault>);
 
 impl Faults {
     fn add(&mut self, path: &str, message: String) {
-        self.0.push(ConfigFault { path: path.to_string(), message });
+        self.0.push(ConfigFault { path: path.to_string(), line: None, message });
     }
 
     fn names(&mut self, path: &str, names: &[Box<str>], max: usize) {
         if names.is_empty() || names.len() > max {
             self.add(path, format!("{} given, from 1 to {max} allowed", names.len()));
+            return;
         }
         for (index, name) in names.iter().enumerate() {
             let field = format!("{path}[{index}]");

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use toml::de::{DeTable, DeValue};
 
 use super::{Config, ConfigBuilder, ConfigError, ConfigFault, Placement, Preemption, TierConfig};
 use crate::resources::{MAX_DIMENSIONS, Resources};
@@ -95,13 +96,14 @@ impl Config {
         let mut faults = Vec::new();
         let built = parsed.into_builder(&mut faults).build();
         match built {
-            Ok(config) if faults.is_empty() => Ok(config),
-            Ok(_) => Err(ConfigError { faults }),
-            Err(error) => {
-                faults.extend(error.faults);
-                Err(ConfigError { faults })
-            }
+            Ok(config) if faults.is_empty() => return Ok(config),
+            Ok(_) => {}
+            Err(error) => faults.extend(error.faults),
         }
+        for fault in &mut faults {
+            fault.line = line_of(text, &fault.path);
+        }
+        Err(ConfigError { faults })
     }
 
     /// Writes the config as TOML that [`Self::from_toml`] reads back as the same config. Every setting is
@@ -113,14 +115,41 @@ impl Config {
 }
 
 fn no_such_shape(text: &str, error: &toml::de::Error) -> ConfigError {
-    let path = match error.span() {
-        Some(span) => {
-            format!("line {}", 1 + text.bytes().take(span.start).filter(|&byte| byte == b'\n').count())
-        }
-        None => "the text".to_string(),
-    };
+    let line = error.span().map(|span| line_at(text, span.start));
+    // What stands before the `=` of that line: toml does not say whose value has the wrong type.
+    let field = line.and_then(|line| text.lines().nth(line - 1)).and_then(|line| line.split_once('='));
+    let path = field.map_or(String::new(), |(field, _)| field.trim().to_owned());
     let message = error.message().lines().collect::<Vec<_>>().join(", ");
-    ConfigError { faults: vec![ConfigFault { path, message }] }
+    ConfigError { faults: vec![ConfigFault { path, line, message }] }
+}
+
+/// The line of the byte at `offset`, counted from 1.
+fn line_at(text: &str, offset: usize) -> usize {
+    1 + text.bytes().take(offset).filter(|&byte| byte == b'\n').count()
+}
+
+/// The line of the field at a path such as `tiers[0].reserve_ppm`, or of what of it is there.
+fn line_of(text: &str, path: &str) -> Option<usize> {
+    let root = DeTable::parse(text).ok()?;
+    let (mut table, mut offset) = (root.get_ref(), None);
+    for segment in path.split('.') {
+        let (name, index) = match segment.split_once('[') {
+            Some((name, rest)) => (name, rest.trim_end_matches(']').parse::<usize>().ok()),
+            None => (segment, None),
+        };
+        let Some((key, mut value)) = table.iter().find(|(key, _)| key.get_ref() == name) else { break };
+        offset = Some(key.span().start);
+        // Of all tiers together it is the last that goes too far.
+        if let DeValue::Array(items) = value.get_ref()
+            && let Some(item) = index.or(items.len().checked_sub(1)).and_then(|index| items.get(index))
+        {
+            value = item;
+            offset = Some(item.span().start);
+        }
+        let DeValue::Table(inner) = value.get_ref() else { break };
+        table = inner;
+    }
+    offset.map(|offset| line_at(text, offset))
 }
 
 impl ConfigText {
@@ -247,7 +276,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn fault(&mut self, field: &str, message: String) {
-        self.faults.push(ConfigFault { path: format!("{}{field}", self.prefix), message });
+        self.faults.push(ConfigFault { path: format!("{}{field}", self.prefix), line: None, message });
     }
 
     fn span(&mut self, field: &str, text: Option<String>) -> Option<Duration> {

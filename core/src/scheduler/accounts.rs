@@ -71,6 +71,7 @@ impl Scheduler {
         if let Some(worker) = self.requests[slot].drains.take() {
             self.worker_mut(worker).drain = None;
             let pool = self.worker(worker).spec.pool;
+            self.pool_mut(pool).drained.retain(|&other| other != worker);
             self.stir(pool);
         }
     }

@@ -46,7 +46,7 @@ impl Scheduler {
     pub fn submit(&mut self, now: Instant, mut spec: RequestSpec) -> Result<RequestId, SubmitError> {
         self.advance(now);
         self.check_names(&spec)?;
-        check_numbers(&spec)?;
+        self.check_numbers(&spec)?;
         self.check_fits(&spec)?;
         if self.requests.0.len() as u64 >= MAX_REQUESTS {
             return Err(SubmitError::LimitExceeded { limit: Limit::Requests, max: MAX_REQUESTS });
@@ -86,6 +86,25 @@ impl Scheduler {
             return Err(SubmitError::UnknownPool(spec.pool));
         }
         Ok(())
+    }
+
+    fn check_numbers(&self, spec: &RequestSpec) -> Result<(), SubmitError> {
+        if spec.demand.is_zero() {
+            return Err(SubmitError::ZeroDemand);
+        }
+        if let Some(max) = self.units_beyond(&spec.demand.max(spec.peak)) {
+            return Err(SubmitError::LimitExceeded { limit: Limit::Units, max });
+        }
+        if spec.prompt_tokens.max(spec.output_tokens.unwrap_or(0)) > MAX_TOKENS {
+            return Err(SubmitError::LimitExceeded { limit: Limit::Tokens, max: MAX_TOKENS });
+        }
+        Ok(())
+    }
+
+    /// The limit that some number of units exceeds: a dimension that the config does not name has none.
+    pub(super) fn units_beyond(&self, units: &Resources) -> Option<u64> {
+        let max = |d: usize| if d < self.config.dimensions.len() { MAX_UNITS } else { 0 };
+        (0..MAX_DIMENSIONS).find(|&d| units[d] > max(d)).map(max)
     }
 
     /// Refuses what no worker that was ever added to the pool, or no share that the tier may use of all of
@@ -144,17 +163,4 @@ impl Scheduler {
         self.end(slot);
         self.say(Action::Drop { request, reason });
     }
-}
-
-fn check_numbers(spec: &RequestSpec) -> Result<(), SubmitError> {
-    if spec.demand.is_zero() {
-        return Err(SubmitError::ZeroDemand);
-    }
-    if (0..MAX_DIMENSIONS).any(|d| spec.demand[d].max(spec.peak[d]) > MAX_UNITS) {
-        return Err(SubmitError::LimitExceeded { limit: Limit::Units, max: MAX_UNITS });
-    }
-    if spec.prompt_tokens.max(spec.output_tokens.unwrap_or(0)) > MAX_TOKENS {
-        return Err(SubmitError::LimitExceeded { limit: Limit::Tokens, max: MAX_TOKENS });
-    }
-    Ok(())
 }

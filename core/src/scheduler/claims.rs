@@ -102,6 +102,7 @@ impl Scheduler {
         record.claim = None;
         let pool = record.pool();
         if record.is_waiting() {
+            self.let_choose_again(owner);
             self.count_waiting(owner);
         }
         self.worker_mut(worker).claims.retain(|&other| other != id);
@@ -121,6 +122,8 @@ impl Scheduler {
         self.unbook_claim(id);
         let former = core::mem::replace(&mut self.claims[id].owner, heir);
         self.requests[former].claim = None;
+        self.let_choose_again(former);
+        self.name_beneficiary(former, heir);
         self.uncount_waiting(heir);
         let record = &mut self.requests[heir];
         record.claim = Some(id);
@@ -136,7 +139,36 @@ impl Scheduler {
             (claim.tier, self.requests[claim.owner].sequence)
         });
         self.worker_mut(worker).claims = claims;
+        if self.claims[id].within {
+            self.spare_superfluous(id);
+        }
         self.freed(worker);
+    }
+
+    /// A claim that became smaller may need fewer victims: PRE-3, the last chosen are spared first.
+    fn spare_superfluous(&mut self, id: u32) {
+        let claim = &self.claims[id];
+        let missing = claim.size - claim.earmarked;
+        let units = |slot: u32| self.requests[slot].in_use;
+        let mut coming = claim.victims.iter().fold(Resources::ZERO, |sum, &victim| sum + units(victim));
+        let mut spared = Vec::new();
+        for &victim in claim.victims.iter().rev() {
+            if missing.fits(&(coming - units(victim))) {
+                coming -= units(victim);
+                spared.push(victim);
+            }
+        }
+        self.claims[id].victims.retain(|victim| !spared.contains(victim));
+        for victim in spared {
+            self.spare(victim);
+        }
+    }
+
+    /// The request has lost its claim, or never got what it claimed: it may choose victims once more.
+    pub(super) fn let_choose_again(&mut self, slot: u32) {
+        let record = &mut self.requests[slot];
+        record.victims_for = 0;
+        record.considered_round = 0;
     }
 
     fn heir(&self, id: u32) -> Option<u32> {
@@ -192,6 +224,10 @@ impl Scheduler {
 
     /// Takes the asking back; if the host has not heard of it yet, it never will.
     fn spare(&mut self, victim: u32) {
+        if self.requests[victim].state == RequestState::Releasing {
+            self.requests[victim].serves = None; // it has stopped already
+            return;
+        }
         let unheard = self.unsay(victim);
         self.timers.remove(victim);
         self.rebook(victim, |record| {
@@ -253,7 +289,6 @@ impl Scheduler {
         let hopeless =
             claims.into_iter().find(|&id| !self.claims[id].is_full() && self.claims[id].victims.is_empty());
         if let Some(id) = hopeless {
-            self.requests[self.claims[id].owner].victims_for = 0;
             self.dissolve(id);
         }
     }
@@ -277,6 +312,17 @@ impl Scheduler {
             && (claim.within || claim.victims.is_empty() || !owed())
     }
 
+    /// Keeps a waiting request off a worker for a while.
+    pub(super) fn exclude(&mut self, slot: u32, worker: WorkerId) {
+        let until = self.now.plus_nanos(self.config.decline_backoff_ns);
+        let record = &mut self.requests[slot];
+        record.excluded.rotate_right(1);
+        record.excluded[0] = Some((worker, until));
+        let pool = record.pool();
+        let pool = self.pool_mut(pool);
+        pool.excluded_until = pool.excluded_until.max(until);
+    }
+
     /// Not offered again in this round.
     pub(super) fn sit_out(&mut self, slot: u32) {
         if self.in_round {
@@ -293,6 +339,8 @@ impl Scheduler {
     /// A victim that was not reported stopped in time no longer counts as one that its claim waits for.
     pub(super) fn give_up_on(&mut self, victim: u32) {
         let Some(claim) = self.requests[victim].serves.take() else { return };
+        // An engine that does not answer is not asked again at once, nor given the request.
+        self.exclude(self.claims[claim].owner, self.claims[claim].worker);
         self.claims[claim].victims.retain(|&other| other != victim);
         self.freed(self.claims[claim].worker);
     }

@@ -41,7 +41,10 @@ impl Scheduler {
         for pool in &mut self.pools {
             let due = pool.wake_at.is_some_and(|at| at <= self.now);
             pool.dirty |= due || core::mem::take(&mut pool.revisit);
-            pool.reclaim_in_vain &= !pool.dirty;
+            if pool.dirty {
+                pool.reclaim_in_vain = false;
+                pool.wake_at = None;
+            }
         }
     }
 
@@ -50,16 +53,17 @@ impl Scheduler {
         if self.relieve_pressure() {
             return true;
         }
-        for pool in (0..self.pools.len() as u32).map(PoolId::new) {
-            if !self.pool(pool).dirty {
-                continue;
-            }
-            self.pool_mut(pool).wake_at = None;
+        (0..self.pools.len() as u32).map(PoolId::new).any(|pool| self.decide_in(pool))
+    }
+
+    fn decide_in(&mut self, pool: PoolId) -> bool {
+        // What a pass itself stirs up, such as a worker that is drained no more, needs another.
+        while core::mem::take(&mut self.pool_mut(pool).dirty) {
             let roomiest = self.roomiest(pool);
             if self.guarantee(pool, &roomiest) || self.reclaim(pool) || self.borrow(pool, &roomiest) {
+                self.pool_mut(pool).dirty = true;
                 return true;
             }
-            self.pool_mut(pool).dirty = false;
             if self.pool(pool).queues.iter().any(|queue| !queue.is_idle()) {
                 self.wake(pool, self.pool(pool).capacity.next_turn(self.now));
                 self.wake(pool, self.next_admission(pool));
@@ -74,8 +78,8 @@ impl Scheduler {
             return None;
         }
         let waiting = self.tiers().flat_map(|tier| self.candidates(pool, tier));
-        let openings = waiting.filter_map(|slot| self.requests[slot].excluded.map(|(_, until)| until));
-        openings.filter(|&until| until > self.now).min()
+        let openings = waiting.flat_map(|slot| self.requests[slot].excluded).flatten();
+        openings.map(|(_, until)| until).filter(|&until| until > self.now).min()
     }
 
     /// The pool has to be looked at again at this instant.
@@ -222,6 +226,7 @@ impl Scheduler {
     /// clear for it.
     fn attend(&mut self, pool: PoolId, head: u32) {
         let since = *self.requests[head].blocked_since.get_or_insert(self.now);
+        self.stop_draining_for_former_heads(pool, head);
         if let Some(worker) = self.requests[head].drains {
             let drain = self.worker(worker).drain.expect("a request that drains a worker is its drain");
             let due = drain.since.plus_nanos(self.config.drain_after_ns);
@@ -247,7 +252,18 @@ impl Scheduler {
         let tier = self.requests[head].tier();
         self.worker_mut(worker).drain = Some(Drain { slot: head, tier, since: self.now });
         self.requests[head].drains = Some(worker);
+        self.pool_mut(pool).drained.push(worker);
         self.wake(pool, Some(self.now.plus_nanos(self.config.drain_after_ns)));
+    }
+
+    /// A tier drains a worker for its head alone: whoever was passed by those that have run is not it any more.
+    fn stop_draining_for_former_heads(&mut self, pool: PoolId, head: u32) {
+        let tier = self.requests[head].tier();
+        let is_former = |drain: &Drain| drain.tier == tier && drain.slot != head;
+        let drains = self.pool(pool).drained.iter().filter_map(|&worker| self.worker(worker).drain);
+        if let Some(former) = drains.into_iter().find(is_former) {
+            self.stop_draining(former.slot);
+        }
     }
 
     /// The least used worker that could hold the request and is not drained for one as urgent.
@@ -286,6 +302,7 @@ impl Scheduler {
         record.attempt += 1;
         record.started_at = now;
         record.runs = false;
+        (record.output_tokens, record.cached_tokens) = (0, 0);
         record.serves = None;
         let start = Action::Start {
             request,

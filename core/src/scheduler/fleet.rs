@@ -6,7 +6,6 @@ use crate::error::{Limit, WorkerError};
 use crate::event::{Action, Reason, WorkerSpec};
 use crate::id::WorkerId;
 use crate::request::RequestState;
-use crate::resources::{MAX_DIMENSIONS, MAX_UNITS};
 use crate::time::Instant;
 
 impl Scheduler {
@@ -22,8 +21,8 @@ impl Scheduler {
         if spec.capacity.is_zero() {
             return Err(WorkerError::ZeroCapacity);
         }
-        if (0..MAX_DIMENSIONS).any(|d| spec.capacity[d] > MAX_UNITS) {
-            return Err(WorkerError::LimitExceeded { limit: Limit::Units, max: MAX_UNITS });
+        if let Some(max) = self.units_beyond(&spec.capacity) {
+            return Err(WorkerError::LimitExceeded { limit: Limit::Units, max });
         }
         if self.workers.len() as u64 >= MAX_WORKERS {
             return Err(WorkerError::LimitExceeded { limit: Limit::Workers, max: MAX_WORKERS });
@@ -32,12 +31,13 @@ impl Scheduler {
         self.workers.push(Worker::new(spec, self.config.tiers.len()));
         let pool = &mut self.pools[spec.pool.index()];
         pool.up.push(id);
-        let configured = pool.configured.total() + spec.capacity;
+        // At most as much as was ever up at one time: a worker that comes for a lost one adds nothing.
+        let total = pool.capacity.total() + spec.capacity;
+        let configured = pool.configured.total().max(total);
         pool.configured.resize(configured, &self.config.tiers);
         if !pool.shapes.contains(&spec.capacity) {
             pool.shapes.push(spec.capacity);
         }
-        let total = pool.capacity.total() + spec.capacity;
         self.refit(spec.pool, total);
         Ok(id)
     }
@@ -85,9 +85,7 @@ impl Scheduler {
     /// Takes a worker out of its pool's capacity.
     fn retire(&mut self, worker: WorkerId, status: WorkerStatus) {
         while let Some(&claim) = self.worker(worker).claims.first() {
-            let owner = self.claims[claim].owner;
             self.dissolve(claim);
-            self.requests[owner].victims_for = 0;
         }
         if let Some(drain) = self.worker(worker).drain {
             self.stop_draining(drain.slot);
@@ -111,19 +109,18 @@ impl Scheduler {
         self.unsay(slot);
         let request = self.requests.id(slot);
         let record = &self.requests[slot];
-        if record.state == RequestState::Aborting || record.never_yields() {
+        let stopped = record.state == RequestState::Releasing;
+        if record.state == RequestState::Aborting || record.never_yields() && !stopped {
             self.stats.failed += 1;
             self.end(slot);
             self.say(Action::Drop { request, reason: Reason::WorkerLost });
             return;
         }
-        let asks = self.asks_after_stop(slot);
-        self.leave(slot);
-        let record = &mut self.requests[slot];
-        record.has_run = true;
-        record.victims_for = 0;
-        record.asks = asks;
-        self.sit_out(slot);
-        self.enqueue(slot);
+        if !stopped {
+            self.requests[slot].asks = self.asks_after_stop(slot);
+        }
+        self.requests[slot].has_run = true;
+        self.requests[slot].victims_for = 0;
+        self.wait_again(slot);
     }
 }

@@ -85,12 +85,14 @@ struct Pool {
     queues: Vec<TierQueue>,
     /// Its workers that are up, in the order of their numbers.
     up: Vec<WorkerId>,
-    /// As if all workers ever added were up: what a request can never have is refused.
+    /// As if all workers that were ever up at one time were: what a request can never have is refused.
     configured: Capacity,
-    /// The different capacities among them.
+    /// The different capacities of all workers ever added.
     shapes: Vec<Resources>,
     /// Its claims, in no order that means anything.
     claims: Vec<u32>,
+    /// Its workers that are drained for a head.
+    drained: Vec<WorkerId>,
     /// Whether something changed since a pass over it found nothing to do.
     dirty: bool,
     /// Whether a request within its tier's reserve found no victims: growth of others may change that.
@@ -144,6 +146,7 @@ impl Scheduler {
             configured: Capacity::new(&config.tiers),
             shapes: Vec::new(),
             claims: Vec::new(),
+            drained: Vec::new(),
             dirty: false,
             reclaim_in_vain: false,
             excluded_until: Instant::ZERO,

@@ -37,6 +37,18 @@ impl Scheduler {
         true
     }
 
+    /// What was decided for one request and not returned yet is for another now.
+    pub(super) fn name_beneficiary(&mut self, former: u32, heir: u32) {
+        let (former, heir) = (self.requests.id(former), self.requests.id(heir));
+        for action in &mut self.outbox {
+            if let Action::Preempt { beneficiary: Some(request), .. } = action
+                && *request == former
+            {
+                *request = heir;
+            }
+        }
+    }
+
     fn count_unheard(&mut self, action: &Action, change: i32) {
         let request = action.request();
         if self.requests.lookup(request) == Lookup::Live {

@@ -46,8 +46,8 @@ pub(super) struct Record {
     pub(super) bypassed: u32,
     /// The worker that is drained for it.
     pub(super) drains: Option<WorkerId>,
-    /// A worker that declined it, and until when it is kept off.
-    pub(super) excluded: Option<(WorkerId, Instant)>,
+    /// The last workers that declined it or did not stop its victims, and until when it is kept off them.
+    pub(super) excluded: [Option<(WorkerId, Instant)>; 2],
     /// Declines in a row.
     pub(super) declines: u8,
 
@@ -93,7 +93,7 @@ impl Record {
             blocked_since: None,
             bypassed: 0,
             drains: None,
-            excluded: None,
+            excluded: [None; 2],
             declines: 0,
             worker: WorkerId::new(0),
             place: 0,
@@ -159,7 +159,7 @@ impl Record {
     }
 
     pub(super) fn is_excluded_from(&self, worker: WorkerId, now: Instant) -> bool {
-        self.excluded.is_some_and(|(other, until)| other == worker && now < until)
+        self.excluded.iter().flatten().any(|&(other, until)| other == worker && now < until)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::error::{Limit, ReportError};
 use crate::event::{Action, Decline, Reason};
 use crate::id::{Attempt, RequestId};
 use crate::request::{RequestState, Usage};
-use crate::resources::{MAX_DIMENSIONS, MAX_UNITS, Resources};
+use crate::resources::Resources;
 use crate::slab::Lookup;
 use crate::time::Instant;
 
@@ -29,7 +29,7 @@ impl Scheduler {
     ) -> Result<(), ReportError> {
         self.advance(now);
         let slot = self.resolve_attempt(request, attempt)?;
-        check_numbers(cached_tokens, &in_use)?;
+        self.check_report(cached_tokens, &in_use)?;
         match self.requests[slot].state {
             RequestState::Starting | RequestState::Preempting | RequestState::Aborting => {}
             state => return Err(ReportError::WrongState { request, state }),
@@ -56,7 +56,7 @@ impl Scheduler {
         if !matches!(record.state, RequestState::Starting | RequestState::Preempting) || record.runs {
             return Err(ReportError::WrongState { request, state: record.state });
         }
-        let (worker, until) = (record.worker, self.now.plus_nanos(self.config.decline_backoff_ns));
+        let worker = record.worker;
         if record.declines + 1 == MAX_DECLINES {
             self.stats.failed += 1;
             self.end(slot);
@@ -66,14 +66,10 @@ impl Scheduler {
         self.requests[slot].declines += 1;
         self.unsay(slot);
         self.leave(slot);
-        let record = &mut self.requests[slot];
-        record.excluded = Some((worker, until));
-        record.victims_for = 0;
-        let pool = record.pool();
+        self.requests[slot].victims_for = 0;
+        self.exclude(slot, worker);
         self.sit_out(slot);
         self.enqueue(slot);
-        let pool = self.pool_mut(pool);
-        pool.excluded_until = pool.excluded_until.max(until);
         Ok(())
     }
 
@@ -92,7 +88,7 @@ impl Scheduler {
     ) -> Result<(), ReportError> {
         self.advance(now);
         let slot = self.resolve_attempt(request, attempt)?;
-        check_numbers(output_tokens, &in_use)?;
+        self.check_report(output_tokens, &in_use)?;
         self.check_on_worker(slot)?;
         self.set_running(slot, in_use, |record| record.output_tokens = output_tokens);
         Ok(())
@@ -114,7 +110,7 @@ impl Scheduler {
     ) -> Result<(), ReportError> {
         self.advance(now);
         let slot = self.resolve_attempt(request, attempt)?;
-        check_numbers(tokens_kept, &Resources::ZERO)?;
+        self.check_report(tokens_kept, &Resources::ZERO)?;
         let state = self.check_on_worker(slot)?;
         if state == RequestState::Aborting {
             return Err(ReportError::WrongState { request, state });
@@ -126,7 +122,7 @@ impl Scheduler {
         record.tokens_kept = tokens_kept;
         record.asks = asks;
         record.declines = 0;
-        record.excluded = None;
+        record.excluded = [None; 2];
         record.victims_for = 0;
         if state == RequestState::Preempting && record.yields_for != Reason::OutOfMemory {
             record.preemptions += 1;
@@ -173,7 +169,7 @@ impl Scheduler {
     ) -> Result<(), ReportError> {
         self.advance(now);
         let slot = self.resolve_attempt(request, attempt)?;
-        check_numbers(
+        self.check_report(
             usage.prompt_tokens.max(usage.cached_tokens).max(usage.output_tokens),
             &Resources::ZERO,
         )?;
@@ -198,6 +194,16 @@ impl Scheduler {
         self.stats.failed += 1;
         self.end(slot);
         Ok(())
+    }
+
+    fn check_report(&self, tokens: u64, units: &Resources) -> Result<(), ReportError> {
+        if tokens > MAX_TOKENS {
+            return Err(ReportError::LimitExceeded { limit: Limit::Tokens, max: MAX_TOKENS });
+        }
+        match self.units_beyond(units) {
+            Some(max) => Err(ReportError::LimitExceeded { limit: Limit::Units, max }),
+            None => Ok(()),
+        }
     }
 
     /// The slot of a live request.
@@ -250,7 +256,16 @@ impl Scheduler {
         }
     }
 
-    fn wait_again(&mut self, slot: u32) {
+    /// A request that has stopped waits again, unless it has outgrown every worker there is.
+    pub(super) fn wait_again(&mut self, slot: u32) {
+        let record = &self.requests[slot];
+        if !self.pool(record.pool()).shapes.iter().any(|shape| record.asks.fits(shape)) {
+            let request = self.requests.id(slot);
+            self.stats.failed += 1;
+            self.end(slot);
+            self.say(Action::Drop { request, reason: Reason::NeverFits });
+            return;
+        }
         self.leave(slot);
         self.sit_out(slot);
         self.enqueue(slot);
@@ -267,14 +282,4 @@ impl Scheduler {
         }
         self.requests.0.remove(slot);
     }
-}
-
-fn check_numbers(tokens: u64, units: &Resources) -> Result<(), ReportError> {
-    if tokens > MAX_TOKENS {
-        return Err(ReportError::LimitExceeded { limit: Limit::Tokens, max: MAX_TOKENS });
-    }
-    if (0..MAX_DIMENSIONS).any(|d| units[d] > MAX_UNITS) {
-        return Err(ReportError::LimitExceeded { limit: Limit::Units, max: MAX_UNITS });
-    }
-    Ok(())
 }

@@ -71,6 +71,7 @@ impl World {
 
     pub(crate) fn submit_spec(&mut self, spec: RequestSpec) -> RequestId {
         let id = self.sched.submit(self.now, spec).expect("it is accepted");
+        self.submitted.push(id);
         self.check();
         id
     }
