@@ -93,7 +93,7 @@ pub enum Reason {
     Displaced = 9,
     /// Drop: engines declined it three times in a row.
     Declined = 10,
-    /// Drop or abort: no configured worker can hold it.
+    /// Drop or abort: it has outgrown every worker there is.
     NeverFits = 11,
     /// Drop: its worker was lost, and it cannot run twice.
     WorkerLost = 12,
@@ -190,7 +190,7 @@ pub enum Action {
         /// Why.
         reason: Reason,
     },
-    /// This waiting request has ended; answer its client. Nothing is to be reported.
+    /// This request has ended and runs nowhere; answer its client. Nothing is to be reported.
     Drop {
         /// The request.
         request: RequestId,

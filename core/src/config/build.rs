@@ -90,7 +90,8 @@ impl ConfigBuilder {
     }
 
     /// Lets this many borrowed starts pass a head that does not fit, before a worker is drained for it.
-    /// Default: 16; 0 is strict order.
+    /// Default: 16. With 0 a worker is drained for the head at once; requests behind it may still start on the
+    /// others.
     pub fn max_bypass(mut self, starts: u32) -> Self {
         self.config.max_bypass = starts;
         self

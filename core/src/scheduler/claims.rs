@@ -1,7 +1,7 @@
 //! Claims: units of one worker gathered for one waiting request, from what is free and what victims give back.
 //!
 //! Invariants: the earmarks of a worker's claims never exceed its free units for longer than it takes to
-//! notice (CAP-2); a claim that is short has a victim that has not stopped yet.
+//! notice (CAP-2); a claim that is short has a victim whose units are still to come.
 
 use alloc::vec::Vec;
 

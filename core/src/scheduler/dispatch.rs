@@ -16,7 +16,7 @@ use crate::time::Instant;
 impl Scheduler {
     /// The next thing to do, or `None` when there is nothing more: that ends the round. Poll again after
     /// inputs, and at [`poll_timeout`](Self::poll_timeout). O(tiers · 32 · workers of a pool) where
-    /// something changed, O(1) where nothing did; choosing victims costs O(requests on the workers of the
+    /// something changed, O(pools) where nothing did; choosing victims costs O(requests on the workers of the
     /// pool).
     pub fn poll(&mut self, now: Instant) -> Option<Action> {
         self.advance(now);

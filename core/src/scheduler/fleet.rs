@@ -9,7 +9,7 @@ use crate::request::RequestState;
 use crate::time::Instant;
 
 impl Scheduler {
-    /// Adds a worker to its pool; it is up at once. O(waiting requests of the pool).
+    /// Adds a worker to its pool; it is up at once. O(n log n) for n waiting requests of the pool.
     ///
     /// # Errors
     /// An unknown pool, a capacity of zero, a number beyond [the limits](Limit).

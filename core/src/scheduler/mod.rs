@@ -64,11 +64,12 @@ pub struct Stats {
     pub submitted: u64,
     /// Requests that completed.
     pub completed: u64,
-    /// Requests that an engine failed, declined three times, or was told to abort.
+    /// Requests that an engine failed, declined three times, was told to abort, or took along when it was lost;
+    /// and those that outgrew every worker.
     pub failed: u64,
     /// Requests that the host cancelled.
     pub cancelled: u64,
-    /// Waiting requests that the scheduler dropped.
+    /// Waiting requests that timed out or were displaced.
     pub dropped: u64,
     /// Requests that have not ended.
     pub live: u64,

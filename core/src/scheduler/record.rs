@@ -281,7 +281,7 @@ pub(super) struct Claim {
     pub(super) size: Resources,
     /// What of `size` is gathered.
     pub(super) earmarked: Resources,
-    /// Those who have not stopped yet.
+    /// Those whose units are still to come.
     pub(super) victims: Vec<u32>,
 }
 

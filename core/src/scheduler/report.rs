@@ -39,7 +39,7 @@ impl Scheduler {
     }
 
     /// The engine did not take the request. It goes back to its place in the queue and is kept off that
-    /// worker for a while; the third time in a row it is dropped. O(1).
+    /// worker for a while; the third time in a row it is dropped. O(those declined before it that wait).
     ///
     /// # Errors
     /// [`ReportError`]; [`ReportError::WrongState`] if a report came that it runs.
