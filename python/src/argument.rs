@@ -1,5 +1,6 @@
 //! What a caller may pass: whole numbers, names or numbers of things, and amounts by dimension.
 
+use pyo3::exceptions::{PyOverflowError, PyUnicodeEncodeError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyDict, PyMapping, PyString};
@@ -15,8 +16,13 @@ impl<'py, T: TryFrom<u64>> FromPyObject<'_, 'py> for Whole<T> {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        let message = || format!("{object:?} is not a whole number from 0 to 2^{} - 1", 8 * size_of::<T>());
-        let number: u64 = object.extract().map_err(|error| error::unusable(object.py(), error, message))?;
+        let message = || {
+            let bits = 8 * size_of::<T>();
+            format!("{} is not a whole number from 0 to 2^{bits} - 1", error::shown(&object))
+        };
+        let number: u64 = object
+            .extract()
+            .map_err(|error| error::unusable::<PyOverflowError>(object.py(), error, message))?;
         T::try_from(number).map(Self).map_err(|_| raised!(object.py(), BadArgument, message()))
     }
 }
@@ -39,14 +45,16 @@ impl<'py> FromPyObject<'_, 'py> for Named {
 
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         if object.is_instance_of::<PyString>() {
-            let not_text = || "a name is not valid Unicode".to_owned();
-            return object
-                .extract()
-                .map(Self::Name)
-                .map_err(|error| error::unusable(object.py(), error, not_text));
+            return text(&object).map(Self::Name);
         }
         object.extract().map(|Whole(number)| Self::Number(number))
     }
+}
+
+/// The string, which Python may have filled with what no text holds.
+pub(crate) fn text(string: &Bound<'_, PyAny>) -> PyResult<PyBackedStr> {
+    let message = || format!("{} is not valid Unicode", error::shown(string));
+    string.extract().map_err(|error| error::unusable::<PyUnicodeEncodeError>(string.py(), error, message))
 }
 
 /// The tier meant. A number goes on to the core as it is, which refuses the unknown.
@@ -85,14 +93,11 @@ pub(crate) fn pool(py: Python<'_>, config: &Config, named: &Named) -> PyResult<P
 /// config. Numbers for dimensions that the config does not name go on to the core.
 pub(crate) fn resources(config: &Config, amounts: &Bound<'_, PyAny>) -> PyResult<Resources> {
     let mut out = [0; MAX_DIMENSIONS];
-    if let Ok(by_name) = amounts.cast::<PyDict>() {
-        for (name, units) in by_name {
-            out[dimension(config, &name)?] = units.extract::<Whole<u64>>()?.0;
-        }
-    } else if let Ok(by_name) = amounts.cast::<PyMapping>() {
+    if let Ok(by_name) = amounts.cast::<PyMapping>() {
+        // `items` is a copy: `__index__` of an amount may change the mapping.
         for item in by_name.items()? {
-            let (name, units): (Bound<'_, PyAny>, Whole<u64>) = item.extract()?;
-            out[dimension(config, &name)?] = units.0;
+            let (name, units): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
+            out[dimension(config, &name)?] = units.extract::<Whole<u64>>()?.0;
         }
     } else {
         for (index, units) in amounts.try_iter()?.enumerate() {
@@ -106,7 +111,7 @@ pub(crate) fn resources(config: &Config, amounts: &Bound<'_, PyAny>) -> PyResult
 }
 
 fn dimension(config: &Config, name: &Bound<'_, PyAny>) -> PyResult<usize> {
-    let text: PyBackedStr = name.extract()?;
+    let text = text(name)?;
     config.dimensions().position(|known| *known == *text).ok_or_else(|| {
         let message = format!("there is no dimension {:?}", &*text);
         raised!(name.py(), UnknownDimension, message, dimension = &*text)

@@ -1,10 +1,10 @@
 //! The config as an immutable Python object: from settings or from TOML, which are one description.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::error;
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 
 /// A validated config: `Config(dimensions=["slots"], tiers=[{"name": "realtime", "reserve_ppm": 300_000}])`.
 ///
@@ -28,8 +28,9 @@ impl Config {
 
     /// Reads a config from TOML. Raises `ConfigError` with all faults.
     #[staticmethod]
-    fn from_toml(py: Python<'_>, text: &str) -> PyResult<Self> {
-        let core = tidegate::Config::from_toml(text).map_err(|faults| error::config(py, &faults))?;
+    fn from_toml(py: Python<'_>, text: &Bound<'_, PyString>) -> PyResult<Self> {
+        let core = tidegate::Config::from_toml(&settings::unicode(text)?)
+            .map_err(|faults| error::config(py, &faults))?;
         Ok(Self { core })
     }
 

@@ -4,7 +4,7 @@
 
 use std::fmt::Display;
 
-use pyo3::exceptions::PyTypeError;
+use pyo3::PyTypeInfo;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tidegate::{
@@ -133,7 +133,11 @@ fn limit_exceeded(py: Python<'_>, error: &dyn Display, limit: Limit, max: u64) -
 
 /// A config that cannot be used; `faults` is a tuple of `(path, message)`.
 pub(crate) fn config(py: Python<'_>, error: &ConfigError) -> PyErr {
-    let faults: Vec<_> = error.faults.iter().map(|fault| (&*fault.path, &*fault.message)).collect();
+    let place = |fault: &tidegate::ConfigFault| match fault.line {
+        Some(line) if fault.path.is_empty() => format!("line {line}"),
+        _ => fault.path.clone(),
+    };
+    let faults: Vec<_> = error.faults.iter().map(|fault| (place(fault), &*fault.message)).collect();
     match pyo3::types::PyTuple::new(py, faults) {
         Ok(faults) => raised!(py, ConfigError, error, faults = faults),
         Err(error) => error,
@@ -154,7 +158,28 @@ pub(crate) fn internal(py: Python<'_>, panicked: &Panicked) -> PyErr {
     )
 }
 
-/// Keeps a wrong type a `TypeError`, and makes a wrong value (out of range, not UTF-8) ours.
-pub(crate) fn unusable(py: Python<'_>, error: PyErr, message: impl FnOnce() -> String) -> PyErr {
-    if error.is_instance_of::<PyTypeError>(py) { error } else { raised!(py, BadArgument, message()) }
+/// Makes the fault `F` of a value ours. What else went wrong is not: a wrong type stays a `TypeError`, and what
+/// the caller's own code raised while it was asked for the value goes through.
+pub(crate) fn unusable<F: PyTypeInfo>(
+    py: Python<'_>,
+    error: PyErr,
+    message: impl FnOnce() -> String,
+) -> PyErr {
+    if error.is_instance_of::<F>(py) { raised!(py, BadArgument, message()) } else { error }
+}
+
+/// The value as a message shows it: part of one line, whatever its `__repr__` does.
+pub(crate) fn shown(value: &Bound<'_, PyAny>) -> String {
+    const LONGEST: usize = 80;
+    let repr = value.repr().map(|repr| repr.to_string_lossy().into_owned());
+    let text = repr.unwrap_or_else(|_| match value.get_type().name() {
+        Ok(class) => format!("<{}>", class.to_string_lossy()),
+        Err(_) => "<value>".to_owned(),
+    });
+    let mut letters = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
+    let mut out: String = letters.by_ref().take(LONGEST).collect();
+    if letters.next().is_some() {
+        out.push_str("...");
+    }
+    out
 }

@@ -93,8 +93,9 @@ impl Scheduler {
     ///
     /// `submit` does it for a name it does not know. Raises `TenantError`.
     #[pyo3(signature = (name, *, now_ns))]
-    fn tenant_set(&self, py: Python<'_>, name: &str, now_ns: Whole<u64>) -> PyResult<u32> {
-        self.tell(py, |core| core.tenant_set(at(now_ns), name)).map(TenantId::get)
+    fn tenant_set(&self, py: Python<'_>, name: &Bound<'_, PyAny>, now_ns: Whole<u64>) -> PyResult<u32> {
+        let name = argument::text(name)?;
+        self.tell(py, |core| core.tenant_set(at(now_ns), &name)).map(TenantId::get)
     }
 
     /// Adds a worker to a pool and returns its number. Raises `WorkerError`.

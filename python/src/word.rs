@@ -1,10 +1,10 @@
 //! The core's small enums as the string enums of `tidegate._enums`, in both directions.
 
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedStr;
 use pyo3::sync::PyOnceLock;
 use tidegate::{Decline, Reason, RequestState, YieldMode, Yielding};
 
+use crate::argument;
 use crate::error::raised;
 
 /// The members of the Python enum, in the order of [`Word::ALL`], once they were asked for.
@@ -98,7 +98,7 @@ impl<'py, W: Word> FromPyObject<'_, 'py> for Member<W> {
 
     /// Takes a member, or its string.
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        let text: PyBackedStr = object.extract()?;
+        let text = argument::text(&object)?;
         W::ALL.iter().find(|value| value.word() == &*text).map(|value| Self(*value)).ok_or_else(|| {
             let known: Vec<_> = W::ALL.iter().map(|value| value.word()).collect();
             raised!(

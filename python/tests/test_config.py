@@ -1,5 +1,8 @@
 """The config: settings, TOML, and what is wrong with either."""
 
+import enum
+import math
+
 import pytest
 
 import tidegate
@@ -84,6 +87,13 @@ def test_names_survive_any_letter() -> None:
         ({"max_bypass": 1.5}, "max_bypass"),
         ({"queue_limits": 3}, "queue_limits"),
         ({"confirm_after": "0s"}, "confirm_after"),
+        ({"max_bypass": 10**5000}, "max_bypass"),
+        ({"max_bypass": math.inf}, "max_bypass"),
+        ({"max_bypass": math.nan}, "max_bypass"),
+        ({"min_run": "\ud800"}, "min_run"),
+        ({"dimensions": ["\ud800"]}, "dimensions"),
+        ({"\ud800": 1}, "\ufffd" * 3),
+        ({"tiers": [{"name": "a", "borrow_limit": {"\ud800": 1}}]}, "tiers[0].borrow_limit." + "\ufffd" * 3),
     ],
 )
 def test_a_fault_names_its_field(change: dict[str, object], path: str) -> None:
@@ -107,8 +117,71 @@ def test_all_faults_are_told_together() -> None:
 def test_a_fault_of_text_names_its_line() -> None:
     with pytest.raises(ConfigError) as caught:
         Config.from_toml('dimensions = ["slots"]\nmax_bypass = "x"\n')
-    [(path, _)] = caught.value.faults
+    [(path, message)] = caught.value.faults
+    assert path == "max_bypass"
+    assert str(caught.value) == f"line 2: max_bypass: {message}"
+
+
+@pytest.mark.parametrize("line", ["[[tiers", "\ud800"])
+def test_a_fault_of_text_outside_a_field_has_its_line_for_a_path(line: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Config.from_toml(f'dimensions = ["slots"]\n{line}\n')
+    [(path, message)] = caught.value.faults
     assert path == "line 2"
+    assert str(caught.value) == f"line 2: {message}"
+
+
+def holds_itself_in_a_list() -> dict[str, object]:
+    names: list[object] = []
+    names.append(names)
+    return {"dimensions": names}
+
+
+def holds_itself_in_a_table() -> dict[str, object]:
+    tier: dict[str, object] = {}
+    tier["name"] = tier
+    return {"tiers": [tier]}
+
+
+def stands_deep() -> dict[str, object]:
+    pools: list[object] = []
+    for _ in range(100_000):
+        pools = [pools]
+    return {"pools": pools}
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        (holds_itself_in_a_list(), "dimensions"),
+        (holds_itself_in_a_table(), "tiers[0].name"),
+        (stands_deep(), "pools"),
+    ],
+    ids=["list", "table", "deep"],
+)
+def test_settings_without_end_are_refused(change: dict[str, object], path: str) -> None:
+    with pytest.raises(ConfigError, match="in one another") as caught:
+        Config(**{"dimensions": ["slots"], "tiers": [{"name": "only"}], **change})
+    assert [where for where, _ in caught.value.faults] == [path]
+
+
+def test_a_number_counts_by_its_value_however_it_prints() -> None:
+    class Prints(int):
+        def __repr__(self) -> str:
+            return "5\nmax_tenants = 1"
+
+    class Share(enum.IntEnum):
+        THIRD = 300_000
+
+    def config(bypass: int, share: int) -> Config:
+        return Config(dimensions=["slots"], tiers=[{"name": "only", "reserve_ppm": share}], max_bypass=bypass)
+
+    assert config(Prints(7), Share.THIRD) == config(7, 300_000)
+
+
+def test_the_largest_number_is_taken() -> None:
+    config = Config(dimensions=["slots"], tiers=[{"name": "only"}], queue_limit=2**63 - 1)
+    assert f"queue_limit = {2**63 - 1}" in config.to_toml()
 
 
 def test_a_config_is_frozen(config: Config) -> None:

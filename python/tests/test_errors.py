@@ -1,6 +1,7 @@
 """Every refusal has its class, its numbers and one line; nothing changes."""
 
 import pickle
+from collections.abc import Callable
 
 import pytest
 
@@ -143,8 +144,65 @@ def test_words_and_shapes_that_are_not_known(sched: tidegate.Scheduler) -> None:
         submit(sched, yielding="perhaps")
     with pytest.raises(tidegate.BadArgument, match="more than 4"):
         submit(sched, demand=[1, 2, 3, 4, 5])
+    for more in ({"tenant": "\ud800"}, {"yielding": "\ud800"}, {"demand": {"\ud800": 1}}):
+        with pytest.raises(tidegate.BadArgument, match=r"^'.ud800' is not valid Unicode"):
+            submit(sched, **more)
     with pytest.raises(tidegate.BadArgument, match="Unicode"):
-        submit(sched, tenant="\ud800")
+        sched.tenant_set("\ud800", now_ns=0)
+
+
+class Asked:
+    """An amount that runs code when it is asked for its value."""
+
+    def __init__(self, ask: Callable[[], int]) -> None:
+        self.ask = ask
+
+    def __index__(self) -> int:
+        return self.ask()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError, UnicodeError])
+def test_what_a_number_raises_goes_through(sched: tidegate.Scheduler, error: type[BaseException]) -> None:
+    def ask() -> int:
+        raise error
+
+    for more in (
+        {"tag": Asked(ask)},
+        {"tier": Asked(ask)},
+        {"demand": [Asked(ask)]},
+        {"demand": {"slots": Asked(ask)}},
+    ):
+        with pytest.raises(error):
+            submit(sched, **more)
+
+
+def test_a_demand_that_changes_while_it_is_read_counts_as_it_was(sched: tidegate.Scheduler) -> None:
+    def grow() -> int:
+        demand.update({f"more {number}": 1 for number in range(100)})
+        return 2
+
+    def clear() -> int:
+        demand.clear()
+        return 2
+
+    for change in (grow, clear):
+        demand = {"slots": Asked(change), "kv_blocks": 1}
+        submit(sched, demand=demand)
+        assert len(demand) != 2
+    assert len(sched.poll(now_ns=0)) == 2
+    assert sched.in_use("realtime") == {"slots": 4, "kv_blocks": 2}
+
+
+def test_a_value_is_shown_in_one_short_line(sched: tidegate.Scheduler) -> None:
+    class Prints(int):
+        def __repr__(self) -> str:
+            return "a\n" * 1_000_000
+
+    for number, shown in ((Prints(-1), "a a "), (-(10**5000), "<int>")):
+        with pytest.raises(tidegate.BadArgument, match=f"^{shown}") as caught:
+            submit(sched, tag=number)
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 150
 
 
 def test_a_wrong_type_is_a_type_error(sched: tidegate.Scheduler) -> None:
