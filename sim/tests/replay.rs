@@ -1,6 +1,6 @@
 //! Replays of small workloads whose outcome is known, of the built-in one, and of the published traces.
 
-use tidegate::{Config, Journal};
+use tidegate::{Config, ConfigBuilder, Journal, TierConfig};
 use tidegate_sim::journal_file::JournalFile;
 use tidegate_sim::machine::Machine;
 use tidegate_sim::model::{Batching, DEFAULT_MODEL, Load, ServiceModel};
@@ -159,6 +159,27 @@ fn the_replay_wakes_the_scheduler_when_it_asks_to_be() {
     assert_eq!(outcome.simulated_ns, 101 * S);
     assert_eq!(outcome.utilisation, 1.0);
     assert_accounted(&outcome, 3);
+}
+
+#[test]
+fn requests_displaced_at_one_instant_are_told_apart() {
+    let machine = small_engine(1, 8_192);
+    let tiers = ["a", "b", "c"].map(TierConfig::new);
+    let builder = Config::builder().dimensions(["slots", "kv_blocks"]).queue_limit(1).displace(true);
+    let config = tiers.into_iter().fold(builder, ConfigBuilder::tier).build().expect("no fault");
+    // One runs; each of the others takes the only place in the queue from the one before, and its slot too.
+    let load = workload(vec![
+        request(0, 0, 512, 40),
+        request(MS, 2, 512, 1),
+        request(MS, 1, 512, 1),
+        request(MS, 0, 512, 1),
+    ]);
+    let outcome = run_checked(SetupKind::Tidegate, machine, 1, &load, &config);
+    assert_accounted(&outcome, 4);
+    let ends = outcome.tiers.iter().map(|tier| (tier.counts.completed, tier.counts.dropped));
+    assert_eq!(ends.collect::<Vec<_>>(), [(2, 0), (0, 1), (0, 1)]);
+    assert_eq!(outcome.tiers[1].dropped, outcome.tiers[2].dropped);
+    assert!(outcome.tiers[1].dropped.contains_key("displaced"), "{:?}", outcome.tiers[1].dropped);
 }
 
 #[test]

@@ -15,6 +15,8 @@ mod host;
 mod stopwatch;
 mod tally;
 
+use std::collections::VecDeque;
+
 use tidegate::{
     Action, Attempt, Input, Instant, RequestId, RequestSpec, SubmitError, TenantId, Usage, WorkerSpec,
     YieldMode, Yielding,
@@ -39,6 +41,9 @@ const MAX_IDLE_WAKES: u32 = 10_000;
 
 /// Requests that end between two calls of the progress bar.
 const PROGRESS_EVERY: u64 = 512;
+
+/// In place of a request's index: the slot has none.
+const NOBODY: u32 = u32::MAX;
 
 /// What a replay does besides.
 #[derive(Default)]
@@ -91,8 +96,10 @@ struct Replay<'a, 'p, E> {
     busy_workers: u32,
     runs: Vec<Run>,
     tickets: Vec<Ticket>,
-    /// Index of the request that has a slot of the scheduler, by the slot.
+    /// Index of the request that has a slot of the scheduler, by the slot; `NOBODY` if it has ended.
     by_slot: Vec<u32>,
+    /// Requests whose slot went to another before the scheduler said that they are dropped, in that order.
+    displaced: VecDeque<u32>,
     /// The next request to arrive.
     arriving: usize,
     /// Workers whose engines have to be asked when they go on.
@@ -136,6 +143,7 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
             tickets: vec![unknown; runs.len()],
             runs,
             by_slot: Vec::new(),
+            displaced: VecDeque::new(),
             arriving: 0,
             touched: Vec::new(),
             reports: Vec::new(),
@@ -261,11 +269,14 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
             }
         };
         self.tickets[index as usize].id = id;
-        let slot = id.to_bits() as u32 as usize;
+        let slot = slot(id);
         if slot >= self.by_slot.len() {
-            self.by_slot.resize(slot + 1, u32::MAX);
+            self.by_slot.resize(slot + 1, NOBODY);
         }
-        self.by_slot[slot] = index;
+        let before = std::mem::replace(&mut self.by_slot[slot], index);
+        if before != NOBODY {
+            self.displaced.push_back(before);
+        }
         self.backlog += u64::from(request.tier == self.least_urgent);
         if request.tier == 0 {
             self.need.add(1, units);
@@ -321,8 +332,7 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
         let mut acted = false;
         while let Some(action) = self.host.poll(Instant::from_nanos(now))? {
             acted = true;
-            let index = self.by_slot[action.request().to_bits() as u32 as usize];
-            debug_assert_eq!(self.tickets[index as usize].id, action.request());
+            let index = self.index_of(action.request());
             let worker = self.tickets[index as usize].worker as usize;
             match action {
                 Action::Start { attempt, worker, resume_tokens, .. } => {
@@ -345,6 +355,17 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
             }
         }
         Ok(acted)
+    }
+
+    /// The request that an action is about. One that was displaced is spoken of once: when it is dropped.
+    fn index_of(&mut self, id: RequestId) -> u32 {
+        let has_id = |&index: &u32| self.tickets.get(index as usize).is_some_and(|ticket| ticket.id == id);
+        let index = self.by_slot[slot(id)];
+        if has_id(&index) {
+            return index;
+        }
+        let place = self.displaced.iter().position(has_id);
+        place.and_then(|place| self.displaced.remove(place)).expect("actions are about requests that live")
     }
 
     fn start(&mut self, now: u64, index: u32, resume_tokens: u64) {
@@ -409,6 +430,10 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
         if self.workload.requests[index].tier == 0 {
             self.need.remove(self.runs[index].units);
         }
+        let slot = slot(self.tickets[index].id);
+        if self.by_slot[slot] as usize == index {
+            self.by_slot[slot] = NOBODY;
+        }
         self.note_end();
     }
 
@@ -452,6 +477,11 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
         );
         (outcome, witness.journal)
     }
+}
+
+/// The slot that an id has, as `docs/JOURNAL.md` says.
+fn slot(id: RequestId) -> usize {
+    id.to_bits() as u32 as usize
 }
 
 /// The name under which a refused submission is counted.
