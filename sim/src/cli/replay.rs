@@ -1,7 +1,8 @@
 //! `tidegate replay`: from flags to a workload, workers and set-ups, and to what is printed of them.
 
 use std::fs;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use tidegate::Config;
@@ -12,6 +13,7 @@ use tidegate_sim::replay::{ReplayOptions, replay};
 use tidegate_sim::report::{Comparison, Results, json, table};
 use tidegate_sim::setup::{Setup, SetupError, SetupKind, default_config};
 use tidegate_sim::sizing::{SizingError, default_workers};
+use tidegate_sim::text_file::reason;
 use tidegate_sim::trace::{self, Batches, Kind, LoadOptions, TraceError, TraceSpec, Work, Workload};
 
 use super::progress::Progress;
@@ -120,7 +122,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let journal = args
         .journal
         .as_ref()
-        .map(|path| JournalFile::create(path).map_err(|error| Failure::bad_file(path, error)));
+        .map(|path| JournalFile::create(path).map_err(|error| bad_journal(path, &error)));
     let journal = journal.transpose()?;
     let workers = workers(args, &workload, machine, &config)?;
     let runner = Runner { args, machine, config: &config, workers, kinds };
@@ -143,9 +145,18 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         curve,
     };
     if let (Some(journal), Some(path)) = (journal, &args.journal) {
-        journal.commit().map_err(|error| Failure::bad_file(path, error))?;
+        journal.commit().map_err(|error| bad_journal(path, &error))?;
     }
     show(args, &results)
+}
+
+fn bad_journal(path: &Path, error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::NotFound => Failure::bad_file(path, "cannot be written: there is no such folder"),
+        // Our own words.
+        io::ErrorKind::Other => Failure::bad_file(path, error),
+        _ => Failure::bad_file(path, format_args!("cannot be written: {}", reason(error))),
+    }
 }
 
 fn show(args: &Args, results: &Results) -> Result<(), Failure> {

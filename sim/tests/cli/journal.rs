@@ -46,11 +46,14 @@ fn a_journal_replaces_files_and_leaves_nothing_beside_them() {
 }
 
 #[test]
-fn a_journal_replaces_no_folder() {
+fn a_journal_replaces_no_folder_and_makes_none() {
     let folder = Folder::new("folder");
     let trace = format!("csv:{}", folder.write("trace.csv", CSV));
     let place = folder.path(".");
     assert_fails(&replay(&trace, &["--journal", &place]), 2, &format!("{place}: is a folder"));
+    let nowhere = folder.path("absent/run.journal");
+    let line = format!("{nowhere}: cannot be written: there is no such folder");
+    assert_fails(&replay(&trace, &["--journal", &nowhere]), 2, &line);
     assert_eq!(folder.names(), ["trace.csv"]);
 }
 
