@@ -190,7 +190,8 @@ pub enum Action {
         /// Why.
         reason: Reason,
     },
-    /// This request has ended and runs nowhere; answer its client. Nothing is to be reported.
+    /// This request has ended and runs nowhere; answer its client. Nothing is to be reported. Its slot may be
+    /// another request's by now: tell them apart by the whole id.
     Drop {
         /// The request.
         request: RequestId,
