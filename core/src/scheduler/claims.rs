@@ -261,7 +261,7 @@ impl Scheduler {
         let in_round = self.in_round;
         let pool = self.pool_mut(pool);
         pool.dirty = true;
-        pool.revisit |= in_round && pool.reclaim_in_vain;
+        pool.revisit |= in_round && pool.sought_in_vain;
     }
 
     /// The units of a worker changed: fills its claims from what is free, or takes from them what is not,

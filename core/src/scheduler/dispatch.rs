@@ -41,6 +41,7 @@ impl Scheduler {
         for pool in &mut self.pools {
             let due = pool.wake_at.is_some_and(|at| at <= self.now);
             pool.dirty |= due || core::mem::take(&mut pool.revisit);
+            pool.sought_in_vain = false;
             if pool.dirty {
                 pool.reclaim_in_vain = false;
                 pool.wake_at = None;

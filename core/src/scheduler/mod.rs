@@ -98,6 +98,8 @@ struct Pool {
     dirty: bool,
     /// Whether a request within its tier's reserve found no victims: growth of others may change that.
     reclaim_in_vain: bool,
+    /// Whether anybody sought victims in vain in this round, and is not considered again in it.
+    sought_in_vain: bool,
     /// Until when some request is kept off a worker that declined it.
     excluded_until: Instant,
     /// Whether the next round has to look again, for those who sat this one out.
@@ -150,6 +152,7 @@ impl Scheduler {
             drained: Vec::new(),
             dirty: false,
             reclaim_in_vain: false,
+            sought_in_vain: false,
             excluded_until: Instant::ZERO,
             revisit: false,
             wake_at: None,

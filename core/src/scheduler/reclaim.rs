@@ -52,8 +52,8 @@ impl Scheduler {
             if self.requests[slot].considered_round == self.round || self.sits_out(slot) {
                 continue;
             }
-            self.requests[slot].considered_round = self.round;
             let Some(within) = self.may_claim(slot) else { continue };
+            self.requests[slot].considered_round = self.round;
             let asks = self.requests[slot].asks;
             if !within && too_much.is_some_and(|least| least.fits(&asks)) {
                 continue;
@@ -62,8 +62,10 @@ impl Scheduler {
                 self.preempt_for(slot, &found);
                 return true;
             }
+            let pool = self.pool_mut(pool);
+            pool.sought_in_vain = true;
             if within {
-                self.pool_mut(pool).reclaim_in_vain = true;
+                pool.reclaim_in_vain = true;
             } else {
                 too_much = Some(asks);
             }
