@@ -44,6 +44,15 @@ pub(crate) struct Rules {
     pub(crate) max_preemptions: u32,
 }
 
+impl Rules {
+    /// PRE-4: whether a candidate ran long enough, and was left alone often enough.
+    fn expose(&self, candidate: &Candidate, waiver: Waiver) -> bool {
+        let age = self.now.nanos_since(candidate.started_at);
+        (waiver >= Waiver::MinRun || age >= self.min_run_ns)
+            && (waiver >= Waiver::MaxPreemptions || candidate.preemptions < self.max_preemptions)
+    }
+}
+
 /// Waived in this order, each with all before it, when there is no set otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Waiver {
@@ -80,11 +89,15 @@ impl VictimSet {
 /// by tier, what the tier uses beyond its reserve and has not been asked back yet.
 pub(crate) fn choose(
     need: &Need,
-    rules: &Rules,
+    rules: Rules,
     candidates: &mut Vec<Candidate>,
     excess: &[Balance; MAX_TIERS],
 ) -> Option<VictimSet> {
-    candidates.retain(|candidate| candidate.tier > need.tier && contributes(candidate, &need.short));
+    candidates.retain(|candidate| {
+        candidate.tier > need.tier
+            && contributes(candidate, &need.short)
+            && (need.within || rules.expose(candidate, Waiver::None))
+    });
     if !enough(candidates, &need.short) {
         return None;
     }
@@ -126,7 +139,7 @@ fn freed_ppm(candidate: &Candidate, short: &Resources) -> u64 {
 
 struct Search<'a> {
     need: &'a Need,
-    rules: &'a Rules,
+    rules: Rules,
     waiver: Waiver,
     excess: [Balance; MAX_TIERS],
 }
@@ -162,16 +175,9 @@ impl Search<'_> {
         Some(VictimSet { victims, waiver: self.waiver, straddles })
     }
 
-    /// PRE-4: whether it ran long enough, and was left alone often enough.
-    fn is_exposed(&self, candidate: &Candidate) -> bool {
-        let age = self.rules.now.nanos_since(candidate.started_at);
-        (self.waiver >= Waiver::MinRun || age >= self.rules.min_run_ns)
-            && (self.waiver >= Waiver::MaxPreemptions || candidate.preemptions < self.rules.max_preemptions)
-    }
-
     /// PRE-2 and PRE-4: whether it may be taken, and if so whether its tier straddles then.
     fn is_legal(&self, candidate: &Candidate, straddled: &[bool; MAX_TIERS]) -> Option<bool> {
-        if !self.is_exposed(candidate) {
+        if !self.rules.expose(candidate, self.waiver) {
             return None;
         }
         let excess = &self.excess[candidate.tier.index()].0;
@@ -242,7 +248,7 @@ mod tests {
             candidate(3, Tier::P0, [1, 99]),
         ];
         all[2].work_lost = 1_000_000;
-        let set = choose(&need(true, [1, 9]), &RULES, &mut all, &excess([9, 99]));
+        let set = choose(&need(true, [1, 9]), RULES, &mut all, &excess([9, 99]));
         assert_eq!(ids(set), [2], "the small one is taken first, and given back");
     }
 
@@ -254,26 +260,26 @@ mod tests {
         all[2].started_at = Instant::from_nanos(2);
         all[3].started_at = Instant::from_nanos(1);
         all[3].work_lost = 101;
-        assert_eq!(ids(choose(&need(true, [4, 4]), &RULES, &mut all, &excess([9, 9]))), [2, 1, 3, 0]);
+        assert_eq!(ids(choose(&need(true, [4, 4]), RULES, &mut all, &excess([9, 9]))), [2, 1, 3, 0]);
     }
 
     #[test]
     fn a_tier_within_its_reserve_yields_nothing() {
         let mut all = alloc::vec![candidate(0, Tier::P2, [1, 9])];
-        assert_eq!(ids(choose(&need(true, [1, 1]), &RULES, &mut all.clone(), &excess([0, 0]))), []);
+        assert_eq!(ids(choose(&need(true, [1, 1]), RULES, &mut all.clone(), &excess([0, 0]))), []);
         assert_eq!(
-            ids(choose(&need(true, [1, 1]), &RULES, &mut all.clone(), &excess([0, 5]))),
+            ids(choose(&need(true, [1, 1]), RULES, &mut all.clone(), &excess([0, 5]))),
             [0],
             "it straddles"
         );
-        assert_eq!(ids(choose(&need(false, [1, 1]), &RULES, &mut all, &excess([0, 9]))), []);
+        assert_eq!(ids(choose(&need(false, [1, 1]), RULES, &mut all, &excess([0, 9]))), []);
     }
 
     #[test]
     fn the_young_are_spared_unless_the_guarantee_needs_them() {
         let mut all = alloc::vec![candidate(0, Tier::P2, [1, 9])];
         all[0].started_at = Instant::from_nanos(8);
-        assert_eq!(ids(choose(&need(false, [1, 1]), &RULES, &mut all.clone(), &excess([9, 9]))), []);
-        assert_eq!(ids(choose(&need(true, [1, 1]), &RULES, &mut all, &excess([9, 9]))), [0]);
+        assert_eq!(ids(choose(&need(false, [1, 1]), RULES, &mut all.clone(), &excess([9, 9]))), []);
+        assert_eq!(ids(choose(&need(true, [1, 1]), RULES, &mut all, &excess([9, 9]))), [0]);
     }
 }

@@ -133,7 +133,7 @@ impl Scheduler {
             }
             self.collect_candidates(worker, &mut candidates);
             let need = Need { tier, within, short };
-            let Some(set) = preempt::choose(&need, &self.rules(), &mut candidates, &excess) else { continue };
+            let Some(set) = preempt::choose(&need, self.rules(), &mut candidates, &excess) else { continue };
             if best.as_ref().is_none_or(|least| set.compare(&least.set).is_lt()) {
                 best = Some(Found { worker, within, set });
             }
