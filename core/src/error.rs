@@ -5,7 +5,8 @@
 
 use thiserror::Error;
 
-use crate::id::{Attempt, PoolId, RequestId, TenantId, Tier, WorkerId};
+use crate::config::ConfigError;
+use crate::id::{Attempt, DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
 use crate::request::RequestState;
 
 /// A documented limit of the scheduler.
@@ -17,6 +18,10 @@ pub enum Limit {
     Tokens,
     /// Live requests: [`MAX_REQUESTS`](crate::MAX_REQUESTS).
     Requests,
+    /// Devices ever added: [`MAX_DEVICES`](crate::MAX_DEVICES).
+    Devices,
+    /// Devices of one worker: [`MAX_DEVICES_PER_WORKER`](crate::MAX_DEVICES_PER_WORKER).
+    DevicesPerWorker,
     /// Workers ever added: [`MAX_WORKERS`](crate::MAX_WORKERS).
     Workers,
     /// Tenants known: the config's `max_tenants`.
@@ -33,6 +38,8 @@ impl core::fmt::Display for Limit {
             Self::Units => "units of a dimension",
             Self::Tokens => "tokens of a request",
             Self::Requests => "live requests",
+            Self::Devices => "devices",
+            Self::DevicesPerWorker => "devices of a worker",
             Self::Workers => "workers",
             Self::Tenants => "tenants",
             Self::NameBytes => "bytes of a name",
@@ -50,6 +57,24 @@ pub enum QueueScope {
     Tenant(TenantId),
     /// The scheduler's `queue_limit`.
     Total,
+}
+
+/// What a queue is full of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum QueueUnit {
+    /// Requests: a `queue_limit`.
+    Requests,
+    /// Prompt and expected output tokens: a `queue_token_limit`.
+    Tokens,
+}
+
+impl core::fmt::Display for QueueUnit {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Requests => "requests",
+            Self::Tokens => "tokens",
+        })
+    }
 }
 
 impl core::fmt::Display for QueueScope {
@@ -94,10 +119,12 @@ pub enum SubmitError {
         max: u64,
     },
     /// Not now: a queue is full.
-    #[error("{scope} is full ({limit} waiting)")]
+    #[error("{scope} is full (at most {limit} {unit} may wait)")]
     QueueFull {
         /// Whose queue.
         scope: QueueScope,
+        /// What there is too much of.
+        unit: QueueUnit,
         /// Its limit.
         limit: u64,
     },
@@ -149,7 +176,19 @@ pub enum ReportError {
     },
 }
 
-/// Why a worker was not added or changed.
+/// Why a request was not amended.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum AmendError {
+    /// It is not there, or is to stop.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// It would not have been accepted so.
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+}
+
+/// Why a worker or a device was not added or changed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum WorkerError {
@@ -165,6 +204,35 @@ pub enum WorkerError {
     /// It was reported lost already.
     #[error("{0} is lost")]
     Lost(WorkerId),
+    /// No device has this number.
+    #[error("{0} was never added")]
+    UnknownDevice(DeviceId),
+    /// The device was reported lost.
+    #[error("{0} is lost")]
+    DeviceLost(DeviceId),
+    /// A part is none, more than the whole, or of a device that is named before.
+    #[error("the part of {0} is none, above 1000000 (100 %), or named twice")]
+    BadPart(DeviceId),
+    /// What a device has less of than its workers can be shared by the workers of one pool only: a share of it
+    /// means nothing else.
+    #[error("{device} has less than its workers and serves {pool}: workers of one pool only may share it")]
+    SharedAcrossPools {
+        /// The device.
+        device: DeviceId,
+        /// The pool of another worker on it.
+        pool: PoolId,
+    },
+    /// The request named in a step is not on the worker, or not as the report says.
+    #[error(transparent)]
+    Step(#[from] ReportError),
+    /// The request named in a step is on another worker.
+    #[error("{request} is not on {worker}")]
+    NotHere {
+        /// The request.
+        request: RequestId,
+        /// The worker of the step.
+        worker: WorkerId,
+    },
     /// A number is beyond what the scheduler takes.
     #[error("too many {limit}: at most {max}")]
     LimitExceeded {
@@ -202,7 +270,13 @@ pub enum InputError {
     /// Of a report.
     #[error(transparent)]
     Report(#[from] ReportError),
-    /// Of `worker_*`.
+    /// Of `amend`.
+    #[error(transparent)]
+    Amend(#[from] AmendError),
+    /// Of `reconfigure`.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Of `worker_*`, `device_*` and `step`.
     #[error(transparent)]
     Worker(#[from] WorkerError),
     /// Of `tenant_set`.

@@ -2,11 +2,13 @@
 //! every action says its [`Reason`].
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
-use crate::id::PoolId;
-use crate::id::{Attempt, RequestId, WorkerId};
+use crate::config::Config;
+use crate::id::{Attempt, DeviceId, PoolId, RequestId, Tier, WorkerId};
 use crate::request::{RequestSpec, Usage};
 use crate::resources::Resources;
+use crate::share::Ppm;
 use crate::time::Instant;
 
 /// One verb of the host with its arguments. [`Scheduler::apply`](crate::Scheduler::apply) takes it; the
@@ -15,11 +17,19 @@ use crate::time::Instant;
 #[allow(missing_docs)] // the fields are the arguments of the methods, and are documented there
 pub enum Input {
     TenantSet { name: Box<str> },
+    DeviceAdd(DeviceSpec),
+    DeviceResize { device: DeviceId, limit: Resources, shrink: Shrink },
+    DeviceLost { device: DeviceId },
     WorkerAdd(WorkerSpec),
+    WorkerResize { worker: WorkerId, capacity: Resources, shrink: Shrink },
+    WorkerUsage { worker: WorkerId, in_use: Resources },
     WorkerDrain { worker: WorkerId },
     WorkerLost { worker: WorkerId },
+    Reconfigure { config: Box<Config> },
     Submit(RequestSpec),
+    Amend { request: RequestId, amendment: Amendment },
     Cancel { request: RequestId },
+    Step { worker: WorkerId, tokens_each: u64, exceptions: Box<[StepException]> },
     Started { request: RequestId, attempt: Attempt, cached_tokens: u64, in_use: Resources },
     Declined { request: RequestId, attempt: Attempt, why: Decline },
     Progress { request: RequestId, attempt: Attempt, output_tokens: u64, in_use: Resources },
@@ -29,22 +39,98 @@ pub enum Input {
     Failed { request: RequestId, attempt: Attempt },
 }
 
+/// A device as the host describes it: what fails as one, and may have less than its workers advertise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct DeviceSpec {
+    /// Units that all workers on it may use together, in the order of the config's dimensions; 0 is no limit.
+    pub limit: Resources,
+    /// How much memory checkpoints made on it may take, in MiB; `None` is no limit.
+    pub checkpoint_mib: Option<u64>,
+}
+
+/// The part of one device that a worker takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DevicePart {
+    /// The device.
+    pub device: DeviceId,
+    /// How much of each unit used on the worker is used on the device: all of it for a slice of one device, half
+    /// for a worker that spans two.
+    pub part: Ppm,
+}
+
+/// The most devices that one worker may stand on: 16, a tensor-parallel group over two hosts of eight.
+pub const MAX_DEVICES_PER_WORKER: usize = 16;
+
 /// A worker as the host describes it: anything that runs requests (an engine process, a MIG instance, an
 /// MPS client, a tensor-parallel group).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct WorkerSpec {
     /// The pool it belongs to.
     pub pool: PoolId,
     /// Units it has, in the order of the config's dimensions.
     pub capacity: Resources,
+    /// The devices it stands on; without any it is a device of its own.
+    pub devices: Vec<DevicePart>,
 }
 
 impl WorkerSpec {
-    /// A worker of `pool` with this capacity.
+    /// A worker of `pool` with this capacity, a device of its own.
     pub fn new(pool: PoolId, capacity: impl Into<Resources>) -> Self {
-        Self { pool, capacity: capacity.into() }
+        Self { pool, capacity: capacity.into(), devices: Vec::new() }
     }
+
+    /// Puts it on a device, all of it.
+    pub fn on(self, device: DeviceId) -> Self {
+        self.on_part(device, Ppm::ONE)
+    }
+
+    /// Puts this part of it on a device.
+    pub fn on_part(mut self, device: DeviceId, part: Ppm) -> Self {
+        self.devices.push(DevicePart { device, part });
+        self
+    }
+}
+
+/// What becomes of use beyond the capacity when a worker or a device shrinks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shrink {
+    /// Nothing is stopped; nothing more starts until there is room.
+    #[default]
+    Drain,
+    /// What is still too much after this many nanoseconds is stopped.
+    Preempt {
+        /// Nanoseconds from the resize.
+        after_ns: u64,
+    },
+}
+
+/// What changes of a live request; what is `None` stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Amendment {
+    /// Units of its next start.
+    pub demand: Option<Resources>,
+    /// Units it is expected to take when it is largest.
+    pub peak: Option<Resources>,
+    /// How urgent it is.
+    pub tier: Option<Tier>,
+    /// When its answer is wanted.
+    pub deadline: Option<Instant>,
+}
+
+/// What one request on a worker reports of a step, where it is not the same as of all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepException {
+    /// The request.
+    pub request: RequestId,
+    /// Its attempt.
+    pub attempt: Attempt,
+    /// Tokens generated so far.
+    pub output_tokens: u64,
+    /// Units it takes now.
+    pub in_use: Resources,
 }
 
 /// Why an engine did not take a request that it was told to start.

@@ -41,11 +41,15 @@ macro_rules! index {
     };
 }
 
-index!(TenantId, WorkerId, PoolId, Tier);
+index!(TenantId, DeviceId, WorkerId, PoolId, Tier);
 
 number! {
     /// A tenant, as returned by `tenant_set`. Numbered from 0 in the order of creation.
     TenantId, u32, "tenant "
+}
+number! {
+    /// A device, as returned by `device_add`. Numbered from 0 in the order of creation, never reused.
+    DeviceId, u32, "device "
 }
 number! {
     /// A worker, as returned by `worker_add`. Numbered from 0 in the order of creation, never reused.

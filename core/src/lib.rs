@@ -27,20 +27,27 @@ mod slab;
 mod time;
 
 pub use config::{
-    Config, ConfigBuilder, ConfigError, ConfigFault, MAX_NAME_BYTES, MAX_POOLS, MAX_TIERS, Placement,
-    Preemption, TierConfig,
+    Config, ConfigBuilder, ConfigError, ConfigFault, MAX_NAME_BYTES, MAX_POOLS, MAX_TIERS, Order, Placement,
+    Preemption, StepTime, TierConfig,
 };
 pub use error::{
-    InputError, InvariantViolation, Limit, QueueScope, ReportError, SubmitError, TenantError, WorkerError,
+    AmendError, InputError, InvariantViolation, Limit, QueueScope, QueueUnit, ReportError, SubmitError,
+    TenantError, WorkerError,
 };
-pub use event::{Action, Decline, Input, Reason, WorkerSpec, YieldMode};
-pub use id::{Attempt, PoolId, RequestId, TenantId, Tier, WorkerId};
+pub use event::{
+    Action, Amendment, Decline, DevicePart, DeviceSpec, Input, MAX_DEVICES_PER_WORKER, Reason, Shrink,
+    StepException, WorkerSpec, YieldMode,
+};
+pub use id::{Attempt, DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
 #[cfg(feature = "toml")]
 mod journal;
 #[cfg(feature = "toml")]
 pub use journal::{Digest, Entry, Journal, JournalError, JournalFault, Recorder, Replay};
 pub use request::{RequestSpec, RequestState, Usage, Yielding};
 pub use resources::{MAX_DIMENSIONS, MAX_UNITS, Resources};
-pub use scheduler::{Created, MAX_REQUESTS, MAX_TOKENS, MAX_WORKERS, Scheduler, Stats};
-pub use share::{Ppm, Rounding};
+pub use scheduler::{
+    Created, Explanation, Gate, MAX_DEVICES, MAX_REQUESTS, MAX_TOKENS, MAX_WORKERS, PromptLeft, Scheduler,
+    ShareWarning, Stats,
+};
+pub use share::{Ppm, Reserve, Rounding};
 pub use time::Instant;

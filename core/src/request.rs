@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::id::{PoolId, TenantId, Tier};
 use crate::resources::Resources;
-use crate::time::nanos;
+use crate::time::{Instant, nanos};
 
 /// What the engine can do with a request that has to yield.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -41,10 +41,14 @@ pub struct RequestSpec {
     pub peak: Resources,
     /// Tokens of the prompt.
     pub prompt_tokens: u64,
+    /// How many of them an engine has in its cache, if that is known; at most `prompt_tokens`.
+    pub cached_tokens: u64,
     /// Tokens it is expected to generate, if the host has an idea.
     pub output_tokens: Option<u64>,
     /// What the engine can do when it has to yield.
     pub yielding: Yielding,
+    /// When its answer is wanted. It orders a tier (`Deadline`, `HybridDeadline`); nothing is dropped for it.
+    pub deadline: Option<Instant>,
     /// How long it may wait for its first start, in nanoseconds; `None` takes the tier's.
     pub queue_timeout_ns: Option<u64>,
     /// Anything the host wants to find again; never read.
@@ -61,8 +65,10 @@ impl RequestSpec {
             demand: Resources::ZERO,
             peak: Resources::ZERO,
             prompt_tokens: 0,
+            cached_tokens: 0,
             output_tokens: None,
             yielding: Yielding::Restart,
+            deadline: None,
             queue_timeout_ns: None,
             tag: 0,
         }
@@ -92,6 +98,12 @@ impl RequestSpec {
         self
     }
 
+    /// Sets how many tokens of the prompt are cached already.
+    pub const fn cached_tokens(mut self, tokens: u64) -> Self {
+        self.cached_tokens = tokens;
+        self
+    }
+
     /// Sets the tokens it is expected to generate.
     pub const fn output_tokens(mut self, tokens: u64) -> Self {
         self.output_tokens = Some(tokens);
@@ -101,6 +113,12 @@ impl RequestSpec {
     /// Sets what the engine can do when it has to yield.
     pub const fn yielding(mut self, yielding: Yielding) -> Self {
         self.yielding = yielding;
+        self
+    }
+
+    /// Sets when its answer is wanted.
+    pub const fn deadline(mut self, at: Instant) -> Self {
+        self.deadline = Some(at);
         self
     }
 

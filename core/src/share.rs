@@ -4,6 +4,15 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ppm(u32);
 
+/// What a tier is guaranteed of one dimension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reserve {
+    /// This share of what there is.
+    Share(Ppm),
+    /// This many units, or all there are.
+    Units(u64),
+}
+
 /// What becomes of the fraction of a unit that a share leaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Rounding {

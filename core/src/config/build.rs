@@ -7,9 +7,9 @@ use alloc::{format, vec};
 use core::fmt;
 use core::time::Duration;
 
-use super::{Config, MAX_NAME_BYTES, MAX_POOLS, MAX_TIERS, Placement, TierConfig};
+use super::{Config, MAX_NAME_BYTES, MAX_POOLS, MAX_TIERS, Placement, Preemption, StepTime, TierConfig};
 use crate::resources::{MAX_DIMENSIONS, MAX_UNITS};
-use crate::share::Ppm;
+use crate::share::{Ppm, Reserve};
 use crate::time::nanos;
 
 /// Collects a config; [`build`](Self::build) validates it.
@@ -33,8 +33,15 @@ impl Default for ConfigBuilder {
                 max_bypass: 16,
                 drain_after_ns: nanos(Duration::from_secs(2)),
                 decline_backoff_ns: nanos(Duration::from_secs(1)),
+                step_time: None,
+                stop_takes_ns: 0,
+                swap_token_ns: 0,
+                checkpoint_kib_per_token: 0,
+                max_step_ns: nanos(Duration::from_secs(60)),
                 queue_limit: None,
+                queue_token_limit: None,
                 tenant_queue_limit: None,
+                tenant_queue_token_limit: None,
                 displace: false,
                 max_tenants: 1 << 20,
             },
@@ -109,15 +116,60 @@ impl ConfigBuilder {
         self
     }
 
+    /// How long an engine's steps take: what recomputing costs, when a request will be done, how much fits into
+    /// a step. Default: unknown; recomputing costs 1 ns a token, and nobody is known to be done soon.
+    pub fn step_time(mut self, model: StepTime) -> Self {
+        self.config.step_time = Some(model);
+        self
+    }
+
+    /// How long an engine takes to stop a request: one that would be done sooner is no victim. Default: 0.
+    pub fn stop_takes(mut self, span: Duration) -> Self {
+        self.config.stop_takes_ns = nanos(span);
+        self
+    }
+
+    /// What keeping and restoring one token of context costs a victim that can checkpoint; it restarts where
+    /// recomputing is cheaper. Default: 0.
+    pub fn swap_token(mut self, span: Duration) -> Self {
+        self.config.swap_token_ns = nanos(span);
+        self
+    }
+
+    /// What one token of a checkpoint takes of its device's `checkpoint_mib`, in KiB. Default: 0.
+    pub fn checkpoint_kib_per_token(mut self, kib: u32) -> Self {
+        self.config.checkpoint_kib_per_token = kib;
+        self
+    }
+
+    /// Handles in one poll what falls due within this time of the first that is due. Default: 60 s.
+    pub fn max_step(mut self, span: Duration) -> Self {
+        self.config.max_step_ns = nanos(span);
+        self
+    }
+
     /// Lets at most this many requests wait. Default: no limit.
     pub fn queue_limit(mut self, requests: u64) -> Self {
         self.config.queue_limit = Some(requests);
         self
     }
 
+    /// Lets requests with at most this many prompt and expected output tokens together wait. Default: no limit.
+    pub fn queue_token_limit(mut self, tokens: u64) -> Self {
+        self.config.queue_token_limit = Some(tokens);
+        self
+    }
+
     /// Lets at most this many requests of one tenant wait. Default: no limit.
     pub fn tenant_queue_limit(mut self, requests: u64) -> Self {
         self.config.tenant_queue_limit = Some(requests);
+        self
+    }
+
+    /// Lets requests of one tenant wait with at most this many prompt and expected output tokens together.
+    /// Default: no limit.
+    pub fn tenant_queue_token_limit(mut self, tokens: u64) -> Self {
+        self.config.tenant_queue_token_limit = Some(tokens);
         self
     }
 
@@ -148,14 +200,12 @@ impl ConfigBuilder {
         for (index, tier) in config.tiers.iter().enumerate() {
             faults.tier(index, tier, config.dimensions.len());
         }
-        let reserved: u64 = config.tiers.iter().map(|tier| u64::from(tier.reserve.get())).sum();
-        if reserved > u64::from(Ppm::ONE.get()) {
-            faults
-                .add("tiers.reserve_ppm", format!("the shares sum to {reserved} ppm, above 1000000 (100 %)"));
-        }
-        for (path, span) in
-            [("confirm_after", config.confirm_after_ns), ("drain_after", config.drain_after_ns)]
-        {
+        faults.shares(config);
+        for (path, span) in [
+            ("confirm_after", config.confirm_after_ns),
+            ("drain_after", config.drain_after_ns),
+            ("max_step", config.max_step_ns),
+        ] {
             if span == 0 {
                 faults.add(path, "must be longer than zero".to_string());
             }
@@ -242,14 +292,66 @@ impl Faults {
         }
     }
 
+    /// What the tiers are guaranteed together: told once for all dimensions if the tiers' own shares are too much.
+    fn shares(&mut self, config: &Config) {
+        let sum = |share: &dyn Fn(&TierConfig) -> Ppm| -> u64 {
+            config.tiers.iter().map(|tier| u64::from(share(tier).get())).sum()
+        };
+        let too_much = |sum: u64| {
+            (sum > u64::from(Ppm::ONE.get()))
+                .then(|| format!("the shares sum to {sum} ppm, above 1000000 (100 %)"))
+        };
+        if let Some(message) = too_much(sum(&|tier| tier.reserve)) {
+            return self.add("tiers.reserve_ppm", message);
+        }
+        for (dimension, name) in config.dimensions.iter().enumerate().take(MAX_DIMENSIONS) {
+            let of = |tier: &TierConfig| match tier.reserve_in[dimension] {
+                None => tier.reserve,
+                Some(Reserve::Share(share)) => share,
+                Some(Reserve::Units(_)) => Ppm::ZERO,
+            };
+            if let Some(message) = too_much(sum(&of)) {
+                self.add("tiers.reserve_ppm", format!("in {name}: {message}"));
+            }
+        }
+    }
+
     fn tier(&mut self, index: usize, tier: &TierConfig, dimensions: usize) {
-        for (field, share) in [("reserve_ppm", tier.reserve), ("lendable_ppm", tier.lendable)] {
+        for (field, share) in [
+            ("reserve_ppm", tier.reserve),
+            ("lendable_ppm", tier.lendable),
+            ("prefill_share_ppm", tier.prefill_share),
+        ] {
             if share > Ppm::ONE {
                 self.add(
                     &format!("tiers[{index}].{field}"),
                     format!("{} is above 1000000 (100 %)", share.get()),
                 );
             }
+        }
+        for (dimension, reserve) in tier.reserve_in.iter().enumerate() {
+            let field = format!("tiers[{index}].reserve_in[{dimension}]");
+            match reserve {
+                Some(_) if dimension >= dimensions => {
+                    self.add(&field, "there is no such dimension".to_string());
+                }
+                Some(Reserve::Share(share)) if *share > Ppm::ONE => {
+                    self.add(&field, format!("{} is above 1000000 (100 %)", share.get()));
+                }
+                Some(Reserve::Units(units)) if *units > MAX_UNITS => {
+                    self.add(&field, format!("{units} is above {MAX_UNITS}"));
+                }
+                _ => {}
+            }
+        }
+        if tier.preempt_while_borrowing == Some(Preemption::AnyBorrower) {
+            self.add(
+                &format!("tiers[{index}].preempt_while_borrowing"),
+                "only a tier within its reserve may take from any borrower".to_string(),
+            );
+        }
+        if tier.preemption_budget.is_some_and(|budget| !(1..=1_000_000_000).contains(&budget)) {
+            self.add(&format!("tiers[{index}].preemption_budget"), "must be from 1 to 10^9".to_string());
         }
         let Some(limit) = tier.borrow_limit else { return };
         for (dimension, &units) in limit.as_array().iter().enumerate() {

@@ -14,8 +14,8 @@ pub(crate) use build::is_name;
 pub use build::{ConfigBuilder, ConfigError, ConfigFault};
 
 use crate::id::{PoolId, Tier};
-use crate::resources::Resources;
-use crate::share::{Ppm, Rounding};
+use crate::resources::{MAX_DIMENSIONS, Resources};
+use crate::share::{Ppm, Reserve, Rounding};
 use crate::time::nanos;
 
 /// The most tiers a config may have.
@@ -33,6 +33,51 @@ pub enum Preemption {
     LowerTier,
     /// Nobody.
     Never,
+    /// Requests of any other tier that uses more than its reserve; only for requests within their own.
+    AnyBorrower,
+}
+
+/// In which order the waiting requests of a tier are offered a start. Those that have run come first, in the
+/// order of arrival; ties go by arrival.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Order {
+    /// By arrival.
+    #[default]
+    Fifo,
+    /// By deadline; those without one last.
+    Deadline,
+    /// By expected cost: uncached prompt tokens, and twice the expected output tokens (unknown: none).
+    ShortestFirst,
+    /// By deadline and [`TierConfig::deadline_token_weight`] for each uncached prompt token; those that cannot
+    /// make it any more behind all others (Niyama, ASPLOS'26).
+    HybridDeadline,
+}
+
+/// A linear model of how long one step of an engine takes, from the host's own measurements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StepTime {
+    pub(crate) base_ns: u64,
+    pub(crate) prompt_token_ns: u64,
+    pub(crate) decode_ns: u64,
+}
+
+impl StepTime {
+    /// A step takes `base`, `prompt_token` for each prompt token computed in it, and `decode` for each request
+    /// that generates a token in it.
+    #[must_use]
+    pub fn new(base: Duration, prompt_token: Duration, decode: Duration) -> Self {
+        Self { base_ns: nanos(base), prompt_token_ns: nanos(prompt_token), decode_ns: nanos(decode) }
+    }
+
+    /// The three spans.
+    #[must_use]
+    pub const fn spans(&self) -> (Duration, Duration, Duration) {
+        (
+            Duration::from_nanos(self.base_ns),
+            Duration::from_nanos(self.prompt_token_ns),
+            Duration::from_nanos(self.decode_ns),
+        )
+    }
 }
 
 /// Which of the workers that fit gets a request.
@@ -51,6 +96,8 @@ pub enum Placement {
 pub struct TierConfig {
     pub(crate) name: Box<str>,
     pub(crate) reserve: Ppm,
+    /// Where a dimension has a reserve of its own.
+    pub(crate) reserve_in: [Option<Reserve>; MAX_DIMENSIONS],
     pub(crate) lendable: Ppm,
     pub(crate) borrow_limit: Option<Resources>,
     pub(crate) rounding: Rounding,
@@ -58,7 +105,14 @@ pub struct TierConfig {
     pub(crate) preemption: Preemption,
     /// `None` is the default: `LowerTier` for tier 0, `Never` for the others.
     pub(crate) preempt_while_borrowing: Option<Preemption>,
+    pub(crate) preemption_budget: Option<u32>,
+    pub(crate) order: Order,
+    pub(crate) deadline_token_weight_ns: u64,
+    pub(crate) age_after_ns: Option<u64>,
+    pub(crate) prefill_share: Ppm,
+    pub(crate) token_objective_ns: Option<u64>,
     pub(crate) queue_limit: Option<u64>,
+    pub(crate) queue_token_limit: Option<u64>,
     pub(crate) queue_timeout_ns: Option<u64>,
 }
 
@@ -68,13 +122,21 @@ impl TierConfig {
         Self {
             name: name.into().into_boxed_str(),
             reserve: Ppm::ZERO,
+            reserve_in: [None; MAX_DIMENSIONS],
             lendable: Ppm::ONE,
             borrow_limit: None,
             rounding: Rounding::Ceil,
             hold_window_ns: nanos(Duration::from_secs(30)),
             preemption: Preemption::LowerTier,
             preempt_while_borrowing: None,
+            preemption_budget: None,
+            order: Order::Fifo,
+            deadline_token_weight_ns: nanos(Duration::from_millis(8)),
+            age_after_ns: None,
+            prefill_share: Ppm::new(250_000),
+            token_objective_ns: None,
             queue_limit: None,
+            queue_token_limit: None,
             queue_timeout_ns: None,
         }
     }
@@ -82,6 +144,15 @@ impl TierConfig {
     /// Guarantees the tier this share of every dimension of every pool, in parts per million.
     pub fn reserve_ppm(mut self, ppm: u32) -> Self {
         self.reserve = Ppm::new(ppm);
+        self
+    }
+
+    /// Guarantees the tier this much of one dimension, counted in the order of the config, instead of its share.
+    ///
+    /// # Panics
+    /// If there can be no such dimension (there are at most four).
+    pub fn reserve_in(mut self, dimension: usize, reserve: Reserve) -> Self {
+        self.reserve_in[dimension] = Some(reserve);
         self
     }
 
@@ -122,9 +193,56 @@ impl TierConfig {
         self
     }
 
+    /// Lets the tier stop at most this many requests a second; at least 1. A larger set has to wait until
+    /// nothing is owed. Default: no limit.
+    pub fn preemption_budget(mut self, per_second: u32) -> Self {
+        self.preemption_budget = Some(per_second);
+        self
+    }
+
+    /// In which order its requests are offered a start. Default: `Fifo`.
+    pub fn order(mut self, order: Order) -> Self {
+        self.order = order;
+        self
+    }
+
+    /// What each uncached prompt token adds to the deadline under `HybridDeadline`. Default: 8 ms (Niyama's).
+    pub fn deadline_token_weight(mut self, span: Duration) -> Self {
+        self.deadline_token_weight_ns = nanos(span);
+        self
+    }
+
+    /// Offers what the next more urgent tier may not use to requests of this one that arrived this long ago,
+    /// behind that tier's own and before the tiers between. Default: never.
+    pub fn age_after(mut self, span: Duration) -> Self {
+        self.age_after_ns = Some(nanos(span));
+        self
+    }
+
+    /// Plans at most this share of a step for the tier's prompts while a more urgent tier waits or computes
+    /// prompts, in parts per million. Default: 250,000.
+    pub fn prefill_share_ppm(mut self, ppm: u32) -> Self {
+        self.prefill_share = Ppm::new(ppm);
+        self
+    }
+
+    /// The longest that its running requests should wait from one token to the next; steps are planned to keep
+    /// it where there is a step-time model. Default: none.
+    pub fn token_objective(mut self, span: Duration) -> Self {
+        self.token_objective_ns = Some(nanos(span));
+        self
+    }
+
     /// Lets at most this many requests of the tier wait. Default: no limit.
     pub fn queue_limit(mut self, requests: u64) -> Self {
         self.queue_limit = Some(requests);
+        self
+    }
+
+    /// Lets requests of the tier wait with at most this many prompt and expected output tokens together.
+    /// Default: no limit.
+    pub fn queue_token_limit(mut self, tokens: u64) -> Self {
+        self.queue_token_limit = Some(tokens);
         self
     }
 
@@ -155,8 +273,15 @@ pub struct Config {
     pub(crate) max_bypass: u32,
     pub(crate) drain_after_ns: u64,
     pub(crate) decline_backoff_ns: u64,
+    pub(crate) step_time: Option<StepTime>,
+    pub(crate) stop_takes_ns: u64,
+    pub(crate) swap_token_ns: u64,
+    pub(crate) checkpoint_kib_per_token: u32,
+    pub(crate) max_step_ns: u64,
     pub(crate) queue_limit: Option<u64>,
+    pub(crate) queue_token_limit: Option<u64>,
     pub(crate) tenant_queue_limit: Option<u64>,
+    pub(crate) tenant_queue_token_limit: Option<u64>,
     pub(crate) displace: bool,
     pub(crate) max_tenants: u32,
 }

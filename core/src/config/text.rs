@@ -12,9 +12,11 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
 
-use super::{Config, ConfigBuilder, ConfigError, ConfigFault, Placement, Preemption, TierConfig};
+use super::{
+    Config, ConfigBuilder, ConfigError, ConfigFault, Order, Placement, Preemption, StepTime, TierConfig,
+};
 use crate::resources::{MAX_DIMENSIONS, Resources};
-use crate::share::Rounding;
+use crate::share::{Ppm, Reserve, Rounding};
 
 /// The file as it is written; what is absent keeps the builder's default.
 #[derive(Serialize, Deserialize)]
@@ -30,8 +32,15 @@ struct ConfigText {
     max_bypass: Option<u32>,
     drain_after: Option<String>,
     decline_backoff: Option<String>,
+    step_time: Option<StepTimeText>,
+    stop_takes: Option<String>,
+    swap_token: Option<String>,
+    checkpoint_kib_per_token: Option<u32>,
+    max_step: Option<String>,
     queue_limit: Option<u64>,
+    queue_token_limit: Option<u64>,
     tenant_queue_limit: Option<u64>,
+    tenant_queue_token_limit: Option<u64>,
     displace: Option<bool>,
     max_tenants: Option<u32>,
     #[serde(default)]
@@ -40,16 +49,34 @@ struct ConfigText {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct StepTimeText {
+    base: String,
+    prompt_token: String,
+    decode: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct TierText {
     name: String,
     reserve_ppm: Option<u32>,
+    /// Dimensions with a share of their own, and with a number of units.
+    reserve_ppm_in: Option<BTreeMap<String, u32>>,
+    reserve_units: Option<BTreeMap<String, u64>>,
     lendable_ppm: Option<u32>,
     borrow_limit: Option<BTreeMap<String, u64>>,
     rounding: Option<String>,
     hold_window: Option<String>,
     preemption: Option<String>,
     preempt_while_borrowing: Option<String>,
+    preemption_budget: Option<u32>,
+    order: Option<String>,
+    deadline_token_weight: Option<String>,
+    age_after: Option<String>,
+    prefill_share_ppm: Option<u32>,
+    token_objective: Option<String>,
     queue_limit: Option<u64>,
+    queue_token_limit: Option<u64>,
     queue_timeout: Option<String>,
 }
 
@@ -58,8 +85,18 @@ const ROUNDINGS: [(&str, Rounding); 3] =
 
 const PLACEMENTS: [(&str, Placement); 2] = [("pack", Placement::Pack), ("spread", Placement::Spread)];
 
-const PREEMPTIONS: [(&str, Preemption); 2] =
-    [("lower-tier", Preemption::LowerTier), ("never", Preemption::Never)];
+const PREEMPTIONS: [(&str, Preemption); 3] = [
+    ("lower-tier", Preemption::LowerTier),
+    ("never", Preemption::Never),
+    ("any-borrower", Preemption::AnyBorrower),
+];
+
+const ORDERS: [(&str, Order); 4] = [
+    ("fifo", Order::Fifo),
+    ("deadline", Order::Deadline),
+    ("shortest-first", Order::ShortestFirst),
+    ("hybrid-deadline", Order::HybridDeadline),
+];
 
 /// Units of time and their nanoseconds, the largest first.
 const UNITS: [(&str, u64); 4] = [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000), ("ns", 1)];
@@ -165,8 +202,15 @@ impl ConfigText {
             max_bypass,
             drain_after_ns,
             decline_backoff_ns,
+            step_time,
+            stop_takes_ns,
+            swap_token_ns,
+            checkpoint_kib_per_token,
+            max_step_ns,
             queue_limit,
+            queue_token_limit,
             tenant_queue_limit,
+            tenant_queue_token_limit,
             displace,
             max_tenants,
         } = config;
@@ -180,8 +224,19 @@ impl ConfigText {
             max_bypass: Some(*max_bypass),
             drain_after: Some(span_text(*drain_after_ns)),
             decline_backoff: Some(span_text(*decline_backoff_ns)),
+            step_time: step_time.map(|model| StepTimeText {
+                base: span_text(model.base_ns),
+                prompt_token: span_text(model.prompt_token_ns),
+                decode: span_text(model.decode_ns),
+            }),
+            stop_takes: Some(span_text(*stop_takes_ns)),
+            swap_token: Some(span_text(*swap_token_ns)),
+            checkpoint_kib_per_token: Some(*checkpoint_kib_per_token),
+            max_step: Some(span_text(*max_step_ns)),
             queue_limit: *queue_limit,
+            queue_token_limit: *queue_token_limit,
             tenant_queue_limit: *tenant_queue_limit,
+            tenant_queue_token_limit: *tenant_queue_token_limit,
             displace: Some(*displace),
             max_tenants: Some(*max_tenants),
             tiers: tiers.iter().map(|tier| TierText::of(tier, config)).collect(),
@@ -201,8 +256,23 @@ impl ConfigText {
         builder = set(builder, read.span("drain_after", self.drain_after), ConfigBuilder::drain_after);
         let backoff = read.span("decline_backoff", self.decline_backoff);
         builder = set(builder, backoff, ConfigBuilder::decline_backoff);
+        if let Some(text) = self.step_time {
+            let mut span = |field, text| read.span(field, Some(text));
+            let base = span("step_time.base", text.base);
+            let prompt_token = span("step_time.prompt_token", text.prompt_token);
+            let decode = span("step_time.decode", text.decode);
+            if let (Some(base), Some(prompt_token), Some(decode)) = (base, prompt_token, decode) {
+                builder = builder.step_time(StepTime::new(base, prompt_token, decode));
+            }
+        }
+        builder = set(builder, read.span("stop_takes", self.stop_takes), ConfigBuilder::stop_takes);
+        builder = set(builder, read.span("swap_token", self.swap_token), ConfigBuilder::swap_token);
+        builder = set(builder, self.checkpoint_kib_per_token, ConfigBuilder::checkpoint_kib_per_token);
+        builder = set(builder, read.span("max_step", self.max_step), ConfigBuilder::max_step);
         builder = set(builder, self.queue_limit, ConfigBuilder::queue_limit);
+        builder = set(builder, self.queue_token_limit, ConfigBuilder::queue_token_limit);
         builder = set(builder, self.tenant_queue_limit, ConfigBuilder::tenant_queue_limit);
+        builder = set(builder, self.tenant_queue_token_limit, ConfigBuilder::tenant_queue_token_limit);
         builder = set(builder, self.displace, ConfigBuilder::displace);
         builder = set(builder, self.max_tenants, ConfigBuilder::max_tenants);
         for (index, tier) in self.tiers.into_iter().enumerate() {
@@ -218,28 +288,58 @@ impl TierText {
         let TierConfig {
             name,
             reserve,
+            reserve_in,
             lendable,
             borrow_limit,
             rounding,
             hold_window_ns,
             preemption,
             preempt_while_borrowing,
+            preemption_budget,
+            order,
+            deadline_token_weight_ns,
+            age_after_ns,
+            prefill_share,
+            token_objective_ns,
             queue_limit,
+            queue_token_limit,
             queue_timeout_ns,
         } = tier;
+        let reserves = || config.dimensions().map(str::to_owned).zip(reserve_in);
+        let shares: BTreeMap<_, _> = reserves()
+            .filter_map(|(name, reserve)| match reserve {
+                Some(Reserve::Share(share)) => Some((name, share.get())),
+                _ => None,
+            })
+            .collect();
+        let units: BTreeMap<_, _> = reserves()
+            .filter_map(|(name, reserve)| match reserve {
+                Some(Reserve::Units(units)) => Some((name, *units)),
+                _ => None,
+            })
+            .collect();
         let by_name = |units: Resources| {
             config.dimensions().enumerate().map(|(index, name)| (name.to_owned(), units[index])).collect()
         };
         Self {
             name: name.to_string(),
             reserve_ppm: Some(reserve.get()),
+            reserve_ppm_in: Some(shares).filter(|shares| !shares.is_empty()),
+            reserve_units: Some(units).filter(|units| !units.is_empty()),
             lendable_ppm: Some(lendable.get()),
             borrow_limit: borrow_limit.map(by_name),
             rounding: Some(name_in(&ROUNDINGS, *rounding)),
             hold_window: Some(span_text(*hold_window_ns)),
             preemption: Some(name_in(&PREEMPTIONS, *preemption)),
             preempt_while_borrowing: preempt_while_borrowing.map(|whom| name_in(&PREEMPTIONS, whom)),
+            preemption_budget: *preemption_budget,
+            order: Some(name_in(&ORDERS, *order)),
+            deadline_token_weight: Some(span_text(*deadline_token_weight_ns)),
+            age_after: age_after_ns.map(span_text),
+            prefill_share_ppm: Some(prefill_share.get()),
+            token_objective: token_objective_ns.map(span_text),
             queue_limit: *queue_limit,
+            queue_token_limit: *queue_token_limit,
             queue_timeout: queue_timeout_ns.map(span_text),
         }
     }
@@ -247,6 +347,13 @@ impl TierText {
     fn into_tier(self, dimensions: &[String], read: &mut Reader<'_>) -> TierConfig {
         let mut tier = TierConfig::new(self.name);
         tier = set(tier, self.reserve_ppm, TierConfig::reserve_ppm);
+        let shares = self.reserve_ppm_in.into_iter().flatten();
+        for (name, ppm) in shares {
+            tier = read.reserve(tier, "reserve_ppm_in", &name, dimensions, Reserve::Share(Ppm::new(ppm)));
+        }
+        for (name, units) in self.reserve_units.into_iter().flatten() {
+            tier = read.reserve(tier, "reserve_units", &name, dimensions, Reserve::Units(units));
+        }
         tier = set(tier, self.lendable_ppm, TierConfig::lendable_ppm);
         let limit = self.borrow_limit.map(|by_name| read.units("borrow_limit", &by_name, dimensions));
         tier = set(tier, limit, |tier, units| tier.borrow_limit(units));
@@ -255,7 +362,15 @@ impl TierText {
         tier = set(tier, read.choice("preemption", self.preemption, &PREEMPTIONS), TierConfig::preemption);
         let whom = read.choice("preempt_while_borrowing", self.preempt_while_borrowing, &PREEMPTIONS);
         tier = set(tier, whom, TierConfig::preempt_while_borrowing);
+        tier = set(tier, self.preemption_budget, TierConfig::preemption_budget);
+        tier = set(tier, read.choice("order", self.order, &ORDERS), TierConfig::order);
+        let weight = read.span("deadline_token_weight", self.deadline_token_weight);
+        tier = set(tier, weight, TierConfig::deadline_token_weight);
+        tier = set(tier, read.span("age_after", self.age_after), TierConfig::age_after);
+        tier = set(tier, self.prefill_share_ppm, TierConfig::prefill_share_ppm);
+        tier = set(tier, read.span("token_objective", self.token_objective), TierConfig::token_objective);
         tier = set(tier, self.queue_limit, TierConfig::queue_limit);
+        tier = set(tier, self.queue_token_limit, TierConfig::queue_token_limit);
         set(tier, read.span("queue_timeout", self.queue_timeout), TierConfig::queue_timeout)
     }
 }
@@ -297,6 +412,25 @@ impl Reader<'_> {
             self.fault(field, format!("{text:?} is none of {}", names.join(", ")));
         }
         found
+    }
+
+    /// A reserve of one dimension by its name.
+    fn reserve(
+        &mut self,
+        tier: TierConfig,
+        field: &str,
+        name: &str,
+        dimensions: &[String],
+        reserve: Reserve,
+    ) -> TierConfig {
+        match dimensions.iter().take(MAX_DIMENSIONS).position(|dimension| dimension == name) {
+            None => self.fault(&format!("{field}.{name}"), "there is no such dimension".to_string()),
+            Some(index) if tier.reserve_in[index].is_some() => {
+                self.fault(&format!("{field}.{name}"), "has a share of its own already".to_string());
+            }
+            Some(index) => return tier.reserve_in(index, reserve),
+        }
+        tier
     }
 
     /// Units by the name of their dimension. Each has to be named: whether one left out would mean none or

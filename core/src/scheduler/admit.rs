@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use super::record::{Record, Tenant};
 use super::{MAX_REQUESTS, MAX_TOKENS, Scheduler};
 use crate::config::{MAX_NAME_BYTES, is_name};
-use crate::error::{Limit, QueueScope, ReportError, SubmitError, TenantError};
+use crate::error::{Limit, QueueScope, QueueUnit, ReportError, SubmitError, TenantError};
 use crate::event::{Action, Reason};
 use crate::id::{RequestId, TenantId, Tier};
 use crate::request::{RequestSpec, Yielding};
@@ -53,6 +53,7 @@ impl Scheduler {
         }
         self.make_room(&spec)?;
         spec.peak = spec.peak.max(spec.demand);
+        spec.cached_tokens = spec.cached_tokens.min(spec.prompt_tokens);
         let wait_ns = spec.queue_timeout_ns.or(self.config.tiers[spec.tier.index()].queue_timeout_ns);
         let expires_at = wait_ns.map(|nanos| self.now.plus_nanos(nanos));
         let (slot, generation) = self.requests.0.insert(Record::new(spec, self.next_sequence, expires_at));
@@ -95,7 +96,8 @@ impl Scheduler {
         if let Some(max) = self.units_beyond(&spec.demand.max(spec.peak)) {
             return Err(SubmitError::LimitExceeded { limit: Limit::Units, max });
         }
-        if spec.prompt_tokens.max(spec.output_tokens.unwrap_or(0)) > MAX_TOKENS {
+        let tokens = spec.prompt_tokens.max(spec.cached_tokens).max(spec.output_tokens.unwrap_or(0));
+        if tokens > MAX_TOKENS {
             return Err(SubmitError::LimitExceeded { limit: Limit::Tokens, max: MAX_TOKENS });
         }
         Ok(())
@@ -125,7 +127,7 @@ impl Scheduler {
 
     /// Refuses a newcomer when a queue is full, or drops a less urgent one for it.
     fn make_room(&mut self, spec: &RequestSpec) -> Result<(), SubmitError> {
-        let full = |scope, limit| Err(SubmitError::QueueFull { scope, limit });
+        let full = |scope, limit| Err(SubmitError::QueueFull { scope, unit: QueueUnit::Requests, limit });
         if let Some(limit) = self.config.tiers[spec.tier.index()].queue_limit
             && self.waiting_by_tier[spec.tier.index()] >= limit
         {

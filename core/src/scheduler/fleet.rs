@@ -3,9 +3,10 @@
 use super::record::{Worker, WorkerStatus};
 use super::{MAX_WORKERS, Scheduler};
 use crate::error::{Limit, WorkerError};
-use crate::event::{Action, Reason, WorkerSpec};
-use crate::id::WorkerId;
+use crate::event::{Action, DeviceSpec, Reason, Shrink, WorkerSpec};
+use crate::id::{DeviceId, WorkerId};
 use crate::request::RequestState;
+use crate::resources::Resources;
 use crate::time::Instant;
 
 impl Scheduler {
@@ -28,7 +29,7 @@ impl Scheduler {
             return Err(WorkerError::LimitExceeded { limit: Limit::Workers, max: MAX_WORKERS });
         }
         let id = WorkerId::new(self.workers.len() as u32);
-        self.workers.push(Worker::new(spec, self.config.tiers.len()));
+        self.workers.push(Worker::new(spec.clone(), self.config.tiers.len()));
         let pool = &mut self.pools[spec.pool.index()];
         pool.up.push(id);
         // At most as much as was ever up at one time: a worker that comes for a lost one adds nothing.
@@ -78,6 +79,62 @@ impl Scheduler {
         Ok(())
     }
 
+    /// Adds a device that workers can stand on. O(1).
+    ///
+    /// # Errors
+    /// A number beyond [the limits](Limit).
+    pub fn device_add(&mut self, now: Instant, spec: DeviceSpec) -> Result<DeviceId, WorkerError> {
+        todo!("{now} {spec:?}")
+    }
+
+    /// Gives a device another limit. O(n log n) for n waiting requests of its pools.
+    ///
+    /// # Errors
+    /// An unknown or lost device; a limit below what workers of several pools have on it; a number beyond
+    /// [the limits](Limit).
+    pub fn device_resize(
+        &mut self,
+        now: Instant,
+        device: DeviceId,
+        limit: Resources,
+        shrink: Shrink,
+    ) -> Result<(), WorkerError> {
+        todo!("{now} {device} {limit:?} {shrink:?}")
+    }
+
+    /// A device is gone, and all workers on it with it: [`worker_lost`](Self::worker_lost) for each.
+    ///
+    /// # Errors
+    /// An unknown device, or one that is lost already.
+    pub fn device_lost(&mut self, now: Instant, device: DeviceId) -> Result<(), WorkerError> {
+        todo!("{now} {device}")
+    }
+
+    /// Gives a worker another capacity. O(n log n) for n waiting requests of its pool.
+    ///
+    /// # Errors
+    /// An unknown or lost worker, a capacity of zero, a number beyond [the limits](Limit), or a device with less
+    /// than its workers of several pools.
+    pub fn worker_resize(
+        &mut self,
+        now: Instant,
+        worker: WorkerId,
+        capacity: Resources,
+        shrink: Shrink,
+    ) -> Result<(), WorkerError> {
+        todo!("{now} {worker} {capacity:?} {shrink:?}")
+    }
+
+    /// The engine uses `in_use` units in all, whatever its requests add up to: blocks that several share count
+    /// once, and an engine that is out of room may not know whose fault it is. What requests change from then on
+    /// counts on top, until the next call, or until nothing runs on the worker. O(claims of the worker).
+    ///
+    /// # Errors
+    /// An unknown or lost worker, or a number beyond [the limits](Limit).
+    pub fn worker_usage(&mut self, now: Instant, worker: WorkerId, in_use: Resources) -> Result<(), WorkerError> {
+        todo!("{now} {worker} {in_use:?}")
+    }
+
     fn status(&self, worker: WorkerId) -> Result<WorkerStatus, WorkerError> {
         self.workers.get(worker.index()).map(|worker| worker.status).ok_or(WorkerError::UnknownWorker(worker))
     }
@@ -96,7 +153,7 @@ impl Scheduler {
         let was_up = self.worker(worker).is_up();
         self.worker_mut(worker).status = status;
         running.iter().for_each(|&slot| self.add_use(slot));
-        let spec = self.worker(worker).spec;
+        let spec = self.worker(worker).spec.clone();
         if was_up {
             self.pool_mut(spec.pool).up.retain(|&other| other != worker);
             let total = self.pool(spec.pool).capacity.total() - spec.capacity;

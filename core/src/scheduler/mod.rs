@@ -7,8 +7,10 @@
 
 mod accounts;
 mod admit;
+mod amend;
 mod claims;
 mod dispatch;
+mod explain;
 mod fleet;
 mod invariants;
 mod outbox;
@@ -26,18 +28,21 @@ use crate::config::Config;
 use crate::error::{InputError, ReportError};
 use crate::event::{Action, Input, Reason};
 use crate::heap::Heap;
-use crate::id::{PoolId, RequestId, TenantId, Tier, WorkerId};
+use crate::id::{DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
 use crate::queue::TierQueue;
 use crate::request::{RequestState, Usage};
 use crate::resources::Resources;
 use crate::slab::Slab;
 use crate::time::Instant;
+pub use explain::{Explanation, Gate, PromptLeft, ShareWarning};
 use record::{Claim, Requests, Tenants, Worker};
 
 /// The most requests that may live at once: 2^22, so that sums of units fit a signed word.
 pub const MAX_REQUESTS: u64 = 1 << 22;
 /// The most tokens a request may have: 2^40, chosen arbitrarily, far beyond any context.
 pub const MAX_TOKENS: u64 = 1 << 40;
+/// The most devices that may ever be added: 2^16, chosen arbitrarily.
+pub const MAX_DEVICES: u64 = 1 << 16;
 /// The most workers that may ever be added: 2^16, chosen arbitrarily.
 pub const MAX_WORKERS: u64 = 1 << 16;
 
@@ -51,6 +56,8 @@ pub enum Created {
     Nothing,
     /// A tenant, or the one that had the name already.
     Tenant(TenantId),
+    /// A device.
+    Device(DeviceId),
     /// A worker.
     Worker(WorkerId),
     /// A request.
@@ -75,6 +82,19 @@ pub struct Stats {
     pub live: u64,
     /// Calls whose `now` was earlier than one before; they counted as no time passed.
     pub clock_regressions: u64,
+    /// Sets of victims that were chosen for an attempt that had one already.
+    pub further_sets: u64,
+    /// Claims that a more urgent request took units of.
+    pub takeovers: u64,
+    /// Sets for which the finish test, `min_run`, and `max_preemptions` were waived; and victims whose tier
+    /// straddles its reserve with them.
+    pub waived_finish_test: u64,
+    /// See `waived_finish_test`.
+    pub waived_min_run: u64,
+    /// See `waived_finish_test`.
+    pub waived_max_preemptions: u64,
+    /// See `waived_finish_test`.
+    pub straddles: u64,
     /// Actions by reason: `by_reason[reason as usize]`; index 0 is unused.
     pub by_reason: [u64; Reason::ALL.len() + 1],
 }
@@ -191,7 +211,25 @@ impl Scheduler {
         let nothing = Created::Nothing;
         Ok(match *input {
             Input::TenantSet { ref name } => Created::Tenant(self.tenant_set(now, name)?),
-            Input::WorkerAdd(spec) => Created::Worker(self.worker_add(now, spec)?),
+            Input::DeviceAdd(spec) => Created::Device(self.device_add(now, spec)?),
+            Input::DeviceResize { device, limit, shrink } => {
+                self.device_resize(now, device, limit, shrink).map(|()| nothing)?
+            }
+            Input::DeviceLost { device } => self.device_lost(now, device).map(|()| nothing)?,
+            Input::WorkerAdd(ref spec) => Created::Worker(self.worker_add(now, spec.clone())?),
+            Input::WorkerResize { worker, capacity, shrink } => {
+                self.worker_resize(now, worker, capacity, shrink).map(|()| nothing)?
+            }
+            Input::WorkerUsage { worker, in_use } => {
+                self.worker_usage(now, worker, in_use).map(|()| nothing)?
+            }
+            Input::Reconfigure { ref config } => {
+                self.reconfigure(now, Config::clone(config)).map(|()| nothing)?
+            }
+            Input::Amend { request, amendment } => self.amend(now, request, amendment).map(|()| nothing)?,
+            Input::Step { worker, tokens_each, ref exceptions } => {
+                self.step(now, worker, tokens_each, exceptions).map(|()| nothing)?
+            }
             Input::WorkerDrain { worker } => self.worker_drain(now, worker).map(|()| nothing)?,
             Input::WorkerLost { worker } => self.worker_lost(now, worker).map(|()| nothing)?,
             Input::Submit(spec) => Created::Request(self.submit(now, spec)?),

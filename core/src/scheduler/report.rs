@@ -2,9 +2,9 @@
 
 use super::record::Record;
 use super::{MAX_TOKENS, Scheduler};
-use crate::error::{Limit, ReportError};
-use crate::event::{Action, Decline, Reason};
-use crate::id::{Attempt, RequestId};
+use crate::error::{Limit, ReportError, WorkerError};
+use crate::event::{Action, Decline, Reason, StepException};
+use crate::id::{Attempt, RequestId, WorkerId};
 use crate::request::{RequestState, Usage};
 use crate::resources::Resources;
 use crate::slab::Lookup;
@@ -194,6 +194,22 @@ impl Scheduler {
         self.stats.failed += 1;
         self.end(slot);
         Ok(())
+    }
+
+    /// One call for a whole engine step: every request on the worker that has reported before generated
+    /// `tokens_each` tokens, but those in `exceptions`, which report as by [`progress`](Self::progress).
+    /// O(exceptions).
+    ///
+    /// # Errors
+    /// An unknown or lost worker; [`WorkerError::NotHere`]; what `progress` would refuse. Nothing changed then.
+    pub fn step(
+        &mut self,
+        now: Instant,
+        worker: WorkerId,
+        tokens_each: u64,
+        exceptions: &[StepException],
+    ) -> Result<(), WorkerError> {
+        todo!("{now} {worker} {tokens_each} {exceptions:?}")
     }
 
     fn check_report(&self, tokens: u64, units: &Resources) -> Result<(), ReportError> {

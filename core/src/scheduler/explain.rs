@@ -1,0 +1,100 @@
+//! What a host can ask that needs the rules: why a request waits, how shares came out, how to split a step.
+//! Changes nothing.
+
+use alloc::vec::Vec;
+
+use super::Scheduler;
+use crate::error::{ReportError, WorkerError};
+use crate::id::{PoolId, RequestId, Tier, WorkerId};
+use crate::request::RequestState;
+use crate::time::Instant;
+
+/// The one thing that holds a waiting request back: the first that applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Gate {
+    /// It is parked: no worker that is up, or no share of what is up, can hold it.
+    NoWorker,
+    /// Its claim waits for victims to give back their units.
+    Claim,
+    /// It stopped or was declined in this round, and is offered again in the next.
+    Round,
+    /// Its tier would be beyond its reserve and its borrow limit.
+    BorrowLimit,
+    /// It never yields, and would put reserves out of reach.
+    NeverYields,
+    /// What is free is held for other tiers, or is not there.
+    Held,
+    /// No worker has room for it.
+    Room,
+    /// The workers that have room are kept clear of it: declined by them, or drained for others.
+    Excluded,
+}
+
+/// Why a request is where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// Where it stands.
+    pub state: RequestState,
+    /// What holds it back; `None` if it runs, or starts when polled.
+    pub gate: Option<Gate>,
+    /// Requests of its tier and pool that are offered a start before it.
+    pub ahead: u64,
+    /// When it may start, if starts of its tier go on as the last ones did; `None` if it runs, or none is known.
+    pub starts_at: Option<Instant>,
+}
+
+/// A reserve that came out more than ten points off what was asked for: units are whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShareWarning {
+    /// Where.
+    pub pool: PoolId,
+    /// Whose.
+    pub tier: Tier,
+    /// The dimension, in the order of the config.
+    pub dimension: usize,
+    /// What the config asks for, in parts per million of the present capacity.
+    pub asked_ppm: u32,
+    /// What the tier has.
+    pub effective_ppm: u32,
+}
+
+/// Tokens of a request's prompt: those left to compute, or those to compute in the next step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PromptLeft {
+    /// A request on the worker.
+    pub request: RequestId,
+    /// Tokens.
+    pub tokens: u64,
+}
+
+impl Scheduler {
+    /// Why a request waits, how many are ahead of it, and when it may start. O(log n + workers of the pool).
+    ///
+    /// # Errors
+    /// [`ReportError::AlreadyTerminal`] or [`ReportError::UnknownRequest`].
+    pub fn explain(&self, request: RequestId) -> Result<Explanation, ReportError> {
+        todo!("{request}")
+    }
+
+    /// The reserves that came out more than ten points off, in pools that have workers. O(pools · tiers).
+    #[must_use]
+    pub fn share_warnings(&self) -> Vec<ShareWarning> {
+        todo!()
+    }
+
+    /// How an engine that computes at most `tokens` tokens a step should split its next one: tokens of each of
+    /// `prompts`, which names the requests on the worker whose prompts are not computed yet. Every other request
+    /// that runs there takes one token, first. O(n log n) for n prompts.
+    ///
+    /// # Errors
+    /// [`WorkerError::UnknownWorker`], or [`WorkerError::NotHere`] for a prompt that is not on the worker.
+    pub fn step_plan(
+        &self,
+        worker: WorkerId,
+        tokens: u64,
+        prompts: &[PromptLeft],
+    ) -> Result<Vec<PromptLeft>, WorkerError> {
+        todo!("{worker} {tokens} {prompts:?}")
+    }
+}
