@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::id::{Attempt, DeviceId, PoolId, RequestId, Tier, WorkerId};
 use crate::request::{RequestSpec, Usage};
 use crate::resources::Resources;
-use crate::share::Ppm;
+use crate::share::{Ppm, Rounding};
 use crate::time::Instant;
 
 /// One verb of the host with its arguments. [`Scheduler::apply`](crate::Scheduler::apply) takes it; the
@@ -39,6 +39,36 @@ pub enum Input {
     Failed { request: RequestId, attempt: Attempt },
 }
 
+impl Input {
+    /// The name of the verb, as methods and the lines of a journal have it.
+    #[must_use]
+    pub const fn verb(&self) -> &'static str {
+        match self {
+            Self::TenantSet { .. } => "tenant_set",
+            Self::DeviceAdd(_) => "device_add",
+            Self::DeviceResize { .. } => "device_resize",
+            Self::DeviceLost { .. } => "device_lost",
+            Self::WorkerAdd(_) => "worker_add",
+            Self::WorkerResize { .. } => "worker_resize",
+            Self::WorkerUsage { .. } => "worker_usage",
+            Self::WorkerDrain { .. } => "worker_drain",
+            Self::WorkerLost { .. } => "worker_lost",
+            Self::Reconfigure { .. } => "reconfigure",
+            Self::Submit(_) => "submit",
+            Self::Amend { .. } => "amend",
+            Self::Cancel { .. } => "cancel",
+            Self::Step { .. } => "step",
+            Self::Started { .. } => "started",
+            Self::Declined { .. } => "declined",
+            Self::Progress { .. } => "progress",
+            Self::Preempted { .. } => "preempted",
+            Self::Released { .. } => "released",
+            Self::Complete { .. } => "complete",
+            Self::Failed { .. } => "failed",
+        }
+    }
+}
+
 /// A device as the host describes it: what fails as one, and may have less than its workers advertise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use]
@@ -57,6 +87,23 @@ pub struct DevicePart {
     /// How much of each unit used on the worker is used on the device: all of it for a slice of one device, half
     /// for a worker that spans two.
     pub part: Ppm,
+}
+
+impl DevicePart {
+    /// What this use of the worker takes of the device.
+    pub(crate) fn of(&self, units: Resources) -> Resources {
+        if self.part == Ppm::ONE {
+            units
+        } else {
+            units.zip(units, |units, _| self.part.of(units, Rounding::Ceil))
+        }
+    }
+
+    /// The most that may be used of the worker for this much of the device.
+    pub(crate) fn most_for(&self, units: u64) -> u64 {
+        let most = u128::from(units) * u128::from(Ppm::ONE.get()) / u128::from(self.part.get());
+        u64::try_from(most).unwrap_or(u64::MAX)
+    }
 }
 
 /// The most devices that one worker may stand on: 16, a tensor-parallel group over two hosts of eight.

@@ -25,6 +25,7 @@ mod scheduler;
 mod share;
 mod slab;
 mod time;
+mod tree;
 
 pub use config::{
     Config, ConfigBuilder, ConfigError, ConfigFault, MAX_NAME_BYTES, MAX_POOLS, MAX_TIERS, Order, Placement,

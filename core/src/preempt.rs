@@ -14,26 +14,84 @@ use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
 use crate::time::Instant;
 
 /// A running request that may yield.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Candidate {
     pub(crate) id: RequestId,
     pub(crate) tier: Tier,
+    /// All that it uses.
     pub(crate) used: Resources,
+    /// What of it is on the worker itself: all, or nothing of one that only shares a device.
+    pub(crate) frees: Resources,
+    /// What it uses of each device that is short, in their order.
+    pub(crate) device_frees: Vec<Resources>,
     pub(crate) preemptions: u32,
     pub(crate) started_at: Instant,
-    /// Tokens that would be computed again.
+    /// Nanoseconds of work that would be done again, or of swapping.
     pub(crate) work_lost: u64,
+    /// Whether it would be done before it could be stopped.
+    pub(crate) finishes_first: bool,
+    /// Whether, as a victim, it takes its tier below its reserve.
+    pub(crate) straddles: bool,
 }
 
 /// What is wanted of a worker.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Need {
     /// The tier of the request that waits.
     pub(crate) tier: Tier,
     /// Whether it would stay within its tier's reserve: only then do waivers apply.
     pub(crate) within: bool,
-    /// What is short, by dimension.
+    /// Whether any other tier that borrows may have to yield, not only less urgent ones.
+    pub(crate) any_borrower: bool,
+    /// What is short on the worker, by dimension.
     pub(crate) short: Resources,
+    /// What is short on its devices, without those that are short of nothing.
+    pub(crate) device_shorts: Vec<Resources>,
+}
+
+impl Need {
+    fn takes_from(&self, tier: Tier) -> bool {
+        tier > self.tier || self.any_borrower && tier != self.tier
+    }
+
+    /// What is short, and what a candidate frees of it: of the worker, then of each device.
+    fn places<'a>(&'a self, one: &'a Candidate) -> impl Iterator<Item = (&'a Resources, &'a Resources)> {
+        let devices = self.device_shorts.iter().zip(&one.device_frees);
+        core::iter::once((&self.short, &one.frees)).chain(devices)
+    }
+
+    /// The dimensions in which a candidate frees something that is short.
+    fn dimensions(&self, one: &Candidate) -> [bool; MAX_DIMENSIONS] {
+        let mut dimensions = [false; MAX_DIMENSIONS];
+        for (short, frees) in self.places(one) {
+            for (d, helps) in dimensions.iter_mut().enumerate() {
+                *helps |= short[d] > 0 && frees[d] > 0;
+            }
+        }
+        dimensions
+    }
+
+    fn is_helped_by(&self, one: &Candidate) -> bool {
+        self.dimensions(one).contains(&true)
+    }
+
+    /// Whether these together free all that is short.
+    fn is_met_by<'a>(&self, victims: impl Iterator<Item = &'a Candidate>) -> bool {
+        let mut left = self.clone();
+        victims.for_each(|victim| left.subtract(victim));
+        left.is_met()
+    }
+
+    fn is_met(&self) -> bool {
+        self.short.is_zero() && self.device_shorts.iter().all(Resources::is_zero)
+    }
+
+    fn subtract(&mut self, one: &Candidate) {
+        self.short = self.short.saturating_sub(one.frees);
+        for (short, frees) in self.device_shorts.iter_mut().zip(&one.device_frees) {
+            *short = short.saturating_sub(*frees);
+        }
+    }
 }
 
 /// The rules that protect a candidate, and what is waived of them.
@@ -45,33 +103,42 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    /// PRE-4: whether a candidate ran long enough, and was left alone often enough.
+    /// PRE-4: whether a candidate ran long enough, is left alone often enough, and is not as good as done.
     fn expose(&self, candidate: &Candidate, waiver: Waiver) -> bool {
         let age = self.now.nanos_since(candidate.started_at);
-        (waiver >= Waiver::MinRun || age >= self.min_run_ns)
+        (waiver >= Waiver::FinishTest || !candidate.finishes_first)
+            && (waiver >= Waiver::MinRun || age >= self.min_run_ns)
             && (waiver >= Waiver::MaxPreemptions || candidate.preemptions < self.max_preemptions)
     }
 }
 
 /// Waived in this order, each with all before it, when there is no set otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Waiver {
+pub(crate) enum Waiver {
     None,
+    FinishTest,
     MinRun,
     /// One victim per tier whose tier borrows now and would not any more.
     Straddle,
     MaxPreemptions,
 }
 
+impl Waiver {
+    const ALL: [Self; 5] = [Self::None, Self::FinishTest, Self::MinRun, Self::Straddle, Self::MaxPreemptions];
+}
+
 /// Victims that together free what is short, none of them superfluous.
 #[derive(Debug)]
 pub(crate) struct VictimSet {
     pub(crate) victims: Vec<Candidate>,
-    waiver: Waiver,
-    straddles: u32,
+    pub(crate) waiver: Waiver,
 }
 
 impl VictimSet {
+    pub(crate) fn straddles(&self) -> usize {
+        self.victims.iter().filter(|victim| victim.straddles).count()
+    }
+
     /// Which of two sets for the same need does less harm.
     pub(crate) fn compare(&self, other: &Self) -> Ordering {
         self.harm().cmp(&other.harm())
@@ -80,8 +147,8 @@ impl VictimSet {
     fn harm(&self) -> impl Ord {
         // The larger the least tier number among the victims, the less urgent the most urgent of them.
         let most_urgent = self.victims.iter().map(|victim| victim.tier).min();
-        let work_lost: u64 = self.victims.iter().map(|victim| victim.work_lost).sum();
-        (self.waiver, self.straddles, core::cmp::Reverse(most_urgent), work_lost, self.victims.len())
+        let work_lost: u128 = self.victims.iter().map(|victim| u128::from(victim.work_lost)).sum();
+        (self.waiver, self.straddles(), core::cmp::Reverse(most_urgent), work_lost, self.victims.len())
     }
 }
 
@@ -94,47 +161,62 @@ pub(crate) fn choose(
     excess: &[Balance; MAX_TIERS],
 ) -> Option<VictimSet> {
     candidates.retain(|candidate| {
-        candidate.tier > need.tier
-            && contributes(candidate, &need.short)
+        need.takes_from(candidate.tier)
+            && need.is_helped_by(candidate)
             && (need.within || rules.expose(candidate, Waiver::None))
     });
-    if !enough(candidates, &need.short) {
+    if !need.is_met_by(candidates.iter()) {
         return None;
     }
-    candidates.sort_unstable_by(|a, b| order(a, b, &need.short));
-    let waivers: &[Waiver] = if need.within {
-        &[Waiver::None, Waiver::MinRun, Waiver::Straddle, Waiver::MaxPreemptions]
-    } else {
-        &[Waiver::None]
-    };
+    candidates.sort_by_cached_key(|candidate| Rank::of(candidate, need));
+    let waivers = if need.within { &Waiver::ALL[..] } else { &Waiver::ALL[..1] };
     waivers.iter().find_map(|&waiver| Search { need, rules, waiver, excess: *excess }.run(candidates))
 }
 
-fn contributes(candidate: &Candidate, short: &Resources) -> bool {
-    (0..MAX_DIMENSIONS).any(|d| short[d] > 0 && candidate.used[d] > 0)
-}
-
-fn enough(candidates: &[Candidate], short: &Resources) -> bool {
-    short.fits(&candidates.iter().fold(Resources::ZERO, |sum, candidate| sum + candidate.used))
-}
-
 /// Who yields first: least urgent, fewest preemptions, least work lost per unit freed, newest start, id.
-fn order(a: &Candidate, b: &Candidate, short: &Resources) -> Ordering {
-    let loss =
-        |one: &Candidate, other: &Candidate| u128::from(one.work_lost) * u128::from(freed_ppm(other, short));
-    (b.tier.cmp(&a.tier))
-        .then(a.preemptions.cmp(&b.preemptions))
-        .then_with(|| loss(a, b).cmp(&loss(b, a)))
-        .then(b.started_at.cmp(&a.started_at))
-        .then(a.id.cmp(&b.id))
+#[derive(PartialEq, Eq)]
+struct Rank {
+    tier: Tier,
+    preemptions: u32,
+    work_lost: u64,
+    freed_ppm: u64,
+    started_at: Instant,
+    id: RequestId,
 }
 
-/// How much of what is short a candidate frees, summed over the dimensions, in parts per million.
-fn freed_ppm(candidate: &Candidate, short: &Resources) -> u64 {
-    (0..MAX_DIMENSIONS)
-        .filter(|&d| short[d] > 0)
-        .map(|d| candidate.used[d].min(short[d]) * 1_000_000 / short[d])
-        .sum()
+impl Rank {
+    fn of(one: &Candidate, need: &Need) -> Self {
+        let freed = |(short, frees): (&Resources, &Resources)| -> u64 {
+            let dimensions = (0..MAX_DIMENSIONS).filter(|&d| short[d] > 0);
+            dimensions.map(|d| frees[d].min(short[d]) * 1_000_000 / short[d]).sum()
+        };
+        Self {
+            tier: one.tier,
+            preemptions: one.preemptions,
+            work_lost: one.work_lost,
+            // At least 1: a division by nothing would leave no order.
+            freed_ppm: need.places(one).map(freed).sum::<u64>().max(1),
+            started_at: one.started_at,
+            id: one.id,
+        }
+    }
+}
+
+impl Ord for Rank {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let loss = |one: &Self, by: &Self| u128::from(one.work_lost) * u128::from(by.freed_ppm);
+        (other.tier.cmp(&self.tier))
+            .then(self.preemptions.cmp(&other.preemptions))
+            .then_with(|| loss(self, other).cmp(&loss(other, self)))
+            .then(other.started_at.cmp(&self.started_at))
+            .then(self.id.cmp(&other.id))
+    }
+}
+
+impl PartialOrd for Rank {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 struct Search<'a> {
@@ -147,32 +229,32 @@ struct Search<'a> {
 impl Search<'_> {
     fn run(mut self, candidates: &[Candidate]) -> Option<VictimSet> {
         let (untouched, mut straddled) = (self.excess, [false; MAX_TIERS]);
-        let (mut victims, mut left) = (Vec::new(), self.need.short);
+        let (mut victims, mut left) = (Vec::new(), self.need.clone());
         for candidate in candidates {
-            if !contributes(candidate, &left) {
+            if !left.is_helped_by(candidate) {
                 continue;
             }
             let Some(straddles) = self.is_legal(candidate, &straddled) else { continue };
             straddled[candidate.tier.index()] |= straddles;
             self.excess[candidate.tier.index()] = self.excess[candidate.tier.index()].less(candidate.used);
-            left = left.saturating_sub(candidate.used);
-            victims.push(*candidate);
-            if left.is_zero() {
+            left.subtract(candidate);
+            victims.push(Candidate { straddles, ..candidate.clone() });
+            if left.is_met() {
                 break;
             }
         }
-        if !left.is_zero() {
+        if !left.is_met() {
             self.excess = untouched;
             straddled = [false; MAX_TIERS];
             let single = candidates.iter().find(|candidate| {
-                self.need.short.fits(&candidate.used) && self.is_legal(candidate, &straddled).is_some()
+                self.need.is_met_by(core::iter::once(*candidate))
+                    && self.is_legal(candidate, &straddled).is_some()
             })?;
-            straddled[single.tier.index()] = self.is_legal(single, &straddled)?;
-            victims = alloc::vec![*single];
+            let straddles = self.is_legal(single, &straddled)?;
+            victims = alloc::vec![Candidate { straddles, ..single.clone() }];
         }
         self.fill_back(&mut victims);
-        let straddles = straddled.iter().map(|&straddles| u32::from(straddles)).sum();
-        Some(VictimSet { victims, waiver: self.waiver, straddles })
+        Some(VictimSet { victims, waiver: self.waiver })
     }
 
     /// PRE-2 and PRE-4: whether it may be taken, and if so whether its tier straddles then.
@@ -183,11 +265,11 @@ impl Search<'_> {
         let excess = &self.excess[candidate.tier.index()].0;
         let used = |d: usize| candidate.used[d] as i64;
         let stays = |d: usize| excess[d] >= used(d);
-        let mut uses = (0..MAX_DIMENSIONS).filter(|&d| used(d) > 0);
         if !self.need.within {
-            return uses.all(stays).then_some(false);
+            return (0..MAX_DIMENSIONS).filter(|&d| used(d) > 0).all(stays).then_some(false);
         }
-        let mut short = uses.filter(|&d| self.need.short[d] > 0);
+        let helps = self.need.dimensions(candidate);
+        let mut short = (0..MAX_DIMENSIONS).filter(|&d| helps[d]);
         if short.clone().any(stays) {
             return Some(false);
         }
@@ -197,16 +279,12 @@ impl Search<'_> {
 
     /// PRE-3: takes back, last first, every victim without whom enough is freed.
     fn fill_back(&self, victims: &mut Vec<Candidate>) {
-        let mut freed = victims.iter().fold(Resources::ZERO, |sum, victim| sum + victim.used);
-        victims.reverse();
-        victims.retain(|victim| {
-            let superfluous = self.need.short.fits(&(freed - victim.used));
-            if superfluous {
-                freed -= victim.used;
+        for index in (0..victims.len()).rev() {
+            let others = victims.iter().enumerate().filter(|&(other, _)| other != index);
+            if self.need.is_met_by(others.map(|(_, victim)| victim)) {
+                victims.remove(index);
             }
-            !superfluous
-        });
-        victims.reverse();
+        }
     }
 }
 
@@ -221,9 +299,13 @@ mod tests {
             id: RequestId::new(slot, 1),
             tier,
             used: used.into(),
+            frees: used.into(),
+            device_frees: Vec::new(),
             preemptions: 0,
             started_at: Instant::ZERO,
             work_lost: 100,
+            finishes_first: false,
+            straddles: false,
         }
     }
 
@@ -236,7 +318,7 @@ mod tests {
     }
 
     fn need(within: bool, short: [u64; 2]) -> Need {
-        Need { tier: Tier::P0, within, short: short.into() }
+        Need { tier: Tier::P0, within, any_borrower: false, short: short.into(), device_shorts: Vec::new() }
     }
 
     #[test]

@@ -1,19 +1,14 @@
-//! The waiting requests of one tier in one pool: who is next, and who is set aside.
+//! The waiting requests of one tier in one pool: who is next, who is set aside, and who is the first that fits.
 //!
-//! Three lists: those that have run, in order of arrival; the fresh ones, in order of arrival (`Fifo`); and
-//! the parked ones, which no worker that is up can hold. Knows order, not capacity. Insert and remove are
-//! O(1) for newcomers and O(those it passes, from the nearer end) for one that comes back.
-//! Invariant: LIFE-1, a waiting request is in exactly one list.
+//! Three lanes: those that have run, in order of arrival; the fresh ones, in the tier's order; and the parked
+//! ones, which no worker that is up can hold. Knows order and numbers of units, not capacity. O(log n).
+//! Invariant: LIFE-1, a waiting request is in exactly one lane.
 
 use crate::list::{LinkTable, List};
+use crate::resources::{MAX_DIMENSIONS, Resources};
+use crate::tree::{NUMBERS, Nodes, Tree};
 
-/// What the lists need to know of a request.
-pub(crate) trait Arrivals: LinkTable {
-    /// Its place in the order of arrival.
-    fn sequence(&self, slot: u32) -> u64;
-}
-
-/// Which list a waiting request is in.
+/// Which lane a waiting request is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lane {
     Resumed,
@@ -21,26 +16,139 @@ pub(crate) enum Lane {
     Parked,
 }
 
-/// The three lists.
+/// Where a request stands in its lane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct OrderKey {
+    pub(crate) relegated: bool,
+    pub(crate) rank: u64,
+    pub(crate) sequence: u64,
+}
+
+/// What a search may take at most, or what a request must be given at least: units, and the nanosecond of arrival.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Least(pub(crate) [u64; NUMBERS]);
+
+impl Least {
+    pub(crate) const ANY: Self = Self([u64::MAX; NUMBERS]);
+
+    pub(crate) fn new(units: Resources, arrival: u64) -> Self {
+        let mut numbers = [arrival; NUMBERS];
+        numbers[..MAX_DIMENSIONS].copy_from_slice(units.as_array());
+        Self(numbers)
+    }
+}
+
+/// The waiting requests of all queues stand in one arena.
+pub(crate) type QueueNodes = Nodes<OrderKey>;
+
+/// The three lanes.
 #[derive(Debug, Default)]
 pub(crate) struct TierQueue {
-    resumed: List,
-    fresh: List,
-    parked: List,
+    resumed: Tree,
+    fresh: Tree,
+    parked: Tree,
 }
 
 impl TierQueue {
     /// Whether nobody could be offered a start.
     pub(crate) fn is_idle(&self) -> bool {
-        self.first().is_none()
+        self.resumed.is_empty() && self.fresh.is_empty()
     }
 
-    /// Puts a request where its arrival belongs.
-    pub(crate) fn insert(&mut self, table: &mut impl Arrivals, lane: Lane, slot: u32) {
-        let list = self.list(lane);
+    pub(crate) fn insert(
+        &mut self,
+        nodes: &mut QueueNodes,
+        lane: Lane,
+        key: OrderKey,
+        slot: u32,
+        least: Least,
+    ) {
+        self.lane(lane).insert(nodes, key, slot, least.0);
+    }
+
+    pub(crate) fn remove(&mut self, nodes: &mut QueueNodes, lane: Lane, slot: u32) {
+        self.lane(lane).remove(nodes, slot);
+    }
+
+    /// A search must know something else of a request.
+    pub(crate) fn set_least(&mut self, nodes: &mut QueueNodes, lane: Lane, slot: u32, least: Least) {
+        self.lane(lane).set_numbers(nodes, slot, least.0);
+    }
+
+    /// All that are offered a start, in order.
+    pub(crate) fn in_order<'a>(&self, nodes: &'a QueueNodes) -> impl Iterator<Item = u32> + use<'a> {
+        self.resumed.iter(nodes).chain(self.fresh.iter(nodes))
+    }
+
+    /// All that wait, parked ones last.
+    pub(crate) fn iter<'a>(&self, nodes: &'a QueueNodes) -> impl Iterator<Item = u32> + use<'a> {
+        self.in_order(nodes).chain(self.parked.iter(nodes))
+    }
+
+    /// All of one lane, in order.
+    pub(crate) fn lane_iter<'a>(
+        &self,
+        nodes: &'a QueueNodes,
+        lane: Lane,
+    ) -> impl Iterator<Item = u32> + use<'a> {
+        match lane {
+            Lane::Resumed => self.resumed.iter(nodes),
+            Lane::Fresh => self.fresh.iter(nodes),
+            Lane::Parked => self.parked.iter(nodes),
+        }
+    }
+
+    /// The first in order behind `after` that asks for no more than `most`.
+    pub(crate) fn find(
+        &self,
+        nodes: &QueueNodes,
+        after: Option<(Lane, u32)>,
+        most: &Least,
+    ) -> Option<(Lane, u32)> {
+        let in_resumed = match after {
+            Some((Lane::Fresh, slot)) => {
+                return self.fresh.find(nodes, Some(slot), &most.0).map(|slot| (Lane::Fresh, slot));
+            }
+            Some((_, slot)) => self.resumed.find(nodes, Some(slot), &most.0),
+            None => self.resumed.find(nodes, None, &most.0),
+        };
+        let fresh = || self.fresh.find(nodes, None, &most.0).map(|slot| (Lane::Fresh, slot));
+        in_resumed.map(|slot| (Lane::Resumed, slot)).or_else(fresh)
+    }
+
+    /// How many are offered a start before one that waits in `lane`.
+    pub(crate) fn ahead_of(&self, nodes: &QueueNodes, lane: Lane, slot: u32) -> usize {
+        match lane {
+            Lane::Resumed => self.resumed.rank(nodes, slot),
+            Lane::Fresh => self.resumed.len(nodes) + self.fresh.rank(nodes, slot),
+            Lane::Parked => self.resumed.len(nodes) + self.fresh.len(nodes),
+        }
+    }
+
+    fn lane(&mut self, lane: Lane) -> &mut Tree {
+        match lane {
+            Lane::Resumed => &mut self.resumed,
+            Lane::Fresh => &mut self.fresh,
+            Lane::Parked => &mut self.parked,
+        }
+    }
+}
+
+/// What a list by arrival needs to know of a request.
+pub(crate) trait Arrivals: LinkTable {
+    /// Its place in the order of arrival.
+    fn sequence(&self, slot: u32) -> u64;
+}
+
+/// Requests in order of arrival, whatever the order of their tier: the newest is dropped first. O(1) for
+/// newcomers and O(those it passes, from the nearer end) for one that comes back.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ArrivalList(List);
+
+impl ArrivalList {
+    pub(crate) fn insert_by(&mut self, table: &mut impl Arrivals, slot: u32) {
         let sequence = table.sequence(slot);
-        // From both ends: newcomers and most victims belong near the tail, declined ones near the head.
-        let (mut from_head, mut from_tail) = (list.head(), list.tail());
+        let (mut from_head, mut from_tail) = (self.0.head(), self.0.tail());
         let before = loop {
             match (from_head, from_tail) {
                 (_, Some(earlier)) if table.sequence(earlier) < sequence => break Some(earlier),
@@ -51,59 +159,18 @@ impl TierQueue {
                 _ => break None,
             }
         };
-        list.insert_after(table, before, slot);
+        self.0.insert_after(table, before, slot);
     }
 
-    /// Takes these requests, in order of arrival, for all that wait.
-    pub(crate) fn rebuild(&mut self, table: &mut impl Arrivals, waiting: impl Iterator<Item = (Lane, u32)>) {
-        *self = Self::default();
-        for (lane, slot) in waiting {
-            let list = self.list(lane);
-            list.insert_after(table, list.tail(), slot);
-        }
+    pub(crate) fn remove(&mut self, table: &mut impl Arrivals, slot: u32) {
+        self.0.remove(table, slot);
     }
 
-    pub(crate) fn remove(&mut self, table: &mut impl Arrivals, lane: Lane, slot: u32) {
-        self.list(lane).remove(table, slot);
-    }
-
-    /// The next to be offered a start.
-    pub(crate) fn first(&self) -> Option<u32> {
-        self.resumed.head().or(self.fresh.head())
-    }
-
-    /// Who comes behind `slot`, which is in `lane`.
-    pub(crate) fn after(&self, table: &impl Arrivals, lane: Lane, slot: u32) -> Option<u32> {
-        let next = table.links(slot).next();
-        if lane == Lane::Resumed { next.or(self.fresh.head()) } else { next }
-    }
-
-    /// The newest of those that have never run, which the table tells.
-    pub(crate) fn newest(&self, table: &impl Arrivals, has_run: impl Fn(u32) -> bool) -> Option<u32> {
-        let parked = core::iter::successors(self.parked.tail(), |&slot| table.links(slot).prev());
-        let newest_parked = parked.into_iter().find(|&slot| !has_run(slot));
-        self.fresh.tail().into_iter().chain(newest_parked).max_by_key(|&slot| table.sequence(slot))
-    }
-
-    /// All requests of a list, in order.
-    pub(crate) fn iter<'a, T: Arrivals>(
+    /// All, the newest first.
+    pub(crate) fn newest_first<'a, T: Arrivals>(
         &self,
         table: &'a T,
-        lane: Lane,
     ) -> impl Iterator<Item = u32> + use<'a, T> {
-        let head = match lane {
-            Lane::Resumed => self.resumed.head(),
-            Lane::Fresh => self.fresh.head(),
-            Lane::Parked => self.parked.head(),
-        };
-        core::iter::successors(head, move |&slot| table.links(slot).next())
-    }
-
-    fn list(&mut self, lane: Lane) -> &mut List {
-        match lane {
-            Lane::Resumed => &mut self.resumed,
-            Lane::Fresh => &mut self.fresh,
-            Lane::Parked => &mut self.parked,
-        }
+        core::iter::successors(self.0.tail(), |&slot| table.links(slot).prev())
     }
 }

@@ -161,6 +161,28 @@ impl Balance {
         self
     }
 
+    /// What is left after that much more, or less.
+    pub(crate) fn minus(mut self, other: Self) -> Self {
+        for d in 0..MAX_DIMENSIONS {
+            self.0[d] -= other.0[d];
+        }
+        self
+    }
+
+    pub(crate) fn plus(mut self, more: Resources) -> Self {
+        for d in 0..MAX_DIMENSIONS {
+            self.0[d] += more.0[d] as i64;
+        }
+        self
+    }
+
+    pub(crate) fn plus_signed(mut self, other: Self) -> Self {
+        for d in 0..MAX_DIMENSIONS {
+            self.0[d] += other.0[d];
+        }
+        self
+    }
+
     /// The units of `asked` that are missing here, counting only the dimensions that are asked for.
     pub(crate) fn shortage(&self, asked: &Resources) -> Resources {
         let mut out = Resources::ZERO;

@@ -6,8 +6,8 @@ use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use tidegate::{
-    Config, ConfigBuilder, MAX_DIMENSIONS, MAX_POOLS, MAX_TIERS, MAX_UNITS, Placement, Preemption, Resources,
-    Rounding, TierConfig,
+    Config, ConfigBuilder, MAX_DIMENSIONS, MAX_POOLS, MAX_TIERS, MAX_UNITS, Order, Placement, Ppm,
+    Preemption, Reserve, Resources, Rounding, StepTime, TierConfig,
 };
 
 /// Spans that need every unit, and those at the ends.
@@ -30,8 +30,43 @@ fn names(most: usize) -> impl Strategy<Value = Vec<String>> {
     btree_set(name(), 1..=most).prop_map(|names| names.into_iter().collect::<Vec<_>>()).prop_shuffle()
 }
 
-fn preemption() -> impl Strategy<Value = Preemption> {
+fn preemption_while_borrowing() -> impl Strategy<Value = Preemption> {
     prop_oneof![Just(Preemption::LowerTier), Just(Preemption::Never)]
+}
+
+fn preemption() -> impl Strategy<Value = Preemption> {
+    prop_oneof![preemption_while_borrowing(), Just(Preemption::AnyBorrower)]
+}
+
+fn order() -> impl Strategy<Value = Order> {
+    prop_oneof![
+        Just(Order::Fifo),
+        Just(Order::Deadline),
+        Just(Order::ShortestFirst),
+        Just(Order::HybridDeadline)
+    ]
+}
+
+/// A tier with what it may say beside its shares and its queue.
+fn named_tier(name: String, dimensions: usize) -> impl Strategy<Value = TierConfig> {
+    let reserve = prop_oneof![
+        (0..=100_000_u32).prop_map(|ppm| Reserve::Share(Ppm::new(ppm))),
+        (0..=MAX_UNITS).prop_map(Reserve::Units)
+    ];
+    let reserves = vec(option::of(reserve), dimensions);
+    let spans = (span(), option::of(span()), option::of(span()));
+    let numbers = (option::of(1..=1_000_000_000_u32), 0..=1_000_000_u32, option::of(any::<u64>()));
+    (reserves, spans, numbers, order()).prop_map(move |(reserves, spans, numbers, order)| {
+        let mut tier = TierConfig::new(name.clone());
+        for (dimension, &reserve) in reserves.iter().enumerate() {
+            tier = reserve.into_iter().fold(tier, |tier, reserve| tier.reserve_in(dimension, reserve));
+        }
+        tier = tier.order(order).deadline_token_weight(spans.0).prefill_share_ppm(numbers.1);
+        tier = spans.1.into_iter().fold(tier, TierConfig::age_after);
+        tier = spans.2.into_iter().fold(tier, TierConfig::token_objective);
+        tier = numbers.0.into_iter().fold(tier, TierConfig::preemption_budget);
+        numbers.2.into_iter().fold(tier, TierConfig::queue_token_limit)
+    })
 }
 
 fn tier(name: String, reserve: u32, dimensions: usize) -> impl Strategy<Value = TierConfig> {
@@ -41,11 +76,17 @@ fn tier(name: String, reserve: u32, dimensions: usize) -> impl Strategy<Value = 
         Resources::from(all)
     });
     let rounding = prop_oneof![Just(Rounding::Ceil), Just(Rounding::Nearest), Just(Rounding::Floor)];
-    let rules = (0..=1_000_000_u32, option::of(limit), rounding, preemption(), option::of(preemption()));
-    (rules, span(), option::of(any::<u64>()), option::of(span())).prop_map(
-        move |(rules, hold, most, wait)| {
+    let rules = (
+        0..=1_000_000_u32,
+        option::of(limit),
+        rounding,
+        preemption(),
+        option::of(preemption_while_borrowing()),
+    );
+    (rules, span(), option::of(any::<u64>()), option::of(span()), named_tier(name, dimensions)).prop_map(
+        move |(rules, hold, most, wait, tier)| {
             let (lendable, limit, rounding, preemption, borrowing) = rules;
-            let mut tier = TierConfig::new(name.clone())
+            let mut tier = tier
                 .reserve_ppm(reserve)
                 .lendable_ppm(lendable)
                 .rounding(rounding)
@@ -61,7 +102,8 @@ fn tier(name: String, reserve: u32, dimensions: usize) -> impl Strategy<Value = 
 
 fn tiers(dimensions: usize) -> impl Strategy<Value = Vec<TierConfig>> {
     names(MAX_TIERS).prop_flat_map(move |names| {
-        let most = 1_000_000 / names.len() as u32;
+        // A dimension may have a share of its own that is a little more.
+        let most = 1_000_000 / names.len() as u32 - 100_000;
         names
             .into_iter()
             .map(|name| (0..=most).prop_flat_map(move |ppm| tier(name.clone(), ppm, dimensions)))
@@ -71,15 +113,20 @@ fn tiers(dimensions: usize) -> impl Strategy<Value = Vec<TierConfig>> {
 
 fn settings() -> impl Strategy<Value = ConfigBuilder> {
     let spans = (span(), 1..u64::MAX, 1..u64::MAX, span());
+    let model = (span(), span(), span()).prop_map(|(base, token, decode)| StepTime::new(base, token, decode));
+    let costs = (option::of(model), span(), span(), any::<u32>(), 1..u64::MAX);
+    let token_limits = (option::of(any::<u64>()), option::of(any::<u64>()));
     let limits = (option::of(any::<u64>()), option::of(any::<u64>()), any::<bool>(), 1..=u32::MAX);
     let placement = prop_oneof![Just(Placement::Pack), Just(Placement::Spread)];
-    (spans, limits, any::<u32>(), any::<u32>(), placement).prop_map(
+    (spans, limits, any::<u32>(), any::<u32>(), placement, costs, token_limits).prop_map(
         |(
             (min_run, confirm, drain, backoff),
             (total, tenant, displace, tenants),
             preemptions,
             bypass,
             placement,
+            (model, stop, swap, kib, step),
+            (total_tokens, tenant_tokens),
         )| {
             let mut builder = Config::builder()
                 .placement(placement)
@@ -90,7 +137,14 @@ fn settings() -> impl Strategy<Value = ConfigBuilder> {
                 .drain_after(Duration::from_nanos(drain))
                 .decline_backoff(backoff)
                 .displace(displace)
-                .max_tenants(tenants);
+                .max_tenants(tenants)
+                .stop_takes(stop)
+                .swap_token(swap)
+                .checkpoint_kib_per_token(kib)
+                .max_step(Duration::from_nanos(step));
+            builder = model.into_iter().fold(builder, ConfigBuilder::step_time);
+            builder = total_tokens.into_iter().fold(builder, ConfigBuilder::queue_token_limit);
+            builder = tenant_tokens.into_iter().fold(builder, ConfigBuilder::tenant_queue_token_limit);
             builder = total.into_iter().fold(builder, ConfigBuilder::queue_limit);
             tenant.into_iter().fold(builder, ConfigBuilder::tenant_queue_limit)
         },
@@ -142,6 +196,10 @@ confirm_after = "1s"
 max_bypass = 16
 drain_after = "2s"
 decline_backoff = "1s"
+stop_takes = "0s"
+swap_token = "0s"
+checkpoint_kib_per_token = 0
+max_step = "60s"
 displace = false
 max_tenants = 1048576
 
@@ -152,6 +210,9 @@ lendable_ppm = 1000000
 rounding = "ceil"
 hold_window = "30s"
 preemption = "lower-tier"
+order = "fifo"
+deadline_token_weight = "8ms"
+prefill_share_ppm = 250000
 
 [tiers.borrow_limit]
 kv_blocks = 100
@@ -164,6 +225,9 @@ lendable_ppm = 1000000
 rounding = "ceil"
 hold_window = "30s"
 preemption = "lower-tier"
+order = "fifo"
+deadline_token_weight = "8ms"
+prefill_share_ppm = 250000
 queue_timeout = "3600s"
 "#;
     assert_eq!(config.to_toml(), expected);
@@ -246,8 +310,8 @@ fn all_faults_are_told_at_once_each_with_its_field() {
         "line 12: tiers[0].borrow_limit.gpus: there is no such dimension",
         r#"line 10: tiers[0].rounding: "up" is none of ceil, nearest, floor"#,
         r#"line 11: tiers[0].hold_window: "1.5s" is no duration: a whole number and one of s, ms, us, ns"#,
-        r#"line 17: tiers[1].preemption: "always" is none of lower-tier, never"#,
-        r#"line 18: tiers[1].preempt_while_borrowing: "Never" is none of lower-tier, never"#,
+        r#"line 17: tiers[1].preemption: "always" is none of lower-tier, never, any-borrower"#,
+        r#"line 18: tiers[1].preempt_while_borrowing: "Never" is none of lower-tier, never, any-borrower"#,
         r#"line 16: tiers[1].queue_timeout: "s" is no duration: a whole number and one of s, ms, us, ns"#,
         r#"line 13: tiers[1]: "a" is named twice"#,
         "line 19: tiers[1].borrow_limit[0]: 2000000000000 is above 1099511627776",

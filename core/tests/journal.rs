@@ -3,9 +3,9 @@
 
 use proptest::prelude::*;
 use tidegate::{
-    Action, Attempt, Config, Decline, Digest, Entry, Input, Instant, Journal, PoolId, Reason, Recorder,
-    RequestId, RequestSpec, Resources, Scheduler, TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec,
-    YieldMode, Yielding,
+    Action, Amendment, Attempt, Config, Decline, DeviceId, DeviceSpec, Digest, Entry, Input, Instant,
+    Journal, PoolId, Ppm, Reason, Recorder, RequestId, RequestSpec, Resources, Scheduler, Shrink,
+    StepException, TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec, YieldMode, Yielding,
 };
 
 fn config() -> Config {
@@ -13,6 +13,16 @@ fn config() -> Config {
         .dimensions(["slots", "kv"])
         .tier(TierConfig::new("realtime").reserve_ppm(300_000))
         .tier(TierConfig::new("batch"))
+        .build()
+        .expect("a sound config")
+}
+
+/// What `config` may be changed to while running.
+fn other_config() -> Config {
+    Config::builder()
+        .dimensions(["slots", "kv"])
+        .tier(TierConfig::new("realtime").reserve_ppm(600_000))
+        .tier(TierConfig::new("batch").queue_limit(3))
         .build()
         .expect("a sound config")
 }
@@ -61,7 +71,8 @@ fn request() -> BoxedStrategy<(RequestId, Attempt)> {
 fn submit() -> BoxedStrategy<Input> {
     let yielding = prop_oneof![Just(Yielding::Restart), Just(Yielding::Checkpoint), Just(Yielding::Never)];
     let who = (small(), prop_oneof![4 => 0..2_u8, 1 => any::<u8>()], pool());
-    let numbers = (number(), proptest::option::of(number()), proptest::option::of(number()), number());
+    let some = || proptest::option::of(number());
+    let numbers = (number(), some(), some(), number(), number(), some());
     (who, resources(), resources(), numbers, yielding)
         .prop_map(|(who, demand, peak, numbers, yielding)| {
             Input::Submit(RequestSpec {
@@ -71,8 +82,10 @@ fn submit() -> BoxedStrategy<Input> {
                 demand,
                 peak,
                 prompt_tokens: numbers.0,
+                cached_tokens: numbers.4,
                 output_tokens: numbers.1,
                 yielding,
+                deadline: numbers.5.map(Instant::from_nanos),
                 queue_timeout_ns: numbers.2,
                 tag: numbers.3,
             })
@@ -104,8 +117,61 @@ fn report() -> BoxedStrategy<Input> {
     .boxed()
 }
 
+fn shrink() -> BoxedStrategy<Shrink> {
+    let preempt = number().prop_map(|after_ns| Shrink::Preempt { after_ns });
+    prop_oneof![Just(Shrink::Drain), preempt].boxed()
+}
+
+/// What happens to workers and devices, and what changes while running.
+fn change() -> BoxedStrategy<Input> {
+    let device = || small().prop_map(DeviceId::new);
+    let worker = || small().prop_map(WorkerId::new);
+    let part = (device(), prop_oneof![Just(1_000_000), 0..3_000_000_u32]);
+    let parts = proptest::collection::vec(part, 0..3);
+    let exception =
+        (request(), number(), resources()).prop_map(|((request, attempt), output_tokens, in_use)| {
+            StepException { request, attempt, output_tokens, in_use }
+        });
+    let exceptions = proptest::collection::vec(exception, 0..3);
+    let tier = proptest::option::of((0..4_u8).prop_map(Tier::new));
+    let amendment = (
+        proptest::option::of(resources()),
+        proptest::option::of(resources()),
+        tier,
+        proptest::option::of(number()),
+    );
+    prop_oneof![
+        2 => (pool(), resources(), parts).prop_map(|(pool, capacity, parts)| {
+            let spec = WorkerSpec::new(pool, capacity);
+            let on = |spec: WorkerSpec, (device, ppm)| spec.on_part(device, Ppm::new(ppm));
+            Input::WorkerAdd(parts.into_iter().fold(spec, on))
+        }),
+        2 => (resources(), proptest::option::of(number()))
+            .prop_map(|(limit, checkpoint_mib)| Input::DeviceAdd(DeviceSpec { limit, checkpoint_mib })),
+        1 => (device(), resources(), shrink())
+            .prop_map(|(device, limit, shrink)| Input::DeviceResize { device, limit, shrink }),
+        1 => device().prop_map(|device| Input::DeviceLost { device }),
+        1 => (worker(), resources(), shrink())
+            .prop_map(|(worker, capacity, shrink)| Input::WorkerResize { worker, capacity, shrink }),
+        1 => (worker(), resources()).prop_map(|(worker, in_use)| Input::WorkerUsage { worker, in_use }),
+        1 => (worker(), number(), exceptions).prop_map(|(worker, tokens_each, exceptions)| {
+            Input::Step { worker, tokens_each, exceptions: exceptions.into() }
+        }),
+        2 => (request(), amendment).prop_map(|((request, _), (demand, peak, tier, deadline))| {
+            let deadline = deadline.map(Instant::from_nanos);
+            Input::Amend { request, amendment: Amendment { demand, peak, tier, deadline } }
+        }),
+        1 => any::<bool>().prop_map(|named| {
+            let config = if named { config() } else { other_config() };
+            Input::Reconfigure { config: Box::new(config) }
+        }),
+    ]
+    .boxed()
+}
+
 fn input() -> BoxedStrategy<Input> {
     prop_oneof![
+        12 => change(),
         2 => any::<String>().prop_map(|name| Input::TenantSet { name: name.into() }),
         1 => "[\\x00-\\x7f]*".prop_map(|name| Input::TenantSet { name: name.into() }),
         4 => (pool(), resources())
@@ -178,6 +244,9 @@ proptest! {
         place in any::<proptest::sample::Index>(),
         byte in prop_oneof![any::<u8>(), Just(b' '), Just(b'0'), Just(b'+'), Just(b'\\'), Just(b'\r')],
     ) {
+        // TOML may be written in several ways.
+        let mut journal = journal;
+        journal.entries.retain(|(_, entry)| !matches!(entry, Entry::Input(Input::Reconfigure { .. })));
         let text = text_of(&journal);
         let steps = text.len() - steps_of(&text).len();
         let mut changed = text.clone().into_bytes();
@@ -224,13 +293,31 @@ fn the_text_is_as_the_format_says() {
     journal.input(at(3), Input::Cancel { request });
     journal.input(at(3), Input::WorkerDrain { worker: WorkerId::new(0) });
     journal.input(at(3), Input::WorkerLost { worker: WorkerId::new(0) });
+    let on_devices = WorkerSpec::new(PoolId::new(0), [4])
+        .on(DeviceId::new(0))
+        .on_part(DeviceId::new(1), Ppm::new(500_000));
+    journal.input(at(11), Input::DeviceAdd(DeviceSpec { limit: [9].into(), checkpoint_mib: Some(16) }));
+    journal.input(at(11), Input::DeviceAdd(DeviceSpec::default()));
+    journal.input(at(11), Input::WorkerAdd(on_devices));
+    let (device, worker, shrink) = (DeviceId::new(1), WorkerId::new(1), Shrink::Preempt { after_ns: 7 });
+    journal.input(at(11), Input::DeviceResize { device, limit: [8].into(), shrink });
+    journal.input(at(11), Input::WorkerResize { worker, capacity: [3].into(), shrink: Shrink::Drain });
+    journal.input(at(11), Input::WorkerUsage { worker, in_use });
+    let exception = StepException { request, attempt, output_tokens: 17, in_use };
+    journal.input(at(11), Input::Step { worker, tokens_each: 1, exceptions: [exception].into() });
+    let amendment = Amendment { tier: Some(Tier::P0), deadline: Some(at(40)), ..Amendment::default() };
+    journal.input(at(11), Input::Amend { request, amendment });
+    journal.input(at(11), Input::DeviceLost { device });
+    journal.input(at(12), Input::Reconfigure { config: Box::new(other_config()) });
     let text = text_of(&journal);
     let toml = config().to_toml();
+    let other = other_config().to_toml();
     let head = format!("tidegate-journal 1\nstart 5\nconfig {}\n{toml}", toml.lines().count());
-    let steps = "5 tenant_set a b\\x5c\\x7f\u{e9}\\x0a \n\
-        6 worker_add 0 64 8192 0 0\n\
-        7 submit 1 1 0 1 40 0 0 0 0 0 0 512 - 0 - 0\n\
-        7 submit 1 1 2 1 40 0 0 1 44 0 0 512 256 2 30 9\n\
+    let steps = format!(
+        "5 tenant_set a b\\x5c\\x7f\u{e9}\\x0a \n\
+        6 worker_add 0 64 8192 0 0 0\n\
+        7 submit 1 1 0 1 40 0 0 0 0 0 0 512 0 - 0 - - 0\n\
+        7 submit 1 1 2 1 40 0 0 1 44 0 0 512 0 256 2 - 30 9\n\
         8 poll 2\n\
         9 poll 1\n\
         9 started 4294967303 2 128 1 41 0 0\n\
@@ -244,8 +331,20 @@ fn the_text_is_as_the_format_says() {
         3 cancel 4294967303\n\
         3 worker_drain 0\n\
         3 worker_lost 0\n\
-        end 14\n";
-    assert_eq!(text, head + steps);
+        11 device_add 9 0 0 0 16\n\
+        11 device_add 0 0 0 0 -\n\
+        11 worker_add 0 4 0 0 0 2 0 1000000 1 500000\n\
+        11 device_resize 1 8 0 0 0 7\n\
+        11 worker_resize 1 3 0 0 0 -\n\
+        11 worker_usage 1 1 41 0 0\n\
+        11 step 1 1 1 4294967303 2 17 1 41 0 0\n\
+        11 amend 4294967303 - - 0 40\n\
+        11 device_lost 1\n\
+        12 reconfigure {}\n{other}\
+        end 24\n",
+        other.lines().count()
+    );
+    assert_eq!(text, head + &steps);
     assert_eq!(Journal::parse(&text), Ok(journal));
 }
 
@@ -282,11 +381,11 @@ fn a_step_that_is_wrong_is_told_by_line_and_field() {
         ("0 preempted 1 1 0 2\n", (1, "releasing: \"2\" is not a whole number from 0 to 1")),
         ("0 worker_add 0 1 2 3\n", (1, "capacity is missing")),
         (
-            "0 submit 0 256 0 0 0 0 0 0 0 0 0 0 - 0 - 0\n",
+            "0 submit 0 256 0 0 0 0 0 0 0 0 0 0 0 - 0 - - 0\n",
             (1, "tier: \"256\" is not a whole number from 0 to 255"),
         ),
         (
-            "0 submit 0 0 0 0 0 0 0 0 0 0 0 0 -- 0 - 0\n",
+            "0 submit 0 0 0 0 0 0 0 0 0 0 0 0 0 -- 0 - - 0\n",
             (1, "output_tokens: \"--\" is not a whole number from 0 to 18446744073709551615"),
         ),
         (

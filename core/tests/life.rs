@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use common::{POOL, World, starts, three_tiers};
 use tidegate::{
-    Action, Attempt, Config, Decline, Instant, Limit, MAX_UNITS, QueueScope, Reason, ReportError, RequestId,
-    RequestState, SubmitError, TenantError, Tier, TierConfig, Usage, WorkerError, WorkerId, Yielding,
+    Action, Attempt, Config, Decline, Instant, Limit, MAX_UNITS, QueueScope, QueueUnit, Reason, ReportError,
+    RequestId, RequestState, SubmitError, TenantError, Tier, TierConfig, Usage, WorkerError, WorkerId,
+    Yielding,
 };
 
 fn refusal(world: &mut World, tier: Tier) -> SubmitError {
@@ -25,7 +26,7 @@ fn a_full_queue_refuses_the_newcomer() {
         .queue_limit(5);
     let mut world = World::new(config);
     world.submit_many(2, Tier::P0, [1, 1]);
-    let full = |scope, limit| SubmitError::QueueFull { scope, limit };
+    let full = |scope, limit| SubmitError::QueueFull { scope, unit: QueueUnit::Requests, limit };
     assert_eq!(refusal(&mut world, Tier::P0), full(QueueScope::Tier(Tier::P0), 2));
     world.submit_many(2, Tier::P1, [1, 1]);
     assert_eq!(refusal(&mut world, Tier::P1), full(QueueScope::Tenant(world.tenant), 4));
@@ -54,7 +55,10 @@ fn one_that_has_run_is_never_displaced() {
     let batch = world.submit(Tier::P2, [1, 1]);
     world.round();
     world.preempted(batch, 0);
-    assert_eq!(refusal(&mut world, Tier::P0), SubmitError::QueueFull { scope: QueueScope::Total, limit: 1 });
+    assert_eq!(
+        refusal(&mut world, Tier::P0),
+        SubmitError::QueueFull { scope: QueueScope::Total, unit: QueueUnit::Requests, limit: 1 }
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use crate::resources::Resources;
 use crate::time::Instant;
 
-/// A running maximum that forgets.
+/// A running maximum that forgets. The value between two notes is that of the first.
 #[derive(Debug)]
 pub(crate) struct HoldWindow {
     /// Zero keeps only the present demand.
@@ -29,7 +29,12 @@ impl HoldWindow {
         }
     }
 
-    /// The demand changes to `demand`.
+    /// Whether it remembers for as long.
+    pub(crate) const fn is_of(&self, window_ns: u64) -> bool {
+        self.half_ns == window_ns / 2
+    }
+
+    /// The demand is `demand` from now on.
     pub(crate) fn note(&mut self, now: Instant, demand: Resources) {
         (self.previous, self.current) = self.halves(now);
         self.half = now.as_nanos().checked_div(self.half_ns).unwrap_or(0);
@@ -37,18 +42,18 @@ impl HoldWindow {
         self.current = self.current.max(demand);
     }
 
-    /// The largest demand of the window.
-    pub(crate) fn peak(&self, now: Instant) -> Resources {
+    /// The largest demand of the window, if it is `demand` now.
+    pub(crate) fn peak(&self, now: Instant, demand: Resources) -> Resources {
         if self.half_ns == 0 {
-            return self.last;
+            return demand;
         }
         let (previous, current) = self.halves(now);
-        previous.max(current)
+        previous.max(current).max(demand)
     }
 
     /// When the peak may fall, if it can: at the next half.
-    pub(crate) fn next_turn(&self, now: Instant) -> Option<Instant> {
-        if self.peak(now) == self.last {
+    pub(crate) fn next_turn(&self, now: Instant, demand: Resources) -> Option<Instant> {
+        if self.peak(now, demand) == demand {
             return None;
         }
         let half = now.as_nanos() / self.half_ns;
@@ -77,13 +82,15 @@ mod tests {
         let at = Instant::from_nanos;
         hold.note(at(3), [7].into());
         hold.note(at(4), [1].into());
-        assert_eq!(hold.peak(at(9))[0], 7);
-        assert_eq!(hold.next_turn(at(9)), Some(at(10)));
-        assert_eq!(hold.peak(at(10))[0], 1);
-        assert_eq!(hold.next_turn(at(10)), None);
-        hold.note(at(23), [0].into());
-        assert_eq!(hold.peak(at(24))[0], 1, "it was 1 until 23");
-        assert_eq!(hold.peak(at(30))[0], 0);
+        let one = [1].into();
+        assert_eq!(hold.peak(at(9), one)[0], 7);
+        assert_eq!(hold.next_turn(at(9), one), Some(at(10)));
+        assert_eq!(hold.peak(at(10), one)[0], 1);
+        assert_eq!(hold.next_turn(at(10), one), None);
+        hold.note(at(23), Resources::ZERO);
+        assert_eq!(hold.peak(at(24), Resources::ZERO)[0], 1, "it was 1 until 23");
+        assert_eq!(hold.peak(at(30), Resources::ZERO)[0], 0);
+        assert_eq!(hold.peak(at(30), [3].into())[0], 3, "the present counts, noted or not");
     }
 
     #[test]
@@ -91,7 +98,7 @@ mod tests {
         let mut hold = HoldWindow::new(0);
         hold.note(Instant::ZERO, [7].into());
         hold.note(Instant::ZERO, [2].into());
-        assert_eq!(hold.peak(Instant::from_nanos(1))[0], 2);
-        assert_eq!(hold.next_turn(Instant::ZERO), None);
+        assert_eq!(hold.peak(Instant::from_nanos(1), [2].into())[0], 2);
+        assert_eq!(hold.next_turn(Instant::ZERO, [2].into()), None);
     }
 }

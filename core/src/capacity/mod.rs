@@ -11,8 +11,8 @@ use alloc::vec::Vec;
 
 use crate::config::TierConfig;
 use crate::id::Tier;
-use crate::resources::{Balance, Resources};
-use crate::share::Rounding;
+use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
+use crate::share::{Reserve, Rounding};
 use crate::time::Instant;
 pub(crate) use hold::HoldWindow;
 
@@ -36,7 +36,7 @@ pub(crate) struct Account {
     pub(crate) earmarked: Resources,
     /// K: the whole size of the claims.
     pub(crate) claimed: Resources,
-    /// Start demand of the waiting requests that are neither parked nor claimed and fit within R.
+    /// Asks of the waiting requests that are not parked and fit within R, less what their claims have earmarked.
     pub(crate) waiting: Resources,
     hold: HoldWindow,
 }
@@ -59,14 +59,14 @@ impl Account {
         }
     }
 
-    /// Notes a change of use, claims or waiting demand; the hold window remembers the peak.
-    pub(crate) fn note(&mut self, now: Instant) {
-        self.hold.note(now, self.used + self.claimed + self.waiting);
+    /// What the hold window watches.
+    fn demand(&self) -> Resources {
+        self.used + self.earmarked + self.waiting
     }
 
     /// What the others may not borrow, less what the tier uses of it.
     fn withheld(&self, now: Instant) -> Resources {
-        let hold = self.hold.peak(now).max(self.keep).min(self.reserve);
+        let hold = self.hold.peak(now, self.demand()).max(self.keep).min(self.reserve);
         hold.saturating_sub(self.used + self.earmarked)
     }
 
@@ -89,14 +89,37 @@ impl Account {
 /// The accounts of one pool.
 #[derive(Debug)]
 pub(crate) struct Capacity {
-    /// C: units of the workers that are up.
+    /// C: units of the workers that are up, as far as their devices have them.
     total: Resources,
     accounts: Vec<Account>,
+    /// What engines report to use beyond the sum of their requests, or less: see `worker_usage`.
+    pub(crate) offset: Balance,
 }
 
 impl Capacity {
     pub(crate) fn new(tiers: &[TierConfig]) -> Self {
-        Self { total: Resources::ZERO, accounts: tiers.iter().map(Account::new).collect() }
+        Self {
+            total: Resources::ZERO,
+            accounts: tiers.iter().map(Account::new).collect(),
+            offset: Balance::default(),
+        }
+    }
+
+    /// Notes what the tiers demand, after an input or a decision: the hold windows remember the peaks.
+    pub(crate) fn note(&mut self, now: Instant) {
+        for account in &mut self.accounts {
+            let demand = account.demand();
+            account.hold.note(now, demand);
+        }
+    }
+
+    /// Begins the hold windows anew whose length has changed.
+    pub(crate) fn reconfigure(&mut self, tiers: &[TierConfig]) {
+        for (account, config) in self.accounts.iter_mut().zip(tiers) {
+            if !account.hold.is_of(config.hold_window_ns) {
+                account.hold = HoldWindow::new(config.hold_window_ns);
+            }
+        }
     }
 
     pub(crate) fn total(&self) -> Resources {
@@ -151,7 +174,7 @@ impl Capacity {
                 taken += account.withheld(now);
             }
         }
-        Balance::of(self.total, taken)
+        Balance::of(self.total, taken).minus(self.offset)
     }
 
     /// Whether `asked` more keeps the tier within its reserve; `own` is a claim that it would use up.
@@ -186,7 +209,7 @@ impl Capacity {
 
     /// When a hold may next shrink and let others borrow more; none if no window is open.
     pub(crate) fn next_turn(&self, now: Instant) -> Option<Instant> {
-        self.accounts.iter().filter_map(|account| account.hold.next_turn(now)).min()
+        self.accounts.iter().filter_map(|account| account.hold.next_turn(now, account.demand())).min()
     }
 }
 
@@ -194,7 +217,13 @@ impl Capacity {
 fn reserves(total: Resources, tiers: &[TierConfig]) -> impl Iterator<Item = Resources> {
     let mut left = total;
     tiers.iter().map(move |config| {
-        let want = total.zip(total, |units, _| config.reserve.of(units, config.rounding));
+        let mut want = Resources::ZERO;
+        for dimension in 0..MAX_DIMENSIONS {
+            want[dimension] = match config.reserve_of(dimension) {
+                Reserve::Share(share) => share.of(total[dimension], config.rounding),
+                Reserve::Units(units) => units,
+            };
+        }
         let reserve = want.min(left);
         left -= reserve;
         reserve
@@ -233,9 +262,9 @@ mod tests {
         assert_eq!(capacity.available(Tier::P1, at(0)).0[0], 10, "nothing asked for, everything is lent");
         let account = capacity.account_mut(Tier::P0);
         account.waiting = [2].into();
-        account.note(at(1));
-        account.waiting = Resources::ZERO;
-        account.note(at(2));
+        capacity.note(at(1));
+        capacity.account_mut(Tier::P0).waiting = Resources::ZERO;
+        capacity.note(at(2));
         assert_eq!(capacity.available(Tier::P1, at(2)).0[0], 8);
         assert_eq!(capacity.next_turn(at(2)), Some(at(15)));
         assert_eq!(capacity.available(Tier::P1, at(29)).0[0], 8);

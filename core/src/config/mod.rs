@@ -253,6 +253,19 @@ impl TierConfig {
         self
     }
 
+    /// What the tier is guaranteed of a dimension.
+    pub(crate) fn reserve_of(&self, dimension: usize) -> Reserve {
+        self.reserve_in[dimension].unwrap_or(Reserve::Share(self.reserve))
+    }
+
+    /// What the tier asks for of a dimension of which there are `total` units, in parts per million.
+    pub(crate) fn asked_ppm(&self, dimension: usize, total: u64) -> u64 {
+        match self.reserve_of(dimension) {
+            Reserve::Share(share) => share.get().into(),
+            Reserve::Units(units) => (units.min(total) * 1_000_000).checked_div(total).unwrap_or(0),
+        }
+    }
+
     /// The tier's name.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -3,14 +3,18 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt::{self, Write};
 use core::ops::RangeInclusive;
 
 use super::JournalFault;
-use crate::event::{Decline, Input, WorkerSpec};
-use crate::id::{Attempt, PoolId, RequestId, TenantId, Tier, WorkerId};
+use crate::config::Config;
+use crate::event::{Amendment, Decline, DevicePart, DeviceSpec, Input, Shrink, StepException, WorkerSpec};
+use crate::id::{Attempt, DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
 use crate::request::{RequestSpec, Usage, Yielding};
 use crate::resources::{MAX_DIMENSIONS, Resources};
+use crate::share::Ppm;
+use crate::time::Instant;
 
 /// `VERB: FIELDS => INPUT`, where INPUT is the pattern that the writer matches and the expression that the
 /// reader builds.
@@ -40,18 +44,30 @@ macro_rules! verbs {
 
 verbs! {
     "tenant_set": name => [Input::TenantSet { name }],
-    "worker_add": pool capacity => [Input::WorkerAdd(WorkerSpec { pool, capacity })],
+    "device_add": limit checkpoint_mib => [Input::DeviceAdd(DeviceSpec { limit, checkpoint_mib })],
+    "device_resize": device limit shrink => [Input::DeviceResize { device, limit, shrink }],
+    "device_lost": device => [Input::DeviceLost { device }],
+    "worker_add": pool capacity devices => [Input::WorkerAdd(WorkerSpec { pool, capacity, devices })],
+    "worker_resize": worker capacity shrink => [Input::WorkerResize { worker, capacity, shrink }],
+    "worker_usage": worker in_use => [Input::WorkerUsage { worker, in_use }],
     "worker_drain": worker => [Input::WorkerDrain { worker }],
     "worker_lost": worker => [Input::WorkerLost { worker }],
-    "submit": tenant tier pool demand peak prompt_tokens output_tokens yielding queue_timeout_ns tag => [
+    "reconfigure": config => [Input::Reconfigure { config }],
+    "submit": tenant tier pool demand peak prompt_tokens cached_tokens output_tokens yielding deadline
+        queue_timeout_ns tag => [
         Input::Submit(RequestSpec {
-            tenant, tier, pool, demand, peak, prompt_tokens, output_tokens, yielding, queue_timeout_ns, tag,
+            tenant, tier, pool, demand, peak, prompt_tokens, cached_tokens, output_tokens, yielding, deadline,
+            queue_timeout_ns, tag,
         })
+    ],
+    "amend": request demand peak tier deadline => [
+        Input::Amend { request, amendment: Amendment { demand, peak, tier, deadline } }
     ],
     "cancel": request => [Input::Cancel { request }],
     "started": request attempt cached_tokens in_use => [
         Input::Started { request, attempt, cached_tokens, in_use }
     ],
+    "step": worker tokens_each exceptions => [Input::Step { worker, tokens_each, exceptions }],
     "declined": request attempt why => [Input::Declined { request, attempt, why }],
     "progress": request attempt output_tokens in_use => [
         Input::Progress { request, attempt, output_tokens, in_use }
@@ -67,23 +83,38 @@ verbs! {
 }
 
 /// The fields of a line that were not read yet.
-pub(super) struct Words<'a>(Option<&'a str>);
+pub(super) struct Words<'a> {
+    rest: Option<&'a str>,
+    /// The text that follows the line: a config stands on lines of its own.
+    below: &'a str,
+    lines_taken: u64,
+}
 
 impl<'a> Words<'a> {
-    pub(super) fn new(line: &'a str) -> Self {
-        Self(Some(line))
+    pub(super) fn new(line: &'a str, below: &'a str) -> Self {
+        Self { rest: Some(line), below, lines_taken: 0 }
     }
 
     pub(super) fn word(&mut self, field: &'static str) -> Result<&'a str, JournalFault> {
         let rest = self.rest(field)?;
         let Some((word, rest)) = rest.split_once(' ') else { return Ok(rest) };
-        self.0 = Some(rest);
+        self.rest = Some(rest);
         Ok(word)
     }
 
     /// All that is left, spaces too.
     fn rest(&mut self, field: &'static str) -> Result<&'a str, JournalFault> {
-        self.0.take().ok_or(JournalFault::Missing { field })
+        self.rest.take().ok_or(JournalFault::Missing { field })
+    }
+
+    /// The next lines below this one.
+    fn lines_below(&mut self, count: u64) -> Result<&'a str, JournalFault> {
+        let mut length = 0;
+        for _ in 0..count {
+            length += 1 + self.below[length..].find('\n').ok_or(JournalFault::Torn)?;
+        }
+        self.lines_taken = count;
+        Ok(&self.below[..length])
     }
 
     /// A decimal number as the writer writes it: digits only, and no zero in front.
@@ -99,10 +130,11 @@ impl<'a> Words<'a> {
         })
     }
 
-    pub(super) fn end(self) -> Result<(), JournalFault> {
-        match self.0 {
+    /// Nothing may be left. Returns how many lines below were read too.
+    pub(super) fn end(self) -> Result<u64, JournalFault> {
+        match self.rest {
             Some(rest) => Err(JournalFault::Extra { text: clip(rest) }),
-            None => Ok(()),
+            None => Ok(self.lines_taken),
         }
     }
 }
@@ -139,6 +171,9 @@ numbers! {
     u64: u64::MAX, |number| number, |number| number;
     bool: true, u64::from, |number| number == 1;
     RequestId: u64::MAX, RequestId::to_bits, RequestId::from_bits;
+    Instant: u64::MAX, Instant::as_nanos, Instant::from_nanos;
+    Ppm: u32::MAX, |share: Self| share.get().into(), |number| Self::new(number as u32);
+    DeviceId: u32::MAX, |id: Self| id.get().into(), |number| Self::new(number as u32);
     TenantId: u32::MAX, |id: Self| id.get().into(), |number| Self::new(number as u32);
     WorkerId: u32::MAX, |id: Self| id.get().into(), |number| Self::new(number as u32);
     PoolId: u32::MAX, |id: Self| id.get().into(), |number| Self::new(number as u32);
@@ -156,21 +191,104 @@ numbers! {
     };
 }
 
-impl Field for Option<u64> {
+/// What may be left out is `-` then.
+impl<F: Field> Field for Option<F> {
     fn write(&self, out: &mut impl Write) -> fmt::Result {
         match self {
-            Some(number) => number.write(out),
+            Some(field) => field.write(out),
             None => out.write_str(" -"),
         }
     }
 
     fn read(words: &mut Words<'_>, field: &'static str) -> Result<Self, JournalFault> {
-        let mut ahead = Words(words.0);
+        let mut ahead = Words { ..*words };
         if ahead.word(field)? == "-" {
-            words.0 = ahead.0;
+            words.rest = ahead.rest;
             return Ok(None);
         }
-        u64::read(words, field).map(Some)
+        F::read(words, field).map(Some)
+    }
+}
+
+/// How many there are, and then each: as many as the text has, whatever number it announces.
+impl<F: Field> Field for Vec<F> {
+    fn write(&self, out: &mut impl Write) -> fmt::Result {
+        (self.len() as u64).write(out)?;
+        self.iter().try_for_each(|item| item.write(out))
+    }
+
+    fn read(words: &mut Words<'_>, field: &'static str) -> Result<Self, JournalFault> {
+        (0..u64::read(words, field)?).map(|_| F::read(words, field)).collect()
+    }
+}
+
+impl<F: Field> Field for Box<[F]> {
+    fn write(&self, out: &mut impl Write) -> fmt::Result {
+        (self.len() as u64).write(out)?;
+        self.iter().try_for_each(|item| item.write(out))
+    }
+
+    fn read(words: &mut Words<'_>, field: &'static str) -> Result<Self, JournalFault> {
+        Vec::read(words, field).map(Vec::into_boxed_slice)
+    }
+}
+
+impl Field for DevicePart {
+    fn write(&self, out: &mut impl Write) -> fmt::Result {
+        self.device.write(out)?;
+        self.part.write(out)
+    }
+
+    fn read(words: &mut Words<'_>, field: &'static str) -> Result<Self, JournalFault> {
+        Ok(Self { device: Field::read(words, field)?, part: Field::read(words, field)? })
+    }
+}
+
+impl Field for StepException {
+    fn write(&self, out: &mut impl Write) -> fmt::Result {
+        self.request.write(out)?;
+        self.attempt.write(out)?;
+        self.output_tokens.write(out)?;
+        self.in_use.write(out)
+    }
+
+    fn read(words: &mut Words<'_>, field: &'static str) -> Result<Self, JournalFault> {
+        Ok(Self {
+            request: Field::read(words, field)?,
+            attempt: Field::read(words, field)?,
+            output_tokens: Field::read(words, field)?,
+            in_use: Field::read(words, field)?,
+        })
+    }
+}
+
+/// `-` for `Drain`, else after how many nanoseconds what is too much has to stop.
+impl Field for Shrink {
+    fn write(&self, out: &mut impl Write) -> fmt::Result {
+        match *self {
+            Self::Drain => None,
+            Self::Preempt { after_ns } => Some(after_ns),
+        }
+        .write(out)
+    }
+
+    fn read(words: &mut Words<'_>, field: &'static str) -> Result<Self, JournalFault> {
+        let after_ns: Option<u64> = Field::read(words, field)?;
+        Ok(after_ns.map_or(Self::Drain, |after_ns| Self::Preempt { after_ns }))
+    }
+}
+
+/// How many lines it takes, and then the lines below.
+impl Field for Box<Config> {
+    fn write(&self, out: &mut impl Write) -> fmt::Result {
+        let text = self.to_toml();
+        write!(out, " {}\n{}", text.lines().count(), text.trim_end_matches('\n'))
+    }
+
+    fn read(words: &mut Words<'_>, field: &'static str) -> Result<Self, JournalFault> {
+        let lines = u64::read(words, field)?;
+        let text = words.lines_below(lines)?;
+        Config::from_toml(text).map(Box::new).map_err(JournalFault::Config)
     }
 }
 

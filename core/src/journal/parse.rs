@@ -70,7 +70,7 @@ fn read(lines: &mut Lines<'_>) -> Result<Journal, JournalFault> {
         if line.starts_with("end") {
             return end(line, found, lines).map(|()| journal);
         }
-        let mut words = Words::new(line);
+        let mut words = Words::new(line, lines.rest);
         let now = Instant::from_nanos(words.number("now", 0..=u64::MAX)?);
         match words.word("verb")? {
             "poll" => {
@@ -82,7 +82,9 @@ fn read(lines: &mut Lines<'_>) -> Result<Journal, JournalFault> {
                 found += 1;
             }
         }
-        words.end()?;
+        for _ in 0..words.end()? {
+            lines.next()?;
+        }
     }
 }
 
@@ -95,7 +97,7 @@ fn end(line: &str, found: u64, lines: &Lines<'_>) -> Result<(), JournalFault> {
 }
 
 fn keyword(line: &str, keyword: &'static str) -> Result<u64, JournalFault> {
-    let mut words = Words::new(line);
+    let mut words = Words::new(line, "");
     if words.word(keyword)? != keyword {
         return Err(JournalFault::WrongLine { expected: keyword, text: clip(line) });
     }

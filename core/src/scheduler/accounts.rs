@@ -3,28 +3,32 @@
 use alloc::vec::Vec;
 
 use super::Scheduler;
-use super::record::WorkerStatus;
+use super::record::{Record, WorkerStatus};
+use crate::config::Order;
 use crate::id::{PoolId, Tier, WorkerId};
-use crate::queue::Lane;
+use crate::queue::{Lane, OrderKey};
 use crate::request::RequestState;
-use crate::resources::Resources;
+use crate::resources::{Balance, Resources};
 
 impl Scheduler {
     /// Puts a request that is nowhere into its queue, or parks it.
     pub(super) fn enqueue(&mut self, slot: u32) {
-        self.assign_lane(slot);
+        let asks = self.next_asks(slot);
         let record = &mut self.requests[slot];
-        let (pool, tier, lane) = (record.pool(), record.tier(), record.lane);
+        record.asks = asks;
         record.in_use = Resources::ZERO;
-        let expires_at = if record.has_run { None } else { record.expires_at };
-        let (tenant, sequence) = (record.spec.tenant, record.sequence);
-        self.pools[pool.index()].queues[tier.index()].insert(&mut self.requests, lane, slot);
-        self.waiting += 1;
-        self.waiting_by_tier[tier.index()] += 1;
-        self.tenants.list[tenant.index()].waiting += 1;
-        if let Some(at) = expires_at {
-            self.timers.insert((at, sequence), slot);
+        record.blocked_since = None;
+        record.bypassed = 0;
+        let (pool, tier, tenant) = (record.pool(), record.tier(), record.spec.tenant);
+        let (has_run, tokens) = (record.has_run, record.spec.queue_tokens());
+        self.waiting.add(tokens);
+        self.waiting_by_tier[tier.index()].add(tokens);
+        self.tenants.list[tenant.index()].waiting.add(tokens);
+        if !has_run {
+            self.never_ran[tier.index()].insert_by(&mut self.requests, slot);
         }
+        self.join_lane(slot);
+        self.set_timer(slot);
         self.count_waiting(slot);
         self.stir(pool);
     }
@@ -34,36 +38,99 @@ impl Scheduler {
         self.uncount_waiting(slot);
         self.stop_draining(slot);
         self.timers.remove(slot);
+        self.turns.remove(slot);
+        self.leave_lane(slot);
         let record = &self.requests[slot];
-        let (pool, tier, lane, tenant) = (record.pool(), record.tier(), record.lane, record.spec.tenant);
-        self.pools[pool.index()].queues[tier.index()].remove(&mut self.requests, lane, slot);
+        let (pool, tier, tenant) = (record.pool(), record.tier(), record.spec.tenant);
+        let (has_run, tokens) = (record.has_run, record.spec.queue_tokens());
+        self.waiting.subtract(tokens);
+        self.waiting_by_tier[tier.index()].subtract(tokens);
+        self.tenants.list[tenant.index()].waiting.subtract(tokens);
+        if !has_run {
+            self.never_ran[tier.index()].remove(&mut self.requests, slot);
+        }
         // Its demand may have been what its tier's hold was for.
         self.stir(pool);
-        self.waiting -= 1;
-        self.waiting_by_tier[tier.index()] -= 1;
-        self.tenants.list[tenant.index()].waiting -= 1;
+    }
+
+    /// Puts a waiting request into the lane, and at the place there, that it belongs to.
+    pub(super) fn join_lane(&mut self, slot: u32) {
+        let lane = match (self.is_startable(slot), self.requests[slot].has_run) {
+            (false, _) => Lane::Parked,
+            (true, true) => Lane::Resumed,
+            (true, false) => Lane::Fresh,
+        };
+        self.requests[slot].relegated =
+            lane == Lane::Fresh && self.relegates_at(slot).is_some_and(|at| at <= self.now);
+        let key = self.order_key(slot, lane);
+        let record = &mut self.requests[slot];
+        record.lane = Some(lane);
+        record.state = if lane == Lane::Parked { RequestState::Parked } else { RequestState::Queued };
+        let (pool, tier, least) = (record.spec.pool, record.spec.tier, record.least());
+        self.pools[pool.index()].queues[tier.index()].insert(&mut self.nodes, lane, key, slot, least);
+    }
+
+    pub(super) fn leave_lane(&mut self, slot: u32) {
+        let record = &mut self.requests[slot];
+        let lane = record.lane.take().expect("a request that waits is in a lane");
+        let (pool, tier) = (record.spec.pool, record.spec.tier);
+        self.pools[pool.index()].queues[tier.index()].remove(&mut self.nodes, lane, slot);
+    }
+
+    /// What a search for a request that fits must know of one; it changes with the claim.
+    pub(super) fn refresh_least(&mut self, slot: u32) {
+        let record = &self.requests[slot];
+        let Some(lane) = record.lane else { return };
+        let (pool, tier, least) = (record.spec.pool, record.spec.tier, record.least());
+        self.pools[pool.index()].queues[tier.index()].set_least(&mut self.nodes, lane, slot, least);
+    }
+
+    pub(super) fn order_key(&self, slot: u32, lane: Lane) -> OrderKey {
+        let record = &self.requests[slot];
+        let order = match lane {
+            Lane::Fresh => self.config.tiers[record.tier().index()].order,
+            Lane::Resumed | Lane::Parked => Order::Fifo,
+        };
+        let spec = &record.spec;
+        let uncached = spec.prompt_tokens - spec.cached_tokens;
+        let at = |late: u64| spec.deadline.map_or(u64::MAX, |at| at.plus_nanos(late).as_nanos());
+        let rank = match order {
+            Order::Fifo => 0,
+            Order::Deadline => at(0),
+            Order::ShortestFirst => uncached + 2 * spec.output_tokens.unwrap_or(0),
+            Order::HybridDeadline => {
+                let weight = self.config.tiers[record.tier().index()].deadline_token_weight_ns;
+                at(uncached.saturating_mul(weight))
+            }
+        };
+        OrderKey { relegated: record.relegated, rank, sequence: record.sequence }
     }
 
     /// Adds a waiting request to its tier's waiting demand if it belongs there.
     pub(super) fn count_waiting(&mut self, slot: u32) {
-        let record = &mut self.requests[slot];
-        let account = self.pools[record.spec.pool.index()].capacity.account_mut(record.spec.tier);
-        let belongs =
-            record.lane != Lane::Parked && record.claim.is_none() && record.asks.fits(&account.reserve);
-        if belongs && !record.counted {
-            record.counted = true;
-            account.waiting += record.asks;
-            account.note(self.now);
+        let unclaimed = self.unclaimed(slot);
+        let record = &self.requests[slot];
+        let (pool, tier) = (record.pool(), record.tier());
+        let reserve = self.pool(pool).capacity.account(tier).reserve;
+        if record.lane != Some(Lane::Parked) && record.asks.fits(&reserve) && !record.counted {
+            self.requests[slot].counted = true;
+            self.account_mut(pool, tier).waiting += unclaimed;
         }
     }
 
     pub(super) fn uncount_waiting(&mut self, slot: u32) {
+        let unclaimed = self.unclaimed(slot);
         let record = &mut self.requests[slot];
         if core::mem::take(&mut record.counted) {
-            let account = self.pools[record.spec.pool.index()].capacity.account_mut(record.spec.tier);
-            account.waiting -= record.asks;
-            account.note(self.now);
+            let (pool, tier) = (record.pool(), record.tier());
+            self.account_mut(pool, tier).waiting -= unclaimed;
         }
+    }
+
+    /// What a request asks for, less what is gathered of it.
+    fn unclaimed(&self, slot: u32) -> Resources {
+        let record = &self.requests[slot];
+        record.claim.map_or(record.asks, |claim| record.asks - self.claims[claim].earmarked)
     }
 
     /// Takes back the drain claim of a request.
@@ -89,6 +156,7 @@ impl Scheduler {
 
     /// Takes a request off its worker; it is nowhere then. Its units go to claims there first.
     pub(super) fn leave(&mut self, slot: u32) {
+        self.settle_tokens(slot);
         self.subtract_use(slot);
         if let Some(claim) = self.requests[slot].serves.take() {
             self.claims[claim].victims.retain(|&victim| victim != slot);
@@ -101,11 +169,14 @@ impl Scheduler {
         if let Some(&moved) = running.get(place) {
             self.requests[moved].place = place as u32;
         }
+        if self.worker(worker).running.is_empty() && self.worker(worker).offset != Balance::default() {
+            self.set_offset(worker, Balance::default());
+        }
         self.freed(worker);
     }
 
     /// Changes something of a request on a worker that the books depend on.
-    pub(super) fn rebook(&mut self, slot: u32, change: impl FnOnce(&mut super::record::Record)) {
+    pub(super) fn rebook(&mut self, slot: u32, change: impl FnOnce(&mut Record)) {
         self.subtract_use(slot);
         change(&mut self.requests[slot]);
         self.add_use(slot);
@@ -134,23 +205,36 @@ impl Scheduler {
             *units -= before;
         };
         let worker = &mut self.workers[record.worker.index()];
+        let shift = (worker.offset != Balance::default()).then(|| worker.shift());
         change(&mut worker.used);
         change(&mut worker.used_by_tier[tier.index()]);
         if yielding {
             change(&mut worker.yielding);
         }
-        if worker.status != WorkerStatus::Up {
-            return;
+        for part in &worker.spec.devices {
+            let device = &mut self.devices[part.device.index()];
+            let (before, after) = (part.of(before), part.of(after));
+            device.used += after;
+            device.used -= before;
+            if yielding {
+                device.yielding += after;
+                device.yielding -= before;
+            }
         }
-        let account = self.pools[record.spec.pool.index()].capacity.account_mut(tier);
-        change(&mut account.used);
-        if yielding {
-            change(&mut account.yielding);
+        let (id, pool, never_yields) = (record.worker, record.pool(), record.never_yields());
+        if worker.status == WorkerStatus::Up {
+            let account = self.account_mut(pool, tier);
+            change(&mut account.used);
+            if yielding {
+                change(&mut account.yielding);
+            }
+            if never_yields {
+                change(&mut account.pinned);
+            }
         }
-        if record.never_yields() {
-            change(&mut account.pinned);
+        if let Some(before) = shift {
+            self.note_shift(id, before);
         }
-        account.note(self.now);
     }
 
     /// Whether the workers that are up could hold the request, were they empty.
@@ -158,65 +242,47 @@ impl Scheduler {
         let record = &self.requests[slot];
         let pool = self.pool(record.pool());
         record.asks.fits(&pool.capacity.ceiling(record.tier(), record.never_yields()))
-            && pool.up.iter().any(|&worker| record.asks.fits(&self.worker(worker).spec.capacity))
+            && pool.up.iter().any(|&worker| record.asks.fits(&self.worker(worker).whole))
     }
 
-    /// The pool has another capacity now: brings its queues in line, who is parked, who counts. O(n log n) for
-    /// n that wait in it.
-    pub(super) fn refit(&mut self, pool: PoolId, total: Resources) {
-        for tier in self.tiers() {
-            for slot in self.waiting_slots(pool, tier) {
-                self.uncount_waiting(slot);
+    /// The capacity of a pool, or the rules for it, changed: brings its queues in line, who is parked, who counts,
+    /// who comes first. O(n log n) for n that wait in it.
+    pub(super) fn refit(&mut self, pool: PoolId) {
+        let waiting: Vec<u32> = self.tiers().flat_map(|tier| self.waiting_slots(pool, tier)).collect();
+        for &slot in &waiting {
+            self.uncount_waiting(slot);
+        }
+        let total = self.total_capacity(pool);
+        let target = &mut self.pools[pool.index()];
+        target.capacity.resize(total, &self.config.tiers);
+        let largest = target.configured.total().max(total);
+        target.configured.resize(largest, &self.config.tiers);
+        let mut parked = Vec::new();
+        for &slot in &waiting {
+            let was_parked = self.requests[slot].lane == Some(Lane::Parked);
+            self.leave_lane(slot);
+            self.join_lane(slot);
+            self.set_timer(slot);
+            let is_parked = self.requests[slot].lane == Some(Lane::Parked);
+            if was_parked != is_parked {
+                self.requests[slot].blocked_since = None;
+                self.requests[slot].bypassed = 0;
+            }
+            if is_parked && !was_parked {
+                self.stop_draining(slot);
+                parked.push(slot);
             }
         }
-        self.pools[pool.index()].capacity.resize(total, &self.config.tiers);
-        for tier in self.tiers() {
-            self.refit_tier(pool, tier);
-        }
-        self.stir(pool);
-    }
-
-    fn refit_tier(&mut self, pool: PoolId, tier: Tier) {
-        let mut waiting = self.waiting_slots(pool, tier);
-        let stays = |slot: &u32| (self.requests[*slot].lane == Lane::Parked) != self.is_startable(*slot);
-        let moved: Vec<u32> = waiting.iter().copied().filter(|slot| !stays(slot)).collect();
-        for &slot in &moved {
-            self.stop_draining(slot);
-            self.assign_lane(slot);
-        }
-        if !moved.is_empty() {
-            waiting.sort_unstable_by_key(|&slot| self.requests[slot].sequence);
-            let lanes: Vec<_> = waiting.iter().map(|&slot| (self.requests[slot].lane, slot)).collect();
-            let queue = &mut self.pools[pool.index()].queues[tier.index()];
-            queue.rebuild(&mut self.requests, lanes.into_iter());
-        }
-        for slot in moved {
+        for slot in parked {
             self.give_up_claim(slot);
         }
         for slot in waiting {
             self.count_waiting(slot);
         }
-    }
-
-    /// Decides which list a waiting request belongs to.
-    fn assign_lane(&mut self, slot: u32) {
-        let lane = match (self.is_startable(slot), self.requests[slot].has_run) {
-            (false, _) => Lane::Parked,
-            (true, true) => Lane::Resumed,
-            (true, false) => Lane::Fresh,
-        };
-        let record = &mut self.requests[slot];
-        record.lane = lane;
-        record.state = if lane == Lane::Parked { RequestState::Parked } else { RequestState::Queued };
-        record.blocked_since = None;
-        record.bypassed = 0;
+        self.stir(pool);
     }
 
     fn waiting_slots(&self, pool: PoolId, tier: Tier) -> Vec<u32> {
-        let queue = &self.pool(pool).queues[tier.index()];
-        [Lane::Resumed, Lane::Fresh, Lane::Parked]
-            .into_iter()
-            .flat_map(|lane| queue.iter(&self.requests, lane))
-            .collect()
+        self.pool(pool).queues[tier.index()].iter(&self.nodes).collect()
     }
 }

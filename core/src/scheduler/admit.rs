@@ -1,8 +1,9 @@
 //! Who may wait: `tenant_set`, `submit`, `cancel`, and the limits of the queues.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
-use super::record::{Record, Tenant};
+use super::record::{Record, Tenant, Waiting};
 use super::{MAX_REQUESTS, MAX_TOKENS, Scheduler};
 use crate::config::{MAX_NAME_BYTES, is_name};
 use crate::error::{Limit, QueueScope, QueueUnit, ReportError, SubmitError, TenantError};
@@ -11,6 +12,24 @@ use crate::id::{RequestId, TenantId, Tier};
 use crate::request::{RequestSpec, Yielding};
 use crate::resources::{MAX_DIMENSIONS, MAX_UNITS, Resources};
 use crate::time::Instant;
+
+/// How much may wait somewhere.
+struct QueueLimits {
+    requests: Option<u64>,
+    tokens: Option<u64>,
+}
+
+impl QueueLimits {
+    /// Whether one more with these tokens may wait beside what waits already.
+    fn admit(&self, scope: QueueScope, waiting: Waiting, tokens: u64) -> Result<(), SubmitError> {
+        let full = |unit, limit| Err(SubmitError::QueueFull { scope, unit, limit });
+        match (self.requests, self.tokens) {
+            (Some(limit), _) if waiting.requests >= limit => full(QueueUnit::Requests, limit),
+            (_, Some(limit)) if waiting.tokens + tokens > limit => full(QueueUnit::Tokens, limit),
+            _ => Ok(()),
+        }
+    }
+}
 
 impl Scheduler {
     /// Makes a tenant known by its name; the same name gives the same tenant. O(log tenants).
@@ -51,12 +70,14 @@ impl Scheduler {
         if self.requests.0.len() as u64 >= MAX_REQUESTS {
             return Err(SubmitError::LimitExceeded { limit: Limit::Requests, max: MAX_REQUESTS });
         }
-        self.make_room(&spec)?;
+        let displaced = self.make_room(&spec)?;
+        displaced.into_iter().for_each(|slot| self.drop_waiting(slot, Reason::Displaced));
         spec.peak = spec.peak.max(spec.demand);
         spec.cached_tokens = spec.cached_tokens.min(spec.prompt_tokens);
         let wait_ns = spec.queue_timeout_ns.or(self.config.tiers[spec.tier.index()].queue_timeout_ns);
         let expires_at = wait_ns.map(|nanos| self.now.plus_nanos(nanos));
-        let (slot, generation) = self.requests.0.insert(Record::new(spec, self.next_sequence, expires_at));
+        let (slot, generation) =
+            self.requests.0.insert(Record::new(spec, self.next_sequence, self.now, expires_at));
         self.next_sequence += 1;
         self.stats.submitted += 1;
         self.enqueue(slot);
@@ -76,7 +97,7 @@ impl Scheduler {
         Ok(())
     }
 
-    fn check_names(&self, spec: &RequestSpec) -> Result<(), SubmitError> {
+    pub(super) fn check_names(&self, spec: &RequestSpec) -> Result<(), SubmitError> {
         if spec.tenant.index() >= self.tenants.list.len() {
             return Err(SubmitError::UnknownTenant(spec.tenant));
         }
@@ -89,7 +110,7 @@ impl Scheduler {
         Ok(())
     }
 
-    fn check_numbers(&self, spec: &RequestSpec) -> Result<(), SubmitError> {
+    pub(super) fn check_numbers(&self, spec: &RequestSpec) -> Result<(), SubmitError> {
         if spec.demand.is_zero() {
             return Err(SubmitError::ZeroDemand);
         }
@@ -111,7 +132,7 @@ impl Scheduler {
 
     /// Refuses what no worker that was ever added to the pool, or no share that the tier may use of all of
     /// them, can hold. A pool without workers takes everything: they may come.
-    fn check_fits(&self, spec: &RequestSpec) -> Result<(), SubmitError> {
+    pub(super) fn check_fits(&self, spec: &RequestSpec) -> Result<(), SubmitError> {
         let pool = self.pool(spec.pool);
         let ceiling = pool.configured.ceiling(spec.tier, spec.yielding == Yielding::Never);
         let held = pool.shapes.iter().any(|shape| spec.demand.fits(shape));
@@ -125,37 +146,47 @@ impl Scheduler {
         Err(SubmitError::NeverFits { dimension, need: spec.demand[dimension], max: most[dimension] })
     }
 
-    /// Refuses a newcomer when a queue is full, or drops a less urgent one for it.
-    fn make_room(&mut self, spec: &RequestSpec) -> Result<(), SubmitError> {
-        let full = |scope, limit| Err(SubmitError::QueueFull { scope, unit: QueueUnit::Requests, limit });
-        if let Some(limit) = self.config.tiers[spec.tier.index()].queue_limit
-            && self.waiting_by_tier[spec.tier.index()] >= limit
-        {
-            return full(QueueScope::Tier(spec.tier), limit);
+    /// Refuses a newcomer when a queue is full, or names the less urgent ones to drop for it.
+    pub(super) fn make_room(&self, spec: &RequestSpec) -> Result<Vec<u32>, SubmitError> {
+        self.check_tier_limits(spec)?;
+        let (tokens, config) = (spec.queue_tokens(), &self.config);
+        let tenant_limits =
+            QueueLimits { requests: config.tenant_queue_limit, tokens: config.tenant_queue_token_limit };
+        let of_tenant = self.tenants.list[spec.tenant.index()].waiting;
+        tenant_limits.admit(QueueScope::Tenant(spec.tenant), of_tenant, tokens)?;
+        let limits = QueueLimits { requests: config.queue_limit, tokens: config.queue_token_limit };
+        let refused = match limits.admit(QueueScope::Total, self.waiting, tokens) {
+            Ok(()) => return Ok(Vec::new()),
+            Err(refused) => refused,
+        };
+        if !config.displace {
+            return Err(refused);
         }
-        if let Some(limit) = self.config.tenant_queue_limit
-            && self.tenants.list[spec.tenant.index()].waiting >= limit
-        {
-            return full(QueueScope::Tenant(spec.tenant), limit);
+        let mut left = self.waiting;
+        let mut displaced = Vec::new();
+        for slot in self.displaceable(spec.tier) {
+            left.subtract(self.requests[slot].spec.queue_tokens());
+            displaced.push(slot);
+            if limits.admit(QueueScope::Total, left, tokens).is_ok() {
+                return Ok(displaced);
+            }
         }
-        let Some(limit) = self.config.queue_limit else { return Ok(()) };
-        if self.waiting < limit {
-            return Ok(());
-        }
-        let displaced = if self.config.displace { self.newest_below(spec.tier) } else { None };
-        let Some(slot) = displaced else { return full(QueueScope::Total, limit) };
-        self.drop_waiting(slot, Reason::Displaced);
-        Ok(())
+        Err(refused)
     }
 
-    /// The newest waiting request that has never run of the least urgent tier below `tier` that has one.
-    fn newest_below(&self, tier: Tier) -> Option<u32> {
-        (tier.index() + 1..self.config.tiers.len()).rev().find_map(|below| {
-            let has_run = |slot| self.requests[slot].has_run;
-            let newest =
-                self.pools.iter().filter_map(|pool| pool.queues[below].newest(&self.requests, has_run));
-            newest.max_by_key(|&slot| self.requests[slot].sequence)
-        })
+    /// Whether one more like this may wait in its tier.
+    pub(super) fn check_tier_limits(&self, spec: &RequestSpec) -> Result<(), SubmitError> {
+        let tier = &self.config.tiers[spec.tier.index()];
+        let limits = QueueLimits { requests: tier.queue_limit, tokens: tier.queue_token_limit };
+        let waiting = self.waiting_by_tier[spec.tier.index()];
+        limits.admit(QueueScope::Tier(spec.tier), waiting, spec.queue_tokens())
+    }
+
+    /// The waiting requests of less urgent tiers that have never run, in the order in which they are dropped: of
+    /// the least urgent tier first, the newest first.
+    fn displaceable(&self, tier: Tier) -> impl Iterator<Item = u32> + use<'_> {
+        let below = self.never_ran[tier.index() + 1..].iter().rev();
+        below.flat_map(|list| list.newest_first(&self.requests))
     }
 
     /// Ends a waiting request, and tells the host.

@@ -1,22 +1,62 @@
 //! What changes while running: `amend` of a request, `reconfigure` of everything but the names.
 
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use super::Scheduler;
-use crate::config::{Config, ConfigError};
-use crate::error::AmendError;
+use crate::config::{Config, ConfigError, ConfigFault};
+use crate::error::{AmendError, ReportError};
 use crate::event::Amendment;
-use crate::id::RequestId;
+use crate::id::{PoolId, RequestId};
 use crate::time::Instant;
 
 impl Scheduler {
     /// Changes what a live request asks for, how urgent it is, or when its answer is wanted. One that waits gives
     /// up its claim and takes its place anew, with its arrival; of one on a worker the use moves to the new tier,
-    /// and demand and peak matter at its next start.
+    /// and demand and peak matter at its next start. O(log n).
     ///
     /// # Errors
     /// [`AmendError`]: those of `submit` for what it would ask then, those of a report for the request itself;
-    /// [`ReportError::WrongState`](crate::ReportError::WrongState) if it is to stop.
-    pub fn amend(&mut self, now: Instant, request: RequestId, amendment: Amendment) -> Result<(), AmendError> {
-        todo!("{now} {request} {amendment:?}")
+    /// [`ReportError::WrongState`] if it is to stop.
+    pub fn amend(
+        &mut self,
+        now: Instant,
+        request: RequestId,
+        amendment: Amendment,
+    ) -> Result<(), AmendError> {
+        self.advance(now);
+        let slot = self.resolve(request)?;
+        let record = &self.requests[slot];
+        let state = record.state;
+        if record.is_yielding() {
+            return Err(ReportError::WrongState { request, state }.into());
+        }
+        let mut spec = record.spec;
+        spec.demand = amendment.demand.unwrap_or(spec.demand);
+        spec.peak = amendment.peak.unwrap_or(spec.peak).max(spec.demand);
+        spec.tier = amendment.tier.unwrap_or(spec.tier);
+        spec.deadline = amendment.deadline.or(spec.deadline);
+        self.check_names(&spec)?;
+        self.check_numbers(&spec)?;
+        let moves = spec.tier != record.spec.tier;
+        if moves || spec.demand != record.spec.demand {
+            self.check_fits(&spec)?;
+        }
+        if moves && record.is_waiting() && !record.has_run {
+            self.check_tier_limits(&spec)?;
+        }
+        if self.requests[slot].is_waiting() {
+            self.dequeue(slot);
+            self.give_up_claim(slot);
+            self.requests[slot].spec = spec;
+            self.enqueue(slot);
+        } else {
+            self.rebook(slot, |record| record.spec = spec);
+            self.freed(self.requests[slot].worker);
+        }
+        Ok(())
     }
 
     /// Takes another config with the same dimensions, pools and tiers by number and name. Queues are ordered anew,
@@ -25,6 +65,42 @@ impl Scheduler {
     /// # Errors
     /// [`ConfigError`] with a fault for each name that differs; nothing changed.
     pub fn reconfigure(&mut self, now: Instant, config: Config) -> Result<(), ConfigError> {
-        todo!("{now} {config:?}")
+        self.advance(now);
+        let faults = self.config.differing_names(&config);
+        if !faults.is_empty() {
+            return Err(ConfigError { faults });
+        }
+        self.config = config;
+        for pool in 0..self.pools.len() {
+            self.pools[pool].capacity.reconfigure(&self.config.tiers);
+            self.refit(PoolId::new(pool as u32));
+        }
+        Ok(())
+    }
+}
+
+impl Config {
+    /// What must be the same in a config that takes the place of this one, and is not.
+    fn differing_names(&self, other: &Self) -> Vec<ConfigFault> {
+        let tier_names = |config: &Self| config.tiers.iter().map(|tier| tier.name.clone()).collect();
+        let lists = [
+            ("dimensions", self.dimensions.clone(), other.dimensions.clone()),
+            ("pools", self.pools.clone(), other.pools.clone()),
+            ("tiers", tier_names(self), tier_names(other)),
+        ];
+        let mut faults = Vec::new();
+        let mut fault = |path: String, message| faults.push(ConfigFault { path, line: None, message });
+        for (path, ours, theirs) in lists {
+            if ours.len() != theirs.len() {
+                let message = format!("{} while running, not {}", ours.len(), theirs.len());
+                fault(path.to_owned(), message);
+            }
+            for (index, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
+                if ours != theirs {
+                    fault(format!("{path}[{index}]"), format!("{ours:?} while running, not {theirs:?}"));
+                }
+            }
+        }
+        faults
     }
 }

@@ -1,21 +1,19 @@
 //! Claims: units of one worker gathered for one waiting request, from what is free and what victims give back.
 //!
-//! Invariants: the earmarks of a worker's claims never exceed its free units for longer than it takes to
-//! notice (CAP-2); a claim that is short has a victim whose units are still to come.
+//! Invariant: a claim that is short has a victim whose units are still to come.
 
 use alloc::vec::Vec;
 
 use super::record::Claim;
 use super::{SCAN_WINDOW, Scheduler};
 use crate::event::{Action, Reason};
-use crate::id::{PoolId, WorkerId};
+use crate::id::{PoolId, Tier, WorkerId};
 use crate::request::RequestState;
 use crate::resources::Resources;
 
 impl Scheduler {
-    /// Lays a claim for all that `owner` asks for on `worker`, and earmarks what is free there.
+    /// Lays a claim for all that `owner` asks for on `worker`; what is free there is gathered by `freed`.
     pub(super) fn lay_claim(&mut self, owner: u32, worker: WorkerId, within: bool, victims: Vec<u32>) -> u32 {
-        self.uncount_waiting(owner);
         let (tier, size) = (self.requests[owner].tier(), self.requests[owner].asks);
         let (id, _) = self.claims.insert(Claim {
             owner,
@@ -27,18 +25,21 @@ impl Scheduler {
             victims,
         });
         self.requests[owner].claim = Some(id);
-        let place = self.workers[worker.index()].claims.partition_point(|&other| self.precedes(other, id));
+        let place = {
+            let rank = self.claim_rank(id);
+            self.worker(worker).claims.partition_point(|&other| self.claim_rank(other) < rank)
+        };
         self.worker_mut(worker).claims.insert(place, id);
         let pool = self.requests[owner].pool();
         self.pool_mut(pool).claims.push(id);
         self.book_claim(id);
+        self.refresh_least(owner);
         id
     }
 
     /// More urgent claims are topped up first, then those of earlier arrivals.
-    fn precedes(&self, a: u32, b: u32) -> bool {
-        let rank = |id: u32| (self.claims[id].tier, self.requests[self.claims[id].owner].sequence);
-        rank(a) < rank(b)
+    pub(super) fn claim_rank(&self, id: u32) -> (Tier, u64) {
+        (self.claims[id].tier, self.requests[self.claims[id].owner].sequence)
     }
 
     /// The owner's tier has claimed this much more.
@@ -50,7 +51,6 @@ impl Scheduler {
         if owner.never_yields() {
             account.pinned += claim.size;
         }
-        account.note(self.now);
     }
 
     fn unbook_claim(&mut self, id: u32) {
@@ -61,26 +61,15 @@ impl Scheduler {
         if owner.never_yields() {
             account.pinned -= claim.size;
         }
-        account.note(self.now);
     }
 
     /// Gathers `units` more for a claim.
-    fn earmark(&mut self, id: u32, units: Resources) {
-        let claim = &mut self.claims[id];
-        claim.earmarked += units;
-        let (worker, tier) = (claim.worker, claim.tier);
-        self.workers[worker.index()].earmarked += units;
-        let pool = self.workers[worker.index()].spec.pool;
-        self.pool_mut(pool).capacity.account_mut(tier).earmarked += units;
+    pub(super) fn earmark(&mut self, id: u32, units: Resources) {
+        self.change_earmarks(id, units, Resources::ZERO);
     }
 
-    fn unearmark(&mut self, id: u32, units: Resources) {
-        let claim = &mut self.claims[id];
-        claim.earmarked -= units;
-        let (worker, tier) = (claim.worker, claim.tier);
-        self.workers[worker.index()].earmarked -= units;
-        let pool = self.workers[worker.index()].spec.pool;
-        self.pool_mut(pool).capacity.account_mut(tier).earmarked -= units;
+    pub(super) fn unearmark(&mut self, id: u32, units: Resources) {
+        self.change_earmarks(id, Resources::ZERO, units);
     }
 
     /// Ends a claim, and offers what it had gathered to the others on its worker.
@@ -98,46 +87,44 @@ impl Scheduler {
             self.spare(victim);
         }
         let Claim { owner, worker, .. } = self.claims.remove(id);
-        let record = &mut self.requests[owner];
-        record.claim = None;
-        let pool = record.pool();
-        if record.is_waiting() {
-            self.let_choose_again(owner);
-            self.count_waiting(owner);
-        }
+        let pool = self.requests[owner].pool();
+        self.requests[owner].claim = None;
+        self.let_choose_again(owner);
+        self.refresh_least(owner);
         self.worker_mut(worker).claims.retain(|&other| other != id);
         self.pool_mut(pool).claims.retain(|&other| other != id);
     }
 
-    /// A request that waits will not use its claim, if it has one.
+    /// A request that waits no more, or asks for something else now, will not use its claim, if it has one.
     pub(super) fn give_up_claim(&mut self, slot: u32) {
         if let Some(claim) = self.requests[slot].claim {
             self.pass_on(claim);
         }
     }
 
-    /// The owner of a claim waits no more: its tier's next request that may have the claim gets it.
-    pub(super) fn pass_on(&mut self, id: u32) {
+    /// The owner of a claim gives it up: its tier's next request that may have the claim gets it.
+    fn pass_on(&mut self, id: u32) {
         let Some(heir) = self.heir(id) else { return self.dissolve(id) };
+        let (worker, size) = (self.claims[id].worker, self.requests[heir].asks);
+        let counted = [self.claims[id].owner, heir].map(|slot| (slot, self.requests[slot].counted));
+        counted.into_iter().for_each(|(slot, _)| self.uncount_waiting(slot));
+        self.unearmark(id, self.claims[id].earmarked.saturating_sub(size));
         self.unbook_claim(id);
         let former = core::mem::replace(&mut self.claims[id].owner, heir);
-        self.requests[former].claim = None;
-        self.let_choose_again(former);
-        self.name_beneficiary(former, heir);
-        self.uncount_waiting(heir);
-        let record = &mut self.requests[heir];
-        record.claim = Some(id);
-        record.victims_for = record.attempt + 1;
-        let size = record.asks;
-        self.unearmark(id, self.claims[id].earmarked.saturating_sub(size));
         self.claims[id].size = size;
+        self.requests[former].claim = None;
+        self.requests[heir].claim = Some(id);
         self.book_claim(id);
-        let worker = self.claims[id].worker;
+        for (slot, _) in counted.into_iter().filter(|&(_, counted)| counted) {
+            self.count_waiting(slot);
+        }
+        self.let_choose_again(former);
+        self.name_beneficiary(former, heir, None);
+        self.note_set_for(heir);
+        self.refresh_least(former);
+        self.refresh_least(heir);
         let mut claims = core::mem::take(&mut self.worker_mut(worker).claims);
-        claims.sort_unstable_by_key(|&other| {
-            let claim = &self.claims[other];
-            (claim.tier, self.requests[claim.owner].sequence)
-        });
+        claims.sort_unstable_by_key(|&other| self.claim_rank(other));
         self.worker_mut(worker).claims = claims;
         if self.claims[id].within {
             self.spare_superfluous(id);
@@ -149,7 +136,7 @@ impl Scheduler {
     fn spare_superfluous(&mut self, id: u32) {
         let claim = &self.claims[id];
         let missing = claim.size - claim.earmarked;
-        let units = |slot: u32| self.requests[slot].in_use;
+        let units = |slot: u32| self.units_for(slot, claim.worker);
         let mut coming = claim.victims.iter().fold(Resources::ZERO, |sum, &victim| sum + units(victim));
         let mut spared = Vec::new();
         for &victim in claim.victims.iter().rev() {
@@ -164,11 +151,24 @@ impl Scheduler {
         }
     }
 
+    /// What a victim gives back to a claim on this worker.
+    fn units_for(&self, victim: u32, worker: WorkerId) -> Resources {
+        let record = &self.requests[victim];
+        if record.worker == worker { record.in_use } else { Resources::ZERO }
+    }
+
     /// The request has lost its claim, or never got what it claimed: it may choose victims once more.
     pub(super) fn let_choose_again(&mut self, slot: u32) {
         let record = &mut self.requests[slot];
         record.victims_for = 0;
         record.considered_round = 0;
+    }
+
+    /// Victims stop for this request now: its one set for this attempt.
+    pub(super) fn note_set_for(&mut self, slot: u32) {
+        let record = &mut self.requests[slot];
+        record.victims_for = record.attempt + 1;
+        record.last_set_for = record.victims_for;
     }
 
     fn heir(&self, id: u32) -> Option<u32> {
@@ -189,11 +189,66 @@ impl Scheduler {
                     || pool.capacity.may_pin(claim.tier, record.asks, pinned))
         };
         let queue = &pool.queues[claim.tier.index()];
-        let first = queue.first();
-        let waiting = core::iter::successors(first, |&slot| {
-            queue.after(&self.requests, self.requests[slot].lane, slot)
-        });
-        waiting.take(SCAN_WINDOW).find(|&slot| may_have(slot))
+        queue.in_order(&self.nodes).take(SCAN_WINDOW).find(|&slot| may_have(slot))
+    }
+
+    /// The claim of a less urgent tier that covers what a request within its reserve is short of: on one worker,
+    /// the least urgent tier's first.
+    pub(super) fn claim_to_take_over(&self, slot: u32) -> Option<u32> {
+        let record = &self.requests[slot];
+        let covers = |&id: &u32| {
+            let claim = &self.claims[id];
+            claim.tier > record.tier()
+                && record.asks.fits(&self.worker(claim.worker).whole)
+                && !record.is_excluded_from(claim.worker, self.now)
+                && self.shortage(slot, claim.worker).fits(&claim.size)
+                && self.worker(claim.worker).spec.devices.iter().all(|part| {
+                    let short = self.devices[part.device.index()].free().shortage(&part.of(record.asks));
+                    short.fits(&part.of(claim.size))
+                })
+        };
+        let able = self.pool(record.pool()).claims.iter().copied().filter(covers);
+        able.max_by_key(|&id| {
+            let claim = &self.claims[id];
+            let (tier, sequence) = self.claim_rank(id);
+            (tier, core::cmp::Reverse(claim.worker), sequence)
+        })
+    }
+
+    /// Lays a claim for `slot` where a less urgent one is: it gets what is free, then what that one has gathered,
+    /// then its victims, until it has enough. The rest stays with the former.
+    pub(super) fn take_over(&mut self, slot: u32, from: u32) {
+        self.stats.takeovers += 1;
+        let (worker, former) = (self.claims[from].worker, self.claims[from].owner);
+        let id = self.lay_claim(slot, worker, true, Vec::new());
+        self.count_further_set(slot);
+        self.note_set_for(slot);
+        self.top_up(id);
+        let wanted = self.claims[id].size - self.claims[id].earmarked;
+        let handed = wanted.min(self.claims[from].earmarked);
+        self.unearmark(from, handed);
+        self.earmark(id, handed);
+        let mut missing = wanted - handed;
+        for victim in self.claims[from].victims.clone() {
+            let units = self.units_for(victim, worker);
+            if missing.min(units).is_zero() {
+                continue;
+            }
+            missing = missing.saturating_sub(units);
+            self.claims[from].victims.retain(|&other| other != victim);
+            self.claims[id].victims.push(victim);
+            self.requests[victim].serves = Some(id);
+            self.name_beneficiary(former, slot, Some(victim));
+        }
+        self.freed(worker);
+    }
+
+    /// Counts a set of victims for an attempt that had one before.
+    pub(super) fn count_further_set(&mut self, slot: u32) {
+        let record = &self.requests[slot];
+        if record.last_set_for == record.attempt + 1 {
+            self.stats.further_sets += 1;
+        }
     }
 
     /// Asks a running request to stop.
@@ -205,6 +260,7 @@ impl Scheduler {
         reason: Reason,
     ) {
         let confirm_by = self.now.plus_nanos(self.config.confirm_after_ns);
+        let mode = self.choose_mode(victim);
         self.rebook(victim, |record| {
             record.state = RequestState::Preempting;
             record.yields_for = reason;
@@ -215,7 +271,7 @@ impl Scheduler {
         self.say(Action::Preempt {
             victim: request,
             attempt: record.attempt(),
-            mode: record.yield_mode(),
+            mode,
             beneficiary: beneficiary.map(|slot| self.requests.id(slot)),
             confirm_by,
             reason,
@@ -230,10 +286,12 @@ impl Scheduler {
         }
         let unheard = self.unsay(victim);
         self.timers.remove(victim);
+        self.forget_checkpoint(victim);
         self.rebook(victim, |record| {
             record.state = if record.runs { RequestState::Running } else { RequestState::Starting };
             record.serves = None;
         });
+        self.notice_pressure(self.requests[victim].worker);
         if !unheard {
             let (request, attempt) = (self.requests.id(victim), self.requests[victim].attempt());
             self.say(Action::Spare { victim: request, attempt, reason: Reason::NotNeeded });
@@ -242,17 +300,30 @@ impl Scheduler {
 
     /// Units of a worker came free: first for its claims, then for whoever waits.
     pub(super) fn freed(&mut self, worker: WorkerId) {
-        self.stir(self.worker(worker).spec.pool);
+        self.stir_around(worker);
         self.rebalance(worker);
     }
 
     /// A request on a worker grew. That lets nobody start, but its tier may borrow now what it did not before.
     pub(super) fn grew(&mut self, worker: WorkerId) {
-        let pool = self.worker(worker).spec.pool;
-        if self.pool(pool).reclaim_in_vain || !self.pool(pool).claims.is_empty() {
-            self.stir(pool);
+        let target = self.worker(worker);
+        let pool = self.pool(target.spec.pool);
+        if pool.sought_in_vain || !pool.claims.is_empty() || !target.spec.devices.is_empty() {
+            self.stir_around(worker);
         }
         self.rebalance(worker);
+    }
+
+    /// Something changed on a worker: in its pool, and in those of the workers it shares devices with.
+    fn stir_around(&mut self, worker: WorkerId) {
+        self.stir(self.worker(worker).spec.pool);
+        for index in 0..self.worker(worker).spec.devices.len() {
+            let device = self.worker(worker).spec.devices[index].device;
+            for neighbour in 0..self.devices[device.index()].workers.len() {
+                let neighbour = self.devices[device.index()].workers[neighbour];
+                self.stir(self.worker(neighbour).spec.pool);
+            }
+        }
     }
 
     /// Something changed in a pool that may let somebody start, or choose victims. Who looked for victims in
@@ -264,39 +335,10 @@ impl Scheduler {
         pool.revisit |= in_round && pool.sought_in_vain;
     }
 
-    /// The units of a worker changed: fills its claims from what is free, or takes from them what is not,
-    /// and notices an overdraft.
-    pub(super) fn rebalance(&mut self, worker: WorkerId) {
-        if !self.worker(worker).is_up() {
-            return;
-        }
-        if !self.worker(worker).overdraft().is_zero() {
-            self.notice_pressure(worker);
-        }
-        if self.worker(worker).claims.is_empty() {
-            return;
-        }
-        let claims = self.worker(worker).claims.clone();
-        for &id in claims.iter().rev() {
-            let overdrawn = self.worker(worker).free().overdrawn();
-            self.unearmark(id, overdrawn.min(self.claims[id].earmarked));
-        }
-        for &id in &claims {
-            let wanted = self.claims[id].size - self.claims[id].earmarked;
-            self.earmark(id, wanted.min(self.worker(worker).free().positive()));
-        }
-        // One that is short with nobody left to give is dropped; its owner may choose again.
-        let hopeless =
-            claims.into_iter().find(|&id| !self.claims[id].is_full() && self.claims[id].victims.is_empty());
-        if let Some(id) = hopeless {
-            self.dissolve(id);
-        }
-    }
-
     /// The first claim whose owner may start past every gate.
     pub(super) fn ready_claim(&self, pool: PoolId) -> Option<u32> {
         let ready = self.pool(pool).claims.iter().copied().filter(|&id| self.is_ready(pool, id));
-        ready.min_by_key(|&id| (self.claims[id].tier, self.requests[self.claims[id].owner].sequence))
+        ready.min_by_key(|&id| self.claim_rank(id))
     }
 
     /// A claim is ready when it is full. One from beyond the reserve may be full of units that are held for

@@ -1,23 +1,23 @@
 //! `poll`: guarantee, reclaim, borrow.
 //!
-//! One action at a time, decided when it is asked for, so that inputs given in between are heard. A pass over
-//! a pool looks at no more than [`SCAN_WINDOW`] waiting requests of each tier; a pool in which nothing changed
-//! since a pass found nothing is not looked at again.
+//! One action at a time, decided when it is asked for, so that inputs given in between are heard. A pool in which
+//! nothing changed since a pass found nothing is not looked at again.
 
-use super::record::Drain;
-use super::{SCAN_WINDOW, Scheduler};
+use super::Scheduler;
+use super::record::Record;
 use crate::event::{Action, Reason};
 use crate::id::{PoolId, Tier, WorkerId};
 use crate::placement;
+use crate::queue::Least;
 use crate::request::RequestState;
 use crate::resources::Resources;
 use crate::time::Instant;
 
 impl Scheduler {
     /// The next thing to do, or `None` when there is nothing more: that ends the round. Poll again after
-    /// inputs, and at [`poll_timeout`](Self::poll_timeout). O(tiers · 32 · workers of a pool) where
-    /// something changed, O(pools) where nothing did; choosing victims costs O(requests on the workers of the
-    /// pool).
+    /// inputs, and at [`poll_timeout`](Self::poll_timeout). O(tiers · (log waiting + workers of a pool)) where
+    /// something changed and who is first in line fits, O(pools) where nothing did; choosing victims costs
+    /// O(requests on the workers of the pool).
     pub fn poll(&mut self, now: Instant) -> Option<Action> {
         self.advance(now);
         self.expire();
@@ -28,6 +28,7 @@ impl Scheduler {
             if let Some(action) = self.hear() {
                 return Some(action);
             }
+            self.note_demand();
             if !self.decide() {
                 self.in_round = false;
                 return None;
@@ -43,7 +44,6 @@ impl Scheduler {
             pool.dirty |= due || core::mem::take(&mut pool.revisit);
             pool.sought_in_vain = false;
             if pool.dirty {
-                pool.reclaim_in_vain = false;
                 pool.wake_at = None;
             }
         }
@@ -78,7 +78,7 @@ impl Scheduler {
         if self.pool(pool).excluded_until <= self.now {
             return None;
         }
-        let waiting = self.tiers().flat_map(|tier| self.candidates(pool, tier));
+        let waiting = self.tiers().flat_map(|tier| self.waiting_in_order(pool, tier));
         let openings = waiting.flat_map(|slot| self.requests[slot].excluded).flatten();
         openings.map(|(_, until)| until).filter(|&until| until > self.now).min()
     }
@@ -89,14 +89,31 @@ impl Scheduler {
         *wake_at = at.into_iter().chain(*wake_at).min();
     }
 
-    /// The first waiting requests of a tier, in order, without those who sit this round out.
-    pub(super) fn candidates(&self, pool: PoolId, tier: Tier) -> impl Iterator<Item = u32> {
+    /// The waiting requests of a tier, in order, without those that are parked.
+    pub(super) fn waiting_in_order(&self, pool: PoolId, tier: Tier) -> impl Iterator<Item = u32> + use<'_> {
+        self.pool(pool).queues[tier.index()].in_order(&self.nodes)
+    }
+
+    /// The first waiting request of a tier that passes, among those that ask for no more than `most` or have a
+    /// claim; those that sit this round out are no candidates.
+    pub(super) fn first_that<T>(
+        &self,
+        pool: PoolId,
+        tier: Tier,
+        most: &Least,
+        mut passes: impl FnMut(u32) -> Option<T>,
+    ) -> Option<(u32, T)> {
         let queue = &self.pool(pool).queues[tier.index()];
-        core::iter::successors(queue.first(), |&slot| {
-            queue.after(&self.requests, self.requests[slot].lane, slot)
-        })
-        .take(SCAN_WINDOW)
-        .filter(|&slot| !self.sits_out(slot))
+        let mut found = queue.find(&self.nodes, None, most);
+        while let Some((lane, slot)) = found {
+            if !self.sits_out(slot)
+                && let Some(value) = passes(slot)
+            {
+                return Some((slot, value));
+            }
+            found = queue.find(&self.nodes, Some((lane, slot)), most);
+        }
+        None
     }
 
     /// Starts a request whose claim is ready, or whose tier is within its reserve with it.
@@ -107,13 +124,7 @@ impl Scheduler {
             return true;
         }
         for tier in self.tiers() {
-            let room = self.pool(pool).capacity.account(tier).unused_reserve().min(*roomiest);
-            if room.is_zero() && self.pool(pool).claims.is_empty() {
-                continue;
-            }
-            let guaranteed = |slot| Some((slot, self.guaranteed_worker(slot, &room)?));
-            let found = self.candidates(pool, tier).find_map(guaranteed);
-            if let Some((slot, worker)) = found {
+            if let Some((slot, worker)) = self.guaranteed_start(pool, tier, roomiest) {
                 self.start(slot, worker, Reason::Guaranteed);
                 return true;
             }
@@ -121,18 +132,32 @@ impl Scheduler {
         false
     }
 
-    /// Where a request may start that stays within its tier's reserve. `room` is what is left of the reserve, at
-    /// most what a worker has free; a claim counts as taken in it.
-    pub(super) fn guaranteed_worker(&self, slot: u32, room: &Resources) -> Option<WorkerId> {
+    /// The next request of a tier that may start within its reserve, and where.
+    pub(super) fn guaranteed_start(
+        &self,
+        pool: PoolId,
+        tier: Tier,
+        roomiest: &Resources,
+    ) -> Option<(u32, WorkerId)> {
+        let target = self.pool(pool);
+        let room = target.capacity.account(tier).unused_reserve().min(*roomiest);
+        if target.queues[tier.index()].is_idle() || room.is_zero() && target.claims.is_empty() {
+            return None;
+        }
+        self.first_that(pool, tier, &Least::new(room, u64::MAX), |slot| self.guaranteed_worker(slot))
+    }
+
+    /// Where a request may start that stays within its tier's reserve.
+    pub(super) fn guaranteed_worker(&self, slot: u32) -> Option<WorkerId> {
         let record = &self.requests[slot];
-        let within = match record.claim {
-            None => record.asks.fits(room),
-            Some(claim) => {
-                let own = self.claims[claim].size;
-                self.pool(record.pool()).capacity.is_within(record.tier(), record.asks, own)
-            }
-        };
+        let capacity = &self.pool(record.pool()).capacity;
+        let within = capacity.is_within(record.tier(), record.asks, self.own_claim(slot));
         if within { self.place(slot, |_| true) } else { None }
+    }
+
+    /// The size of a request's claim: what of its tier's claims it would use up.
+    pub(super) fn own_claim(&self, slot: u32) -> Resources {
+        self.requests[slot].claim.map_or(Resources::ZERO, |claim| self.claims[claim].size)
     }
 
     /// Starts a request on what nobody holds.
@@ -140,60 +165,87 @@ impl Scheduler {
         self.tiers().any(|tier| self.borrow_for(pool, tier, roomiest))
     }
 
+    /// A tier's own come first, then the aged of the next less urgent one.
     fn borrow_for(&mut self, pool: PoolId, tier: Tier, roomiest: &Resources) -> bool {
-        let mut next = self.pool(pool).queues[tier.index()].first();
-        if next.is_none() {
-            return false;
-        }
-        let room = self.room_to_borrow(pool, tier, roomiest);
-        let mut head = None;
-        for _ in 0..SCAN_WINDOW {
-            let Some(slot) = next else { break };
-            let lane = self.requests[slot].lane;
-            next = self.pool(pool).queues[tier.index()].after(&self.requests, lane, slot);
-            if self.sits_out(slot) {
-                continue;
+        let head = self.head(pool, tier);
+        if let Some(head) = head {
+            let available = self.pool(pool).capacity.available(tier, self.now).positive();
+            if let Some(worker) = self.borrowed_worker(head, &available) {
+                self.start(head, worker, Reason::Borrowed);
+                return true;
             }
-            if let Some(worker) = self.borrowed_worker(slot, &room) {
-                if let Some(head) = head {
+            self.attend(pool, head);
+            if let Some((slot, worker)) = self.borrowed_start(pool, tier, roomiest, u64::MAX) {
+                if self.requests[head].asks.fits(&self.worker(worker).whole) {
                     self.requests[head].bypassed += 1;
                 }
                 self.start(slot, worker, Reason::Borrowed);
                 return true;
             }
-            if head.is_none() && self.passes_own_gates(slot) {
-                head = Some(slot);
-                self.attend(pool, slot);
-            }
         }
-        false
+        let Some((slot, worker)) = self.aged_start(pool, tier, roomiest) else { return false };
+        self.start(slot, worker, Reason::Borrowed);
+        true
     }
 
-    /// What a tier may borrow, at most what a worker has free.
-    pub(super) fn room_to_borrow(&self, pool: PoolId, tier: Tier, roomiest: &Resources) -> Resources {
-        self.pool(pool).capacity.available(tier, self.now).positive().min(*roomiest)
+    /// The next of the aged requests of the tier below that may start on what that tier may borrow.
+    pub(super) fn aged_start(
+        &self,
+        pool: PoolId,
+        above: Tier,
+        roomiest: &Resources,
+    ) -> Option<(u32, WorkerId)> {
+        let tier = Tier::new(above.get() + 1);
+        let age_after = self.config.tiers.get(tier.index())?.age_after_ns?;
+        let latest_arrival = self.now.as_nanos().checked_sub(age_after)?;
+        self.borrowed_start(pool, tier, roomiest, latest_arrival)
     }
 
-    /// The gates of a borrowed start that no room on a worker opens.
-    fn passes_own_gates(&self, slot: u32) -> bool {
-        let record = &self.requests[slot];
-        let (tier, capacity) = (record.tier(), &self.pool(record.pool()).capacity);
-        let own = record.claim.map_or(Resources::ZERO, |claim| self.claims[claim].size);
-        let pinned = if record.never_yields() { own } else { Resources::ZERO };
-        capacity.may_borrow(tier, record.asks, own, &self.config.tiers[tier.index()])
-            && (!record.never_yields() || capacity.may_pin(tier, record.asks, pinned))
+    /// The next request of a tier, of those that arrived up to an instant, that may start on what its tier may
+    /// borrow, and where.
+    pub(super) fn borrowed_start(
+        &self,
+        pool: PoolId,
+        tier: Tier,
+        roomiest: &Resources,
+        latest_arrival: u64,
+    ) -> Option<(u32, WorkerId)> {
+        let target = self.pool(pool);
+        if target.queues[tier.index()].is_idle() {
+            return None;
+        }
+        let available = target.capacity.available(tier, self.now).positive();
+        let most = Least::new(available.min(*roomiest), latest_arrival);
+        self.first_that(pool, tier, &most, |slot| self.borrowed_worker(slot, &available))
     }
 
     /// Where a request may start on what its tier may borrow.
-    pub(super) fn borrowed_worker(&self, slot: u32, room: &Resources) -> Option<WorkerId> {
+    pub(super) fn borrowed_worker(&self, slot: u32, available: &Resources) -> Option<WorkerId> {
         let record = &self.requests[slot];
-        if !record.asks.fits(room) || !self.passes_own_gates(slot) {
+        if !record.asks.fits(available) || !self.passes_own_gates(slot) {
             return None;
         }
         self.place(slot, |worker| {
             let drain = self.worker(worker).drain;
             drain.is_none_or(|drain| drain.slot == slot || drain.tier > record.tier())
         })
+    }
+
+    /// The gates of a borrowed start that no room on a worker opens.
+    pub(super) fn passes_own_gates(&self, slot: u32) -> bool {
+        let record = &self.requests[slot];
+        let (tier, capacity) = (record.tier(), &self.pool(record.pool()).capacity);
+        let own = self.own_claim(slot);
+        capacity.may_borrow(tier, record.asks, own, &self.config.tiers[tier.index()])
+            && self.passes_never_rule(slot, own)
+    }
+
+    fn passes_never_rule(&self, slot: u32, own: Resources) -> bool {
+        let record = &self.requests[slot];
+        let capacity = &self.pool(record.pool()).capacity;
+        !record.never_yields()
+            || capacity.is_within(record.tier(), record.asks, own)
+            || capacity.may_pin(record.tier(), record.asks, own)
     }
 
     /// The most that any worker that is up has free, dimension by dimension: what does not fit in it need not
@@ -206,79 +258,12 @@ impl Scheduler {
     /// The best worker that is up, is allowed, and has room for what a request asks.
     fn place(&self, slot: u32, allowed: impl Fn(WorkerId) -> bool) -> Option<WorkerId> {
         let record = &self.requests[slot];
-        let claim = record.claim.map(|claim| &self.claims[claim]);
-        let fits = self.pool(record.pool()).up.iter().copied().filter(|&id| {
+        let up = self.pool(record.pool()).up.iter().copied();
+        let open =
+            up.filter(|&id| self.fits(slot, id) && allowed(id) && !record.is_excluded_from(id, self.now));
+        open.min_by_key(|&id| {
             let worker = self.worker(id);
-            let mut taken = worker.used + worker.earmarked + record.asks;
-            if let Some(claim) = claim.filter(|claim| claim.worker == id) {
-                taken -= claim.earmarked;
-            }
-            taken.fits_where_asked(&worker.spec.capacity, &record.asks)
-                && allowed(id)
-                && !record.is_excluded_from(id, self.now)
-        });
-        fits.min_by_key(|&id| {
-            let worker = self.worker(id);
-            (placement::score(self.config.placement, worker.used + record.asks, worker.spec.capacity), id)
-        })
-    }
-
-    /// The head of a tier does not fit: after a while, or when too many have passed it, a worker is kept
-    /// clear for it.
-    fn attend(&mut self, pool: PoolId, head: u32) {
-        let since = *self.requests[head].blocked_since.get_or_insert(self.now);
-        self.stop_draining_for_former_heads(pool, head);
-        if let Some(worker) = self.requests[head].drains {
-            let drain = self.worker(worker).drain.expect("a request that drains a worker is its drain");
-            let due = drain.since.plus_nanos(self.config.drain_after_ns);
-            if self.worker(worker).running.is_empty() && due <= self.now {
-                self.stop_draining(head);
-                self.requests[head].blocked_since = Some(self.now);
-                self.requests[head].bypassed = 0;
-                self.wake(pool, Some(self.now.plus_nanos(self.config.drain_after_ns)));
-            } else if due > self.now {
-                self.wake(pool, Some(due));
-            }
-            return;
-        }
-        let due = since.plus_nanos(self.config.drain_after_ns);
-        if due > self.now && self.requests[head].bypassed < self.config.max_bypass {
-            self.wake(pool, Some(due));
-            return;
-        }
-        let Some(worker) = self.worker_to_drain(pool, head) else { return };
-        if let Some(other) = self.worker(worker).drain {
-            self.stop_draining(other.slot);
-        }
-        let tier = self.requests[head].tier();
-        self.worker_mut(worker).drain = Some(Drain { slot: head, tier, since: self.now });
-        self.requests[head].drains = Some(worker);
-        self.pool_mut(pool).drained.push(worker);
-        self.wake(pool, Some(self.now.plus_nanos(self.config.drain_after_ns)));
-    }
-
-    /// A tier drains a worker for its head alone: whoever was passed by those that have run is not it any more.
-    fn stop_draining_for_former_heads(&mut self, pool: PoolId, head: u32) {
-        let tier = self.requests[head].tier();
-        let is_former = |drain: &Drain| drain.tier == tier && drain.slot != head;
-        let drains = self.pool(pool).drained.iter().filter_map(|&worker| self.worker(worker).drain);
-        if let Some(former) = drains.into_iter().find(is_former) {
-            self.stop_draining(former.slot);
-        }
-    }
-
-    /// The least used worker that could hold the request and is not drained for one as urgent.
-    fn worker_to_drain(&self, pool: PoolId, head: u32) -> Option<WorkerId> {
-        let record = &self.requests[head];
-        let able = self.pool(pool).up.iter().copied().filter(|&id| {
-            let worker = self.worker(id);
-            record.asks.fits(&worker.spec.capacity)
-                && !record.is_excluded_from(id, self.now)
-                && worker.drain.is_none_or(|drain| drain.tier > record.tier())
-        });
-        able.min_by_key(|&id| {
-            let worker = self.worker(id);
-            (placement::score(crate::config::Placement::Spread, worker.used, worker.spec.capacity), id)
+            (placement::score(self.config.placement, worker.in_use() + record.asks, worker.spec.capacity), id)
         })
     }
 
@@ -286,35 +271,41 @@ impl Scheduler {
     fn start(&mut self, slot: u32, worker: WorkerId, reason: Reason) {
         let claim = self.requests[slot].claim;
         self.dequeue(slot);
+        self.forget_checkpoint(slot);
         self.requests[slot].state = RequestState::Starting;
+        let asks = self.requests[slot].asks;
         match claim {
             Some(claim) if self.claims[claim].worker == worker => {
                 self.remove_claim(claim);
-                self.board(slot, worker, self.requests[slot].asks);
-                self.freed(worker);
+                self.board(slot, worker, asks);
             }
             _ => {
-                self.board(slot, worker, self.requests[slot].asks);
+                self.board(slot, worker, asks);
                 self.give_up_claim(slot);
             }
         }
-        let (request, now) = (self.requests.id(slot), self.now);
+        self.freed(worker);
+        let now = self.now;
+        let mark = self.worker(worker).step_tokens;
         let record = &mut self.requests[slot];
-        record.attempt += 1;
-        record.started_at = now;
-        record.runs = false;
-        (record.output_tokens, record.cached_tokens) = (0, 0);
-        record.serves = None;
-        let start = Action::Start {
-            request,
-            attempt: record.attempt(),
-            worker,
-            resume_tokens: record.tokens_kept,
-            reason,
-        };
+        record.begin_attempt(now, mark);
+        let (attempt, resume_tokens, pool) = (record.attempt(), record.tokens_kept, record.pool());
+        let tier = record.tier();
         // The start goes before the news that it brings, such as victims that may go on.
-        let pool = record.pool();
-        self.say_next(start);
+        let request = self.requests.id(slot);
+        self.say_next(Action::Start { request, attempt, worker, resume_tokens, reason });
+        self.pool_mut(pool).pace[tier.index()].note(now);
         self.stir(pool);
+    }
+}
+
+impl Record {
+    fn begin_attempt(&mut self, now: Instant, step_mark: u64) {
+        self.attempt += 1;
+        self.started_at = now;
+        self.runs = false;
+        self.cached_tokens = 0;
+        self.step_mark = step_mark;
+        self.serves = None;
     }
 }

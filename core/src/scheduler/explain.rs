@@ -6,8 +6,12 @@ use alloc::vec::Vec;
 use super::Scheduler;
 use crate::error::{ReportError, WorkerError};
 use crate::id::{PoolId, RequestId, Tier, WorkerId};
+use crate::queue::Lane;
 use crate::request::RequestState;
 use crate::time::Instant;
+
+/// How far a reserve may be off without a warning.
+const TEN_POINTS_PPM: u64 = 100_000;
 
 /// The one thing that holds a waiting request back: the first that applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,13 +78,78 @@ impl Scheduler {
     /// # Errors
     /// [`ReportError::AlreadyTerminal`] or [`ReportError::UnknownRequest`].
     pub fn explain(&self, request: RequestId) -> Result<Explanation, ReportError> {
-        todo!("{request}")
+        let slot = self.resolve(request)?;
+        let record = &self.requests[slot];
+        let Some(lane) = record.lane else {
+            return Ok(Explanation { state: record.state, gate: None, ahead: 0, starts_at: None });
+        };
+        let pool = self.pool(record.pool());
+        let ahead = pool.queues[record.tier().index()].ahead_of(&self.nodes, lane, slot) as u64;
+        let gate = self.gate(slot, lane);
+        let pace = pool.pace[record.tier().index()].interval_ns().filter(|_| lane != Lane::Parked);
+        let starts_at = match gate {
+            None => Some(self.now),
+            Some(_) => pace.map(|interval| self.now.plus_nanos(interval.saturating_mul(ahead + 1))),
+        };
+        Ok(Explanation { state: record.state, gate, ahead, starts_at })
+    }
+
+    /// The first thing that holds a waiting request back.
+    fn gate(&self, slot: u32, lane: Lane) -> Option<Gate> {
+        let record = &self.requests[slot];
+        if lane == Lane::Parked {
+            return Some(Gate::NoWorker);
+        }
+        if self.sits_out(slot) {
+            return Some(Gate::Round);
+        }
+        if self.guaranteed_worker(slot).is_some() {
+            return None;
+        }
+        let own = self.own_claim(slot);
+        let capacity = &self.pool(record.pool()).capacity;
+        let within = capacity.is_within(record.tier(), record.asks, own);
+        let config = &self.config.tiers[record.tier().index()];
+        let available = capacity.available(record.tier(), self.now);
+        let missing = available.shortage(&record.asks);
+        if !within && !capacity.may_borrow(record.tier(), record.asks, own, config) {
+            return Some(Gate::BorrowLimit);
+        }
+        if !within && !self.passes_own_gates(slot) {
+            return Some(Gate::NeverYields);
+        }
+        if self.borrowed_worker(slot, &available.positive()).is_some() {
+            return None;
+        }
+        if record.claim.is_some() {
+            return Some(Gate::Claim);
+        }
+        if !within && !missing.is_zero() {
+            return Some(Gate::Held);
+        }
+        let up = &self.pool(record.pool()).up;
+        Some(if up.iter().any(|&id| self.fits(slot, id)) { Gate::Excluded } else { Gate::Room })
     }
 
     /// The reserves that came out more than ten points off, in pools that have workers. O(pools · tiers).
     #[must_use]
     pub fn share_warnings(&self) -> Vec<ShareWarning> {
-        todo!()
+        let mut warnings = Vec::new();
+        for (pool, target) in (0..).map(PoolId::new).zip(&self.pools) {
+            for (tier, config) in (0..).map(Tier::new).zip(&self.config.tiers) {
+                for dimension in 0..self.config.dimensions.len() {
+                    let total = target.capacity.total()[dimension];
+                    let asked_ppm = config.asked_ppm(dimension, total);
+                    let reserve = target.capacity.account(tier).reserve[dimension];
+                    let Some(effective_ppm) = (reserve * 1_000_000).checked_div(total) else { continue };
+                    if asked_ppm.abs_diff(effective_ppm) > TEN_POINTS_PPM {
+                        let (asked_ppm, effective_ppm) = (asked_ppm as u32, effective_ppm as u32);
+                        warnings.push(ShareWarning { pool, tier, dimension, asked_ppm, effective_ppm });
+                    }
+                }
+            }
+        }
+        warnings
     }
 
     /// How an engine that computes at most `tokens` tokens a step should split its next one: tokens of each of

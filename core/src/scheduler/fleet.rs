@@ -1,46 +1,118 @@
-//! The workers: they come, drain, and are lost.
+//! The workers and the devices they stand on: they come, change, drain, and are lost.
 
-use super::record::{Worker, WorkerStatus};
-use super::{MAX_WORKERS, Scheduler};
+use alloc::vec::Vec;
+
+use super::record::{Device, Place, Tolerance, Worker, WorkerStatus};
+use super::{MAX_DEVICES, MAX_WORKERS, Scheduler};
 use crate::error::{Limit, WorkerError};
-use crate::event::{Action, DeviceSpec, Reason, Shrink, WorkerSpec};
-use crate::id::{DeviceId, WorkerId};
+use crate::event::{Action, DevicePart, DeviceSpec, MAX_DEVICES_PER_WORKER, Reason, Shrink, WorkerSpec};
+use crate::id::{DeviceId, PoolId, WorkerId};
 use crate::request::RequestState;
-use crate::resources::Resources;
+use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
+use crate::share::{Ppm, Rounding};
 use crate::time::Instant;
 
 impl Scheduler {
     /// Adds a worker to its pool; it is up at once. O(n log n) for n waiting requests of the pool.
     ///
     /// # Errors
-    /// An unknown pool, a capacity of zero, a number beyond [the limits](Limit).
+    /// An unknown pool or device, a lost device, a bad part, a capacity of zero, a number beyond
+    /// [the limits](Limit), a device with less than its workers of several pools.
     pub fn worker_add(&mut self, now: Instant, spec: WorkerSpec) -> Result<WorkerId, WorkerError> {
         self.advance(now);
         if spec.pool.index() >= self.pools.len() {
             return Err(WorkerError::UnknownPool(spec.pool));
         }
-        if spec.capacity.is_zero() {
-            return Err(WorkerError::ZeroCapacity);
-        }
-        if let Some(max) = self.units_beyond(&spec.capacity) {
-            return Err(WorkerError::LimitExceeded { limit: Limit::Units, max });
-        }
+        self.check_capacity_units(&spec.capacity)?;
+        self.check_parts(&spec)?;
         if self.workers.len() as u64 >= MAX_WORKERS {
             return Err(WorkerError::LimitExceeded { limit: Limit::Workers, max: MAX_WORKERS });
         }
-        let id = WorkerId::new(self.workers.len() as u32);
-        self.workers.push(Worker::new(spec.clone(), self.config.tiers.len()));
-        let pool = &mut self.pools[spec.pool.index()];
-        pool.up.push(id);
-        // At most as much as was ever up at one time: a worker that comes for a lost one adds nothing.
-        let total = pool.capacity.total() + spec.capacity;
-        let configured = pool.configured.total().max(total);
-        pool.configured.resize(configured, &self.config.tiers);
-        if !pool.shapes.contains(&spec.capacity) {
-            pool.shapes.push(spec.capacity);
+        for part in &spec.devices {
+            let more = part_of_capacity(part, spec.capacity);
+            self.check_one_pool(part.device, spec.pool, more, self.devices[part.device.index()].spec.limit)?;
         }
-        self.refit(spec.pool, total);
+        let id = WorkerId::new(self.workers.len() as u32);
+        for part in &spec.devices {
+            self.devices[part.device.index()].workers.push(id);
+        }
+        let (pool, whole) = (spec.pool, self.whole(spec.capacity, &spec.devices));
+        self.workers.push(Worker::new(spec, whole, self.config.tiers.len()));
+        self.pool_mut(pool).up.push(id);
+        self.pool_mut(pool).members.push(id);
+        self.reshape(pool);
         Ok(id)
+    }
+
+    fn check_capacity_units(&self, capacity: &Resources) -> Result<(), WorkerError> {
+        if capacity.is_zero() {
+            return Err(WorkerError::ZeroCapacity);
+        }
+        self.check_units(capacity)
+    }
+
+    fn check_units(&self, units: &Resources) -> Result<(), WorkerError> {
+        match self.units_beyond(units) {
+            Some(max) => Err(WorkerError::LimitExceeded { limit: Limit::Units, max }),
+            None => Ok(()),
+        }
+    }
+
+    fn check_parts(&self, spec: &WorkerSpec) -> Result<(), WorkerError> {
+        if spec.devices.len() > MAX_DEVICES_PER_WORKER {
+            let (limit, max) = (Limit::DevicesPerWorker, MAX_DEVICES_PER_WORKER as u64);
+            return Err(WorkerError::LimitExceeded { limit, max });
+        }
+        for (index, part) in spec.devices.iter().enumerate() {
+            self.check_device(part.device)?;
+            let twice = spec.devices[..index].iter().any(|other| other.device == part.device);
+            if twice || part.part == Ppm::ZERO || part.part > Ppm::ONE {
+                return Err(WorkerError::BadPart(part.device));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_device(&self, device: DeviceId) -> Result<(), WorkerError> {
+        match self.devices.get(device.index()) {
+            None => Err(WorkerError::UnknownDevice(device)),
+            Some(known) if known.is_lost => Err(WorkerError::DeviceLost(device)),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// A device that would have less than its workers, with `more` of a worker of `pool`, has them of one pool.
+    fn check_one_pool(
+        &self,
+        device: DeviceId,
+        pool: PoolId,
+        more: Resources,
+        limit: Resources,
+    ) -> Result<(), WorkerError> {
+        let workers = &self.devices[device.index()].workers;
+        let other = workers.iter().map(|&id| self.worker(id).spec.pool).find(|&other| other != pool);
+        let advertised = self.advertised(device, |_| true) + more;
+        let short = (0..MAX_DIMENSIONS).any(|d| limit[d] > 0 && advertised[d] > limit[d]);
+        match other {
+            Some(pool) if short => Err(WorkerError::SharedAcrossPools { device, pool }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The workers of a pool, or what their devices have, changed: what can ever fit, and the capacity.
+    fn reshape(&mut self, pool: PoolId) {
+        let mut shapes: Vec<Resources> = Vec::new();
+        for index in 0..self.pool(pool).members.len() {
+            let id = self.pool(pool).members[index];
+            let spec = &self.worker(id).spec;
+            let whole = self.whole(spec.capacity, &spec.devices);
+            self.worker_mut(id).whole = whole;
+            if !shapes.contains(&whole) {
+                shapes.push(whole);
+            }
+        }
+        self.pool_mut(pool).shapes = shapes;
+        self.refit(pool);
     }
 
     /// Lets a worker finish what it runs, and gives it nothing more. What runs there is no longer counted,
@@ -67,16 +139,22 @@ impl Scheduler {
     /// An unknown worker, or one that is lost already.
     pub fn worker_lost(&mut self, now: Instant, worker: WorkerId) -> Result<(), WorkerError> {
         self.advance(now);
-        if self.status(worker)? == WorkerStatus::Lost {
-            return Err(WorkerError::Lost(worker));
-        }
+        self.check_not_lost(worker)?;
+        self.lose(worker);
+        Ok(())
+    }
+
+    fn lose(&mut self, worker: WorkerId) {
         self.retire(worker, WorkerStatus::Lost);
         let mut stranded = self.worker(worker).running.clone();
         stranded.sort_unstable_by_key(|&slot| self.requests[slot].sequence);
         for slot in stranded {
             self.strand(slot);
         }
-        Ok(())
+        for index in 0..self.worker(worker).spec.devices.len() {
+            let device = self.worker(worker).spec.devices[index].device;
+            self.devices[device.index()].workers.retain(|&other| other != worker);
+        }
     }
 
     /// Adds a device that workers can stand on. O(1).
@@ -84,7 +162,13 @@ impl Scheduler {
     /// # Errors
     /// A number beyond [the limits](Limit).
     pub fn device_add(&mut self, now: Instant, spec: DeviceSpec) -> Result<DeviceId, WorkerError> {
-        todo!("{now} {spec:?}")
+        self.advance(now);
+        self.check_units(&spec.limit)?;
+        if self.devices.len() as u64 >= MAX_DEVICES {
+            return Err(WorkerError::LimitExceeded { limit: Limit::Devices, max: MAX_DEVICES });
+        }
+        self.devices.push(Device::new(spec));
+        Ok(DeviceId::new(self.devices.len() as u32 - 1))
     }
 
     /// Gives a device another limit. O(n log n) for n waiting requests of its pools.
@@ -99,7 +183,25 @@ impl Scheduler {
         limit: Resources,
         shrink: Shrink,
     ) -> Result<(), WorkerError> {
-        todo!("{now} {device} {limit:?} {shrink:?}")
+        self.advance(now);
+        self.check_device(device)?;
+        self.check_units(&limit)?;
+        let workers = self.devices[device.index()].workers.clone();
+        if let Some(&first) = workers.first() {
+            self.check_one_pool(device, self.worker(first).spec.pool, Resources::ZERO, limit)?;
+        }
+        let target = &mut self.devices[device.index()];
+        target.spec.limit = limit;
+        let units = target.overuse();
+        self.tolerate(Place::Device(device), units, shrink);
+        // Those that are gone count too: what one of them could hold is what a pool can ever have.
+        let ever = self.workers.iter().filter(|worker| worker.stands_on(device));
+        let mut pools: Vec<PoolId> = ever.map(|worker| worker.spec.pool).collect();
+        pools.sort_unstable();
+        pools.dedup();
+        pools.into_iter().for_each(|pool| self.reshape(pool));
+        workers.into_iter().for_each(|worker| self.freed(worker));
+        Ok(())
     }
 
     /// A device is gone, and all workers on it with it: [`worker_lost`](Self::worker_lost) for each.
@@ -107,7 +209,13 @@ impl Scheduler {
     /// # Errors
     /// An unknown device, or one that is lost already.
     pub fn device_lost(&mut self, now: Instant, device: DeviceId) -> Result<(), WorkerError> {
-        todo!("{now} {device}")
+        self.advance(now);
+        self.check_device(device)?;
+        for worker in self.devices[device.index()].workers.clone() {
+            self.lose(worker);
+        }
+        self.devices[device.index()].is_lost = true;
+        Ok(())
     }
 
     /// Gives a worker another capacity. O(n log n) for n waiting requests of its pool.
@@ -122,7 +230,45 @@ impl Scheduler {
         capacity: Resources,
         shrink: Shrink,
     ) -> Result<(), WorkerError> {
-        todo!("{now} {worker} {capacity:?} {shrink:?}")
+        self.advance(now);
+        self.check_not_lost(worker)?;
+        self.check_capacity_units(&capacity)?;
+        let (pool, former) = (self.worker(worker).spec.pool, self.worker(worker).spec.capacity);
+        self.worker_mut(worker).spec.capacity = Resources::ZERO;
+        let checked = self.worker(worker).spec.devices.iter().try_for_each(|part| {
+            let limit = self.devices[part.device.index()].spec.limit;
+            self.check_one_pool(part.device, pool, part_of_capacity(part, capacity), limit)
+        });
+        self.worker_mut(worker).spec.capacity = if checked.is_ok() { capacity } else { former };
+        checked?;
+        let units = self.worker(worker).overuse();
+        self.tolerate(Place::Worker(worker), units, shrink);
+        self.reshape(pool);
+        self.freed(worker);
+        Ok(())
+    }
+
+    /// What is used beyond a new capacity is left alone, for good or for a while.
+    fn tolerate(&mut self, place: Place, units: Resources, shrink: Shrink) {
+        let until = match shrink {
+            Shrink::Drain => None,
+            Shrink::Preempt { after_ns } => Some(self.now.plus_nanos(after_ns)),
+        };
+        let tolerance = match place {
+            Place::Worker(id) => &mut self.workers[id.index()].tolerance,
+            Place::Device(id) => &mut self.devices[id.index()].tolerance,
+        };
+        if let Some(former) = tolerance.until {
+            self.tolerances.remove(&(former, place));
+        }
+        *tolerance = Tolerance { units, until };
+        match until {
+            Some(at) if at > self.now => {
+                self.tolerances.insert((at, place));
+            }
+            Some(_) => self.end_tolerance(place),
+            None => {}
+        }
     }
 
     /// The engine uses `in_use` units in all, whatever its requests add up to: blocks that several share count
@@ -131,11 +277,27 @@ impl Scheduler {
     ///
     /// # Errors
     /// An unknown or lost worker, or a number beyond [the limits](Limit).
-    pub fn worker_usage(&mut self, now: Instant, worker: WorkerId, in_use: Resources) -> Result<(), WorkerError> {
-        todo!("{now} {worker} {in_use:?}")
+    pub fn worker_usage(
+        &mut self,
+        now: Instant,
+        worker: WorkerId,
+        in_use: Resources,
+    ) -> Result<(), WorkerError> {
+        self.advance(now);
+        self.check_not_lost(worker)?;
+        self.check_units(&in_use)?;
+        if !self.worker(worker).running.is_empty() {
+            self.set_offset(worker, Balance::of(in_use, self.worker(worker).used));
+            self.freed(worker);
+        }
+        Ok(())
     }
 
-    fn status(&self, worker: WorkerId) -> Result<WorkerStatus, WorkerError> {
+    fn check_not_lost(&self, worker: WorkerId) -> Result<(), WorkerError> {
+        if self.status(worker)? == WorkerStatus::Lost { Err(WorkerError::Lost(worker)) } else { Ok(()) }
+    }
+
+    pub(super) fn status(&self, worker: WorkerId) -> Result<WorkerStatus, WorkerError> {
         self.workers.get(worker.index()).map(|worker| worker.status).ok_or(WorkerError::UnknownWorker(worker))
     }
 
@@ -147,17 +309,20 @@ impl Scheduler {
         if let Some(drain) = self.worker(worker).drain {
             self.stop_draining(drain.slot);
         }
-        // The requests there leave the pool's accounts: booked out while it is up, and in again after.
+        // The requests there leave the pool's accounts: booked out while it is up, and in again after. Its truth
+        // leaves the pool's too.
+        let offset = self.worker(worker).offset;
+        self.set_offset(worker, Balance::default());
         let running = self.worker(worker).running.clone();
         running.iter().for_each(|&slot| self.subtract_use(slot));
         let was_up = self.worker(worker).is_up();
         self.worker_mut(worker).status = status;
         running.iter().for_each(|&slot| self.add_use(slot));
-        let spec = self.worker(worker).spec.clone();
+        self.set_offset(worker, offset);
         if was_up {
-            self.pool_mut(spec.pool).up.retain(|&other| other != worker);
-            let total = self.pool(spec.pool).capacity.total() - spec.capacity;
-            self.refit(spec.pool, total);
+            let pool = self.worker(worker).spec.pool;
+            self.pool_mut(pool).up.retain(|&other| other != worker);
+            self.refit(pool);
         }
     }
 
@@ -174,10 +339,17 @@ impl Scheduler {
             return;
         }
         if !stopped {
-            self.requests[slot].asks = self.asks_after_stop(slot);
+            self.requests[slot].note_stop();
+            self.settle_tokens(slot);
+            self.forget_checkpoint(slot);
         }
         self.requests[slot].has_run = true;
         self.requests[slot].victims_for = 0;
         self.wait_again(slot);
     }
+}
+
+/// What a worker with this capacity advertises of a device.
+fn part_of_capacity(part: &DevicePart, capacity: Resources) -> Resources {
+    capacity.zip(capacity, |units, _| part.part.of(units, Rounding::Floor))
 }

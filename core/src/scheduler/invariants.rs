@@ -3,13 +3,16 @@
 use alloc::format;
 use alloc::string::String;
 
-use super::Scheduler;
-use super::record::WorkerStatus;
+use super::reclaim::Found;
+use super::record::{Place, Waiting, WorkerStatus};
+use super::{SCAN_WINDOW, Scheduler};
 use crate::error::InvariantViolation;
-use crate::id::{PoolId, Tier, WorkerId};
+use crate::event::DevicePart;
+use crate::id::{DeviceId, PoolId, Tier, WorkerId};
 use crate::queue::Lane;
 use crate::request::RequestState;
-use crate::resources::Resources;
+use crate::resources::{Balance, Resources};
+use crate::share::Ppm;
 use crate::slab::Lookup;
 
 /// `Ok` if the condition holds, else a violation of the named invariant.
@@ -30,6 +33,7 @@ impl Scheduler {
     pub fn check_invariants(&self) -> Result<(), InvariantViolation> {
         let queued = self.check_queues()?;
         let running = self.check_workers()?;
+        self.check_devices()?;
         self.check_claims()?;
         for pool in (0..self.pools.len() as u32).map(PoolId::new) {
             self.check_capacity(pool)?;
@@ -54,29 +58,37 @@ impl Scheduler {
 
     /// LIFE-1: who waits is in exactly the list of its lane. Returns how many do.
     fn check_queues(&self) -> Result<usize, InvariantViolation> {
-        let (mut seen, mut by_tier) = (0, alloc::vec![0; self.config.tiers.len()]);
+        let (mut total, mut by_tier) =
+            (Waiting::default(), alloc::vec![Waiting::default(); self.config.tiers.len()]);
         for pool in (0..self.pools.len() as u32).map(PoolId::new) {
             for tier in self.tiers() {
                 let queue = &self.pool(pool).queues[tier.index()];
                 for lane in [Lane::Resumed, Lane::Fresh, Lane::Parked] {
                     let mut last = None;
-                    for slot in queue.iter(&self.requests, lane) {
+                    for slot in queue.lane_iter(&self.nodes, lane) {
                         self.check_waiting(slot, pool, tier, lane)?;
-                        let sequence = self.requests[slot].sequence;
-                        ensure("LIFE-1", last < Some(sequence), || {
+                        let key = self.order_key(slot, lane);
+                        ensure("LIFE-1", last < Some(key), || {
                             format!("{} is out of order", self.requests.id(slot))
                         })?;
-                        last = Some(sequence);
-                        by_tier[tier.index()] += 1;
-                        seen += 1;
+                        last = Some(key);
+                        by_tier[tier.index()].add(self.requests[slot].spec.queue_tokens());
+                        total.add(self.requests[slot].spec.queue_tokens());
                     }
                 }
             }
         }
-        ensure("LIFE-1", by_tier == self.waiting_by_tier && self.waiting == seen as u64, || {
-            format!("{seen} wait, {} counted", self.waiting)
+        ensure("LIFE-1", by_tier == self.waiting_by_tier && self.waiting == total, || {
+            format!("{total:?} wait, {:?} counted", self.waiting)
         })?;
-        Ok(seen)
+        for (tier, list) in self.never_ran.iter().enumerate() {
+            let fresh = self.requests.0.iter().filter(|(_, record)| {
+                record.is_waiting() && !record.has_run && record.tier().index() == tier
+            });
+            let (listed, fresh) = (list.newest_first(&self.requests).count(), fresh.count());
+            ensure("LIFE-1", listed == fresh, || format!("{fresh} never ran, {listed} are listed"))?;
+        }
+        Ok(total.requests as usize)
     }
 
     fn check_waiting(
@@ -90,7 +102,7 @@ impl Scheduler {
         let id = || self.requests.id(slot);
         let state = if lane == Lane::Parked { RequestState::Parked } else { RequestState::Queued };
         let home = (record.pool(), record.tier(), record.lane, record.state);
-        ensure("LIFE-1", home == (pool, tier, lane, state), || {
+        ensure("LIFE-1", home == (pool, tier, Some(lane), state), || {
             format!("{} is {home:?} in a list of {tier}", id())
         })?;
         ensure("LIFE-1", (lane == Lane::Parked) != self.is_startable(slot), || {
@@ -124,7 +136,7 @@ impl Scheduler {
                 format!("{id} is lost and runs requests")
             })?;
             let short = worker.overdraft();
-            let noticed = self.pressured.contains(&id) || !worker.is_up();
+            let noticed = self.pressured.contains(&Place::Worker(id)) || !worker.is_up();
             let stays = worker
                 .running
                 .iter()
@@ -140,6 +152,35 @@ impl Scheduler {
         Ok(running)
     }
 
+    /// CAP-2 on each device.
+    fn check_devices(&self) -> Result<(), InvariantViolation> {
+        for (id, device) in (0..).map(DeviceId::new).zip(&self.devices) {
+            let zero = Resources::ZERO;
+            let (mut used, mut yielding, mut earmarked) = (zero, zero, zero);
+            for &worker in &device.workers {
+                let parts = &self.worker(worker).spec.devices;
+                let part = parts.iter().find(|part| part.device == id);
+                ensure("CAP-2", part.is_some(), || format!("{worker} is not on {id}"))?;
+                let on = |units| part.map_or(zero, |part| part.of(units));
+                for &slot in &self.worker(worker).running {
+                    let record = &self.requests[slot];
+                    used += on(record.in_use);
+                    yielding += if record.is_yielding() { on(record.in_use) } else { zero };
+                }
+                for &claim in &self.worker(worker).claims {
+                    earmarked += on(self.claims[claim].earmarked);
+                }
+            }
+            let books = [device.used, device.yielding, device.earmarked];
+            ensure("CAP-2", books == [used, yielding, earmarked], || {
+                format!("{id} books {books:?}, found {used:?} {yielding:?} {earmarked:?}")
+            })?;
+            let earmarks_fit = earmarked.is_zero() || device.free().overdrawn().min(earmarked).is_zero();
+            ensure("CAP-2", earmarks_fit, || format!("{id} earmarks more than is free"))?;
+        }
+        Ok(())
+    }
+
     /// Claims: books agree, owners wait, and each can still become full.
     fn check_claims(&self) -> Result<(), InvariantViolation> {
         for (id, claim) in self.claims.iter() {
@@ -153,7 +194,8 @@ impl Scheduler {
             for &victim in &claim.victims {
                 let record = &self.requests[victim];
                 let stops = matches!(record.state, RequestState::Preempting | RequestState::Releasing);
-                let serves = stops && record.serves == Some(id) && record.worker == claim.worker;
+                let serves =
+                    stops && record.serves == Some(id) && self.share_a_device(record.worker, claim.worker);
                 ensure("CAP-3", serves, || format!("{} is no victim", self.requests.id(victim)))?;
                 ensure("PRE-1", record.tier() > claim.tier, || {
                     format!("{} yields to its own tier", self.requests.id(victim))
@@ -176,13 +218,26 @@ impl Scheduler {
         let sum = |f: fn(&crate::capacity::Account) -> Resources| {
             target.capacity.accounts().iter().map(f).fold(Resources::ZERO, |a, b| a + b)
         };
-        let total = target.up.iter().fold(Resources::ZERO, |a, &id| a + self.worker(id).spec.capacity);
+        let total = self.total_capacity(pool);
         ensure(
             "CAP-1",
             sum(|account| account.reserve).fits(&total) && total == target.capacity.total(),
             || format!("{pool} reserves more than {total:?}"),
         )?;
-        let overdrawn = target.up.iter().any(|&id| !self.worker(id).free().overdrawn().is_zero());
+        // What engines share, and what a device has less of than its workers, is not in the sum over the workers.
+        let shifts =
+            target.up.iter().fold(Balance::default(), |sum, &id| sum.plus_signed(self.worker(id).shift()));
+        ensure("CAP-2", shifts == target.capacity.offset, || format!("{pool}: offsets do not add up"))?;
+        let is_short = |id: &WorkerId| {
+            let worker = self.worker(*id);
+            let device_is_short = |part: &DevicePart| {
+                !self.devices[part.device.index()].free().overdrawn().is_zero()
+                    || self.devices[part.device.index()].workers.iter().any(|&id| !self.worker(id).is_up())
+                    || part.part != Ppm::ONE
+            };
+            !worker.free().overdrawn().is_zero() || worker.spec.devices.iter().any(device_is_short)
+        };
+        let overdrawn = target.up.iter().any(is_short) || shifts != Balance::default();
         let taken = sum(|account| account.used + account.earmarked);
         ensure("CAP-2", overdrawn || taken.fits(&total), || {
             format!("{pool} has {total:?} and gave {taken:?}")
@@ -200,18 +255,23 @@ impl Scheduler {
         ensure("CAP-3", self.ready_claim(pool).is_none(), || {
             format!("a claim in {pool} is ready, and waits")
         })?;
+        let roomiest = self.roomiest(pool);
         for tier in self.tiers() {
-            let left = target.capacity.account(tier).unused_reserve().min(self.roomiest(pool));
-            let room = self.room_to_borrow(pool, tier, &self.roomiest(pool));
-            for slot in self.candidates(pool, tier) {
-                let starts = self.guaranteed_worker(slot, &left).is_some()
-                    || self.borrowed_worker(slot, &room).is_some();
-                ensure("CAP-4", !starts, || format!("{} could start, and waits", self.requests.id(slot)))?;
-                // Beyond the reserve nothing is guaranteed: that search may be put off.
+            let starts = self
+                .guaranteed_start(pool, tier, &roomiest)
+                .or_else(|| self.borrowed_start(pool, tier, &roomiest, u64::MAX))
+                .or_else(|| self.aged_start(pool, tier, &roomiest));
+            ensure("CAP-4", starts.is_none(), || format!("a request of {tier} could start, and waits"))?;
+            for slot in self.waiting_in_order(pool, tier).take(SCAN_WINDOW) {
+                // Beyond the reserve nothing is guaranteed.
                 let within = self.may_claim(slot) == Some(true);
                 let found = if within { self.find_victims(pool, slot, true) } else { None };
-                ensure("CAP-3", found.is_none(), || {
+                let affordable = |found: &Found| self.affordable_at(slot, found.victims()) <= self.now;
+                ensure("CAP-3", !found.is_some_and(|found| affordable(&found)), || {
                     format!("{} could choose victims, and waits", self.requests.id(slot))
+                })?;
+                ensure("CAP-3", !within || self.claim_to_take_over(slot).is_none(), || {
+                    format!("{} could take over a claim, and waits", self.requests.id(slot))
                 })?;
             }
         }
@@ -224,11 +284,11 @@ impl Scheduler {
         let zero = Resources::ZERO;
         let (mut used, mut yielding, mut pinned, mut waiting) = (zero, zero, zero, zero);
         let queue = &self.pool(pool).queues[tier.index()];
-        for slot in [Lane::Resumed, Lane::Fresh].into_iter().flat_map(|lane| queue.iter(&self.requests, lane))
-        {
+        for slot in queue.in_order(&self.nodes) {
             let record = &self.requests[slot];
-            if record.claim.is_none() && record.asks.fits(&account.reserve) {
+            if record.asks.fits(&account.reserve) {
                 waiting += record.asks;
+                waiting -= record.claim.map_or(zero, |claim| self.claims[claim].earmarked);
             }
         }
         for &slot in self.pool(pool).up.iter().flat_map(|&worker| &self.worker(worker).running) {

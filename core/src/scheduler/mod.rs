@@ -1,15 +1,16 @@
 //! The scheduler: the only room that sees all mechanisms, and the only one that emits actions.
 //!
 //! State: requests in a slab, each in exactly one container (a queue, or a worker); accounts of every tier in
-//! every pool; claims of waiting requests on units that victims give back. `admit`, `fleet` and `report` take
-//! inputs, `dispatch`, `reclaim` and `pressure` decide, `accounts` and `claims` keep the books, `timers`
-//! watches the time, `invariants` checks it all.
+//! every pool; claims of waiting requests on units that victims give back. `admit`, `amend`, `fleet` and `report`
+//! take inputs; `dispatch`, `drain`, `reclaim` and `pressure` decide; `accounts`, `room`, `claims` and `stopping`
+//! keep the books; `timers` watches the time; `explain` tells why; `invariants` checks it all.
 
 mod accounts;
 mod admit;
 mod amend;
 mod claims;
 mod dispatch;
+mod drain;
 mod explain;
 mod fleet;
 mod invariants;
@@ -18,9 +19,11 @@ mod pressure;
 mod reclaim;
 mod record;
 mod report;
+mod room;
+mod stopping;
 mod timers;
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use crate::capacity::Capacity;
@@ -29,13 +32,13 @@ use crate::error::{InputError, ReportError};
 use crate::event::{Action, Input, Reason};
 use crate::heap::Heap;
 use crate::id::{DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
-use crate::queue::TierQueue;
+use crate::queue::{ArrivalList, QueueNodes, TierQueue};
 use crate::request::{RequestState, Usage};
 use crate::resources::Resources;
 use crate::slab::Slab;
 use crate::time::Instant;
 pub use explain::{Explanation, Gate, PromptLeft, ShareWarning};
-use record::{Claim, Requests, Tenants, Worker};
+use record::{Claim, Device, Pace, Place, Requests, Tenants, Waiting, Worker};
 
 /// The most requests that may live at once: 2^22, so that sums of units fit a signed word.
 pub const MAX_REQUESTS: u64 = 1 << 22;
@@ -46,7 +49,7 @@ pub const MAX_DEVICES: u64 = 1 << 16;
 /// The most workers that may ever be added: 2^16, chosen arbitrarily.
 pub const MAX_WORKERS: u64 = 1 << 16;
 
-/// How many waiting requests of a tier are looked at in each phase of a poll: what bounds its cost.
+/// How many waiting requests of a tier may choose victims in a round, or inherit a claim: what bounds the cost.
 const SCAN_WINDOW: usize = 32;
 
 /// What an input made.
@@ -108,17 +111,20 @@ struct Pool {
     up: Vec<WorkerId>,
     /// As if all workers that were ever up at one time were: what a request can never have is refused.
     configured: Capacity,
-    /// The different capacities of all workers ever added.
+    /// All workers ever added to it.
+    members: Vec<WorkerId>,
+    /// What any of them could hold alone: the different `whole`s.
     shapes: Vec<Resources>,
     /// Its claims, in no order that means anything.
     claims: Vec<u32>,
+    /// How fast its tiers' requests start.
+    pace: Vec<Pace>,
     /// Its workers that are drained for a head.
     drained: Vec<WorkerId>,
     /// Whether something changed since a pass over it found nothing to do.
     dirty: bool,
-    /// Whether a request within its tier's reserve found no victims: growth of others may change that.
-    reclaim_in_vain: bool,
-    /// Whether anybody sought victims in vain in this round, and is not considered again in it.
+    /// Whether anybody sought victims in vain since the round began, and is not considered again in it: growth of
+    /// others may change that.
     sought_in_vain: bool,
     /// Until when some request is kept off a worker that declined it.
     excluded_until: Instant,
@@ -139,19 +145,32 @@ pub struct Scheduler {
     /// The latest `now`.
     now: Instant,
     requests: Requests,
+    /// Where the waiting requests of all queues stand.
+    nodes: QueueNodes,
     tenants: Tenants,
+    devices: Vec<Device>,
     workers: Vec<Worker>,
     pools: Vec<Pool>,
     claims: Slab<Claim>,
     /// One timer per request: the queue timeout of a waiting one, the confirmation of a victim.
     timers: Heap<(Instant, u64)>,
+    /// When a waiting request is next relegated or aged.
+    turns: Heap<(Instant, u64)>,
     /// Decided, and not returned yet: see `outbox`.
     outbox: VecDeque<Action>,
-    /// Workers that may use more than they have.
-    pressured: Vec<WorkerId>,
+    /// Workers and devices that may use more than they have.
+    pressured: BTreeSet<Place>,
+    /// Resizes whose overuse is tolerated until an instant.
+    tolerances: BTreeSet<(Instant, Place)>,
     next_sequence: u64,
-    waiting: u64,
-    waiting_by_tier: Vec<u64>,
+    waiting: Waiting,
+    waiting_by_tier: Vec<Waiting>,
+    /// The waiting requests of each tier that have never run, in all pools.
+    never_ran: Vec<ArrivalList>,
+    /// Until when each tier's preemption budget is spent.
+    budget_spent: Vec<Instant>,
+    /// Pools whose tiers demand something else than their hold windows noted last.
+    changed_pools: Vec<PoolId>,
     /// Counts the rounds, from 1.
     round: u64,
     in_round: bool,
@@ -167,11 +186,12 @@ impl Scheduler {
             queues: config.tiers.iter().map(|_| TierQueue::default()).collect(),
             up: Vec::new(),
             configured: Capacity::new(&config.tiers),
+            members: Vec::new(),
             shapes: Vec::new(),
             claims: Vec::new(),
+            pace: config.tiers.iter().map(|_| Pace::default()).collect(),
             drained: Vec::new(),
             dirty: false,
-            reclaim_in_vain: false,
             sought_in_vain: false,
             excluded_until: Instant::ZERO,
             revisit: false,
@@ -181,15 +201,22 @@ impl Scheduler {
             pools: pools.collect(),
             now,
             requests: Requests(Slab::new()),
+            nodes: QueueNodes::new(),
+            devices: Vec::new(),
             tenants: Tenants::default(),
             workers: Vec::new(),
             claims: Slab::new(),
             timers: Heap::new(),
+            turns: Heap::new(),
             outbox: VecDeque::new(),
-            pressured: Vec::new(),
+            pressured: BTreeSet::new(),
+            tolerances: BTreeSet::new(),
             next_sequence: 0,
-            waiting: 0,
-            waiting_by_tier: alloc::vec![0; config.tiers.len()],
+            waiting: Waiting::default(),
+            waiting_by_tier: alloc::vec![Waiting::default(); config.tiers.len()],
+            never_ran: alloc::vec![ArrivalList::default(); config.tiers.len()],
+            budget_spent: alloc::vec![Instant::ZERO; config.tiers.len()],
+            changed_pools: Vec::new(),
             round: 0,
             in_round: false,
             stats: Stats::default(),
@@ -265,7 +292,7 @@ impl Scheduler {
     /// How many requests of a tier wait, in all pools, parked ones included; 0 for a tier that is not. O(1).
     #[must_use]
     pub fn queue_depth(&self, tier: Tier) -> usize {
-        self.waiting_by_tier.get(tier.index()).map_or(0, |&waiting| waiting as usize)
+        self.waiting_by_tier.get(tier.index()).map_or(0, |waiting| waiting.requests as usize)
     }
 
     /// R: what a tier is guaranteed of the present capacity of a pool. `None` if either is unknown. O(1).
@@ -284,7 +311,7 @@ impl Scheduler {
     /// larger than the tier's reserve, excepted. `None` if either is unknown. O(1).
     #[must_use]
     pub fn waiting_demand(&self, pool: PoolId, tier: Tier) -> Option<Resources> {
-        self.account(pool, tier).map(|account| account.waiting + account.claimed)
+        self.account(pool, tier).map(|account| account.waiting + account.earmarked)
     }
 
     /// What the completed requests of a tenant used, as the engines reported it. `None` if it is unknown. O(1).
@@ -317,6 +344,14 @@ impl Scheduler {
 
     fn worker_mut(&mut self, id: WorkerId) -> &mut Worker {
         &mut self.workers[id.index()]
+    }
+
+    /// The account of a tier whose use, claims or waiting demand change.
+    fn account_mut(&mut self, pool: PoolId, tier: Tier) -> &mut crate::capacity::Account {
+        if self.changed_pools.last() != Some(&pool) {
+            self.changed_pools.push(pool);
+        }
+        self.pools[pool.index()].capacity.account_mut(tier)
     }
 
     fn tiers(&self) -> impl Iterator<Item = Tier> + use<> {

@@ -37,12 +37,14 @@ impl Scheduler {
         true
     }
 
-    /// What was decided for one request and not returned yet is for another now.
-    pub(super) fn name_beneficiary(&mut self, former: u32, heir: u32) {
+    /// What was decided for one request and not returned yet is for another now; of all its victims, or of one.
+    pub(super) fn name_beneficiary(&mut self, former: u32, heir: u32, only: Option<u32>) {
         let (former, heir) = (self.requests.id(former), self.requests.id(heir));
+        let only = only.map(|victim| self.requests.id(victim));
         for action in &mut self.outbox {
-            if let Action::Preempt { beneficiary: Some(request), .. } = action
+            if let Action::Preempt { beneficiary: Some(request), victim, .. } = action
                 && *request == former
+                && only.is_none_or(|only| only == *victim)
             {
                 *request = heir;
             }

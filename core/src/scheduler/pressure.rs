@@ -1,47 +1,78 @@
-//! Memory pressure: requests on a worker grew beyond what it has.
+//! Memory pressure: requests on a worker grew beyond what it has, or what one of its devices has.
 //!
 //! Borrowers yield before those within their reserve, the least urgent tier first, then the newest start; the
 //! own tier is not spared and no protection applies. If none may yield, the newest of the least urgent tier
 //! is aborted.
 
+use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 use super::Scheduler;
-use super::record::Record;
+use super::record::Place;
 use crate::event::{Action, Reason};
 use crate::id::WorkerId;
 use crate::request::RequestState;
 use crate::resources::{MAX_DIMENSIONS, Resources};
 
 impl Scheduler {
+    /// The use of a worker changed: what was tolerated of it shrinks with it, and it may be too much.
     pub(super) fn notice_pressure(&mut self, worker: WorkerId) {
-        if !self.pressured.contains(&worker) {
-            self.pressured.push(worker);
+        let target = &mut self.workers[worker.index()];
+        target.tolerance.cap(target.overuse());
+        if target.is_up() && !target.overdraft().is_zero() {
+            self.pressured.insert(Place::Worker(worker));
+        }
+        for part in &target.spec.devices {
+            let device = &mut self.devices[part.device.index()];
+            device.tolerance.cap(device.overuse());
+            if !device.overdraft().is_zero() {
+                self.pressured.insert(Place::Device(part.device));
+            }
         }
     }
 
-    /// Stops one request on a worker that uses more than it has. Whether there was need to.
+    /// Stops one request where more is used than there is. Whether there was need to.
     pub(super) fn relieve_pressure(&mut self) -> bool {
-        while let Some(&worker) = self.pressured.last() {
-            let short = self.worker(worker).overdraft();
-            if !short.is_zero() && self.worker(worker).is_up() && self.relieve(worker, &short) {
+        while let Some(&place) = self.pressured.first() {
+            let short = self.overdraft(place);
+            if !short.is_zero() && self.relieve(place, &short) {
                 return true;
             }
-            self.pressured.pop();
+            self.pressured.pop_first();
         }
         false
     }
 
-    fn relieve(&mut self, worker: WorkerId, short: &Resources) -> bool {
-        let contributes = |record: &Record| (0..MAX_DIMENSIONS).any(|d| short[d] > 0 && record.in_use[d] > 0);
-        let here = self.worker(worker).running.iter().copied();
+    /// What is used beyond what a place has; nothing of a worker that is not up.
+    pub(super) fn overdraft(&self, place: Place) -> Resources {
+        match place {
+            Place::Worker(id) if !self.worker(id).is_up() => Resources::ZERO,
+            Place::Worker(id) => self.worker(id).overdraft(),
+            Place::Device(id) => self.devices[id.index()].overdraft(),
+        }
+    }
+
+    fn workers_of(&self, place: Place) -> Vec<WorkerId> {
+        match place {
+            Place::Worker(id) => alloc::vec![id],
+            Place::Device(id) => {
+                let sharing = self.devices[id.index()].workers.iter().copied();
+                sharing.filter(|&id| self.worker(id).is_up()).collect()
+            }
+        }
+    }
+
+    fn relieve(&mut self, place: Place, short: &Resources) -> bool {
+        let workers = self.workers_of(place);
+        let here = workers.iter().flat_map(|&id| self.worker(id).running.iter().copied());
         let stays = here.filter(|&slot| {
             let record = &self.requests[slot];
-            matches!(record.state, RequestState::Starting | RequestState::Running) && contributes(record)
+            matches!(record.state, RequestState::Starting | RequestState::Running)
+                && (0..MAX_DIMENSIONS).any(|d| short[d] > 0 && record.in_use[d] > 0)
         });
         let Some(victim) = stays.min_by_key(|&slot| self.pressure_order(slot, short)) else { return false };
         let record = &self.requests[victim];
-        let alone = self.worker(worker).running.len() == 1;
+        let alone = workers.iter().map(|&id| self.worker(id).running.len()).sum::<usize>() == 1;
         if alone || !self.pool(record.pool()).shapes.iter().any(|shape| record.in_use.fits(shape)) {
             self.abort(victim, Reason::NeverFits);
         } else if record.never_yields() {
@@ -76,14 +107,15 @@ impl Scheduler {
         self.say(Action::Abort { request, attempt, reason });
     }
 
-    /// What a victim asks for when it starts again: what it used, and after memory pressure what it is
-    /// expected to use at its peak, as far as a worker has that; at most what its tier may ever have, so that
+    /// What a request asks for when it starts next. One that stopped: what it used, and after memory pressure what
+    /// it is expected to use at its peak, as far as a worker has that; at most what its tier may ever have, so that
     /// one that grew beyond it is not kept out for ever.
-    pub(super) fn asks_after_stop(&self, slot: u32) -> Resources {
+    pub(super) fn next_asks(&self, slot: u32) -> Resources {
         let record = &self.requests[slot];
+        let Some(stopped_with) = record.stopped_with else { return record.spec.demand };
         let ceiling = self.pool(record.pool()).configured.ceiling(record.tier(), record.never_yields());
-        let least = record.spec.demand.max(record.in_use).min(ceiling);
-        if record.yields_for != Reason::OutOfMemory || record.state != RequestState::Preempting {
+        let least = record.spec.demand.max(stopped_with).min(ceiling);
+        if !record.stopped_for_memory {
             return least;
         }
         let peak = record.spec.peak.max(least);

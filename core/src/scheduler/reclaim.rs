@@ -6,12 +6,16 @@ use alloc::vec::Vec;
 use super::{SCAN_WINDOW, Scheduler};
 use crate::config::{MAX_TIERS, Preemption};
 use crate::event::Reason;
-use crate::id::{PoolId, Tier, WorkerId};
-use crate::preempt::{self, Candidate, Need, Rules, VictimSet};
+use crate::id::{DeviceId, PoolId, Tier, WorkerId};
+use crate::preempt::{self, Candidate, Need, Rules, VictimSet, Waiver};
 use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
+use crate::time::Instant;
 
-/// How many workers are searched for victims: those with the most units of less urgent tiers.
+/// How many workers are searched for victims: those with the most units of the tiers that may have to yield.
 const SEARCHED_WORKERS: usize = 32;
+
+/// Over how long a preemption budget may be spent at once.
+const BUDGET_BURST_NS: u64 = 1_000_000_000;
 
 /// Where a waiting request may win units back, and from whom.
 pub(super) struct Found {
@@ -19,6 +23,35 @@ pub(super) struct Found {
     /// Whether the request stays within its tier's reserve.
     within: bool,
     set: VictimSet,
+}
+
+impl Found {
+    pub(super) fn victims(&self) -> usize {
+        self.set.victims.len()
+    }
+}
+
+/// How a search for victims ended.
+enum Sought {
+    Won,
+    /// There is a set, and the tier's budget does not allow it now.
+    TooDear,
+    Nothing,
+}
+
+/// What a waiting request asks of the others.
+#[derive(Clone, Copy)]
+struct Asker {
+    slot: u32,
+    tier: Tier,
+    /// Whether any other tier that borrows may have to yield, not only less urgent ones.
+    any_borrower: bool,
+}
+
+impl Asker {
+    fn takes_from(&self, tier: Tier) -> bool {
+        tier > self.tier || self.any_borrower && tier != self.tier
+    }
 }
 
 impl Scheduler {
@@ -30,25 +63,23 @@ impl Scheduler {
     /// Whether a tier may preempt at all: while it borrows, or for a reserve that it has.
     fn may_preempt(&self, pool: PoolId, tier: Tier) -> bool {
         let pool = self.pool(pool);
-        tier.index() + 1 < self.config.tiers.len()
+        self.config.tiers[tier.index()].preemption != Preemption::Never
             && !pool.queues[tier.index()].is_idle()
-            && self.config.tiers[tier.index()].preemption == Preemption::LowerTier
             && (self.config.preempt_while_borrowing(tier) == Preemption::LowerTier
                 || !pool.capacity.account(tier).reserve.is_zero())
     }
 
     fn reclaim_for(&mut self, pool: PoolId, tier: Tier) -> bool {
-        let mut next = self.pool(pool).queues[tier.index()].first();
-        if !self.anyone_borrows_below(pool, tier) {
-            let within = self.candidates(pool, tier).any(|slot| self.may_claim(slot) == Some(true));
-            self.pool_mut(pool).reclaim_in_vain |= within;
+        let waiting: Vec<u32> =
+            self.pool(pool).queues[tier.index()].in_order(&self.nodes).take(SCAN_WINDOW).collect();
+        if !self.anyone_borrows(pool, tier) {
+            let seeks = waiting.iter().any(|&slot| !self.sits_out(slot) && self.may_claim(slot).is_some());
+            self.pool_mut(pool).sought_in_vain |= seeks;
             return false;
         }
         // What was sought in vain beyond the reserve; who asks for as much or more need not try.
         let mut too_much: Option<Resources> = None;
-        for _ in 0..SCAN_WINDOW {
-            let Some(slot) = next else { break };
-            next = self.pool(pool).queues[tier.index()].after(&self.requests, self.requests[slot].lane, slot);
+        for slot in waiting {
             if self.requests[slot].considered_round == self.round || self.sits_out(slot) {
                 continue;
             }
@@ -58,28 +89,43 @@ impl Scheduler {
             if !within && too_much.is_some_and(|least| least.fits(&asks)) {
                 continue;
             }
-            if let Some(found) = self.find_victims(pool, slot, within) {
-                self.preempt_for(slot, &found);
-                return true;
+            match self.win_back(pool, slot, within) {
+                Sought::Won => return true,
+                Sought::Nothing if !within && !self.requests[slot].is_kept_off(self.now) => {
+                    too_much = Some(asks);
+                }
+                Sought::Nothing | Sought::TooDear => {}
             }
-            let pool = self.pool_mut(pool);
-            pool.sought_in_vain = true;
-            if within {
-                pool.reclaim_in_vain = true;
-            } else {
-                too_much = Some(asks);
-            }
-        }
-        if too_much.is_some() {
-            self.wake_when_old_enough(pool, tier);
+            self.pool_mut(pool).sought_in_vain = true;
+            self.wake_when_exposed(pool, tier, within);
         }
         false
     }
 
-    /// Whether some less urgent tier uses more than its reserve: only then is there anything to give back.
-    fn anyone_borrows_below(&self, pool: PoolId, tier: Tier) -> bool {
-        let below = &self.pool(pool).capacity.accounts()[tier.index() + 1..];
-        below.iter().any(|account| account.excess().0.iter().any(|&units| units > 0))
+    /// Lays a claim for a request, on units of victims or of a less urgent claim, if it can.
+    fn win_back(&mut self, pool: PoolId, slot: u32, within: bool) -> Sought {
+        if let Some(found) = self.find_victims(pool, slot, within) {
+            let affordable_at = self.affordable_at(slot, found.victims());
+            if affordable_at > self.now {
+                self.wake(pool, Some(affordable_at));
+                return Sought::TooDear;
+            }
+            self.preempt_for(slot, &found);
+            return Sought::Won;
+        }
+        let Some(claim) = self.claim_to_take_over(slot).filter(|_| within) else { return Sought::Nothing };
+        self.take_over(slot, claim);
+        Sought::Won
+    }
+
+    /// Whether some tier that may have to yield uses more than its reserve: only then is there anything to give
+    /// back.
+    fn anyone_borrows(&self, pool: PoolId, tier: Tier) -> bool {
+        let any_borrower = self.config.tiers[tier.index()].preemption == Preemption::AnyBorrower;
+        let accounts = self.pool(pool).capacity.accounts().iter().enumerate();
+        let mut others =
+            accounts.filter(|&(other, _)| other > tier.index() || any_borrower && other != tier.index());
+        others.any(|(_, account)| account.excess().0.iter().any(|&units| units > 0))
     }
 
     /// Whether victims may be chosen for a request: `Some(true)` if it is within its tier's reserve,
@@ -89,7 +135,7 @@ impl Scheduler {
         let (tier, asks) = (record.tier(), record.asks);
         let config = &self.config.tiers[tier.index()];
         let chose = record.claim.is_some() || record.victims_for == record.attempt + 1;
-        if chose || config.preemption != Preemption::LowerTier {
+        if chose || config.preemption == Preemption::Never {
             return None;
         }
         let capacity = &self.pool(record.pool()).capacity;
@@ -105,34 +151,75 @@ impl Scheduler {
     fn preempt_for(&mut self, slot: u32, found: &Found) {
         let victims: Vec<u32> = found.set.victims.iter().map(|victim| victim.id.slot()).collect();
         let reason = if found.within { Reason::Reclaim } else { Reason::Urgent };
+        self.count_set(slot, &found.set);
+        self.note_set_for(slot);
+        self.spend(slot, victims.len());
         let claim = self.lay_claim(slot, found.worker, found.within, victims.clone());
-        self.requests[slot].victims_for = self.requests[slot].attempt + 1;
         for victim in victims {
             self.ask_to_stop(victim, Some(slot), Some(claim), reason);
         }
         self.freed(found.worker);
     }
 
+    fn count_set(&mut self, slot: u32, set: &VictimSet) {
+        self.count_further_set(slot);
+        self.stats.straddles += set.straddles() as u64;
+        match set.waiver {
+            Waiver::None | Waiver::Straddle => {}
+            Waiver::FinishTest => self.stats.waived_finish_test += 1,
+            Waiver::MinRun => self.stats.waived_min_run += 1,
+            Waiver::MaxPreemptions => self.stats.waived_max_preemptions += 1,
+        }
+    }
+
+    /// Nanoseconds of a tier's preemption budget that this many victims cost, if it has one.
+    fn price(&self, tier: Tier, victims: usize) -> Option<u64> {
+        let per_second = u64::from(self.config.tiers[tier.index()].preemption_budget?);
+        Some((victims as u64).saturating_mul(BUDGET_BURST_NS.div_ceil(per_second)))
+    }
+
+    /// From when on the tier's budget allows this many victims.
+    pub(super) fn affordable_at(&self, slot: u32, victims: usize) -> Instant {
+        let tier = self.requests[slot].tier();
+        let Some(price) = self.price(tier, victims) else { return Instant::ZERO };
+        let spent = self.budget_spent[tier.index()];
+        // Within the burst after it, or with nothing owed before.
+        let burst = spent.as_nanos().saturating_add(price).saturating_sub(BUDGET_BURST_NS);
+        spent.min(Instant::from_nanos(burst))
+    }
+
+    fn spend(&mut self, slot: u32, victims: usize) {
+        let tier = self.requests[slot].tier();
+        if let Some(price) = self.price(tier, victims) {
+            let spent = &mut self.budget_spent[tier.index()];
+            *spent = (*spent).max(self.now).plus_nanos(price);
+        }
+    }
+
     /// The worker and the victims there that do the least harm.
     pub(super) fn find_victims(&self, pool: PoolId, slot: u32, within: bool) -> Option<Found> {
         let record = &self.requests[slot];
-        let (tier, asks) = (record.tier(), record.asks);
+        let tier = record.tier();
+        let any_borrower = within && self.config.tiers[tier.index()].preemption == Preemption::AnyBorrower;
+        let asker = Asker { slot, tier, any_borrower };
         let capacity = &self.pool(pool).capacity;
         let mut excess = [Balance::default(); MAX_TIERS];
         for (index, account) in capacity.accounts().iter().enumerate() {
             excess[index] = account.excess();
         }
         let missing =
-            if within { Resources::ZERO } else { capacity.available(tier, self.now).shortage(&asks) };
+            if within { Resources::ZERO } else { capacity.available(tier, self.now).shortage(&record.asks) };
         let mut best: Option<Found> = None;
         let mut candidates = Vec::new();
-        for worker in self.searched_workers(pool, slot) {
-            let short = self.worker(worker).free().shortage(&asks).max(missing);
-            if short.is_zero() {
+        for worker in self.searched_workers(pool, &asker) {
+            let short = self.shortage(slot, worker).max(missing);
+            let (devices, device_shorts): (Vec<_>, Vec<_>) =
+                self.device_shortages(slot, worker).into_iter().unzip();
+            if short.is_zero() && devices.is_empty() {
                 continue;
             }
-            self.collect_candidates(worker, &mut candidates);
-            let need = Need { tier, within, short };
+            self.collect_candidates(worker, &devices, &asker, &mut candidates);
+            let need = Need { tier, within, any_borrower, short, device_shorts };
             let Some(set) = preempt::choose(&need, self.rules(), &mut candidates, &excess) else { continue };
             if best.as_ref().is_none_or(|least| set.compare(&least.set).is_lt()) {
                 best = Some(Found { worker, within, set });
@@ -149,23 +236,26 @@ impl Scheduler {
         }
     }
 
-    /// The workers that could hold the request with what less urgent tiers use there, in the order of their
-    /// numbers.
-    fn searched_workers(&self, pool: PoolId, slot: u32) -> Vec<WorkerId> {
-        let record = &self.requests[slot];
-        let lower = |id: WorkerId| {
-            let by_tier = &self.worker(id).used_by_tier[record.tier().index() + 1..];
-            by_tier.iter().fold(Resources::ZERO, |sum, &units| sum + units)
+    /// The workers that could hold the request with what others may have to give back there, in the order of
+    /// their numbers.
+    fn searched_workers(&self, pool: PoolId, asker: &Asker) -> Vec<WorkerId> {
+        let record = &self.requests[asker.slot];
+        let yielding = |id: WorkerId| {
+            let by_tier = (0..).map(Tier::new).zip(self.worker(id).used_by_tier.iter());
+            let theirs = by_tier.filter(|&(tier, _)| asker.takes_from(tier));
+            theirs.fold(Resources::ZERO, |sum, (_, &units)| sum + units)
         };
         let mut able: Vec<WorkerId> = self.pool(pool).up.clone();
         able.retain(|&id| {
-            record.asks.fits(&self.worker(id).spec.capacity)
+            record.asks.fits(&self.worker(id).whole)
                 && !record.is_excluded_from(id, self.now)
-                && self.worker(id).free().shortage(&record.asks).fits(&lower(id))
+                && self.shortage(asker.slot, id).fits(&yielding(id))
         });
         if able.len() > SEARCHED_WORKERS {
-            let units =
-                |id| (0..MAX_DIMENSIONS).filter(|&d| record.asks[d] > 0).map(|d| lower(id)[d]).sum::<u64>();
+            let units = |id| {
+                let dimensions = (0..MAX_DIMENSIONS).filter(|&d| record.asks[d] > 0);
+                dimensions.map(|d| yielding(id)[d]).sum::<u64>()
+            };
             able.sort_by_cached_key(|&id| (core::cmp::Reverse(units(id)), id));
             able.truncate(SEARCHED_WORKERS);
             able.sort_unstable();
@@ -173,25 +263,62 @@ impl Scheduler {
         able
     }
 
-    fn collect_candidates(&self, worker: WorkerId, candidates: &mut Vec<Candidate>) {
+    /// Who may yield on a worker, and on the others of its devices that are short.
+    fn collect_candidates(
+        &self,
+        worker: WorkerId,
+        short_devices: &[DeviceId],
+        asker: &Asker,
+        candidates: &mut Vec<Candidate>,
+    ) {
         candidates.clear();
-        for &slot in &self.worker(worker).running {
-            let record = &self.requests[slot];
-            if record.may_yield() {
-                candidates.push(Candidate {
-                    id: self.requests.id(slot),
-                    tier: record.tier(),
-                    used: record.in_use,
-                    preemptions: record.preemptions,
-                    started_at: record.started_at,
-                    work_lost: record.work_lost(),
-                });
+        let mut workers: Vec<WorkerId> = alloc::vec![worker];
+        for device in short_devices {
+            let sharing = self.devices[device.index()].workers.iter();
+            workers.extend(sharing.filter(|&&id| {
+                self.worker(id).is_up() && self.worker(id).spec.pool == self.worker(worker).spec.pool
+            }));
+        }
+        workers.sort_unstable();
+        workers.dedup();
+        for id in workers {
+            for &slot in &self.worker(id).running {
+                let record = &self.requests[slot];
+                if record.may_yield() && asker.takes_from(record.tier()) {
+                    candidates.push(self.candidate(slot, id == worker, short_devices));
+                }
             }
         }
     }
 
-    /// `min_run` protects some: the search is worth repeating when the first of them has run that long.
-    fn wake_when_old_enough(&mut self, pool: PoolId, tier: Tier) {
+    fn candidate(&self, slot: u32, is_here: bool, short_devices: &[DeviceId]) -> Candidate {
+        let record = &self.requests[slot];
+        let on = |&device: &DeviceId| {
+            let parts = self.worker(record.worker).spec.devices.iter();
+            let part = parts.into_iter().find(|part| part.device == device);
+            part.map_or(Resources::ZERO, |part| part.of(record.in_use))
+        };
+        Candidate {
+            id: self.requests.id(slot),
+            tier: record.tier(),
+            used: record.in_use,
+            frees: if is_here { record.in_use } else { Resources::ZERO },
+            device_frees: short_devices.iter().map(on).collect(),
+            preemptions: record.preemptions,
+            started_at: record.started_at,
+            work_lost: self.work_lost(slot),
+            finishes_first: self.finishes_at(slot).is_some_and(|takes| takes < self.config.stop_takes_ns),
+            straddles: false,
+        }
+    }
+
+    /// Some are protected by `min_run`, or by being nearly done: the search is worth repeating when the first
+    /// of them has run that long. (For one within its reserve the protection is waived; another set may still
+    /// do less harm, but any set would have served it.)
+    fn wake_when_exposed(&mut self, pool: PoolId, tier: Tier, within: bool) {
+        if within {
+            return;
+        }
         let min_run = self.config.min_run_ns;
         let running = self.pool(pool).up.iter().flat_map(|&id| &self.worker(id).running);
         let ages = running

@@ -4,12 +4,12 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use crate::event::{Reason, WorkerSpec, YieldMode};
-use crate::id::{Attempt, PoolId, RequestId, TenantId, Tier, WorkerId};
+use crate::event::{DeviceSpec, Reason, WorkerSpec};
+use crate::id::{Attempt, DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
 use crate::list::{LinkTable, Links};
-use crate::queue::{Arrivals, Lane};
+use crate::queue::{Arrivals, Lane, Least};
 use crate::request::{RequestSpec, RequestState, Usage, Yielding};
-use crate::resources::{Balance, Resources};
+use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
 use crate::slab::{Lookup, Slab};
 use crate::time::Instant;
 
@@ -24,12 +24,19 @@ pub(super) struct Record {
     /// Whether an engine has reported that it ran.
     pub(super) has_run: bool,
 
+    /// When it was submitted.
+    pub(super) arrived_at: Instant,
+
     // While it waits.
-    pub(super) lane: Lane,
+    /// Which list it is in; none while it is in no queue.
+    pub(super) lane: Option<Lane>,
+    /// Its neighbours among the waiting requests of its tier that have never run.
     pub(super) links: Links,
+    /// Whether its deadline is out of reach: behind those whose is not.
+    pub(super) relegated: bool,
     /// Units of its next start.
     pub(super) asks: Resources,
-    /// Whether `asks` is part of its tier's waiting demand.
+    /// Whether `asks`, less what its claim has earmarked, is part of its tier's waiting demand.
     pub(super) counted: bool,
     /// When it is dropped, if it has not run by then.
     pub(super) expires_at: Option<Instant>,
@@ -37,8 +44,10 @@ pub(super) struct Record {
     pub(super) sat_out_round: u64,
     /// The round in which victims were last sought for it.
     pub(super) considered_round: u64,
-    /// The attempt for which victims were chosen already.
+    /// The attempt for which victims were chosen already; 0 if it may choose.
     pub(super) victims_for: u32,
+    /// The attempt for which victims were last chosen, whether it may choose again or not.
+    pub(super) last_set_for: u32,
     pub(super) claim: Option<u32>,
     /// Since when it is its tier's head and does not fit.
     pub(super) blocked_since: Option<Instant>,
@@ -59,7 +68,10 @@ pub(super) struct Record {
     pub(super) started_at: Instant,
     /// Whether the engine has reported of this attempt.
     pub(super) runs: bool,
+    /// Tokens generated over its life, as of its last own report; steps add to it: see `step`.
     pub(super) output_tokens: u64,
+    /// What the worker's steps had counted at that report.
+    pub(super) step_mark: u64,
     pub(super) cached_tokens: u64,
     /// Why it has to stop.
     pub(super) yields_for: Reason,
@@ -69,26 +81,34 @@ pub(super) struct Record {
     /// Actions that speak of it and were not returned yet.
     pub(super) unheard: i32,
     pub(super) preemptions: u32,
+    /// What it used when it last stopped, and whether that was for memory.
+    pub(super) stopped_with: Option<Resources>,
+    pub(super) stopped_for_memory: bool,
     /// Tokens of context kept at its last stop.
     pub(super) tokens_kept: u64,
+    /// Memory that its checkpoint takes, and the worker on whose devices.
+    pub(super) checkpoint: Option<(WorkerId, u128)>,
 }
 
 impl Record {
-    pub(super) fn new(spec: RequestSpec, sequence: u64, expires_at: Option<Instant>) -> Self {
+    pub(super) fn new(spec: RequestSpec, sequence: u64, now: Instant, expires_at: Option<Instant>) -> Self {
         Self {
             spec,
             sequence,
             state: RequestState::Queued,
             attempt: 0,
             has_run: false,
-            lane: Lane::Fresh,
+            arrived_at: now,
+            lane: None,
             links: Links::default(),
+            relegated: false,
             asks: spec.demand,
             counted: false,
             expires_at,
             sat_out_round: 0,
             considered_round: 0,
             victims_for: 0,
+            last_set_for: 0,
             claim: None,
             blocked_since: None,
             bypassed: 0,
@@ -101,12 +121,16 @@ impl Record {
             started_at: Instant::ZERO,
             runs: false,
             output_tokens: 0,
+            step_mark: 0,
             cached_tokens: 0,
             yields_for: Reason::Reclaim,
             serves: None,
             unheard: 0,
             preemptions: 0,
+            stopped_with: None,
+            stopped_for_memory: false,
             tokens_kept: 0,
+            checkpoint: None,
         }
     }
 
@@ -122,8 +146,29 @@ impl Record {
         Attempt::new(self.attempt)
     }
 
+    /// Whether it is in a queue.
     pub(super) fn is_waiting(&self) -> bool {
-        matches!(self.state, RequestState::Queued | RequestState::Parked)
+        self.lane.is_some()
+    }
+
+    /// What a search for one that fits goes by. One with a claim is always looked at: what the claim has gathered
+    /// is room for it alone.
+    pub(super) fn least(&self) -> Least {
+        let units = if self.claim.is_some() { Resources::ZERO } else { self.asks };
+        Least::new(units, self.arrived_at.as_nanos())
+    }
+
+    /// It is about to leave its worker, stopped.
+    pub(super) fn note_stop(&mut self) {
+        self.stopped_with = Some(self.in_use);
+        self.stopped_for_memory =
+            self.state == RequestState::Preempting && self.yields_for == Reason::OutOfMemory;
+        self.has_run = true;
+    }
+
+    /// Whether some worker is closed to it.
+    pub(super) fn is_kept_off(&self, now: Instant) -> bool {
+        self.excluded.iter().flatten().any(|&(_, until)| now < until)
     }
 
     /// Whether its units will come free without being asked for again.
@@ -138,24 +183,6 @@ impl Record {
     /// Whether it may be asked to stop now.
     pub(super) fn may_yield(&self) -> bool {
         !self.never_yields() && matches!(self.state, RequestState::Starting | RequestState::Running)
-    }
-
-    /// What the engine is to do with its work when it stops.
-    pub(super) fn yield_mode(&self) -> YieldMode {
-        match self.spec.yielding {
-            Yielding::Checkpoint => YieldMode::Checkpoint,
-            Yielding::Restart | Yielding::Never => YieldMode::Restart,
-        }
-    }
-
-    /// Tokens that stopping it now would have computed again.
-    pub(super) fn work_lost(&self) -> u64 {
-        match self.spec.yielding {
-            Yielding::Restart if self.state != RequestState::Starting => {
-                self.spec.prompt_tokens.saturating_sub(self.cached_tokens) + self.output_tokens
-            }
-            _ => 0,
-        }
     }
 
     pub(super) fn is_excluded_from(&self, worker: WorkerId, now: Instant) -> bool {
@@ -223,16 +250,45 @@ pub(super) struct Drain {
     pub(super) since: Instant,
 }
 
+/// Where memory can run out. Workers come before devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    Worker(WorkerId),
+    Device(DeviceId),
+}
+
+/// Use beyond a capacity that shrank below it, and until when it is left alone.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tolerance {
+    pub(super) units: Resources,
+    pub(super) until: Option<Instant>,
+}
+
+impl Tolerance {
+    /// It shrinks as the overuse does.
+    pub(super) fn cap(&mut self, overuse: Resources) {
+        self.units = self.units.min(overuse);
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) spec: WorkerSpec,
     pub(super) status: WorkerStatus,
+    /// What it could hold, were it and its devices empty.
+    pub(super) whole: Resources,
+    /// The sum over its requests.
     pub(super) used: Resources,
+    /// What the engine reports to use beyond that, or less.
+    pub(super) offset: Balance,
     /// The part of `used` by tier.
     pub(super) used_by_tier: Box<[Resources]>,
     /// The part of `used` that is being given back.
     pub(super) yielding: Resources,
     pub(super) earmarked: Resources,
+    pub(super) tolerance: Tolerance,
+    /// Tokens that its steps gave to each request that has reported, since it was added.
+    pub(super) step_tokens: u64,
     /// The requests on it, in no order that means anything.
     pub(super) running: Vec<u32>,
     /// Its claims, the most urgent first, then by the owner's arrival.
@@ -241,14 +297,18 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(spec: WorkerSpec, tiers: usize) -> Self {
+    pub(super) fn new(spec: WorkerSpec, whole: Resources, tiers: usize) -> Self {
         Self {
             spec,
             status: WorkerStatus::Up,
+            whole,
             used: Resources::ZERO,
+            offset: Balance::default(),
             used_by_tier: alloc::vec![Resources::ZERO; tiers].into(),
             yielding: Resources::ZERO,
             earmarked: Resources::ZERO,
+            tolerance: Tolerance::default(),
+            step_tokens: 0,
             running: Vec::new(),
             claims: Vec::new(),
             drain: None,
@@ -259,14 +319,103 @@ impl Worker {
         self.status == WorkerStatus::Up
     }
 
-    /// Capacity less use and earmarks.
-    pub(super) fn free(&self) -> Balance {
-        Balance::of(self.spec.capacity, self.used + self.earmarked)
+    pub(super) fn stands_on(&self, device: DeviceId) -> bool {
+        self.spec.devices.iter().any(|part| part.device == device)
     }
 
-    /// What is used beyond the capacity and not being given back yet.
+    /// What is used of it in truth.
+    pub(super) fn in_use(&self) -> Resources {
+        Balance::default().plus(self.used).plus_signed(self.offset).positive()
+    }
+
+    /// How far the truth is from the sum over its requests.
+    pub(super) fn shift(&self) -> Balance {
+        Balance::of(self.in_use(), self.used)
+    }
+
+    /// Capacity less use and earmarks.
+    pub(super) fn free(&self) -> Balance {
+        Balance::of(self.spec.capacity, self.in_use() + self.earmarked)
+    }
+
+    /// What is used beyond the capacity.
+    pub(super) fn overuse(&self) -> Resources {
+        self.in_use().saturating_sub(self.spec.capacity)
+    }
+
+    /// What is used beyond the capacity, is not tolerated, and is not being given back yet.
     pub(super) fn overdraft(&self) -> Resources {
-        self.used.saturating_sub(self.spec.capacity + self.yielding)
+        self.in_use().saturating_sub(self.spec.capacity + self.yielding + self.tolerance.units)
+    }
+}
+
+/// What its workers share, and fail with.
+#[derive(Debug)]
+pub(super) struct Device {
+    pub(super) spec: DeviceSpec,
+    pub(super) is_lost: bool,
+    /// Its workers that are not lost, in the order of their numbers.
+    pub(super) workers: Vec<WorkerId>,
+    /// The sums over the requests on its workers, part by part.
+    pub(super) used: Resources,
+    pub(super) yielding: Resources,
+    pub(super) earmarked: Resources,
+    pub(super) offset: Balance,
+    pub(super) tolerance: Tolerance,
+    /// Memory that checkpoints made on it take.
+    pub(super) checkpoints_kib: u128,
+}
+
+/// Free units where there is no limit: more than anybody can ask for.
+const UNLIMITED: i64 = i64::MAX / 4;
+
+impl Device {
+    pub(super) fn new(spec: DeviceSpec) -> Self {
+        Self {
+            spec,
+            is_lost: false,
+            workers: Vec::new(),
+            used: Resources::ZERO,
+            yielding: Resources::ZERO,
+            earmarked: Resources::ZERO,
+            offset: Balance::default(),
+            tolerance: Tolerance::default(),
+            checkpoints_kib: 0,
+        }
+    }
+
+    fn in_use(&self) -> Resources {
+        Balance::default().plus(self.used).plus_signed(self.offset).positive()
+    }
+
+    /// Its limit less use and earmarks.
+    pub(super) fn free(&self) -> Balance {
+        let mut free = Balance::of(self.spec.limit, self.in_use() + self.earmarked);
+        for (d, units) in free.0.iter_mut().enumerate() {
+            if self.spec.limit[d] == 0 {
+                *units = UNLIMITED;
+            }
+        }
+        free
+    }
+
+    /// Units beyond its limit, where it has one.
+    fn beyond(&self, units: Resources, allowed: Resources) -> Resources {
+        let mut beyond = units.saturating_sub(self.spec.limit + allowed);
+        for d in 0..MAX_DIMENSIONS {
+            if self.spec.limit[d] == 0 {
+                beyond[d] = 0;
+            }
+        }
+        beyond
+    }
+
+    pub(super) fn overuse(&self) -> Resources {
+        self.beyond(self.in_use(), Resources::ZERO)
+    }
+
+    pub(super) fn overdraft(&self) -> Resources {
+        self.beyond(self.in_use(), self.yielding + self.tolerance.units)
     }
 }
 
@@ -291,9 +440,50 @@ impl Claim {
     }
 }
 
+/// How fast a tier's requests start in a pool: a running mean of the time from one to the next.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    last: Option<Instant>,
+    interval_ns: Option<u64>,
+}
+
+impl Pace {
+    /// Weighs the newest interval by one eighth, chosen arbitrarily.
+    pub(super) fn note(&mut self, now: Instant) {
+        if let Some(last) = self.last.replace(now) {
+            let interval = now.nanos_since(last);
+            self.interval_ns = Some(self.interval_ns.map_or(interval, |mean| mean - mean / 8 + interval / 8));
+        }
+    }
+
+    pub(super) fn interval_ns(&self) -> Option<u64> {
+        self.interval_ns
+    }
+}
+
+/// How much waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Waiting {
+    pub(super) requests: u64,
+    /// Their prompt and expected output tokens.
+    pub(super) tokens: u64,
+}
+
+impl Waiting {
+    pub(super) fn add(&mut self, tokens: u64) {
+        self.requests += 1;
+        self.tokens += tokens;
+    }
+
+    pub(super) fn subtract(&mut self, tokens: u64) {
+        self.requests -= 1;
+        self.tokens -= tokens;
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Tenant {
-    pub(super) waiting: u64,
+    pub(super) waiting: Waiting,
     /// Sums over its completed requests.
     pub(super) usage: Usage,
 }

@@ -1,6 +1,6 @@
 //! What engines report of requests: started, declined, progress, stopped, ended.
 
-use super::record::Record;
+use super::record::{Record, WorkerStatus};
 use super::{MAX_TOKENS, Scheduler};
 use crate::error::{Limit, ReportError, WorkerError};
 use crate::event::{Action, Decline, Reason, StepException};
@@ -90,8 +90,13 @@ impl Scheduler {
         let slot = self.resolve_attempt(request, attempt)?;
         self.check_report(output_tokens, &in_use)?;
         self.check_on_worker(slot)?;
-        self.set_running(slot, in_use, |record| record.output_tokens = output_tokens);
+        self.note_progress(slot, output_tokens, in_use);
         Ok(())
+    }
+
+    fn note_progress(&mut self, slot: u32, output_tokens: u64, in_use: Resources) {
+        self.set_running(slot, in_use, |record| record.output_tokens = output_tokens);
+        self.requests[slot].step_mark = self.worker(self.requests[slot].worker).step_tokens;
     }
 
     /// The request runs no more and can go on later from `tokens_kept` tokens of context (0: from the
@@ -116,11 +121,13 @@ impl Scheduler {
             return Err(ReportError::WrongState { request, state });
         }
         self.unsay(slot);
-        let asks = self.asks_after_stop(slot);
+        if tokens_kept == 0 {
+            self.forget_checkpoint(slot);
+        }
+        self.settle_tokens(slot);
         let record = &mut self.requests[slot];
-        record.has_run = true;
+        record.note_stop();
         record.tokens_kept = tokens_kept;
-        record.asks = asks;
         record.declines = 0;
         record.excluded = [None; 2];
         record.victims_for = 0;
@@ -209,7 +216,26 @@ impl Scheduler {
         tokens_each: u64,
         exceptions: &[StepException],
     ) -> Result<(), WorkerError> {
-        todo!("{now} {worker} {tokens_each} {exceptions:?}")
+        self.advance(now);
+        if self.status(worker)? == WorkerStatus::Lost {
+            return Err(WorkerError::Lost(worker));
+        }
+        if tokens_each > MAX_TOKENS {
+            return Err(WorkerError::LimitExceeded { limit: Limit::Tokens, max: MAX_TOKENS });
+        }
+        for &StepException { request, attempt, output_tokens, in_use } in exceptions {
+            let slot = self.resolve_attempt(request, attempt)?;
+            self.check_report(output_tokens, &in_use)?;
+            self.check_on_worker(slot)?;
+            if self.requests[slot].worker != worker {
+                return Err(WorkerError::NotHere { request, worker });
+            }
+        }
+        self.workers[worker.index()].step_tokens += tokens_each;
+        for exception in exceptions {
+            self.note_progress(exception.request.slot(), exception.output_tokens, exception.in_use);
+        }
+        Ok(())
     }
 
     fn check_report(&self, tokens: u64, units: &Resources) -> Result<(), ReportError> {
@@ -253,7 +279,11 @@ impl Scheduler {
     /// A report shows that the request runs, with `in_use` units.
     fn set_running(&mut self, slot: u32, in_use: Resources, note: impl FnOnce(&mut Record)) {
         let before = self.requests[slot].in_use;
+        let mark = self.worker(self.requests[slot].worker).step_tokens;
         let record = &mut self.requests[slot];
+        if !record.runs {
+            record.step_mark = mark;
+        }
         note(record);
         record.runs = true;
         record.has_run = true;
@@ -274,8 +304,8 @@ impl Scheduler {
 
     /// A request that has stopped waits again, unless it has outgrown every worker there is.
     pub(super) fn wait_again(&mut self, slot: u32) {
-        let record = &self.requests[slot];
-        if !self.pool(record.pool()).shapes.iter().any(|shape| record.asks.fits(shape)) {
+        let asks = self.next_asks(slot);
+        if !self.pool(self.requests[slot].pool()).shapes.iter().any(|shape| asks.fits(shape)) {
             let request = self.requests.id(slot);
             self.stats.failed += 1;
             self.end(slot);
@@ -290,9 +320,10 @@ impl Scheduler {
     /// Forgets a request, wherever it stands.
     pub(super) fn end(&mut self, slot: u32) {
         self.unsay(slot);
+        self.forget_checkpoint(slot);
         if self.requests[slot].is_waiting() {
-            self.give_up_claim(slot);
             self.dequeue(slot);
+            self.give_up_claim(slot);
         } else {
             self.leave(slot);
         }

@@ -1,7 +1,11 @@
-//! What the passing of time does: queue timeouts, confirmations that did not come, and when to look again.
+//! What the passing of time does: queue timeouts, confirmations that did not come, relegation, aging, and when to
+//! look again.
 
 use super::Scheduler;
+use super::record::Place;
+use crate::config::Order;
 use crate::event::{Action, Reason};
+use crate::queue::Lane;
 use crate::time::Instant;
 
 impl Scheduler {
@@ -16,22 +20,90 @@ impl Scheduler {
             return Some(self.now);
         }
         let timer = self.timers.peek().map(|((at, _), _)| at);
-        self.pools.iter().filter_map(|pool| pool.wake_at).chain(timer).min()
+        let turn = self.turns.peek().map(|((at, _), _)| at);
+        let tolerance = self.tolerances.first().map(|&(at, _)| at);
+        let wakes = self.pools.iter().filter_map(|pool| pool.wake_at);
+        let next = wakes.chain(timer).chain(turn).chain(tolerance).min();
+        next.map(|at| at.max(self.now))
     }
 
     /// Time never goes back: an earlier `now` counts as no time passed.
     pub(super) fn advance(&mut self, now: Instant) {
+        self.note_demand();
         if now < self.now {
             self.stats.clock_regressions += 1;
-        } else {
-            self.now = now;
+            return;
+        }
+        self.now = now;
+        while let Some(((at, _), slot)) = self.turns.peek()
+            && at <= now
+        {
+            self.turn(slot);
+        }
+        while let Some(&(at, place)) = self.tolerances.first()
+            && at <= now
+        {
+            self.tolerances.pop_first();
+            self.end_tolerance(place);
         }
     }
 
-    /// Handles every timer that is due. O(log n) for each.
+    /// Hold windows remember what was demanded after each input and each decision.
+    pub(super) fn note_demand(&mut self) {
+        while let Some(pool) = self.changed_pools.pop() {
+            self.pools[pool.index()].capacity.note(self.now);
+        }
+    }
+
+    /// Sets what the time will do to a request that begins to wait, or waits in another place.
+    pub(super) fn set_timer(&mut self, slot: u32) {
+        self.timers.remove(slot);
+        let record = &self.requests[slot];
+        if let Some(at) = record.expires_at.filter(|_| !record.has_run) {
+            self.timers.insert((at, record.sequence), slot);
+        }
+        self.set_turn(slot);
+    }
+
+    fn set_turn(&mut self, slot: u32) {
+        self.turns.remove(slot);
+        let record = &self.requests[slot];
+        let relegated = self.relegates_at(slot).filter(|_| record.lane == Some(Lane::Fresh));
+        let age_after = self.config.tiers[record.tier().index()].age_after_ns;
+        let aged = age_after.map(|span| record.arrived_at.plus_nanos(span));
+        let next = relegated.into_iter().chain(aged).filter(|&at| at > self.now).min();
+        if let Some(at) = next {
+            self.turns.insert((at, record.sequence), slot);
+        }
+    }
+
+    /// A waiting request is relegated, or old enough to come before other tiers.
+    fn turn(&mut self, slot: u32) {
+        self.leave_lane(slot);
+        self.join_lane(slot);
+        self.set_turn(slot);
+        self.stir(self.requests[slot].pool());
+    }
+
+    /// From when on a fresh request cannot make its deadline any more, if its tier relegates such.
+    pub(super) fn relegates_at(&self, slot: u32) -> Option<Instant> {
+        let spec = &self.requests[slot].spec;
+        if self.config.tiers[spec.tier.index()].order != Order::HybridDeadline {
+            return None;
+        }
+        let per_token = self.config.step_time.map_or(0, |model| model.prompt_token_ns);
+        let takes = (spec.prompt_tokens - spec.cached_tokens).saturating_mul(per_token);
+        let latest = spec.deadline?.as_nanos().checked_sub(takes);
+        Some(latest.map_or(Instant::ZERO, |latest| Instant::from_nanos(latest).plus_nanos(1)))
+    }
+
+    /// Handles every timer that is due, but none that fell due much later than the first: after a long pause of
+    /// the host the next polls go on. O(log n) for each.
     pub(super) fn expire(&mut self) {
+        let Some(((first, _), _)) = self.timers.peek() else { return };
+        let horizon = self.now.min(first.plus_nanos(self.config.max_step_ns));
         while let Some(((at, _), slot)) = self.timers.peek()
-            && at <= self.now
+            && at <= horizon
         {
             if self.requests[slot].is_waiting() {
                 self.drop_waiting(slot, Reason::QueueTimeout);
@@ -41,6 +113,18 @@ impl Scheduler {
             let (victim, attempt) = (self.requests.id(slot), self.requests[slot].attempt());
             self.say(Action::Stuck { victim, attempt, reason: Reason::Unconfirmed });
             self.give_up_on(slot);
+        }
+    }
+
+    /// What is still used beyond a capacity that shrank has to stop now.
+    pub(super) fn end_tolerance(&mut self, place: Place) {
+        let tolerance = match place {
+            Place::Worker(id) => &mut self.workers[id.index()].tolerance,
+            Place::Device(id) => &mut self.devices[id.index()].tolerance,
+        };
+        if tolerance.until.is_some_and(|until| until <= self.now) {
+            *tolerance = super::record::Tolerance::default();
+            self.pressured.insert(place);
         }
     }
 }

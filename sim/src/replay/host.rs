@@ -97,7 +97,7 @@ impl Host {
             recorder.input(now, input).expect(NEVER_FAILS);
         }
         if let Err(answer) = self.stopwatch.time(|| self.scheduler.apply(now, input)) {
-            return Err(ReplayError::Refused { now, verb: verb(input), answer: Box::new(answer) });
+            return Err(ReplayError::Refused { now, verb: input.verb(), answer: Box::new(answer) });
         }
         self.verify(now)
     }
@@ -141,25 +141,6 @@ impl Host {
             stats: self.scheduler.stats(),
             journal: self.recorder.map(|recorder| recorder.finish().expect(NEVER_FAILS)),
         }
-    }
-}
-
-/// The name of an input, as in `docs/JOURNAL.md`.
-fn verb(input: &Input) -> &'static str {
-    match input {
-        Input::TenantSet { .. } => "tenant_set",
-        Input::WorkerAdd(_) => "worker_add",
-        Input::WorkerDrain { .. } => "worker_drain",
-        Input::WorkerLost { .. } => "worker_lost",
-        Input::Submit(_) => "submit",
-        Input::Cancel { .. } => "cancel",
-        Input::Started { .. } => "started",
-        Input::Declined { .. } => "declined",
-        Input::Progress { .. } => "progress",
-        Input::Preempted { .. } => "preempted",
-        Input::Released { .. } => "released",
-        Input::Complete { .. } => "complete",
-        Input::Failed { .. } => "failed",
     }
 }
 

@@ -1,0 +1,84 @@
+//! Drain claims: the head of a tier that does not fit is passed by those behind it, but not for ever: after a
+//! while a worker is kept clear of borrowed starts for it.
+//!
+//! A drain reserves nothing and never delays a guaranteed start. A worker has at most one, a tier at most one.
+
+use super::Scheduler;
+use super::record::Drain;
+use crate::config::Placement;
+use crate::id::{PoolId, Tier, WorkerId};
+use crate::placement;
+use crate::queue::Least;
+
+impl Scheduler {
+    /// The first of a tier's own that passes its own gates.
+    pub(super) fn head(&self, pool: PoolId, tier: Tier) -> Option<u32> {
+        let limit = self.config.tiers[tier.index()].borrow_limit;
+        let account = self.pool(pool).capacity.account(tier);
+        let most = limit.map_or(Least::ANY, |limit| {
+            let room = (account.reserve + limit).saturating_sub(account.used + account.claimed);
+            Least::new(room, u64::MAX)
+        });
+        self.first_that(pool, tier, &most, |slot| self.passes_own_gates(slot).then_some(()))
+            .map(|(slot, ())| slot)
+    }
+
+    /// The head of a tier does not fit: after a while, or when too many have passed it, a worker is kept
+    /// clear for it.
+    pub(super) fn attend(&mut self, pool: PoolId, head: u32) {
+        let since = *self.requests[head].blocked_since.get_or_insert(self.now);
+        self.stop_draining_for_former_heads(pool, head);
+        if let Some(worker) = self.requests[head].drains {
+            let drain = self.worker(worker).drain.expect("a request that drains a worker is its drain");
+            let due = drain.since.plus_nanos(self.config.drain_after_ns);
+            if self.worker(worker).running.is_empty() && due <= self.now {
+                self.stop_draining(head);
+                self.requests[head].blocked_since = Some(self.now);
+                self.requests[head].bypassed = 0;
+                self.wake(pool, Some(self.now.plus_nanos(self.config.drain_after_ns)));
+            } else if due > self.now {
+                self.wake(pool, Some(due));
+            }
+            return;
+        }
+        let due = since.plus_nanos(self.config.drain_after_ns);
+        if due > self.now && self.requests[head].bypassed < self.config.max_bypass {
+            self.wake(pool, Some(due));
+            return;
+        }
+        let Some(worker) = self.worker_to_drain(pool, head) else { return };
+        if let Some(other) = self.worker(worker).drain {
+            self.stop_draining(other.slot);
+        }
+        let tier = self.requests[head].tier();
+        self.worker_mut(worker).drain = Some(Drain { slot: head, tier, since: self.now });
+        self.requests[head].drains = Some(worker);
+        self.pool_mut(pool).drained.push(worker);
+        self.wake(pool, Some(self.now.plus_nanos(self.config.drain_after_ns)));
+    }
+
+    /// A tier drains a worker for its head alone: whoever was passed by those that have run is not it any more.
+    fn stop_draining_for_former_heads(&mut self, pool: PoolId, head: u32) {
+        let tier = self.requests[head].tier();
+        let is_former = |drain: &Drain| drain.tier == tier && drain.slot != head;
+        let drains = self.pool(pool).drained.iter().filter_map(|&worker| self.worker(worker).drain);
+        if let Some(former) = drains.into_iter().find(is_former) {
+            self.stop_draining(former.slot);
+        }
+    }
+
+    /// The least used worker that could hold the request and is not drained for one as urgent.
+    fn worker_to_drain(&self, pool: PoolId, head: u32) -> Option<WorkerId> {
+        let record = &self.requests[head];
+        let able = self.pool(pool).up.iter().copied().filter(|&id| {
+            let worker = self.worker(id);
+            record.asks.fits(&worker.whole)
+                && !record.is_excluded_from(id, self.now)
+                && worker.drain.is_none_or(|drain| drain.tier > record.tier())
+        });
+        able.min_by_key(|&id| {
+            let worker = self.worker(id);
+            (placement::score(Placement::Spread, worker.in_use(), worker.spec.capacity), id)
+        })
+    }
+}

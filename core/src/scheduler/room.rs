@@ -1,0 +1,227 @@
+//! What fits where: the room of workers and of the devices they stand on, what is short of it, and how claims
+//! share what comes free.
+//!
+//! Invariants: the earmarks of a worker's or a device's claims never exceed its free units for longer than it
+//! takes to notice (CAP-2).
+
+use alloc::vec::Vec;
+
+use super::Scheduler;
+use super::record::Worker;
+use crate::event::DevicePart;
+use crate::id::{DeviceId, PoolId, WorkerId};
+use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
+use crate::share::Rounding;
+
+impl Scheduler {
+    /// Whether a worker and its devices have room for what a request asks; what its own claim has gathered there
+    /// counts as room.
+    pub(super) fn fits(&self, slot: u32, worker: WorkerId) -> bool {
+        let record = &self.requests[slot];
+        let claim = record.claim.map(|claim| &self.claims[claim]).filter(|claim| claim.worker == worker);
+        let own = claim.map_or(Resources::ZERO, |claim| claim.earmarked);
+        let target = self.worker(worker);
+        target.free().plus(own).shortage(&record.asks).is_zero()
+            && target.spec.devices.iter().all(|part| {
+                let free = self.devices[part.device.index()].free().plus(part.of(own));
+                free.shortage(&part.of(record.asks)).is_zero()
+            })
+    }
+
+    /// What a worker itself is short of for what a request asks.
+    pub(super) fn shortage(&self, slot: u32, worker: WorkerId) -> Resources {
+        self.worker(worker).free().shortage(&self.requests[slot].asks)
+    }
+
+    /// What the devices of a worker are short of, without those that are short of nothing.
+    pub(super) fn device_shortages(&self, slot: u32, worker: WorkerId) -> Vec<(DeviceId, Resources)> {
+        let asks = self.requests[slot].asks;
+        let shortage = |part: &DevicePart| {
+            (part.device, self.devices[part.device.index()].free().shortage(&part.of(asks)))
+        };
+        let parts = self.worker(worker).spec.devices.iter();
+        parts.map(shortage).filter(|(_, short)| !short.is_zero()).collect()
+    }
+
+    /// What a worker could hold, were it and its devices empty.
+    pub(super) fn whole(&self, capacity: Resources, devices: &[DevicePart]) -> Resources {
+        devices.iter().fold(capacity, |mut whole, part| {
+            let limit = self.devices[part.device.index()].spec.limit;
+            for d in (0..MAX_DIMENSIONS).filter(|&d| limit[d] > 0) {
+                whole[d] = whole[d].min(part.most_for(limit[d]));
+            }
+            whole
+        })
+    }
+
+    /// C: the units of a pool's workers that are up, as far as their devices have them.
+    pub(super) fn total_capacity(&self, pool: PoolId) -> Resources {
+        let up = &self.pool(pool).up;
+        let total = up.iter().fold(Resources::ZERO, |sum, &id| sum + self.worker(id).spec.capacity);
+        let mut devices: Vec<DeviceId> =
+            up.iter().flat_map(|&id| self.worker(id).spec.devices.iter().map(|part| part.device)).collect();
+        devices.sort_unstable();
+        devices.dedup();
+        devices.into_iter().fold(total, |total, device| {
+            let limit = self.devices[device.index()].spec.limit;
+            let mut excess = self.advertised(device, Worker::is_up).saturating_sub(limit);
+            for d in (0..MAX_DIMENSIONS).filter(|&d| limit[d] == 0) {
+                excess[d] = 0;
+            }
+            total.saturating_sub(excess)
+        })
+    }
+
+    /// What the workers on a device advertise of it together.
+    pub(super) fn advertised(&self, device: DeviceId, counts: impl Fn(&Worker) -> bool) -> Resources {
+        let workers = self.devices[device.index()].workers.iter().map(|&id| self.worker(id));
+        workers.filter(|worker| counts(worker)).fold(Resources::ZERO, |sum, worker| {
+            let parts = worker.spec.devices.iter().filter(|part| part.device == device);
+            parts.fold(sum, |sum, part| {
+                let capacity = worker.spec.capacity;
+                sum + capacity.zip(capacity, |units, _| part.part.of(units, Rounding::Floor))
+            })
+        })
+    }
+
+    /// The engine of a worker uses that much more than its requests add up to, or less.
+    pub(super) fn set_offset(&mut self, worker: WorkerId, offset: Balance) {
+        let target = &mut self.workers[worker.index()];
+        let shift = target.shift();
+        let former = core::mem::replace(&mut target.offset, offset);
+        for part in &target.spec.devices {
+            let device = &mut self.devices[part.device.index()];
+            device.offset = device.offset.plus_signed(share(offset, part)).minus(share(former, part));
+        }
+        self.note_shift(worker, shift);
+    }
+
+    /// The truth of a worker, as far as it differs from the sum over its requests, is part of its pool's; it
+    /// differed by `before`.
+    pub(super) fn note_shift(&mut self, worker: WorkerId, before: Balance) {
+        let target = &self.workers[worker.index()];
+        if target.is_up() {
+            let capacity = &mut self.pools[target.spec.pool.index()].capacity;
+            capacity.offset = capacity.offset.plus_signed(target.shift()).minus(before);
+        }
+    }
+
+    /// The workers that share a device with this one, or with one that does, and so on; itself too.
+    fn neighbours(&self, worker: WorkerId) -> Vec<WorkerId> {
+        let mut found = alloc::vec![worker];
+        let mut next = 0;
+        while let Some(&id) = found.get(next) {
+            next += 1;
+            for part in &self.worker(id).spec.devices {
+                for other in &self.devices[part.device.index()].workers {
+                    if !found.contains(other) {
+                        found.push(*other);
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether units of one worker may come to the other.
+    pub(super) fn share_a_device(&self, one: WorkerId, other: WorkerId) -> bool {
+        let devices = &self.worker(one).spec.devices;
+        one == other || devices.iter().any(|part| self.worker(other).stands_on(part.device))
+    }
+
+    /// The units of a worker changed: fills claims from what is free, or takes from them what is not, and
+    /// notices an overdraft. O(claims) of the worker, and of those that share devices with it.
+    pub(super) fn rebalance(&mut self, worker: WorkerId) {
+        if !self.worker(worker).is_up() && self.worker(worker).spec.devices.is_empty() {
+            return;
+        }
+        self.notice_pressure(worker);
+        let claims = if self.worker(worker).spec.devices.is_empty() {
+            self.worker(worker).claims.clone()
+        } else {
+            let neighbours = self.neighbours(worker);
+            neighbours.iter().flat_map(|&id| self.worker(id).claims.iter().copied()).collect()
+        };
+        self.balance(claims);
+    }
+
+    fn balance(&mut self, mut claims: Vec<u32>) {
+        if claims.is_empty() {
+            return;
+        }
+        claims.sort_unstable_by_key(|&id| self.claim_rank(id));
+        for &id in claims.iter().rev() {
+            self.take_back(id);
+        }
+        for &id in &claims {
+            self.top_up(id);
+        }
+        // One that is short with nobody left to give is dropped; its owner may choose again.
+        let hopeless =
+            claims.into_iter().find(|&id| !self.claims[id].is_full() && self.claims[id].victims.is_empty());
+        if let Some(id) = hopeless {
+            self.dissolve(id);
+        }
+    }
+
+    /// Takes from a claim what its worker, or a device of it, has not.
+    fn take_back(&mut self, id: u32) {
+        let worker = self.claims[id].worker;
+        let overdrawn = self.worker(worker).free().overdrawn();
+        self.unearmark(id, overdrawn.min(self.claims[id].earmarked));
+        for index in 0..self.worker(worker).spec.devices.len() {
+            let part = self.worker(worker).spec.devices[index];
+            let overdrawn = self.devices[part.device.index()].free().overdrawn();
+            let earmarked = self.claims[id].earmarked;
+            let left = part.of(earmarked).saturating_sub(overdrawn);
+            let kept = earmarked.zip(left, |units, left| units.min(part.most_for(left)));
+            self.unearmark(id, if overdrawn.is_zero() { Resources::ZERO } else { earmarked - kept });
+        }
+    }
+
+    /// Gathers for a claim what is free of what it still wants.
+    pub(super) fn top_up(&mut self, id: u32) {
+        let claim = &self.claims[id];
+        let target = self.worker(claim.worker);
+        let mut most = (claim.size - claim.earmarked).min(target.free().positive());
+        for part in &target.spec.devices {
+            let free = self.devices[part.device.index()].free().positive();
+            let reach = (part.of(claim.earmarked) + free).zip(free, |units, _| part.most_for(units));
+            most = most.min(reach.saturating_sub(claim.earmarked));
+        }
+        self.earmark(id, most);
+    }
+
+    /// Adds to the earmarks of a claim, or with `less` takes from them, in all books.
+    pub(super) fn change_earmarks(&mut self, id: u32, more: Resources, less: Resources) {
+        let claim = &mut self.claims[id];
+        let before = claim.earmarked;
+        claim.earmarked = before + more - less;
+        let after = claim.earmarked;
+        let (owner, tier) = (claim.owner, claim.tier);
+        let target = &mut self.workers[claim.worker.index()];
+        target.earmarked += after;
+        target.earmarked -= before;
+        for part in &target.spec.devices {
+            let device = &mut self.devices[part.device.index()];
+            device.earmarked += part.of(after);
+            device.earmarked -= part.of(before);
+        }
+        let (pool, counted) = (target.spec.pool, self.requests[owner].counted);
+        let account = self.account_mut(pool, tier);
+        account.earmarked += after;
+        account.earmarked -= before;
+        if counted {
+            account.waiting += before;
+            account.waiting -= after;
+        }
+    }
+}
+
+/// What an offset of the worker is on the device: rounded up, as use is.
+fn share(offset: Balance, part: &DevicePart) -> Balance {
+    Balance(offset.0.map(|units| {
+        let rounding = if units < 0 { Rounding::Floor } else { Rounding::Ceil };
+        part.part.of(units.unsigned_abs(), rounding) as i64 * units.signum()
+    }))
+}

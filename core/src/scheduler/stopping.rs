@@ -1,0 +1,91 @@
+//! What stopping a request costs, and how it stops: recomputing or swapping, whichever is cheaper by the host's
+//! numbers, and whether a checkpoint of it can be kept.
+
+use super::Scheduler;
+use crate::event::YieldMode;
+use crate::request::Yielding;
+
+impl Scheduler {
+    /// Tokens a request has generated over its life.
+    pub(super) fn output_tokens(&self, slot: u32) -> u64 {
+        let record = &self.requests[slot];
+        let steps = if record.runs { self.worker(record.worker).step_tokens - record.step_mark } else { 0 };
+        record.output_tokens.saturating_add(steps)
+    }
+
+    /// Takes what steps counted for a request into its own record.
+    pub(super) fn settle_tokens(&mut self, slot: u32) {
+        let tokens = self.output_tokens(slot);
+        let mark = self.worker(self.requests[slot].worker).step_tokens;
+        let record = &mut self.requests[slot];
+        (record.output_tokens, record.step_mark) = (tokens, mark);
+    }
+
+    fn context_tokens(&self, slot: u32) -> u64 {
+        self.requests[slot].spec.prompt_tokens.saturating_add(self.output_tokens(slot))
+    }
+
+    /// Nanoseconds to compute again what a running request would lose without a checkpoint; as many as tokens,
+    /// where no step-time model is given.
+    fn recompute_ns(&self, slot: u32) -> u64 {
+        let record = &self.requests[slot];
+        if !record.runs {
+            return 0;
+        }
+        let lost = self.context_tokens(slot).saturating_sub(record.cached_tokens.max(record.tokens_kept));
+        lost.saturating_mul(self.config.step_time.map_or(1, |model| model.prompt_token_ns))
+    }
+
+    fn swap_ns(&self, slot: u32) -> u64 {
+        self.context_tokens(slot).saturating_mul(self.config.swap_token_ns)
+    }
+
+    /// Nanoseconds of work that stopping a request costs.
+    pub(super) fn work_lost(&self, slot: u32) -> u64 {
+        let recompute = self.recompute_ns(slot);
+        match self.requests[slot].spec.yielding {
+            Yielding::Checkpoint => recompute.min(self.swap_ns(slot)),
+            Yielding::Restart | Yielding::Never => recompute,
+        }
+    }
+
+    /// In how many nanoseconds a running request is done, if its length and the steps' are known.
+    pub(super) fn finishes_at(&self, slot: u32) -> Option<u64> {
+        let record = &self.requests[slot];
+        let (model, expected) = (self.config.step_time?, record.spec.output_tokens?);
+        let running = self.worker(record.worker).running.len() as u64;
+        let step = model.base_ns.saturating_add(running.saturating_mul(model.decode_ns));
+        Some(expected.saturating_sub(self.output_tokens(slot)).saturating_mul(step))
+    }
+
+    /// How a victim stops; a checkpoint's memory is set aside.
+    pub(super) fn choose_mode(&mut self, slot: u32) -> YieldMode {
+        let kib = u128::from(self.context_tokens(slot)) * u128::from(self.config.checkpoint_kib_per_token);
+        let record = &self.requests[slot];
+        let worth =
+            record.spec.yielding == Yielding::Checkpoint && self.swap_ns(slot) <= self.recompute_ns(slot);
+        let worker = record.worker;
+        self.forget_checkpoint(slot);
+        let has_room = self.worker(worker).spec.devices.iter().all(|part| {
+            let device = &self.devices[part.device.index()];
+            let limit = device.spec.checkpoint_mib.map_or(u128::MAX, |mib| u128::from(mib) * 1024);
+            device.checkpoints_kib + kib <= limit
+        });
+        if !worth || !has_room {
+            return YieldMode::Restart;
+        }
+        for part in &self.workers[worker.index()].spec.devices {
+            self.devices[part.device.index()].checkpoints_kib += kib;
+        }
+        self.requests[slot].checkpoint = Some((worker, kib));
+        YieldMode::Checkpoint
+    }
+
+    /// The memory of a request's checkpoint is free, if it had one.
+    pub(super) fn forget_checkpoint(&mut self, slot: u32) {
+        let Some((worker, kib)) = self.requests[slot].checkpoint.take() else { return };
+        for part in &self.workers[worker.index()].spec.devices {
+            self.devices[part.device.index()].checkpoints_kib -= kib;
+        }
+    }
+}
