@@ -201,7 +201,7 @@ static void set_up(host *h) {
   MUST(tidegate_scheduler_tenant_set(h->scheduler, 0, "acme", 4, &h->tenant));
   worker.capacity[0] = 4;
   for (w = 0; w < 2; w++) {
-    MUST(tidegate_scheduler_worker_add(h->scheduler, 0, &worker, &number));
+    MUST(tidegate_scheduler_worker_add(h->scheduler, 0, &worker, NULL, 0, &number));
     EXPECT(number == w);
   }
 }

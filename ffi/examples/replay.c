@@ -106,6 +106,8 @@ static uint64_t number(reader *in, uint64_t max) {
   return value;
 }
 
+static uint8_t number8(reader *in) { return (uint8_t)number(in, UINT8_MAX); }
+
 static uint32_t number32(reader *in) { return (uint32_t)number(in, UINT32_MAX); }
 
 static void vector(reader *in, uint64_t units[TIDEGATE_DIMENSIONS]) {
@@ -113,11 +115,31 @@ static void vector(reader *in, uint64_t units[TIDEGATE_DIMENSIONS]) {
   for (d = 0; d < TIDEGATE_DIMENSIONS; d++) units[d] = number(in, UINT64_MAX);
 }
 
+/* Four numbers, or `-` for none; returns `flag` if they are there. */
+static uint32_t optional_vector(reader *in, uint64_t units[TIDEGATE_DIMENSIONS], uint32_t flag) {
+  if (take_word(in, "-")) return 0;
+  vector(in, units);
+  return flag;
+}
+
+/* Room for `count` items of a list, or as much as the rest of the line can hold. The caller frees it. */
+static void *room_for(const reader *in, uint64_t count, size_t item_size) {
+  size_t most = (size_t)(in->end - in->at) + 1;
+  void *items = calloc(count < most ? (size_t)count + 1 : most, item_size);
+  if (items == NULL) fail(in, "the list does not fit into memory");
+  return items;
+}
+
 /* A number, or `-` for none; returns `flag` if there is one. */
 static uint32_t optional(reader *in, uint64_t *value, uint32_t flag) {
   if (take_word(in, "-")) return 0;
   *value = number(in, UINT64_MAX);
   return flag;
+}
+
+/* `-` drains, a number preempts after so long. */
+static uint32_t shrink(reader *in, uint64_t *after_ns) {
+  return optional(in, after_ns, TIDEGATE_SHRINK_PREEMPT);
 }
 
 static unsigned hex_digit(const reader *in, char c) {
@@ -172,17 +194,32 @@ static void hash_action(replay *run, uint64_t now, const tidegate_action_t *acti
 
 /* The verbs. */
 
+/* A config that begins below the line, in as many lines as the line says. */
+static tidegate_config_t *config_below(reader *line, reader *in) {
+  tidegate_config_t *config;
+  char message[512] = "the config is not UTF-8";
+  uint64_t lines = number(line, UINT64_MAX);
+  const char *toml = in->at;
+  while (lines-- > 0) next_line(in);
+  if (tidegate_config_from_toml(toml, (size_t)(in->at - toml), message, sizeof message, NULL, &config) !=
+      TIDEGATE_STATUS_OK)
+    fail(line, message);
+  return config;
+}
+
 static tidegate_status_t submit(replay *run, uint64_t now, reader *in) {
   tidegate_request_spec_t spec = TIDEGATE_REQUEST_SPEC_INIT;
   uint64_t request;
   spec.tenant = number32(in);
-  spec.tier = (uint32_t)number(in, UINT8_MAX);
+  spec.tier = number8(in);
   spec.pool = number32(in);
   vector(in, spec.demand);
   vector(in, spec.peak);
   spec.prompt_tokens = number(in, UINT64_MAX);
+  spec.cached_tokens = number(in, UINT64_MAX);
   spec.flags |= optional(in, &spec.output_tokens, TIDEGATE_REQUEST_HAS_OUTPUT_TOKENS);
   spec.yielding = number32(in);
+  spec.flags |= optional(in, &spec.deadline_ns, TIDEGATE_REQUEST_HAS_DEADLINE);
   spec.flags |= optional(in, &spec.queue_timeout_ns, TIDEGATE_REQUEST_HAS_QUEUE_TIMEOUT);
   spec.tag = number(in, UINT64_MAX);
   return tidegate_scheduler_submit(run->scheduler, now, &spec, &request);
@@ -197,12 +234,58 @@ static tidegate_status_t tenant_set(replay *run, uint64_t now, reader *in) {
   return status;
 }
 
+static tidegate_status_t device_add(replay *run, uint64_t now, reader *in) {
+  tidegate_device_spec_t spec = TIDEGATE_DEVICE_SPEC_INIT;
+  uint32_t device;
+  vector(in, spec.limit);
+  spec.flags |= optional(in, &spec.checkpoint_mib, TIDEGATE_DEVICE_HAS_CHECKPOINT_MIB);
+  return tidegate_scheduler_device_add(run->scheduler, now, &spec, &device);
+}
+
+static tidegate_status_t device_resize(replay *run, uint64_t now, reader *in) {
+  uint64_t limit[TIDEGATE_DIMENSIONS], after_ns = 0;
+  uint32_t device = number32(in), how;
+  vector(in, limit);
+  how = shrink(in, &after_ns);
+  return tidegate_scheduler_device_resize(run->scheduler, now, device, limit, how, after_ns);
+}
+
+static tidegate_status_t device_lost(replay *run, uint64_t now, reader *in) {
+  return tidegate_scheduler_device_lost(run->scheduler, now, number32(in));
+}
+
 static tidegate_status_t worker_add(replay *run, uint64_t now, reader *in) {
   tidegate_worker_spec_t spec = TIDEGATE_WORKER_SPEC_INIT;
+  tidegate_device_part_t *parts;
+  tidegate_status_t status;
+  uint64_t count, p;
   uint32_t worker;
   spec.pool = number32(in);
   vector(in, spec.capacity);
-  return tidegate_scheduler_worker_add(run->scheduler, now, &spec, &worker);
+  count = number(in, UINT64_MAX);
+  parts = (tidegate_device_part_t *)room_for(in, count, sizeof *parts);
+  for (p = 0; p < count; p++) {
+    parts[p].device = number32(in);
+    parts[p].part_ppm = number32(in);
+  }
+  status = tidegate_scheduler_worker_add(run->scheduler, now, &spec, parts, (size_t)count, &worker);
+  free(parts);
+  return status;
+}
+
+static tidegate_status_t worker_resize(replay *run, uint64_t now, reader *in) {
+  uint64_t capacity[TIDEGATE_DIMENSIONS], after_ns = 0;
+  uint32_t worker = number32(in), how;
+  vector(in, capacity);
+  how = shrink(in, &after_ns);
+  return tidegate_scheduler_worker_resize(run->scheduler, now, worker, capacity, how, after_ns);
+}
+
+static tidegate_status_t worker_usage(replay *run, uint64_t now, reader *in) {
+  uint64_t units[TIDEGATE_DIMENSIONS];
+  uint32_t worker = number32(in);
+  vector(in, units);
+  return tidegate_scheduler_worker_usage(run->scheduler, now, worker, units);
 }
 
 static tidegate_status_t worker_drain(replay *run, uint64_t now, reader *in) {
@@ -211,6 +294,35 @@ static tidegate_status_t worker_drain(replay *run, uint64_t now, reader *in) {
 
 static tidegate_status_t worker_lost(replay *run, uint64_t now, reader *in) {
   return tidegate_scheduler_worker_lost(run->scheduler, now, number32(in));
+}
+
+static tidegate_status_t amend(replay *run, uint64_t now, reader *in) {
+  tidegate_amendment_t amendment = TIDEGATE_AMENDMENT_INIT;
+  uint64_t request = number(in, UINT64_MAX), tier = 0;
+  amendment.flags |= optional_vector(in, amendment.demand, TIDEGATE_AMEND_DEMAND);
+  amendment.flags |= optional_vector(in, amendment.peak, TIDEGATE_AMEND_PEAK);
+  amendment.flags |= optional(in, &tier, TIDEGATE_AMEND_TIER);
+  if (tier > UINT8_MAX) fail(in, "a number is too large");
+  amendment.tier = (uint32_t)tier;
+  amendment.flags |= optional(in, &amendment.deadline_ns, TIDEGATE_AMEND_DEADLINE);
+  return tidegate_scheduler_amend(run->scheduler, now, request, &amendment);
+}
+
+static tidegate_status_t step(replay *run, uint64_t now, reader *in) {
+  uint32_t worker = number32(in);
+  uint64_t tokens_each = number(in, UINT64_MAX), count = number(in, UINT64_MAX), e;
+  tidegate_step_exception_t *exceptions =
+      (tidegate_step_exception_t *)room_for(in, count, sizeof *exceptions);
+  tidegate_status_t status;
+  for (e = 0; e < count; e++) {
+    exceptions[e].request = number(in, UINT64_MAX);
+    exceptions[e].attempt = number32(in);
+    exceptions[e].output_tokens = number(in, UINT64_MAX);
+    vector(in, exceptions[e].in_use);
+  }
+  status = tidegate_scheduler_step(run->scheduler, now, worker, tokens_each, exceptions, (size_t)count);
+  free(exceptions);
+  return status;
 }
 
 static tidegate_status_t cancel(replay *run, uint64_t now, reader *in) {
@@ -274,7 +386,9 @@ static const struct {
     {"complete", complete},       {"preempted", preempted},       {"released", released},
     {"declined", declined},       {"failed", failed},             {"cancel", cancel},
     {"tenant_set", tenant_set},   {"worker_add", worker_add},     {"worker_drain", worker_drain},
-    {"worker_lost", worker_lost},
+    {"worker_lost", worker_lost}, {"worker_resize", worker_resize}, {"worker_usage", worker_usage},
+    {"device_add", device_add},   {"device_resize", device_resize}, {"device_lost", device_lost},
+    {"amend", amend},             {"step", step},
 };
 
 /* Fails on what only a bug here or a bad journal can cause; a refusal by the scheduler is part of the run. */
@@ -299,21 +413,34 @@ static void polls(replay *run, uint64_t now, reader *in) {
   }
 }
 
-static void entry(replay *run, reader *in) {
-  uint64_t now = number(in, UINT64_MAX);
+/* The one verb that goes on below its line. */
+static void reconfigure(replay *run, uint64_t now, reader *line, reader *in) {
+  tidegate_config_t *config = config_below(line, in);
+  check(run, line, tidegate_scheduler_reconfigure(run->scheduler, now, config));
+  tidegate_config_free(config);
+  run->inputs++;
+}
+
+static void verb(replay *run, uint64_t now, reader *line) {
   size_t v;
-  if (take_word(in, "poll")) {
-    polls(run, now, in);
-  } else {
-    for (v = 0; v < sizeof VERBS / sizeof *VERBS; v++) {
-      if (!take_word(in, VERBS[v].word)) continue;
-      check(run, in, VERBS[v].verb(run, now, in));
-      run->inputs++;
-      break;
-    }
-    if (v == sizeof VERBS / sizeof *VERBS) fail(in, "no such verb");
+  for (v = 0; v < sizeof VERBS / sizeof *VERBS; v++) {
+    if (!take_word(line, VERBS[v].word)) continue;
+    check(run, line, VERBS[v].verb(run, now, line));
+    run->inputs++;
+    return;
   }
-  if (in->at != in->end) fail(in, "the line has too many fields");
+  fail(line, "no such verb");
+}
+
+static void entry(replay *run, reader *line, reader *in) {
+  uint64_t now = number(line, UINT64_MAX);
+  if (take_word(line, "poll"))
+    polls(run, now, line);
+  else if (take_word(line, "reconfigure"))
+    reconfigure(run, now, line, in);
+  else
+    verb(run, now, line);
+  if (line->at != line->end) fail(line, "the line has too many fields");
 }
 
 /* The run. */
@@ -321,10 +448,8 @@ static void entry(replay *run, reader *in) {
 static tidegate_scheduler_t *begin(reader *in) {
   tidegate_config_t *config;
   tidegate_scheduler_t *scheduler;
-  char message[512] = "the config is not UTF-8";
   reader line = next_line(in);
-  uint64_t now, config_lines;
-  const char *toml;
+  uint64_t now;
   if (!take_word(&line, "tidegate-journal") || number(&line, UINT64_MAX) != 1)
     fail(&line, "not a journal of version 1");
   line = next_line(in);
@@ -332,12 +457,7 @@ static tidegate_scheduler_t *begin(reader *in) {
   now = number(&line, UINT64_MAX);
   line = next_line(in);
   if (!take_word(&line, "config")) fail(&line, "`config N` is missing");
-  config_lines = number(&line, UINT64_MAX);
-  toml = in->at;
-  while (config_lines-- > 0) next_line(in);
-  if (tidegate_config_from_toml(toml, (size_t)(in->at - toml), message, sizeof message, NULL, &config) !=
-      TIDEGATE_STATUS_OK)
-    fail(&line, message);
+  config = config_below(&line, in);
   if (tidegate_scheduler_new(config, now, &scheduler) != TIDEGATE_STATUS_OK)
     fail(&line, "the scheduler cannot be made");
   tidegate_config_free(config);
@@ -348,7 +468,7 @@ static void run_journal(replay *run, reader *in) {
   for (;;) {
     reader line = next_line(in);
     if (!take_word(&line, "end")) {
-      entry(run, &line);
+      entry(run, &line, in);
       continue;
     }
     if (number(&line, UINT64_MAX) != run->inputs) fail(&line, "`end` counts other inputs");

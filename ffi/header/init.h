@@ -3,12 +3,22 @@
 #define TIDEGATE_REQUEST_SPEC_INIT                                             \
   {                                                                            \
     sizeof(tidegate_request_spec_t), 0, 0, 0, TIDEGATE_YIELD_RESTART, 0,       \
-        {0, 0, 0, 0}, {0, 0, 0, 0}, 0, 0, 0, 0                                 \
+        {0, 0, 0, 0}, {0, 0, 0, 0}, 0, 0, 0, 0, 0, 0                           \
   }
 
 #define TIDEGATE_WORKER_SPEC_INIT                                              \
   {                                                                            \
     sizeof(tidegate_worker_spec_t), 0, {0, 0, 0, 0}                            \
+  }
+
+#define TIDEGATE_DEVICE_SPEC_INIT                                              \
+  {                                                                            \
+    sizeof(tidegate_device_spec_t), 0, {0, 0, 0, 0}, 0                         \
+  }
+
+#define TIDEGATE_AMENDMENT_INIT                                                \
+  {                                                                            \
+    sizeof(tidegate_amendment_t), 0, 0, 0, {0, 0, 0, 0}, {0, 0, 0, 0}, 0       \
   }
 
 #define TIDEGATE_USAGE_INIT                                                    \
@@ -18,10 +28,15 @@
 
 #define TIDEGATE_STATS_INIT                                                    \
   {                                                                            \
-    sizeof(tidegate_stats_t), 0, 0, 0, 0, 0, 0, 0, 0, {0}                      \
+    sizeof(tidegate_stats_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0}    \
+  }
+
+#define TIDEGATE_EXPLANATION_INIT                                              \
+  {                                                                            \
+    sizeof(tidegate_explanation_t), 0, 0, 0, 0, 0                              \
   }
 
 #define TIDEGATE_ERROR_INIT                                                    \
   {                                                                            \
-    sizeof(tidegate_error_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                     \
+    sizeof(tidegate_error_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0               \
   }

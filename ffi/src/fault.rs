@@ -2,12 +2,12 @@
 
 use thiserror::Error;
 use tidegate_core::{
-    ConfigError, InputError, InvariantViolation, Limit, QueueScope, ReportError, RequestState, SubmitError,
-    TenantError, WorkerError,
+    AmendError, ConfigError, InputError, InvariantViolation, Limit, QueueScope, QueueUnit, ReportError,
+    RequestState, SubmitError, TenantError, WorkerError,
 };
 
 use crate::status::TidegateStatus as Status;
-use crate::types::{ErrorRecord, TidegateLimit, TidegateScope, TidegateState};
+use crate::types::{ErrorRecord, TidegateLimit, TidegateScope, TidegateState, TidegateUnit};
 
 /// Why a call did not return OK.
 #[derive(Debug, Error)]
@@ -54,6 +54,12 @@ impl From<WorkerError> for Fault {
     }
 }
 
+impl From<AmendError> for Fault {
+    fn from(error: AmendError) -> Self {
+        Self::Input(error.into())
+    }
+}
+
 impl From<TenantError> for Fault {
     fn from(error: TenantError) -> Self {
         Self::Input(error.into())
@@ -84,8 +90,12 @@ impl Fault {
         match self {
             Self::UnknownTier { tier, .. } => record.subject = *tier,
             Self::UnknownPool(pool) => record.subject = *pool,
-            Self::Input(InputError::Submit(error)) => submit_numbers(&mut record, error),
-            Self::Input(InputError::Report(error)) => report_numbers(&mut record, error),
+            Self::Input(InputError::Submit(error) | InputError::Amend(AmendError::Submit(error))) => {
+                submit_numbers(&mut record, error);
+            }
+            Self::Input(InputError::Report(error) | InputError::Amend(AmendError::Report(error))) => {
+                report_numbers(&mut record, error);
+            }
             Self::Input(InputError::Worker(error)) => worker_numbers(&mut record, error),
             Self::Input(InputError::Tenant(TenantError::LimitExceeded { limit, max })) => {
                 limit_numbers(&mut record, *limit, *max);
@@ -108,6 +118,8 @@ pub(crate) const fn no_error() -> ErrorRecord {
         limit: 0,
         scope: 0,
         subject: 0,
+        unit: 0,
+        pool: 0,
         need: 0,
         max: 0,
     }
@@ -115,8 +127,9 @@ pub(crate) const fn no_error() -> ErrorRecord {
 
 fn input_status(error: &InputError) -> Status {
     match error {
-        InputError::Submit(error) => submit_status(error),
-        InputError::Report(error) => report_status(error),
+        InputError::Submit(error) | InputError::Amend(AmendError::Submit(error)) => submit_status(error),
+        InputError::Report(error) | InputError::Amend(AmendError::Report(error)) => report_status(error),
+        InputError::Config(_) => Status::ConfigInvalid,
         InputError::Worker(error) => worker_status(error),
         InputError::Tenant(TenantError::BadName) => Status::BadName,
         InputError::Tenant(TenantError::LimitExceeded { .. }) => Status::LimitExceeded,
@@ -154,6 +167,12 @@ fn worker_status(error: &WorkerError) -> Status {
         WorkerError::UnknownPool(_) => Status::UnknownPool,
         WorkerError::ZeroCapacity => Status::ZeroCapacity,
         WorkerError::Lost(_) => Status::WorkerLost,
+        WorkerError::UnknownDevice(_) => Status::UnknownDevice,
+        WorkerError::DeviceLost(_) => Status::DeviceLost,
+        WorkerError::BadPart(_) => Status::BadPart,
+        WorkerError::SharedAcrossPools { .. } => Status::SharedAcrossPools,
+        WorkerError::NotHere { .. } => Status::NotHere,
+        WorkerError::Step(error) => report_status(error),
         WorkerError::LimitExceeded { .. } => Status::LimitExceeded,
         _ => Status::Unlisted,
     }
@@ -169,14 +188,19 @@ fn submit_numbers(record: &mut ErrorRecord, error: &SubmitError) {
             record.need = need;
             record.max = max;
         }
-        SubmitError::QueueFull { scope, limit } => {
+        SubmitError::QueueFull { scope, unit, limit } => {
             let (scope, subject) = match scope {
                 QueueScope::Tier(tier) => (TidegateScope::Tier, tier.get().into()),
                 QueueScope::Tenant(tenant) => (TidegateScope::Tenant, tenant.get()),
                 QueueScope::Total => (TidegateScope::Total, 0),
             };
+            let unit = match unit {
+                QueueUnit::Requests => TidegateUnit::Requests,
+                QueueUnit::Tokens => TidegateUnit::Tokens,
+            };
             record.scope = scope as u32;
             record.subject = subject;
+            record.unit = unit as u32;
             record.max = limit;
         }
         SubmitError::LimitExceeded { limit, max } => limit_numbers(record, limit, max),
@@ -207,6 +231,18 @@ fn worker_numbers(record: &mut ErrorRecord, error: &WorkerError) {
     match *error {
         WorkerError::UnknownWorker(worker) | WorkerError::Lost(worker) => record.subject = worker.get(),
         WorkerError::UnknownPool(pool) => record.subject = pool.get(),
+        WorkerError::UnknownDevice(device)
+        | WorkerError::DeviceLost(device)
+        | WorkerError::BadPart(device) => record.subject = device.get(),
+        WorkerError::SharedAcrossPools { device, pool } => {
+            record.subject = device.get();
+            record.pool = pool.get();
+        }
+        WorkerError::NotHere { request, worker } => {
+            record.request = request.to_bits();
+            record.subject = worker.get();
+        }
+        WorkerError::Step(ref error) => report_numbers(record, error),
         WorkerError::LimitExceeded { limit, max } => limit_numbers(record, limit, max),
         _ => {}
     }
@@ -217,6 +253,8 @@ fn limit_numbers(record: &mut ErrorRecord, limit: Limit, max: u64) {
         Limit::Units => TidegateLimit::Units,
         Limit::Tokens => TidegateLimit::Tokens,
         Limit::Requests => TidegateLimit::Requests,
+        Limit::Devices => TidegateLimit::Devices,
+        Limit::DevicesPerWorker => TidegateLimit::DevicesPerWorker,
         Limit::Workers => TidegateLimit::Workers,
         Limit::Tenants => TidegateLimit::Tenants,
         Limit::NameBytes => TidegateLimit::NameBytes,

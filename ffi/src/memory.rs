@@ -11,7 +11,10 @@ use std::slice;
 use tidegate_core::Resources;
 
 use crate::fault::Fault;
-use crate::types::{ErrorRecord, RequestInput, StatsRecord, TIDEGATE_DIMENSIONS, UsageInput, WorkerInput};
+use crate::types::{
+    AmendmentInput, DeviceInput, ErrorRecord, ExplanationRecord, RequestInput, StatsRecord,
+    TIDEGATE_DIMENSIONS, UsageInput, WorkerInput,
+};
 
 /// The largest struct a caller may hand in: a page, as Linux allows for `sched_setattr`.
 const MAX_STRUCT_BYTES: usize = 4096;
@@ -25,9 +28,21 @@ pub(crate) unsafe trait Versioned: Copy {
     const V1: usize;
 }
 
-// SAFETY: six u32, two vectors of u64, four u64.
+// SAFETY: six u32, two vectors of u64, six u64.
 unsafe impl Versioned for RequestInput {
-    const V1: usize = 120;
+    const V1: usize = 136;
+}
+// SAFETY: two u32, a vector of u64, a u64.
+unsafe impl Versioned for DeviceInput {
+    const V1: usize = 48;
+}
+// SAFETY: four u32, two vectors of u64, a u64.
+unsafe impl Versioned for AmendmentInput {
+    const V1: usize = 88;
+}
+// SAFETY: four u32, two u64.
+unsafe impl Versioned for ExplanationRecord {
+    const V1: usize = 32;
 }
 // SAFETY: two u32 and a vector of u64.
 unsafe impl Versioned for WorkerInput {
@@ -39,11 +54,11 @@ unsafe impl Versioned for UsageInput {
 }
 // SAFETY: two u32, then u64.
 unsafe impl Versioned for StatsRecord {
-    const V1: usize = 576;
+    const V1: usize = 624;
 }
-// SAFETY: two u32, a u64, six u32, two u64.
+// SAFETY: two u32, a u64, eight u32, two u64.
 unsafe impl Versioned for ErrorRecord {
-    const V1: usize = 56;
+    const V1: usize = 64;
 }
 
 /// The size that the caller wrote into the struct, if this library can serve it.
@@ -194,6 +209,68 @@ pub(crate) unsafe fn text<'a>(
     std::str::from_utf8(bytes).map_err(|_| Fault::Utf8(argument))
 }
 
+/// Refuses flags that this library does not know.
+pub(crate) fn flags(given: u32, known: u32, argument: &'static str) -> Result<(), Fault> {
+    zero(given & !known, argument).map_err(|_| Fault::OutOfRange { argument, got: given.into() })
+}
+
+/// Refuses a reserved field that is not 0.
+pub(crate) fn zero(reserved: u32, argument: &'static str) -> Result<(), Fault> {
+    if reserved == 0 { Ok(()) } else { Err(Fault::OutOfRange { argument, got: reserved.into() }) }
+}
+
+/// Borrows a list for the length of the call; NULL is an empty one.
+///
+/// # Safety
+/// `at` has `count` readable records, which nobody changes while the result is used.
+pub(crate) unsafe fn list<'a, T: Copy>(
+    at: *const T,
+    count: usize,
+    argument: &'static str,
+) -> Result<&'a [T], Fault> {
+    if count == 0 {
+        return Ok(&[]);
+    }
+    check_list(at, count, argument)?;
+    // SAFETY: the caller's promise; no object is longer than isize::MAX.
+    Ok(unsafe { slice::from_raw_parts(at, count) })
+}
+
+fn check_list<T>(at: *const T, count: usize, argument: &'static str) -> Result<(), Fault> {
+    if at.is_null() {
+        return Err(Fault::Null(argument));
+    }
+    match count.checked_mul(size_of::<T>()).map(isize::try_from) {
+        Some(Ok(_)) => Ok(()),
+        _ => Err(Fault::OutOfRange { argument, got: count as u64 }),
+    }
+}
+
+/// Room for a list, checked before the call has any effect. NULL with a capacity of 0 is fine.
+pub(crate) struct ListOut<T> {
+    at: *mut T,
+    capacity: usize,
+}
+
+impl<T: Copy> ListOut<T> {
+    /// # Safety
+    /// `at` has room for `capacity` records until `set`.
+    pub(crate) unsafe fn new(at: *mut T, capacity: usize, argument: &'static str) -> Result<Self, Fault> {
+        if capacity > 0 {
+            check_list(at, capacity, argument)?;
+        }
+        Ok(Self { at, capacity })
+    }
+
+    /// Writes what fits.
+    pub(crate) fn set(self, items: impl Iterator<Item = T>) {
+        for (index, item) in items.take(self.capacity).enumerate() {
+            // SAFETY: `new` was promised `capacity` records.
+            unsafe { self.at.add(index).write(item) };
+        }
+    }
+}
+
 /// Reads a resource vector.
 ///
 /// # Safety
@@ -208,6 +285,7 @@ pub(crate) unsafe fn resources(at: *const u64, argument: &'static str) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types;
 
     /// Each first version is still what the constant says; change the struct at its end only.
     #[test]
@@ -215,9 +293,20 @@ mod tests {
         assert_eq!(size_of::<RequestInput>(), RequestInput::V1);
         assert_eq!(size_of::<WorkerInput>(), WorkerInput::V1);
         assert_eq!(size_of::<UsageInput>(), UsageInput::V1);
+        assert_eq!(size_of::<DeviceInput>(), DeviceInput::V1);
+        assert_eq!(size_of::<AmendmentInput>(), AmendmentInput::V1);
+        assert_eq!(size_of::<ExplanationRecord>(), ExplanationRecord::V1);
         assert_eq!(size_of::<StatsRecord>(), StatsRecord::V1);
         assert_eq!(size_of::<ErrorRecord>(), ErrorRecord::V1);
-        assert_eq!(size_of::<crate::types::ActionRecord>(), 64);
+    }
+
+    #[test]
+    fn flat_records_never_grow() {
+        assert_eq!(size_of::<types::ActionRecord>(), 64);
+        assert_eq!(size_of::<types::StepExceptionInput>(), 64);
+        assert_eq!(size_of::<types::ShareWarningRecord>(), 32);
+        assert_eq!(size_of::<types::PromptRecord>(), 16);
+        assert_eq!(size_of::<types::DevicePartInput>(), 8);
     }
 
     /// `UsageInput` as a future version of the library might know it.

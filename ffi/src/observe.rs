@@ -2,14 +2,20 @@
 
 use std::ffi::c_char;
 
-use tidegate_core::{PoolId, RequestId, Resources, Scheduler, Tier};
+use tidegate_core::{
+    Explanation, Gate, Instant, PoolId, PromptLeft, RequestId, Resources, Scheduler, ShareWarning, Tier,
+    WorkerId,
+};
 
 use crate::fault::{Fault, state_number};
 use crate::guard::observe;
-use crate::memory::{Out, RecordOut, TextOut};
+use crate::memory::{self, ListOut, Out, RecordOut, TextOut};
 use crate::scheduler::SchedulerHandle;
 use crate::status::TidegateStatus as Status;
-use crate::types::{StatsRecord, TIDEGATE_DIMENSIONS, TIDEGATE_STATS_REASONS};
+use crate::types::{
+    ExplanationRecord, PromptRecord, ShareWarningRecord, StatsRecord, TIDEGATE_DIMENSIONS, TIDEGATE_NEVER,
+    TIDEGATE_STATS_REASONS, TidegateGate,
+};
 
 /// Where a live request stands, a tidegate_state_t. One that has ended is TIDEGATE_STATUS_ALREADY_TERMINAL.
 #[unsafe(no_mangle)]
@@ -23,6 +29,23 @@ pub unsafe extern "C" fn tidegate_scheduler_state(
         observe(scheduler, |scheduler| {
             let out = Out::new(out_state, "out_state")?;
             out.set(state_number(scheduler.state(RequestId::from_bits(request))?) as u32);
+            Ok(())
+        })
+    }
+}
+
+/// Why a live request waits, how many are ahead of it, and when it may start.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tidegate_scheduler_explain(
+    scheduler: *const SchedulerHandle,
+    request: u64,
+    out_explanation: *mut ExplanationRecord,
+) -> Status {
+    // SAFETY: the caller's promise (header, "Pointers"), here and in the body.
+    unsafe {
+        observe(scheduler, |scheduler| {
+            let out = RecordOut::new(out_explanation, "out_explanation")?;
+            out.set(&explanation_record(&scheduler.explain(RequestId::from_bits(request))?));
             Ok(())
         })
     }
@@ -83,6 +106,62 @@ pub unsafe extern "C" fn tidegate_scheduler_waiting_demand(
 ) -> Status {
     // SAFETY: the caller's promise (header, "Pointers").
     unsafe { units(scheduler, pool, tier, out_units, Scheduler::waiting_demand) }
+}
+
+/// The reserves that came out more than ten points off what the config asks for, in pools that have workers.
+/// Writes as many as fit into `capacity`; `*out_count` gets how many there are. `out_warnings` may be NULL if
+/// `capacity` is 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tidegate_scheduler_share_warnings(
+    scheduler: *const SchedulerHandle,
+    out_warnings: *mut ShareWarningRecord,
+    capacity: usize,
+    out_count: *mut usize,
+) -> Status {
+    // SAFETY: the caller's promise (header, "Pointers"), here and in the body.
+    unsafe {
+        observe(scheduler, |scheduler| {
+            let out = ListOut::new(out_warnings, capacity, "out_warnings")?;
+            let out_count = Out::new(out_count, "out_count")?;
+            let warnings = scheduler.share_warnings();
+            out.set(warnings.iter().map(warning_record));
+            out_count.set(warnings.len());
+            Ok(())
+        })
+    }
+}
+
+/// How an engine that computes at most `tokens` tokens a step should split its next one. `prompts` names the
+/// requests on the worker whose prompts are not computed yet, and how much of each is left; every other request
+/// that runs there takes one token, first. `out_plan` has room for `prompt_count` records and may be `prompts`
+/// itself; `*out_count` gets how many were written. NOT_HERE for a request that is not on the worker.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tidegate_scheduler_step_plan(
+    scheduler: *const SchedulerHandle,
+    worker: u32,
+    tokens: u64,
+    prompts: *const PromptRecord,
+    prompt_count: usize,
+    out_plan: *mut PromptRecord,
+    out_count: *mut usize,
+) -> Status {
+    // SAFETY: the caller's promise (header, "Pointers"), here and in the body.
+    unsafe {
+        observe(scheduler, |scheduler| {
+            let prompts: Vec<_> = memory::list(prompts, prompt_count, "prompts")?
+                .iter()
+                .map(|left| PromptLeft { request: RequestId::from_bits(left.request), tokens: left.tokens })
+                .collect();
+            let out = ListOut::new(out_plan, prompt_count, "out_plan")?;
+            let out_count = Out::new(out_count, "out_count")?;
+            let plan = scheduler.step_plan(WorkerId::new(worker), tokens, &prompts)?;
+            out.set(
+                plan.iter().map(|part| PromptRecord { request: part.request.to_bits(), tokens: part.tokens }),
+            );
+            out_count.set(plan.len().min(prompt_count));
+            Ok(())
+        })
+    }
 }
 
 /// The counters.
@@ -152,6 +231,42 @@ fn known_tier(scheduler: &Scheduler, tier: u32) -> Result<Tier, Fault> {
     }
 }
 
+fn explanation_record(explanation: &Explanation) -> ExplanationRecord {
+    ExplanationRecord {
+        struct_size: size_of::<ExplanationRecord>() as u32,
+        state: state_number(explanation.state) as u32,
+        gate: explanation.gate.map_or(TidegateGate::None, gate_number) as u32,
+        reserved: 0,
+        ahead: explanation.ahead,
+        starts_at_ns: explanation.starts_at.map_or(TIDEGATE_NEVER, Instant::as_nanos),
+    }
+}
+
+fn gate_number(gate: Gate) -> TidegateGate {
+    match gate {
+        Gate::NoWorker => TidegateGate::NoWorker,
+        Gate::Claim => TidegateGate::Claim,
+        Gate::Round => TidegateGate::Round,
+        Gate::BorrowLimit => TidegateGate::BorrowLimit,
+        Gate::NeverYields => TidegateGate::NeverYields,
+        Gate::Held => TidegateGate::Held,
+        Gate::Room => TidegateGate::Room,
+        Gate::Excluded => TidegateGate::Excluded,
+        _ => TidegateGate::Unlisted,
+    }
+}
+
+fn warning_record(warning: &ShareWarning) -> ShareWarningRecord {
+    ShareWarningRecord {
+        pool: warning.pool.get(),
+        tier: warning.tier.get().into(),
+        dimension: warning.dimension as u32, // at most 4
+        asked_ppm: warning.asked_ppm,
+        effective_ppm: warning.effective_ppm,
+        ..ShareWarningRecord::default()
+    }
+}
+
 fn stats_record(scheduler: &Scheduler) -> StatsRecord {
     let stats = scheduler.stats();
     let mut by_reason = [0; TIDEGATE_STATS_REASONS];
@@ -166,6 +281,12 @@ fn stats_record(scheduler: &Scheduler) -> StatsRecord {
         dropped: stats.dropped,
         live: stats.live,
         clock_regressions: stats.clock_regressions,
+        further_sets: stats.further_sets,
+        takeovers: stats.takeovers,
+        waived_finish_test: stats.waived_finish_test,
+        waived_min_run: stats.waived_min_run,
+        waived_max_preemptions: stats.waived_max_preemptions,
+        straddles: stats.straddles,
         by_reason,
     }
 }

@@ -1,7 +1,8 @@
 //! Requests: submitted, cancelled, and what the engine reports of them.
 
 use tidegate_core::{
-    Attempt, Decline, Instant, PoolId, RequestId, RequestSpec, Scheduler, TenantId, Tier, Usage, Yielding,
+    Amendment, Attempt, Decline, Instant, PoolId, RequestId, RequestSpec, Scheduler, TenantId, Tier, Usage,
+    Yielding,
 };
 
 use crate::fault::Fault;
@@ -10,7 +11,9 @@ use crate::memory::{self, Out};
 use crate::scheduler::SchedulerHandle;
 use crate::status::TidegateStatus as Status;
 use crate::types::{
-    RequestInput, TIDEGATE_REQUEST_HAS_OUTPUT_TOKENS, TIDEGATE_REQUEST_HAS_QUEUE_TIMEOUT, UsageInput,
+    AmendmentInput, RequestInput, TIDEGATE_AMEND_DEADLINE, TIDEGATE_AMEND_DEMAND, TIDEGATE_AMEND_PEAK,
+    TIDEGATE_AMEND_TIER, TIDEGATE_REQUEST_HAS_DEADLINE, TIDEGATE_REQUEST_HAS_OUTPUT_TOKENS,
+    TIDEGATE_REQUEST_HAS_QUEUE_TIMEOUT, UsageInput,
 };
 
 /// Queues a request and gives its id, which is never 0; it waits until a poll returns its START.
@@ -29,6 +32,26 @@ pub unsafe extern "C" fn tidegate_scheduler_submit(
             let spec = request_spec(scheduler, &spec)?;
             out.set(scheduler.submit(Instant::from_nanos(now_ns), spec)?.to_bits());
             Ok(())
+        })
+    }
+}
+
+/// Changes what a live request asks for, how urgent it is, or when its answer is wanted. One that waits takes
+/// its place in the queue anew, with its arrival; of one on a worker the use moves to the new tier, and demand
+/// and peak matter at its next start. The statuses are those of tidegate_scheduler_submit for what it would ask
+/// then, and those of a report; WRONG_STATE if it is to stop.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tidegate_scheduler_amend(
+    scheduler: *mut SchedulerHandle,
+    now_ns: u64,
+    request: u64,
+    amendment: *const AmendmentInput,
+) -> Status {
+    // SAFETY: the caller's promise (header, "Pointers"), here and in the body.
+    unsafe {
+        mutate(scheduler, |scheduler| {
+            let amendment = amendment_of(scheduler, &memory::read(amendment, "amendment")?)?;
+            Ok(scheduler.amend(Instant::from_nanos(now_ns), RequestId::from_bits(request), amendment)?)
         })
     }
 }
@@ -196,31 +219,49 @@ unsafe fn report(
 }
 
 fn request_spec(scheduler: &Scheduler, input: &RequestInput) -> Result<RequestSpec, Fault> {
-    let known = TIDEGATE_REQUEST_HAS_OUTPUT_TOKENS | TIDEGATE_REQUEST_HAS_QUEUE_TIMEOUT;
-    if input.flags & !known != 0 {
-        return Err(Fault::OutOfRange { argument: "spec.flags", got: input.flags.into() });
-    }
-    let tier = u8::try_from(input.tier)
-        .map_err(|_| Fault::UnknownTier { tier: input.tier, tiers: scheduler.config().tiers().len() })?;
+    let known = TIDEGATE_REQUEST_HAS_OUTPUT_TOKENS
+        | TIDEGATE_REQUEST_HAS_QUEUE_TIMEOUT
+        | TIDEGATE_REQUEST_HAS_DEADLINE;
+    memory::flags(input.flags, known, "spec.flags")?;
     let optional = |flag, value| (input.flags & flag != 0).then_some(value);
     Ok(RequestSpec {
         tenant: TenantId::new(input.tenant),
-        tier: Tier::new(tier),
+        tier: tier_of(scheduler, input.tier)?,
         pool: PoolId::new(input.pool),
         demand: input.demand.into(),
         peak: input.peak.into(),
         prompt_tokens: input.prompt_tokens,
+        cached_tokens: input.cached_tokens,
         output_tokens: optional(TIDEGATE_REQUEST_HAS_OUTPUT_TOKENS, input.output_tokens),
         yielding: yielding(input.yielding)?,
+        deadline: optional(TIDEGATE_REQUEST_HAS_DEADLINE, input.deadline_ns).map(Instant::from_nanos),
         queue_timeout_ns: optional(TIDEGATE_REQUEST_HAS_QUEUE_TIMEOUT, input.queue_timeout_ns),
         tag: input.tag,
     })
 }
 
+fn amendment_of(scheduler: &Scheduler, input: &AmendmentInput) -> Result<Amendment, Fault> {
+    let known = TIDEGATE_AMEND_DEMAND | TIDEGATE_AMEND_PEAK | TIDEGATE_AMEND_TIER | TIDEGATE_AMEND_DEADLINE;
+    memory::flags(input.flags, known, "amendment.flags")?;
+    memory::zero(input.reserved, "amendment.reserved")?;
+    let changes = |flag| input.flags & flag != 0;
+    Ok(Amendment {
+        demand: changes(TIDEGATE_AMEND_DEMAND).then(|| input.demand.into()),
+        peak: changes(TIDEGATE_AMEND_PEAK).then(|| input.peak.into()),
+        tier: changes(TIDEGATE_AMEND_TIER).then(|| tier_of(scheduler, input.tier)).transpose()?,
+        deadline: changes(TIDEGATE_AMEND_DEADLINE).then(|| Instant::from_nanos(input.deadline_ns)),
+    })
+}
+
+/// A tier that the core has a number for; whether there is one is for it to say.
+fn tier_of(scheduler: &Scheduler, tier: u32) -> Result<Tier, Fault> {
+    u8::try_from(tier)
+        .map(Tier::new)
+        .map_err(|_| Fault::UnknownTier { tier, tiers: scheduler.config().tiers().len() })
+}
+
 fn usage_of(input: &UsageInput) -> Result<Usage, Fault> {
-    if input.reserved != 0 {
-        return Err(Fault::OutOfRange { argument: "usage.reserved", got: input.reserved.into() });
-    }
+    memory::zero(input.reserved, "usage.reserved")?;
     let UsageInput { prompt_tokens, cached_tokens, output_tokens, .. } = *input;
     Ok(Usage { prompt_tokens, cached_tokens, output_tokens })
 }

@@ -36,6 +36,24 @@ pub unsafe extern "C" fn tidegate_scheduler_free(scheduler: *mut SchedulerHandle
     unsafe { free(scheduler) };
 }
 
+/// Takes another config with the same dimensions, pools and tiers by number and name, and copies it. Queues are
+/// ordered anew, shares computed anew; timeouts that run already stay. If a name differs, the status is
+/// TIDEGATE_STATUS_CONFIG_INVALID, and the last error's message says which.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tidegate_scheduler_reconfigure(
+    scheduler: *mut SchedulerHandle,
+    now_ns: u64,
+    config: *const ConfigHandle,
+) -> Status {
+    let body = |scheduler: &mut Scheduler| {
+        // SAFETY: the caller's promise (header, "Pointers").
+        let config = unsafe { config.as_ref() }.ok_or(Fault::Null("config"))?;
+        Ok(scheduler.reconfigure(Instant::from_nanos(now_ns), config.0.clone())?)
+    };
+    // SAFETY: the caller's promise (header, "Pointers").
+    unsafe { mutate(scheduler, body) }
+}
+
 /// Takes up to `capacity` actions. A round has ended when `*out_count` is less than `capacity`; until then
 /// call again. Call it after each batch of inputs and at the instant of tidegate_scheduler_poll_timeout.
 /// A capacity of 0 is TIDEGATE_STATUS_OUT_OF_RANGE. In the journal each call counts as one poll for each

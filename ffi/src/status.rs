@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use TidegateStatus as S;
 
 /// What a function returns. 0 is success; the numbers stand in blocks: 1 to 99 the call itself, 100 config,
-/// 200 submission, 300 reports, 400 workers, 500 tenants, 900 the whole scheduler.
+/// 200 submission, 300 reports, 400 workers and devices, 500 tenants, 900 the whole scheduler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum TidegateStatus {
@@ -61,6 +61,16 @@ pub enum TidegateStatus {
     ZeroCapacity = 401,
     /// The worker was reported lost already.
     WorkerLost = 402,
+    /// No device has this number.
+    UnknownDevice = 403,
+    /// The device was reported lost already.
+    DeviceLost = 404,
+    /// A part of a device is 0, more than 1000000, or of a device that is named before.
+    BadPart = 405,
+    /// A device with less than its workers can be shared by workers of one pool only.
+    SharedAcrossPools = 406,
+    /// The request is on another worker, or on none.
+    NotHere = 407,
 
     /// A tenant's name is empty, or has a control character.
     BadName = 500,
@@ -72,7 +82,7 @@ pub enum TidegateStatus {
 }
 
 /// Every status with the words that `tidegate_status_str` returns.
-const WORDS: [(S, &CStr); 26] = [
+const WORDS: [(S, &CStr); 31] = [
     (S::Ok, c"ok"),
     (S::NullPointer, c"null pointer"),
     (S::StructSize, c"wrong struct size"),
@@ -96,6 +106,11 @@ const WORDS: [(S, &CStr); 26] = [
     (S::UnknownWorker, c"unknown worker"),
     (S::ZeroCapacity, c"zero capacity"),
     (S::WorkerLost, c"worker lost"),
+    (S::UnknownDevice, c"unknown device"),
+    (S::DeviceLost, c"device lost"),
+    (S::BadPart, c"bad part"),
+    (S::SharedAcrossPools, c"shared across pools"),
+    (S::NotHere, c"not here"),
     (S::BadName, c"bad name"),
     (S::LimitExceeded, c"limit exceeded"),
     (S::InvariantViolated, c"invariant violated"),

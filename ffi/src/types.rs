@@ -23,6 +23,24 @@ pub const TIDEGATE_REQUEST_HAS_OUTPUT_TOKENS: u32 = 1;
 /// tidegate_request_spec_t.flags: queue_timeout_ns is set; without it the tier's holds.
 pub const TIDEGATE_REQUEST_HAS_QUEUE_TIMEOUT: u32 = 2;
 
+/// tidegate_request_spec_t.flags: deadline_ns is set.
+pub const TIDEGATE_REQUEST_HAS_DEADLINE: u32 = 4;
+
+/// tidegate_device_spec_t.flags: checkpoint_mib is set; without it checkpoints may take any amount.
+pub const TIDEGATE_DEVICE_HAS_CHECKPOINT_MIB: u32 = 1;
+
+/// tidegate_amendment_t.flags: demand is set.
+pub const TIDEGATE_AMEND_DEMAND: u32 = 1;
+
+/// tidegate_amendment_t.flags: peak is set.
+pub const TIDEGATE_AMEND_PEAK: u32 = 2;
+
+/// tidegate_amendment_t.flags: tier is set.
+pub const TIDEGATE_AMEND_TIER: u32 = 4;
+
+/// tidegate_amendment_t.flags: deadline_ns is set.
+pub const TIDEGATE_AMEND_DEADLINE: u32 = 8;
+
 /// What an action asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -97,6 +115,42 @@ pub enum TidegateDecline {
     NotReady = 2,
 }
 
+/// What becomes of use beyond the capacity when a worker or a device shrinks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum TidegateShrink {
+    /// Nothing is stopped; nothing more starts until there is room.
+    Drain = 0,
+    /// What is still too much after some time is stopped.
+    Preempt = 1,
+}
+
+/// What holds a waiting request back: the first that applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum TidegateGate {
+    /// Nothing: it runs, or starts when polled.
+    None = 0,
+    /// It is parked: no worker that is up, or no share of what is up, can hold it.
+    NoWorker = 1,
+    /// Its claim waits for victims to give back their units.
+    Claim = 2,
+    /// It stopped or was declined in this round, and is offered again in the next.
+    Round = 3,
+    /// Its tier would be beyond its reserve and its borrow limit.
+    BorrowLimit = 4,
+    /// It never yields, and would put reserves out of reach.
+    NeverYields = 5,
+    /// What is free is held for other tiers, or is not there.
+    Held = 6,
+    /// No worker has room for it.
+    Room = 7,
+    /// The workers that have room are kept clear of it: declined by them, or drained for others.
+    Excluded = 8,
+    /// Something that this version of the header has no number for.
+    Unlisted = 255,
+}
+
 /// Where a live request stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -135,6 +189,10 @@ pub enum TidegateLimit {
     NameBytes = 6,
     /// Starts of one request.
     Attempts = 7,
+    /// Devices ever added.
+    Devices = 8,
+    /// Devices of one worker.
+    DevicesPerWorker = 9,
 }
 
 /// Whose queue TIDEGATE_STATUS_QUEUE_FULL is about.
@@ -147,6 +205,16 @@ pub enum TidegateScope {
     Tenant = 2,
     /// The scheduler's.
     Total = 3,
+}
+
+/// What TIDEGATE_STATUS_QUEUE_FULL counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum TidegateUnit {
+    /// Requests.
+    Requests = 1,
+    /// Prompt and expected output tokens.
+    Tokens = 2,
 }
 
 /// A request as the host submits it. Begin with TIDEGATE_REQUEST_SPEC_INIT.
@@ -177,6 +245,11 @@ pub struct RequestInput {
     pub queue_timeout_ns: u64,
     /// Anything the host wants to find again in a journal; never read.
     pub tag: u64,
+    /// How many tokens of the prompt an engine has in its cache, if that is known.
+    pub cached_tokens: u64,
+    /// When its answer is wanted; read only with TIDEGATE_REQUEST_HAS_DEADLINE. It orders a tier; nothing is
+    /// dropped for it.
+    pub deadline_ns: u64,
 }
 
 /// A worker as the host describes it: anything that runs requests. Begin with TIDEGATE_WORKER_SPEC_INIT.
@@ -189,6 +262,80 @@ pub struct WorkerInput {
     pub pool: u32,
     /// Units it has.
     pub capacity: [u64; TIDEGATE_DIMENSIONS],
+}
+
+/// A device as the host describes it: what fails as one, and may have less than its workers advertise. Begin
+/// with TIDEGATE_DEVICE_SPEC_INIT.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct DeviceInput {
+    /// sizeof(tidegate_device_spec_t).
+    pub struct_size: u32,
+    /// TIDEGATE_DEVICE_HAS_... of the optional fields below that are set.
+    pub flags: u32,
+    /// Units that all workers on it may use together; 0 is no limit.
+    pub limit: [u64; TIDEGATE_DIMENSIONS],
+    /// How much memory checkpoints made on it may take, in MiB; read only with
+    /// TIDEGATE_DEVICE_HAS_CHECKPOINT_MIB.
+    pub checkpoint_mib: u64,
+}
+
+/// The part of one device that a worker takes: 8 bytes in every version.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct DevicePartInput {
+    /// The device.
+    pub device: u32,
+    /// How much of each unit used on the worker is used on the device, in parts per million: 1000000 for a
+    /// slice of one device, 500000 for a worker that spans two.
+    pub part_ppm: u32,
+}
+
+/// What changes of a live request. Begin with TIDEGATE_AMENDMENT_INIT.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct AmendmentInput {
+    /// sizeof(tidegate_amendment_t).
+    pub struct_size: u32,
+    /// TIDEGATE_AMEND_... of the fields below that change; the others are not read.
+    pub flags: u32,
+    /// How urgent it is.
+    pub tier: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Units of its next start.
+    pub demand: [u64; TIDEGATE_DIMENSIONS],
+    /// Units it is expected to take when it is largest.
+    pub peak: [u64; TIDEGATE_DIMENSIONS],
+    /// When its answer is wanted.
+    pub deadline_ns: u64,
+}
+
+/// What one request on a worker reports of a step: 64 bytes in every version.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct StepExceptionInput {
+    /// The request.
+    pub request: u64,
+    /// Tokens generated so far.
+    pub output_tokens: u64,
+    /// Units it takes now.
+    pub in_use: [u64; TIDEGATE_DIMENSIONS],
+    /// Its attempt.
+    pub attempt: u32,
+    /// 0.
+    pub reserved: [u32; 3],
+}
+
+/// Tokens of a request's prompt, those left to compute or those to compute in the next step: 16 bytes in
+/// every version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct PromptRecord {
+    /// A request on the worker.
+    pub request: u64,
+    /// Tokens.
+    pub tokens: u64,
 }
 
 /// What a request used. Begin with TIDEGATE_USAGE_INIT.
@@ -255,8 +402,57 @@ pub struct StatsRecord {
     pub live: u64,
     /// Calls whose now_ns was earlier than one before; they counted as no time passed.
     pub clock_regressions: u64,
+    /// Sets of victims that were chosen for an attempt that had one already.
+    pub further_sets: u64,
+    /// Claims that a more urgent request took units of.
+    pub takeovers: u64,
+    /// Sets of victims for which the finish test was waived.
+    pub waived_finish_test: u64,
+    /// Sets of victims for which min_run was waived.
+    pub waived_min_run: u64,
+    /// Sets of victims for which max_preemptions was waived.
+    pub waived_max_preemptions: u64,
+    /// Victims whose tier came below its reserve with them.
+    pub straddles: u64,
     /// Actions by their reason, indexed by tidegate_reason_t.
     pub by_reason: [u64; TIDEGATE_STATS_REASONS],
+}
+
+/// Why a request is where it is. Begin with TIDEGATE_EXPLANATION_INIT.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct ExplanationRecord {
+    /// sizeof(tidegate_explanation_t).
+    pub struct_size: u32,
+    /// Where it stands: a tidegate_state_t.
+    pub state: u32,
+    /// What holds it back: a tidegate_gate_t.
+    pub gate: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Requests of its tier and pool that are offered a start before it.
+    pub ahead: u64,
+    /// When it may start, if starts of its tier go on as the last ones did; TIDEGATE_NEVER if it runs, or none
+    /// is known.
+    pub starts_at_ns: u64,
+}
+
+/// A reserve that came out more than ten points off what was asked for: 32 bytes in every version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct ShareWarningRecord {
+    /// Where.
+    pub pool: u32,
+    /// Whose.
+    pub tier: u32,
+    /// The place of the dimension in every resource vector.
+    pub dimension: u32,
+    /// What the config asks for, in parts per million of the present capacity.
+    pub asked_ppm: u32,
+    /// What the tier has, likewise.
+    pub effective_ppm: u32,
+    /// 0.
+    pub reserved: [u32; 3],
 }
 
 /// The numbers of an error. Fields that its status does not use are 0. Begin with TIDEGATE_ERROR_INIT.
@@ -279,11 +475,15 @@ pub struct ErrorRecord {
     pub limit: u32,
     /// QUEUE_FULL: whose, a tidegate_scope_t.
     pub scope: u32,
-    /// NEVER_FITS: the dimension. QUEUE_FULL: the tier or the tenant. UNKNOWN_... and WORKER_LOST: the number
-    /// of the tenant, tier, pool or worker.
+    /// NEVER_FITS: the dimension. QUEUE_FULL: the tier or the tenant. UNKNOWN_..., ..._LOST, BAD_PART,
+    /// SHARED_ACROSS_POOLS and NOT_HERE: the number of the tenant, tier, pool, worker or device.
     pub subject: u32,
+    /// QUEUE_FULL: what there is too much of, a tidegate_unit_t.
+    pub unit: u32,
+    /// SHARED_ACROSS_POOLS: the pool of another worker on the device.
+    pub pool: u32,
     /// NEVER_FITS: units asked for.
     pub need: u64,
-    /// The most there can be: units of NEVER_FITS, waiting requests of QUEUE_FULL, LIMIT_EXCEEDED.
+    /// The most there can be: units of NEVER_FITS, waiting requests or tokens of QUEUE_FULL, LIMIT_EXCEEDED.
     pub max: u64,
 }

@@ -10,7 +10,7 @@ const TYPES: [&str; 3] = ["types.rs", "status.rs", "guard.rs"];
 
 /// The enums and their names in C. cbindgen makes the names of the values from the first, which is why it
 /// may not rename them itself.
-const ENUMS: [(&str, &str); 8] = [
+const ENUMS: [(&str, &str); 11] = [
     ("TidegateStatus", "tidegate_status_t"),
     ("TidegateAction", "tidegate_action_kind_t"),
     ("TidegateReason", "tidegate_reason_t"),
@@ -19,6 +19,9 @@ const ENUMS: [(&str, &str); 8] = [
     ("TidegateState", "tidegate_state_t"),
     ("TidegateLimit", "tidegate_limit_t"),
     ("TidegateScope", "tidegate_scope_t"),
+    ("TidegateUnit", "tidegate_unit_t"),
+    ("TidegateShrink", "tidegate_shrink_t"),
+    ("TidegateGate", "tidegate_gate_t"),
 ];
 
 /// The functions, in the order of the header: a heading and the source that exports them.
@@ -26,7 +29,7 @@ const SECTIONS: [(&str, &str); 7] = [
     ("Version and names", "names.rs"),
     ("Config", "config.rs"),
     ("A scheduler and its rounds", "scheduler.rs"),
-    ("Tenants and workers", "fleet.rs"),
+    ("Tenants, devices and workers", "fleet.rs"),
     ("Requests, and what the engine reports of them", "request.rs"),
     ("Questions; they change nothing", "observe.rs"),
     ("The last error", "error.rs"),

@@ -81,7 +81,7 @@ static tidegate_scheduler_t *scheduler_of(const char *toml) {
   STATUS(tidegate_scheduler_tenant_set(s, 0, "acme", 4, &number), OK);
   worker.capacity[0] = 4;
   worker.capacity[1] = 40;
-  STATUS(tidegate_scheduler_worker_add(s, 0, &worker, &number), OK);
+  STATUS(tidegate_scheduler_worker_add(s, 0, &worker, NULL, 0, &number), OK);
   return s;
 }
 
@@ -199,8 +199,8 @@ static void null_verbs(tidegate_scheduler_t *s) {
   CHECK(says(s, "out_request is NULL"));
   STATUS(tidegate_scheduler_tenant_set(s, 0, NULL, 1, &number), NULL_POINTER);
   STATUS(tidegate_scheduler_tenant_set(s, 0, "b", 1, NULL), NULL_POINTER);
-  STATUS(tidegate_scheduler_worker_add(s, 0, NULL, &number), NULL_POINTER);
-  STATUS(tidegate_scheduler_worker_add(s, 0, &worker, NULL), NULL_POINTER);
+  STATUS(tidegate_scheduler_worker_add(s, 0, NULL, NULL, 0, &number), NULL_POINTER);
+  STATUS(tidegate_scheduler_worker_add(s, 0, &worker, NULL, 0, NULL), NULL_POINTER);
   STATUS(tidegate_scheduler_started(s, 0, 1, 1, 0, NULL), NULL_POINTER);
   STATUS(tidegate_scheduler_progress(s, 0, 1, 1, 0, NULL), NULL_POINTER);
   STATUS(tidegate_scheduler_complete(s, 0, 1, 1, NULL), NULL_POINTER);
@@ -235,7 +235,7 @@ static void null_handle(void) {
   uint32_t number;
   size_t count;
   STATUS(tidegate_scheduler_tenant_set(NULL, 0, "a", 1, &number), NULL_POINTER);
-  STATUS(tidegate_scheduler_worker_add(NULL, 0, &worker, &number), NULL_POINTER);
+  STATUS(tidegate_scheduler_worker_add(NULL, 0, &worker, NULL, 0, &number), NULL_POINTER);
   STATUS(tidegate_scheduler_worker_drain(NULL, 0, 0), NULL_POINTER);
   STATUS(tidegate_scheduler_worker_lost(NULL, 0, 0), NULL_POINTER);
   STATUS(tidegate_scheduler_submit(NULL, 0, &spec, &wide), NULL_POINTER);
@@ -281,7 +281,7 @@ static void struct_sizes(tidegate_scheduler_t *s) {
   spec.struct_size = UINT32_MAX;
   STATUS(tidegate_scheduler_submit(s, 0, &spec, &request), STRUCT_SIZE);
   worker.struct_size = 4;
-  STATUS(tidegate_scheduler_worker_add(s, 0, &worker, &number), STRUCT_SIZE);
+  STATUS(tidegate_scheduler_worker_add(s, 0, &worker, NULL, 0, &number), STRUCT_SIZE);
   CHECK(says(s, "spec: struct_size is 4, this library knows 40 to 40"));
   grown.usage.struct_size = sizeof grown;
   STATUS(tidegate_scheduler_complete(s, 0, 12345, 1, &grown.usage), TIDEGATE_STATUS_UNKNOWN_REQUEST);
@@ -386,16 +386,16 @@ static void refused_fleet(tidegate_scheduler_t *s) {
   CHECK(last(s).limit == TIDEGATE_LIMIT_TENANTS && last(s).max == 2);
   STATUS(tidegate_scheduler_tenant_set(s, 0, "acme", 4, &number), OK);
   CHECK(number == 0);
-  STATUS(tidegate_scheduler_worker_add(s, 0, &worker, &number), TIDEGATE_STATUS_ZERO_CAPACITY);
+  STATUS(tidegate_scheduler_worker_add(s, 0, &worker, NULL, 0, &number), TIDEGATE_STATUS_ZERO_CAPACITY);
   worker.pool = 2;
   worker.capacity[0] = 1;
-  STATUS(tidegate_scheduler_worker_add(s, 0, &worker, &number), TIDEGATE_STATUS_UNKNOWN_POOL);
+  STATUS(tidegate_scheduler_worker_add(s, 0, &worker, NULL, 0, &number), TIDEGATE_STATUS_UNKNOWN_POOL);
   CHECK(last(s).subject == 2);
   STATUS(tidegate_scheduler_worker_drain(s, 0, 5), TIDEGATE_STATUS_UNKNOWN_WORKER);
   CHECK(last(s).subject == 5);
   STATUS(tidegate_scheduler_worker_lost(s, 0, 5), TIDEGATE_STATUS_UNKNOWN_WORKER);
   worker.pool = 0;
-  STATUS(tidegate_scheduler_worker_add(s, 0, &worker, &number), OK);
+  STATUS(tidegate_scheduler_worker_add(s, 0, &worker, NULL, 0, &number), OK);
   STATUS(tidegate_scheduler_worker_lost(s, 0, number), OK);
   STATUS(tidegate_scheduler_worker_lost(s, 0, number), TIDEGATE_STATUS_WORKER_LOST);
   CHECK(last(s).subject == number);
