@@ -24,6 +24,7 @@ mod resources;
 mod scheduler;
 mod share;
 mod slab;
+mod step_plan;
 mod time;
 mod tree;
 

@@ -1,11 +1,11 @@
-//! What a host can ask that needs the rules: why a request waits, how shares came out, how to split a step.
+//! What a host can ask that needs the rules: why a request waits, how shares came out.
 //! Changes nothing.
 
 use alloc::vec::Vec;
 
 use super::Scheduler;
-use crate::error::{ReportError, WorkerError};
-use crate::id::{PoolId, RequestId, Tier, WorkerId};
+use crate::error::ReportError;
+use crate::id::{PoolId, RequestId, Tier};
 use crate::queue::Lane;
 use crate::request::RequestState;
 use crate::time::Instant;
@@ -61,15 +61,6 @@ pub struct ShareWarning {
     pub asked_ppm: u32,
     /// What the tier has.
     pub effective_ppm: u32,
-}
-
-/// Tokens of a request's prompt: those left to compute, or those to compute in the next step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PromptLeft {
-    /// A request on the worker.
-    pub request: RequestId,
-    /// Tokens.
-    pub tokens: u64,
 }
 
 impl Scheduler {
@@ -150,20 +141,5 @@ impl Scheduler {
             }
         }
         warnings
-    }
-
-    /// How an engine that computes at most `tokens` tokens a step should split its next one: tokens of each of
-    /// `prompts`, which names the requests on the worker whose prompts are not computed yet. Every other request
-    /// that runs there takes one token, first. O(n log n) for n prompts.
-    ///
-    /// # Errors
-    /// [`WorkerError::UnknownWorker`], or [`WorkerError::NotHere`] for a prompt that is not on the worker.
-    pub fn step_plan(
-        &self,
-        worker: WorkerId,
-        tokens: u64,
-        prompts: &[PromptLeft],
-    ) -> Result<Vec<PromptLeft>, WorkerError> {
-        todo!("{worker} {tokens} {prompts:?}")
     }
 }

@@ -20,6 +20,7 @@ mod reclaim;
 mod record;
 mod report;
 mod room;
+mod step;
 mod stopping;
 mod timers;
 
@@ -37,8 +38,9 @@ use crate::request::{RequestState, Usage};
 use crate::resources::Resources;
 use crate::slab::Slab;
 use crate::time::Instant;
-pub use explain::{Explanation, Gate, PromptLeft, ShareWarning};
+pub use explain::{Explanation, Gate, ShareWarning};
 use record::{Claim, Device, Pace, Place, Requests, Tenants, Waiting, Worker};
+pub use step::PromptLeft;
 
 /// The most requests that may live at once: 2^22, so that sums of units fit a signed word.
 pub const MAX_REQUESTS: u64 = 1 << 22;
