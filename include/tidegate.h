@@ -85,8 +85,38 @@
 #define TIDEGATE_REQUEST_HAS_QUEUE_TIMEOUT 2
 
 /**
+ * tidegate_request_spec_t.flags: deadline_ns is set.
+ */
+#define TIDEGATE_REQUEST_HAS_DEADLINE 4
+
+/**
+ * tidegate_device_spec_t.flags: checkpoint_mib is set; without it checkpoints may take any amount.
+ */
+#define TIDEGATE_DEVICE_HAS_CHECKPOINT_MIB 1
+
+/**
+ * tidegate_amendment_t.flags: demand is set.
+ */
+#define TIDEGATE_AMEND_DEMAND 1
+
+/**
+ * tidegate_amendment_t.flags: peak is set.
+ */
+#define TIDEGATE_AMEND_PEAK 2
+
+/**
+ * tidegate_amendment_t.flags: tier is set.
+ */
+#define TIDEGATE_AMEND_TIER 4
+
+/**
+ * tidegate_amendment_t.flags: deadline_ns is set.
+ */
+#define TIDEGATE_AMEND_DEADLINE 8
+
+/**
  * What a function returns. 0 is success; the numbers stand in blocks: 1 to 99 the call itself, 100 config,
- * 200 submission, 300 reports, 400 workers, 500 tenants, 900 the whole scheduler.
+ * 200 submission, 300 reports, 400 workers and devices, 500 tenants, 900 the whole scheduler.
  */
 enum tidegate_status_t
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -186,6 +216,26 @@ enum tidegate_status_t
    * The worker was reported lost already.
    */
   TIDEGATE_STATUS_WORKER_LOST = 402,
+  /**
+   * No device has this number.
+   */
+  TIDEGATE_STATUS_UNKNOWN_DEVICE = 403,
+  /**
+   * The device was reported lost already.
+   */
+  TIDEGATE_STATUS_DEVICE_LOST = 404,
+  /**
+   * A part of a device is 0, more than 1000000, or of a device that is named before.
+   */
+  TIDEGATE_STATUS_BAD_PART = 405,
+  /**
+   * A device with less than its workers can be shared by workers of one pool only.
+   */
+  TIDEGATE_STATUS_SHARED_ACROSS_POOLS = 406,
+  /**
+   * The request is on another worker, or on none.
+   */
+  TIDEGATE_STATUS_NOT_HERE = 407,
   /**
    * A tenant's name is empty, or has a control character.
    */
@@ -456,6 +506,14 @@ enum tidegate_limit_t
    * Starts of one request.
    */
   TIDEGATE_LIMIT_ATTEMPTS = 7,
+  /**
+   * Devices ever added.
+   */
+  TIDEGATE_LIMIT_DEVICES = 8,
+  /**
+   * Devices of one worker.
+   */
+  TIDEGATE_LIMIT_DEVICES_PER_WORKER = 9,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -491,6 +549,113 @@ enum tidegate_scope_t
 typedef enum tidegate_scope_t tidegate_scope_t;
 #else
 typedef uint32_t tidegate_scope_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * What TIDEGATE_STATUS_QUEUE_FULL counts.
+ */
+enum tidegate_unit_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * Requests.
+   */
+  TIDEGATE_UNIT_REQUESTS = 1,
+  /**
+   * Prompt and expected output tokens.
+   */
+  TIDEGATE_UNIT_TOKENS = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tidegate_unit_t tidegate_unit_t;
+#else
+typedef uint32_t tidegate_unit_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * What becomes of use beyond the capacity when a worker or a device shrinks.
+ */
+enum tidegate_shrink_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * Nothing is stopped; nothing more starts until there is room.
+   */
+  TIDEGATE_SHRINK_DRAIN = 0,
+  /**
+   * What is still too much after some time is stopped.
+   */
+  TIDEGATE_SHRINK_PREEMPT = 1,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tidegate_shrink_t tidegate_shrink_t;
+#else
+typedef uint32_t tidegate_shrink_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * What holds a waiting request back: the first that applies.
+ */
+enum tidegate_gate_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * Nothing: it runs, or starts when polled.
+   */
+  TIDEGATE_GATE_NONE = 0,
+  /**
+   * It is parked: no worker that is up, or no share of what is up, can hold it.
+   */
+  TIDEGATE_GATE_NO_WORKER = 1,
+  /**
+   * Its claim waits for victims to give back their units.
+   */
+  TIDEGATE_GATE_CLAIM = 2,
+  /**
+   * It stopped or was declined in this round, and is offered again in the next.
+   */
+  TIDEGATE_GATE_ROUND = 3,
+  /**
+   * Its tier would be beyond its reserve and its borrow limit.
+   */
+  TIDEGATE_GATE_BORROW_LIMIT = 4,
+  /**
+   * It never yields, and would put reserves out of reach.
+   */
+  TIDEGATE_GATE_NEVER_YIELDS = 5,
+  /**
+   * What is free is held for other tiers, or is not there.
+   */
+  TIDEGATE_GATE_HELD = 6,
+  /**
+   * No worker has room for it.
+   */
+  TIDEGATE_GATE_ROOM = 7,
+  /**
+   * The workers that have room are kept clear of it: declined by them, or drained for others.
+   */
+  TIDEGATE_GATE_EXCLUDED = 8,
+  /**
+   * Something that this version of the header has no number for.
+   */
+  TIDEGATE_GATE_UNLISTED = 255,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tidegate_gate_t tidegate_gate_t;
+#else
+typedef uint32_t tidegate_gate_t;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
@@ -557,6 +722,15 @@ typedef struct tidegate_request_spec_t {
    * Anything the host wants to find again in a journal; never read.
    */
   uint64_t tag;
+  /**
+   * How many tokens of the prompt an engine has in its cache, if that is known.
+   */
+  uint64_t cached_tokens;
+  /**
+   * When its answer is wanted; read only with TIDEGATE_REQUEST_HAS_DEADLINE. It orders a tier; nothing is
+   * dropped for it.
+   */
+  uint64_t deadline_ns;
 } tidegate_request_spec_t;
 
 /**
@@ -576,6 +750,105 @@ typedef struct tidegate_worker_spec_t {
    */
   uint64_t capacity[TIDEGATE_DIMENSIONS];
 } tidegate_worker_spec_t;
+
+/**
+ * A device as the host describes it: what fails as one, and may have less than its workers advertise. Begin
+ * with TIDEGATE_DEVICE_SPEC_INIT.
+ */
+typedef struct tidegate_device_spec_t {
+  /**
+   * sizeof(tidegate_device_spec_t).
+   */
+  uint32_t struct_size;
+  /**
+   * TIDEGATE_DEVICE_HAS_... of the optional fields below that are set.
+   */
+  uint32_t flags;
+  /**
+   * Units that all workers on it may use together; 0 is no limit.
+   */
+  uint64_t limit[TIDEGATE_DIMENSIONS];
+  /**
+   * How much memory checkpoints made on it may take, in MiB; read only with
+   * TIDEGATE_DEVICE_HAS_CHECKPOINT_MIB.
+   */
+  uint64_t checkpoint_mib;
+} tidegate_device_spec_t;
+
+/**
+ * The part of one device that a worker takes: 8 bytes in every version.
+ */
+typedef struct tidegate_device_part_t {
+  /**
+   * The device.
+   */
+  uint32_t device;
+  /**
+   * How much of each unit used on the worker is used on the device, in parts per million: 1000000 for a
+   * slice of one device, 500000 for a worker that spans two.
+   */
+  uint32_t part_ppm;
+} tidegate_device_part_t;
+
+/**
+ * What changes of a live request. Begin with TIDEGATE_AMENDMENT_INIT.
+ */
+typedef struct tidegate_amendment_t {
+  /**
+   * sizeof(tidegate_amendment_t).
+   */
+  uint32_t struct_size;
+  /**
+   * TIDEGATE_AMEND_... of the fields below that change; the others are not read.
+   */
+  uint32_t flags;
+  /**
+   * How urgent it is.
+   */
+  uint32_t tier;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+  /**
+   * Units of its next start.
+   */
+  uint64_t demand[TIDEGATE_DIMENSIONS];
+  /**
+   * Units it is expected to take when it is largest.
+   */
+  uint64_t peak[TIDEGATE_DIMENSIONS];
+  /**
+   * When its answer is wanted.
+   */
+  uint64_t deadline_ns;
+} tidegate_amendment_t;
+
+/**
+ * What one request on a worker reports of a step: 64 bytes in every version.
+ */
+typedef struct tidegate_step_exception_t {
+  /**
+   * The request.
+   */
+  uint64_t request;
+  /**
+   * Tokens generated so far.
+   */
+  uint64_t output_tokens;
+  /**
+   * Units it takes now.
+   */
+  uint64_t in_use[TIDEGATE_DIMENSIONS];
+  /**
+   * Its attempt.
+   */
+  uint32_t attempt;
+  /**
+   * 0.
+   */
+  uint32_t reserved[3];
+} tidegate_step_exception_t;
 
 /**
  * What a request used. Begin with TIDEGATE_USAGE_INIT.
@@ -650,6 +923,82 @@ typedef struct tidegate_action_t {
 } tidegate_action_t;
 
 /**
+ * Tokens of a request's prompt, those left to compute or those to compute in the next step: 16 bytes in
+ * every version.
+ */
+typedef struct tidegate_prompt_left_t {
+  /**
+   * A request on the worker.
+   */
+  uint64_t request;
+  /**
+   * Tokens.
+   */
+  uint64_t tokens;
+} tidegate_prompt_left_t;
+
+/**
+ * A reserve that came out more than ten points off what was asked for: 32 bytes in every version.
+ */
+typedef struct tidegate_share_warning_t {
+  /**
+   * Where.
+   */
+  uint32_t pool;
+  /**
+   * Whose.
+   */
+  uint32_t tier;
+  /**
+   * The place of the dimension in every resource vector.
+   */
+  uint32_t dimension;
+  /**
+   * What the config asks for, in parts per million of the present capacity.
+   */
+  uint32_t asked_ppm;
+  /**
+   * What the tier has, likewise.
+   */
+  uint32_t effective_ppm;
+  /**
+   * 0.
+   */
+  uint32_t reserved[3];
+} tidegate_share_warning_t;
+
+/**
+ * Why a request is where it is. Begin with TIDEGATE_EXPLANATION_INIT.
+ */
+typedef struct tidegate_explanation_t {
+  /**
+   * sizeof(tidegate_explanation_t).
+   */
+  uint32_t struct_size;
+  /**
+   * Where it stands: a tidegate_state_t.
+   */
+  uint32_t state;
+  /**
+   * What holds it back: a tidegate_gate_t.
+   */
+  uint32_t gate;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+  /**
+   * Requests of its tier and pool that are offered a start before it.
+   */
+  uint64_t ahead;
+  /**
+   * When it may start, if starts of its tier go on as the last ones did; TIDEGATE_NEVER if it runs, or none
+   * is known.
+   */
+  uint64_t starts_at_ns;
+} tidegate_explanation_t;
+
+/**
  * Counters since the start; never reset. Begin with TIDEGATE_STATS_INIT.
  */
 typedef struct tidegate_stats_t {
@@ -689,6 +1038,30 @@ typedef struct tidegate_stats_t {
    * Calls whose now_ns was earlier than one before; they counted as no time passed.
    */
   uint64_t clock_regressions;
+  /**
+   * Sets of victims that were chosen for an attempt that had one already.
+   */
+  uint64_t further_sets;
+  /**
+   * Claims that a more urgent request took units of.
+   */
+  uint64_t takeovers;
+  /**
+   * Sets of victims for which the finish test was waived.
+   */
+  uint64_t waived_finish_test;
+  /**
+   * Sets of victims for which min_run was waived.
+   */
+  uint64_t waived_min_run;
+  /**
+   * Sets of victims for which max_preemptions was waived.
+   */
+  uint64_t waived_max_preemptions;
+  /**
+   * Victims whose tier came below its reserve with them.
+   */
+  uint64_t straddles;
   /**
    * Actions by their reason, indexed by tidegate_reason_t.
    */
@@ -732,16 +1105,24 @@ typedef struct tidegate_error_t {
    */
   uint32_t scope;
   /**
-   * NEVER_FITS: the dimension. QUEUE_FULL: the tier or the tenant. UNKNOWN_... and WORKER_LOST: the number
-   * of the tenant, tier, pool or worker.
+   * NEVER_FITS: the dimension. QUEUE_FULL: the tier or the tenant. UNKNOWN_..., ..._LOST, BAD_PART,
+   * SHARED_ACROSS_POOLS and NOT_HERE: the number of the tenant, tier, pool, worker or device.
    */
   uint32_t subject;
+  /**
+   * QUEUE_FULL: what there is too much of, a tidegate_unit_t.
+   */
+  uint32_t unit;
+  /**
+   * SHARED_ACROSS_POOLS: the pool of another worker on the device.
+   */
+  uint32_t pool;
   /**
    * NEVER_FITS: units asked for.
    */
   uint64_t need;
   /**
-   * The most there can be: units of NEVER_FITS, waiting requests of QUEUE_FULL, LIMIT_EXCEEDED.
+   * The most there can be: units of NEVER_FITS, waiting requests or tokens of QUEUE_FULL, LIMIT_EXCEEDED.
    */
   uint64_t max;
 } tidegate_error_t;
@@ -751,12 +1132,22 @@ typedef struct tidegate_error_t {
 #define TIDEGATE_REQUEST_SPEC_INIT                                             \
   {                                                                            \
     sizeof(tidegate_request_spec_t), 0, 0, 0, TIDEGATE_YIELD_RESTART, 0,       \
-        {0, 0, 0, 0}, {0, 0, 0, 0}, 0, 0, 0, 0                                 \
+        {0, 0, 0, 0}, {0, 0, 0, 0}, 0, 0, 0, 0, 0, 0                           \
   }
 
 #define TIDEGATE_WORKER_SPEC_INIT                                              \
   {                                                                            \
     sizeof(tidegate_worker_spec_t), 0, {0, 0, 0, 0}                            \
+  }
+
+#define TIDEGATE_DEVICE_SPEC_INIT                                              \
+  {                                                                            \
+    sizeof(tidegate_device_spec_t), 0, {0, 0, 0, 0}, 0                         \
+  }
+
+#define TIDEGATE_AMENDMENT_INIT                                                \
+  {                                                                            \
+    sizeof(tidegate_amendment_t), 0, 0, 0, {0, 0, 0, 0}, {0, 0, 0, 0}, 0       \
   }
 
 #define TIDEGATE_USAGE_INIT                                                    \
@@ -766,12 +1157,17 @@ typedef struct tidegate_error_t {
 
 #define TIDEGATE_STATS_INIT                                                    \
   {                                                                            \
-    sizeof(tidegate_stats_t), 0, 0, 0, 0, 0, 0, 0, 0, {0}                      \
+    sizeof(tidegate_stats_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0}    \
+  }
+
+#define TIDEGATE_EXPLANATION_INIT                                              \
+  {                                                                            \
+    sizeof(tidegate_explanation_t), 0, 0, 0, 0, 0                              \
   }
 
 #define TIDEGATE_ERROR_INIT                                                    \
   {                                                                            \
-    sizeof(tidegate_error_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                     \
+    sizeof(tidegate_error_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0               \
   }
 
 #ifdef __cplusplus
@@ -864,6 +1260,15 @@ tidegate_status_t tidegate_scheduler_new(const tidegate_config_t *config,
 void tidegate_scheduler_free(tidegate_scheduler_t *scheduler);
 
 /**
+ * Takes another config with the same dimensions, pools and tiers by number and name, and copies it. Queues are
+ * ordered anew, shares computed anew; timeouts that run already stay. If a name differs, the status is
+ * TIDEGATE_STATUS_CONFIG_INVALID, and the last error's message says which.
+ */
+tidegate_status_t tidegate_scheduler_reconfigure(tidegate_scheduler_t *scheduler,
+                                                 uint64_t now_ns,
+                                                 const tidegate_config_t *config);
+
+/**
  * Takes up to `capacity` actions. A round has ended when `*out_count` is less than `capacity`; until then
  * call again. Call it after each batch of inputs and at the instant of tidegate_scheduler_poll_timeout.
  * A capacity of 0 is TIDEGATE_STATUS_OUT_OF_RANGE. In the journal each call counts as one poll for each
@@ -881,7 +1286,7 @@ tidegate_status_t tidegate_scheduler_poll(tidegate_scheduler_t *scheduler,
  */
 tidegate_status_t tidegate_scheduler_poll_timeout(const tidegate_scheduler_t *scheduler, uint64_t *out_at_ns);
 
-/* Tenants and workers. */
+/* Tenants, devices and workers. */
 
 /**
  * Makes a tenant known and gives its number; the same name gives the same number again. A name has 1 to 255
@@ -894,12 +1299,73 @@ tidegate_status_t tidegate_scheduler_tenant_set(tidegate_scheduler_t *scheduler,
                                                 uint32_t *out_tenant);
 
 /**
- * Adds a worker that is up, and gives its number; numbers are never used again.
+ * Adds a device that workers can stand on, and gives its number; numbers are never used again.
+ */
+tidegate_status_t tidegate_scheduler_device_add(tidegate_scheduler_t *scheduler,
+                                                uint64_t now_ns,
+                                                const tidegate_device_spec_t *spec,
+                                                uint32_t *out_device);
+
+/**
+ * Gives a device another limit. `shrink`, a tidegate_shrink_t, says what becomes of use beyond it: with
+ * TIDEGATE_SHRINK_PREEMPT what is still too much after `after_ns` is stopped; `after_ns` is not read with
+ * TIDEGATE_SHRINK_DRAIN.
+ */
+tidegate_status_t tidegate_scheduler_device_resize(tidegate_scheduler_t *scheduler,
+                                                   uint64_t now_ns,
+                                                   uint32_t device,
+                                                   const uint64_t limit[TIDEGATE_DIMENSIONS],
+                                                   uint32_t shrink,
+                                                   uint64_t after_ns);
+
+/**
+ * The device is gone, and all workers on it with it: as tidegate_scheduler_worker_lost for each.
+ */
+tidegate_status_t tidegate_scheduler_device_lost(tidegate_scheduler_t *scheduler,
+                                                 uint64_t now_ns,
+                                                 uint32_t device);
+
+/**
+ * Adds a worker that is up, and gives its number; numbers are never used again. It stands on the
+ * `device_count` devices named; with 0, where `devices` may be NULL, it is a device of its own.
  */
 tidegate_status_t tidegate_scheduler_worker_add(tidegate_scheduler_t *scheduler,
                                                 uint64_t now_ns,
                                                 const tidegate_worker_spec_t *spec,
+                                                const tidegate_device_part_t *devices,
+                                                size_t device_count,
                                                 uint32_t *out_worker);
+
+/**
+ * Gives a worker another capacity; `shrink` and `after_ns` are those of tidegate_scheduler_device_resize.
+ */
+tidegate_status_t tidegate_scheduler_worker_resize(tidegate_scheduler_t *scheduler,
+                                                   uint64_t now_ns,
+                                                   uint32_t worker,
+                                                   const uint64_t capacity[TIDEGATE_DIMENSIONS],
+                                                   uint32_t shrink,
+                                                   uint64_t after_ns);
+
+/**
+ * The engine uses `in_use` in all, whatever its requests add up to: blocks that several share count once. What
+ * requests change from then on counts on top, until the next call, or until nothing runs on the worker.
+ */
+tidegate_status_t tidegate_scheduler_worker_usage(tidegate_scheduler_t *scheduler,
+                                                  uint64_t now_ns,
+                                                  uint32_t worker,
+                                                  const uint64_t in_use[TIDEGATE_DIMENSIONS]);
+
+/**
+ * One call for a whole engine step: every request on the worker that has reported before generated
+ * `tokens_each` tokens, but those in `exceptions`, which report as by tidegate_scheduler_progress. Refused
+ * whole: NOT_HERE for a request on another worker, else as a report of it would be.
+ */
+tidegate_status_t tidegate_scheduler_step(tidegate_scheduler_t *scheduler,
+                                          uint64_t now_ns,
+                                          uint32_t worker,
+                                          uint64_t tokens_each,
+                                          const tidegate_step_exception_t *exceptions,
+                                          size_t exception_count);
 
 /**
  * Lets a worker end what it runs and gives it nothing more. What runs there is no longer counted, and is
@@ -926,6 +1392,17 @@ tidegate_status_t tidegate_scheduler_submit(tidegate_scheduler_t *scheduler,
                                             uint64_t now_ns,
                                             const tidegate_request_spec_t *spec,
                                             uint64_t *out_request);
+
+/**
+ * Changes what a live request asks for, how urgent it is, or when its answer is wanted. One that waits takes
+ * its place in the queue anew, with its arrival; of one on a worker the use moves to the new tier, and demand
+ * and peak matter at its next start. The statuses are those of tidegate_scheduler_submit for what it would ask
+ * then, and those of a report; WRONG_STATE if it is to stop.
+ */
+tidegate_status_t tidegate_scheduler_amend(tidegate_scheduler_t *scheduler,
+                                           uint64_t now_ns,
+                                           uint64_t request,
+                                           const tidegate_amendment_t *amendment);
 
 /**
  * Ends a request wherever it stands. The host asserts that the engine holds nothing of it any more.
@@ -1015,6 +1492,13 @@ tidegate_status_t tidegate_scheduler_state(const tidegate_scheduler_t *scheduler
                                            uint32_t *out_state);
 
 /**
+ * Why a live request waits, how many are ahead of it, and when it may start.
+ */
+tidegate_status_t tidegate_scheduler_explain(const tidegate_scheduler_t *scheduler,
+                                             uint64_t request,
+                                             tidegate_explanation_t *out_explanation);
+
+/**
  * How many requests of the tier wait in all pools, parked ones included.
  */
 tidegate_status_t tidegate_scheduler_queue_depth(const tidegate_scheduler_t *scheduler,
@@ -1045,6 +1529,30 @@ tidegate_status_t tidegate_scheduler_waiting_demand(const tidegate_scheduler_t *
                                                     uint32_t pool,
                                                     uint32_t tier,
                                                     uint64_t out_units[TIDEGATE_DIMENSIONS]);
+
+/**
+ * The reserves that came out more than ten points off what the config asks for, in pools that have workers.
+ * Writes as many as fit into `capacity`; `*out_count` gets how many there are. `out_warnings` may be NULL if
+ * `capacity` is 0.
+ */
+tidegate_status_t tidegate_scheduler_share_warnings(const tidegate_scheduler_t *scheduler,
+                                                    tidegate_share_warning_t *out_warnings,
+                                                    size_t capacity,
+                                                    size_t *out_count);
+
+/**
+ * How an engine that computes at most `tokens` tokens a step should split its next one. `prompts` names the
+ * requests on the worker whose prompts are not computed yet, and how much of each is left; every other request
+ * that runs there takes one token, first. `out_plan` has room for `prompt_count` records and may be `prompts`
+ * itself; `*out_count` gets how many were written. NOT_HERE for a request that is not on the worker.
+ */
+tidegate_status_t tidegate_scheduler_step_plan(const tidegate_scheduler_t *scheduler,
+                                               uint32_t worker,
+                                               uint64_t tokens,
+                                               const tidegate_prompt_left_t *prompts,
+                                               size_t prompt_count,
+                                               tidegate_prompt_left_t *out_plan,
+                                               size_t *out_count);
 
 /**
  * The counters.

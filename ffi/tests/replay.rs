@@ -10,8 +10,9 @@ use std::sync::OnceLock;
 
 use support::{Dialect, Linkage, compile, output, scratch, succeed, valgrind};
 use tidegate_core::{
-    Action, Attempt, Config, Created, Decline, Input, Instant, Journal, PoolId, RequestId, RequestSpec,
-    Resources, Scheduler, TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec, YieldMode, Yielding,
+    Action, Amendment, Attempt, Config, Created, Decline, DeviceId, DeviceSpec, Input, Instant, Journal,
+    PoolId, Ppm, RequestId, RequestSpec, Resources, Scheduler, Shrink, StepException, TenantId, Tier,
+    TierConfig, Usage, WorkerId, WorkerSpec, YieldMode, Yielding,
 };
 
 /// A host that does every verb, right and wrong, and writes a journal of it.
@@ -24,14 +25,18 @@ struct Host {
     seed: u64,
 }
 
+fn config(urgent_ppm: u32) -> Config {
+    Config::builder()
+        .dimensions(["slots", "kv_blocks"])
+        .tier(TierConfig::new("realtime").reserve_ppm(urgent_ppm))
+        .tier(TierConfig::new("batch").reserve_ppm(50_000).queue_limit(20))
+        .build()
+        .expect("a valid config")
+}
+
 impl Host {
     fn new() -> Self {
-        let config = Config::builder()
-            .dimensions(["slots", "kv_blocks"])
-            .tier(TierConfig::new("realtime").reserve_ppm(300_000))
-            .tier(TierConfig::new("batch").reserve_ppm(50_000).queue_limit(20))
-            .build()
-            .expect("a valid config");
+        let config = config(300_000);
         let now = Instant::from_nanos(7);
         let journal = Journal::new(config.clone(), now);
         Self { scheduler: Scheduler::new(config, now), journal, now, running: Vec::new(), seed: 1 }
@@ -57,6 +62,8 @@ impl Host {
             .yielding([Yielding::Restart, Yielding::Checkpoint, Yielding::Never][self.random(3) as usize])
             .tag(u64::MAX);
         spec.output_tokens = (self.random(2) == 0).then(|| self.random(500));
+        spec.cached_tokens = self.random(2);
+        spec.deadline = (self.random(3) == 0).then(|| self.now.plus_nanos(self.random(1_000_000_000)));
         spec.queue_timeout_ns = (self.random(4) == 0).then(|| self.random(3_000_000_000));
         spec.peak[1] = 20;
         self.input(Input::Submit(spec));
@@ -68,9 +75,16 @@ impl Host {
         let chosen = self.random(self.running.len() as u64 + 1) as usize;
         let (request, attempt) = self.running.get(chosen).copied().unwrap_or(stranger);
         let in_use = Resources::from([1, 1 + self.random(14)]);
+        let output_tokens = self.random(500);
         let usage = Usage { prompt_tokens: 5, cached_tokens: 3, output_tokens: self.random(500) };
-        let input = match self.random(8) {
-            0 | 1 => Input::Progress { request, attempt, output_tokens: self.random(500), in_use },
+        let input = match self.random(10) {
+            0 | 1 => Input::Progress { request, attempt, output_tokens, in_use },
+            8 => Input::Amend { request, amendment: self.amendment() },
+            9 => {
+                let exception = StepException { request, attempt, output_tokens, in_use };
+                let exceptions = [exception; 2][..self.random(3) as usize].into();
+                Input::Step { worker: self.worker(), tokens_each: self.random(3), exceptions }
+            }
             2 => Input::Started { request, attempt, cached_tokens: self.random(9), in_use },
             3 => Input::Declined { request, attempt, why: Decline::NoRoom },
             4 => Input::Failed { request, attempt },
@@ -80,6 +94,39 @@ impl Host {
         self.input(input);
         let scheduler = &self.scheduler;
         self.running.retain(|&(request, _)| scheduler.state(request).is_ok());
+    }
+
+    fn amendment(&mut self) -> Amendment {
+        Amendment {
+            demand: (self.random(2) == 0).then(|| [1, 1 + self.random(12)].into()),
+            peak: (self.random(3) == 0).then(|| [1, 30].into()),
+            tier: (self.random(2) == 0).then(|| Tier::new(self.random(3) as u8)),
+            deadline: (self.random(2) == 0).then_some(self.now),
+        }
+    }
+
+    fn worker(&mut self) -> WorkerId {
+        WorkerId::new(self.random(5) as u32)
+    }
+
+    fn shrink(&mut self) -> Shrink {
+        match self.random(2) {
+            0 => Shrink::Drain,
+            _ => Shrink::Preempt { after_ns: self.random(1_000_000_000) },
+        }
+    }
+
+    /// Something happens to the machines; the larger limits come often enough that work goes on.
+    fn change(&mut self) {
+        let (worker, shrink, units) = (self.worker(), self.shrink(), self.random(60));
+        let device = DeviceId::new(self.random(3) as u32);
+        let input = match self.random(4) {
+            0 => Input::WorkerResize { worker, capacity: [4, units].into(), shrink },
+            1 => Input::WorkerUsage { worker, in_use: [2, units].into() },
+            2 => Input::DeviceResize { device, limit: [0, units].into(), shrink },
+            _ => Input::Reconfigure { config: Box::new(config(self.random(4) as u32 * 200_000)) },
+        };
+        self.input(input);
     }
 
     fn round(&mut self) {
@@ -109,8 +156,22 @@ impl Host {
         for name in ["acme", "a b \\ c", "", "line\nfeed", "acme", "Grüße"] {
             self.input(Input::TenantSet { name: name.into() });
         }
-        for capacity in [[4, 40], [4, 40], [0, 0], [2, 20]] {
-            self.input(Input::WorkerAdd(WorkerSpec::new(PoolId::new(0), capacity)));
+        for checkpoint_mib in [None, Some(64)] {
+            self.input(Input::DeviceAdd(DeviceSpec { limit: [0, 60].into(), checkpoint_mib }));
+        }
+        let device = DeviceId::new;
+        for (capacity, devices) in [
+            ([4, 40], [].as_slice()),
+            ([4, 40], [(0, 1_000_000)].as_slice()),
+            ([0, 0], [].as_slice()),
+            ([4, 40], [(0, 500_000), (1, 333_333)].as_slice()),
+            ([4, 40], [(1, 1_000_001)].as_slice()),
+            ([4, 40], [(0, 1); 17].as_slice()),
+            ([2, 20], [].as_slice()),
+        ] {
+            let spec = WorkerSpec::new(PoolId::new(0), capacity);
+            let on = |spec: WorkerSpec, &(number, ppm)| spec.on_part(device(number), Ppm::new(ppm));
+            self.input(Input::WorkerAdd(devices.iter().fold(spec, on)));
         }
     }
 
@@ -118,10 +179,12 @@ impl Host {
         self.set_up();
         for step in 0..1000_u64 {
             self.now = self.now.plus_nanos(self.random(300_000_000));
-            match (step, self.random(5)) {
+            match (step, self.random(11)) {
                 (600, _) => drop(self.input(Input::WorkerLost { worker: WorkerId::new(0) })),
-                (800, _) => drop(self.input(Input::WorkerDrain { worker: WorkerId::new(1) })),
-                (_, 0 | 1) => self.submit(),
+                (800, _) => drop(self.input(Input::WorkerDrain { worker: WorkerId::new(3) })),
+                (900, _) => drop(self.input(Input::DeviceLost { device: DeviceId::new(0) })),
+                (_, 0..4) => self.submit(),
+                (_, 4) => self.change(),
                 _ => self.report(),
             }
             self.round();
@@ -164,11 +227,19 @@ fn corrupted(journal: &Path, action: u64) -> String {
 fn the_journal_has_every_verb() {
     for verb in [
         "tenant_set",
+        "device_add",
+        "device_resize",
+        "device_lost",
         "worker_add",
+        "worker_resize",
+        "worker_usage",
         "worker_drain",
         "worker_lost",
+        "reconfigure",
         "submit",
+        "amend",
         "cancel",
+        "step",
         "started",
         "declined",
         "progress",
@@ -219,6 +290,16 @@ fn a_bad_journal_is_one_line_that_names_the_place() {
     for (name, bad, place) in [
         ("torn", text[..torn].to_owned(), format!(":{lines}: the file is torn")),
         ("version", text.replacen("journal 1", "journal 2", 1), ":1: not a journal of version 1".into()),
+        (
+            "list",
+            text.replacen(" 2 0 500000 1 333333", " 3 0 500000 1 333333", 1),
+            ": a number is missing".into(),
+        ),
+        (
+            "announced",
+            text.replacen(" 1 0 1000000", " 18446744073709551615 0 1000000", 1),
+            ": a number is missing".into(),
+        ),
         ("verb", text.replacen(" tenant_set ", " tenant_sit ", 1), ": no such verb".into()),
         ("count", text.replacen("\nend ", "\nend 1", 1), ": `end` counts other inputs".into()),
     ] {
