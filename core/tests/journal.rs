@@ -211,6 +211,19 @@ proptest! {
         prop_assert_eq!(Journal::parse(&text), Ok(journal), "{}", text);
     }
 
+    /// Hostile numbers in every verb: no panic, and every invariant after each.
+    #[test]
+    fn the_invariants_hold_whatever_is_said(steps in steps()) {
+        let mut scheduler = Scheduler::new(config(), at(0));
+        for (now, step) in steps {
+            match step {
+                Some(input) => drop(scheduler.apply(now, &input)),
+                None => drop(scheduler.poll(now)),
+            }
+            prop_assert_eq!(scheduler.check_invariants(), Ok(()));
+        }
+    }
+
     #[test]
     fn a_recorder_writes_what_the_journal_writes(start in any::<u64>(), steps in steps()) {
         let mut journal = Journal::new(config(), at(start));

@@ -303,7 +303,7 @@ static void ranges(tidegate_scheduler_t *s) {
   STATUS(tidegate_scheduler_submit(s, 0, &spec, &request), OUT_OF_RANGE);
   CHECK(says(s, "spec.yielding: 3 is out of range"));
   spec = request_of(0);
-  spec.flags = 4;
+  spec.flags = 8;
   STATUS(tidegate_scheduler_submit(s, 0, &spec, &request), OUT_OF_RANGE);
   STATUS(tidegate_scheduler_declined(s, 0, 1, 1, 3), OUT_OF_RANGE);
   STATUS(tidegate_scheduler_declined(s, 0, 1, 1, UINT32_MAX), OUT_OF_RANGE);
