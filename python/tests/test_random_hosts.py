@@ -193,15 +193,13 @@ def written(value: object) -> list[str]:
             text = value.to_toml()
             return [f"{text.count(chr(10))}\n{text[:-1]}"]
         case [] | [tuple(), *_]:
-            return [str(len(value)), *(word for record in value for field in record for word in written(field))]
-        case list():
-            return [str(units) for units in value]
+            return [str(len(value)), *(word for record in value for word in written(record))]
+        case list() | tuple():
+            return [word for field in value for word in written(field)]
         case Yielding() | Decline():
             return [str(list(type(value)).index(value))]
-        case bool():
-            return [str(int(value))]
         case _:
-            return [str(value)]
+            return [str(int(value)) if isinstance(value, bool) else str(value)]
 
 
 def run(seed: int) -> Host:
