@@ -152,6 +152,30 @@ static void bad_config(void) {
   CHECK(config == mark && untouched == message);
 }
 
+static void json(void) {
+  static const char BAD[] = "{\"dimensions\": [\"slots\"],\n\"tiers\": 1}";
+  tidegate_config_t *config = config_of(CONFIG), *again = NULL, *mark = NULL;
+  char text[8192], toml[8192], toml_again[8192], message[256];
+  size_t len = 0;
+  STATUS(tidegate_config_to_json(config, text, sizeof text, &len), OK);
+  CHECK(len == strlen(text) && text[0] == '{');
+  STATUS(tidegate_config_from_json(text, len, NULL, 0, NULL, &again), OK);
+  STATUS(tidegate_config_to_toml(config, toml, sizeof toml, NULL), OK);
+  STATUS(tidegate_config_to_toml(again, toml_again, sizeof toml_again, NULL), OK);
+  CHECK(strcmp(toml, toml_again) == 0);
+  STATUS(tidegate_config_from_json(BAD, strlen(BAD), message, sizeof message, NULL, &mark),
+         TIDEGATE_STATUS_CONFIG_INVALID);
+  CHECK(strncmp(message, "line 2: ", 8) == 0 && mark == NULL);
+  STATUS(tidegate_config_from_json(NULL, 0, NULL, 0, NULL, &mark), TIDEGATE_STATUS_CONFIG_INVALID);
+  STATUS(tidegate_config_from_json(NULL, 1, NULL, 0, NULL, &mark), NULL_POINTER);
+  STATUS(tidegate_config_from_json("\xFF", 1, NULL, 0, NULL, &mark), TIDEGATE_STATUS_INVALID_UTF8);
+  STATUS(tidegate_config_from_json(text, len, NULL, 0, NULL, NULL), NULL_POINTER);
+  STATUS(tidegate_config_to_json(NULL, text, sizeof text, &len), NULL_POINTER);
+  STATUS(tidegate_config_to_json(config, NULL, 1, &len), NULL_POINTER);
+  tidegate_config_free(again);
+  tidegate_config_free(config);
+}
+
 static void config_names(void) {
   tidegate_config_t *config = config_of(CONFIG), *again;
   char text[1024];
@@ -481,6 +505,7 @@ int main(void) {
   names();
   bad_config();
   config_names();
+  json();
   null_handle();
   null_verbs(s);
   null_questions(s);

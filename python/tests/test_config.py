@@ -1,6 +1,7 @@
 """The config: settings, TOML, and what is wrong with either."""
 
 import enum
+import json
 import math
 from collections.abc import Iterable
 
@@ -67,6 +68,20 @@ def test_settings_and_toml_are_one_description() -> None:
     assert again.to_toml() == config.to_toml()
     for setting in ('min_run = "250ms"', "max_tenants = 7", "displace = true", 'queue_timeout = "60s"'):
         assert setting in config.to_toml()
+
+
+def test_json_is_the_same_description() -> None:
+    config = Config(**EVERYTHING)
+    assert Config.from_json(config.to_json()) == config
+    assert Config.from_json(json.dumps(EVERYTHING)) == config
+    with pytest.raises(ConfigError) as caught:
+        Config.from_json('{"dimensions": ["slots"],\n"tiers": 1}')
+    [(path, message)] = caught.value.faults
+    assert path == "line 2"
+    assert str(caught.value) == f"line 2: {message}"
+    with pytest.raises(ConfigError) as several:
+        Config.from_json('{"dimensions": [], "tiers": [], "max_step": "0s"}')
+    assert [path for path, _ in several.value.faults] == ["dimensions", "tiers", "max_step"]
 
 
 @pytest.mark.parametrize("setting", [name for name in EVERYTHING if name not in ("dimensions", "pools", "tiers")])
