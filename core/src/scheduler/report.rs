@@ -231,7 +231,8 @@ impl Scheduler {
                 return Err(WorkerError::NotHere { request, worker });
             }
         }
-        self.workers[worker.index()].step_tokens += tokens_each;
+        let counted = &mut self.workers[worker.index()].step_tokens;
+        *counted = counted.wrapping_add(tokens_each);
         for exception in exceptions {
             self.note_progress(exception.request.slot(), exception.output_tokens, exception.in_use);
         }
