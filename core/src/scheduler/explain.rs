@@ -121,7 +121,7 @@ impl Scheduler {
         if lane == Lane::Parked {
             return Some(Gate::NoWorker);
         }
-        if self.sits_out(slot) {
+        if self.in_round && self.sits_out(slot) {
             return Some(Gate::Round);
         }
         if self.guaranteed_worker(slot).is_some() {
