@@ -78,20 +78,20 @@ impl Scheduler {
             return false;
         }
         // What was sought in vain beyond the reserve; who asks for as much or more need not try.
-        let mut too_much: Option<Resources> = None;
+        let mut too_much: Vec<Resources> = Vec::new();
         for slot in waiting {
             if self.sits_out(slot) {
                 continue;
             }
             let Some(within) = self.may_claim(slot) else { continue };
             let asks = self.requests[slot].asks;
-            if !within && too_much.is_some_and(|least| least.fits(&asks)) {
+            if !within && too_much.iter().any(|least| least.fits(&asks)) {
                 continue;
             }
             match self.win_back(pool, slot, within) {
                 Sought::Won => return true,
                 Sought::Nothing if !within && !self.requests[slot].is_kept_off(self.now) => {
-                    too_much = Some(asks);
+                    too_much.push(asks);
                 }
                 Sought::Nothing | Sought::TooDear => {}
             }
