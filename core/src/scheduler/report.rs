@@ -231,8 +231,8 @@ impl Scheduler {
                 return Err(WorkerError::NotHere { request, worker });
             }
         }
-        let target = &mut self.workers[worker.index()];
-        target.step_tokens = target.step_tokens.saturating_add(tokens_each);
+        let counted = &mut self.workers[worker.index()].step_tokens;
+        *counted = counted.wrapping_add(tokens_each);
         for exception in exceptions {
             self.note_progress(exception.request.slot(), exception.output_tokens, exception.in_use);
         }

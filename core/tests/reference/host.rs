@@ -291,7 +291,7 @@ impl Host<'_> {
         let mut spec = WorkerSpec::new(pool, capacity);
         for device in 0..self.model.devices.len().min(3) {
             if self.bytes.rarely(2) {
-                let part = Ppm::new(self.bytes.one_of(&[1_000_000, 1_000_000, 500_000, 333_333, 0]));
+                let part = Ppm::new(self.bytes.one_of(&[1_000_000, 500_000, 500_000, 333_333, 0]));
                 spec = spec.on_part(DeviceId::new(device as u32), part);
             }
         }

@@ -620,10 +620,12 @@ impl Model {
         if spec.devices.len() > MAX_DEVICES_PER_WORKER {
             return Err("other");
         }
+        let mut whole = 0;
         for (index, part) in spec.devices.iter().enumerate() {
             self.check_device(part.device)?;
+            whole += u64::from(part.part.get());
             let twice = spec.devices[..index].iter().any(|other| other.device == part.device);
-            if twice || part.part == Ppm::ZERO || part.part > Ppm::ONE {
+            if twice || part.part == Ppm::ZERO || whole > 1_000_000 {
                 return Err("bad part");
             }
         }
