@@ -8,9 +8,10 @@ use std::time::Duration;
 use common::{POOL, World, starts, three_tiers};
 use tidegate::{
     Action, AmendError, Amendment, Attempt, Config, Decline, DeviceId, DeviceSpec, Input, InputError,
-    Instant, Limit, MAX_DEVICES, MAX_TOKENS, MAX_UNITS, Order, PoolId, Ppm, PromptLeft, ReportError,
-    RequestId, RequestSpec, RequestState, Reserve, Resources, Shrink, StepException, StepTime, SubmitError,
-    TenantError, TenantId, Tier, TierConfig, Usage, WorkerError, WorkerId, WorkerSpec, Yielding,
+    Instant, Limit, MAX_DEVICES, MAX_POOLS, MAX_TOKENS, MAX_UNITS, MAX_WORKERS, Order, PoolId, Ppm,
+    PromptLeft, ReportError, RequestId, RequestSpec, RequestState, Reserve, Resources, Shrink, StepException,
+    StepTime, SubmitError, TenantError, TenantId, Tier, TierConfig, Usage, WorkerError, WorkerId, WorkerSpec,
+    Yielding,
 };
 
 /// Everything that can be said of a request.
@@ -609,6 +610,22 @@ fn a_million_waiting_requests() {
     }
     world.check();
     assert!(depth(&world).iter().sum::<usize>() < 20);
+}
+
+#[test]
+fn as_many_workers_as_there_may_be() {
+    let pools = || (0..MAX_POOLS as u64).map(|number| number.to_string());
+    let mut world = World::new(three_tiers().pools(pools()));
+    for number in 0..MAX_WORKERS {
+        let pool = PoolId::new((number % MAX_POOLS as u64) as u32);
+        let worker = world.sched.worker_add(world.now, WorkerSpec::new(pool, [1, 1])).expect("there is room");
+        assert_eq!(u64::from(worker.get()), number);
+    }
+    let full = WorkerError::LimitExceeded { limit: Limit::Workers, max: MAX_WORKERS };
+    assert_eq!(world.sched.worker_add(world.now, WorkerSpec::new(POOL, [1, 1])), Err(full));
+    let last = world.spec(Tier::P0, [1, 1]).pool(PoolId::new(MAX_POOLS as u32 - 1));
+    let id = world.submit_spec(last);
+    assert_eq!(starts(&world.round()), [id]);
 }
 
 #[test]

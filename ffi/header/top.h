@@ -21,9 +21,10 @@
  *   Handles come from a function whose last argument is `T **`, and end with `_free`; `_free(NULL)` does
  *   nothing. There is nothing else to free. Every pointer is aligned and, unless its function says otherwise,
  *   must not be NULL: that is TIDEGATE_STATUS_NULL_POINTER. What is passed in is borrowed for the call. A
- *   text is a pointer and a length in bytes, UTF-8, without a NUL; NULL is a text of length 0. Outputs are
- *   the last arguments. They are written only if the status is TIDEGATE_STATUS_OK; where a message is
- *   written on failure instead, its function says so.
+ *   text is a pointer and a length in bytes, UTF-8, without a NUL; NULL is a text of length 0. A list is a
+ *   pointer and a count of records; NULL is a list of count 0. Outputs are the last arguments. They are
+ *   written only if the status is TIDEGATE_STATUS_OK; where a message is written on failure instead, its
+ *   function says so.
  *
  * Numbers
  *

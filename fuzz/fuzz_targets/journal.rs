@@ -12,6 +12,10 @@ fuzz_target!(|text: &str| {
     if let Ok(config) = Config::from_toml(text) {
         assert_eq!(Config::from_toml(&config.to_toml()).as_ref(), Ok(&config));
     }
+    if let Ok(config) = Config::from_json(text) {
+        assert_eq!(Config::from_json(&config.to_json()).as_ref(), Ok(&config));
+        assert_eq!(Config::from_toml(&config.to_toml()).as_ref(), Ok(&config));
+    }
     let Ok(journal) = Journal::parse(text) else { return };
     let mut written = String::new();
     journal.write(&mut written).expect("a String takes everything");

@@ -132,6 +132,22 @@ def test_a_number_out_of_range_is_a_bad_argument(sched: tidegate.Scheduler, numb
         lambda: submit(sched, demand=[number]),
         lambda: submit(sched, demand={"slots": number}),
         lambda: submit(sched, queue_timeout_ns=number),
+        lambda: submit(sched, cached_tokens=number),
+        lambda: submit(sched, deadline_ns=number),
+        lambda: sched.amend(number, now_ns=0),
+        lambda: sched.amend(0, deadline_ns=number, now_ns=0),
+        lambda: sched.device_add([number], now_ns=0),
+        lambda: sched.device_add(checkpoint_mib=number, now_ns=0),
+        lambda: sched.device_resize(0, [1], preempt_after_ns=number, now_ns=0),
+        lambda: sched.worker_add([1], devices=[(number, 1)], now_ns=0),
+        lambda: sched.worker_resize(0, [1], preempt_after_ns=number, now_ns=0),
+        lambda: sched.worker_usage(number, in_use=[1], now_ns=0),
+        lambda: sched.step(0, tokens_each=number, now_ns=0),
+        lambda: sched.step(0, exceptions=[(1, 1, number, [1])], now_ns=0),
+        lambda: sched.step_plan(0, tokens=number, prompts=[]),
+        lambda: sched.step_plan(0, tokens=1, prompts=[(number, 1)]),
+        lambda: sched.explain(number),
+        lambda: sched.reconfigure(sched.config, now_ns=number),
     ]
     for call in calls:
         with pytest.raises(tidegate.BadArgument, match=f"^{number} is not a whole number") as caught:

@@ -1,5 +1,6 @@
 """Devices, workers that change, whole steps, and what is changed while running."""
 
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -173,6 +174,16 @@ def test_what_is_wrong_is_told(
         call(sched)
     assert type(caught.value) is error
     assert {name: getattr(caught.value, name) for name in numbers} == numbers
+
+
+def test_lists_without_end_are_refused(sched: tidegate.Scheduler) -> None:
+    sched.device_add(now_ns=0)
+    with pytest.raises(tidegate.LimitExceeded) as devices:
+        sched.worker_add([1], devices=itertools.repeat(DevicePart(0)), now_ns=0)
+    assert devices.value.limit == "devices-per-worker"
+    with pytest.raises(tidegate.LimitExceeded) as prompts:
+        sched.step_plan(0, tokens=1, prompts=itertools.repeat((1, 1)))
+    assert (prompts.value.limit, prompts.value.max) == ("requests", 2**22)
 
 
 def test_a_device_with_less_than_its_workers_serves_one_pool(config: tidegate.Config) -> None:

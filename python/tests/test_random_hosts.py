@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 
 import tidegate
-from tidegate import Decline, DevicePart, Order, Preempt, Reason, Start, StepException, Yielding, journal
+from tidegate import Decline, DevicePart, Gate, Order, Preempt, Reason, Start, StepException, Yielding, journal
 from tidegate._digest import Digest, action_bytes
 
 
@@ -57,6 +57,7 @@ class Host:
         self.digest = Digest()
         self.actions = 0
         self.starts: list[tuple[int, int]] = []
+        self.submitted: list[int] = []
 
     def tell(self, verb: str, /, **fields: object) -> None:
         """Calls a verb; the fields stand in the journal's order."""
@@ -64,7 +65,9 @@ class Host:
         self.lines.append(" ".join([str(self.now_ns), verb, *words]))
         self.inputs += 1
         with suppress(*REFUSED):
-            getattr(self.sched, verb)(**fields, now_ns=self.now_ns)
+            made = getattr(self.sched, verb)(**fields, now_ns=self.now_ns)
+            if verb == "submit":
+                self.submitted.append(made)
 
     def poll(self) -> None:
         """Polls a round, reports the starts, and stops most victims."""
@@ -224,6 +227,28 @@ def test_no_call_breaks_anything_and_the_journal_replays(seed: int) -> None:
     host = run(seed)
     replayed = journal.replay(host.journal().splitlines(keepends=True))
     assert str(replayed) == f"digest {host.digest} actions {host.actions} inputs {host.inputs}"
+
+
+def explained(sched: tidegate.Scheduler, request: int) -> tuple[str, Gate | None]:
+    """Says where a request stands, and what holds it back."""
+    with suppress(tidegate.AlreadyTerminal):
+        why = sched.explain(request)
+        assert why.state == sched.state(request)
+        return why.state, why.gate
+    return "ended", None
+
+
+def test_after_a_round_whatever_waits_is_held_back_by_something() -> None:
+    met: Counter[Gate] = Counter()
+    for seed in SEEDS:
+        host = run(seed)
+        while host.sched.poll(now_ns=host.now_ns):
+            pass
+        for state, gate in (explained(host.sched, request) for request in host.submitted):
+            assert (gate is not None) == (state in ("queued", "parked")), (seed, state, gate)
+            assert (gate is Gate.NO_WORKER) == (state == "parked"), (seed, state, gate)
+            met.update([gate] if gate else [])
+    assert {Gate.NO_WORKER, Gate.HELD, Gate.ROOM} <= met.keys()
 
 
 def test_the_hosts_meet_everything() -> None:
