@@ -8,6 +8,7 @@
 
 pub mod engine;
 pub mod journal_file;
+pub mod lockstep;
 pub mod machine;
 pub mod model;
 pub mod percentile;
