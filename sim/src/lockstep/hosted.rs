@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 
 use tidegate::{
-    Action, Attempt, Config, Instant, PoolId, PromptLeft, RequestId, RequestSpec, Scheduler, StepException, TenantId,
-    Tier, Usage, WorkerId, WorkerSpec,
+    Action, Attempt, Config, Instant, PoolId, PromptLeft, RequestId, RequestSpec, Scheduler, StepException,
+    TenantId, Tier, Usage, WorkerId, WorkerSpec,
 };
 
 use super::Policy;
@@ -22,12 +22,10 @@ const STEP_NS: u64 = 25_000_000;
 /// What the host thinks of outputs before it sees them, in tokens. All zero: it says what is, and nothing more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Foresight {
-    /// What a request generates, on average: its peak.
+    /// What a request generates: its peak, for which it waits once it had to yield memory.
     pub expected: u32,
     /// For so much output a request has room when it starts.
     pub at_start: u32,
-    /// For so much output beyond the next token a running request keeps room.
-    pub ahead: u32,
 }
 
 /// The policy. See the module.
@@ -70,7 +68,16 @@ impl Hosted {
         let spec = WorkerSpec::new(PoolId::new(0), capacity);
         let worker = scheduler.worker_add(Instant::ZERO, spec).expect(OURS);
         let tenant = scheduler.tenant_set(Instant::ZERO, "tenant").expect(OURS);
-        Self { scheduler, worker, tenant, foresight, larger_blocks: 0, steps: 0, tickets: Vec::new(), by_id: BTreeMap::new() }
+        Self {
+            scheduler,
+            worker,
+            tenant,
+            foresight,
+            larger_blocks: 0,
+            steps: 0,
+            tickets: Vec::new(),
+            by_id: BTreeMap::new(),
+        }
     }
 
     /// Lets the pool lose a worker with one block more than this one has: blocked requests want just that, and
@@ -91,8 +98,7 @@ impl Hosted {
 
     /// The blocks that a request should have: those of its tokens, and what the host foresees.
     fn blocks(&self, run: &Run) -> u32 {
-        let begun = if run.computed > 0 { run.generated + self.foresight.ahead } else { run.generated };
-        (run.job.prompt + begun.max(self.foresight.at_start)).div_ceil(BLOCK_TOKENS)
+        (run.job.prompt + run.generated.max(self.foresight.at_start)).div_ceil(BLOCK_TOKENS)
     }
 
     fn spec(&self, run: &Run) -> RequestSpec {

@@ -2,9 +2,11 @@
 //!
 //! Where the replay asks how long requests take, this asks in how many steps: vLLM's own scheduler and tidegate
 //! drive the same [`Engine`] through the same [`scenarios`], and steps, victims and recomputed tokens are counted.
-//! Rooms, lower ones first: [`engine`], [`stock`] (a model of vLLM's policy) and [`hosted`] (tidegate, through its
-//! public verbs), [`scenarios`].
+//! Rooms, lower ones first: [`engine`], [`draws`] (the requests of one scenario), [`stock`] (a model of vLLM's policy) and [`hosted`] (tidegate, through its
+//! public verbs), [`scenarios`], [`comparison`].
 
+pub mod comparison;
+pub mod draws;
 pub mod engine;
 pub mod hosted;
 pub mod scenarios;

@@ -5,11 +5,8 @@
 
 use std::time::Instant;
 
-use tidegate::{Config, TierConfig};
-
+use super::draws::drawn;
 use super::engine::{Engine, Job, Size};
-use super::hosted::{Foresight, Hosted};
-use super::stock::{Stock, StockOrder};
 use super::{Policy, Stage};
 
 /// Longer than any scenario takes.
@@ -19,7 +16,7 @@ const BATCH: u8 = 2;
 /// KV blocks of an engine that never runs out of them.
 const PLENTY: u32 = 100_000;
 
-/// What a scenario measured, under one policy.
+/// What A, B or F measured of one policy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Urgent {
     /// Steps until the first token of an urgent request was computed, counted from its arrival.
@@ -99,16 +96,11 @@ pub struct Recompute {
     pub steps: f64,
 }
 
-/// The draws of C.
-const DRAWS: &str = include_str!("draws.csv");
-/// How many there are.
-const SEEDS: u32 = 5;
-
 /// C: 64 requests come at once, and 30 % of the KV blocks that they will want is there.
 #[must_use]
-pub fn too_few_blocks<P: Policy>(policy: impl Fn(Size) -> P) -> Recompute {
+pub fn too_few_blocks<P: Policy>(policy: impl Fn(Size) -> P, seeds: u32) -> Recompute {
     let mut all = Recompute { shares: (1.0, 0.0), ..Recompute::default() };
-    for seed in 0..SEEDS {
+    for seed in 0..seeds {
         let jobs = drawn(seed);
         let blocks: u32 = jobs.iter().map(|job| (job.prompt + job.output).div_ceil(16)).sum();
         // Rounded down, as the published run has it.
@@ -122,7 +114,7 @@ pub fn too_few_blocks<P: Policy>(policy: impl Fn(Size) -> P) -> Recompute {
         let ideal: u32 = jobs.iter().map(|job| job.prompt + job.output - 1).sum();
         let computed: u64 = runs.iter().map(|run| run.work).sum();
         let share = 1.0 - f64::from(ideal) / computed as f64;
-        let part = f64::from(SEEDS).recip();
+        let part = f64::from(seeds).recip();
         all.share += share * part;
         all.shares = (all.shares.0.min(share), all.shares.1.max(share));
         all.victims += f64::from(runs.iter().map(|run| run.evictions).sum::<u32>()) * part;
@@ -130,16 +122,6 @@ pub fn too_few_blocks<P: Policy>(policy: impl Fn(Size) -> P) -> Recompute {
         all.steps += f64::from(steps) * part;
     }
     all
-}
-
-/// The requests of one draw.
-fn drawn(seed: u32) -> Vec<Job> {
-    let rows = DRAWS.lines().filter(|line| !line.starts_with('#')).map(|line| {
-        let mut fields = line.split(',').map(|field| field.parse::<u32>().expect("a table of whole numbers"));
-        [(); 4].map(|()| fields.next().expect("four columns"))
-    });
-    let of_seed = rows.filter(|row| row[0] == seed);
-    of_seed.map(|[_, tier, prompt, output]| Job::new(tier as u8, prompt, output)).collect()
 }
 
 /// E: the median time of a step, in nanoseconds, while `blocked` urgent requests wait that cannot run, and 32
@@ -166,24 +148,4 @@ pub fn blocked_waiters<P: Policy>(policy: impl FnOnce(Size) -> P, blocked: u32) 
         .collect();
     times.sort_unstable();
     times[times.len() / 2]
-}
-
-/// vLLM's scheduler.
-pub fn stock(order: StockOrder) -> impl Fn(Size) -> Stock {
-    move |_| Stock::new(order)
-}
-
-/// tidegate, with the reserves of the replay's set-up and a host that foresees nothing.
-#[must_use]
-pub fn hosted(size: Size) -> Hosted {
-    Hosted::new(config(), size, Foresight::default())
-}
-
-fn config() -> Config {
-    let builder = Config::builder()
-        .dimensions(["slots", "kv_blocks"])
-        .tier(TierConfig::new("realtime").reserve_ppm(300_000))
-        .tier(TierConfig::new("near-realtime"))
-        .tier(TierConfig::new("batch").reserve_ppm(50_000));
-    builder.build().expect("our own config has no fault")
 }
