@@ -646,10 +646,6 @@ enum tidegate_gate_t
    * The workers that have room are kept clear of it: declined by them, or drained for others.
    */
   TIDEGATE_GATE_EXCLUDED = 8,
-  /**
-   * Something that this version of the header has no number for.
-   */
-  TIDEGATE_GATE_UNLISTED = 255,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -1192,6 +1188,11 @@ const char *tidegate_status_str(uint32_t status);
  */
 const char *tidegate_reason_str(uint32_t reason);
 
+/**
+ * The words for a tidegate_gate_t; "unknown gate" for any other number. Never NULL, never to be freed.
+ */
+const char *tidegate_gate_str(uint32_t gate);
+
 /* Config. */
 
 /**
@@ -1208,6 +1209,17 @@ tidegate_status_t tidegate_config_from_toml(const char *toml,
                                             tidegate_config_t **out_config);
 
 /**
+ * As tidegate_config_from_toml, from JSON text: one object with the same fields. A field that is null is at its
+ * default, as if it were left out.
+ */
+tidegate_status_t tidegate_config_from_json(const char *json,
+                                            size_t json_len,
+                                            char *message,
+                                            size_t message_capacity,
+                                            size_t *message_len,
+                                            tidegate_config_t **out_config);
+
+/**
  * Frees a config; schedulers made from it keep their own copy. NULL is fine.
  */
 void tidegate_config_free(tidegate_config_t *config);
@@ -1217,6 +1229,14 @@ void tidegate_config_free(tidegate_config_t *config);
  * end; `out_len` gets its whole length.
  */
 tidegate_status_t tidegate_config_to_toml(const tidegate_config_t *config,
+                                          char *buffer,
+                                          size_t capacity,
+                                          size_t *out_len);
+
+/**
+ * As tidegate_config_to_toml, as JSON.
+ */
+tidegate_status_t tidegate_config_to_json(const tidegate_config_t *config,
                                           char *buffer,
                                           size_t capacity,
                                           size_t *out_len);

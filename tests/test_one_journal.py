@@ -39,6 +39,14 @@ def recorded(tidegate: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     return journal, setup["actions_digest"]
 
 
+VERBS = {
+    *("tenant_set", "reconfigure", "submit", "amend", "cancel", "poll"),
+    *("device_add", "device_resize", "device_lost"),
+    *("worker_add", "worker_resize", "worker_usage", "worker_drain", "worker_lost", "step"),
+    *("started", "declined", "progress", "preempted", "released", "complete", "failed"),
+}
+
+
 def last_line(printed: str) -> str:
     return printed.splitlines()[-1]
 
@@ -50,6 +58,20 @@ def test_three_languages_receive_the_same_actions(tidegate: Path, replay_c: Path
     assert found, rust
     assert found[1] == digest, "the replay differs from the run that it was recorded in"
     assert int(found[2]) > 10_000
+    assert last_line(output(replay_c, journal)) == rust
+    assert last_line(output(sys.executable, "-m", "tidegate.journal", journal)) == rust
+
+
+def test_every_verb_is_the_same_in_three_languages(tidegate: Path, replay_c: Path) -> None:
+    """The journal was recorded by the host of ffi/tests/replay.rs, which says every verb, right and wrong."""
+    journal = ROOT / "tests/every_verb.journal"
+    said = {words[1] for line in journal.read_text().splitlines() if len(words := line.split()) > 1}
+    assert said >= VERBS
+    assert set(re.findall(r"^\| `NOW (\w+)`", (ROOT / "docs/JOURNAL.md").read_text(), re.MULTILINE)) <= VERBS
+    rust = last_line(output(tidegate, "journal", "replay", journal))
+    found = LINE.match(rust)
+    assert found, rust
+    assert int(found[2]) > 200
     assert last_line(output(replay_c, journal)) == rust
     assert last_line(output(sys.executable, "-m", "tidegate.journal", journal)) == rust
 

@@ -210,8 +210,8 @@ pub enum WorkerError {
     /// The device was reported lost.
     #[error("{0} is lost")]
     DeviceLost(DeviceId),
-    /// A part is none, more than the whole, or of a device that is named before.
-    #[error("the part of {0} is none, above 1000000 (100 %), or named twice")]
+    /// A part is none, more than is left of the whole, or of a device that is named before.
+    #[error("the part of {0} is none, more than is left of 1000000 (100 %), or named twice")]
     BadPart(DeviceId),
     /// What a device has less of than its workers can be shared by the workers of one pool only: a share of it
     /// means nothing else.

@@ -293,6 +293,7 @@ mod tests {
     use super::*;
 
     const RULES: Rules = Rules { now: Instant::from_nanos(10), min_run_ns: 5, max_preemptions: 3 };
+    const NOBODY: [u32; 0] = [];
 
     fn candidate(slot: u32, tier: Tier, used: [u64; 2]) -> Candidate {
         Candidate {
@@ -348,20 +349,20 @@ mod tests {
     #[test]
     fn a_tier_within_its_reserve_yields_nothing() {
         let mut all = alloc::vec![candidate(0, Tier::P2, [1, 9])];
-        assert_eq!(ids(choose(&need(true, [1, 1]), RULES, &mut all.clone(), &excess([0, 0]))), []);
+        assert_eq!(ids(choose(&need(true, [1, 1]), RULES, &mut all.clone(), &excess([0, 0]))), NOBODY);
         assert_eq!(
             ids(choose(&need(true, [1, 1]), RULES, &mut all.clone(), &excess([0, 5]))),
             [0],
             "it straddles"
         );
-        assert_eq!(ids(choose(&need(false, [1, 1]), RULES, &mut all, &excess([0, 9]))), []);
+        assert_eq!(ids(choose(&need(false, [1, 1]), RULES, &mut all, &excess([0, 9]))), NOBODY);
     }
 
     #[test]
     fn the_young_are_spared_unless_the_guarantee_needs_them() {
         let mut all = alloc::vec![candidate(0, Tier::P2, [1, 9])];
         all[0].started_at = Instant::from_nanos(8);
-        assert_eq!(ids(choose(&need(false, [1, 1]), RULES, &mut all.clone(), &excess([9, 9]))), []);
+        assert_eq!(ids(choose(&need(false, [1, 1]), RULES, &mut all.clone(), &excess([9, 9]))), NOBODY);
         assert_eq!(ids(choose(&need(true, [1, 1]), RULES, &mut all, &excess([9, 9]))), [0]);
     }
 }

@@ -1,4 +1,4 @@
-//! A config survives being written as TOML, and text that is wrong is told so by field.
+//! A config survives being written as TOML and as JSON, and text that is wrong is told so by field.
 
 use core::time::Duration;
 
@@ -170,11 +170,26 @@ proptest! {
         let text = config.to_toml();
         prop_assert_eq!(Config::from_toml(&text), Ok(config.clone()), "{}", text);
         prop_assert!(text.ends_with('\n'));
+        let json = config.to_json();
+        prop_assert_eq!(Config::from_json(&json), Ok(config), "{}", json);
+        prop_assert!(json.ends_with('\n'));
     }
 
     #[test]
     fn no_text_is_read_with_a_panic(text in "\\PC*|([a-z_]+ ?= ?[\\[\\]{}\"a-z0-9,]*\n)*") {
         let _ = Config::from_toml(&text);
+    }
+
+    #[test]
+    fn no_json_is_read_with_a_panic(
+        config in config(),
+        place in any::<proptest::sample::Index>(),
+        letter in "[\\PC\n]",
+    ) {
+        let mut letters: Vec<_> = config.to_json().chars().collect();
+        let place = place.index(letters.len());
+        letters[place] = letter.chars().next().expect("one letter");
+        let _ = Config::from_json(&String::from_iter(letters));
     }
 }
 
@@ -231,6 +246,55 @@ prefill_share_ppm = 250000
 queue_timeout = "3600s"
 "#;
     assert_eq!(config.to_toml(), expected);
+}
+
+#[test]
+fn json_has_the_shape_of_toml() {
+    let toml = Config::from_toml(
+        "dimensions = ['slots', 'kv']\npools = ['a']\nmin_run = '5ms'\n\
+         step_time = { base = '1ms', prompt_token = '2us', decode = '3us' }\n\
+         [[tiers]]\nname = 'x'\nreserve_ppm = 1\nreserve_units = { kv = 7 }\norder = 'deadline'\n",
+    );
+    let json = Config::from_json(
+        r#"{"dimensions": ["slots", "kv"], "pools": ["a"], "min_run": "5ms", "queue_limit": null,
+            "step_time": {"base": "1ms", "prompt_token": "2us", "decode": "3us"},
+            "tiers": [{"name": "x", "reserve_ppm": 1, "reserve_units": {"kv": 7}, "order": "deadline"}]}"#,
+    );
+    assert!(toml.is_ok(), "{toml:?}");
+    assert_eq!(json, toml);
+}
+
+#[test]
+fn json_of_another_shape_is_told_by_its_line() {
+    for (text, told) in [
+        ("", "line 1: EOF while parsing a value"),
+        ("{\"dimensions\": [\"slots\"],\n\"slot\": 1}", "line 2: unknown field `slot`"),
+        ("{\"min_run\":\n1}", "line 2: invalid type: integer `1`, expected a string"),
+        ("{\"max_bypass\": -1}", "line 1: invalid value: integer `-1`, expected u32"),
+        ("{\"max_bypass\": 1,\n\"max_bypass\": 2}", "line 2: duplicate field `max_bypass`"),
+        ("{}{}", "line 1: trailing characters"),
+        (
+            "{\"tiers\": [{\"name\": \"a\",\n\"borrow_limit\": {\"x\": 1, \"x\": 2}}]}",
+            "line 2: \"x\" is named twice",
+        ),
+        ("{\"tiers\": [{\"reserve_ppm\": 1}]}", "line 1: missing field `name`"),
+    ] {
+        let faults = Config::from_json(text).expect_err("the text has a fault").to_string();
+        assert!(faults.starts_with(told), "{text:?}: {faults}");
+        assert!(!faults.contains(" at line "), "the line is told once: {faults}");
+    }
+    let deep = "[".repeat(100_000);
+    assert!(Config::from_json(&format!("{{\"pools\": {deep}")).is_err());
+}
+
+#[test]
+fn all_faults_of_json_are_told_at_once_each_with_its_field() {
+    let text = r#"{"dimensions": ["slots"], "placement": "tight", "drain_after": "0s",
+        "tiers": [{"name": "a", "order": "lifo"}, {"name": "a", "preemption_budget": 0}]}"#;
+    let error = Config::from_json(text).expect_err("the text has faults");
+    let paths: Vec<_> = error.faults.iter().map(|fault| (fault.path.as_str(), fault.line)).collect();
+    let expected = ["placement", "tiers[0].order", "tiers[1]", "tiers[1].preemption_budget", "drain_after"];
+    assert_eq!(paths, expected.map(|path| (path, None)));
 }
 
 #[test]

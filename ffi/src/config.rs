@@ -1,8 +1,8 @@
-//! The config: read from TOML, looked up by name, written back.
+//! The config: read from TOML or JSON, looked up by name, written back.
 
 use std::ffi::c_char;
 
-use tidegate_core::Config;
+use tidegate_core::{Config, ConfigError};
 
 use crate::fault::Fault;
 pub use crate::guard::ConfigHandle;
@@ -23,24 +23,37 @@ pub unsafe extern "C" fn tidegate_config_from_toml(
     message_len: *mut usize,
     out_config: *mut *mut ConfigHandle,
 ) -> Status {
-    status_of(guard(|| {
-        // SAFETY: the caller's promise (header, "Pointers"), for all three.
-        let (toml, message, out_config) = unsafe {
-            (
-                text(toml, toml_len, "toml")?,
-                TextOut::new(message, message_capacity, message_len)?,
-                Out::new(out_config, "out_config")?,
-            )
-        };
-        match Config::from_toml(toml) {
-            Ok(config) => out_config.set(Box::into_raw(Box::new(ConfigHandle(config)))),
-            Err(error) => {
-                message.set(&error.to_string());
-                return Err(error.into());
-            }
-        }
-        Ok(())
-    }))
+    // SAFETY: the caller's promise (header, "Pointers").
+    unsafe {
+        read(
+            (toml, toml_len, "toml"),
+            Config::from_toml,
+            (message, message_capacity, message_len),
+            out_config,
+        )
+    }
+}
+
+/// As tidegate_config_from_toml, from JSON text: one object with the same fields. A field that is null is at its
+/// default, as if it were left out.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tidegate_config_from_json(
+    json: *const c_char,
+    json_len: usize,
+    message: *mut c_char,
+    message_capacity: usize,
+    message_len: *mut usize,
+    out_config: *mut *mut ConfigHandle,
+) -> Status {
+    // SAFETY: the caller's promise (header, "Pointers").
+    unsafe {
+        read(
+            (json, json_len, "json"),
+            Config::from_json,
+            (message, message_capacity, message_len),
+            out_config,
+        )
+    }
 }
 
 /// Frees a config; schedulers made from it keep their own copy. NULL is fine.
@@ -59,13 +72,20 @@ pub unsafe extern "C" fn tidegate_config_to_toml(
     capacity: usize,
     out_len: *mut usize,
 ) -> Status {
-    let body = |config: &Config| {
-        // SAFETY: the caller's promise (header, "Pointers").
-        unsafe { TextOut::new(buffer, capacity, out_len) }?.set(&config.to_toml());
-        Ok(())
-    };
     // SAFETY: the caller's promise (header, "Pointers").
-    unsafe { look(config, body) }
+    unsafe { write(config, Config::to_toml, (buffer, capacity, out_len)) }
+}
+
+/// As tidegate_config_to_toml, as JSON.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tidegate_config_to_json(
+    config: *const ConfigHandle,
+    buffer: *mut c_char,
+    capacity: usize,
+    out_len: *mut usize,
+) -> Status {
+    // SAFETY: the caller's promise (header, "Pointers").
+    unsafe { write(config, Config::to_json, (buffer, capacity, out_len)) }
 }
 
 /// The number of the tier of this name: 0 is the most urgent.
@@ -112,6 +132,50 @@ pub unsafe extern "C" fn tidegate_config_find_dimension(
 
 fn status_of(result: Result<(), Fault>) -> Status {
     result.map_or_else(|fault| fault.status(), |()| Status::Ok)
+}
+
+/// # Safety
+/// The pointers are as the header's chapter says.
+unsafe fn read(
+    (at, len, argument): (*const c_char, usize, &'static str),
+    parse: fn(&str) -> Result<Config, ConfigError>,
+    (message, message_capacity, message_len): (*mut c_char, usize, *mut usize),
+    out_config: *mut *mut ConfigHandle,
+) -> Status {
+    status_of(guard(|| {
+        // SAFETY: the caller's promise, for all three.
+        let (text, message, out_config) = unsafe {
+            (
+                text(at, len, argument)?,
+                TextOut::new(message, message_capacity, message_len)?,
+                Out::new(out_config, "out_config")?,
+            )
+        };
+        match parse(text) {
+            Ok(config) => out_config.set(Box::into_raw(Box::new(ConfigHandle(config)))),
+            Err(error) => {
+                message.set(&error.to_string());
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }))
+}
+
+/// # Safety
+/// The pointers are as the header's chapter says.
+unsafe fn write(
+    config: *const ConfigHandle,
+    text: fn(&Config) -> String,
+    (buffer, capacity, out_len): (*mut c_char, usize, *mut usize),
+) -> Status {
+    let body = |config: &Config| {
+        // SAFETY: the caller's promise.
+        unsafe { TextOut::new(buffer, capacity, out_len) }?.set(&text(config));
+        Ok(())
+    };
+    // SAFETY: the caller's promise.
+    unsafe { look(config, body) }
 }
 
 /// Runs a body that looks at a config.

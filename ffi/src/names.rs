@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char};
 
 use crate::status;
-use crate::types::{TIDEGATE_ABI_VERSION, TidegateReason as R};
+use crate::types::{TIDEGATE_ABI_VERSION, TidegateGate as G, TidegateReason as R};
 
 /// Every reason with its words, those of `Reason::as_str` in the core.
 const REASONS: [(R, &CStr); 13] = [
@@ -21,6 +21,23 @@ const REASONS: [(R, &CStr); 13] = [
     (R::WorkerLost, c"worker-lost"),
     (R::Unconfirmed, c"unconfirmed"),
 ];
+
+/// Every gate with its words, those of `Gate::as_str` in the core.
+const GATES: [(G, &CStr); 9] = [
+    (G::None, c"none"),
+    (G::NoWorker, c"no-worker"),
+    (G::Claim, c"claim"),
+    (G::Round, c"round"),
+    (G::BorrowLimit, c"borrow-limit"),
+    (G::NeverYields, c"never-yields"),
+    (G::Held, c"held"),
+    (G::Room, c"room"),
+    (G::Excluded, c"excluded"),
+];
+
+fn gate_words(gate: u32) -> &'static CStr {
+    GATES.iter().find(|(known, _)| *known as u32 == gate).map_or(c"unknown gate", |(_, words)| words)
+}
 
 fn reason_words(reason: u32) -> &'static CStr {
     REASONS.iter().find(|(known, _)| *known as u32 == reason).map_or(c"unknown reason", |(_, words)| words)
@@ -45,9 +62,15 @@ pub extern "C" fn tidegate_reason_str(reason: u32) -> *const c_char {
     reason_words(reason).as_ptr()
 }
 
+/// The words for a tidegate_gate_t; "unknown gate" for any other number. Never NULL, never to be freed.
+#[unsafe(no_mangle)]
+pub extern "C" fn tidegate_gate_str(gate: u32) -> *const c_char {
+    gate_words(gate).as_ptr()
+}
+
 #[cfg(test)]
 mod tests {
-    use tidegate_core::{Decline, Reason, YieldMode, Yielding};
+    use tidegate_core::{Decline, Gate, Reason, YieldMode, Yielding};
 
     use super::*;
     use crate::types::{TIDEGATE_DIMENSIONS, TIDEGATE_STATS_REASONS, TidegateDecline, TidegateYield};
@@ -60,6 +83,15 @@ mod tests {
         }
         assert_eq!(reason_words(0), c"unknown reason");
         const { assert!(Reason::ALL.len() < TIDEGATE_STATS_REASONS) };
+    }
+
+    #[test]
+    fn gates_are_those_of_the_core() {
+        assert_eq!(GATES.len(), 1 + Gate::ALL.len());
+        for (gate, (number, words)) in Gate::ALL.into_iter().zip(&GATES[1..]) {
+            assert_eq!((gate as u32, gate.as_str()), (*number as u32, words.to_str().expect("ASCII")));
+        }
+        assert_eq!(gate_words(9), c"unknown gate");
     }
 
     #[test]

@@ -3,8 +3,7 @@
 use std::ffi::c_char;
 
 use tidegate_core::{
-    Explanation, Gate, Instant, PoolId, PromptLeft, RequestId, Resources, Scheduler, ShareWarning, Tier,
-    WorkerId,
+    Explanation, Instant, PoolId, PromptLeft, RequestId, Resources, Scheduler, ShareWarning, Tier, WorkerId,
 };
 
 use crate::fault::{Fault, state_number};
@@ -235,24 +234,10 @@ fn explanation_record(explanation: &Explanation) -> ExplanationRecord {
     ExplanationRecord {
         struct_size: size_of::<ExplanationRecord>() as u32,
         state: state_number(explanation.state) as u32,
-        gate: explanation.gate.map_or(TidegateGate::None, gate_number) as u32,
+        gate: explanation.gate.map_or(TidegateGate::None as u32, |gate| gate as u32),
         reserved: 0,
         ahead: explanation.ahead,
         starts_at_ns: explanation.starts_at.map_or(TIDEGATE_NEVER, Instant::as_nanos),
-    }
-}
-
-fn gate_number(gate: Gate) -> TidegateGate {
-    match gate {
-        Gate::NoWorker => TidegateGate::NoWorker,
-        Gate::Claim => TidegateGate::Claim,
-        Gate::Round => TidegateGate::Round,
-        Gate::BorrowLimit => TidegateGate::BorrowLimit,
-        Gate::NeverYields => TidegateGate::NeverYields,
-        Gate::Held => TidegateGate::Held,
-        Gate::Room => TidegateGate::Room,
-        Gate::Excluded => TidegateGate::Excluded,
-        _ => TidegateGate::Unlisted,
     }
 }
 

@@ -147,8 +147,6 @@ pub enum TidegateGate {
     Room = 7,
     /// The workers that have room are kept clear of it: declined by them, or drained for others.
     Excluded = 8,
-    /// Something that this version of the header has no number for.
-    Unlisted = 255,
 }
 
 /// Where a live request stands.

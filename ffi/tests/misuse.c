@@ -120,7 +120,10 @@ static void names(void) {
   CHECK(strcmp(tidegate_reason_str(TIDEGATE_REASON_RECLAIM), "reclaim") == 0);
   CHECK(strcmp(tidegate_reason_str(0), "unknown reason") == 0);
   CHECK(strcmp(tidegate_reason_str(UINT32_MAX), "unknown reason") == 0);
-  CHECK(sizeof(tidegate_action_t) == 64);
+  CHECK(strcmp(tidegate_gate_str(TIDEGATE_GATE_NO_WORKER), "no-worker") == 0);
+  CHECK(strcmp(tidegate_gate_str(TIDEGATE_GATE_NONE), "none") == 0);
+  CHECK(strcmp(tidegate_gate_str(UINT32_MAX), "unknown gate") == 0);
+  CHECK(sizeof(tidegate_action_t) == 64 && sizeof(tidegate_step_exception_t) == 64);
 }
 
 /* The config. */
@@ -150,6 +153,30 @@ static void bad_config(void) {
   STATUS(tidegate_config_from_toml(BAD, strlen(BAD), NULL, 1, NULL, &config), NULL_POINTER);
   STATUS(tidegate_config_from_toml(CONFIG, strlen(CONFIG), NULL, 0, NULL, NULL), NULL_POINTER);
   CHECK(config == mark && untouched == message);
+}
+
+static void json(void) {
+  static const char BAD[] = "{\"dimensions\": [\"slots\"],\n\"tiers\": 1}";
+  tidegate_config_t *config = config_of(CONFIG), *again = NULL, *mark = NULL;
+  char text[8192], toml[8192], toml_again[8192], message[256];
+  size_t len = 0;
+  STATUS(tidegate_config_to_json(config, text, sizeof text, &len), OK);
+  CHECK(len == strlen(text) && text[0] == '{');
+  STATUS(tidegate_config_from_json(text, len, NULL, 0, NULL, &again), OK);
+  STATUS(tidegate_config_to_toml(config, toml, sizeof toml, NULL), OK);
+  STATUS(tidegate_config_to_toml(again, toml_again, sizeof toml_again, NULL), OK);
+  CHECK(strcmp(toml, toml_again) == 0);
+  STATUS(tidegate_config_from_json(BAD, strlen(BAD), message, sizeof message, NULL, &mark),
+         TIDEGATE_STATUS_CONFIG_INVALID);
+  CHECK(strncmp(message, "line 2: ", 8) == 0 && mark == NULL);
+  STATUS(tidegate_config_from_json(NULL, 0, NULL, 0, NULL, &mark), TIDEGATE_STATUS_CONFIG_INVALID);
+  STATUS(tidegate_config_from_json(NULL, 1, NULL, 0, NULL, &mark), NULL_POINTER);
+  STATUS(tidegate_config_from_json("\xFF", 1, NULL, 0, NULL, &mark), TIDEGATE_STATUS_INVALID_UTF8);
+  STATUS(tidegate_config_from_json(text, len, NULL, 0, NULL, NULL), NULL_POINTER);
+  STATUS(tidegate_config_to_json(NULL, text, sizeof text, &len), NULL_POINTER);
+  STATUS(tidegate_config_to_json(config, NULL, 1, &len), NULL_POINTER);
+  tidegate_config_free(again);
+  tidegate_config_free(config);
 }
 
 static void config_names(void) {
@@ -187,6 +214,7 @@ static void config_names(void) {
 static void null_verbs(tidegate_scheduler_t *s) {
   tidegate_request_spec_t spec = request_of(0);
   tidegate_worker_spec_t worker = TIDEGATE_WORKER_SPEC_INIT;
+  tidegate_device_spec_t device = TIDEGATE_DEVICE_SPEC_INIT;
   tidegate_action_t action;
   uint64_t wide = 99;
   uint32_t number = 99;
@@ -206,17 +234,37 @@ static void null_verbs(tidegate_scheduler_t *s) {
   STATUS(tidegate_scheduler_complete(s, 0, 1, 1, NULL), NULL_POINTER);
   STATUS(tidegate_scheduler_poll(s, 0, NULL, 1, &count), NULL_POINTER);
   STATUS(tidegate_scheduler_poll(s, 0, &action, 1, NULL), NULL_POINTER);
+  STATUS(tidegate_scheduler_worker_add(s, 0, &worker, NULL, 1, &number), NULL_POINTER);
+  CHECK(says(s, "devices is NULL"));
+  STATUS(tidegate_scheduler_worker_resize(s, 0, 0, NULL, 0, 0), NULL_POINTER);
+  STATUS(tidegate_scheduler_worker_usage(s, 0, 0, NULL), NULL_POINTER);
+  STATUS(tidegate_scheduler_device_add(s, 0, NULL, &number), NULL_POINTER);
+  STATUS(tidegate_scheduler_device_add(s, 0, &device, NULL), NULL_POINTER);
+  STATUS(tidegate_scheduler_device_resize(s, 0, 0, NULL, 0, 0), NULL_POINTER);
+  STATUS(tidegate_scheduler_step(s, 0, 0, 1, NULL, 1), NULL_POINTER);
+  STATUS(tidegate_scheduler_amend(s, 0, 1, NULL), NULL_POINTER);
+  STATUS(tidegate_scheduler_reconfigure(s, 0, NULL), NULL_POINTER);
   CHECK(last(s).status == NULL_POINTER);
   CHECK(number == 99 && wide == 99 && count == 99);
 }
 
 static void null_questions(const tidegate_scheduler_t *s) {
+  tidegate_prompt_left_t prompt = {1, 1};
+  size_t count;
   STATUS(tidegate_scheduler_poll_timeout(s, NULL), NULL_POINTER);
   STATUS(tidegate_scheduler_state(s, 1, NULL), NULL_POINTER);
   STATUS(tidegate_scheduler_queue_depth(s, 0, NULL), NULL_POINTER);
   STATUS(tidegate_scheduler_effective_reserve(s, 0, 0, NULL), NULL_POINTER);
   STATUS(tidegate_scheduler_in_use(s, 0, 0, NULL), NULL_POINTER);
   STATUS(tidegate_scheduler_waiting_demand(s, 0, 0, NULL), NULL_POINTER);
+  STATUS(tidegate_scheduler_explain(s, 1, NULL), NULL_POINTER);
+  STATUS(tidegate_scheduler_share_warnings(s, NULL, 1, &count), NULL_POINTER);
+  STATUS(tidegate_scheduler_share_warnings(s, NULL, 0, NULL), NULL_POINTER);
+  STATUS(tidegate_scheduler_share_warnings(s, NULL, 0, &count), OK);
+  STATUS(tidegate_scheduler_step_plan(s, 0, 1, NULL, 1, &prompt, &count), NULL_POINTER);
+  STATUS(tidegate_scheduler_step_plan(s, 0, 1, &prompt, 1, NULL, &count), NULL_POINTER);
+  STATUS(tidegate_scheduler_step_plan(s, 0, 1, NULL, 0, NULL, NULL), NULL_POINTER);
+  STATUS(tidegate_scheduler_step_plan(s, 0, 1, NULL, 0, NULL, &count), OK);
   STATUS(tidegate_scheduler_stats(s, NULL), NULL_POINTER);
   STATUS(tidegate_scheduler_check_invariants(s, NULL, 1, NULL), NULL_POINTER);
   STATUS(tidegate_scheduler_last_error(s, NULL), NULL_POINTER);
@@ -230,6 +278,10 @@ static void null_handle(void) {
   tidegate_usage_t usage = TIDEGATE_USAGE_INIT;
   tidegate_stats_t stats = TIDEGATE_STATS_INIT;
   tidegate_error_t error = TIDEGATE_ERROR_INIT;
+  tidegate_device_spec_t device = TIDEGATE_DEVICE_SPEC_INIT;
+  tidegate_amendment_t amendment = TIDEGATE_AMENDMENT_INIT;
+  tidegate_explanation_t explanation = TIDEGATE_EXPLANATION_INIT;
+  tidegate_config_t *config = config_of(CONFIG);
   tidegate_action_t action;
   uint64_t units[TIDEGATE_DIMENSIONS] = {0, 0, 0, 0}, wide;
   uint32_t number;
@@ -258,6 +310,18 @@ static void null_handle(void) {
   STATUS(tidegate_scheduler_check_invariants(NULL, NULL, 0, NULL), NULL_POINTER);
   STATUS(tidegate_scheduler_last_error(NULL, &error), NULL_POINTER);
   STATUS(tidegate_scheduler_last_error_message(NULL, NULL, 0, NULL), NULL_POINTER);
+  STATUS(tidegate_scheduler_device_add(NULL, 0, &device, &number), NULL_POINTER);
+  STATUS(tidegate_scheduler_device_resize(NULL, 0, 0, units, 0, 0), NULL_POINTER);
+  STATUS(tidegate_scheduler_device_lost(NULL, 0, 0), NULL_POINTER);
+  STATUS(tidegate_scheduler_worker_resize(NULL, 0, 0, units, 0, 0), NULL_POINTER);
+  STATUS(tidegate_scheduler_worker_usage(NULL, 0, 0, units), NULL_POINTER);
+  STATUS(tidegate_scheduler_step(NULL, 0, 0, 1, NULL, 0), NULL_POINTER);
+  STATUS(tidegate_scheduler_amend(NULL, 0, 1, &amendment), NULL_POINTER);
+  STATUS(tidegate_scheduler_reconfigure(NULL, 0, config), NULL_POINTER);
+  STATUS(tidegate_scheduler_explain(NULL, 1, &explanation), NULL_POINTER);
+  STATUS(tidegate_scheduler_share_warnings(NULL, NULL, 0, &count), NULL_POINTER);
+  STATUS(tidegate_scheduler_step_plan(NULL, 0, 1, NULL, 0, NULL, &count), NULL_POINTER);
+  tidegate_config_free(config);
   tidegate_scheduler_free(NULL);
 }
 
@@ -272,6 +336,9 @@ static void struct_sizes(tidegate_scheduler_t *s) {
   tidegate_worker_spec_t worker = TIDEGATE_WORKER_SPEC_INIT;
   tidegate_stats_t stats = TIDEGATE_STATS_INIT;
   tidegate_error_t error = TIDEGATE_ERROR_INIT;
+  tidegate_device_spec_t device = TIDEGATE_DEVICE_SPEC_INIT;
+  tidegate_amendment_t amendment = TIDEGATE_AMENDMENT_INIT;
+  tidegate_explanation_t explanation = TIDEGATE_EXPLANATION_INIT;
   uint64_t request = 0;
   uint32_t number;
   spec.struct_size--;
@@ -291,13 +358,24 @@ static void struct_sizes(tidegate_scheduler_t *s) {
   STATUS(tidegate_scheduler_stats(s, &stats), STRUCT_SIZE);
   error.struct_size = 8;
   STATUS(tidegate_scheduler_last_error(s, &error), STRUCT_SIZE);
+  device.struct_size = 8;
+  STATUS(tidegate_scheduler_device_add(s, 0, &device, &number), STRUCT_SIZE);
+  amendment.struct_size = UINT32_MAX;
+  STATUS(tidegate_scheduler_amend(s, 0, 1, &amendment), STRUCT_SIZE);
+  explanation.struct_size = 4;
+  STATUS(tidegate_scheduler_explain(s, 1, &explanation), STRUCT_SIZE);
 }
 
 static void ranges(tidegate_scheduler_t *s) {
   tidegate_request_spec_t spec = request_of(0);
   tidegate_usage_t usage = TIDEGATE_USAGE_INIT;
+  tidegate_device_spec_t device = TIDEGATE_DEVICE_SPEC_INIT;
+  tidegate_amendment_t amendment = TIDEGATE_AMENDMENT_INIT;
+  tidegate_step_exception_t exception;
+  tidegate_prompt_left_t prompt = {1, 1};
   tidegate_action_t action;
-  uint64_t request = 0, units[TIDEGATE_DIMENSIONS];
+  uint64_t request = 0, units[TIDEGATE_DIMENSIONS] = {1, 1, 0, 0};
+  uint32_t number;
   size_t count = 99;
   spec.yielding = 3;
   STATUS(tidegate_scheduler_submit(s, 0, &spec, &request), OUT_OF_RANGE);
@@ -312,6 +390,21 @@ static void ranges(tidegate_scheduler_t *s) {
   STATUS(tidegate_scheduler_complete(s, 0, 1, 1, &usage), OUT_OF_RANGE);
   STATUS(tidegate_scheduler_poll(s, 0, &action, 0, &count), OUT_OF_RANGE);
   CHECK(says(s, "capacity: 0 is out of range") && count == 99 && request == 0);
+  device.flags = 2;
+  STATUS(tidegate_scheduler_device_add(s, 0, &device, &number), OUT_OF_RANGE);
+  STATUS(tidegate_scheduler_device_resize(s, 0, 0, units, 2, 0), OUT_OF_RANGE);
+  STATUS(tidegate_scheduler_worker_resize(s, 0, 0, units, UINT32_MAX, 0), OUT_OF_RANGE);
+  CHECK(says(s, "shrink: 4294967295 is out of range"));
+  amendment.flags = 16;
+  STATUS(tidegate_scheduler_amend(s, 0, 1, &amendment), OUT_OF_RANGE);
+  amendment.flags = 0;
+  amendment.reserved = 1;
+  STATUS(tidegate_scheduler_amend(s, 0, 1, &amendment), OUT_OF_RANGE);
+  memset(&exception, 0, sizeof exception);
+  exception.reserved[2] = 1;
+  STATUS(tidegate_scheduler_step(s, 0, 0, 1, &exception, 1), OUT_OF_RANGE);
+  STATUS(tidegate_scheduler_step(s, 0, 0, 1, &exception, SIZE_MAX), OUT_OF_RANGE);
+  STATUS(tidegate_scheduler_step_plan(s, 0, 1, &prompt, SIZE_MAX, &prompt, &count), OUT_OF_RANGE);
   STATUS(tidegate_scheduler_queue_depth(s, 2, &request), TIDEGATE_STATUS_UNKNOWN_TIER);
   STATUS(tidegate_scheduler_queue_depth(s, 256, &request), TIDEGATE_STATUS_UNKNOWN_TIER);
   STATUS(tidegate_scheduler_in_use(s, 0, 2, units), TIDEGATE_STATUS_UNKNOWN_TIER);
@@ -361,6 +454,7 @@ static void full_queues(void) {
   STATUS(tidegate_scheduler_submit(s, 0, &batch, &request), OK);
   STATUS(tidegate_scheduler_submit(s, 0, &batch, &request), TIDEGATE_STATUS_QUEUE_FULL);
   CHECK(last(s).scope == TIDEGATE_SCOPE_TIER && last(s).subject == 1 && last(s).max == 1);
+  CHECK(last(s).unit == TIDEGATE_UNIT_REQUESTS);
   STATUS(tidegate_scheduler_submit(s, 0, &urgent, &request), OK);
   STATUS(tidegate_scheduler_submit(s, 0, &urgent, &request), TIDEGATE_STATUS_QUEUE_FULL);
   CHECK(last(s).scope == TIDEGATE_SCOPE_TOTAL && last(s).subject == 0 && last(s).max == 2);
@@ -399,6 +493,147 @@ static void refused_fleet(tidegate_scheduler_t *s) {
   STATUS(tidegate_scheduler_worker_lost(s, 0, number), OK);
   STATUS(tidegate_scheduler_worker_lost(s, 0, number), TIDEGATE_STATUS_WORKER_LOST);
   CHECK(last(s).subject == number);
+}
+
+static void full_of_tokens(void) {
+  tidegate_scheduler_t *s =
+      scheduler_of("dimensions = [\"slots\", \"kv\"]\nqueue_token_limit = 100\n[[tiers]]\nname = \"a\"\n");
+  tidegate_request_spec_t spec = request_of(0);
+  uint64_t request = 0;
+  spec.prompt_tokens = 101;
+  STATUS(tidegate_scheduler_submit(s, 0, &spec, &request), TIDEGATE_STATUS_QUEUE_FULL);
+  CHECK(last(s).unit == TIDEGATE_UNIT_TOKENS && last(s).scope == TIDEGATE_SCOPE_TOTAL && last(s).max == 100);
+  tidegate_scheduler_free(s);
+}
+
+static void refused_devices(void) {
+  tidegate_scheduler_t *s = scheduler_of(CONFIG);
+  tidegate_device_spec_t device = TIDEGATE_DEVICE_SPEC_INIT;
+  tidegate_worker_spec_t worker = TIDEGATE_WORKER_SPEC_INIT;
+  tidegate_device_part_t parts[17];
+  uint64_t units[TIDEGATE_DIMENSIONS] = {1, 1, 0, 0};
+  uint32_t number = 99, gone = 99;
+  memset(parts, 0, sizeof parts);
+  worker.capacity[0] = 4;
+  device.limit[0] = 3;
+  STATUS(tidegate_scheduler_device_add(s, 0, &device, &number), OK);
+  STATUS(tidegate_scheduler_device_add(s, 0, &device, &gone), OK);
+  CHECK(number == 0 && gone == 1);
+  STATUS(tidegate_scheduler_device_lost(s, 0, gone), OK);
+  STATUS(tidegate_scheduler_device_lost(s, 0, gone), TIDEGATE_STATUS_DEVICE_LOST);
+  CHECK(last(s).subject == gone);
+  STATUS(tidegate_scheduler_device_lost(s, 0, 7), TIDEGATE_STATUS_UNKNOWN_DEVICE);
+  STATUS(tidegate_scheduler_device_resize(s, 0, 7, units, 0, 0), TIDEGATE_STATUS_UNKNOWN_DEVICE);
+  CHECK(last(s).subject == 7);
+  STATUS(tidegate_scheduler_worker_add(s, 0, &worker, parts, 1, &number), TIDEGATE_STATUS_BAD_PART);
+  parts[0].part_ppm = 1000000;
+  parts[0].device = gone;
+  STATUS(tidegate_scheduler_worker_add(s, 0, &worker, parts, 1, &number), TIDEGATE_STATUS_DEVICE_LOST);
+  STATUS(tidegate_scheduler_worker_add(s, 0, &worker, parts, 17, &number), TIDEGATE_STATUS_LIMIT_EXCEEDED);
+  CHECK(last(s).limit == TIDEGATE_LIMIT_DEVICES_PER_WORKER && last(s).max == 16);
+  parts[0].device = 0;
+  STATUS(tidegate_scheduler_worker_add(s, 0, &worker, parts, 1, &number), OK);
+  worker.pool = 1;
+  STATUS(tidegate_scheduler_worker_add(s, 0, &worker, parts, 1, &number),
+         TIDEGATE_STATUS_SHARED_ACROSS_POOLS);
+  CHECK(last(s).subject == 0 && last(s).pool == 0);
+  device.limit[0] = UINT64_MAX;
+  STATUS(tidegate_scheduler_device_add(s, 0, &device, &number), TIDEGATE_STATUS_LIMIT_EXCEEDED);
+  STATUS(tidegate_scheduler_worker_resize(s, 0, 9, units, 0, 0), TIDEGATE_STATUS_UNKNOWN_WORKER);
+  STATUS(tidegate_scheduler_worker_usage(s, 0, 9, units), TIDEGATE_STATUS_UNKNOWN_WORKER);
+  tidegate_scheduler_free(s);
+}
+
+static void refused_steps(void) {
+  tidegate_scheduler_t *s = scheduler_of(CONFIG);
+  tidegate_worker_spec_t worker = TIDEGATE_WORKER_SPEC_INIT;
+  tidegate_step_exception_t exception;
+  tidegate_prompt_left_t prompt = {0, 60};
+  tidegate_action_t started = start_one(s, 0);
+  uint64_t units[TIDEGATE_DIMENSIONS];
+  uint32_t other = 0;
+  size_t count = 0;
+  memset(&exception, 0, sizeof exception);
+  worker.capacity[0] = 1;
+  STATUS(tidegate_scheduler_worker_add(s, 0, &worker, NULL, 0, &other), OK);
+  exception.request = prompt.request = started.request;
+  exception.attempt = 2;
+  exception.output_tokens = 5;
+  exception.in_use[0] = 1;
+  exception.in_use[1] = 20;
+  STATUS(tidegate_scheduler_step(s, 0, 9, 1, NULL, 0), TIDEGATE_STATUS_UNKNOWN_WORKER);
+  STATUS(tidegate_scheduler_step(s, 0, 0, UINT64_MAX, NULL, 0), TIDEGATE_STATUS_LIMIT_EXCEEDED);
+  STATUS(tidegate_scheduler_step(s, 0, 0, 1, &exception, 1), TIDEGATE_STATUS_STALE_ATTEMPT);
+  CHECK(last(s).attempt == 2 && last(s).current_attempt == 1);
+  exception.attempt = 1;
+  STATUS(tidegate_scheduler_step(s, 0, other, 1, &exception, 1), TIDEGATE_STATUS_NOT_HERE);
+  CHECK(last(s).request == started.request && last(s).subject == other);
+  STATUS(tidegate_scheduler_step_plan(s, other, 100, &prompt, 1, &prompt, &count), TIDEGATE_STATUS_NOT_HERE);
+  STATUS(tidegate_scheduler_step(s, 0, 0, 1, &exception, 1), OK);
+  STATUS(tidegate_scheduler_in_use(s, 0, 0, units), OK);
+  CHECK(units[1] == 20);
+  STATUS(tidegate_scheduler_step_plan(s, 0, 100, &prompt, 1, &prompt, &count), OK);
+  CHECK(count == 1 && prompt.request == started.request && prompt.tokens == 60);
+  tidegate_scheduler_free(s);
+}
+
+static void amendments(void) {
+  tidegate_scheduler_t *s = scheduler_of(CONFIG);
+  tidegate_amendment_t amendment = TIDEGATE_AMENDMENT_INIT;
+  tidegate_explanation_t why = TIDEGATE_EXPLANATION_INIT;
+  tidegate_request_spec_t spec = request_of(1);
+  uint64_t request = 0, waiting = 0;
+  STATUS(tidegate_scheduler_submit(s, 0, &spec, &request), OK);
+  STATUS(tidegate_scheduler_amend(s, 0, 12345, &amendment), TIDEGATE_STATUS_UNKNOWN_REQUEST);
+  CHECK(last(s).request == 12345);
+  amendment.tier = 256;
+  STATUS(tidegate_scheduler_amend(s, 0, request, &amendment), OK);
+  amendment.flags = TIDEGATE_AMEND_TIER;
+  STATUS(tidegate_scheduler_amend(s, 0, request, &amendment), TIDEGATE_STATUS_UNKNOWN_TIER);
+  amendment.tier = 0;
+  amendment.flags |= TIDEGATE_AMEND_DEMAND | TIDEGATE_AMEND_PEAK | TIDEGATE_AMEND_DEADLINE;
+  amendment.demand[1] = 41;
+  STATUS(tidegate_scheduler_amend(s, 0, request, &amendment), TIDEGATE_STATUS_NEVER_FITS);
+  CHECK(last(s).subject == 1 && last(s).need == 41 && last(s).max == 40);
+  amendment.demand[1] = 11;
+  STATUS(tidegate_scheduler_amend(s, 0, request, &amendment), OK);
+  STATUS(tidegate_scheduler_queue_depth(s, 0, &waiting), OK);
+  CHECK(waiting == 1);
+  STATUS(tidegate_scheduler_explain(s, 12345, &why), TIDEGATE_STATUS_UNKNOWN_REQUEST);
+  STATUS(tidegate_scheduler_explain(s, request, &why), OK);
+  CHECK(why.state == TIDEGATE_STATE_QUEUED && why.gate == TIDEGATE_GATE_NONE && why.ahead == 0);
+  STATUS(tidegate_scheduler_worker_lost(s, 0, 0), OK);
+  STATUS(tidegate_scheduler_explain(s, request, &why), OK);
+  CHECK(why.state == TIDEGATE_STATE_PARKED && why.gate == TIDEGATE_GATE_NO_WORKER);
+  CHECK(why.starts_at_ns == TIDEGATE_NEVER);
+  tidegate_scheduler_free(s);
+}
+
+static void other_configs(void) {
+  static const char SHARES[] =
+      "dimensions = [\"slots\", \"kv_blocks\"]\npools = [\"a\", \"b\"]\n"
+      "[[tiers]]\nname = \"realtime\"\nreserve_ppm = 600000\n[[tiers]]\nname = \"batch\"\n";
+  tidegate_scheduler_t *s = scheduler_of(CONFIG);
+  tidegate_config_t *shares = config_of(SHARES);
+  tidegate_config_t *names = config_of("dimensions = [\"slots\"]\n[[tiers]]\nname = \"a\"\n");
+  tidegate_share_warning_t warnings[4];
+  uint64_t units[TIDEGATE_DIMENSIONS];
+  size_t count = 0;
+  STATUS(tidegate_scheduler_reconfigure(s, 0, names), TIDEGATE_STATUS_CONFIG_INVALID);
+  CHECK(says(s, "dimensions: 2 while running, not 1; pools: 2 while running, not 1; "
+                "pools[0]: \"a\" while running, not \"default\"; tiers: 2 while running, not 1; "
+                "tiers[0]: \"realtime\" while running, not \"a\""));
+  STATUS(tidegate_scheduler_share_warnings(s, warnings, 4, &count), OK);
+  CHECK(count == 1 && warnings[0].dimension == 0 && warnings[0].asked_ppm == 300000);
+  CHECK(warnings[0].effective_ppm == 500000 && warnings[0].pool == 0 && warnings[0].tier == 0);
+  STATUS(tidegate_scheduler_reconfigure(s, 0, shares), OK);
+  tidegate_config_free(shares);
+  tidegate_config_free(names);
+  STATUS(tidegate_scheduler_effective_reserve(s, 0, 0, units), OK);
+  CHECK(units[0] == 3 && units[1] == 24);
+  STATUS(tidegate_scheduler_share_warnings(s, NULL, 0, &count), OK);
+  CHECK(count == 1);
+  tidegate_scheduler_free(s);
 }
 
 static void unknown_requests(tidegate_scheduler_t *s) {
@@ -481,6 +716,7 @@ int main(void) {
   names();
   bad_config();
   config_names();
+  json();
   null_handle();
   null_verbs(s);
   null_questions(s);
@@ -492,6 +728,11 @@ int main(void) {
   nothing_changed(s);
   tidegate_scheduler_free(s);
   full_queues();
+  full_of_tokens();
+  refused_devices();
+  refused_steps();
+  amendments();
+  other_configs();
   reports_out_of_place();
   return surprises == 0 ? 0 : 1;
 }

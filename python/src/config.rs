@@ -1,4 +1,4 @@
-//! The config as an immutable Python object: from settings or from TOML, which are one description.
+//! The config as an immutable Python object: from settings, TOML or JSON, which are one description.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
@@ -8,7 +8,7 @@ use crate::settings::{self, Settings};
 
 /// A validated config: `Config(dimensions=["slots"], tiers=[{"name": "realtime", "reserve_ppm": 300_000}])`.
 ///
-/// The settings are those of the TOML form, by the same names.
+/// The settings are those of the TOML and JSON forms, by the same names.
 #[pyclass(frozen, eq, module = "tidegate")]
 #[derive(PartialEq, Eq)]
 pub(crate) struct Config {
@@ -37,6 +37,19 @@ impl Config {
     /// The config as TOML, every setting written; `from_toml` reads it back as an equal config.
     fn to_toml(&self) -> String {
         self.core.to_toml()
+    }
+
+    /// Reads a config from JSON: one object with the same fields. Raises `ConfigError` with all faults.
+    #[staticmethod]
+    fn from_json(py: Python<'_>, text: &Bound<'_, PyString>) -> PyResult<Self> {
+        let core = tidegate::Config::from_json(&settings::unicode(text)?)
+            .map_err(|faults| error::config(py, &faults))?;
+        Ok(Self { core })
+    }
+
+    /// The config as JSON, every setting written; what has no limit is `null`.
+    fn to_json(&self) -> String {
+        self.core.to_json()
     }
 
     /// The names of the dimensions, in order.

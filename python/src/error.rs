@@ -8,8 +8,8 @@ use pyo3::PyTypeInfo;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tidegate::{
-    ConfigError, InputError, InvariantViolation, Limit, QueueScope, ReportError, SubmitError, TenantError,
-    WorkerError,
+    AmendError, ConfigError, InputError, InvariantViolation, Limit, QueueScope, QueueUnit, ReportError,
+    SubmitError, TenantError, WorkerError,
 };
 
 use crate::guard::Panicked;
@@ -44,8 +44,11 @@ pub(crate) fn exception<'py>(
 /// What the core said of an input. `dimensions` are the config's.
 pub(crate) fn refused(py: Python<'_>, error: &InputError, dimensions: &[&str]) -> PyErr {
     match error {
-        InputError::Submit(error) => submit(py, error, dimensions),
-        InputError::Report(error) => report(py, error),
+        InputError::Submit(error) | InputError::Amend(AmendError::Submit(error)) => {
+            submit(py, error, dimensions)
+        }
+        InputError::Report(error) | InputError::Amend(AmendError::Report(error)) => report(py, error),
+        InputError::Config(error) => config(py, error),
         InputError::Worker(error) => worker(py, error),
         InputError::Tenant(error) => tenant(py, error),
         other => raised!(py, Error, other),
@@ -63,19 +66,23 @@ fn submit(py: Python<'_>, error: &SubmitError, dimensions: &[&str]) -> PyErr {
             let message = format!("needs {need} of {dimension} and can never have more than {max}");
             raised!(py, NeverFits, message, dimension = dimension, need = need, max = max)
         }
-        SubmitError::QueueFull { scope, limit } => queue_full(py, error, scope, limit),
+        SubmitError::QueueFull { scope, unit, limit } => queue_full(py, error, scope, unit, limit),
         SubmitError::LimitExceeded { limit, max } => limit_exceeded(py, error, limit, max),
         _ => raised!(py, SubmitError, error),
     }
 }
 
-fn queue_full(py: Python<'_>, error: &SubmitError, scope: QueueScope, limit: u64) -> PyErr {
+fn queue_full(py: Python<'_>, error: &SubmitError, scope: QueueScope, unit: QueueUnit, limit: u64) -> PyErr {
     let (word, tier, tenant) = match scope {
         QueueScope::Tier(tier) => ("tier", Some(tier.get()), None),
         QueueScope::Tenant(tenant) => ("tenant", None, Some(tenant.get())),
         QueueScope::Total => ("total", None, None),
     };
-    raised!(py, QueueFull, error, scope = word, tier = tier, tenant = tenant, limit = limit)
+    let unit = match unit {
+        QueueUnit::Requests => "requests",
+        QueueUnit::Tokens => "tokens",
+    };
+    raised!(py, QueueFull, error, scope = word, tier = tier, tenant = tenant, unit = unit, limit = limit)
 }
 
 /// Why a report, a cancellation or a question about a request was refused.
@@ -99,12 +106,23 @@ pub(crate) fn report(py: Python<'_>, error: &ReportError) -> PyErr {
     }
 }
 
-fn worker(py: Python<'_>, error: &WorkerError) -> PyErr {
+/// Why a worker, a device, a step or a question about one was refused.
+pub(crate) fn worker(py: Python<'_>, error: &WorkerError) -> PyErr {
     match *error {
         WorkerError::UnknownWorker(worker) => raised!(py, UnknownWorker, error, worker = worker.get()),
         WorkerError::UnknownPool(pool) => raised!(py, UnknownPool, error, pool = pool.get()),
         WorkerError::ZeroCapacity => raised!(py, ZeroCapacity, error),
         WorkerError::Lost(worker) => raised!(py, WorkerLost, error, worker = worker.get()),
+        WorkerError::UnknownDevice(device) => raised!(py, UnknownDevice, error, device = device.get()),
+        WorkerError::DeviceLost(device) => raised!(py, DeviceLost, error, device = device.get()),
+        WorkerError::BadPart(device) => raised!(py, BadPart, error, device = device.get()),
+        WorkerError::SharedAcrossPools { device, pool } => {
+            raised!(py, SharedAcrossPools, error, device = device.get(), pool = pool.get())
+        }
+        WorkerError::Step(ref error) => report(py, error),
+        WorkerError::NotHere { request, worker } => {
+            raised!(py, NotHere, error, request = request.to_bits(), worker = worker.get())
+        }
         WorkerError::LimitExceeded { limit, max } => limit_exceeded(py, error, limit, max),
         _ => raised!(py, WorkerError, error),
     }
@@ -123,6 +141,8 @@ fn limit_exceeded(py: Python<'_>, error: &dyn Display, limit: Limit, max: u64) -
         Limit::Units => "units",
         Limit::Tokens => "tokens",
         Limit::Requests => "requests",
+        Limit::Devices => "devices",
+        Limit::DevicesPerWorker => "devices-per-worker",
         Limit::Workers => "workers",
         Limit::Tenants => "tenants",
         Limit::NameBytes => "name-bytes",

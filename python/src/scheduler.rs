@@ -4,8 +4,8 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use tidegate::{
-    Attempt, Decline, InputError, Instant, PoolId, ReportError, RequestId, RequestSpec, RequestState,
-    Resources, TenantId, Tier, Usage, WorkerId, WorkerSpec, Yielding,
+    Amendment, Attempt, Decline, DeviceId, DeviceSpec, InputError, Instant, PoolId, ReportError, RequestId,
+    RequestSpec, RequestState, Resources, Shrink, TenantId, Tier, Usage, WorkerId, WorkerSpec, Yielding,
 };
 
 use crate::action;
@@ -13,6 +13,7 @@ use crate::argument::{self, Named, Whole};
 use crate::config::Config;
 use crate::error::{self, raised};
 use crate::guard::{self, Guarded};
+use crate::record;
 use crate::stats::Stats;
 use crate::word::Member;
 
@@ -24,12 +25,13 @@ use crate::word::Member;
 #[pyclass(frozen, module = "tidegate")]
 pub(crate) struct Scheduler {
     core: Guarded<tidegate::Scheduler>,
-    config: Py<Config>,
+    /// The config it was made with: what things are called stays, whatever else `reconfigure` changes.
+    names: Py<Config>,
 }
 
 impl Scheduler {
     fn description(&self) -> &tidegate::Config {
-        &self.config.get().core
+        &self.names.get().core
     }
 
     /// Looks at the core, alone.
@@ -80,13 +82,22 @@ impl Scheduler {
         let description = config.get().core.clone();
         let core = guard::caught(|| tidegate::Scheduler::new(description, at(now_ns)))
             .map_err(|panicked| error::internal(py, &panicked))?;
-        Ok(Self { core: Guarded::new(core), config })
+        Ok(Self { core: Guarded::new(core), names: config })
     }
 
-    /// The config it was made with.
+    /// The config it has now.
     #[getter]
-    fn config(&self, py: Python<'_>) -> Py<Config> {
-        self.config.clone_ref(py)
+    fn config(&self, py: Python<'_>) -> PyResult<Config> {
+        self.ask(py, |core| Config { core: core.config().clone() })
+    }
+
+    /// Takes another config with the same dimensions, pools and tiers. Timeouts that run already stay.
+    ///
+    /// Raises `ConfigError` with a fault for each name that differs.
+    #[pyo3(signature = (config, *, now_ns))]
+    fn reconfigure(&self, py: Python<'_>, config: Py<Config>, now_ns: Whole<u64>) -> PyResult<()> {
+        let description = config.get().core.clone();
+        self.tell(py, |core| core.reconfigure(at(now_ns), description))
     }
 
     /// Makes a tenant known and returns its number; the same name gives the same number.
@@ -98,21 +109,116 @@ impl Scheduler {
         self.tell(py, |core| core.tenant_set(at(now_ns), &name)).map(TenantId::get)
     }
 
-    /// Adds a worker to a pool and returns its number. Raises `WorkerError`.
+    /// Adds a device that workers can stand on and returns its number.
+    ///
+    /// `limit` is what all workers on it may use together; 0 or nothing is no limit. `checkpoint_mib` is how
+    /// much memory checkpoints made on it may take. Raises `WorkerError`.
     #[pyo3(
-        signature = (capacity, *, pool=Named::FIRST, now_ns),
-        text_signature = "($self, capacity, *, pool=0, now_ns)"
+        signature = (limit=None, *, checkpoint_mib=None, now_ns),
+        text_signature = "($self, limit=None, *, checkpoint_mib=None, now_ns)"
+    )]
+    fn device_add(
+        &self,
+        py: Python<'_>,
+        limit: Option<&Bound<'_, PyAny>>,
+        checkpoint_mib: Option<Whole<u64>>,
+        now_ns: Whole<u64>,
+    ) -> PyResult<u32> {
+        let limit = limit.map_or(Ok(Resources::ZERO), |limit| self.resources(limit))?;
+        let spec = DeviceSpec { limit, checkpoint_mib: checkpoint_mib.map(|mib| mib.0) };
+        self.tell(py, |core| core.device_add(at(now_ns), spec)).map(DeviceId::get)
+    }
+
+    /// Gives a device another limit. What is beyond it then drains, or is stopped `preempt_after_ns` later.
+    /// Raises `WorkerError`.
+    #[pyo3(signature = (device, limit, *, preempt_after_ns=None, now_ns))]
+    fn device_resize(
+        &self,
+        py: Python<'_>,
+        device: Whole<u32>,
+        limit: &Bound<'_, PyAny>,
+        preempt_after_ns: Option<Whole<u64>>,
+        now_ns: Whole<u64>,
+    ) -> PyResult<()> {
+        let (limit, shrink) = (self.resources(limit)?, shrink(preempt_after_ns));
+        self.tell(py, |core| core.device_resize(at(now_ns), DeviceId::new(device.0), limit, shrink))
+    }
+
+    /// The device is gone, and all workers on it with it: as `worker_lost` for each. Raises `WorkerError`.
+    #[pyo3(signature = (device, *, now_ns))]
+    fn device_lost(&self, py: Python<'_>, device: Whole<u32>, now_ns: Whole<u64>) -> PyResult<()> {
+        self.tell(py, |core| core.device_lost(at(now_ns), DeviceId::new(device.0)))
+    }
+
+    /// Adds a worker to a pool and returns its number.
+    ///
+    /// It stands on `devices`, each a `DevicePart`; without any it is a device of its own. Raises `WorkerError`.
+    #[pyo3(
+        signature = (capacity, *, pool=Named::FIRST, devices=None, now_ns),
+        text_signature = "($self, capacity, *, pool=0, devices=None, now_ns)"
     )]
     fn worker_add(
         &self,
         py: Python<'_>,
         capacity: &Bound<'_, PyAny>,
         pool: Named,
+        devices: Option<&Bound<'_, PyAny>>,
         now_ns: Whole<u64>,
     ) -> PyResult<u32> {
         let pool = argument::pool(py, self.description(), &pool)?;
-        let spec = WorkerSpec::new(pool, self.resources(capacity)?);
+        let mut spec = WorkerSpec::new(pool, self.resources(capacity)?);
+        spec.devices = devices.map_or(Ok(Vec::new()), record::devices)?;
         self.tell(py, |core| core.worker_add(at(now_ns), spec)).map(WorkerId::get)
+    }
+
+    /// Gives a worker another capacity. What is beyond it then drains, or is stopped `preempt_after_ns` later.
+    /// Raises `WorkerError`.
+    #[pyo3(signature = (worker, capacity, *, preempt_after_ns=None, now_ns))]
+    fn worker_resize(
+        &self,
+        py: Python<'_>,
+        worker: Whole<u32>,
+        capacity: &Bound<'_, PyAny>,
+        preempt_after_ns: Option<Whole<u64>>,
+        now_ns: Whole<u64>,
+    ) -> PyResult<()> {
+        let (capacity, shrink) = (self.resources(capacity)?, shrink(preempt_after_ns));
+        self.tell(py, |core| core.worker_resize(at(now_ns), WorkerId::new(worker.0), capacity, shrink))
+    }
+
+    /// The engine holds `in_use` in all, whatever its requests add up to: what several share counts once. What
+    /// requests change from then on counts on top, until the next call. Raises `WorkerError`.
+    #[pyo3(signature = (worker, *, in_use, now_ns))]
+    fn worker_usage(
+        &self,
+        py: Python<'_>,
+        worker: Whole<u32>,
+        in_use: &Bound<'_, PyAny>,
+        now_ns: Whole<u64>,
+    ) -> PyResult<()> {
+        let in_use = self.resources(in_use)?;
+        self.tell(py, |core| core.worker_usage(at(now_ns), WorkerId::new(worker.0), in_use))
+    }
+
+    /// One call for a whole engine step: every request on the worker that has reported generated
+    /// `tokens_each` tokens, but those in `exceptions`, each a `StepException`, which report as by `progress`.
+    ///
+    /// Refused whole, with `WorkerError`, or with `ReportError` for a request of an exception.
+    #[pyo3(
+        signature = (worker, *, tokens_each=Whole(1), exceptions=None, now_ns),
+        text_signature = "($self, worker, *, tokens_each=1, exceptions=None, now_ns)"
+    )]
+    fn step(
+        &self,
+        py: Python<'_>,
+        worker: Whole<u32>,
+        tokens_each: Whole<u64>,
+        exceptions: Option<&Bound<'_, PyAny>>,
+        now_ns: Whole<u64>,
+    ) -> PyResult<()> {
+        let read = |items| record::exceptions(self.description(), items);
+        let exceptions = exceptions.map_or(Ok(Vec::new()), read)?;
+        self.tell(py, |core| core.step(at(now_ns), WorkerId::new(worker.0), tokens_each.0, &exceptions))
     }
 
     /// Starts nothing more on the worker; what runs there runs to its end. Raises `WorkerError`.
@@ -131,14 +237,17 @@ impl Scheduler {
     ///
     /// Tenant, tier and pool are given by name or by number; `demand` and `peak` by the names of the dimensions
     /// or in their order. `peak` is at least `demand`, and `queue_timeout_ns` is the tier's, if not given.
-    /// Raises `SubmitError`, or `TenantError` for a new name that cannot be a tenant's.
+    /// `cached_tokens` of the prompt are in an engine's cache; `deadline_ns`, an instant, orders a tier that is
+    /// ordered so, and drops nothing. Raises `SubmitError`, or `TenantError` for a new name that cannot be a tenant's.
     #[pyo3(
         signature = (
-            *, tenant, tier, demand, pool=Named::FIRST, peak=None, prompt_tokens=Whole(0), output_tokens=None,
-            yielding=Member(Yielding::Restart), queue_timeout_ns=None, tag=Whole(0), now_ns
+            *, tenant, tier, demand, pool=Named::FIRST, peak=None, prompt_tokens=Whole(0),
+            cached_tokens=Whole(0), output_tokens=None, yielding=Member(Yielding::Restart), deadline_ns=None,
+            queue_timeout_ns=None, tag=Whole(0), now_ns
         ),
         text_signature = "($self, *, tenant, tier, demand, pool=0, peak=None, prompt_tokens=0, \
-            output_tokens=None, yielding='restart', queue_timeout_ns=None, tag=0, now_ns)"
+            cached_tokens=0, output_tokens=None, yielding='restart', deadline_ns=None, \
+            queue_timeout_ns=None, tag=0, now_ns)"
     )]
     #[allow(clippy::too_many_arguments, reason = "all are keywords in Python")]
     fn submit(
@@ -150,8 +259,10 @@ impl Scheduler {
         pool: Named,
         peak: Option<&Bound<'_, PyAny>>,
         prompt_tokens: Whole<u64>,
+        cached_tokens: Whole<u64>,
         output_tokens: Option<Whole<u64>>,
         yielding: Member<Yielding>,
+        deadline_ns: Option<Whole<u64>>,
         queue_timeout_ns: Option<Whole<u64>>,
         tag: Whole<u64>,
         now_ns: Whole<u64>,
@@ -164,8 +275,10 @@ impl Scheduler {
             demand: self.resources(demand)?,
             peak: peak.map_or(Ok(Resources::ZERO), |peak| self.resources(peak))?,
             prompt_tokens: prompt_tokens.0,
+            cached_tokens: cached_tokens.0,
             output_tokens: output_tokens.map(|tokens| tokens.0),
             yielding: yielding.0,
+            deadline: deadline_ns.map(at),
             queue_timeout_ns: queue_timeout_ns.map(|span| span.0),
             tag: tag.0,
         };
@@ -177,6 +290,31 @@ impl Scheduler {
             Ok(core.submit(at(now_ns), RequestSpec { tenant, ..spec })?)
         });
         submitted.map(RequestId::to_bits)
+    }
+
+    /// Changes what a live request asks for, how urgent it is, or when its answer is wanted; what is not given
+    /// stays. One on a worker asks for it at its next start.
+    ///
+    /// Raises `SubmitError` for what it would ask then, `ReportError` for the request itself.
+    #[pyo3(signature = (request, *, demand=None, peak=None, tier=None, deadline_ns=None, now_ns))]
+    #[allow(clippy::too_many_arguments, reason = "most are keywords in Python")]
+    fn amend(
+        &self,
+        py: Python<'_>,
+        request: Whole<u64>,
+        demand: Option<&Bound<'_, PyAny>>,
+        peak: Option<&Bound<'_, PyAny>>,
+        tier: Option<Named>,
+        deadline_ns: Option<Whole<u64>>,
+        now_ns: Whole<u64>,
+    ) -> PyResult<()> {
+        let amendment = Amendment {
+            demand: demand.map(|demand| self.resources(demand)).transpose()?,
+            peak: peak.map(|peak| self.resources(peak)).transpose()?,
+            tier: tier.map(|tier| argument::tier(py, self.description(), &tier)).transpose()?,
+            deadline: deadline_ns.map(at),
+        };
+        self.tell(py, |core| core.amend(at(now_ns), id(request), amendment))
     }
 
     /// Ends a request of which the engine holds nothing, or nothing any more. Raises `ReportError`.
@@ -342,6 +480,36 @@ impl Scheduler {
         state.map(Member).map_err(|refusal| error::report(py, &refusal))
     }
 
+    /// Why a live request waits, how many are ahead of it, and when it may start: an `Explanation`. Raises
+    /// `UnknownRequest`, or `AlreadyTerminal` if it has ended.
+    fn explain<'py>(&self, py: Python<'py>, request: Whole<u64>) -> PyResult<Bound<'py, PyAny>> {
+        let why = self.ask(py, |core| core.explain(id(request)))?;
+        record::explanation(py, &why.map_err(|refusal| error::report(py, &refusal))?)
+    }
+
+    /// The reserves that came out more than ten points off, in pools that have workers: `ShareWarning`s.
+    fn share_warnings<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let warnings = self.ask(py, tidegate::Scheduler::share_warnings)?;
+        record::share_warnings(py, self.description(), &warnings)
+    }
+
+    /// How an engine that computes at most `tokens` tokens a step should split its next one.
+    ///
+    /// `prompts`, each a `PromptLeft`, names the requests on the worker whose prompts are not computed yet;
+    /// every other one that runs there takes one token, first. Raises `UnknownWorker`, `NotHere`.
+    #[pyo3(signature = (worker, *, tokens, prompts))]
+    fn step_plan<'py>(
+        &self,
+        py: Python<'py>,
+        worker: Whole<u32>,
+        tokens: Whole<u64>,
+        prompts: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let prompts = record::prompts(prompts)?;
+        let plan = self.ask(py, |core| core.step_plan(WorkerId::new(worker.0), tokens.0, &prompts))?;
+        record::plan(py, &plan.map_err(|refusal| error::worker(py, &refusal))?)
+    }
+
     /// How many requests of the tier wait. Raises `UnknownTier`.
     fn queue_depth(&self, py: Python<'_>, tier: Named) -> PyResult<usize> {
         let tier = argument::known_tier(py, self.description(), &tier)?;
@@ -399,6 +567,10 @@ fn at(now_ns: Whole<u64>) -> Instant {
 
 fn id(request: Whole<u64>) -> RequestId {
     RequestId::from_bits(request.0)
+}
+
+fn shrink(preempt_after_ns: Option<Whole<u64>>) -> Shrink {
+    preempt_after_ns.map_or(Shrink::Drain, |span| Shrink::Preempt { after_ns: span.0 })
 }
 
 fn start(attempt: Whole<u32>) -> Attempt {

@@ -55,6 +55,42 @@ impl Stats {
         self.0.clock_regressions
     }
 
+    /// Sets of victims that were chosen for an attempt that had one already.
+    #[getter]
+    fn further_sets(&self) -> u64 {
+        self.0.further_sets
+    }
+
+    /// Claims that a more urgent request took units of.
+    #[getter]
+    fn takeovers(&self) -> u64 {
+        self.0.takeovers
+    }
+
+    /// Sets of victims for which the finish test was waived.
+    #[getter]
+    fn waived_finish_test(&self) -> u64 {
+        self.0.waived_finish_test
+    }
+
+    /// Sets of victims for which `min_run` was waived.
+    #[getter]
+    fn waived_min_run(&self) -> u64 {
+        self.0.waived_min_run
+    }
+
+    /// Sets of victims for which `max_preemptions` was waived.
+    #[getter]
+    fn waived_max_preemptions(&self) -> u64 {
+        self.0.waived_max_preemptions
+    }
+
+    /// Victims whose tier came below its reserve with them.
+    #[getter]
+    fn straddles(&self) -> u64 {
+        self.0.straddles
+    }
+
     /// Actions by their reason, those that never occurred included.
     #[getter]
     fn by_reason<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

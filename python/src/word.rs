@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use tidegate::{Decline, Reason, RequestState, YieldMode, Yielding};
+use tidegate::{Decline, Gate, Reason, RequestState, YieldMode, Yielding};
 
 use crate::argument;
 use crate::error::raised;
@@ -57,19 +57,26 @@ words!(RequestState {
     Aborting = "aborting",
 });
 
-impl Word for Reason {
-    const CLASS: &'static str = "Reason";
-    const ALL: &'static [Self] = &Self::ALL;
+/// Enums that the core itself lists and names.
+macro_rules! named_by_the_core {
+    ($($name:ident),*) => {$(
+        impl Word for $name {
+            const CLASS: &'static str = stringify!($name);
+            const ALL: &'static [Self] = &Self::ALL;
 
-    fn word(self) -> &'static str {
-        self.as_str()
-    }
+            fn word(self) -> &'static str {
+                self.as_str()
+            }
 
-    fn members() -> &'static Members {
-        static MEMBERS: Members = PyOnceLock::new();
-        &MEMBERS
-    }
+            fn members() -> &'static Members {
+                static MEMBERS: Members = PyOnceLock::new();
+                &MEMBERS
+            }
+        }
+    )*};
 }
+
+named_by_the_core!(Gate, Reason);
 
 /// A value of the core's enum that crosses the border as a member of the Python enum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,7 +1,9 @@
 """The config: settings, TOML, and what is wrong with either."""
 
 import enum
+import json
 import math
+from collections.abc import Iterable
 
 import pytest
 
@@ -11,27 +13,44 @@ from tidegate import Config, ConfigError
 EVERYTHING = {
     "dimensions": ["slots", "kv_blocks"],
     "pools": ("a100", "h100"),
+    "placement": "spread",
     "min_run": "250ms",
     "max_preemptions": 2,
     "confirm_after": "3s",
     "max_bypass": 0,
     "drain_after": "5s",
     "decline_backoff": "10us",
+    "step_time": {"base": "20ms", "prompt_token": "40us", "decode": "150us"},
+    "stop_takes": "30ms",
+    "swap_token": "1us",
+    "checkpoint_kib_per_token": 128,
+    "max_step": "10s",
     "queue_limit": 1_000,
+    "queue_token_limit": 100_000,
     "tenant_queue_limit": 10,
+    "tenant_queue_token_limit": 50_000,
     "displace": True,
     "max_tenants": 7,
     "tiers": [
         {
             "name": 'real "time" \\ 1',
             "reserve_ppm": 300_000,
+            "reserve_units": {"slots": 3},
+            "reserve_ppm_in": {"kv_blocks": 400_000},
             "lendable_ppm": 500_000,
             "borrow_limit": {"slots": 2, "kv_blocks": 100},
             "rounding": "nearest",
             "hold_window": "0s",
             "preemption": "never",
             "preempt_while_borrowing": "never",
+            "preemption_budget": 5,
+            "order": "hybrid-deadline",
+            "deadline_token_weight": "9ms",
+            "age_after": "60s",
+            "prefill_share_ppm": 100_000,
+            "token_objective": "50ms",
             "queue_limit": 5,
+            "queue_token_limit": 9_000,
             "queue_timeout": "60s",
         },
         {"name": "batch"},
@@ -51,11 +70,59 @@ def test_settings_and_toml_are_one_description() -> None:
         assert setting in config.to_toml()
 
 
+def test_json_is_the_same_description() -> None:
+    config = Config(**EVERYTHING)
+    assert Config.from_json(config.to_json()) == config
+    assert Config.from_json(json.dumps(EVERYTHING)) == config
+    with pytest.raises(ConfigError) as caught:
+        Config.from_json('{"dimensions": ["slots"],\n"tiers": 1}')
+    [(path, message)] = caught.value.faults
+    assert path == "line 2"
+    assert str(caught.value) == f"line 2: {message}"
+    with pytest.raises(ConfigError) as several:
+        Config.from_json('{"dimensions": [], "tiers": [], "max_step": "0s"}')
+    assert [path for path, _ in several.value.faults] == ["dimensions", "tiers", "max_step"]
+
+
 @pytest.mark.parametrize("setting", [name for name in EVERYTHING if name not in ("dimensions", "pools", "tiers")])
 def test_every_setting_counts_and_none_leaves_it_out(setting: str) -> None:
     without = {name: value for name, value in EVERYTHING.items() if name != setting}
     assert Config(**without) != Config(**EVERYTHING)
     assert Config(**without) == Config(**{**EVERYTHING, setting: None})
+
+
+TIER = EVERYTHING["tiers"][0]
+
+
+@pytest.mark.parametrize("setting", [name for name in TIER if name != "name"])
+def test_every_setting_of_a_tier_counts_and_none_leaves_it_out(setting: str) -> None:
+    def config(tier: dict[str, object]) -> Config:
+        return Config(**{**EVERYTHING, "tiers": [tier, {"name": "batch"}]})
+
+    without = {name: value for name, value in TIER.items() if name != setting}
+    assert config(without) != config(TIER)
+    assert config(without) == config({**TIER, setting: None})
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("order", tidegate.Order),
+        ("rounding", tidegate.Rounding),
+        ("preemption", tidegate.Preemption),
+        ("preempt_while_borrowing", [tidegate.Preemption.LOWER_TIER, tidegate.Preemption.NEVER]),
+    ],
+)
+def test_every_word_of_a_tier_is_known(setting: str, words: Iterable[str]) -> None:
+    for word in words:
+        config = Config(dimensions=["slots"], tiers=[{"name": "only", setting: word}])
+        assert f'{setting} = "{word}"' in config.to_toml()
+
+
+def test_every_placement_is_known() -> None:
+    for word in tidegate.Placement:
+        config = Config(dimensions=["slots"], tiers=[{"name": "only"}], placement=word)
+        assert f'placement = "{word}"' in config.to_toml()
 
 
 def test_names_survive_any_letter() -> None:
@@ -87,6 +154,17 @@ def test_names_survive_any_letter() -> None:
         ({"max_bypass": 1.5}, "max_bypass"),
         ({"queue_limits": 3}, "queue_limits"),
         ({"confirm_after": "0s"}, "confirm_after"),
+        ({"max_step": "0s"}, "max_step"),
+        ({"placement": "tight"}, "placement"),
+        ({"step_time": {"base": "1s"}}, "step_time"),
+        ({"step_time": {"base": "1", "prompt_token": "1s", "decode": "1s"}}, "step_time.base"),
+        ({"tiers": [{"name": "a", "order": "lifo"}]}, "tiers[0].order"),
+        ({"tiers": [{"name": "a", "preemption_budget": 0}]}, "tiers[0].preemption_budget"),
+        ({"tiers": [{"name": "a", "reserve_units": {"vram": 1}}]}, "tiers[0].reserve_units.vram"),
+        (
+            {"tiers": [{"name": "a", "preempt_while_borrowing": "any-borrower"}]},
+            "tiers[0].preempt_while_borrowing",
+        ),
         ({"max_bypass": 10**5000}, "max_bypass"),
         ({"max_bypass": math.inf}, "max_bypass"),
         ({"max_bypass": math.nan}, "max_bypass"),

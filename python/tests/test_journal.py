@@ -19,10 +19,10 @@ dimensions = ["slots"]
 name = "realtime"
 reserve_ppm = 500000
 hold_window = "0s"
-10 worker_add 0 2 0 0 0
+10 worker_add 0 2 0 0 0 0
 10 tenant_set acme
-10 submit 0 0 0 1 0 0 0 1 0 0 0 512 - 0 - 7
-11 submit 9 0 0 1 0 0 0 1 0 0 0 512 256 1 1000 7
+10 submit 0 0 0 1 0 0 0 1 0 0 0 512 0 - 0 - - 7
+11 submit 9 0 0 1 0 0 0 1 0 0 0 512 9 256 1 5 1000 7
 12 poll 2
 end 4
 """
@@ -62,6 +62,12 @@ def test_a_replay_hashes_what_the_verbs_gave() -> None:
     assert str(replay(JOURNAL)) == f"digest {digest} actions 1 inputs 4"
 
 
+def test_a_config_that_is_refused_stands_in_the_journal_too() -> None:
+    other = '12 reconfigure 3\ndimensions = ["kv"]\n[[tiers]]\nname = "realtime"\n12 poll 2\nend 5'
+    replayed = replay(JOURNAL.replace("12 poll 2\nend 4", other))
+    assert (replayed.digest, replayed.inputs) == (replay(JOURNAL).digest, 5)
+
+
 def test_a_wrong_bit_is_caught() -> None:
     right, wrong = replay(JOURNAL), replay(JOURNAL, corrupt=1)
     assert (wrong.actions, wrong.inputs) == (right.actions, right.inputs)
@@ -98,13 +104,22 @@ def test_every_single_bit_counts() -> None:
         ("12 poll 2", "\u0661 poll 2", r"line 13: now: '\u0661' is not a whole number"),
         ("12 poll 2", f"{2**64} poll 2", r"line 13: now: '18446744073709551616' is not a whole number"),
         ("12 poll 2", "12  poll 2", r"line 13: '' is not a verb"),
-        ("10 worker_add 0 2 0 0 0", "10 worker_add 0 2 0 0", r"line 9: capacity is missing"),
-        ("10 worker_add 0 2 0 0 0", "10 worker_add 4294967296 2 0 0 0", r"line 9: pool: '4294967296'"),
+        ("10 worker_add 0 2 0 0 0 0", "10 worker_add 0 2 0 0", r"line 9: capacity is missing"),
+        ("10 worker_add 0 2 0 0 0 0", "10 worker_add 0 2 0 0 0", r"line 9: devices is missing"),
+        ("10 worker_add 0 2 0 0 0 0", "10 worker_add 0 2 0 0 0 1 0", r"line 9: devices is missing"),
+        ("10 worker_add 0 2 0 0 0 0", f"10 worker_add 0 2 0 0 0 {LAST} 0 1", r"line 9: devices is missing"),
+        ("10 worker_add 0 2 0 0 0 0", "10 worker_add 0 2 0 0 0 0 1", r"line 9: '1' stands after the last field"),
+        ("10 worker_add 0 2 0 0 0 0", "10 worker_add 4294967296 2 0 0 0 0", r"line 9: pool: '4294967296'"),
+        ("12 poll 2", "12 reconfigure 1\n?", r"line 13: the config that begins below: "),
+        ("12 poll 2", f"12 reconfigure {LAST}", r"line 15: the file is torn"),
+        ("12 poll 2", "12 step 0 1 1 5 1 7 1 0 0", r"line 13: exceptions is missing"),
+        ("12 poll 2", "12 amend 1 1 0 0 - - -", r"line 13: demand: '-' is not a whole number"),
+        ("12 poll 2", "12 amend 1 - - 256 -", r"line 13: tier: '256' is not a whole number from 0 to 255"),
         ("10 tenant_set acme", "10 tenant_set a\\me", r"line 10: name: .* has a control character or a backslash"),
         ("10 tenant_set acme", "10 tenant_set a\\x41me", r"line 10: name"),
         ("10 tenant_set acme", "10 tenant_set a\rme", r"line 10: name"),
-        ("512 - 0 - 7", "512 x 0 - 7", r"line 11: output_tokens: 'x' is not a whole number"),
-        ("512 - 0 - 7", "512 - 3 - 7", r"line 11: yielding: '3' is not a whole number from 0 to 2"),
+        ("512 0 - 0 - - 7", "512 0 x 0 - - 7", r"line 11: output_tokens: 'x' is not a whole number"),
+        ("512 0 - 0 - - 7", "512 0 - 3 - - 7", r"line 11: yielding: '3' is not a whole number from 0 to 2"),
         ("end 4", "end 5", r"line 14: `end` counts 5 inputs, 4 stand above it"),
         ("end 4", "end 4 4", r"line 14: end: '4 4' is not a whole number"),
         ("end 4\n", "end 4", r"line 14: the file is torn"),

@@ -10,25 +10,38 @@ from contextlib import suppress
 import pytest
 
 import tidegate
-from tidegate import Decline, Preempt, Reason, Start, Yielding, journal
+from tidegate import Decline, DevicePart, Order, Preempt, Reason, Start, StepException, Yielding, journal
 from tidegate._digest import Digest, action_bytes
 
-CONFIG = tidegate.Config(
-    dimensions=["slots", "kv_blocks"],
-    min_run="0s",
-    confirm_after="10ns",
-    decline_backoff="5ns",
-    queue_limit=12,
-    displace=True,
-    tiers=[
-        {"name": "realtime", "reserve_ppm": 300_000, "hold_window": "50ns"},
-        {"name": "near-realtime", "hold_window": "0s", "queue_timeout": "100ns"},
-        {"name": "batch", "reserve_ppm": 50_000, "hold_window": "0s"},
-    ],
-)
+
+def config(order: Order, share_ppm: int) -> tidegate.Config:
+    """A config of the same names as any other of these."""
+    return tidegate.Config(
+        dimensions=["slots", "kv_blocks"],
+        min_run="0s",
+        confirm_after="10ns",
+        decline_backoff="5ns",
+        step_time={"base": "20ns", "prompt_token": "1ns", "decode": "2ns"},
+        queue_limit=12,
+        displace=True,
+        tiers=[
+            {"name": "realtime", "reserve_ppm": share_ppm, "hold_window": "50ns"},
+            {"name": "near-realtime", "order": order, "hold_window": "0s", "queue_timeout": "100ns"},
+            {"name": "batch", "reserve_ppm": 50_000, "hold_window": "0s"},
+        ],
+    )
+
+
+CONFIG = config(Order.FIFO, 300_000)
 SEEDS = range(60)
 STEPS = 250
-REFUSED = (tidegate.SubmitError, tidegate.ReportError, tidegate.WorkerError, tidegate.TenantError)
+REFUSED = (
+    tidegate.SubmitError,
+    tidegate.ReportError,
+    tidegate.WorkerError,
+    tidegate.TenantError,
+    tidegate.ConfigError,
+)
 
 
 class Host:
@@ -82,8 +95,10 @@ class Host:
             demand=[1, self.random.randrange(45), 0, self.random.choice([0] * 20 + [1])],
             peak=[0, self.random.randrange(60), 0, 0],
             prompt_tokens=self.random.choice([0, 512, 2**64 - 1] if self.random.random() < 0.1 else [512]),
+            cached_tokens=self.random.choice([0, 500]),
             output_tokens=self.random.choice([None, 256]),
             yielding=self.random.choice(list(Yielding)),
+            deadline_ns=self.random.choice([None, self.now_ns + self.random.randrange(100)]),
             queue_timeout_ns=self.random.choice([None, None, 40]),
             tag=self.random.getrandbits(64),
         )
@@ -93,7 +108,25 @@ class Host:
         request, attempt = self.random.choice([*self.starts[-8:], (self.random.getrandbits(64), 1)])
         of_it = {"request": request, "attempt": attempt}
         in_use = [1, self.random.randrange(35), 0, 0]
-        match self.random.choice(["complete", "complete", "progress", "progress", "declined", "other"]):
+        verbs = ["complete", "complete", "progress", "progress", "declined", "amend", "step", "other"]
+        match self.random.choice(verbs):
+            case "amend":
+                self.tell(
+                    "amend",
+                    request=request,
+                    demand=self.random.choice([None, [1, self.random.randrange(45), 0, 0]]),
+                    peak=self.random.choice([None, [1, 60, 0, 0]]),
+                    tier=self.random.choice([None, 0, 1, 2, 3]),
+                    deadline_ns=self.random.choice([None, self.now_ns]),
+                )
+            case "step":
+                exceptions = [StepException(request, attempt, self.random.randrange(200), in_use)]
+                self.tell(
+                    "step",
+                    worker=self.random.randrange(3),
+                    tokens_each=self.random.randrange(3),
+                    exceptions=self.random.choice([[], exceptions]),
+                )
             case "complete":
                 self.tell("complete", **of_it, prompt_tokens=512, cached_tokens=0, output_tokens=9)
             case "progress":
@@ -107,13 +140,39 @@ class Host:
     def change_workers(self) -> None:
         """Adds one, drains one or loses one, now and then one that is not there."""
         if self.random.random() < 0.6:
-            self.tell("worker_add", pool=0, capacity=[self.random.randrange(5), self.random.randrange(150), 0, 0])
+            parts = [DevicePart(self.random.randrange(3), self.random.choice([1_000_000, 500_000, 0]))]
+            self.tell(
+                "worker_add",
+                pool=0,
+                capacity=[self.random.randrange(5), self.random.randrange(150), 0, 0],
+                devices=self.random.choice([[], parts]),
+            )
         else:
             self.tell(self.random.choice(["worker_drain", "worker_lost"]), worker=self.random.randrange(6))
 
+    def resize(self) -> None:
+        """Changes what workers and devices have, or how it is shared."""
+        units = [4, self.random.randrange(40, 150), 0, 0]
+        after_ns = self.random.choice([None, self.random.randrange(60)])
+        match self.random.choice(["worker", "device", "usage", "config", "device_lost"]):
+            case "worker":
+                worker = self.random.randrange(3)
+                self.tell("worker_resize", worker=worker, capacity=units, preempt_after_ns=after_ns)
+            case "device":
+                device = self.random.randrange(3)
+                self.tell("device_resize", device=device, limit=units, preempt_after_ns=after_ns)
+            case "usage":
+                self.tell("worker_usage", worker=self.random.randrange(3), in_use=units)
+            case "config":
+                order = self.random.choice(list(Order))
+                self.tell("reconfigure", config=config(order, self.random.randrange(9) * 100_000))
+            case _:
+                self.tell("device_lost", device=self.random.choice([2, 3]))
+
     def step(self) -> None:
         """Does one thing at random; a clock may also go back."""
-        [act] = self.random.choices([self.submit, self.poll, self.report, self.change_workers], [40, 30, 30, 1])
+        acts = [self.submit, self.poll, self.report, self.change_workers, self.resize]
+        [act] = self.random.choices(acts, [40, 30, 30, 1, 1])
         act()
         if self.random.random() < 0.4:
             self.now_ns = max(0, self.now_ns + self.random.randrange(-2, 40))
@@ -130,21 +189,26 @@ def written(value: object) -> list[str]:
     match value:
         case None:
             return ["-"]
-        case list():
-            return [str(units) for units in value]
+        case tidegate.Config():
+            text = value.to_toml()
+            return [f"{text.count(chr(10))}\n{text[:-1]}"]
+        case [] | [tuple(), *_]:
+            return [str(len(value)), *(word for record in value for word in written(record))]
+        case list() | tuple():
+            return [word for field in value for word in written(field)]
         case Yielding() | Decline():
             return [str(list(type(value)).index(value))]
-        case bool():
-            return [str(int(value))]
         case _:
-            return [str(value)]
+            return [str(int(value)) if isinstance(value, bool) else str(value)]
 
 
 def run(seed: int) -> Host:
     host = Host(seed)
     for name in ("acme", "other tenant", ""):
         host.tell("tenant_set", name=name)
-    host.tell("worker_add", pool=0, capacity=[4, 100, 0, 0])
+    host.tell("device_add", limit=[0, 0, 0, 0], checkpoint_mib=None)
+    host.tell("device_add", limit=[6, 120, 0, 0], checkpoint_mib=1)
+    host.tell("worker_add", pool=0, capacity=[4, 100, 0, 0], devices=[DevicePart(0)])
     for _ in range(STEPS):
         host.step()
         host.sched.check_invariants()

@@ -30,6 +30,27 @@ class Yielding(StrEnum):
     NEVER = "never"
 
 
+class Gate(StrEnum):
+    """What holds a waiting request back: the first that applies."""
+
+    NO_WORKER = "no-worker"
+    """It is parked: no worker that is up, or no share of what is up, can hold it."""
+    CLAIM = "claim"
+    """Its claim waits for victims to give back their units."""
+    ROUND = "round"
+    """It stopped or was declined in this round, and is offered again in the next."""
+    BORROW_LIMIT = "borrow-limit"
+    """Its tier would be beyond its reserve and its borrow limit."""
+    NEVER_YIELDS = "never-yields"
+    """It never yields, and would put reserves out of reach."""
+    HELD = "held"
+    """What is free is held for other tiers, or is not there."""
+    ROOM = "room"
+    """No worker has room for it."""
+    EXCLUDED = "excluded"
+    """The workers that have room are kept clear of it: declined by them, or drained for others."""
+
+
 class RequestState(StrEnum):
     """Where a live request stands."""
 
@@ -40,6 +61,38 @@ class RequestState(StrEnum):
     PREEMPTING = "preempting"
     RELEASING = "releasing"
     ABORTING = "aborting"
+
+
+class Order(StrEnum):
+    """In which order the waiting requests of a tier are offered a start: a tier's setting `order`."""
+
+    FIFO = "fifo"
+    DEADLINE = "deadline"
+    SHORTEST_FIRST = "shortest-first"
+    HYBRID_DEADLINE = "hybrid-deadline"
+
+
+class Placement(StrEnum):
+    """Which of the workers that fit gets a request, the fullest or the emptiest: the setting `placement`."""
+
+    PACK = "pack"
+    SPREAD = "spread"
+
+
+class Preemption(StrEnum):
+    """Whom a tier may stop: its settings `preemption` and, but for `ANY_BORROWER`, `preempt_while_borrowing`."""
+
+    LOWER_TIER = "lower-tier"
+    NEVER = "never"
+    ANY_BORROWER = "any-borrower"
+
+
+class Rounding(StrEnum):
+    """What becomes of a fraction of a unit of a reserve: a tier's setting `rounding`."""
+
+    CEIL = "ceil"
+    NEAREST = "nearest"
+    FLOOR = "floor"
 
 
 class Reason(StrEnum):

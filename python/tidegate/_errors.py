@@ -45,7 +45,7 @@ class ReportError(Error):
 
 
 class WorkerError(Error):
-    """A worker was not added or changed."""
+    """A worker or a device was not added or changed, or a step of a worker was refused."""
 
 
 class TenantError(Error):
@@ -56,7 +56,8 @@ class LimitExceeded(SubmitError, ReportError, WorkerError, TenantError):
     """A number is beyond what the scheduler takes."""
 
     limit: str
-    """Of what: `units`, `tokens`, `requests`, `workers`, `tenants`, `name-bytes` or `attempts`."""
+    """Of what: `units`, `tokens`, `requests`, `devices`, `devices-per-worker`, `workers`, `tenants`, `name-bytes` or
+    `attempts`."""
     max: int
     """The largest number allowed."""
 
@@ -104,6 +105,8 @@ class QueueFull(SubmitError):
     """Whose: `tier`, `tenant` or `total`."""
     tier: int | None
     tenant: int | None
+    unit: str
+    """What there is too much of: `requests` or `tokens`."""
     limit: int
 
 
@@ -145,6 +148,39 @@ class UnknownWorker(WorkerError):
 class WorkerLost(WorkerError):
     """The worker was reported lost already."""
 
+    worker: int
+
+
+class UnknownDevice(WorkerError):
+    """No device has this number."""
+
+    device: int
+
+
+class DeviceLost(WorkerError):
+    """The device was reported lost already."""
+
+    device: int
+
+
+class BadPart(WorkerError):
+    """The part of a device is 0, more than 1,000,000, or of a device that is named before."""
+
+    device: int
+
+
+class SharedAcrossPools(WorkerError):
+    """A device with less than its workers can be shared by workers of one pool only."""
+
+    device: int
+    pool: int
+    """The pool of another worker on it."""
+
+
+class NotHere(WorkerError):
+    """The request is on another worker, or on none."""
+
+    request: int
     worker: int
 
 

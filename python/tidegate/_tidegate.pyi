@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar, Final, Literal, Required, TypeAlias, TypedDict, Unpack, final, type_check_only
 
 from tidegate._enums import Decline, Reason, RequestState, Yielding, YieldMode
+from tidegate._records import DevicePart, Explanation, PromptLeft, ShareWarning, StepException
 
 __all__ = [
     "Abort",
@@ -26,28 +27,51 @@ _Amounts: TypeAlias = Mapping[str, int] | Iterable[int]
 class _TierSettings(TypedDict, total=False):
     name: Required[str]
     reserve_ppm: int | None
+    reserve_ppm_in: Mapping[str, int] | None
+    reserve_units: Mapping[str, int] | None
     lendable_ppm: int | None
     borrow_limit: Mapping[str, int] | None
     rounding: str | None
     hold_window: str | None
     preemption: str | None
     preempt_while_borrowing: str | None
+    preemption_budget: int | None
+    order: str | None
+    deadline_token_weight: str | None
+    age_after: str | None
+    prefill_share_ppm: int | None
+    token_objective: str | None
     queue_limit: int | None
+    queue_token_limit: int | None
     queue_timeout: str | None
+
+@type_check_only
+class _StepTime(TypedDict):
+    base: str
+    prompt_token: str
+    decode: str
 
 @type_check_only
 class _Settings(TypedDict, total=False):
     dimensions: Required[list[str] | tuple[str, ...]]
     tiers: Required[list[_TierSettings] | tuple[_TierSettings, ...]]
     pools: list[str] | tuple[str, ...] | None
+    placement: str | None
     min_run: str | None
     max_preemptions: int | None
     confirm_after: str | None
     max_bypass: int | None
     drain_after: str | None
     decline_backoff: str | None
+    step_time: _StepTime | None
+    stop_takes: str | None
+    swap_token: str | None
+    checkpoint_kib_per_token: int | None
+    max_step: str | None
     queue_limit: int | None
+    queue_token_limit: int | None
     tenant_queue_limit: int | None
+    tenant_queue_token_limit: int | None
     displace: bool | None
     max_tenants: int | None
 
@@ -57,6 +81,9 @@ class Config:
     @staticmethod
     def from_toml(text: str) -> Config: ...
     def to_toml(self) -> str: ...
+    @staticmethod
+    def from_json(text: str) -> Config: ...
+    def to_json(self) -> str: ...
     @property
     def dimensions(self) -> tuple[str, ...]: ...
     @property
@@ -71,8 +98,33 @@ class Scheduler:
     def __new__(cls, config: Config, *, now_ns: int) -> Scheduler: ...
     @property
     def config(self) -> Config: ...
+    def reconfigure(self, config: Config, *, now_ns: int) -> None: ...
     def tenant_set(self, name: str, *, now_ns: int) -> int: ...
-    def worker_add(self, capacity: _Amounts, *, pool: str | int = 0, now_ns: int) -> int: ...
+    def device_add(self, limit: _Amounts | None = None, *, checkpoint_mib: int | None = None, now_ns: int) -> int: ...
+    def device_resize(
+        self, device: int, limit: _Amounts, *, preempt_after_ns: int | None = None, now_ns: int
+    ) -> None: ...
+    def device_lost(self, device: int, *, now_ns: int) -> None: ...
+    def worker_add(
+        self,
+        capacity: _Amounts,
+        *,
+        pool: str | int = 0,
+        devices: Iterable[DevicePart | tuple[int, int]] | None = None,
+        now_ns: int,
+    ) -> int: ...
+    def worker_resize(
+        self, worker: int, capacity: _Amounts, *, preempt_after_ns: int | None = None, now_ns: int
+    ) -> None: ...
+    def worker_usage(self, worker: int, *, in_use: _Amounts, now_ns: int) -> None: ...
+    def step(
+        self,
+        worker: int,
+        *,
+        tokens_each: int = 1,
+        exceptions: Iterable[StepException | tuple[int, int, int, _Amounts]] | None = None,
+        now_ns: int,
+    ) -> None: ...
     def worker_drain(self, worker: int, *, now_ns: int) -> None: ...
     def worker_lost(self, worker: int, *, now_ns: int) -> None: ...
     def submit(
@@ -84,12 +136,24 @@ class Scheduler:
         pool: str | int = 0,
         peak: _Amounts | None = None,
         prompt_tokens: int = 0,
+        cached_tokens: int = 0,
         output_tokens: int | None = None,
         yielding: Yielding | str = "restart",
+        deadline_ns: int | None = None,
         queue_timeout_ns: int | None = None,
         tag: int = 0,
         now_ns: int,
     ) -> int: ...
+    def amend(
+        self,
+        request: int,
+        *,
+        demand: _Amounts | None = None,
+        peak: _Amounts | None = None,
+        tier: str | int | None = None,
+        deadline_ns: int | None = None,
+        now_ns: int,
+    ) -> None: ...
     def cancel(self, request: int, *, now_ns: int) -> None: ...
     def started(self, request: int, attempt: int, *, cached_tokens: int = 0, in_use: _Amounts, now_ns: int) -> None: ...
     def declined(self, request: int, attempt: int, *, why: Decline | str = "other", now_ns: int) -> None: ...
@@ -113,6 +177,11 @@ class Scheduler:
     def poll_one(self, *, now_ns: int) -> Start | Preempt | Spare | Abort | Drop | Stuck | None: ...
     def poll_timeout(self) -> int | None: ...
     def state(self, request: int) -> RequestState: ...
+    def explain(self, request: int) -> Explanation: ...
+    def share_warnings(self) -> list[ShareWarning]: ...
+    def step_plan(
+        self, worker: int, *, tokens: int, prompts: Iterable[PromptLeft | tuple[int, int]]
+    ) -> list[PromptLeft]: ...
     def queue_depth(self, tier: str | int) -> int: ...
     def effective_reserve(self, tier: str | int, pool: str | int = 0) -> dict[str, int]: ...
     def in_use(self, tier: str | int, pool: str | int = 0) -> dict[str, int]: ...
@@ -271,6 +340,18 @@ class Stats:
     def live(self) -> int: ...
     @property
     def clock_regressions(self) -> int: ...
+    @property
+    def further_sets(self) -> int: ...
+    @property
+    def takeovers(self) -> int: ...
+    @property
+    def waived_finish_test(self) -> int: ...
+    @property
+    def waived_min_run(self) -> int: ...
+    @property
+    def waived_max_preemptions(self) -> int: ...
+    @property
+    def straddles(self) -> int: ...
     @property
     def by_reason(self) -> dict[Reason, int]: ...
     def __eq__(self, other: object, /) -> bool: ...

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import NoReturn
 
 from tidegate import (
@@ -42,6 +43,7 @@ class Fault(Exception):
 
 
 Words = Iterator[str]
+Read = Callable[[Words, str], object]
 
 
 def word(words: Words, name: str) -> str:
@@ -70,16 +72,29 @@ u8, u32, u64 = (number(2**bits - 1) for bits in (8, 32, 64))
 poll_calls = number(2**32 - 1, low=1)
 
 
-def choice(*values: object) -> Callable[[Words, str], object]:
+def choice(*values: object) -> Read:
     """Makes the reader of a value that stands as its place in the list."""
     place = number(len(values) - 1)
     return lambda words, name: values[place(words, name)]
 
 
-def optional(words: Words, name: str) -> int | None:
-    """Reads a number, or `-` for none."""
-    found = word(words, name)
-    return None if found == "-" else u64(iter([found]), name)
+def optional(read: Read) -> Read:
+    """Makes the reader of what may be absent, which is `-` then."""
+
+    def maybe(words: Words, name: str) -> object:
+        found = word(words, name)
+        return None if found == "-" else read(chain([found], words), name)
+
+    return maybe
+
+
+def many(*fields: Read) -> Read:
+    """Makes the reader of a list: how many items, and then the fields of each."""
+
+    def read(words: Words, name: str) -> list[tuple[object, ...]]:
+        return [tuple(field(words, name) for field in fields) for _ in range(u64(words, name))]
+
+    return read
 
 
 def vector(words: Words, name: str) -> list[int]:
@@ -99,11 +114,17 @@ def text(words: Words, name: str) -> str:
     return ESCAPE.sub(lambda found: chr(int(found[1], 16)), written)
 
 
-REPORT: Mapping[str, Callable[[Words, str], object]] = {"request": u64, "attempt": u32}
+REPORT: Mapping[str, Read] = {"request": u64, "attempt": u32}
+SHRINK: Mapping[str, Read] = {"preempt_after_ns": optional(u64)}
 
-VERBS: Mapping[str, Mapping[str, Callable[[Words, str], object]]] = {
+VERBS: Mapping[str, Mapping[str, Read]] = {
     "tenant_set": {"name": text},
-    "worker_add": {"pool": u32, "capacity": vector},
+    "device_add": {"limit": vector, "checkpoint_mib": optional(u64)},
+    "device_resize": {"device": u32, "limit": vector, **SHRINK},
+    "device_lost": {"device": u32},
+    "worker_add": {"pool": u32, "capacity": vector, "devices": many(u32, u32)},
+    "worker_resize": {"worker": u32, "capacity": vector, **SHRINK},
+    "worker_usage": {"worker": u32, "in_use": vector},
     "worker_drain": {"worker": u32},
     "worker_lost": {"worker": u32},
     "submit": {
@@ -113,12 +134,22 @@ VERBS: Mapping[str, Mapping[str, Callable[[Words, str], object]]] = {
         "demand": vector,
         "peak": vector,
         "prompt_tokens": u64,
-        "output_tokens": optional,
+        "cached_tokens": u64,
+        "output_tokens": optional(u64),
         "yielding": choice(*Yielding),
-        "queue_timeout_ns": optional,
+        "deadline_ns": optional(u64),
+        "queue_timeout_ns": optional(u64),
         "tag": u64,
     },
+    "amend": {
+        "request": u64,
+        "demand": optional(vector),
+        "peak": optional(vector),
+        "tier": optional(u8),
+        "deadline_ns": optional(u64),
+    },
     "cancel": {"request": u64},
+    "step": {"worker": u32, "tokens_each": u64, "exceptions": many(u64, u32, u64, vector)},
     "started": {**REPORT, "cached_tokens": u64, "in_use": vector},
     "declined": {**REPORT, "why": choice(*Decline)},
     "progress": {**REPORT, "output_tokens": u64, "in_use": vector},
@@ -132,7 +163,7 @@ VERBS: Mapping[str, Mapping[str, Callable[[Words, str], object]]] = {
     },
     "failed": REPORT,
 }
-"""The verbs of the scheduler, and the keywords of each in the order of the journal's fields."""
+"""The verbs that stand on one line, and the keywords of each in the order of the journal's fields."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +202,7 @@ class Replayer:
         if head != VERSION:
             raise Fault(f"{head[:40]!r} is not `{VERSION}`")
         started_at_ns = self.keyword(self.next_line(), "start")
-        scheduler = Scheduler(self.config(), now_ns=started_at_ns)
+        scheduler = Scheduler(self.config(self.keyword(self.next_line(), "config")), now_ns=started_at_ns)
         while not (line := self.next_line()).startswith("end"):
             self.entry(scheduler, iter(line.split(" ")))
         said = self.keyword(line, "end")
@@ -199,9 +230,8 @@ class Replayer:
             raise Fault(f"a line with `{keyword}` stands here, not {line[:40]!r}")
         return u64(iter([rest]), keyword)
 
-    def config(self) -> Config:
-        """Reads the config; its faults are told at the line that announces it."""
-        count = self.keyword(self.next_line(), "config")
+    def config(self, count: int) -> Config:
+        """Reads a config of so many lines; its faults are told at the line above."""
         head = self.line
         toml = "".join(self.next_line() + "\n" for _ in range(count))
         try:
@@ -220,15 +250,24 @@ class Replayer:
             for _ in range(calls):
                 self.poll(scheduler, now_ns)
             return
+        arguments = self.arguments(verb, words)
+        self.inputs += 1
+        # What is refused now was refused when the run was recorded, and changes nothing.
+        with suppress(SubmitError, ReportError, WorkerError, TenantError, ConfigError):
+            getattr(scheduler, verb)(**arguments, now_ns=now_ns)
+
+    def arguments(self, verb: str, words: Words) -> dict[str, object]:
+        """Reads the fields of a verb to their end."""
+        if verb == "reconfigure":
+            count = u64(words, "config")
+            self.at_end(words)
+            return {"config": self.config(count)}
         fields = VERBS.get(verb)
         if fields is None:
             raise Fault(f"{verb[:40]!r} is not a verb")
         arguments = {name: read(words, name) for name, read in fields.items()}
         self.at_end(words)
-        self.inputs += 1
-        # What is refused now was refused when the run was recorded, and changes nothing.
-        with suppress(SubmitError, ReportError, WorkerError, TenantError):
-            getattr(scheduler, verb)(**arguments, now_ns=now_ns)
+        return arguments
 
     def at_end(self, words: Words) -> None:
         """Refuses words after the last field."""

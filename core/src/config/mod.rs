@@ -2,7 +2,7 @@
 //! [`ConfigBuilder::build`], which reports all faults at once, each with the path of its field.
 
 mod build;
-#[cfg(feature = "toml")]
+#[cfg(any(feature = "json", feature = "toml"))]
 mod text;
 
 use alloc::boxed::Box;
@@ -273,7 +273,7 @@ impl TierConfig {
     }
 }
 
-/// A validated config. Build it with [`Config::builder`], or read it from TOML (feature `toml`).
+/// A validated config. Build it with [`Config::builder`], or read it from text (features `toml`, `json`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     pub(crate) dimensions: Vec<Box<str>>,

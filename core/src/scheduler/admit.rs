@@ -80,6 +80,7 @@ impl Scheduler {
             self.requests.0.insert(Record::new(spec, self.next_sequence, self.now, expires_at));
         self.next_sequence += 1;
         self.stats.submitted += 1;
+        self.never_yielding += u64::from(spec.yielding == Yielding::Never);
         self.enqueue(slot);
         Ok(RequestId::new(slot, generation))
     }

@@ -73,7 +73,10 @@ impl Scheduler {
         self.config = config;
         for pool in 0..self.pools.len() {
             self.pools[pool].capacity.reconfigure(&self.config.tiers);
-            self.refit(PoolId::new(pool as u32));
+            let pool = PoolId::new(pool as u32);
+            self.refit(pool);
+            // A window that begins anew has to know what is demanded now.
+            self.changed_pools.push(pool);
         }
         Ok(())
     }

@@ -6,10 +6,25 @@ use alloc::vec::Vec;
 
 use super::record::Claim;
 use super::{SCAN_WINDOW, Scheduler};
+use crate::config::Preemption;
 use crate::event::{Action, Reason};
-use crate::id::{PoolId, Tier, WorkerId};
+use crate::id::{DeviceId, PoolId, Tier, WorkerId};
 use crate::request::RequestState;
 use crate::resources::Resources;
+
+/// What is missing of a claim, on its worker and on each of the worker's devices.
+#[derive(Clone, PartialEq, Eq)]
+struct Lack {
+    worker: WorkerId,
+    on_worker: Resources,
+    on_devices: Vec<(DeviceId, Resources)>,
+}
+
+impl Lack {
+    fn is_nothing(&self) -> bool {
+        self.on_worker.is_zero() && self.on_devices.iter().all(|(_, missing)| missing.is_zero())
+    }
+}
 
 impl Scheduler {
     /// Lays a claim for all that `owner` asks for on `worker`; what is free there is gathered by `freed`.
@@ -23,6 +38,7 @@ impl Scheduler {
             size,
             earmarked: Resources::ZERO,
             victims,
+            any_borrower: self.config.tiers[tier.index()].preemption == Preemption::AnyBorrower,
         });
         self.requests[owner].claim = Some(id);
         let place = {
@@ -134,27 +150,50 @@ impl Scheduler {
 
     /// A claim that became smaller may need fewer victims: PRE-3, the last chosen are spared first.
     fn spare_superfluous(&mut self, id: u32) {
-        let claim = &self.claims[id];
-        let missing = claim.size - claim.earmarked;
-        let units = |slot: u32| self.units_for(slot, claim.worker);
-        let mut coming = claim.victims.iter().fold(Resources::ZERO, |sum, &victim| sum + units(victim));
+        let lack = self.lack(id);
+        let mut kept = self.claims[id].victims.clone();
         let mut spared = Vec::new();
-        for &victim in claim.victims.iter().rev() {
-            if missing.fits(&(coming - units(victim))) {
-                coming -= units(victim);
+        for index in (0..kept.len()).rev() {
+            let victim = kept.remove(index);
+            let mut left = lack.clone();
+            kept.iter().for_each(|&other| self.give(other, &mut left));
+            if left.is_nothing() {
                 spared.push(victim);
+            } else {
+                kept.insert(index, victim);
             }
         }
-        self.claims[id].victims.retain(|victim| !spared.contains(victim));
+        self.claims[id].victims = kept;
         for victim in spared {
             self.spare(victim);
         }
     }
 
-    /// What a victim gives back to a claim on this worker.
-    fn units_for(&self, victim: u32, worker: WorkerId) -> Resources {
+    /// What has to come from victims until a claim is full: what is free is on its way to it.
+    fn lack(&self, id: u32) -> Lack {
+        let claim = &self.claims[id];
+        let target = self.worker(claim.worker);
+        let on_worker = (claim.size - claim.earmarked).saturating_sub(target.free().positive());
+        let on_devices = target.spec.devices.iter().map(|part| {
+            let missing = part.of(claim.size).saturating_sub(part.of(claim.earmarked));
+            let free = self.devices[part.device.index()].free().positive();
+            (part.device, missing.saturating_sub(free))
+        });
+        Lack { worker: claim.worker, on_worker, on_devices: on_devices.collect() }
+    }
+
+    /// Takes what a victim will give back from what is lacking.
+    fn give(&self, victim: u32, lack: &mut Lack) {
         let record = &self.requests[victim];
-        if record.worker == worker { record.in_use } else { Resources::ZERO }
+        if record.worker == lack.worker {
+            lack.on_worker = lack.on_worker.saturating_sub(record.in_use);
+        }
+        let parts = &self.worker(record.worker).spec.devices;
+        for (device, missing) in &mut lack.on_devices {
+            if let Some(part) = parts.iter().find(|part| part.device == *device) {
+                *missing = missing.saturating_sub(part.of(record.in_use));
+            }
+        }
     }
 
     /// The request has lost its claim, or never got what it claimed: it may choose victims once more.
@@ -192,27 +231,39 @@ impl Scheduler {
         queue.in_order(&self.nodes).take(SCAN_WINDOW).find(|&slot| may_have(slot))
     }
 
-    /// The claim of a less urgent tier that covers what a request within its reserve is short of: on one worker,
-    /// the least urgent tier's first.
+    /// The claim of a less urgent tier whose earmarks and victims cover what a request within its reserve is short
+    /// of: the least urgent tier's first.
     pub(super) fn claim_to_take_over(&self, slot: u32) -> Option<u32> {
         let record = &self.requests[slot];
-        let covers = |&id: &u32| {
+        let able = self.pool(record.pool()).claims.iter().copied().filter(|&id| {
             let claim = &self.claims[id];
             claim.tier > record.tier()
                 && record.asks.fits(&self.worker(claim.worker).whole)
                 && !record.is_excluded_from(claim.worker, self.now)
-                && self.shortage(slot, claim.worker).fits(&claim.size)
-                && self.worker(claim.worker).spec.devices.iter().all(|part| {
-                    let short = self.devices[part.device.index()].free().shortage(&part.of(record.asks));
-                    short.fits(&part.of(claim.size))
-                })
-        };
-        let able = self.pool(record.pool()).claims.iter().copied().filter(covers);
+                // PRE-1: those of another claim may be of any tier.
+                && claim.victims.iter().all(|&victim| self.requests[victim].tier() > record.tier())
+                && self.would_cover(id, slot)
+        });
         able.max_by_key(|&id| {
             let claim = &self.claims[id];
             let (tier, sequence) = self.claim_rank(id);
             (tier, core::cmp::Reverse(claim.worker), sequence)
         })
+    }
+
+    /// Whether what is free, what a claim has gathered and what its victims use is enough for a request there.
+    fn would_cover(&self, id: u32, slot: u32) -> bool {
+        let claim = &self.claims[id];
+        let asks = self.requests[slot].asks;
+        let on_worker = self.shortage(slot, claim.worker).saturating_sub(claim.earmarked);
+        let parts = self.worker(claim.worker).spec.devices.iter();
+        let on_devices = parts.map(|part| {
+            let short = self.devices[part.device.index()].free().shortage(&part.of(asks));
+            (part.device, short.saturating_sub(part.of(claim.earmarked)))
+        });
+        let mut lack = Lack { worker: claim.worker, on_worker, on_devices: on_devices.collect() };
+        claim.victims.iter().for_each(|&victim| self.give(victim, &mut lack));
+        lack.is_nothing()
     }
 
     /// Lays a claim for `slot` where a less urgent one is: it gets what is free, then what that one has gathered,
@@ -228,13 +279,13 @@ impl Scheduler {
         let handed = wanted.min(self.claims[from].earmarked);
         self.unearmark(from, handed);
         self.earmark(id, handed);
-        let mut missing = wanted - handed;
+        let mut lack = self.lack(id);
         for victim in self.claims[from].victims.clone() {
-            let units = self.units_for(victim, worker);
-            if missing.min(units).is_zero() {
+            let before = lack.clone();
+            self.give(victim, &mut lack);
+            if lack == before {
                 continue;
             }
-            missing = missing.saturating_sub(units);
             self.claims[from].victims.retain(|&other| other != victim);
             self.claims[id].victims.push(victim);
             self.requests[victim].serves = Some(id);
@@ -308,10 +359,16 @@ impl Scheduler {
     pub(super) fn grew(&mut self, worker: WorkerId) {
         let target = self.worker(worker);
         let pool = self.pool(target.spec.pool);
-        if pool.sought_in_vain || !pool.claims.is_empty() || !target.spec.devices.is_empty() {
+        let matters = pool.sought_in_vain || !pool.claims.is_empty() || !target.spec.devices.is_empty();
+        if matters || self.gates_follow_use() {
             self.stir_around(worker);
         }
         self.rebalance(worker);
+    }
+
+    /// Whether growth may close the gates of a head, so that another is attended to.
+    fn gates_follow_use(&self) -> bool {
+        self.never_yielding > 0 || self.config.tiers.iter().any(|tier| tier.borrow_limit.is_some())
     }
 
     /// Something changed on a worker: in its pool, and in those of the workers it shares devices with.

@@ -24,6 +24,7 @@ impl Scheduler {
         if !self.in_round {
             self.begin_round();
         }
+        self.wake_up();
         loop {
             if let Some(action) = self.hear() {
                 return Some(action);
@@ -40,9 +41,15 @@ impl Scheduler {
         self.in_round = true;
         self.round += 1;
         for pool in &mut self.pools {
-            let due = pool.wake_at.is_some_and(|at| at <= self.now);
-            pool.dirty |= due || core::mem::take(&mut pool.revisit);
+            pool.dirty |= core::mem::take(&mut pool.revisit);
             pool.sought_in_vain = false;
+        }
+    }
+
+    /// Pools that the passing of time alone gave something to do are looked at.
+    fn wake_up(&mut self) {
+        for pool in &mut self.pools {
+            pool.dirty |= pool.wake_at.is_some_and(|at| at <= self.now);
             if pool.dirty {
                 pool.wake_at = None;
             }

@@ -16,23 +16,53 @@ const TEN_POINTS_PPM: u64 = 100_000;
 /// The one thing that holds a waiting request back: the first that applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[repr(u8)]
 pub enum Gate {
     /// It is parked: no worker that is up, or no share of what is up, can hold it.
-    NoWorker,
+    NoWorker = 1,
     /// Its claim waits for victims to give back their units.
-    Claim,
+    Claim = 2,
     /// It stopped or was declined in this round, and is offered again in the next.
-    Round,
+    Round = 3,
     /// Its tier would be beyond its reserve and its borrow limit.
-    BorrowLimit,
+    BorrowLimit = 4,
     /// It never yields, and would put reserves out of reach.
-    NeverYields,
+    NeverYields = 5,
     /// What is free is held for other tiers, or is not there.
-    Held,
+    Held = 6,
     /// No worker has room for it.
-    Room,
+    Room = 7,
     /// The workers that have room are kept clear of it: declined by them, or drained for others.
-    Excluded,
+    Excluded = 8,
+}
+
+impl Gate {
+    /// All gates, in the order of their numbers.
+    pub const ALL: [Self; 8] = [
+        Self::NoWorker,
+        Self::Claim,
+        Self::Round,
+        Self::BorrowLimit,
+        Self::NeverYields,
+        Self::Held,
+        Self::Room,
+        Self::Excluded,
+    ];
+
+    /// The name that reports print.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoWorker => "no-worker",
+            Self::Claim => "claim",
+            Self::Round => "round",
+            Self::BorrowLimit => "borrow-limit",
+            Self::NeverYields => "never-yields",
+            Self::Held => "held",
+            Self::Room => "room",
+            Self::Excluded => "excluded",
+        }
+    }
 }
 
 /// Why a request is where it is.
@@ -91,7 +121,7 @@ impl Scheduler {
         if lane == Lane::Parked {
             return Some(Gate::NoWorker);
         }
-        if self.sits_out(slot) {
+        if self.in_round && self.sits_out(slot) {
             return Some(Gate::Round);
         }
         if self.guaranteed_worker(slot).is_some() {

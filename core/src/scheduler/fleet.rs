@@ -63,10 +63,12 @@ impl Scheduler {
             let (limit, max) = (Limit::DevicesPerWorker, MAX_DEVICES_PER_WORKER as u64);
             return Err(WorkerError::LimitExceeded { limit, max });
         }
+        let mut whole = 0;
         for (index, part) in spec.devices.iter().enumerate() {
             self.check_device(part.device)?;
             let twice = spec.devices[..index].iter().any(|other| other.device == part.device);
-            if twice || part.part == Ppm::ZERO || part.part > Ppm::ONE {
+            whole += u64::from(part.part.get());
+            if twice || part.part == Ppm::ZERO || whole > Ppm::ONE.get().into() {
                 return Err(WorkerError::BadPart(part.device));
             }
         }

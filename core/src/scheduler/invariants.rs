@@ -197,7 +197,9 @@ impl Scheduler {
                 let serves =
                     stops && record.serves == Some(id) && self.share_a_device(record.worker, claim.worker);
                 ensure("CAP-3", serves, || format!("{} is no victim", self.requests.id(victim)))?;
-                ensure("PRE-1", record.tier() > claim.tier, || {
+                let may_yield =
+                    record.tier() > claim.tier || claim.any_borrower && record.tier() != claim.tier;
+                ensure("PRE-1", may_yield, || {
                     format!("{} yields to its own tier", self.requests.id(victim))
                 })?;
             }

@@ -167,6 +167,8 @@ pub struct Scheduler {
     next_sequence: u64,
     waiting: Waiting,
     waiting_by_tier: Vec<Waiting>,
+    /// Live requests that never yield.
+    never_yielding: u64,
     /// The waiting requests of each tier that have never run, in all pools.
     never_ran: Vec<ArrivalList>,
     /// Until when each tier's preemption budget is spent.
@@ -216,6 +218,7 @@ impl Scheduler {
             next_sequence: 0,
             waiting: Waiting::default(),
             waiting_by_tier: alloc::vec![Waiting::default(); config.tiers.len()],
+            never_yielding: 0,
             never_ran: alloc::vec![ArrivalList::default(); config.tiers.len()],
             budget_spent: alloc::vec![Instant::ZERO; config.tiers.len()],
             changed_pools: Vec::new(),

@@ -114,12 +114,12 @@ impl Scheduler {
         let record = &self.requests[slot];
         let Some(stopped_with) = record.stopped_with else { return record.spec.demand };
         let ceiling = self.pool(record.pool()).configured.ceiling(record.tier(), record.never_yields());
-        let least = record.spec.demand.max(stopped_with).min(ceiling);
+        let least = record.spec.demand.max(stopped_with.min(ceiling));
         if !record.stopped_for_memory {
             return least;
         }
         let peak = record.spec.peak.max(least);
         let holders = self.pool(record.pool()).shapes.iter().filter(|shape| least.fits(shape));
-        holders.map(|&shape| peak.min(shape)).max().unwrap_or(least).min(ceiling)
+        holders.map(|&shape| peak.min(shape)).max().unwrap_or(least).min(ceiling).max(least)
     }
 }

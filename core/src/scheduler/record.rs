@@ -432,6 +432,8 @@ pub(super) struct Claim {
     pub(super) earmarked: Resources,
     /// Those whose units are still to come.
     pub(super) victims: Vec<u32>,
+    /// Whether they may be of a more urgent tier.
+    pub(super) any_borrower: bool,
 }
 
 impl Claim {

@@ -231,7 +231,8 @@ impl Scheduler {
                 return Err(WorkerError::NotHere { request, worker });
             }
         }
-        self.workers[worker.index()].step_tokens += tokens_each;
+        let counted = &mut self.workers[worker.index()].step_tokens;
+        *counted = counted.wrapping_add(tokens_each);
         for exception in exceptions {
             self.note_progress(exception.request.slot(), exception.output_tokens, exception.in_use);
         }
@@ -327,6 +328,7 @@ impl Scheduler {
         } else {
             self.leave(slot);
         }
-        self.requests.0.remove(slot);
+        let ended = self.requests.0.remove(slot);
+        self.never_yielding -= u64::from(ended.never_yields());
     }
 }

@@ -9,7 +9,9 @@ impl Scheduler {
     /// Tokens a request has generated over its life.
     pub(super) fn output_tokens(&self, slot: u32) -> u64 {
         let record = &self.requests[slot];
-        let steps = if record.runs { self.worker(record.worker).step_tokens - record.step_mark } else { 0 };
+        // The worker's count goes round: what matters is how far it has come since.
+        let since = |mark| self.worker(record.worker).step_tokens.wrapping_sub(mark);
+        let steps = if record.runs { since(record.step_mark) } else { 0 };
         record.output_tokens.saturating_add(steps)
     }
 

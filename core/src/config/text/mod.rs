@@ -1,16 +1,22 @@
-//! A config as TOML text and back, without loss. Text is only another way to call the builder: what a
-//! config may say is decided there, and its faults are reported beside those of the text.
+//! A config as text and back, without loss: one shape, written as TOML or as JSON. Text is only another way to
+//! call the builder: what a config may say is decided there, and its faults are reported beside those of the text.
+
+#[cfg(feature = "json")]
+mod json;
+#[cfg(feature = "toml")]
+mod toml;
 
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
-use alloc::vec;
 use alloc::vec::Vec;
+use core::fmt;
+use core::marker::PhantomData;
 use core::time::Duration;
 
+use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
-use toml::de::{DeTable, DeValue};
 
 use super::{
     Config, ConfigBuilder, ConfigError, ConfigFault, Order, Placement, Preemption, StepTime, TierConfig,
@@ -61,10 +67,10 @@ struct TierText {
     name: String,
     reserve_ppm: Option<u32>,
     /// Dimensions with a share of their own, and with a number of units.
-    reserve_ppm_in: Option<BTreeMap<String, u32>>,
-    reserve_units: Option<BTreeMap<String, u64>>,
+    reserve_ppm_in: Option<ByName<u32>>,
+    reserve_units: Option<ByName<u64>>,
     lendable_ppm: Option<u32>,
-    borrow_limit: Option<BTreeMap<String, u64>>,
+    borrow_limit: Option<ByName<u64>>,
     rounding: Option<String>,
     hold_window: Option<String>,
     preemption: Option<String>,
@@ -78,6 +84,38 @@ struct TierText {
     queue_limit: Option<u64>,
     queue_token_limit: Option<u64>,
     queue_timeout: Option<String>,
+}
+
+/// Values by the name of their dimension. A name that stands twice is refused, whatever a format says of it.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct ByName<T>(BTreeMap<String, T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for ByName<T> {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        reader.deserialize_map(Names(PhantomData))
+    }
+}
+
+struct Names<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Names<T> {
+    type Value = ByName<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("numbers by the names of dimensions")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut by_name = BTreeMap::new();
+        while let Some((name, value)) = map.next_entry::<String, T>()? {
+            if by_name.contains_key(&name) {
+                return Err(de::Error::custom(format!("{name:?} is named twice")));
+            }
+            by_name.insert(name, value);
+        }
+        Ok(ByName(by_name))
+    }
 }
 
 const ROUNDINGS: [(&str, Rounding); 3] =
@@ -101,95 +139,19 @@ const ORDERS: [(&str, Order); 4] = [
 /// Units of time and their nanoseconds, the largest first.
 const UNITS: [(&str, u64); 4] = [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000), ("ns", 1)];
 
-impl Config {
-    /// Reads a config from TOML. The fields are the builder's settings by the same names, and what is left
-    /// out is at the builder's default; durations are whole numbers with a unit (`s`, `ms`, `us`, `ns`).
-    ///
-    /// ```
-    /// let config = tidegate::Config::from_toml(r#"
-    ///     dimensions = ["slots", "kv_blocks"]
-    ///     placement = "spread"                       # or "pack"
-    ///     min_run = "1500ms"
-    ///
-    ///     [[tiers]]
-    ///     name = "realtime"
-    ///     reserve_ppm = 300000
-    ///     rounding = "nearest"                       # or "ceil", "floor"
-    ///     borrow_limit = { slots = 4, kv_blocks = 100 }
-    ///     preempt_while_borrowing = "never"          # or "lower-tier", as for `preemption`
-    ///
-    ///     [[tiers]]
-    ///     name = "batch"
-    ///     queue_timeout = "3600s"
-    /// "#)?;
-    /// assert_eq!(config.tiers()[1].name(), "batch");
-    /// # Ok::<(), tidegate::ConfigError>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`ConfigError`]: the first fault of text that is no TOML of this shape, else every fault found.
-    pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
-        let parsed: ConfigText = toml::from_str(text).map_err(|error| no_such_shape(text, &error))?;
+impl ConfigText {
+    /// What the text says, if nothing is wrong with it.
+    fn config(self) -> Result<Config, ConfigError> {
         let mut faults = Vec::new();
-        let built = parsed.into_builder(&mut faults).build();
+        let built = self.into_builder(&mut faults).build();
         match built {
             Ok(config) if faults.is_empty() => return Ok(config),
             Ok(_) => {}
             Err(error) => faults.extend(error.faults),
         }
-        for fault in &mut faults {
-            fault.line = line_of(text, &fault.path);
-        }
         Err(ConfigError { faults })
     }
 
-    /// Writes the config as TOML that [`Self::from_toml`] reads back as the same config. Every setting is
-    /// written, defaults too, so that the text means the same if a default ever changes.
-    #[must_use]
-    pub fn to_toml(&self) -> String {
-        toml::to_string(&ConfigText::of(self)).expect("strings, numbers and tables are TOML")
-    }
-}
-
-fn no_such_shape(text: &str, error: &toml::de::Error) -> ConfigError {
-    let line = error.span().map(|span| line_at(text, span.start));
-    // What stands before the `=` of that line: toml does not say whose value has the wrong type.
-    let field = line.and_then(|line| text.lines().nth(line - 1)).and_then(|line| line.split_once('='));
-    let path = field.map_or(String::new(), |(field, _)| field.trim().to_owned());
-    let message = error.message().lines().collect::<Vec<_>>().join(", ");
-    ConfigError { faults: vec![ConfigFault { path, line, message }] }
-}
-
-/// The line of the byte at `offset`, counted from 1.
-fn line_at(text: &str, offset: usize) -> usize {
-    1 + text.bytes().take(offset).filter(|&byte| byte == b'\n').count()
-}
-
-/// The line of the field at a path such as `tiers[0].reserve_ppm`, or of what of it is there.
-fn line_of(text: &str, path: &str) -> Option<usize> {
-    let root = DeTable::parse(text).ok()?;
-    let (mut table, mut offset) = (root.get_ref(), None);
-    for segment in path.split('.') {
-        let (name, index) = match segment.split_once('[') {
-            Some((name, rest)) => (name, rest.trim_end_matches(']').parse::<usize>().ok()),
-            None => (segment, None),
-        };
-        let Some((key, mut value)) = table.iter().find(|(key, _)| key.get_ref() == name) else { break };
-        offset = Some(key.span().start);
-        // Of all tiers together it is the last that goes too far.
-        if let DeValue::Array(items) = value.get_ref()
-            && let Some(item) = index.or(items.len().checked_sub(1)).and_then(|index| items.get(index))
-        {
-            value = item;
-            offset = Some(item.span().start);
-        }
-        let DeValue::Table(inner) = value.get_ref() else { break };
-        table = inner;
-    }
-    offset.map(|offset| line_at(text, offset))
-}
-
-impl ConfigText {
     fn of(config: &Config) -> Self {
         let Config {
             dimensions,
@@ -319,13 +281,14 @@ impl TierText {
             })
             .collect();
         let by_name = |units: Resources| {
-            config.dimensions().enumerate().map(|(index, name)| (name.to_owned(), units[index])).collect()
+            let named = config.dimensions().enumerate();
+            ByName(named.map(|(index, name)| (name.to_owned(), units[index])).collect())
         };
         Self {
             name: name.to_string(),
             reserve_ppm: Some(reserve.get()),
-            reserve_ppm_in: Some(shares).filter(|shares| !shares.is_empty()),
-            reserve_units: Some(units).filter(|units| !units.is_empty()),
+            reserve_ppm_in: Some(shares).filter(|shares| !shares.is_empty()).map(ByName),
+            reserve_units: Some(units).filter(|units| !units.is_empty()).map(ByName),
             lendable_ppm: Some(lendable.get()),
             borrow_limit: borrow_limit.map(by_name),
             rounding: Some(name_in(&ROUNDINGS, *rounding)),
@@ -347,15 +310,14 @@ impl TierText {
     fn into_tier(self, dimensions: &[String], read: &mut Reader<'_>) -> TierConfig {
         let mut tier = TierConfig::new(self.name);
         tier = set(tier, self.reserve_ppm, TierConfig::reserve_ppm);
-        let shares = self.reserve_ppm_in.into_iter().flatten();
-        for (name, ppm) in shares {
+        for (name, ppm) in self.reserve_ppm_in.into_iter().flat_map(|shares| shares.0) {
             tier = read.reserve(tier, "reserve_ppm_in", &name, dimensions, Reserve::Share(Ppm::new(ppm)));
         }
-        for (name, units) in self.reserve_units.into_iter().flatten() {
+        for (name, units) in self.reserve_units.into_iter().flat_map(|units| units.0) {
             tier = read.reserve(tier, "reserve_units", &name, dimensions, Reserve::Units(units));
         }
         tier = set(tier, self.lendable_ppm, TierConfig::lendable_ppm);
-        let limit = self.borrow_limit.map(|by_name| read.units("borrow_limit", &by_name, dimensions));
+        let limit = self.borrow_limit.map(|by_name| read.units("borrow_limit", &by_name.0, dimensions));
         tier = set(tier, limit, |tier, units| tier.borrow_limit(units));
         tier = set(tier, read.choice("rounding", self.rounding, &ROUNDINGS), TierConfig::rounding);
         tier = set(tier, read.span("hold_window", self.hold_window), TierConfig::hold_window);
@@ -382,7 +344,7 @@ fn set<B, T>(builder: B, value: Option<T>, setter: impl FnOnce(B, T) -> B) -> B 
     }
 }
 
-/// Reads what TOML has no type for; a fault leaves the setting at its default, so that it is told once.
+/// Reads what text has no type for; a fault leaves the setting at its default, so that it is told once.
 struct Reader<'a> {
     /// Where the fields stand, as `tiers[0].`
     prefix: String,

@@ -1,0 +1,841 @@
+//! What the host says: every verb, what it refuses, and what it changes.
+
+use tidegate::{
+    Action, Amendment, Attempt, DeviceId, DeviceSpec, Input, InputError, MAX_DEVICES_PER_WORKER, Ppm, Reason,
+    ReportError, RequestId, RequestSpec, RequestState, Resources, Shrink, StepException, SubmitError, Tier,
+    WorkerError, WorkerId, WorkerSpec,
+};
+
+use super::{
+    Device, Model, Request, Seq, Setup, Status, Units, Worker, add, floor_on, is_zero, le, max, sum, tier,
+    units,
+};
+
+/// What an input was refused for: the name of the error.
+pub(crate) type Refusal = &'static str;
+
+/// The name of the first scheduler's error.
+pub(crate) fn refusal(error: &InputError) -> Refusal {
+    match error {
+        InputError::Submit(error) => submit_refusal(error),
+        InputError::Report(error) => report_refusal(error),
+        InputError::Amend(tidegate::AmendError::Submit(error)) => submit_refusal(error),
+        InputError::Amend(tidegate::AmendError::Report(error)) => report_refusal(error),
+        InputError::Worker(error) => worker_refusal(error),
+        InputError::Config(_) => "config",
+        _ => "other",
+    }
+}
+
+fn submit_refusal(error: &SubmitError) -> Refusal {
+    match error {
+        SubmitError::UnknownTenant(_) => "unknown tenant",
+        SubmitError::UnknownTier { .. } => "unknown tier",
+        SubmitError::UnknownPool(_) => "unknown pool",
+        SubmitError::ZeroDemand => "zero demand",
+        SubmitError::NeverFits { .. } => "never fits",
+        SubmitError::QueueFull { .. } => "queue full",
+        _ => "other",
+    }
+}
+
+fn report_refusal(error: &ReportError) -> Refusal {
+    match error {
+        ReportError::UnknownRequest(_) => "unknown request",
+        ReportError::AlreadyTerminal(_) => "already terminal",
+        ReportError::StaleAttempt { .. } => "stale attempt",
+        ReportError::WrongState { .. } => "wrong state",
+        _ => "other",
+    }
+}
+
+fn worker_refusal(error: &WorkerError) -> Refusal {
+    match error {
+        WorkerError::UnknownWorker(_) => "unknown worker",
+        WorkerError::UnknownPool(_) => "unknown pool",
+        WorkerError::UnknownDevice(_) => "unknown device",
+        WorkerError::DeviceLost(_) => "device lost",
+        WorkerError::BadPart(_) => "bad part",
+        WorkerError::SharedAcrossPools { .. } => "shared across pools",
+        WorkerError::ZeroCapacity => "zero capacity",
+        WorkerError::Lost(_) => "worker lost",
+        WorkerError::NotHere { .. } => "not here",
+        WorkerError::Step(error) => report_refusal(error),
+        _ => "other",
+    }
+}
+
+impl Model {
+    /// Does what an input says. `made` is the id that the first scheduler gave, of a submission that it took;
+    /// `after` is the setup of a `Reconfigure`.
+    pub(crate) fn input(
+        &mut self,
+        now: u64,
+        input: &Input,
+        made: Option<RequestId>,
+        after: Option<&Setup>,
+    ) -> Result<(), Refusal> {
+        self.advance(now);
+        let done = self.take(input, made, after);
+        if done.is_ok() {
+            self.settle();
+        }
+        self.note_demands();
+        done
+    }
+
+    fn take(&mut self, input: &Input, made: Option<RequestId>, after: Option<&Setup>) -> Result<(), Refusal> {
+        match input {
+            Input::TenantSet { name } => {
+                if !self.tenants.iter().any(|known| **known == **name) {
+                    self.tenants.push(name.to_string());
+                }
+                Ok(())
+            }
+            Input::DeviceAdd(spec) => Ok(self.device_add(*spec)),
+            Input::DeviceResize { device, limit, shrink } => self.device_resize(*device, *limit, *shrink),
+            Input::DeviceLost { device } => self.device_lost(*device),
+            Input::WorkerAdd(spec) => self.worker_add(spec),
+            Input::WorkerResize { worker, capacity, shrink } => {
+                self.worker_resize(*worker, *capacity, *shrink)
+            }
+            Input::WorkerUsage { worker, in_use } => self.worker_usage(*worker, *in_use),
+            Input::WorkerDrain { worker } => self.worker_drain(*worker),
+            Input::WorkerLost { worker } => self.worker_lost(*worker),
+            Input::Reconfigure { .. } => {
+                self.reconfigure(after.expect("a reconfiguration has a setup"));
+                Ok(())
+            }
+            Input::Submit(spec) => self.submit(spec, made),
+            Input::Amend { request, amendment } => self.amend(*request, amendment),
+            Input::Cancel { request } => {
+                let seq = self.find(*request)?;
+                self.counters.cancelled += 1;
+                self.end(seq);
+                Ok(())
+            }
+            Input::Step { worker, tokens_each, exceptions } => self.step(*worker, *tokens_each, exceptions),
+            Input::Started { request, attempt, cached_tokens, in_use } => {
+                let seq = self.find_attempt(*request, *attempt)?;
+                if !matches!(
+                    self.requests[&seq].state,
+                    RequestState::Starting | RequestState::Preempting | RequestState::Aborting
+                ) {
+                    return Err("wrong state");
+                }
+                self.request(seq).cached = *cached_tokens;
+                self.report(seq, units(*in_use));
+                Ok(())
+            }
+            Input::Declined { request, attempt, .. } => self.declined(*request, *attempt),
+            Input::Progress { request, attempt, output_tokens, in_use } => {
+                let seq = self.on_worker(*request, *attempt)?;
+                self.request(seq).output = *output_tokens;
+                self.report(seq, units(*in_use));
+                Ok(())
+            }
+            Input::Preempted { request, attempt, tokens_kept, releasing } => {
+                self.preempted(*request, *attempt, *tokens_kept, *releasing)
+            }
+            Input::Released { request, attempt } => {
+                let seq = self.find_attempt(*request, *attempt)?;
+                if self.requests[&seq].state != RequestState::Releasing {
+                    return Err("wrong state");
+                }
+                self.wait_again(seq);
+                Ok(())
+            }
+            Input::Complete { request, attempt, .. } => {
+                let seq = self.on_worker(*request, *attempt)?;
+                self.counters.completed += 1;
+                self.end(seq);
+                Ok(())
+            }
+            Input::Failed { request, attempt } => {
+                let seq = self.on_worker(*request, *attempt)?;
+                self.counters.failed += 1;
+                self.end(seq);
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn advance(&mut self, now: u64) {
+        if now < self.now {
+            self.counters.clock_regressions += 1;
+        }
+        self.now = self.now.max(now);
+        for worker in &mut self.workers {
+            if worker.tolerated_until.is_some_and(|until| until <= self.now) {
+                (worker.tolerated, worker.tolerated_until) = ([0; 4], None);
+            }
+        }
+        for device in &mut self.devices {
+            if device.tolerated_until.is_some_and(|until| until <= self.now) {
+                (device.tolerated, device.tolerated_until) = ([0; 4], None);
+            }
+        }
+    }
+
+    /// What follows from any change: claims are balanced.
+    pub(crate) fn settle(&mut self) {
+        self.balance();
+        self.cap_tolerances();
+    }
+
+    fn find(&self, id: RequestId) -> Result<Seq, Refusal> {
+        let live = self.requests.iter().find(|(_, request)| request.id == id);
+        match live {
+            Some((&seq, _)) => Ok(seq),
+            None if self.ended.contains(&id) => Err("already terminal"),
+            None => Err("unknown request"),
+        }
+    }
+
+    fn find_attempt(&self, id: RequestId, attempt: Attempt) -> Result<Seq, Refusal> {
+        let seq = self.find(id)?;
+        if self.requests[&seq].attempt() == attempt { Ok(seq) } else { Err("stale attempt") }
+    }
+
+    fn on_worker(&self, id: RequestId, attempt: Attempt) -> Result<Seq, Refusal> {
+        let seq = self.find_attempt(id, attempt)?;
+        let request = &self.requests[&seq];
+        if request.waits() || request.state == RequestState::Releasing { Err("wrong state") } else { Ok(seq) }
+    }
+
+    // Requests.
+
+    fn check_spec(&self, spec: &RequestSpec, fits: bool) -> Result<(), Refusal> {
+        if spec.tenant.get() as usize >= self.tenants.len() {
+            return Err("unknown tenant");
+        }
+        if usize::from(spec.tier.get()) >= self.setup.tiers.len() {
+            return Err("unknown tier");
+        }
+        if spec.pool.get() as usize >= self.setup.pools {
+            return Err("unknown pool");
+        }
+        if is_zero(units(spec.demand)) {
+            return Err("zero demand");
+        }
+        if max(units(spec.demand), units(spec.peak))[self.setup.dimensions..].iter().any(|&units| units > 0) {
+            return Err("other");
+        }
+        if fits && !self.can_ever_fit(spec) { Err("never fits") } else { Ok(()) }
+    }
+
+    fn can_ever_fit(&self, spec: &RequestSpec) -> bool {
+        let pool = spec.pool.get() as usize;
+        let shapes = self.shapes(pool);
+        let never_yields = spec.yielding == tidegate::Yielding::Never;
+        let ceiling = self.ceiling(self.largest[pool], usize::from(spec.tier.get()), never_yields);
+        let demand = units(spec.demand);
+        shapes.is_empty() || le(demand, ceiling) && shapes.iter().any(|&shape| le(demand, shape))
+    }
+
+    fn submit(&mut self, spec: &RequestSpec, made: Option<RequestId>) -> Result<(), Refusal> {
+        self.check_spec(spec, true)?;
+        let displaced = self.make_room(spec)?;
+        for seq in displaced {
+            self.drop(seq, Reason::Displaced);
+        }
+        let mut spec = *spec;
+        spec.peak = spec.peak.max(spec.demand);
+        spec.cached_tokens = spec.cached_tokens.min(spec.prompt_tokens);
+        let timeout = spec.queue_timeout_ns.or(self.setup.tiers[usize::from(spec.tier.get())].queue_timeout);
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        self.counters.submitted += 1;
+        let request = Request {
+            id: made.ok_or("the first scheduler refused it")?,
+            spec,
+            arrived_at: self.now,
+            state: RequestState::Queued,
+            attempt: 0,
+            has_run: false,
+            asks: [0; 4],
+            expires_at: timeout.map(|span| self.now.saturating_add(span)),
+            sat_out_round: 0,
+            considered_round: 0,
+            chose_for: 0,
+            last_set_for: 0,
+            blocked_since: None,
+            bypassed: 0,
+            excluded: Vec::new(),
+            declines: 0,
+            worker: WorkerId::new(0),
+            in_use: [0; 4],
+            started_at: 0,
+            runs: false,
+            output: 0,
+            cached: 0,
+            kept: 0,
+            yields_for: Reason::Reclaim,
+            confirm_by: None,
+            preemptions: 0,
+            stopped_with: None,
+            stopped_for_memory: false,
+            checkpoint: None,
+        };
+        self.requests.insert(seq, request);
+        self.enqueue(seq);
+        Ok(())
+    }
+
+    /// Requests and tokens of those that wait and pass.
+    fn queued(&self, counts: impl Fn(&Request) -> bool) -> (u64, u64) {
+        let waits = self.requests.values().filter(|request| request.waits() && counts(request));
+        waits.fold((0, 0), |(requests, tokens), request| (requests + 1, tokens + tokens_of(&request.spec)))
+    }
+
+    fn check_tier_limits(&self, spec: &RequestSpec) -> Result<(), Refusal> {
+        let limits = &self.setup.tiers[usize::from(spec.tier.get())];
+        let load = self.queued(|request| request.spec.tier == spec.tier);
+        has_room(limits.queue_limit, limits.queue_token_limit, load, spec)
+    }
+
+    fn make_room(&self, spec: &RequestSpec) -> Result<Vec<Seq>, Refusal> {
+        self.check_tier_limits(spec)?;
+        let setup = &self.setup;
+        let of_tenant = self.queued(|request| request.spec.tenant == spec.tenant);
+        has_room(setup.tenant_queue_limit, setup.tenant_queue_token_limit, of_tenant, spec)?;
+        let mut load = self.queued(|_| true);
+        let fits = |load| has_room(setup.queue_limit, setup.queue_token_limit, load, spec);
+        let mut displaced = Vec::new();
+        if fits(load).is_ok() {
+            return Ok(displaced);
+        }
+        if !setup.displace {
+            return Err("queue full");
+        }
+        let mut below: Vec<(usize, Seq)> = (self.requests.iter())
+            .filter(|(_, r)| r.waits() && !r.has_run && r.spec.tier > spec.tier)
+            .map(|(&seq, r)| (r.tier(), seq))
+            .collect();
+        below.sort_unstable_by(|a, b| b.cmp(a));
+        for (_, seq) in below {
+            displaced.push(seq);
+            load = (load.0 - 1, load.1 - tokens_of(&self.requests[&seq].spec));
+            if fits(load).is_ok() {
+                return Ok(displaced);
+            }
+        }
+        Err("queue full")
+    }
+
+    fn amend(&mut self, id: RequestId, amendment: &Amendment) -> Result<(), Refusal> {
+        let seq = self.find(id)?;
+        let request = &self.requests[&seq];
+        if request.yields_already() {
+            return Err("wrong state");
+        }
+        let mut spec = request.spec;
+        spec.demand = amendment.demand.unwrap_or(spec.demand);
+        spec.peak = amendment.peak.unwrap_or(spec.peak).max(spec.demand);
+        spec.tier = amendment.tier.unwrap_or(spec.tier);
+        spec.deadline = amendment.deadline.or(spec.deadline);
+        let moves = spec.tier != request.spec.tier;
+        self.check_spec(&spec, moves || spec.demand != request.spec.demand)?;
+        if moves && request.waits() && !request.has_run {
+            self.check_tier_limits(&spec)?;
+        }
+        if request.waits() {
+            self.leave_queue(seq);
+            self.request(seq).spec = spec;
+            self.enqueue(seq);
+        } else {
+            self.request(seq).spec = spec;
+        }
+        Ok(())
+    }
+
+    /// A request enters its queue.
+    fn enqueue(&mut self, seq: Seq) {
+        let asks = self.next_asks(seq);
+        let request = self.request(seq);
+        request.asks = asks;
+        request.in_use = [0; 4];
+        request.blocked_since = None;
+        request.bypassed = 0;
+        request.state = RequestState::Queued;
+        if self.should_be_parked(seq) {
+            self.request(seq).state = RequestState::Parked;
+        }
+    }
+
+    /// It waits no more, or waits anew: what it had as one that waits is gone.
+    fn leave_queue(&mut self, seq: Seq) {
+        self.end_drain(seq);
+        // Not to be found in the queue by whoever inherits the claim.
+        self.request(seq).state = RequestState::Starting;
+        self.give_up_claim(seq);
+    }
+
+    pub(crate) fn end_drain(&mut self, seq: Seq) {
+        for worker in &mut self.workers {
+            if worker.drain.is_some_and(|(other, _)| other == seq) {
+                worker.drain = None;
+            }
+        }
+    }
+
+    pub(crate) fn start_on(&mut self, seq: Seq, worker: WorkerId, reason: Reason) {
+        self.end_drain(seq);
+        let now = self.now;
+        let request = self.request(seq);
+        request.state = RequestState::Starting;
+        request.checkpoint = None;
+        request.worker = worker;
+        request.in_use = request.asks;
+        request.attempt += 1;
+        request.started_at = now;
+        request.runs = false;
+        request.cached = 0;
+        let start = Action::Start {
+            request: request.id,
+            attempt: request.attempt(),
+            worker,
+            resume_tokens: request.kept,
+            reason,
+        };
+        match self.claim_of(seq) {
+            Some(claim) if self.claims[&claim].worker == worker => self.remove_claim(claim),
+            _ => self.give_up_claim(seq),
+        }
+        self.outbox.push_front(start);
+    }
+
+    /// Ends a request wherever it stands.
+    pub(crate) fn end(&mut self, seq: Seq) {
+        self.unsay(seq);
+        if self.requests[&seq].waits() {
+            self.leave_queue(seq);
+        } else {
+            self.forget_victim(seq);
+        }
+        let request = self.requests.remove(&seq).expect("it lives");
+        self.ended.push(request.id);
+        if self.here(request.worker).is_empty()
+            && let Some(worker) = self.workers.get_mut(request.worker.get() as usize)
+        {
+            worker.offset = [0; 4];
+        }
+    }
+
+    pub(crate) fn drop(&mut self, seq: Seq, reason: Reason) {
+        let request = self.requests[&seq].id;
+        self.counters.dropped += 1;
+        self.end(seq);
+        self.say(Action::Drop { request, reason });
+    }
+
+    fn fail(&mut self, seq: Seq, reason: Reason) {
+        let request = self.requests[&seq].id;
+        self.counters.failed += 1;
+        self.end(seq);
+        self.say(Action::Drop { request, reason });
+    }
+
+    // Reports.
+
+    fn report(&mut self, seq: Seq, in_use: Units) {
+        let request = self.request(seq);
+        request.runs = true;
+        request.has_run = true;
+        request.declines = 0;
+        request.in_use = in_use;
+        if request.state == RequestState::Starting {
+            request.state = RequestState::Running;
+        }
+    }
+
+    fn step(
+        &mut self,
+        worker: WorkerId,
+        tokens_each: u64,
+        exceptions: &[StepException],
+    ) -> Result<(), Refusal> {
+        self.check_not_lost(worker)?;
+        for exception in exceptions {
+            let seq = self.on_worker(exception.request, exception.attempt)?;
+            if self.requests[&seq].worker != worker {
+                return Err("not here");
+            }
+        }
+        for seq in self.here(worker) {
+            if self.requests[&seq].runs && self.requests[&seq].state != RequestState::Releasing {
+                self.request(seq).output += tokens_each;
+            }
+        }
+        for exception in exceptions {
+            let seq = self.find(exception.request)?;
+            self.request(seq).output = exception.output_tokens;
+            self.report(seq, units(exception.in_use));
+            self.settle();
+        }
+        Ok(())
+    }
+
+    fn declined(&mut self, id: RequestId, attempt: Attempt) -> Result<(), Refusal> {
+        let seq = self.find_attempt(id, attempt)?;
+        let request = &self.requests[&seq];
+        if !matches!(request.state, RequestState::Starting | RequestState::Preempting) || request.runs {
+            return Err("wrong state");
+        }
+        if request.declines == 2 {
+            self.fail(seq, Reason::Declined);
+            return Ok(());
+        }
+        self.unsay(seq);
+        self.forget_victim(seq);
+        let worker = self.requests[&seq].worker;
+        let request = self.request(seq);
+        request.declines += 1;
+        request.chose_for = 0;
+        request.checkpoint = None;
+        self.keep_off(seq, worker);
+        self.off_worker(seq);
+        self.sit_out(seq);
+        self.enqueue(seq);
+        Ok(())
+    }
+
+    /// It is on no worker any more: what the engine said of the worker holds no longer if nothing runs there.
+    fn off_worker(&mut self, seq: Seq) {
+        let worker = self.requests[&seq].worker;
+        self.request(seq).state = RequestState::Queued;
+        if self.here(worker).is_empty() {
+            self.workers[worker.get() as usize].offset = [0; 4];
+        }
+    }
+
+    /// Keeps a request off a worker for the back-off; the last two such workers are remembered.
+    pub(crate) fn keep_off(&mut self, seq: Seq, worker: WorkerId) {
+        let until = self.now.saturating_add(self.setup.decline_backoff);
+        let request = self.request(seq);
+        request.excluded.insert(0, (worker, until));
+        request.excluded.truncate(2);
+    }
+
+    fn preempted(
+        &mut self,
+        id: RequestId,
+        attempt: Attempt,
+        tokens_kept: u64,
+        releasing: bool,
+    ) -> Result<(), Refusal> {
+        let seq = self.on_worker(id, attempt)?;
+        let state = self.requests[&seq].state;
+        if state == RequestState::Aborting {
+            return Err("wrong state");
+        }
+        self.unsay(seq);
+        let request = self.request(seq);
+        if tokens_kept == 0 {
+            request.checkpoint = None;
+        }
+        note_stop(request);
+        request.kept = tokens_kept;
+        request.declines = 0;
+        request.excluded.clear();
+        request.chose_for = 0;
+        request.confirm_by = None;
+        if state == RequestState::Preempting && request.yields_for != Reason::OutOfMemory {
+            request.preemptions += 1;
+        }
+        if releasing {
+            request.state = RequestState::Releasing;
+        } else {
+            self.wait_again(seq);
+        }
+        Ok(())
+    }
+
+    fn wait_again(&mut self, seq: Seq) {
+        let pool = self.requests[&seq].spec.pool.get() as usize;
+        let asks = self.next_asks(seq);
+        if !self.shapes(pool).iter().any(|&shape| le(asks, shape)) {
+            self.fail(seq, Reason::NeverFits);
+            return;
+        }
+        self.forget_victim(seq);
+        self.off_worker(seq);
+        self.sit_out(seq);
+        self.enqueue(seq);
+    }
+
+    // Workers and devices.
+
+    fn check_not_lost(&self, worker: WorkerId) -> Result<(), Refusal> {
+        match self.workers.get(worker.get() as usize) {
+            None => Err("unknown worker"),
+            Some(worker) if worker.status == Status::Lost => Err("worker lost"),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn check_device(&self, device: DeviceId) -> Result<(), Refusal> {
+        match self.devices.get(device.get() as usize) {
+            None => Err("unknown device"),
+            Some(device) if device.lost => Err("device lost"),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn check_units(&self, of: Resources) -> Result<(), Refusal> {
+        let beyond = units(of)[self.setup.dimensions..].iter().any(|&units| units > 0);
+        if beyond { Err("other") } else { Ok(()) }
+    }
+
+    fn device_add(&mut self, spec: DeviceSpec) {
+        self.devices.push(Device { spec, lost: false, tolerated: [0; 4], tolerated_until: None });
+    }
+
+    /// Whether a device has workers of one pool, or enough for all of them with `more` of a worker of `pool`;
+    /// `without` is not counted.
+    fn is_shareable(
+        &self,
+        device: DeviceId,
+        limit: Units,
+        pool: u32,
+        more: Units,
+        without: Option<WorkerId>,
+    ) -> bool {
+        let here = self.on_device(device);
+        let several = here.iter().any(|(id, _)| self.worker(*id).spec.pool.get() != pool);
+        let parts = here.iter().filter(|(id, _)| Some(*id) != without);
+        let advertised = sum(parts.map(|&(id, part)| floor_on(part, units(self.worker(id).spec.capacity))));
+        let advertised = add(advertised, more);
+        !several || (0..4).all(|d| limit[d] == 0 || advertised[d] <= limit[d])
+    }
+
+    fn worker_add(&mut self, spec: &WorkerSpec) -> Result<(), Refusal> {
+        if spec.pool.get() as usize >= self.setup.pools {
+            return Err("unknown pool");
+        }
+        if is_zero(units(spec.capacity)) {
+            return Err("zero capacity");
+        }
+        self.check_units(spec.capacity)?;
+        if spec.devices.len() > MAX_DEVICES_PER_WORKER {
+            return Err("other");
+        }
+        let mut whole = 0;
+        for (index, part) in spec.devices.iter().enumerate() {
+            self.check_device(part.device)?;
+            whole += u64::from(part.part.get());
+            let twice = spec.devices[..index].iter().any(|other| other.device == part.device);
+            if twice || part.part == Ppm::ZERO || whole > 1_000_000 {
+                return Err("bad part");
+            }
+        }
+        for part in &spec.devices {
+            let limit = units(self.devices[part.device.get() as usize].spec.limit);
+            let more = floor_on(*part, units(spec.capacity));
+            if !self.is_shareable(part.device, limit, spec.pool.get(), more, None) {
+                return Err("shared across pools");
+            }
+        }
+        self.workers.push(Worker {
+            spec: spec.clone(),
+            status: Status::Up,
+            offset: [0; 4],
+            tolerated: [0; 4],
+            tolerated_until: None,
+            drain: None,
+        });
+        self.refit();
+        Ok(())
+    }
+
+    fn worker_resize(&mut self, id: WorkerId, capacity: Resources, shrink: Shrink) -> Result<(), Refusal> {
+        self.check_not_lost(id)?;
+        if is_zero(units(capacity)) {
+            return Err("zero capacity");
+        }
+        self.check_units(capacity)?;
+        let spec = self.worker(id).spec.clone();
+        for part in &spec.devices {
+            let limit = units(self.devices[part.device.get() as usize].spec.limit);
+            let more = floor_on(*part, units(capacity));
+            if !self.is_shareable(part.device, limit, spec.pool.get(), more, Some(id)) {
+                return Err("shared across pools");
+            }
+        }
+        self.workers[id.get() as usize].spec.capacity = capacity;
+        let overuse = self.overuse(id);
+        let (tolerated, until) = tolerance(self.now, overuse, shrink);
+        let worker = &mut self.workers[id.get() as usize];
+        (worker.tolerated, worker.tolerated_until) = (tolerated, until);
+        self.refit();
+        Ok(())
+    }
+
+    fn device_resize(&mut self, id: DeviceId, limit: Resources, shrink: Shrink) -> Result<(), Refusal> {
+        self.check_device(id)?;
+        self.check_units(limit)?;
+        if let Some(&(first, _)) = self.on_device(id).first() {
+            let pool = self.worker(first).spec.pool.get();
+            if !self.is_shareable(id, units(limit), pool, [0; 4], None) {
+                return Err("shared across pools");
+            }
+        }
+        self.devices[id.get() as usize].spec.limit = limit;
+        let (tolerated, until) = tolerance(self.now, self.device_overuse(id), shrink);
+        let device = &mut self.devices[id.get() as usize];
+        (device.tolerated, device.tolerated_until) = (tolerated, until);
+        self.refit();
+        Ok(())
+    }
+
+    fn worker_usage(&mut self, id: WorkerId, in_use: Resources) -> Result<(), Refusal> {
+        self.check_not_lost(id)?;
+        self.check_units(in_use)?;
+        if !self.here(id).is_empty() {
+            let offset = super::sub(units(in_use), self.requests_use(id));
+            self.workers[id.get() as usize].offset = offset;
+        }
+        Ok(())
+    }
+
+    fn worker_drain(&mut self, id: WorkerId) -> Result<(), Refusal> {
+        self.check_not_lost(id)?;
+        if self.worker(id).status == Status::Up {
+            self.retire(id, Status::Draining);
+        }
+        Ok(())
+    }
+
+    fn worker_lost(&mut self, id: WorkerId) -> Result<(), Refusal> {
+        self.check_not_lost(id)?;
+        self.lose(id);
+        Ok(())
+    }
+
+    fn device_lost(&mut self, id: DeviceId) -> Result<(), Refusal> {
+        self.check_device(id)?;
+        for (worker, _) in self.on_device(id) {
+            self.lose(worker);
+            self.settle();
+        }
+        self.devices[id.get() as usize].lost = true;
+        Ok(())
+    }
+
+    fn lose(&mut self, id: WorkerId) {
+        self.retire(id, Status::Lost);
+        for seq in self.here(id) {
+            self.strand(seq);
+        }
+    }
+
+    fn retire(&mut self, id: WorkerId, status: Status) {
+        let mut claims: Vec<u64> = self.claims.keys().copied().collect();
+        claims.retain(|claim| self.claims[claim].worker == id);
+        claims.sort_by_key(|&claim| self.claim_rank(claim));
+        for claim in claims {
+            self.remove_claim(claim);
+        }
+        let worker = &mut self.workers[id.get() as usize];
+        worker.drain = None;
+        let was_up = worker.status == Status::Up;
+        worker.status = status;
+        if was_up {
+            self.refit();
+        }
+    }
+
+    /// The worker of a request is gone.
+    fn strand(&mut self, seq: Seq) {
+        self.unsay(seq);
+        let request = &self.requests[&seq];
+        let stopped = request.state == RequestState::Releasing;
+        if request.state == RequestState::Aborting || request.never_yields() && !stopped {
+            self.fail(seq, Reason::WorkerLost);
+            return;
+        }
+        let request = self.request(seq);
+        if !stopped {
+            note_stop(request);
+            request.checkpoint = None;
+        }
+        request.has_run = true;
+        request.chose_for = 0;
+        self.wait_again(seq);
+    }
+
+    fn reconfigure(&mut self, setup: &Setup) {
+        let before = core::mem::replace(&mut self.setup, setup.clone());
+        for pool in 0..self.setup.pools {
+            for t in 0..self.setup.tiers.len() {
+                if before.tiers[t].hold_window / 2 != self.setup.tiers[t].hold_window / 2 {
+                    self.demands[pool][t] = vec![(self.now, [0; 4])];
+                }
+            }
+        }
+        self.refit();
+    }
+
+    /// Capacities or rules changed: who is parked.
+    fn refit(&mut self) {
+        self.note_capacity();
+        let mut parked = Vec::new();
+        let waiting: Vec<Seq> =
+            self.requests.iter().filter(|(_, request)| request.waits()).map(|(&seq, _)| seq).collect();
+        for seq in waiting {
+            let (was, is) = (self.requests[&seq].state == RequestState::Parked, self.should_be_parked(seq));
+            if was == is {
+                continue;
+            }
+            let request = self.request(seq);
+            request.blocked_since = None;
+            request.bypassed = 0;
+            request.state = if is { RequestState::Parked } else { RequestState::Queued };
+            if is {
+                self.end_drain(seq);
+                parked.push(seq);
+            }
+        }
+        for seq in parked {
+            self.give_up_claim(seq);
+        }
+    }
+}
+
+fn tokens_of(spec: &RequestSpec) -> u64 {
+    spec.prompt_tokens + spec.output_tokens.unwrap_or(0)
+}
+
+fn has_room(
+    requests: Option<u64>,
+    tokens: Option<u64>,
+    load: (u64, u64),
+    spec: &RequestSpec,
+) -> Result<(), Refusal> {
+    let full = requests.is_some_and(|limit| load.0 >= limit)
+        || tokens.is_some_and(|limit| load.1 + tokens_of(spec) > limit);
+    if full { Err("queue full") } else { Ok(()) }
+}
+
+fn tolerance(now: u64, overuse: Units, shrink: Shrink) -> (Units, Option<u64>) {
+    match shrink {
+        Shrink::Drain => (overuse, None),
+        Shrink::Preempt { after_ns } => match now.saturating_add(after_ns) {
+            until if until <= now => ([0; 4], None),
+            until => (overuse, Some(until)),
+        },
+    }
+}
+
+/// A request is about to leave its worker, stopped.
+fn note_stop(request: &mut Request) {
+    request.stopped_with = Some(request.in_use);
+    request.stopped_for_memory =
+        request.state == RequestState::Preempting && request.yields_for == Reason::OutOfMemory;
+    request.has_run = true;
+}
+
+/// The tiers of a setup, the most urgent first.
+pub(crate) fn tiers(setup: &Setup) -> impl Iterator<Item = Tier> + use<> {
+    (0..setup.tiers.len()).map(tier)
+}

@@ -1,0 +1,341 @@
+//! A second scheduler, naive on purpose, written from `docs/SEMANTICS.md`: plain maps, full scans, everything
+//! computed anew whenever it is asked for. It knows no code of the first one, only its public types; where the
+//! two disagree, one of them or the page is wrong.
+
+mod account;
+mod claims;
+mod host;
+mod inputs;
+mod poll;
+mod pressure;
+mod reclaim;
+mod setup;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use tidegate::{
+    Action, Attempt, DevicePart, DeviceSpec, Instant, Reason, RequestId, RequestSpec, RequestState,
+    Resources, Tier, WorkerId, WorkerSpec, Yielding,
+};
+
+pub(crate) use host::compare;
+pub(crate) use setup::Setup;
+
+/// Signed units of each dimension.
+pub(crate) type Units = [i128; 4];
+
+pub(crate) fn units(of: Resources) -> Units {
+    of.as_array().map(i128::from)
+}
+
+pub(crate) fn add(a: Units, b: Units) -> Units {
+    [0, 1, 2, 3].map(|d| a[d] + b[d])
+}
+
+pub(crate) fn sub(a: Units, b: Units) -> Units {
+    [0, 1, 2, 3].map(|d| a[d] - b[d])
+}
+
+/// What of `a` is beyond `b`, at least nothing.
+pub(crate) fn beyond(a: Units, b: Units) -> Units {
+    sub(a, b).map(|units| units.max(0))
+}
+
+pub(crate) fn min(a: Units, b: Units) -> Units {
+    [0, 1, 2, 3].map(|d| a[d].min(b[d]))
+}
+
+pub(crate) fn max(a: Units, b: Units) -> Units {
+    [0, 1, 2, 3].map(|d| a[d].max(b[d]))
+}
+
+/// `a <= b` in every dimension.
+pub(crate) fn le(a: Units, b: Units) -> bool {
+    (0..4).all(|d| a[d] <= b[d])
+}
+
+/// `a <= b` in every dimension that `asks` uses.
+pub(crate) fn le_where(a: Units, b: Units, asks: Units) -> bool {
+    (0..4).all(|d| asks[d] == 0 || a[d] <= b[d])
+}
+
+pub(crate) fn is_zero(a: Units) -> bool {
+    a == [0; 4]
+}
+
+pub(crate) fn sum(all: impl Iterator<Item = Units>) -> Units {
+    all.fold([0; 4], add)
+}
+
+/// The part of a device that `units` of a worker are.
+pub(crate) fn on(part: DevicePart, units: Units) -> Units {
+    units.map(|units| (units * i128::from(part.part.get()) + 999_999).div_euclid(1_000_000))
+}
+
+pub(crate) fn floor_on(part: DevicePart, units: Units) -> Units {
+    units.map(|units| (units * i128::from(part.part.get())).div_euclid(1_000_000))
+}
+
+/// A request by its sequence.
+pub(crate) type Seq = u64;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) id: RequestId,
+    pub(crate) spec: RequestSpec,
+    pub(crate) arrived_at: u64,
+    pub(crate) state: RequestState,
+    pub(crate) attempt: u32,
+    pub(crate) has_run: bool,
+    pub(crate) asks: Units,
+    pub(crate) expires_at: Option<u64>,
+    pub(crate) sat_out_round: u64,
+    pub(crate) considered_round: u64,
+    /// The attempt that a set was chosen for, 0 if one may be chosen; and the last for which one ever was.
+    pub(crate) chose_for: u32,
+    pub(crate) last_set_for: u32,
+    pub(crate) blocked_since: Option<u64>,
+    pub(crate) bypassed: u32,
+    /// Kept off these workers until then; the last two.
+    pub(crate) excluded: Vec<(WorkerId, u64)>,
+    pub(crate) declines: u32,
+    pub(crate) worker: WorkerId,
+    pub(crate) in_use: Units,
+    pub(crate) started_at: u64,
+    pub(crate) runs: bool,
+    pub(crate) output: u64,
+    pub(crate) cached: u64,
+    pub(crate) kept: u64,
+    pub(crate) yields_for: Reason,
+    pub(crate) confirm_by: Option<u64>,
+    pub(crate) preemptions: u32,
+    pub(crate) stopped_with: Option<Units>,
+    pub(crate) stopped_for_memory: bool,
+    pub(crate) checkpoint: Option<(WorkerId, u128)>,
+}
+
+impl Request {
+    pub(crate) fn waits(&self) -> bool {
+        matches!(self.state, RequestState::Queued | RequestState::Parked)
+    }
+
+    pub(crate) fn is_queued(&self) -> bool {
+        self.state == RequestState::Queued
+    }
+
+    /// Its units come back without being asked for again.
+    pub(crate) fn yields_already(&self) -> bool {
+        matches!(self.state, RequestState::Preempting | RequestState::Releasing | RequestState::Aborting)
+    }
+
+    pub(crate) fn stays(&self) -> bool {
+        matches!(self.state, RequestState::Starting | RequestState::Running)
+    }
+
+    pub(crate) fn never_yields(&self) -> bool {
+        self.spec.yielding == Yielding::Never
+    }
+
+    pub(crate) fn tier(&self) -> usize {
+        usize::from(self.spec.tier.get())
+    }
+
+    pub(crate) fn is_kept_off(&self, worker: WorkerId, now: u64) -> bool {
+        self.excluded.iter().any(|&(other, until)| other == worker && now < until)
+    }
+
+    pub(crate) fn attempt(&self) -> Attempt {
+        Attempt::new(self.attempt)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    Up,
+    Draining,
+    Lost,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Worker {
+    pub(crate) spec: WorkerSpec,
+    pub(crate) status: Status,
+    pub(crate) offset: Units,
+    pub(crate) tolerated: Units,
+    pub(crate) tolerated_until: Option<u64>,
+    /// Whom it is drained for, and since when.
+    pub(crate) drain: Option<(Seq, u64)>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Device {
+    pub(crate) spec: DeviceSpec,
+    pub(crate) lost: bool,
+    pub(crate) tolerated: Units,
+    pub(crate) tolerated_until: Option<u64>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Claim {
+    pub(crate) owner: Seq,
+    pub(crate) tier: usize,
+    pub(crate) worker: WorkerId,
+    pub(crate) within: bool,
+    pub(crate) size: Units,
+    pub(crate) earmarked: Units,
+    pub(crate) victims: Vec<Seq>,
+}
+
+/// The counters that the page defines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counters {
+    pub(crate) submitted: u64,
+    pub(crate) completed: u64,
+    pub(crate) failed: u64,
+    pub(crate) cancelled: u64,
+    pub(crate) dropped: u64,
+    pub(crate) clock_regressions: u64,
+    pub(crate) further_sets: u64,
+    pub(crate) takeovers: u64,
+    pub(crate) waived_finish_test: u64,
+    pub(crate) waived_min_run: u64,
+    pub(crate) waived_max_preemptions: u64,
+    pub(crate) straddles: u64,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Model {
+    pub(crate) setup: Setup,
+    pub(crate) now: u64,
+    pub(crate) requests: BTreeMap<Seq, Request>,
+    pub(crate) ended: Vec<RequestId>,
+    pub(crate) tenants: Vec<String>,
+    pub(crate) workers: Vec<Worker>,
+    pub(crate) devices: Vec<Device>,
+    pub(crate) claims: BTreeMap<u64, Claim>,
+    pub(crate) next_claim: u64,
+    pub(crate) next_seq: Seq,
+    pub(crate) outbox: VecDeque<Action>,
+    pub(crate) round: u64,
+    pub(crate) in_round: bool,
+    /// Whether a look at a tier ended a drain.
+    pub(crate) drain_ended: bool,
+    /// The largest capacity that each pool ever had.
+    pub(crate) largest: Vec<Units>,
+    /// By pool and tier: every value of the demand, with its instant.
+    pub(crate) demands: Vec<Vec<Vec<(u64, Units)>>>,
+    pub(crate) budget_spent: Vec<u64>,
+    pub(crate) counters: Counters,
+}
+
+impl Model {
+    pub(crate) fn new(setup: Setup, now: u64) -> Self {
+        let (pools, tiers) = (setup.pools, setup.tiers.len());
+        Self {
+            now,
+            requests: BTreeMap::new(),
+            ended: Vec::new(),
+            tenants: Vec::new(),
+            workers: Vec::new(),
+            devices: Vec::new(),
+            claims: BTreeMap::new(),
+            next_claim: 0,
+            next_seq: 0,
+            outbox: VecDeque::new(),
+            round: 0,
+            in_round: false,
+            drain_ended: false,
+            largest: vec![[0; 4]; pools],
+            demands: vec![vec![vec![(0, [0; 4])]; tiers]; pools],
+            budget_spent: vec![0; tiers],
+            counters: Counters::default(),
+            setup,
+        }
+    }
+
+    pub(crate) fn worker(&self, id: WorkerId) -> &Worker {
+        &self.workers[id.get() as usize]
+    }
+
+    pub(crate) fn worker_ids(&self) -> impl Iterator<Item = WorkerId> + use<> {
+        (0..self.workers.len() as u32).map(WorkerId::new)
+    }
+
+    pub(crate) fn up(&self, pool: usize) -> Vec<WorkerId> {
+        let in_pool = |id: &WorkerId| self.worker(*id).spec.pool.get() as usize == pool;
+        self.worker_ids().filter(|id| in_pool(id) && self.worker(*id).status == Status::Up).collect()
+    }
+
+    /// The requests on a worker, by sequence.
+    pub(crate) fn here(&self, worker: WorkerId) -> Vec<Seq> {
+        let here = self.requests.iter().filter(|(_, r)| !r.waits() && r.worker == worker);
+        here.map(|(&seq, _)| seq).collect()
+    }
+
+    pub(crate) fn claim_of(&self, seq: Seq) -> Option<u64> {
+        self.claims.iter().find(|(_, claim)| claim.owner == seq).map(|(&id, _)| id)
+    }
+
+    pub(crate) fn say(&mut self, action: Action) {
+        self.outbox.push_back(action);
+    }
+
+    /// Takes back what was said of a request and not heard yet. Whether there was anything.
+    pub(crate) fn unsay(&mut self, seq: Seq) -> bool {
+        let id = self.requests[&seq].id;
+        let before = self.outbox.len();
+        self.outbox.retain(|action| action.request() != id);
+        self.outbox.len() < before
+    }
+
+    pub(crate) fn sits_out(&self, seq: Seq) -> bool {
+        self.requests[&seq].sat_out_round == self.round
+    }
+
+    /// Not offered again in an open round.
+    pub(crate) fn sit_out(&mut self, seq: Seq) {
+        if self.in_round {
+            self.requests.get_mut(&seq).expect("it lives").sat_out_round = self.round;
+        }
+    }
+
+    pub(crate) fn request(&mut self, seq: Seq) -> &mut Request {
+        self.requests.get_mut(&seq).expect("it lives")
+    }
+
+    /// Everything, a line each.
+    pub(crate) fn summary(&self) -> String {
+        let mut lines = vec![format!("T {}, round {}, open {}", self.now, self.round, self.in_round)];
+        for id in self.worker_ids() {
+            let (worker, room) = (self.worker(id), self.room(id));
+            lines.push(format!("{id}: room {room:?} whole {:?} {worker:?}", self.whole(id)));
+        }
+        lines.extend(
+            self.devices.iter().enumerate().map(|(number, device)| format!("device {number}: {device:?}")),
+        );
+        lines.extend(self.claims.iter().map(|(id, claim)| format!("claim {id}: {claim:?}")));
+        for pool in 0..self.setup.pools {
+            for tier in 0..self.setup.tiers.len() {
+                let (reserve, used) = (self.reserve(pool, tier), self.used(pool, tier));
+                let avail = self.avail(pool, tier);
+                lines.push(format!("pool {pool}, tier {tier}: R {reserve:?} U {used:?} avail {avail:?}"));
+            }
+        }
+        lines.extend(self.requests.iter().map(|(seq, request)| format!("{seq}: {request:?}")));
+        lines.join("\n")
+    }
+
+    /// Tokens in its context.
+    pub(crate) fn context(&self, seq: Seq) -> u64 {
+        let request = &self.requests[&seq];
+        request.spec.prompt_tokens.saturating_add(request.output)
+    }
+}
+
+pub(crate) fn at(nanos: u64) -> Instant {
+    Instant::from_nanos(nanos)
+}
+
+pub(crate) fn tier(index: usize) -> Tier {
+    Tier::new(index as u8)
+}

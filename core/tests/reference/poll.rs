@@ -1,0 +1,258 @@
+//! Sections 1, 4, 5 and 9: what is due, the order of a tier, guaranteed and borrowed starts, heads and drains.
+
+use tidegate::{Action, Order, Placement, Reason, RequestState, WorkerId};
+
+use super::{Model, Seq, Units, add, is_zero, le, le_where, units};
+
+impl Model {
+    pub(crate) fn poll(&mut self, now: u64) -> Option<Action> {
+        self.advance(now);
+        self.handle_due();
+        if !self.in_round {
+            self.in_round = true;
+            self.round += 1;
+        }
+        loop {
+            if let Some(action) = self.outbox.pop_front() {
+                self.note_demands();
+                return Some(action);
+            }
+            self.note_demands();
+            if !self.decide() {
+                self.in_round = false;
+                return None;
+            }
+            self.settle();
+        }
+    }
+
+    fn handle_due(&mut self) {
+        let due = |request: &super::Request| {
+            let waits = request.waits() && !request.has_run;
+            if waits { request.expires_at } else { request.confirm_by.filter(|_| !request.waits()) }
+        };
+        let first = self.requests.values().filter_map(due).min();
+        let Some(horizon) = first.map(|at| self.now.min(at.saturating_add(self.setup.max_step))) else {
+            return;
+        };
+        loop {
+            let next = self.requests.iter().filter_map(|(&seq, r)| Some((due(r)?, seq))).min();
+            let Some((_, seq)) = next.filter(|&(at, _)| at <= horizon) else { return };
+            if self.requests[&seq].waits() {
+                self.drop(seq, Reason::QueueTimeout);
+            } else {
+                self.stuck(seq);
+            }
+            self.settle();
+        }
+    }
+
+    fn decide(&mut self) -> bool {
+        self.relieve() || (0..self.setup.pools).any(|pool| self.decide_in(pool))
+    }
+
+    /// Looks again where a drain ended: others may start now.
+    fn decide_in(&mut self, pool: usize) -> bool {
+        loop {
+            self.drain_ended = false;
+            if self.guarantee(pool) || self.reclaim(pool) || self.borrow(pool) {
+                return true;
+            }
+            if !self.drain_ended {
+                return false;
+            }
+        }
+    }
+
+    /// The unparked waiting requests of a tier, in order.
+    pub(crate) fn in_order(&self, pool: usize, tier: usize) -> Vec<Seq> {
+        let mut waiting: Vec<Seq> = (self.requests.iter())
+            .filter(|(_, r)| r.is_queued() && r.tier() == tier && r.spec.pool.get() as usize == pool)
+            .map(|(&seq, _)| seq)
+            .collect();
+        waiting.sort_by_key(|&seq| {
+            let fresh = !self.requests[&seq].has_run;
+            (fresh, fresh && self.is_relegated(seq), if fresh { self.rank(seq) } else { 0 }, seq)
+        });
+        waiting
+    }
+
+    fn uncached(&self, seq: Seq) -> u64 {
+        let spec = &self.requests[&seq].spec;
+        spec.prompt_tokens - spec.cached_tokens
+    }
+
+    fn rank(&self, seq: Seq) -> u64 {
+        let request = &self.requests[&seq];
+        let setup = &self.setup.tiers[request.tier()];
+        let deadline = request.spec.deadline.map(tidegate::Instant::as_nanos);
+        let late = self.uncached(seq).saturating_mul(setup.deadline_token_weight);
+        match setup.order {
+            Order::Fifo => 0,
+            Order::Deadline => deadline.unwrap_or(u64::MAX),
+            Order::ShortestFirst => self.uncached(seq) + 2 * request.spec.output_tokens.unwrap_or(0),
+            Order::HybridDeadline => deadline.map_or(u64::MAX, |at| at.saturating_add(late)),
+        }
+    }
+
+    fn is_relegated(&self, seq: Seq) -> bool {
+        let request = &self.requests[&seq];
+        let (true, Some(deadline)) =
+            (self.setup.tiers[request.tier()].order == Order::HybridDeadline, request.spec.deadline)
+        else {
+            return false;
+        };
+        let prompt_token = self.setup.step_time.map_or(0, |(_, prompt_token, _)| prompt_token);
+        let takes = u128::from(self.uncached(seq)) * u128::from(prompt_token);
+        u128::from(self.now) + takes > u128::from(deadline.as_nanos())
+    }
+
+    fn guarantee(&mut self, pool: usize) -> bool {
+        let mut ready: Vec<u64> = self.claims_in(pool);
+        ready.retain(|&id| self.is_ready(pool, id));
+        if let Some(id) = ready.into_iter().min_by_key(|&id| self.claim_rank(id)) {
+            let claim = &self.claims[&id];
+            self.start_on(claim.owner, claim.worker, Reason::Reclaimed);
+            return true;
+        }
+        for tier in 0..self.setup.tiers.len() {
+            let start = self.in_order(pool, tier).into_iter().find_map(|seq| {
+                let within = self.is_within(pool, tier, self.requests[&seq].asks, self.own_claim(seq));
+                (within && !self.sits_out(seq)).then(|| self.place(seq, |_| true).map(|id| (seq, id)))?
+            });
+            if let Some((seq, worker)) = start {
+                self.start_on(seq, worker, Reason::Guaranteed);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn is_ready(&self, pool: usize, id: u64) -> bool {
+        let claim = &self.claims[&id];
+        let avail = self.avail(pool, claim.tier);
+        let owed = (0..4).any(|d| claim.size[d] > 0 && avail[d] < 0);
+        claim.earmarked == claim.size
+            && !self.sits_out(claim.owner)
+            && (claim.within || claim.victims.is_empty() || !owed)
+    }
+
+    fn load(&self, worker: WorkerId, more: Units) -> u128 {
+        let (used, capacity) =
+            (add(self.worker_used(worker), more), units(self.worker(worker).spec.capacity));
+        let loads = (0..4).filter(|&d| capacity[d] > 0).map(|d| (used[d] * 1_000_000 / capacity[d]) as u128);
+        loads.max().unwrap_or(0)
+    }
+
+    /// The best Up worker that a request fits, is not kept off, and may have.
+    fn place(&self, seq: Seq, allowed: impl Fn(WorkerId) -> bool) -> Option<WorkerId> {
+        let request = &self.requests[&seq];
+        let up = self.up(request.spec.pool.get() as usize).into_iter();
+        let open = up.filter(|&id| self.fits(seq, id) && !request.is_kept_off(id, self.now) && allowed(id));
+        open.min_by_key(|&id| {
+            let load = self.load(id, request.asks);
+            (if self.setup.placement == Placement::Pack { u128::MAX - load } else { load }, id)
+        })
+    }
+
+    fn borrow(&mut self, pool: usize) -> bool {
+        (0..self.setup.tiers.len()).any(|tier| self.borrow_for(pool, tier))
+    }
+
+    /// Where a request may start on what its tier may borrow.
+    fn borrowed(&self, pool: usize, seq: Seq) -> Option<WorkerId> {
+        let request = &self.requests[&seq];
+        let own = self.own_claim(seq);
+        let pinned = if request.never_yields() { own } else { [0; 4] };
+        let may = !self.sits_out(seq)
+            && le_where(request.asks, self.avail(pool, request.tier()), request.asks)
+            && self.passes(seq, own, pinned);
+        let open = |id: WorkerId| {
+            let drain = self.worker(id).drain;
+            drain.is_none_or(|(other, _)| other == seq || self.requests[&other].tier() > request.tier())
+        };
+        if may { self.place(seq, open) } else { None }
+    }
+
+    fn borrow_for(&mut self, pool: usize, tier: usize) -> bool {
+        let own = self.in_order(pool, tier);
+        let head = own.iter().copied().find(|&seq| {
+            let size = self.own_claim(seq);
+            let pinned = if self.requests[&seq].never_yields() { size } else { [0; 4] };
+            !self.sits_out(seq) && self.passes(seq, size, pinned)
+        });
+        if let Some(head) = head {
+            if let Some(worker) = self.borrowed(pool, head) {
+                self.start_on(head, worker, Reason::Borrowed);
+                return true;
+            }
+            self.attend(pool, tier, head);
+            if let Some((seq, worker)) = own.iter().find_map(|&seq| Some((seq, self.borrowed(pool, seq)?))) {
+                if le(self.requests[&head].asks, self.whole(worker)) {
+                    self.request(head).bypassed += 1;
+                }
+                self.start_on(seq, worker, Reason::Borrowed);
+                return true;
+            }
+        }
+        let Some(age_after) = self.setup.tiers.get(tier + 1).and_then(|below| below.age_after) else {
+            return false;
+        };
+        let aged = self.in_order(pool, tier + 1).into_iter().find_map(|seq| {
+            let arrived_at = self.requests[&seq].arrived_at;
+            let is_aged = u128::from(arrived_at) + u128::from(age_after) <= u128::from(self.now);
+            is_aged.then(|| Some((seq, self.borrowed(pool, seq)?)))?
+        });
+        let Some((seq, worker)) = aged else { return false };
+        self.start_on(seq, worker, Reason::Borrowed);
+        true
+    }
+
+    /// A head that does not start.
+    fn attend(&mut self, pool: usize, tier: usize, head: Seq) {
+        let now = self.now;
+        let since = *self.request(head).blocked_since.get_or_insert(now);
+        for id in self.up(pool) {
+            let drain = self.worker(id).drain;
+            if drain.is_some_and(|(other, _)| other != head && self.requests[&other].tier() == tier) {
+                self.workers[id.get() as usize].drain = None;
+                self.drain_ended = true;
+            }
+        }
+        let drained = self.worker_ids().find(|&id| self.worker(id).drain.is_some_and(|(seq, _)| seq == head));
+        let old = |since: u64| now >= since.saturating_add(self.setup.drain_after);
+        if let Some(id) = drained {
+            let (_, drained_since) = self.worker(id).drain.expect("it is drained");
+            if self.here(id).is_empty() && old(drained_since) {
+                self.end_drain(head);
+                self.drain_ended = true;
+                let request = self.request(head);
+                request.blocked_since = Some(now);
+                request.bypassed = 0;
+            }
+            return;
+        }
+        if !old(since) && self.requests[&head].bypassed < self.setup.max_bypass {
+            return;
+        }
+        let request = &self.requests[&head];
+        let able = self.up(pool).into_iter().filter(|&id| {
+            le(request.asks, self.whole(id))
+                && !request.is_kept_off(id, now)
+                && self.worker(id).drain.is_none_or(|(other, _)| self.requests[&other].tier() > tier)
+        });
+        if let Some(id) = able.min_by_key(|&id| (self.load(id, [0; 4]), id)) {
+            self.workers[id.get() as usize].drain = Some((head, now));
+        }
+    }
+
+    /// Whether a poll at `now` would say anything, for the soundness of `poll_timeout`.
+    pub(crate) fn would_say(&self, now: u64) -> Option<Action> {
+        let mut twin = self.clone();
+        twin.poll(now)
+    }
+
+    pub(crate) fn state(&self, seq: Seq) -> RequestState {
+        self.requests[&seq].state
+    }
+}

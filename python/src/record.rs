@@ -1,0 +1,118 @@
+//! The named tuples of `tidegate._records`: those that come in as tuples, and those that go out.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyTuple};
+use tidegate::{
+    Attempt, Config, DeviceId, DevicePart, Explanation, Instant, MAX_DEVICES_PER_WORKER, MAX_REQUESTS, Ppm,
+    PromptLeft, RequestId, ShareWarning, StepException,
+};
+
+use crate::argument::{self, Whole};
+use crate::error::raised;
+use crate::word::Member;
+
+/// The devices of a worker; of more than there may be, as many as it takes to be refused.
+pub(crate) fn devices(parts: &Bound<'_, PyAny>) -> PyResult<Vec<DevicePart>> {
+    parts.try_iter()?.take(MAX_DEVICES_PER_WORKER + 1).map(|part| device_part(&part?)).collect()
+}
+
+fn device_part(part: &Bound<'_, PyAny>) -> PyResult<DevicePart> {
+    let (device, part): (Whole<u32>, Whole<u32>) = fields("DevicePart", part, 2)?.extract()?;
+    Ok(DevicePart { device: DeviceId::new(device.0), part: Ppm::new(part.0) })
+}
+
+/// What a step reports of single requests.
+pub(crate) fn exceptions(config: &Config, items: &Bound<'_, PyAny>) -> PyResult<Vec<StepException>> {
+    bounded(items, |item| {
+        let item = fields("StepException", item, 4)?;
+        let (request, attempt, output_tokens, in_use): (
+            Whole<u64>,
+            Whole<u32>,
+            Whole<u64>,
+            Bound<'_, PyAny>,
+        ) = item.extract()?;
+        Ok(StepException {
+            request: RequestId::from_bits(request.0),
+            attempt: Attempt::new(attempt.0),
+            output_tokens: output_tokens.0,
+            in_use: argument::resources(config, &in_use)?,
+        })
+    })
+}
+
+/// The prompts that a worker has not computed yet.
+pub(crate) fn prompts(items: &Bound<'_, PyAny>) -> PyResult<Vec<PromptLeft>> {
+    bounded(items, |item| {
+        let (request, tokens): (Whole<u64>, Whole<u64>) = fields("PromptLeft", item, 2)?.extract()?;
+        Ok(PromptLeft { request: RequestId::from_bits(request.0), tokens: tokens.0 })
+    })
+}
+
+/// One item for each request that may live, and no more.
+fn bounded<T>(items: &Bound<'_, PyAny>, read: impl Fn(&Bound<'_, PyAny>) -> PyResult<T>) -> PyResult<Vec<T>> {
+    let mut out = Vec::new();
+    for item in items.try_iter()? {
+        if out.len() as u64 >= MAX_REQUESTS {
+            let message = format!("too many live requests: at most {MAX_REQUESTS}");
+            return Err(raised!(items.py(), LimitExceeded, message, limit = "requests", max = MAX_REQUESTS));
+        }
+        out.push(read(&item?)?);
+    }
+    Ok(out)
+}
+
+fn fields<'a, 'py>(
+    class: &str,
+    item: &'a Bound<'py, PyAny>,
+    count: usize,
+) -> PyResult<&'a Bound<'py, PyTuple>> {
+    let tuple = item.cast::<PyTuple>()?;
+    if tuple.len() == count {
+        return Ok(tuple);
+    }
+    let message = format!("a {class} has {count} fields, this tuple has {}", tuple.len());
+    Err(raised!(item.py(), BadArgument, message))
+}
+
+fn record<'py>(
+    py: Python<'py>,
+    class: &str,
+    fields: impl pyo3::call::PyCallArgs<'py>,
+) -> PyResult<Bound<'py, PyAny>> {
+    py.import("tidegate._records")?.getattr(class)?.call1(fields)
+}
+
+/// An `Explanation`.
+pub(crate) fn explanation<'py>(py: Python<'py>, why: &Explanation) -> PyResult<Bound<'py, PyAny>> {
+    let starts_at_ns = why.starts_at.map(Instant::as_nanos);
+    record(py, "Explanation", (Member(why.state), why.gate.map(Member), why.ahead, starts_at_ns))
+}
+
+/// A list of `ShareWarning`, by the names of the config.
+pub(crate) fn share_warnings<'py>(
+    py: Python<'py>,
+    config: &Config,
+    warnings: &[ShareWarning],
+) -> PyResult<Bound<'py, PyList>> {
+    let out = PyList::empty(py);
+    for warning in warnings {
+        let pool = config.pools().nth(warning.pool.get() as usize);
+        let tier = config.tiers()[usize::from(warning.tier.get())].name();
+        let dimension = config.dimensions().nth(warning.dimension);
+        out.append(record(
+            py,
+            "ShareWarning",
+            (pool, tier, dimension, warning.asked_ppm, warning.effective_ppm),
+        )?)?;
+    }
+    Ok(out)
+}
+
+/// A list of `PromptLeft`.
+pub(crate) fn plan<'py>(py: Python<'py>, plan: &[PromptLeft]) -> PyResult<Bound<'py, PyList>> {
+    let out = PyList::empty(py);
+    for part in plan {
+        out.append(record(py, "PromptLeft", (part.request.to_bits(), part.tokens))?)?;
+    }
+    Ok(out)
+}
