@@ -36,6 +36,10 @@ impl Least {
         numbers[..MAX_DIMENSIONS].copy_from_slice(units.as_array());
         Self(numbers)
     }
+
+    fn covers(&self, numbers: &[u64; NUMBERS]) -> bool {
+        numbers.iter().zip(&self.0).all(|(number, most)| number <= most)
+    }
 }
 
 /// The waiting requests of all queues stand in one arena.
@@ -98,21 +102,22 @@ impl TierQueue {
         }
     }
 
-    /// The first in order behind `after` that asks for no more than `most`.
+    /// The first in order behind `after` that asks for no more than one of `most`.
     pub(crate) fn find(
         &self,
         nodes: &QueueNodes,
         after: Option<(Lane, u32)>,
-        most: &Least,
+        most: &[Least],
     ) -> Option<(Lane, u32)> {
+        let small_enough = |numbers: &[u64; NUMBERS]| most.iter().any(|most| most.covers(numbers));
         let in_resumed = match after {
             Some((Lane::Fresh, slot)) => {
-                return self.fresh.find(nodes, Some(slot), &most.0).map(|slot| (Lane::Fresh, slot));
+                return self.fresh.find(nodes, Some(slot), small_enough).map(|slot| (Lane::Fresh, slot));
             }
-            Some((_, slot)) => self.resumed.find(nodes, Some(slot), &most.0),
-            None => self.resumed.find(nodes, None, &most.0),
+            Some((_, slot)) => self.resumed.find(nodes, Some(slot), small_enough),
+            None => self.resumed.find(nodes, None, small_enough),
         };
-        let fresh = || self.fresh.find(nodes, None, &most.0).map(|slot| (Lane::Fresh, slot));
+        let fresh = || self.fresh.find(nodes, None, small_enough).map(|slot| (Lane::Fresh, slot));
         in_resumed.map(|slot| (Lane::Resumed, slot)).or_else(fresh)
     }
 

@@ -4,7 +4,8 @@
 //! nothing changed since a pass found nothing is not looked at again.
 
 use super::Scheduler;
-use super::record::Record;
+use super::record::{Record, Worker};
+use super::room::Roomy;
 use crate::event::{Action, Reason};
 use crate::id::{PoolId, Tier, WorkerId};
 use crate::placement;
@@ -67,8 +68,7 @@ impl Scheduler {
         // What a pass itself stirs up, such as a worker that is drained no more, needs another.
         while core::mem::take(&mut self.pool_mut(pool).dirty) {
             self.pool_mut(pool).sought_in_vain = false;
-            let roomiest = self.roomiest(pool);
-            if self.guarantee(pool, &roomiest) || self.reclaim(pool) || self.borrow(pool, &roomiest) {
+            if self.guarantee(pool) || self.reclaim(pool) || self.borrow(pool) {
                 self.pool_mut(pool).dirty = true;
                 return true;
             }
@@ -101,13 +101,13 @@ impl Scheduler {
         self.pool(pool).queues[tier.index()].in_order(&self.nodes)
     }
 
-    /// The first waiting request of a tier that passes, among those that ask for no more than `most` or have a
+    /// The first waiting request of a tier that passes, among those that ask for no more than one of `most` or have a
     /// claim; those that sit this round out are no candidates.
     pub(super) fn first_that<T>(
         &self,
         pool: PoolId,
         tier: Tier,
-        most: &Least,
+        most: &[Least],
         mut passes: impl FnMut(u32) -> Option<T>,
     ) -> Option<(u32, T)> {
         let queue = &self.pool(pool).queues[tier.index()];
@@ -124,14 +124,14 @@ impl Scheduler {
     }
 
     /// Starts a request whose claim is ready, or whose tier is within its reserve with it.
-    fn guarantee(&mut self, pool: PoolId, roomiest: &Resources) -> bool {
+    fn guarantee(&mut self, pool: PoolId) -> bool {
         if let Some(claim) = self.ready_claim(pool) {
             let (owner, worker) = (self.claims[claim].owner, self.claims[claim].worker);
             self.start(owner, worker, Reason::Reclaimed);
             return true;
         }
         for tier in self.tiers() {
-            if let Some((slot, worker)) = self.guaranteed_start(pool, tier, roomiest) {
+            if let Some((slot, worker)) = self.guaranteed_start(pool, tier) {
                 self.start(slot, worker, Reason::Guaranteed);
                 return true;
             }
@@ -140,18 +140,15 @@ impl Scheduler {
     }
 
     /// The next request of a tier that may start within its reserve, and where.
-    pub(super) fn guaranteed_start(
-        &self,
-        pool: PoolId,
-        tier: Tier,
-        roomiest: &Resources,
-    ) -> Option<(u32, WorkerId)> {
+    pub(super) fn guaranteed_start(&self, pool: PoolId, tier: Tier) -> Option<(u32, WorkerId)> {
         let target = self.pool(pool);
-        let room = target.capacity.account(tier).unused_reserve().min(*roomiest);
+        let room = target.capacity.account(tier).unused_reserve();
         if target.queues[tier.index()].is_idle() || room.is_zero() && target.claims.is_empty() {
             return None;
         }
-        self.first_that(pool, tier, &Least::new(room, u64::MAX), |slot| self.guaranteed_worker(slot))
+        let roomy = self.roomy(pool, |_| true);
+        let most = roomy.map(|free| Least::new(room.min(free), u64::MAX));
+        self.first_that(pool, tier, &most[..roomy.len()], |slot| self.guaranteed_worker(slot))
     }
 
     /// Where a request may start that stays within its tier's reserve.
@@ -168,12 +165,12 @@ impl Scheduler {
     }
 
     /// Starts a request on what nobody holds.
-    fn borrow(&mut self, pool: PoolId, roomiest: &Resources) -> bool {
-        self.tiers().any(|tier| self.borrow_for(pool, tier, roomiest))
+    fn borrow(&mut self, pool: PoolId) -> bool {
+        self.tiers().any(|tier| self.borrow_for(pool, tier))
     }
 
     /// A tier's own come first, then the aged of the next less urgent one.
-    fn borrow_for(&mut self, pool: PoolId, tier: Tier, roomiest: &Resources) -> bool {
+    fn borrow_for(&mut self, pool: PoolId, tier: Tier) -> bool {
         let head = self.head(pool, tier);
         if let Some(head) = head {
             let available = self.pool(pool).capacity.available(tier, self.now).positive();
@@ -182,7 +179,7 @@ impl Scheduler {
                 return true;
             }
             self.attend(pool, head);
-            if let Some((slot, worker)) = self.borrowed_start(pool, tier, roomiest, u64::MAX) {
+            if let Some((slot, worker)) = self.borrowed_start(pool, tier, u64::MAX) {
                 if self.requests[head].asks.fits(&self.worker(worker).whole) {
                     self.requests[head].bypassed += 1;
                 }
@@ -190,22 +187,17 @@ impl Scheduler {
                 return true;
             }
         }
-        let Some((slot, worker)) = self.aged_start(pool, tier, roomiest) else { return false };
+        let Some((slot, worker)) = self.aged_start(pool, tier) else { return false };
         self.start(slot, worker, Reason::Borrowed);
         true
     }
 
     /// The next of the aged requests of the tier below that may start on what that tier may borrow.
-    pub(super) fn aged_start(
-        &self,
-        pool: PoolId,
-        above: Tier,
-        roomiest: &Resources,
-    ) -> Option<(u32, WorkerId)> {
+    pub(super) fn aged_start(&self, pool: PoolId, above: Tier) -> Option<(u32, WorkerId)> {
         let tier = Tier::new(above.get() + 1);
         let age_after = self.config.tiers.get(tier.index())?.age_after_ns?;
         let latest_arrival = self.now.as_nanos().checked_sub(age_after)?;
-        self.borrowed_start(pool, tier, roomiest, latest_arrival)
+        self.borrowed_start(pool, tier, latest_arrival)
     }
 
     /// The next request of a tier, of those that arrived up to an instant, that may start on what its tier may
@@ -214,7 +206,6 @@ impl Scheduler {
         &self,
         pool: PoolId,
         tier: Tier,
-        roomiest: &Resources,
         latest_arrival: u64,
     ) -> Option<(u32, WorkerId)> {
         let target = self.pool(pool);
@@ -222,8 +213,9 @@ impl Scheduler {
             return None;
         }
         let available = target.capacity.available(tier, self.now).positive();
-        let most = Least::new(available.min(*roomiest), latest_arrival);
-        self.first_that(pool, tier, &most, |slot| self.borrowed_worker(slot, &available))
+        let roomy = self.roomy(pool, |worker| self.is_open_to(tier, worker));
+        let most = roomy.map(|free| Least::new(available.min(free), latest_arrival));
+        self.first_that(pool, tier, &most[..roomy.len()], |slot| self.borrowed_worker(slot, &available))
     }
 
     /// Where a request may start on what its tier may borrow.
@@ -255,11 +247,24 @@ impl Scheduler {
             || capacity.may_pin(record.tier(), record.asks, own)
     }
 
-    /// The most that any worker that is up has free, dimension by dimension: what does not fit in it need not
-    /// be tried on each.
-    pub(super) fn roomiest(&self, pool: PoolId) -> Resources {
-        let free = self.pool(pool).up.iter().map(|&id| self.worker(id).free().positive());
-        free.fold(Resources::ZERO, Resources::max)
+    /// What the workers that are up and pass have free: what does not fit in it need not be tried on each.
+    fn roomy(&self, pool: PoolId, passes: impl Fn(&Worker) -> bool) -> Roomy {
+        let mut roomy = Roomy::default();
+        for &id in &self.pool(pool).up {
+            let worker = self.worker(id);
+            if passes(worker) {
+                roomy.add(worker.free().positive());
+            }
+        }
+        roomy
+    }
+
+    /// Whether a borrowed start of a tier may come to a worker; one that is drained waits for its own request.
+    fn is_open_to(&self, tier: Tier, worker: &Worker) -> bool {
+        worker.drain.is_none_or(|drain| {
+            let awaited = self.requests[drain.slot].asks;
+            drain.tier > tier || worker.free().shortage(&awaited).is_zero()
+        })
     }
 
     /// The best worker that is up, is allowed, and has room for what a request asks.

@@ -19,7 +19,7 @@ impl Scheduler {
             let room = (account.reserve + limit).saturating_sub(account.used + account.claimed);
             Least::new(room, u64::MAX)
         });
-        self.first_that(pool, tier, &most, |slot| self.passes_own_gates(slot).then_some(()))
+        self.first_that(pool, tier, &[most], |slot| self.passes_own_gates(slot).then_some(()))
             .map(|(slot, ())| slot)
     }
 

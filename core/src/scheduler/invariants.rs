@@ -256,12 +256,11 @@ impl Scheduler {
         ensure("CAP-3", self.ready_claim(pool).is_none(), || {
             format!("a claim in {pool} is ready, and waits")
         })?;
-        let roomiest = self.roomiest(pool);
         for tier in self.tiers() {
             let starts = self
-                .guaranteed_start(pool, tier, &roomiest)
-                .or_else(|| self.borrowed_start(pool, tier, &roomiest, u64::MAX))
-                .or_else(|| self.aged_start(pool, tier, &roomiest));
+                .guaranteed_start(pool, tier)
+                .or_else(|| self.borrowed_start(pool, tier, u64::MAX))
+                .or_else(|| self.aged_start(pool, tier));
             ensure("CAP-4", starts.is_none(), || format!("a request of {tier} could start, and waits"))?;
             for slot in self.waiting_in_order(pool, tier).take(SCAN_WINDOW) {
                 // Beyond the reserve nothing is guaranteed.

@@ -13,6 +13,47 @@ use crate::id::{DeviceId, PoolId, WorkerId};
 use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
 use crate::share::Rounding;
 
+/// How many vectors a [`Roomy`] keeps: more are rare among workers that are filled alike. Chosen arbitrarily.
+const MAX_ROOMY: usize = 8;
+
+/// A few vectors of free units, none within another, such that all that fits on one of the workers they were
+/// taken from is within one of them.
+#[derive(Debug, Default)]
+pub(super) struct Roomy {
+    list: [Resources; MAX_ROOMY],
+    len: usize,
+}
+
+impl Roomy {
+    pub(super) fn add(&mut self, free: Resources) {
+        if self.list[..self.len].iter().any(|known| free.fits(known)) {
+            return;
+        }
+        let mut kept = 0;
+        for i in 0..self.len {
+            if !self.list[i].fits(&free) {
+                self.list[kept] = self.list[i];
+                kept += 1;
+            }
+        }
+        if kept < MAX_ROOMY {
+            self.list[kept] = free;
+            kept += 1;
+        } else {
+            self.list[kept - 1] = self.list[kept - 1].max(free);
+        }
+        self.len = kept;
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn map<T>(&self, of: impl Fn(Resources) -> T) -> [T; MAX_ROOMY] {
+        self.list.map(of)
+    }
+}
+
 impl Scheduler {
     /// Whether a worker and its devices have room for what a request asks; what its own claim has gathered there
     /// counts as room.
