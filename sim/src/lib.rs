@@ -4,10 +4,12 @@
 //! Rooms, lower ones first: [`model`] (how long an iteration takes), [`engine`] (what runs on a worker),
 //! [`trace`] (which requests arrive), [`machine`] (what a worker is made of), [`setup`] (the configs that are
 //! compared), [`replay`] (the loop and what it measures), [`sizing`] (how many workers), [`report`] (how results
-//! are printed).
+//! are printed). Beside them, on [`model`] alone: [`lockstep`] (one engine step by step, under vLLM's policy and under
+//! tidegate).
 
 pub mod engine;
 pub mod journal_file;
+pub mod lockstep;
 pub mod machine;
 pub mod model;
 pub mod percentile;

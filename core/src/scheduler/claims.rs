@@ -198,9 +198,7 @@ impl Scheduler {
 
     /// The request has lost its claim, or never got what it claimed: it may choose victims once more.
     pub(super) fn let_choose_again(&mut self, slot: u32) {
-        let record = &mut self.requests[slot];
-        record.victims_for = 0;
-        record.considered_round = 0;
+        self.requests[slot].victims_for = 0;
     }
 
     /// Victims stop for this request now: its one set for this attempt.
@@ -383,13 +381,9 @@ impl Scheduler {
         }
     }
 
-    /// Something changed in a pool that may let somebody start, or choose victims. Who looked for victims in
-    /// this round looks again in the next.
+    /// Something changed in a pool that may let somebody start, or choose victims.
     pub(super) fn stir(&mut self, pool: PoolId) {
-        let in_round = self.in_round;
-        let pool = self.pool_mut(pool);
-        pool.dirty = true;
-        pool.revisit |= in_round && pool.sought_in_vain;
+        self.pool_mut(pool).dirty = true;
     }
 
     /// The first claim whose owner may start past every gate.

@@ -42,7 +42,6 @@ impl Scheduler {
         self.round += 1;
         for pool in &mut self.pools {
             pool.dirty |= core::mem::take(&mut pool.revisit);
-            pool.sought_in_vain = false;
         }
     }
 
@@ -67,6 +66,7 @@ impl Scheduler {
     fn decide_in(&mut self, pool: PoolId) -> bool {
         // What a pass itself stirs up, such as a worker that is drained no more, needs another.
         while core::mem::take(&mut self.pool_mut(pool).dirty) {
+            self.pool_mut(pool).sought_in_vain = false;
             let roomiest = self.roomiest(pool);
             if self.guarantee(pool, &roomiest) || self.reclaim(pool) || self.borrow(pool, &roomiest) {
                 self.pool_mut(pool).dirty = true;

@@ -3,7 +3,6 @@
 use alloc::format;
 use alloc::string::String;
 
-use super::reclaim::Found;
 use super::record::{Place, Waiting, WorkerStatus};
 use super::{SCAN_WINDOW, Scheduler};
 use crate::error::InvariantViolation;
@@ -267,14 +266,22 @@ impl Scheduler {
             for slot in self.waiting_in_order(pool, tier).take(SCAN_WINDOW) {
                 // Beyond the reserve nothing is guaranteed.
                 let within = self.may_claim(slot) == Some(true);
-                let found = if within { self.find_victims(pool, slot, true) } else { None };
-                let affordable = |found: &Found| self.affordable_at(slot, found.victims()) <= self.now;
-                ensure("CAP-3", !found.is_some_and(|found| affordable(&found)), || {
-                    format!("{} could choose victims, and waits", self.requests.id(slot))
-                })?;
-                ensure("CAP-3", !within || self.claim_to_take_over(slot).is_none(), || {
-                    format!("{} could take over a claim, and waits", self.requests.id(slot))
-                })?;
+                if !within {
+                    continue;
+                }
+                let id = || self.requests.id(slot);
+                match self.find_victims(pool, slot, true) {
+                    Some(found) => {
+                        let affordable = self.affordable_at(slot, found.victims()) <= self.now;
+                        ensure("CAP-3", !affordable, || format!("{} could choose victims, and waits", id()))?;
+                    }
+                    None => {
+                        let claim = self.claim_to_take_over(slot);
+                        ensure("CAP-3", claim.is_none(), || {
+                            format!("{} could take over a claim, and waits", id())
+                        })?;
+                    }
+                }
             }
         }
         Ok(())

@@ -125,8 +125,7 @@ struct Pool {
     drained: Vec<WorkerId>,
     /// Whether something changed since a pass over it found nothing to do.
     dirty: bool,
-    /// Whether anybody sought victims in vain since the round began, and is not considered again in it: growth of
-    /// others may change that.
+    /// Whether anybody sought victims in vain in the last pass: growth of others may change that.
     sought_in_vain: bool,
     /// Until when some request is kept off a worker that declined it.
     excluded_until: Instant,

@@ -72,27 +72,26 @@ impl Scheduler {
     fn reclaim_for(&mut self, pool: PoolId, tier: Tier) -> bool {
         let waiting: Vec<u32> =
             self.pool(pool).queues[tier.index()].in_order(&self.nodes).take(SCAN_WINDOW).collect();
-        if !self.anyone_borrows(pool, tier) {
+        if !self.anyone_borrows(pool, tier) && !self.less_urgent_claims(pool, tier) {
             let seeks = waiting.iter().any(|&slot| !self.sits_out(slot) && self.may_claim(slot).is_some());
             self.pool_mut(pool).sought_in_vain |= seeks;
             return false;
         }
         // What was sought in vain beyond the reserve; who asks for as much or more need not try.
-        let mut too_much: Option<Resources> = None;
+        let mut too_much: Vec<Resources> = Vec::new();
         for slot in waiting {
-            if self.requests[slot].considered_round == self.round || self.sits_out(slot) {
+            if self.sits_out(slot) {
                 continue;
             }
             let Some(within) = self.may_claim(slot) else { continue };
-            self.requests[slot].considered_round = self.round;
             let asks = self.requests[slot].asks;
-            if !within && too_much.is_some_and(|least| least.fits(&asks)) {
+            if !within && too_much.iter().any(|least| least.fits(&asks)) {
                 continue;
             }
             match self.win_back(pool, slot, within) {
                 Sought::Won => return true,
                 Sought::Nothing if !within && !self.requests[slot].is_kept_off(self.now) => {
-                    too_much = Some(asks);
+                    too_much.push(asks);
                 }
                 Sought::Nothing | Sought::TooDear => {}
             }
@@ -126,6 +125,11 @@ impl Scheduler {
         let mut others =
             accounts.filter(|&(other, _)| other > tier.index() || any_borrower && other != tier.index());
         others.any(|(_, account)| account.excess().0.iter().any(|&units| units > 0))
+    }
+
+    /// Whether there is a claim that a request of the tier might take over.
+    fn less_urgent_claims(&self, pool: PoolId, tier: Tier) -> bool {
+        self.pool(pool).claims.iter().any(|&id| self.claims[id].tier > tier)
     }
 
     /// Whether victims may be chosen for a request: `Some(true)` if it is within its tier's reserve,

@@ -42,8 +42,6 @@ pub(super) struct Record {
     pub(super) expires_at: Option<Instant>,
     /// The round in which it stopped or was declined: it is not offered again in it.
     pub(super) sat_out_round: u64,
-    /// The round in which victims were last sought for it.
-    pub(super) considered_round: u64,
     /// The attempt for which victims were chosen already; 0 if it may choose.
     pub(super) victims_for: u32,
     /// The attempt for which victims were last chosen, whether it may choose again or not.
@@ -106,7 +104,6 @@ impl Record {
             counted: false,
             expires_at,
             sat_out_round: 0,
-            considered_round: 0,
             victims_for: 0,
             last_set_for: 0,
             claim: None,

@@ -89,7 +89,6 @@ impl Model {
     fn let_choose_again(&mut self, seq: Seq) {
         let request = self.request(seq);
         request.chose_for = 0;
-        request.considered_round = 0;
     }
 
     pub(crate) fn give_up_claim(&mut self, seq: Seq) {

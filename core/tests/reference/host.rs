@@ -4,8 +4,8 @@ use core::fmt::Write;
 
 use tidegate::{
     Amendment, Attempt, Created, Decline, DeviceId, DeviceSpec, Input, Instant, Order, Placement, PoolId,
-    Ppm, Preemption, RequestId, RequestSpec, Reserve, Resources, Rounding, Scheduler, Shrink, StepException,
-    TenantId, Tier, Usage, WorkerId, WorkerSpec, Yielding,
+    Ppm, Preemption, RequestId, RequestSpec, RequestState, Reserve, Resources, Rounding, Scheduler, Shrink,
+    StepException, TenantId, Tier, Usage, WorkerId, WorkerSpec, Yielding,
 };
 
 use super::inputs::{refusal, tiers};
@@ -58,7 +58,7 @@ impl Bytes<'_> {
 }
 
 fn tier_setup(bytes: &mut Bytes<'_>, tiers: usize, dimensions: usize, index: usize) -> TierSetup {
-    let share = |bytes: &mut Bytes<'_>| bytes.one_of(&[0, 30, 5, 50, 25]) * 10_000 / tiers as u32;
+    let share = |bytes: &mut Bytes<'_>| bytes.one_of(&[0, 30, 5, 50, 10]) * 10_000 / tiers as u32;
     let mut reserve_in = [None; 4];
     for reserve in reserve_in.iter_mut().take(dimensions) {
         *reserve = bytes.maybe(5, |bytes| match bytes.below(2) {
@@ -68,15 +68,15 @@ fn tier_setup(bytes: &mut Bytes<'_>, tiers: usize, dimensions: usize, index: usi
     }
     let whom = [Preemption::LowerTier, Preemption::LowerTier, Preemption::Never, Preemption::AnyBorrower];
     TierSetup {
-        reserve_ppm: if index == 0 { 300_000 / tiers as u32 * 2 } else { share(bytes) },
+        reserve_ppm: if index == 0 { bytes.one_of(&[300_000, 500_000, 100_000]) } else { share(bytes) },
         reserve_in,
         lendable_ppm: bytes.one_of(&[1_000_000, 1_000_000, 500_000, 0]),
-        borrow_limit: bytes.maybe(4, |bytes| bytes.units(dimensions, 9)),
+        borrow_limit: bytes.maybe(5, |bytes| bytes.units(dimensions, 9)),
         rounding: bytes.one_of(&[Rounding::Ceil, Rounding::Nearest, Rounding::Floor]),
         hold_window: bytes.one_of(&[0, 1, 7, 20, 61, 1000]),
         preemption: bytes.one_of(&whom),
         preempt_while_borrowing: bytes.one_of(&[None, Some(Preemption::LowerTier), Some(Preemption::Never)]),
-        preemption_budget: bytes.maybe(6, |bytes| bytes.one_of(&[1, 3, 400_000_000])),
+        preemption_budget: bytes.maybe(8, |bytes| bytes.one_of(&[1, 3, 400_000_000])),
         order: bytes.one_of(&[
             Order::Fifo,
             Order::Fifo,
@@ -86,9 +86,9 @@ fn tier_setup(bytes: &mut Bytes<'_>, tiers: usize, dimensions: usize, index: usi
         ]),
         deadline_token_weight: bytes.number(4),
         age_after: bytes.maybe(3, |bytes| bytes.number(30)),
-        queue_limit: bytes.maybe(6, |bytes| bytes.number(6)),
-        queue_token_limit: bytes.maybe(8, |bytes| bytes.number(60)),
-        queue_timeout: bytes.maybe(4, |bytes| bytes.number(40)),
+        queue_limit: bytes.maybe(9, |bytes| bytes.number(6)),
+        queue_token_limit: bytes.maybe(9, |bytes| bytes.number(60)),
+        queue_timeout: bytes.maybe(8, |bytes| bytes.number(90)),
     }
 }
 
@@ -102,7 +102,7 @@ fn setup(bytes: &mut Bytes<'_>) -> Setup {
         placement: bytes.one_of(&[Placement::Pack, Placement::Spread]),
         min_run: bytes.one_of(&[0, 3, 12]),
         max_preemptions: bytes.one_of(&[3, 0, 1]),
-        confirm_after: 1 + bytes.number(12),
+        confirm_after: 1 + bytes.one_of(&[20, 3, 90, 12]),
         max_bypass: bytes.one_of(&[16, 0, 1, 3]),
         drain_after: 1 + bytes.number(15),
         decline_backoff: bytes.number(12),
@@ -111,10 +111,10 @@ fn setup(bytes: &mut Bytes<'_>) -> Setup {
         swap_token: bytes.one_of(&[0, 0, 1, 2]),
         checkpoint_kib_per_token: bytes.one_of(&[0, 100]),
         max_step: bytes.one_of(&[60_000_000_000, 5, 1]),
-        queue_limit: bytes.maybe(6, |bytes| bytes.number(9)),
-        queue_token_limit: bytes.maybe(8, |bytes| bytes.number(100)),
-        tenant_queue_limit: bytes.maybe(8, |bytes| bytes.number(6)),
-        tenant_queue_token_limit: bytes.maybe(8, |bytes| bytes.number(60)),
+        queue_limit: bytes.maybe(9, |bytes| bytes.number(9)),
+        queue_token_limit: bytes.maybe(9, |bytes| bytes.number(100)),
+        tenant_queue_limit: bytes.maybe(9, |bytes| bytes.number(6)),
+        tenant_queue_token_limit: bytes.maybe(9, |bytes| bytes.number(60)),
         displace: bytes.rarely(2),
     }
 }
@@ -151,7 +151,11 @@ impl Host<'_> {
         for name in ["a", "b"] {
             self.say(Input::TenantSet { name: name.into() }, None)?;
         }
-        for _ in 0..1 + self.bytes.below(4) {
+        for _ in 0..self.bytes.below(3) {
+            let limit = self.bytes.units(self.model.setup.dimensions, 12);
+            self.say(Input::DeviceAdd(DeviceSpec { limit, checkpoint_mib: None }), None)?;
+        }
+        for _ in 0..1 + self.bytes.below(5) {
             let (input, after) = self.worker_add();
             self.say(input, after)?;
         }
@@ -286,11 +290,13 @@ impl Host<'_> {
     fn worker_add(&mut self) -> (Input, Option<Setup>) {
         let setup = &self.model.setup;
         let pool = PoolId::new(self.bytes.number(setup.pools as u64) as u32);
-        let mut capacity = self.bytes.units(setup.dimensions, 10);
-        capacity[0] += self.bytes.number(3);
+        let mut capacity = self.bytes.units(setup.dimensions, 8);
+        for d in 0..setup.dimensions {
+            capacity[d] += self.bytes.one_of(&[2, 2, 2, 0]);
+        }
         let mut spec = WorkerSpec::new(pool, capacity);
         for device in 0..self.model.devices.len().min(3) {
-            if self.bytes.rarely(2) {
+            if self.bytes.rarely(3) {
                 let part = Ppm::new(self.bytes.one_of(&[1_000_000, 500_000, 500_000, 333_333, 0]));
                 spec = spec.on_part(DeviceId::new(device as u32), part);
             }
@@ -324,19 +330,19 @@ impl Host<'_> {
     }
 
     fn input(&mut self) -> (Input, Option<Setup>) {
-        let input = match self.bytes.below(32) {
-            0..=11 => self.submit(),
-            12..=25 => self.report(),
-            26 => {
+        let input = match self.bytes.below(40) {
+            0..=15 => self.submit(),
+            16..=33 => self.report(),
+            34 => {
                 let (request, _) = self.pick(false);
                 Input::Cancel { request }
             }
-            27 => {
+            35 | 36 => {
                 let waits = self.bytes.rarely(2);
                 let (request, _) = self.pick(waits);
                 Input::Amend { request, amendment: self.amendment() }
             }
-            28 | 29 => return self.change(),
+            37 => return self.change(),
             _ => self.usage(),
         };
         (input, None)
@@ -352,18 +358,18 @@ impl Host<'_> {
         let yielding = [Yielding::Restart, Yielding::Checkpoint, Yielding::Restart, Yielding::Never];
         let mut spec = RequestSpec::new(TenantId::new(self.bytes.number(2) as u32), self.tier())
             .pool(PoolId::new(self.bytes.number(pools) as u32))
-            .demand(self.bytes.units(dimensions, 4))
+            .demand(self.bytes.units(dimensions, 3))
             .prompt_tokens(self.bytes.number(20))
             .yielding(self.bytes.one_of(&yielding));
         if self.bytes.rarely(8) {
-            spec.demand = self.bytes.units(dimensions, 11);
+            spec.demand = self.bytes.units(dimensions, 9);
         }
         spec.peak = if self.bytes.rarely(2) { self.bytes.units(dimensions, 9) } else { Resources::ZERO };
         spec.cached_tokens = self.bytes.number(9);
         spec.output_tokens = self.bytes.maybe(2, |bytes| bytes.number(20));
         let now = self.now;
         spec.deadline = self.bytes.maybe(2, |bytes| at(now + bytes.number(60)));
-        spec.queue_timeout_ns = self.bytes.maybe(6, |bytes| bytes.number(30));
+        spec.queue_timeout_ns = self.bytes.maybe(9, |bytes| bytes.number(90));
         Input::Submit(spec)
     }
 
@@ -377,32 +383,68 @@ impl Host<'_> {
         }
     }
 
-    fn report(&mut self) -> Input {
+    /// What a request uses now: mostly what it did, or a unit more or less.
+    fn in_use(&mut self, request: RequestId) -> Resources {
         let dimensions = self.model.setup.dimensions;
+        let known = self.model.requests.values().find(|known| known.id == request);
+        let Some(used) = known.map(|known| known.in_use).filter(|_| !self.bytes.rarely(10)) else {
+            return self.bytes.units(dimensions, 6);
+        };
+        let mut in_use = Resources::ZERO;
+        for (d, used) in used.into_iter().enumerate().take(dimensions) {
+            in_use[d] = (used as u64 + self.bytes.one_of(&[1, 1, 1, 2, 0])).saturating_sub(1);
+        }
+        in_use
+    }
+
+    /// A victim that the engine has not stopped yet, mostly.
+    fn victim(&mut self) -> (RequestId, Attempt) {
+        let asked = self.model.requests.values().find(|r| r.state == RequestState::Preempting);
+        match asked.map(|victim| (victim.id, victim.attempt())) {
+            Some(victim) if !self.bytes.rarely(4) => victim,
+            _ => self.pick(true),
+        }
+    }
+
+    fn report(&mut self) -> Input {
         let (request, attempt) = self.pick(true);
-        let in_use = self.bytes.units(dimensions, 6);
+        let in_use = self.in_use(request);
         match self.bytes.below(16) {
             0..=3 => Input::Progress { request, attempt, output_tokens: self.bytes.number(30), in_use },
             4 | 5 => Input::Started { request, attempt, cached_tokens: self.bytes.number(9), in_use },
             6 => Input::Declined { request, attempt, why: Decline::NoRoom },
-            7..=9 => {
+            7..=10 => {
+                let (request, attempt) = self.victim();
                 let tokens_kept = if self.bytes.rarely(2) { self.bytes.number(20) } else { 0 };
                 Input::Preempted { request, attempt, tokens_kept, releasing: self.bytes.rarely(3) }
             }
-            10 => Input::Released { request, attempt },
-            11 => Input::Failed { request, attempt },
+            11 | 12 => {
+                let releasing = self.model.requests.values().find(|r| r.state == RequestState::Releasing);
+                let (request, attempt) = releasing.map_or((request, attempt), |r| (r.id, r.attempt()));
+                Input::Released { request, attempt }
+            }
+            13 => Input::Failed { request, attempt },
             _ => Input::Complete { request, attempt, usage: Usage::default() },
         }
     }
 
     fn usage(&mut self) -> Input {
-        let (worker, dimensions) = (self.worker(), self.model.setup.dimensions);
-        if self.bytes.rarely(2) {
-            return Input::WorkerUsage { worker, in_use: self.bytes.units(dimensions, 12) };
+        let worker = self.worker();
+        if self.bytes.rarely(3) {
+            let used = self
+                .model
+                .workers
+                .get(worker.get() as usize)
+                .map_or([0; 4], |_| self.model.worker_used(worker));
+            let mut in_use = Resources::ZERO;
+            for (d, used) in used.into_iter().enumerate().take(self.model.setup.dimensions) {
+                in_use[d] = (used as u64 + self.bytes.number(4)).saturating_sub(2);
+            }
+            return Input::WorkerUsage { worker, in_use };
         }
         let exceptions = (0..self.bytes.below(3)).map(|_| {
             let (request, attempt) = self.pick(true);
-            let in_use = self.bytes.units(dimensions, 6);
+            let in_use = self.in_use(request);
             StepException { request, attempt, output_tokens: self.bytes.number(30), in_use }
         });
         let exceptions = exceptions.collect();

@@ -256,7 +256,6 @@ impl Model {
             asks: [0; 4],
             expires_at: timeout.map(|span| self.now.saturating_add(span)),
             sat_out_round: 0,
-            considered_round: 0,
             chose_for: 0,
             last_set_for: 0,
             blocked_since: None,

@@ -90,7 +90,6 @@ pub(crate) struct Request {
     pub(crate) asks: Units,
     pub(crate) expires_at: Option<u64>,
     pub(crate) sat_out_round: u64,
-    pub(crate) considered_round: u64,
     /// The attempt that a set was chosen for, 0 if one may be chosen; and the last for which one ever was.
     pub(crate) chose_for: u32,
     pub(crate) last_set_for: u32,

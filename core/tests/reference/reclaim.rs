@@ -37,14 +37,15 @@ impl Model {
         let any_borrower = setup.preemption == Preemption::AnyBorrower;
         let borrows = |other: usize| self.excess(pool, other).iter().any(|&units| units > 0);
         let mut others = (0..self.setup.tiers.len()).filter(|&o| self.takes_from(tier, any_borrower, o));
-        if !others.any(borrows) {
+        let to_take_over = self.claims_in(pool).iter().any(|id| self.claims[id].tier > tier);
+        if !others.any(borrows) && !to_take_over {
             return false;
         }
         let mut in_vain: Vec<Units> = Vec::new();
         for seq in self.in_order(pool, tier).into_iter().take(32) {
             let request = &self.requests[&seq];
             let chose = self.claim_of(seq).is_some() || request.chose_for == request.attempt + 1;
-            if self.sits_out(seq) || request.considered_round == self.round || chose {
+            if self.sits_out(seq) || chose {
                 continue;
             }
             let within = self.is_within(pool, tier, request.asks, [0; 4]);
@@ -53,8 +54,7 @@ impl Model {
             if !may {
                 continue;
             }
-            let (asks, round) = (request.asks, self.round);
-            self.request(seq).considered_round = round;
+            let asks = request.asks;
             if !within && in_vain.iter().any(|&least| le(least, asks)) {
                 continue;
             }

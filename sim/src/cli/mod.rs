@@ -4,6 +4,7 @@ mod config;
 mod journal;
 mod progress;
 mod replay;
+mod scenarios;
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -25,6 +26,8 @@ struct Cli {
 enum Command {
     /// Replay a workload under dedicated workers, naive sharing and tidegate, side by side
     Replay(Box<replay::Args>),
+    /// Stage what vLLM's own scheduler is weak at, for a model of it and for tidegate
+    Scenarios(scenarios::Args),
     /// Work with journals: the recorded inputs of a scheduler
     #[command(subcommand)]
     Journal(journal::Command),
@@ -60,6 +63,7 @@ pub(crate) fn main() -> ExitCode {
     let done = match Cli::try_parse() {
         Ok(cli) => match cli.command {
             Command::Replay(args) => replay::run(&args),
+            Command::Scenarios(args) => scenarios::run(&args),
             Command::Journal(command) => journal::run(&command),
             Command::Config(command) => config::run(&command),
         },

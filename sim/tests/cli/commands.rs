@@ -133,6 +133,32 @@ fn a_table_names_the_model_the_workers_and_every_set_up() {
 }
 
 #[test]
+fn scenarios_say_what_vllm_and_tidegate_do() {
+    let output = tidegate(&["scenarios", "--json", "--draws", "1"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let value: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&value["tidegate"], &value["draws"]), (&env!("CARGO_PKG_VERSION").into(), &1.into()));
+    let figures = value["figures"].as_array().expect("a list");
+    let scenarios: String = figures.iter().filter_map(|row| row["scenario"].as_str()).collect();
+    assert_eq!(scenarios, "AABBCCCCCCCCEFF");
+    let first = serde_json::json!({
+        "scenario": "A", "order": "priority", "figure": "steps_until_computed",
+        "published": 481.0, "vllm": 481.0, "tidegate": 1.0,
+    });
+    assert_eq!(figures[0], first);
+    assert!(figures[4]["published"].is_null(), "what is published is of five draws");
+    let output = tidegate(&["scenarios", "--draws", "1"]);
+    assert!(text(&output.stdout).lines().nth(2).is_some_and(|line| {
+        line.split_whitespace().eq(["A", "priority", "steps_until_computed", "481", "481", "1"])
+    }));
+    assert_fails(
+        &["scenarios", "--draws", "0"],
+        2,
+        "invalid value '0' for '--draws <N>': 0 is not in 1..=10000 (see --help)",
+    );
+}
+
+#[test]
 fn a_closed_pipe_is_no_failure() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
         .args(["replay", "--help"])
@@ -150,7 +176,7 @@ fn a_closed_pipe_is_no_failure() {
 fn help_says_what_there_is() {
     let output = tidegate(&["--help"]);
     assert!(output.status.success());
-    for name in ["replay", "journal", "config"] {
+    for name in ["replay", "scenarios", "journal", "config"] {
         assert!(text(&output.stdout).contains(name), "{name}");
     }
     let output = tidegate(&["replay", "--help"]);
