@@ -233,6 +233,7 @@ impl Scheduler {
         }
         let counted = &mut self.workers[worker.index()].step_tokens;
         *counted = counted.wrapping_add(tokens_each);
+        self.work_changed(worker);
         for exception in exceptions {
             self.note_progress(exception.request.slot(), exception.output_tokens, exception.in_use);
         }
@@ -292,14 +293,23 @@ impl Scheduler {
         if record.state == RequestState::Starting {
             record.state = RequestState::Running;
         }
+        let worker = record.worker;
+        self.work_changed(worker);
         if before != in_use {
-            let worker = record.worker;
             self.resize_use(slot, in_use);
             if before.fits(&in_use) {
                 self.grew(worker);
             } else {
                 self.freed(worker);
             }
+        }
+    }
+
+    /// Requests on a worker have more to lose, or less to do: whoever sought victims in vain may find some.
+    fn work_changed(&mut self, worker: WorkerId) {
+        let pool = self.worker(worker).spec.pool;
+        if self.pool(pool).sought_in_vain {
+            self.stir(pool);
         }
     }
 

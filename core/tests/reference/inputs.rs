@@ -92,7 +92,10 @@ impl Model {
                 }
                 Ok(())
             }
-            Input::DeviceAdd(spec) => Ok(self.device_add(*spec)),
+            Input::DeviceAdd(spec) => {
+                self.device_add(*spec);
+                Ok(())
+            }
             Input::DeviceResize { device, limit, shrink } => self.device_resize(*device, *limit, *shrink),
             Input::DeviceLost { device } => self.device_lost(*device),
             Input::WorkerAdd(spec) => self.worker_add(spec),

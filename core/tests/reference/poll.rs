@@ -2,7 +2,7 @@
 
 use tidegate::{Action, Order, Placement, Reason, RequestState, WorkerId};
 
-use super::{Model, Seq, Units, add, is_zero, le, le_where, units};
+use super::{Model, Seq, Units, add, le, le_where, units};
 
 impl Model {
     pub(crate) fn poll(&mut self, now: u64) -> Option<Action> {
