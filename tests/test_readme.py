@@ -49,7 +49,7 @@ def test_python(tmp_path: Path, expected: str) -> None:
 def test_the_measured_table_is_what_a_run_prints() -> None:
     (program,) = (file for file in build("tidegate-sim") if file.stem == "tidegate" and file.suffix in ("", ".exe"))
     report = json.loads(output(program, "replay", "--json"))
-    assert report["workers"] == 5
+    assert report["workers"] == 6
     measures: dict[str, Callable[[Any], float]] = {
         "P0 queue delay, p99 ms": lambda setup: setup["tiers"][0]["queue_delay_ms"]["p99"],
         "P0 first token, p99 ms": lambda setup: setup["tiers"][0]["ttft_ms"]["p99"],

@@ -36,6 +36,11 @@ impl HoldWindow {
 
     /// The demand is `demand` from now on.
     pub(crate) fn note(&mut self, now: Instant, demand: Resources) {
+        if self.half_ns > 0 && self.is_this_half(now) {
+            self.last = demand;
+            self.current = self.current.max(demand);
+            return;
+        }
         (self.previous, self.current) = self.halves(now);
         self.half = now.as_nanos().checked_div(self.half_ns).unwrap_or(0);
         self.last = demand;
@@ -60,11 +65,14 @@ impl HoldWindow {
         Some(Instant::from_nanos(half.saturating_add(1).saturating_mul(self.half_ns)))
     }
 
+    /// Whether `now` is in the half of the last note: the common case, and cheaper to tell than in which it is.
+    fn is_this_half(&self, now: Instant) -> bool {
+        now.as_nanos() - self.half.saturating_mul(self.half_ns) < self.half_ns
+    }
+
     /// The two halves as they are at `now`: the demand did not change since the last note.
     fn halves(&self, now: Instant) -> (Resources, Resources) {
-        // One comparison in the common case: `now` is in the half of the last note.
-        let start = self.half.saturating_mul(self.half_ns);
-        if self.half_ns == 0 || now.as_nanos() - start < self.half_ns {
+        if self.half_ns == 0 || self.is_this_half(now) {
             return (self.previous, self.current);
         }
         let passed = now.as_nanos() / self.half_ns - self.half;

@@ -70,16 +70,14 @@ impl Scheduler {
     }
 
     fn reclaim_for(&mut self, pool: PoolId, tier: Tier) -> bool {
-        let waiting: Vec<u32> =
-            self.pool(pool).queues[tier.index()].in_order(&self.nodes).take(SCAN_WINDOW).collect();
         if !self.anyone_borrows(pool, tier) && !self.less_urgent_claims(pool, tier) {
-            let seeks = waiting.iter().any(|&slot| !self.sits_out(slot) && self.may_claim(slot).is_some());
-            self.pool_mut(pool).sought_in_vain |= seeks;
+            self.pool_mut(pool).sought_in_vain = true;
             return false;
         }
+        let waiting = self.first_waiting(pool, tier);
         // What was sought in vain beyond the reserve; who asks for as much or more need not try.
         let mut too_much: Vec<Resources> = Vec::new();
-        for slot in waiting {
+        for slot in waiting.into_iter().flatten() {
             if self.sits_out(slot) {
                 continue;
             }
@@ -99,6 +97,12 @@ impl Scheduler {
             self.wake_when_exposed(pool, tier, within);
         }
         false
+    }
+
+    /// The first of a tier in order, as many as may choose victims.
+    fn first_waiting(&self, pool: PoolId, tier: Tier) -> [Option<u32>; SCAN_WINDOW] {
+        let mut in_order = self.waiting_in_order(pool, tier);
+        core::array::from_fn(|_| in_order.next())
     }
 
     /// Lays a claim for a request, on units of victims or of a less urgent claim, if it can.
