@@ -60,10 +60,16 @@ impl Scheduler {
         self.tiers().any(|tier| self.may_preempt(pool, tier) && self.reclaim_for(pool, tier))
     }
 
-    /// Whether a tier may preempt at all: while it borrows, or for a reserve that it has.
+    /// Whether a tier may preempt at all: while it borrows, or for a reserve that it has; and somebody.
     fn may_preempt(&self, pool: PoolId, tier: Tier) -> bool {
         let pool = self.pool(pool);
-        self.config.tiers[tier.index()].preemption != Preemption::Never
+        let least_urgent = tier.index() + 1 == self.config.tiers.len();
+        let somebody = match self.config.tiers[tier.index()].preemption {
+            Preemption::Never => false,
+            Preemption::LowerTier => !least_urgent,
+            Preemption::AnyBorrower => true,
+        };
+        somebody
             && !pool.queues[tier.index()].is_idle()
             && (self.config.preempt_while_borrowing(tier) == Preemption::LowerTier
                 || !pool.capacity.account(tier).reserve.is_zero())

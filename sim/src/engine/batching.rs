@@ -2,10 +2,10 @@
 //!
 //! Each iteration decodes every running request by one token and fills the rest of its token budget with
 //! parts of prompts: those of the most urgent tier first, a few at a time sharing the budget evenly, in order
-//! of admission. (The step plan of a later version of the scheduler will decide this; until then the engine
-//! does, from the tier of each start.) KV blocks are held from
-//! admission for the whole prompt and one block more, and grow as tokens come. All that an iteration changes
-//! is reported at its end; a running iteration cannot be broken, so a request asked to stop stops then.
+//! of admission. (The scheduler's step plan would compute the prompts of a tier one after the other, so that a
+//! short one waits for a long one.) KV blocks are held from admission for the whole prompt and one block more,
+//! and grow as tokens come. All that an iteration changes is reported at its end; a running
+//! iteration cannot be broken, so a request asked to stop stops then.
 //!
 //! State: counters over the decoding requests, a wheel of the steps at which one grows or finishes, and the
 //! list of prompts. An iteration costs O(prompts in it + requests that grow or finish), not O(running).
