@@ -11,7 +11,7 @@ TOOLS := $(or $(TIDEGATE_TOOLS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidegate/
 # Where nobody looks, a Cargo.lock that is out of date is an error instead of being mended.
 LOCKED := $(if $(CI),--locked)
 
-FUZZ_TARGETS := inputs journal
+FUZZ_TARGETS := inputs journal reference
 # $(call install_tool,NAME@VERSION): does nothing if that version is there. A tool need not be fast: build it quickly.
 install_tool = CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_DEBUG=0 \
     CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_TARGET_DIR=$(TARGET)/tools \

@@ -59,6 +59,12 @@ impl Account {
         }
     }
 
+    /// Notes what the tier demands, after an input or a decision: the hold window remembers the peak.
+    pub(crate) fn note(&mut self, now: Instant) {
+        let demand = self.demand();
+        self.hold.note(now, demand);
+    }
+
     /// What the hold window watches.
     fn demand(&self) -> Resources {
         self.used + self.earmarked + self.waiting
@@ -102,14 +108,6 @@ impl Capacity {
             total: Resources::ZERO,
             accounts: tiers.iter().map(Account::new).collect(),
             offset: Balance::default(),
-        }
-    }
-
-    /// Notes what the tiers demand, after an input or a decision: the hold windows remember the peaks.
-    pub(crate) fn note(&mut self, now: Instant) {
-        for account in &mut self.accounts {
-            let demand = account.demand();
-            account.hold.note(now, demand);
         }
     }
 
@@ -262,9 +260,9 @@ mod tests {
         assert_eq!(capacity.available(Tier::P1, at(0)).0[0], 10, "nothing asked for, everything is lent");
         let account = capacity.account_mut(Tier::P0);
         account.waiting = [2].into();
-        capacity.note(at(1));
-        capacity.account_mut(Tier::P0).waiting = Resources::ZERO;
-        capacity.note(at(2));
+        account.note(at(1));
+        account.waiting = Resources::ZERO;
+        account.note(at(2));
         assert_eq!(capacity.available(Tier::P1, at(2)).0[0], 8);
         assert_eq!(capacity.next_turn(at(2)), Some(at(15)));
         assert_eq!(capacity.available(Tier::P1, at(29)).0[0], 8);

@@ -76,7 +76,7 @@ impl Scheduler {
             let pool = PoolId::new(pool as u32);
             self.refit(pool);
             // A window that begins anew has to know what is demanded now.
-            self.changed_pools.push(pool);
+            self.changed_demands.extend(self.tiers().map(|tier| (pool, tier)));
         }
         Ok(())
     }

@@ -172,8 +172,8 @@ pub struct Scheduler {
     never_ran: Vec<ArrivalList>,
     /// Until when each tier's preemption budget is spent.
     budget_spent: Vec<Instant>,
-    /// Pools whose tiers demand something else than their hold windows noted last.
-    changed_pools: Vec<PoolId>,
+    /// Tiers that demand something else in a pool than their hold windows noted last.
+    changed_demands: Vec<(PoolId, Tier)>,
     /// Counts the rounds, from 1.
     round: u64,
     in_round: bool,
@@ -220,7 +220,7 @@ impl Scheduler {
             never_yielding: 0,
             never_ran: alloc::vec![ArrivalList::default(); config.tiers.len()],
             budget_spent: alloc::vec![Instant::ZERO; config.tiers.len()],
-            changed_pools: Vec::new(),
+            changed_demands: Vec::new(),
             round: 0,
             in_round: false,
             stats: Stats::default(),
@@ -352,8 +352,8 @@ impl Scheduler {
 
     /// The account of a tier whose use, claims or waiting demand change.
     fn account_mut(&mut self, pool: PoolId, tier: Tier) -> &mut crate::capacity::Account {
-        if self.changed_pools.last() != Some(&pool) {
-            self.changed_pools.push(pool);
+        if self.changed_demands.last() != Some(&(pool, tier)) {
+            self.changed_demands.push((pool, tier));
         }
         self.pools[pool.index()].capacity.account_mut(tier)
     }

@@ -18,7 +18,9 @@ impl Scheduler {
     /// The use of a worker changed: what was tolerated of it shrinks with it, and it may be too much.
     pub(super) fn notice_pressure(&mut self, worker: WorkerId) {
         let target = &mut self.workers[worker.index()];
-        target.tolerance.cap(target.overuse());
+        if !target.tolerance.units.is_zero() {
+            target.tolerance.cap(target.overuse());
+        }
         if target.is_up() && !target.overdraft().is_zero() {
             self.pressured.insert(Place::Worker(worker));
         }

@@ -322,6 +322,9 @@ impl Worker {
 
     /// What is used of it in truth.
     pub(super) fn in_use(&self) -> Resources {
+        if self.offset == Balance::default() {
+            return self.used;
+        }
         Balance::default().plus(self.used).plus_signed(self.offset).positive()
     }
 

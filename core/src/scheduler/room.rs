@@ -129,21 +129,22 @@ impl Scheduler {
     pub(super) fn set_offset(&mut self, worker: WorkerId, offset: Balance) {
         let target = &mut self.workers[worker.index()];
         let shift = target.shift();
-        let former = core::mem::replace(&mut target.offset, offset);
-        for part in &target.spec.devices {
-            let device = &mut self.devices[part.device.index()];
-            device.offset = device.offset.plus_signed(share(offset, part)).minus(share(former, part));
-        }
+        target.offset = offset;
         self.note_shift(worker, shift);
     }
 
-    /// The truth of a worker, as far as it differs from the sum over its requests, is part of its pool's; it
-    /// differed by `before`.
+    /// The truth of a worker, as far as it differs from the sum over its requests, is part of its devices' and its
+    /// pool's; it differed by `before`.
     pub(super) fn note_shift(&mut self, worker: WorkerId, before: Balance) {
         let target = &self.workers[worker.index()];
+        let after = target.shift();
+        for part in &target.spec.devices {
+            let device = &mut self.devices[part.device.index()];
+            device.offset = device.offset.plus_signed(share(after, part)).minus(share(before, part));
+        }
         if target.is_up() {
             let capacity = &mut self.pools[target.spec.pool.index()].capacity;
-            capacity.offset = capacity.offset.plus_signed(target.shift()).minus(before);
+            capacity.offset = capacity.offset.plus_signed(after).minus(before);
         }
     }
 

@@ -50,8 +50,8 @@ impl Scheduler {
 
     /// Hold windows remember what was demanded after each input and each decision.
     pub(super) fn note_demand(&mut self) {
-        while let Some(pool) = self.changed_pools.pop() {
-            self.pools[pool.index()].capacity.note(self.now);
+        while let Some((pool, tier)) = self.changed_demands.pop() {
+            self.pools[pool.index()].capacity.account_mut(tier).note(self.now);
         }
     }
 

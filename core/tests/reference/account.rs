@@ -54,7 +54,7 @@ impl Model {
     pub(crate) fn device_used(&self, device: DeviceId) -> Units {
         let of = |(id, part): (WorkerId, DevicePart)| {
             let requests = self.here(id).into_iter().map(|seq| on(part, self.requests[&seq].in_use));
-            add(sum(requests), on(part, self.worker(id).offset))
+            add(sum(requests), on(part, sub(self.worker_used(id), self.requests_use(id))))
         };
         sum(self.on_device(device).into_iter().map(of)).map(|units| units.max(0))
     }
