@@ -4,6 +4,7 @@
 
 mod account;
 mod claims;
+mod fleet;
 mod host;
 mod inputs;
 mod poll;
