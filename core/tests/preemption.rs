@@ -271,3 +271,45 @@ fn completion_confirms_a_preemption() {
     let late = world.sched.preempted(world.now, victim, attempt, 0, false);
     assert_eq!(late, Err(tidegate::ReportError::AlreadyTerminal(victim)));
 }
+
+#[test]
+fn the_most_urgent_takes_over_a_claim_where_nobody_else_borrows() {
+    let tier = |name: &str, ppm| TierConfig::new(name).reserve_ppm(ppm).hold_window(Duration::ZERO);
+    let config = Config::builder()
+        .dimensions(["slots", "kv_blocks"])
+        .min_run(Duration::ZERO)
+        .tier(tier("a", 500_000))
+        .tier(tier("b", 500_000))
+        .tier(tier("c", 0));
+    let mut world = World::with_workers(config, 1, [2, 1000]);
+    let batch = world.submit(Tier::P2, [2, 20]);
+    world.round();
+    let near = world.submit(Tier::P1, [1, 10]);
+    assert_eq!(victims(&world.round()), [batch]);
+    let urgent = world.submit(Tier::P0, [1, 10]);
+    assert_eq!(world.round(), [], "the one victim there is yields for both");
+    assert_eq!(world.sched.stats().takeovers, 1);
+    world.preempted(batch, 0);
+    assert_eq!(starts(&world.round())[..2], [urgent, near]);
+}
+
+#[test]
+fn a_preemption_budget_spreads_the_choices_of_a_tier() {
+    let tier = |name: &str| TierConfig::new(name).hold_window(Duration::ZERO);
+    let config = Config::builder()
+        .dimensions(["slots", "kv_blocks"])
+        .min_run(Duration::ZERO)
+        .tier(tier("a").reserve_ppm(1_000_000).preemption_budget(2))
+        .tier(tier("b"));
+    let mut world = World::with_workers(config, 1, [10, 1000]);
+    world.submit_many(10, Tier::P1, [1, 10]);
+    world.round();
+    world.submit_many(5, Tier::P0, [1, 10]);
+    assert_eq!(victims(&world.round()).len(), 2, "two at once, as many as a second has");
+    let at = world.sched.poll_timeout().expect("the budget refills");
+    world.now = tidegate::Instant::from_nanos(499_999_999);
+    assert_eq!(victims(&world.round()).len(), 0, "not 1 ns before");
+    world.now = tidegate::Instant::from_nanos(500_000_000);
+    assert!(at <= world.now);
+    assert_eq!(victims(&world.round()).len(), 1);
+}

@@ -212,8 +212,8 @@ impl TierConfig {
         self
     }
 
-    /// Offers what the next more urgent tier may not use to requests of this one that arrived this long ago,
-    /// behind that tier's own and before the tiers between. Default: never.
+    /// Puts requests of the tier that arrived this long ago right behind the next more urgent tier's own when what
+    /// nobody holds is lent: before the rest of their own tier, whatever its order. Default: never.
     pub fn age_after(mut self, span: Duration) -> Self {
         self.age_after_ns = Some(nanos(span));
         self
