@@ -341,8 +341,8 @@ impl Scheduler {
             return;
         }
         if !stopped {
-            self.requests[slot].note_stop();
             self.settle_tokens(slot);
+            self.requests[slot].note_stop();
             self.forget_checkpoint(slot);
         }
         self.requests[slot].has_run = true;

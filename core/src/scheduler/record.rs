@@ -161,6 +161,8 @@ impl Record {
         self.stopped_for_memory =
             self.state == RequestState::Preempting && self.yields_for == Reason::OutOfMemory;
         self.has_run = true;
+        // Steps of its worker are not its own any more, though its units may still be there.
+        self.runs = false;
     }
 
     /// Whether some worker is closed to it.
