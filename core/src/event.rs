@@ -99,6 +99,11 @@ impl DevicePart {
         }
     }
 
+    /// What a worker with this capacity advertises of the device.
+    pub(crate) fn advertised(&self, capacity: Resources) -> Resources {
+        capacity.zip(capacity, |units, _| self.part.of(units, Rounding::Floor))
+    }
+
     /// The most that may be used of the worker for this much of the device.
     pub(crate) fn most_for(&self, units: u64) -> u64 {
         let most = u128::from(units) * u128::from(Ppm::ONE.get()) / u128::from(self.part.get());

@@ -5,11 +5,11 @@ use alloc::vec::Vec;
 use super::record::{Device, Place, Tolerance, Worker, WorkerStatus};
 use super::{MAX_DEVICES, MAX_WORKERS, Scheduler};
 use crate::error::{Limit, WorkerError};
-use crate::event::{Action, DevicePart, DeviceSpec, MAX_DEVICES_PER_WORKER, Reason, Shrink, WorkerSpec};
+use crate::event::{Action, DeviceSpec, MAX_DEVICES_PER_WORKER, Reason, Shrink, WorkerSpec};
 use crate::id::{DeviceId, PoolId, WorkerId};
 use crate::request::RequestState;
 use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
-use crate::share::{Ppm, Rounding};
+use crate::share::Ppm;
 use crate::time::Instant;
 
 impl Scheduler {
@@ -29,7 +29,7 @@ impl Scheduler {
             return Err(WorkerError::LimitExceeded { limit: Limit::Workers, max: MAX_WORKERS });
         }
         for part in &spec.devices {
-            let more = part_of_capacity(part, spec.capacity);
+            let more = part.advertised(spec.capacity);
             self.check_one_pool(part.device, spec.pool, more, self.devices[part.device.index()].spec.limit)?;
         }
         let id = WorkerId::new(self.workers.len() as u32);
@@ -239,7 +239,7 @@ impl Scheduler {
         self.worker_mut(worker).spec.capacity = Resources::ZERO;
         let checked = self.worker(worker).spec.devices.iter().try_for_each(|part| {
             let limit = self.devices[part.device.index()].spec.limit;
-            self.check_one_pool(part.device, pool, part_of_capacity(part, capacity), limit)
+            self.check_one_pool(part.device, pool, part.advertised(capacity), limit)
         });
         self.worker_mut(worker).spec.capacity = if checked.is_ok() { capacity } else { former };
         checked?;
@@ -349,9 +349,4 @@ impl Scheduler {
         self.requests[slot].victims_for = 0;
         self.wait_again(slot);
     }
-}
-
-/// What a worker with this capacity advertises of a device.
-fn part_of_capacity(part: &DevicePart, capacity: Resources) -> Resources {
-    capacity.zip(capacity, |units, _| part.part.of(units, Rounding::Floor))
 }

@@ -117,11 +117,8 @@ impl Scheduler {
     pub(super) fn advertised(&self, device: DeviceId, counts: impl Fn(&Worker) -> bool) -> Resources {
         let workers = self.devices[device.index()].workers.iter().map(|&id| self.worker(id));
         workers.filter(|worker| counts(worker)).fold(Resources::ZERO, |sum, worker| {
-            let parts = worker.spec.devices.iter().filter(|part| part.device == device);
-            parts.fold(sum, |sum, part| {
-                let capacity = worker.spec.capacity;
-                sum + capacity.zip(capacity, |units, _| part.part.of(units, Rounding::Floor))
-            })
+            let part = worker.spec.devices.iter().find(|part| part.device == device);
+            sum + part.map_or(Resources::ZERO, |part| part.advertised(worker.spec.capacity))
         })
     }
 
