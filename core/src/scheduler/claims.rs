@@ -188,9 +188,8 @@ impl Scheduler {
         if record.worker == lack.worker {
             lack.on_worker = lack.on_worker.saturating_sub(record.in_use);
         }
-        let parts = &self.worker(record.worker).spec.devices;
         for (device, missing) in &mut lack.on_devices {
-            if let Some(part) = parts.iter().find(|part| part.device == *device) {
+            if let Some(part) = self.worker(record.worker).part_on(*device) {
                 *missing = missing.saturating_sub(part.of(record.in_use));
             }
         }

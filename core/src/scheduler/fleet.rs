@@ -197,7 +197,7 @@ impl Scheduler {
         let units = target.overuse();
         self.tolerate(Place::Device(device), units, shrink);
         // Those that are gone count too: what one of them could hold is what a pool can ever have.
-        let ever = self.workers.iter().filter(|worker| worker.stands_on(device));
+        let ever = self.workers.iter().filter(|worker| worker.part_on(device).is_some());
         let mut pools: Vec<PoolId> = ever.map(|worker| worker.spec.pool).collect();
         pools.sort_unstable();
         pools.dedup();

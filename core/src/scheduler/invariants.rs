@@ -157,8 +157,7 @@ impl Scheduler {
             let zero = Resources::ZERO;
             let (mut used, mut yielding, mut earmarked) = (zero, zero, zero);
             for &worker in &device.workers {
-                let parts = &self.worker(worker).spec.devices;
-                let part = parts.iter().find(|part| part.device == id);
+                let part = self.worker(worker).part_on(id);
                 ensure("CAP-2", part.is_some(), || format!("{worker} is not on {id}"))?;
                 let on = |units| part.map_or(zero, |part| part.of(units));
                 for &slot in &self.worker(worker).running {

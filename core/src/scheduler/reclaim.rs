@@ -308,8 +308,7 @@ impl Scheduler {
     fn candidate(&self, slot: u32, is_here: bool, short_devices: &[DeviceId]) -> Candidate {
         let record = &self.requests[slot];
         let on = |&device: &DeviceId| {
-            let parts = self.worker(record.worker).spec.devices.iter();
-            let part = parts.into_iter().find(|part| part.device == device);
+            let part = self.worker(record.worker).part_on(device);
             part.map_or(Resources::ZERO, |part| part.of(record.in_use))
         };
         Candidate {

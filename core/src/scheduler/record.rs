@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use crate::event::{DeviceSpec, Reason, WorkerSpec};
+use crate::event::{DevicePart, DeviceSpec, Reason, WorkerSpec};
 use crate::id::{Attempt, DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
 use crate::list::{LinkTable, Links};
 use crate::queue::{Arrivals, Lane, Least};
@@ -318,8 +318,9 @@ impl Worker {
         self.status == WorkerStatus::Up
     }
 
-    pub(super) fn stands_on(&self, device: DeviceId) -> bool {
-        self.spec.devices.iter().any(|part| part.device == device)
+    /// Its part of a device, if it stands on it.
+    pub(super) fn part_on(&self, device: DeviceId) -> Option<&DevicePart> {
+        self.spec.devices.iter().find(|part| part.device == device)
     }
 
     /// What is used of it in truth.
