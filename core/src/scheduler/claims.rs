@@ -6,7 +6,6 @@ use alloc::vec::Vec;
 
 use super::record::Claim;
 use super::{SCAN_WINDOW, Scheduler};
-use crate::config::Preemption;
 use crate::event::{Action, Reason};
 use crate::id::{DeviceId, PoolId, Tier, WorkerId};
 use crate::request::RequestState;
@@ -38,7 +37,7 @@ impl Scheduler {
             size,
             earmarked: Resources::ZERO,
             victims,
-            any_borrower: self.config.tiers[tier.index()].preemption == Preemption::AnyBorrower,
+            whom: self.whom(tier, within),
         });
         self.requests[owner].claim = Some(id);
         let place = {

@@ -195,10 +195,9 @@ impl Scheduler {
                 let serves =
                     stops && record.serves == Some(id) && self.share_a_device(record.worker, claim.worker);
                 ensure("CAP-3", serves, || format!("{} is no victim", self.requests.id(victim)))?;
-                let may_yield =
-                    record.tier() > claim.tier || claim.any_borrower && record.tier() != claim.tier;
+                let may_yield = claim.whom.reaches(claim.tier, record.tier());
                 ensure("PRE-1", may_yield, || {
-                    format!("{} yields to its own tier", self.requests.id(victim))
+                    format!("{} yields to a tier that may not stop it", self.requests.id(victim))
                 })?;
             }
         }

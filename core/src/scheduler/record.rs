@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use crate::config::Preemption;
 use crate::event::{DevicePart, DeviceSpec, Reason, WorkerSpec};
 use crate::id::{Attempt, DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
 use crate::list::{LinkTable, Links};
@@ -435,8 +436,8 @@ pub(super) struct Claim {
     pub(super) earmarked: Resources,
     /// Those whose units are still to come.
     pub(super) victims: Vec<u32>,
-    /// Whether they may be of a more urgent tier.
-    pub(super) any_borrower: bool,
+    /// Whom the owner may stop.
+    pub(super) whom: Preemption,
 }
 
 impl Claim {
