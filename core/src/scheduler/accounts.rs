@@ -237,6 +237,22 @@ impl Scheduler {
         }
     }
 
+    /// What a request asks for when it starts next. One that stopped: what it used, and after memory pressure what
+    /// it is expected to use at its peak, as far as a worker has that; at most what its tier may ever have, so that
+    /// one that grew beyond it is not kept out for ever.
+    pub(super) fn next_asks(&self, slot: u32) -> Resources {
+        let record = &self.requests[slot];
+        let Some(stopped_with) = record.stopped_with else { return record.spec.demand };
+        let ceiling = self.pool(record.pool()).configured.ceiling(record.tier(), record.never_yields());
+        let least = record.spec.demand.max(stopped_with.min(ceiling));
+        if !record.stopped_for_memory {
+            return least;
+        }
+        let peak = record.spec.peak.max(least);
+        let holders = self.pool(record.pool()).shapes.iter().filter(|shape| least.fits(shape));
+        holders.map(|&shape| peak.min(shape)).max().unwrap_or(least).min(ceiling).max(least)
+    }
+
     /// Whether the workers that are up could hold the request, were they empty.
     pub(super) fn is_startable(&self, slot: u32) -> bool {
         let record = &self.requests[slot];

@@ -3,7 +3,8 @@
 //! State: requests in a slab, each in exactly one container (a queue, or a worker); accounts of every tier in
 //! every pool; claims of waiting requests on units that victims give back. `admit`, `amend`, `fleet` and `report`
 //! take inputs; `dispatch`, `drain`, `reclaim` and `pressure` decide; `accounts`, `room`, `claims` and `stopping`
-//! keep the books; `timers` watches the time; `explain` tells why; `invariants` checks it all.
+//! keep the books; `stir` and `timers` say what to look at again, and when; `explain` and `step_plan` answer
+//! questions; `invariants` checks it all.
 
 mod accounts;
 mod admit;
@@ -20,7 +21,8 @@ mod reclaim;
 mod record;
 mod report;
 mod room;
-mod step;
+mod step_plan;
+mod stir;
 mod stopping;
 mod timers;
 
@@ -40,7 +42,7 @@ use crate::slab::Slab;
 use crate::time::Instant;
 pub use explain::{Explanation, Gate, ShareWarning};
 use record::{Claim, Device, Pace, Place, Requests, Tenants, Waiting, Worker};
-pub use step::PromptLeft;
+pub use step_plan::PromptLeft;
 
 /// The most requests that may live at once: 2^22, so that sums of units fit a signed word.
 pub const MAX_REQUESTS: u64 = 1 << 22;

@@ -314,7 +314,7 @@ impl Scheduler {
             preemptions: record.preemptions,
             started_at: record.started_at,
             work_lost: self.work_lost(slot),
-            finishes_first: self.finishes_at(slot).is_some_and(|takes| takes < self.config.stop_takes_ns),
+            finishes_first: self.finishes_after(slot).is_some_and(|takes| takes < self.config.stop_takes_ns),
             straddles: false,
         }
     }

@@ -305,14 +305,6 @@ impl Scheduler {
         }
     }
 
-    /// Requests on a worker have more to lose, or less to do: whoever sought victims in vain may find some.
-    fn work_changed(&mut self, worker: WorkerId) {
-        let pool = self.worker(worker).spec.pool;
-        if self.pool(pool).sought_in_vain {
-            self.stir(pool);
-        }
-    }
-
     /// A request that has stopped waits again, unless it has outgrown every worker there is.
     pub(super) fn wait_again(&mut self, slot: u32) {
         let asks = self.next_asks(slot);
