@@ -1,9 +1,10 @@
 //! Victim sets: which running requests of one worker yield for one that waits.
 //!
-//! Pure: it returns a set, the scheduler acts. Decides legality, order, greed and fill-back (section 4 of the
-//! contract); knows neither queues nor claims. O(n log n) for n candidates.
-//! Invariants: PRE-1 (never the same or a more urgent tier), PRE-2 (never from a tier within its reserve in
-//! every short dimension), PRE-3 (no victim is superfluous), PRE-4 (`min_run`, `max_preemptions`).
+//! Pure: it returns a set, the scheduler acts. Decides legality, order, greed and fill-back (section 6 of
+//! `docs/SEMANTICS.md`); knows neither queues nor claims. O(n log n) for n candidates.
+//! Invariants: PRE-1 (never the same tier, a more urgent one only with `AnyBorrower`), PRE-2 (never from a tier
+//! within its reserve in every short dimension), PRE-3 (no victim is superfluous), PRE-4 (`min_run`,
+//! `max_preemptions`).
 
 use alloc::vec::Vec;
 use core::cmp::Ordering;
@@ -111,11 +112,15 @@ impl Rules {
 /// Waived in this order, each with all before it, when there is no set otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Waiver {
+    /// Nothing is waived.
     None,
+    /// Those who would be done before they stopped.
     FinishTest,
+    /// Those who have not run for `min_run`.
     MinRun,
     /// One victim per tier whose tier borrows now and would not any more.
     Straddle,
+    /// Those who were preempted `max_preemptions` times.
     MaxPreemptions,
 }
 
