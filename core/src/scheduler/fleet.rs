@@ -13,7 +13,8 @@ use crate::share::Ppm;
 use crate::time::Instant;
 
 impl Scheduler {
-    /// Adds a worker to its pool; it is up at once. O(n log n) for n waiting requests of the pool.
+    /// Adds a worker to its pool; it is up at once. O(workers of the pool), and O(n log n) for n waiting requests of
+    /// it: a large fleet is best added before requests come.
     ///
     /// # Errors
     /// An unknown pool or device, a lost device, a bad part, a capacity of zero, a number beyond
@@ -40,7 +41,8 @@ impl Scheduler {
         self.workers.push(Worker::new(spec, whole, self.config.tiers.len()));
         self.pool_mut(pool).up.push(id);
         self.pool_mut(pool).members.push(id);
-        self.reshape(pool);
+        self.note_shape(pool, whole);
+        self.refit(pool);
         Ok(id)
     }
 
@@ -101,24 +103,30 @@ impl Scheduler {
         }
     }
 
-    /// The workers of a pool, or what their devices have, changed: what can ever fit, and the capacity.
+    /// What the workers of a pool or their devices have changed: what can ever fit, and the capacity. O(workers ever
+    /// added to it), and what `refit` costs.
     fn reshape(&mut self, pool: PoolId) {
-        let mut shapes: Vec<Resources> = Vec::new();
+        self.pool_mut(pool).shapes.clear();
         for index in 0..self.pool(pool).members.len() {
             let id = self.pool(pool).members[index];
             let spec = &self.worker(id).spec;
             let whole = self.whole(spec.capacity, &spec.devices);
             self.worker_mut(id).whole = whole;
-            if !shapes.contains(&whole) {
-                shapes.push(whole);
-            }
+            self.note_shape(pool, whole);
         }
-        self.pool_mut(pool).shapes = shapes;
         self.refit(pool);
     }
 
+    fn note_shape(&mut self, pool: PoolId, whole: Resources) {
+        let shapes = &mut self.pool_mut(pool).shapes;
+        if !shapes.contains(&whole) {
+            shapes.push(whole);
+        }
+    }
+
     /// Lets a worker finish what it runs, and gives it nothing more. What runs there is no longer counted,
-    /// and is never a victim. Idempotent. O(waiting requests of the pool + requests on the worker).
+    /// and is never a victim. Idempotent. O(workers of the pool + requests on the worker), and O(n log n) for n
+    /// waiting requests of the pool.
     ///
     /// # Errors
     /// An unknown worker, or one that is lost.
@@ -134,8 +142,8 @@ impl Scheduler {
     }
 
     /// A worker is gone with all that ran there. Its requests wait again as ones that have run; those that
-    /// never yield cannot run twice and are dropped. O(waiting requests of the pool + requests on the
-    /// worker).
+    /// never yield cannot run twice and are dropped. O(workers of the pool), and O(n log n) for n requests that wait
+    /// in the pool or ran on the worker.
     ///
     /// # Errors
     /// An unknown worker, or one that is lost already.
@@ -173,7 +181,7 @@ impl Scheduler {
         Ok(DeviceId::new(self.devices.len() as u32 - 1))
     }
 
-    /// Gives a device another limit. O(n log n) for n waiting requests of its pools.
+    /// Gives a device another limit. O(workers ever added), and O(n log n) for n waiting requests of its pools.
     ///
     /// # Errors
     /// An unknown or lost device; a limit below what workers of several pools have on it; a number beyond
@@ -220,7 +228,8 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Gives a worker another capacity. O(n log n) for n waiting requests of its pool.
+    /// Gives a worker another capacity. O(workers ever added to its pool), and O(n log n) for n waiting requests of
+    /// the pool.
     ///
     /// # Errors
     /// An unknown or lost worker, a capacity of zero, a number beyond [the limits](Limit), or a device with less

@@ -93,14 +93,14 @@ pub struct Stats {
     pub further_sets: u64,
     /// Claims that a more urgent request took units of.
     pub takeovers: u64,
-    /// Sets for which the finish test, `min_run`, and `max_preemptions` were waived; and victims whose tier
-    /// straddles its reserve with them.
+    /// Sets of victims for which at last the finish test was waived: some would have been done before they
+    /// stopped.
     pub waived_finish_test: u64,
-    /// See `waived_finish_test`.
+    /// Sets of victims for which at last `min_run` was waived.
     pub waived_min_run: u64,
-    /// See `waived_finish_test`.
+    /// Sets of victims for which at last `max_preemptions` was waived.
     pub waived_max_preemptions: u64,
-    /// See `waived_finish_test`.
+    /// Victims whose tier came below its reserve with them.
     pub straddles: u64,
     /// Actions by reason: `by_reason[reason as usize]`; index 0 is unused.
     pub by_reason: [u64; Reason::ALL.len() + 1],

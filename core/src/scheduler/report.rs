@@ -39,7 +39,8 @@ impl Scheduler {
     }
 
     /// The engine did not take the request. It goes back to its place in the queue and is kept off that
-    /// worker for a while; the third time in a row it is dropped. O(those declined before it that wait).
+    /// worker for a while; the third time in a row it is dropped. O(log n) for n that wait, and, if it never ran,
+    /// O(those of its tier that did not either and came after it).
     ///
     /// # Errors
     /// [`ReportError`]; [`ReportError::WrongState`] if a report came that it runs.
@@ -101,7 +102,8 @@ impl Scheduler {
 
     /// The request runs no more and can go on later from `tokens_kept` tokens of context (0: from the
     /// beginning). It waits again, in the order of its arrival, before all that have not run. With
-    /// `releasing`, its units come later, by [`released`](Self::released). O(victims that wait).
+    /// `releasing`, its units come later, by [`released`](Self::released). O(log n) for n that wait, where its worker
+    /// has no claims.
     ///
     /// # Errors
     /// [`ReportError`]; [`ReportError::WrongState`] if it is not on a worker, or is to be aborted.
@@ -143,7 +145,8 @@ impl Scheduler {
         Ok(())
     }
 
-    /// The units of a request that stopped `releasing` are free. O(victims that wait).
+    /// The units of a request that stopped `releasing` are free. O(log n) for n that wait, where its worker has no
+    /// claims.
     ///
     /// # Errors
     /// [`ReportError`]; [`ReportError::WrongState`] if it is not releasing.
