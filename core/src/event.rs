@@ -231,7 +231,7 @@ pub enum Reason {
     Displaced = 9,
     /// Drop: engines declined it three times in a row.
     Declined = 10,
-    /// Drop or abort: it has outgrown every worker there is.
+    /// Drop or abort: it has outgrown every worker there is, or the one that it has to itself.
     NeverFits = 11,
     /// Drop: its worker was lost, and it cannot run twice.
     WorkerLost = 12,
