@@ -169,7 +169,7 @@ impl Scheduler {
         self.tiers().any(|tier| self.borrow_for(pool, tier))
     }
 
-    /// A tier's own come first, then the aged of the next less urgent one.
+    /// A tier's own come first, then those that have aged up to it.
     fn borrow_for(&mut self, pool: PoolId, tier: Tier) -> bool {
         let head = self.head(pool, tier);
         if let Some(head) = head {
@@ -192,12 +192,15 @@ impl Scheduler {
         true
     }
 
-    /// The next of the aged requests of the tier below that may start on what that tier may borrow.
+    /// The next of the less urgent requests that have climbed to a tier, one for each `age_after`, that may start on
+    /// what its own tier may borrow.
     pub(super) fn aged_start(&self, pool: PoolId, above: Tier) -> Option<(u32, WorkerId)> {
-        let tier = Tier::new(above.get() + 1);
-        let age_after = self.config.tiers.get(tier.index())?.age_after_ns?;
-        let latest_arrival = self.now.as_nanos().checked_sub(age_after)?;
-        self.borrowed_start(pool, tier, latest_arrival)
+        self.tiers().skip(above.index() + 1).find_map(|tier| {
+            let age_after = self.config.tiers[tier.index()].age_after_ns?;
+            let climbs = (tier.index() - above.index()) as u64;
+            let latest_arrival = self.now.as_nanos().checked_sub(age_after.checked_mul(climbs)?)?;
+            self.borrowed_start(pool, tier, latest_arrival)
+        })
     }
 
     /// The next request of a tier, of those that arrived up to an instant, that may start on what its tier may
