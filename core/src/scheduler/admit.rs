@@ -57,7 +57,7 @@ impl Scheduler {
     }
 
     /// Takes a request; it waits until `poll` returns its `Start`. O(log n) for n that wait, and O(workers of the
-    /// pool) to see that it can fit.
+    /// pool) to see that it can fit; with `displace`, at a full queue, O(less urgent ones that never ran).
     ///
     /// # Errors
     /// Permanent: something in it is unknown, it asks for nothing, for more than it can ever have, or for

@@ -14,7 +14,7 @@ use crate::time::Instant;
 
 impl Scheduler {
     /// Adds a worker to its pool; it is up at once. O(workers of the pool), and O(n log n) for n waiting requests of
-    /// it: a large fleet is best added before requests come.
+    /// it, times its workers for those that no worker can hold: a large fleet is best added before requests come.
     ///
     /// # Errors
     /// An unknown pool or device, a lost device, a bad part, a capacity of zero, a number beyond

@@ -39,8 +39,8 @@ impl Scheduler {
     }
 
     /// The engine did not take the request. It goes back to its place in the queue and is kept off that
-    /// worker for a while; the third time in a row it is dropped. O(log n) for n that wait, and, if it never ran,
-    /// O(those of its tier that did not either and came after it).
+    /// worker for a while; the third time in a row it is dropped. O(log n) for n that wait; if it never ran also
+    /// O(those of its tier that did not either), from the nearer end of their arrivals.
     ///
     /// # Errors
     /// [`ReportError`]; [`ReportError::WrongState`] if a report came that it runs.
@@ -75,7 +75,8 @@ impl Scheduler {
     }
 
     /// The request has generated `output_tokens` so far and takes `in_use` units now. O(1) where the worker
-    /// has no claims.
+    /// has no claims and stands on no devices; else O(workers that hang together by devices, squared) where the units
+    /// changed.
     ///
     /// # Errors
     /// [`ReportError`]; [`ReportError::WrongState`] if it is not on a worker.
