@@ -3,7 +3,8 @@
 use alloc::vec::Vec;
 
 use super::Scheduler;
-use super::record::{Record, WorkerStatus};
+use super::record::Record;
+use super::workers::WorkerStatus;
 use crate::config::Order;
 use crate::id::{PoolId, Tier, WorkerId};
 use crate::queue::{Lane, OrderKey};

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::record::{Device, Place, Tolerance, Worker, WorkerStatus};
+use super::workers::{Device, Place, Tolerance, Worker, WorkerStatus};
 use super::{MAX_DEVICES, MAX_WORKERS, Scheduler};
 use crate::error::{Limit, WorkerError};
 use crate::event::{Action, DeviceSpec, MAX_DEVICES_PER_WORKER, Reason, Shrink, WorkerSpec};

@@ -3,7 +3,8 @@
 use alloc::format;
 use alloc::string::String;
 
-use super::record::{Place, Waiting, WorkerStatus};
+use super::record::Waiting;
+use super::workers::{Place, WorkerStatus};
 use super::{SCAN_WINDOW, Scheduler};
 use crate::error::InvariantViolation;
 use crate::event::DevicePart;

@@ -25,6 +25,7 @@ mod step_plan;
 mod stir;
 mod stopping;
 mod timers;
+mod workers;
 
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -41,8 +42,9 @@ use crate::resources::Resources;
 use crate::slab::Slab;
 use crate::time::Instant;
 pub use explain::{Explanation, Gate, ShareWarning};
-use record::{Claim, Device, Pace, Place, Requests, Tenants, Waiting, Worker};
+use record::{Claim, Pace, Requests, Tenants, Waiting};
 pub use step_plan::PromptLeft;
+use workers::{Device, Place, Worker};
 
 /// The most requests that may live at once: 2^22, so that sums of units fit a signed word.
 pub const MAX_REQUESTS: u64 = 1 << 22;

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 use super::Scheduler;
-use super::record::Place;
+use super::workers::Place;
 use crate::event::Reason;
 use crate::id::WorkerId;
 use crate::request::RequestState;

@@ -1,6 +1,7 @@
 //! What engines report of requests: started, declined, progress, stopped, ended.
 
-use super::record::{Record, WorkerStatus};
+use super::record::Record;
+use super::workers::WorkerStatus;
 use super::{MAX_TOKENS, Scheduler};
 use crate::error::{Limit, ReportError, WorkerError};
 use crate::event::{Action, Decline, Reason, StepException};

@@ -7,7 +7,7 @@
 use alloc::vec::Vec;
 
 use super::Scheduler;
-use super::record::Worker;
+use super::workers::Worker;
 use crate::event::DevicePart;
 use crate::id::{DeviceId, PoolId, WorkerId};
 use crate::resources::{Balance, MAX_DIMENSIONS, Resources};

@@ -2,7 +2,7 @@
 //! look again.
 
 use super::Scheduler;
-use super::record::Place;
+use super::workers::Place;
 use crate::config::Order;
 use crate::event::{Action, Reason};
 use crate::queue::Lane;
@@ -132,7 +132,7 @@ impl Scheduler {
             Place::Device(id) => &mut self.devices[id.index()].tolerance,
         };
         if tolerance.until.is_some_and(|until| until <= self.now) {
-            *tolerance = super::record::Tolerance::default();
+            *tolerance = super::workers::Tolerance::default();
             self.pressured.insert(place);
         }
     }
