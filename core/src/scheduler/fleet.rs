@@ -265,14 +265,10 @@ impl Scheduler {
             Shrink::Drain => None,
             Shrink::Preempt { after_ns } => Some(self.now.plus_nanos(after_ns)),
         };
-        let tolerance = match place {
-            Place::Worker(id) => &mut self.workers[id.index()].tolerance,
-            Place::Device(id) => &mut self.devices[id.index()].tolerance,
-        };
-        if let Some(former) = tolerance.until {
+        let former = core::mem::replace(self.tolerance_mut(place), Tolerance { units, until });
+        if let Some(former) = former.until {
             self.tolerances.remove(&(former, place));
         }
-        *tolerance = Tolerance { units, until };
         match until {
             Some(at) if at > self.now => {
                 self.tolerances.insert((at, place));

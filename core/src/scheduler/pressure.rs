@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 use super::Scheduler;
-use super::workers::Place;
+use super::workers::{Place, Tolerance};
 use crate::event::Reason;
 use crate::id::WorkerId;
 use crate::request::RequestState;
@@ -51,6 +51,13 @@ impl Scheduler {
             Place::Worker(id) if !self.worker(id).is_up() => Resources::ZERO,
             Place::Worker(id) => self.worker(id).overdraft(),
             Place::Device(id) => self.devices[id.index()].overdraft(),
+        }
+    }
+
+    pub(super) fn tolerance_mut(&mut self, place: Place) -> &mut Tolerance {
+        match place {
+            Place::Worker(id) => &mut self.workers[id.index()].tolerance,
+            Place::Device(id) => &mut self.devices[id.index()].tolerance,
         }
     }
 
