@@ -76,8 +76,8 @@ impl Scheduler {
     }
 
     /// The request has generated `output_tokens` so far and takes `in_use` units now. O(1) where the worker
-    /// has no claims and stands on no devices; else O(workers that hang together by devices, squared) where the units
-    /// changed.
+    /// has no claims and stands on no devices; else, where the units changed, O(claims, and workers that hang
+    /// together by devices).
     ///
     /// # Errors
     /// [`ReportError`]; [`ReportError::WrongState`] if it is not on a worker.
