@@ -1,7 +1,7 @@
 //! Reserved capacity of one pool: what each tier is guaranteed, uses, waits for, holds and may borrow.
 //!
-//! State: one [`Account`] for each tier and the pool's capacity. Decides the gates of a start (section 2 of
-//! the contract); knows neither workers nor requests. All gates cost O(tiers).
+//! State: one [`Account`] for each tier and the pool's capacity. Decides the gates of a start (section 3 of
+//! `docs/SEMANTICS.md`); knows neither workers nor requests. All gates cost O(tiers).
 //! Invariants: CAP-1 (sum of reserves within the capacity), CAP-5 (unpreemptible use never makes the
 //! reserves unreachable).
 
@@ -218,7 +218,7 @@ impl Capacity {
             let more = if index == tier.index() { account.pinned - own + asked } else { account.pinned };
             sum += account.reserve.max(more);
         }
-        sum.fits(&self.total)
+        sum.fits_where_asked(&self.total, &asked)
     }
 
     /// When a hold may next shrink and let others borrow more; none if no window is open.

@@ -4,8 +4,9 @@
 //! nothing changed since a pass found nothing is not looked at again.
 
 use super::Scheduler;
-use super::record::{Record, Worker};
+use super::record::Record;
 use super::room::Roomy;
+use super::workers::Worker;
 use crate::event::{Action, Reason};
 use crate::id::{PoolId, Tier, WorkerId};
 use crate::placement;
@@ -173,6 +174,7 @@ impl Scheduler {
     /// A tier's own come first, then those that have aged up to it.
     fn borrow_for(&mut self, pool: PoolId, tier: Tier) -> bool {
         let head = self.head(pool, tier);
+        self.stop_draining_for_former_heads(pool, tier, head);
         if let Some(head) = head {
             let available = self.pool(pool).capacity.available(tier, self.now).positive();
             if let Some(worker) = self.borrowed_worker(head, &available) {
