@@ -298,6 +298,19 @@ fn who_is_amended_gives_its_claim_to_the_next_and_chooses_anew() {
 }
 
 #[test]
+fn an_amended_deadline_or_peak_leaves_the_claim_where_it_is() {
+    let (mut world, batch) = full_of_batch(reserve(300_000));
+    let owner = world.submit(Tier::P0, [1, 10]);
+    world.round();
+    let waits = world.submit(Tier::P0, [1, 10]);
+    let deadline = Some(Instant::from_nanos(9));
+    amend(&mut world, owner, Amendment { deadline, peak: Some([1, 20].into()), ..demand([1, 10]) });
+    assert_eq!(world.round(), [world.preempt(batch[1], Some(waits), Reason::Reclaim)]);
+    world.preempted(batch[0], 0);
+    assert_eq!(world.round(), [first_start(owner, W0, Reason::Reclaimed)]);
+}
+
+#[test]
 fn without_an_heir_the_claim_of_who_is_amended_dissolves() {
     let (mut world, batch) = full_of_batch(reserve(300_000));
     let owner = world.submit(Tier::P0, [1, 10]);

@@ -187,7 +187,7 @@ fn a_report_holds_until_the_next() {
 }
 
 #[test]
-fn a_report_holds_until_nothing_runs_on_the_worker() {
+fn a_report_holds_until_the_last_request_leaves_the_worker() {
     let mut world = one_worker();
     let runs = world.submit_many(2, Tier::P0, [1, 20]);
     world.round();
@@ -200,11 +200,14 @@ fn a_report_holds_until_nothing_runs_on_the_worker() {
 }
 
 #[test]
-fn a_report_of_an_idle_worker_does_nothing() {
+fn a_report_of_an_idle_worker_holds_until_the_last_request_there_leaves() {
     let mut world = one_worker();
-    says(&mut world, [4, 100]);
-    let id = world.submit(Tier::P0, [4, 100]);
-    assert_eq!(world.round(), [first_start(id, W0, Reason::Borrowed)]);
+    says(&mut world, [0, 60]);
+    let large = world.submit(Tier::P0, [1, 41]);
+    let fits = world.submit(Tier::P0, [1, 40]);
+    assert_eq!(world.round(), [first_start(fits, W0, Reason::Borrowed)]);
+    world.complete(fits);
+    assert_eq!(world.round(), [first_start(large, W0, Reason::Borrowed)]);
 }
 
 #[test]
