@@ -41,13 +41,14 @@ pub(crate) fn split(
     prompts: &[Prompt],
 ) -> Vec<u64> {
     let mut left = budget(tokens, tiers, model);
+    let step = tokens.min(left.saturating_add(decodes(tiers)));
     let mut order: Vec<usize> = (0..prompts.len()).collect();
     order.sort_unstable_by(|&a, &b| compare(&prompts[a], &prompts[b]));
     let mut tier_left: [u64; MAX_TIERS] = [u64::MAX; MAX_TIERS];
     let mut someone_above = false;
     for (index, tier) in tiers.iter().enumerate() {
         if someone_above {
-            tier_left[index] = tier.share.of(tokens, Rounding::Floor);
+            tier_left[index] = tier.share.of(step, Rounding::Floor);
         }
         let has_prompts = prompts.iter().any(|prompt| prompt.tier.index() == index && prompt.left > 0);
         someone_above |= tier.waits || has_prompts;
@@ -70,9 +71,13 @@ fn compare(a: &Prompt, b: &Prompt) -> Ordering {
     rank(a).cmp(&rank(b))
 }
 
+fn decodes(tiers: &[TierPart]) -> u64 {
+    tiers.iter().map(|tier| tier.decodes).sum()
+}
+
 /// What is left for prompts when each decode has its token, and none has to wait longer than its tier wants.
 fn budget(tokens: u64, tiers: &[TierPart], model: Option<StepTime>) -> u64 {
-    let decodes: u64 = tiers.iter().map(|tier| tier.decodes).sum();
+    let decodes = decodes(tiers);
     let left = tokens.saturating_sub(decodes);
     let objectives = tiers.iter().filter(|tier| tier.decodes > 0).filter_map(|tier| tier.objective_ns);
     let (Some(model), Some(objective)) = (model, objectives.min()) else { return left };
@@ -123,6 +128,12 @@ mod tests {
         assert_eq!(split(500, &[with(5, 100), with(0, 50)], Some(model), &prompts), [(100 - 15) / 2]);
         assert_eq!(split(500, &[with(5, 14), with(0, 50)], Some(model), &prompts), [0]);
         assert_eq!(split(500, &[with(0, 14), with(0, 50)], Some(model), &prompts), [500]);
+        let urgent = TierPart { waits: true, ..with(5, 50) };
+        assert_eq!(
+            split(500, &[urgent, with(5, 100)], Some(model), &prompts),
+            [(10 + 15) / 4],
+            "a share of that"
+        );
     }
 
     proptest! {

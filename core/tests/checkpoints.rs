@@ -157,9 +157,9 @@ fn the_memory_is_free_when_nothing_was_kept() {
     assert_eq!(mode, YieldMode::Checkpoint);
 }
 
-/// It runs on a worker that drains then, where nobody is a victim.
+/// It goes on from the checkpoint, and would again; it runs on a worker that drains then, where nobody is a victim.
 #[test]
-fn the_memory_is_free_when_the_request_starts_again() {
+fn the_memory_is_held_while_the_request_runs_again() {
     let mode = mode_after(|world, victim, urgent| {
         world.preempted(victim, 100);
         world.round();
@@ -168,7 +168,7 @@ fn the_memory_is_free_when_the_request_starts_again() {
         assert!(matches!(told[..], [Action::Start { request, resume_tokens: 100, .. }] if request == victim));
         world.sched.worker_drain(world.now, WorkerId::new(0)).expect("it is up");
     });
-    assert_eq!(mode, YieldMode::Checkpoint);
+    assert_eq!(mode, YieldMode::Restart);
 }
 
 /// It goes on, and then has more to lose than the other.

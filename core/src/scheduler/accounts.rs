@@ -244,8 +244,8 @@ impl Scheduler {
     }
 
     /// What a request asks for when it starts next. One that stopped: what it used, and after memory pressure what
-    /// it is expected to use at its peak, as far as a worker has that; at most what its tier may ever have, so that
-    /// one that grew beyond it is not kept out for ever.
+    /// it is expected to use at its peak and what nobody accounted for, as far as a worker has that; at most what
+    /// its tier may ever have, so that one that grew beyond it is not kept out for ever.
     pub(super) fn next_asks(&self, slot: u32) -> Resources {
         self.asks_with(slot, &self.requests[slot].spec)
     }
@@ -260,7 +260,7 @@ impl Scheduler {
         if !record.stopped_for_memory {
             return least;
         }
-        let peak = spec.peak.max(least);
+        let peak = spec.peak.max(least) + record.unaccounted;
         let holders = pool.shapes.iter().filter(|shape| least.fits(shape));
         holders.map(|&shape| peak.min(shape)).max().unwrap_or(least).min(ceiling).max(least)
     }

@@ -135,7 +135,10 @@ impl Scheduler {
     /// them, can hold. A pool without workers takes everything: they may come.
     pub(super) fn check_fits(&self, spec: &RequestSpec) -> Result<(), SubmitError> {
         let pool = self.pool(spec.pool);
-        let ceiling = pool.configured.ceiling(spec.tier, spec.yielding == Yielding::Never);
+        let never_yields = spec.yielding == Yielding::Never;
+        let [ever, now] = [&pool.configured, &pool.capacity].map(|of| of.ceiling(spec.tier, never_yields));
+        // Rounded up, the shares of the others may leave less of more.
+        let ceiling = ever.max(now);
         let held = pool.shapes.iter().any(|shape| spec.demand.fits(shape));
         if pool.shapes.is_empty() || held && spec.demand.fits(&ceiling) {
             return Ok(());

@@ -15,6 +15,14 @@ use crate::request::RequestState;
 use crate::resources::Resources;
 use crate::time::Instant;
 
+/// Whether a request may come to workers that are drained for another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Drained {
+    /// Where no other has room.
+    Last,
+    Never,
+}
+
 impl Scheduler {
     /// The next thing to do, or `None` when there is nothing more: that ends the round. Poll again after
     /// inputs, and at [`poll_timeout`](Self::poll_timeout). O(tiers · (log waiting + workers of a pool)) where
@@ -150,7 +158,7 @@ impl Scheduler {
         }
         let roomy = self.roomy(pool, |_| true);
         let most = roomy.most(u64::MAX, room, room);
-        self.first_that(pool, tier, most.as_slice(), |slot| self.guaranteed_worker(slot))
+        self.first_that(pool, tier, &most, |slot| self.guaranteed_worker(slot))
     }
 
     /// Where a request may start that stays within its tier's reserve.
@@ -158,7 +166,7 @@ impl Scheduler {
         let record = &self.requests[slot];
         let capacity = &self.pool(record.pool()).capacity;
         let within = capacity.is_within(record.tier(), record.asks, self.own_claim(slot));
-        if within { self.place(slot, |_| true) } else { None }
+        if within { self.place(slot, Drained::Last) } else { None }
     }
 
     /// The size of a request's claim: what of its tier's claims it would use up.
@@ -222,7 +230,7 @@ impl Scheduler {
         let roomy = self.roomy(pool, |worker| self.is_open_to(tier, worker));
         let (most, pinned) = self.most_by_own_gates(pool, tier);
         let most = roomy.most(latest_arrival, most.min(available), pinned);
-        self.first_that(pool, tier, most.as_slice(), |slot| self.borrowed_worker(slot, &available))
+        self.first_that(pool, tier, &most, |slot| self.borrowed_worker(slot, &available))
     }
 
     /// Where a request may start on what its tier may borrow.
@@ -231,10 +239,7 @@ impl Scheduler {
         if !record.asks.fits(available) || !self.passes_own_gates(slot) {
             return None;
         }
-        self.place(slot, |worker| {
-            let drain = self.worker(worker).drain;
-            drain.is_none_or(|drain| drain.slot == slot || drain.tier > record.tier())
-        })
+        self.place(slot, Drained::Never)
     }
 
     /// The gates of a borrowed start that no room on a worker opens.
@@ -283,23 +288,32 @@ impl Scheduler {
         })
     }
 
-    /// The best worker that is up, is allowed, and has room for what a request asks.
-    fn place(&self, slot: u32, allowed: impl Fn(WorkerId) -> bool) -> Option<WorkerId> {
+    /// The best worker that is up and has room for what a request asks.
+    fn place(&self, slot: u32, drained: Drained) -> Option<WorkerId> {
         let record = &self.requests[slot];
-        let up = self.pool(record.pool()).up.iter().copied();
-        let open =
-            up.filter(|&id| self.fits(slot, id) && allowed(id) && !record.is_excluded_from(id, self.now));
-        open.min_by_key(|&id| {
+        let open = |id: &WorkerId| {
+            self.fits(slot, *id)
+                && !record.is_excluded_from(*id, self.now)
+                && (drained == Drained::Last || !self.is_drained_for_another(slot, *id))
+        };
+        self.pool(record.pool()).up.iter().copied().filter(open).min_by_key(|&id| {
             let worker = self.worker(id);
-            (placement::score(self.config.placement, worker.in_use() + record.asks, worker.spec.capacity), id)
+            let used = worker.in_use() + record.asks;
+            let score = placement::score(self.config.placement, used, worker.spec.capacity);
+            (self.is_drained_for_another(slot, id), score, id)
         })
+    }
+
+    /// Whether a worker is kept clear for another request that is as urgent.
+    fn is_drained_for_another(&self, slot: u32, worker: WorkerId) -> bool {
+        let tier = self.requests[slot].tier();
+        self.worker(worker).drain.is_some_and(|drain| drain.slot != slot && drain.tier <= tier)
     }
 
     /// Starts a waiting request.
     fn start(&mut self, slot: u32, worker: WorkerId, reason: Reason) {
         let claim = self.requests[slot].claim;
         self.dequeue(slot);
-        self.forget_checkpoint(slot);
         self.requests[slot].state = RequestState::Starting;
         let asks = self.requests[slot].asks;
         match claim {

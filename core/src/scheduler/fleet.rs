@@ -161,6 +161,8 @@ impl Scheduler {
         for slot in stranded {
             self.strand(slot);
         }
+        self.set_offset(worker, Balance::default());
+        self.freed(worker);
         for index in 0..self.worker(worker).spec.devices.len() {
             let device = self.worker(worker).spec.devices[index].device;
             self.devices[device.index()].workers.retain(|&other| other != worker);
@@ -280,7 +282,7 @@ impl Scheduler {
 
     /// The engine uses `in_use` units in all, whatever its requests add up to: blocks that several share count
     /// once, and an engine that is out of room may not know whose fault it is. What requests change from then on
-    /// counts on top, until the next call, or until the last request leaves the worker. O(claims of the worker).
+    /// counts on top, until the next call, or until nothing runs on the worker; then it says nothing. O(claims of the worker).
     ///
     /// # Errors
     /// An unknown or lost worker, or a number beyond [the limits](Limit).
@@ -293,8 +295,11 @@ impl Scheduler {
         self.advance(now);
         self.check_not_lost(worker)?;
         self.check_units(&in_use)?;
-        self.set_offset(worker, Balance::of(in_use, self.worker(worker).used));
-        self.freed(worker);
+        // A late report would close a worker that says nothing any more, because it does nothing.
+        if !self.worker(worker).running.is_empty() {
+            self.set_offset(worker, Balance::of(in_use, self.worker(worker).used));
+            self.freed(worker);
+        }
         Ok(())
     }
 
@@ -345,8 +350,10 @@ impl Scheduler {
         }
         if !stopped {
             self.settle_tokens(slot);
+            if self.requests[slot].state == RequestState::Preempting {
+                self.forget_checkpoint(slot); // it was about to be made
+            }
             self.requests[slot].note_stop();
-            self.forget_checkpoint(slot);
         }
         self.requests[slot].has_run = true;
         self.requests[slot].victims_for = 0;

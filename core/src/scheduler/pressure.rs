@@ -71,6 +71,15 @@ impl Scheduler {
         }
     }
 
+    /// How many requests are there, on workers that drain as well.
+    fn occupants(&self, place: Place) -> usize {
+        let running = |id: WorkerId| self.worker(id).running.len();
+        match place {
+            Place::Worker(id) => running(id),
+            Place::Device(id) => self.devices[id.index()].workers.iter().map(|&id| running(id)).sum(),
+        }
+    }
+
     fn relieve(&mut self, place: Place, short: &Resources) -> bool {
         let workers = self.workers_of(place);
         let here = workers.iter().flat_map(|&id| self.worker(id).running.iter().copied());
@@ -81,15 +90,29 @@ impl Scheduler {
         });
         let Some(victim) = stays.min_by_key(|&slot| self.pressure_order(slot, short)) else { return false };
         let record = &self.requests[victim];
-        let alone = workers.iter().map(|&id| self.worker(id).running.len()).sum::<usize>() == 1;
-        if alone || !self.pool(record.pool()).shapes.iter().any(|shape| record.in_use.fits(shape)) {
+        if self.occupants(place) == 1
+            || !self.pool(record.pool()).shapes.iter().any(|shape| record.in_use.fits(shape))
+        {
             self.abort(victim, Reason::NeverFits);
         } else if record.never_yields() {
             self.abort(victim, Reason::OutOfMemory);
         } else {
+            self.requests[victim].unaccounted = self.unaccounted(victim, place, short);
             self.ask_to_stop(victim, None, None, Reason::OutOfMemory);
         }
         true
+    }
+
+    /// What is short where the victim runs, as far as its worker uses more than its requests add up to.
+    fn unaccounted(&self, victim: u32, place: Place, short: &Resources) -> Resources {
+        let worker = self.worker(self.requests[victim].worker);
+        let on_worker = match place {
+            Place::Worker(_) => *short,
+            Place::Device(id) => worker
+                .part_on(id)
+                .map_or(Resources::ZERO, |part| short.zip(*short, |units, _| part.most_for(units))),
+        };
+        on_worker.min(worker.shift().positive())
     }
 
     fn pressure_order(&self, slot: u32, short: &Resources) -> impl Ord + use<> {

@@ -83,6 +83,8 @@ pub(super) struct Record {
     /// What it used when it last stopped, and whether that was for memory.
     pub(super) stopped_with: Option<Resources>,
     pub(super) stopped_for_memory: bool,
+    /// What was short then and no request accounts for.
+    pub(super) unaccounted: Resources,
     /// Tokens of context kept at its last stop.
     pub(super) tokens_kept: u64,
     /// Memory that its checkpoint takes, and the worker on whose devices.
@@ -127,6 +129,7 @@ impl Record {
             preemptions: 0,
             stopped_with: None,
             stopped_for_memory: false,
+            unaccounted: Resources::ZERO,
             tokens_kept: 0,
             checkpoint: None,
         }

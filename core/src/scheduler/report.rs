@@ -137,7 +137,6 @@ impl Scheduler {
         if state == RequestState::Preempting && record.yields_for != Reason::OutOfMemory {
             record.preemptions += 1;
         }
-        self.timers.remove(slot);
         if releasing {
             self.rebook(slot, |record| record.state = RequestState::Releasing);
         } else {

@@ -7,6 +7,8 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
+use smallvec::SmallVec;
+
 use super::Scheduler;
 use super::workers::Worker;
 use crate::event::DevicePart;
@@ -15,43 +17,34 @@ use crate::queue::Least;
 use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
 use crate::share::Rounding;
 
-/// How many vectors a [`Roomy`] keeps: more are rare among workers that are filled alike. Chosen arbitrarily.
-const MAX_ROOMY: usize = 8;
+/// How many vectors a [`Roomy`] keeps at most, and without allocating: more are rare among workers that are filled
+/// alike, and cost a search precision. Chosen arbitrarily.
+const MAX_ROOMY: usize = 32;
+const FEW: usize = 8;
 
 /// A few vectors of free units, none within another, such that all that fits on one of the workers they were
 /// taken from is within one of them.
 #[derive(Debug, Default)]
-pub(super) struct Roomy {
-    list: [Resources; MAX_ROOMY],
-    len: usize,
-}
+pub(super) struct Roomy(SmallVec<[Resources; FEW]>);
 
 impl Roomy {
     pub(super) fn add(&mut self, free: Resources) {
-        if self.list[..self.len].iter().any(|known| free.fits(known)) {
+        if self.0.iter().any(|known| free.fits(known)) {
             return;
         }
-        let mut kept = 0;
-        for i in 0..self.len {
-            if !self.list[i].fits(&free) {
-                self.list[kept] = self.list[i];
-                kept += 1;
-            }
+        self.0.retain(|known| !known.fits(&free));
+        if self.0.len() < MAX_ROOMY {
+            self.0.push(free);
+        } else if let Some(last) = self.0.last_mut() {
+            *last = (*last).max(free);
         }
-        if kept < MAX_ROOMY {
-            self.list[kept] = free;
-            kept += 1;
-        } else {
-            self.list[kept - 1] = self.list[kept - 1].max(free);
-        }
-        self.len = kept;
     }
 
     /// What requests that fit ask for at most, where they may have `most`, and those that never yield `pinned` of it.
     pub(super) fn most(&self, latest_arrival: u64, most: Resources, pinned: Resources) -> Most {
         let one_for_all = most.fits(&pinned);
         let mut found = Most::default();
-        for free in &self.list[..self.len] {
+        for free in &self.0 {
             let most = most.min(*free);
             found.push(Least::new(most, latest_arrival, one_for_all));
             if !one_for_all {
@@ -63,22 +56,7 @@ impl Roomy {
 }
 
 /// What a search goes by: a request that asks for no more than one of these.
-#[derive(Debug, Default)]
-pub(super) struct Most {
-    list: [Least; 2 * MAX_ROOMY],
-    len: usize,
-}
-
-impl Most {
-    fn push(&mut self, most: Least) {
-        self.list[self.len] = most;
-        self.len += 1;
-    }
-
-    pub(super) fn as_slice(&self) -> &[Least] {
-        &self.list[..self.len]
-    }
-}
+pub(super) type Most = SmallVec<[Least; 2 * FEW]>;
 
 impl Scheduler {
     /// Whether a worker and its devices have room for what a request asks; what its own claim has gathered there

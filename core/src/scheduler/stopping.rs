@@ -84,9 +84,10 @@ impl Scheduler {
         YieldMode::Checkpoint
     }
 
-    /// The memory of a request's checkpoint is free, if it had one.
+    /// A request's checkpoint is gone, if it had one, and its memory free.
     pub(super) fn forget_checkpoint(&mut self, slot: u32) {
         let Some((worker, kib)) = self.requests[slot].checkpoint.take() else { return };
+        self.requests[slot].tokens_kept = 0;
         for part in &self.workers[worker.index()].spec.devices {
             self.devices[part.device.index()].checkpoints_kib -= kib;
         }

@@ -313,7 +313,7 @@ impl Model {
         if !request.stopped_for_memory {
             return least;
         }
-        let peak = max(units(request.spec.peak), least);
+        let peak = add(max(units(request.spec.peak), least), request.unaccounted);
         let holders = self.shapes(pool).into_iter().filter(|&shape| le(least, shape));
         max(min(holders.map(|shape| min(peak, shape)).max().unwrap_or(least), ceiling), least)
     }

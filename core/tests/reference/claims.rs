@@ -2,7 +2,7 @@
 
 use tidegate::{Action, DeviceId, Reason, RequestState, WorkerId, YieldMode, Yielding};
 
-use super::{Claim, Model, Seq, Units, add, at, beyond, is_zero, le, min, on, sub, tier};
+use super::{Claim, Model, Seq, Units, add, at, beyond, forget_checkpoint, is_zero, le, min, on, sub, tier};
 
 impl Model {
     /// The most urgent first, then the earliest.
@@ -272,7 +272,7 @@ impl Model {
         let unheard = self.unsay(seq);
         let request = self.request(seq);
         request.confirm_by = None;
-        request.checkpoint = None;
+        forget_checkpoint(request);
         request.state = if request.runs { RequestState::Running } else { RequestState::Starting };
         let (victim, attempt) = (request.id, request.attempt());
         if !unheard {
@@ -303,7 +303,9 @@ impl Model {
     /// How a victim stops, and where its checkpoint is kept.
     fn choose_mode(&mut self, seq: Seq) -> YieldMode {
         let kib = u128::from(self.context(seq)) * u128::from(self.setup.checkpoint_kib_per_token);
-        self.request(seq).checkpoint = None;
+        let may = self.requests[&seq].spec.yielding == Yielding::Checkpoint;
+        let worth = may && self.swap(seq) <= self.recompute(seq);
+        forget_checkpoint(self.request(seq));
         let request = &self.requests[&seq];
         let held = |device: DeviceId| {
             let kept = self.requests.values().filter_map(|other| other.checkpoint);
@@ -316,7 +318,6 @@ impl Model {
             let limit = self.devices[part.device.get() as usize].spec.checkpoint_mib;
             limit.is_none_or(|mib| held(part.device) + kib <= u128::from(mib) * 1024)
         });
-        let worth = request.spec.yielding == Yielding::Checkpoint && self.swap(seq) <= self.recompute(seq);
         if !worth || !fits {
             return YieldMode::Restart;
         }

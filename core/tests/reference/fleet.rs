@@ -6,7 +6,9 @@ use tidegate::{
 };
 
 use super::inputs::{Refusal, note_stop};
-use super::{Device, Model, Seq, Setup, Status, Units, Worker, add, floor_on, is_zero, sum, units};
+use super::{
+    Device, Model, Seq, Setup, Status, Units, Worker, add, floor_on, forget_checkpoint, is_zero, sum, units,
+};
 
 impl Model {
     pub(crate) fn check_not_lost(&self, worker: WorkerId) -> Result<(), Refusal> {
@@ -144,8 +146,10 @@ impl Model {
     pub(crate) fn worker_usage(&mut self, id: WorkerId, in_use: Resources) -> Result<(), Refusal> {
         self.check_not_lost(id)?;
         self.check_units(in_use)?;
-        let offset = super::sub(units(in_use), self.requests_use(id));
-        self.workers[id.get() as usize].offset = offset;
+        if !self.here(id).is_empty() {
+            let offset = super::sub(units(in_use), self.requests_use(id));
+            self.workers[id.get() as usize].offset = offset;
+        }
         Ok(())
     }
 
@@ -207,8 +211,10 @@ impl Model {
         }
         let request = self.request(seq);
         if !stopped {
+            if request.state == RequestState::Preempting {
+                forget_checkpoint(request);
+            }
             note_stop(request);
-            request.checkpoint = None;
         }
         request.has_run = true;
         request.chose_for = 0;

@@ -5,7 +5,7 @@ use tidegate::{
     StepException, SubmitError, Tier, WorkerError, WorkerId,
 };
 
-use super::{Model, Request, Seq, Setup, Units, is_zero, le, max, tier, units};
+use super::{Model, Request, Seq, Setup, Units, forget_checkpoint, is_zero, le, max, tier, units};
 
 /// What an input was refused for: the name of the error.
 pub(crate) type Refusal = &'static str;
@@ -227,7 +227,8 @@ impl Model {
         let pool = spec.pool.get() as usize;
         let shapes = self.shapes(pool);
         let never_yields = spec.yielding == tidegate::Yielding::Never;
-        let ceiling = self.ceiling(self.largest[pool], usize::from(spec.tier.get()), never_yields);
+        let of = |capacity| self.ceiling(capacity, usize::from(spec.tier.get()), never_yields);
+        let ceiling = max(of(self.largest[pool]), of(self.capacity(pool)));
         let demand = units(spec.demand);
         shapes.is_empty() || le(demand, ceiling) && shapes.iter().any(|&shape| le(demand, shape))
     }
@@ -273,6 +274,7 @@ impl Model {
             preemptions: 0,
             stopped_with: None,
             stopped_for_memory: false,
+            unaccounted: [0; 4],
             checkpoint: None,
         };
         self.requests.insert(seq, request);
@@ -389,7 +391,6 @@ impl Model {
         let now = self.now;
         let request = self.request(seq);
         request.state = RequestState::Starting;
-        request.checkpoint = None;
         request.worker = worker;
         request.in_use = request.asks;
         request.attempt += 1;
@@ -493,7 +494,6 @@ impl Model {
         let request = self.request(seq);
         request.declines += 1;
         request.chose_for = 0;
-        request.checkpoint = None;
         self.keep_off(seq, worker);
         self.off_worker(seq);
         self.sit_out(seq);
@@ -534,13 +534,12 @@ impl Model {
         self.unsay(seq);
         let request = self.request(seq);
         if tokens_kept == 0 {
-            request.checkpoint = None;
+            forget_checkpoint(request);
         }
         note_stop(request);
         request.kept = tokens_kept;
         request.declines = 0;
         request.chose_for = 0;
-        request.confirm_by = None;
         if state == RequestState::Preempting && request.yields_for != Reason::OutOfMemory {
             request.preemptions += 1;
         }

@@ -112,7 +112,15 @@ pub(crate) struct Request {
     pub(crate) preemptions: u32,
     pub(crate) stopped_with: Option<Units>,
     pub(crate) stopped_for_memory: bool,
+    pub(crate) unaccounted: Units,
     pub(crate) checkpoint: Option<(WorkerId, u128)>,
+}
+
+/// It has no checkpoint any more, if it had one.
+pub(crate) fn forget_checkpoint(request: &mut Request) {
+    if request.checkpoint.take().is_some() {
+        request.kept = 0;
+    }
 }
 
 impl Request {

@@ -118,7 +118,7 @@ impl Model {
         for tier in 0..self.setup.tiers.len() {
             let start = self.in_order(pool, tier).into_iter().find_map(|seq| {
                 let within = self.is_within(pool, tier, self.requests[&seq].asks, self.own_claim(seq));
-                (within && !self.sits_out(seq)).then(|| self.place(seq, |_| true).map(|id| (seq, id)))?
+                (within && !self.sits_out(seq)).then(|| self.place(seq, true).map(|id| (seq, id)))?
             });
             if let Some((seq, worker)) = start {
                 self.start_on(seq, worker, Reason::Guaranteed);
@@ -145,13 +145,18 @@ impl Model {
     }
 
     /// The best Up worker that a request fits, is not kept off, and may have.
-    fn place(&self, seq: Seq, allowed: impl Fn(WorkerId) -> bool) -> Option<WorkerId> {
+    fn place(&self, seq: Seq, drained_too: bool) -> Option<WorkerId> {
         let request = &self.requests[&seq];
         let up = self.up(request.spec.pool.get() as usize).into_iter();
-        let open = up.filter(|&id| self.fits(seq, id) && !request.is_kept_off(id, self.now) && allowed(id));
-        open.min_by_key(|&id| {
+        let drained = |id: WorkerId| {
+            let drain = self.worker(id).drain;
+            drain.is_some_and(|(other, _)| other != seq && self.requests[&other].tier() <= request.tier())
+        };
+        let fit = up.filter(|&id| self.fits(seq, id) && !request.is_kept_off(id, self.now));
+        fit.filter(|&id| drained_too || !drained(id)).min_by_key(|&id| {
             let load = self.load(id, request.asks);
-            (if self.setup.placement == Placement::Pack { u128::MAX - load } else { load }, id)
+            let packed = self.setup.placement == Placement::Pack;
+            (drained(id), if packed { u128::MAX - load } else { load }, id)
         })
     }
 
@@ -167,11 +172,7 @@ impl Model {
         let may = !self.sits_out(seq)
             && le_where(request.asks, self.avail(pool, request.tier()), request.asks)
             && self.passes(seq, own, pinned);
-        let open = |id: WorkerId| {
-            let drain = self.worker(id).drain;
-            drain.is_none_or(|(other, _)| other == seq || self.requests[&other].tier() > request.tier())
-        };
-        if may { self.place(seq, open) } else { None }
+        if may { self.place(seq, false) } else { None }
     }
 
     fn borrow_for(&mut self, pool: usize, tier: usize) -> bool {

@@ -4,7 +4,7 @@ use core::cmp::Reverse;
 
 use tidegate::{Action, DeviceId, Reason, RequestState, WorkerId};
 
-use super::{Model, Seq, Status, Units, add, beyond, is_zero, le, on, sum, units};
+use super::{Model, Seq, Status, Units, add, beyond, is_zero, le, max, min, on, sub, sum, units};
 
 impl Model {
     /// Stops one request where there is less than is used. Whether there was one to stop.
@@ -17,7 +17,7 @@ impl Model {
                 let worker = self.worker(id);
                 let allowed = add(add(units(worker.spec.capacity), worker.tolerated), yielding);
                 let short = beyond(self.worker_used(id), allowed);
-                if !is_zero(short) && self.stop_one(&[id], short) {
+                if !is_zero(short) && self.stop_one(&[id], &[id], short, |_| short) {
                     return true;
                 }
             }
@@ -37,16 +37,29 @@ impl Model {
             let allowed = add(add(limit, self.devices[number].tolerated), yielding);
             let used = self.device_used(device);
             let short = [0, 1, 2, 3].map(|d| if limit[d] == 0 { 0 } else { (used[d] - allowed[d]).max(0) });
-            let on_it = self.on_device(device).into_iter().map(|(id, _)| id);
-            let up: Vec<_> = on_it.filter(|&id| self.worker(id).status == Status::Up).collect();
-            if !is_zero(short) && self.stop_one(&up, short) {
+            let on_it: Vec<_> = self.on_device(device).into_iter().map(|(id, _)| id).collect();
+            let mut up = on_it.clone();
+            up.retain(|&id| self.worker(id).status == Status::Up);
+            let parts = self.on_device(device);
+            let on_worker = |worker: WorkerId| {
+                let (_, part) = parts.iter().find(|(id, _)| *id == worker).expect("it is there");
+                short.map(|units| units * 1_000_000 / i128::from(part.part.get()))
+            };
+            if !is_zero(short) && self.stop_one(&up, &on_it, short, on_worker) {
                 return true;
             }
         }
         false
     }
 
-    fn stop_one(&mut self, workers: &[WorkerId], short: Units) -> bool {
+    /// `on_worker` says how much of a worker's units what is short is.
+    fn stop_one(
+        &mut self,
+        workers: &[WorkerId],
+        all: &[WorkerId],
+        short: Units,
+        on_worker: impl Fn(WorkerId) -> Units,
+    ) -> bool {
         let here: Vec<Seq> = workers.iter().flat_map(|&id| self.here(id)).collect();
         let candidates = here.iter().copied().filter(|seq| {
             let request = &self.requests[seq];
@@ -64,11 +77,15 @@ impl Model {
         let request = &self.requests[&victim];
         let held =
             self.shapes(request.spec.pool.get() as usize).iter().any(|&shape| le(request.in_use, shape));
-        if here.len() == 1 || !held {
+        let alone = all.iter().map(|&id| self.here(id).len()).sum::<usize>() == 1;
+        if alone || !held {
             self.abort(victim, Reason::NeverFits);
         } else if request.never_yields() {
             self.abort(victim, Reason::OutOfMemory);
         } else {
+            let worker = request.worker;
+            let offset = sub(self.worker_used(worker), self.requests_use(worker));
+            self.request(victim).unaccounted = min(on_worker(worker), max(offset, [0; 4]));
             self.ask_to_stop(victim, None, Reason::OutOfMemory);
         }
         true
