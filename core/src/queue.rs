@@ -24,16 +24,16 @@ pub(crate) struct OrderKey {
     pub(crate) sequence: u64,
 }
 
-/// What a search may take at most, or what a request must be given at least: units, and the nanosecond of arrival.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Least(pub(crate) [u64; NUMBERS]);
+/// What a search may take at most, or what a request must be given at least: units, the nanosecond of arrival, and
+/// whether the units may be such that never come back.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Least([u64; NUMBERS]);
 
 impl Least {
-    pub(crate) const ANY: Self = Self([u64::MAX; NUMBERS]);
-
-    pub(crate) fn new(units: Resources, arrival: u64) -> Self {
+    pub(crate) fn new(units: Resources, arrival: u64, pins: bool) -> Self {
         let mut numbers = [arrival; NUMBERS];
         numbers[..MAX_DIMENSIONS].copy_from_slice(units.as_array());
+        numbers[NUMBERS - 1] = u64::from(pins);
         Self(numbers)
     }
 

@@ -19,6 +19,9 @@ impl Resources {
     /// No units of anything.
     pub const ZERO: Self = Self([0; MAX_DIMENSIONS]);
 
+    /// No bound in any dimension.
+    pub(crate) const BOUNDLESS: Self = Self([u64::MAX; MAX_DIMENSIONS]);
+
     /// All four dimensions.
     #[must_use]
     pub const fn as_array(&self) -> &[u64; MAX_DIMENSIONS] {

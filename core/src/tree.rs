@@ -10,8 +10,8 @@ use core::cmp::Ordering;
 
 use crate::resources::MAX_DIMENSIONS;
 
-/// How many numbers a search compares: units of each dimension, and one more.
-pub(crate) const NUMBERS: usize = MAX_DIMENSIONS + 1;
+/// How many numbers a search compares: units of each dimension, and two more.
+pub(crate) const NUMBERS: usize = MAX_DIMENSIONS + 2;
 
 const NIL: u32 = u32::MAX;
 
@@ -306,8 +306,8 @@ mod tests {
     proptest! {
         #[test]
         fn agrees_with_a_sorted_list(
-            steps in prop::collection::vec((0_u8..4, 0_u32..40, 0_u64..1_000, prop::array::uniform5(0_u64..6)), 0..120),
-            most in prop::array::uniform2(prop::array::uniform5(0_u64..6)),
+            steps in prop::collection::vec((0_u8..4, 0_u32..40, 0_u64..1_000, prop::array::uniform6(0_u64..6)), 0..120),
+            most in prop::array::uniform2(prop::array::uniform6(0_u64..6)),
         ) {
             let (mut tree, mut nodes, mut model) = (Tree::default(), Nodes::new(), Vec::new());
             for (verb, slot, key, own) in steps {

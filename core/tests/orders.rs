@@ -68,9 +68,8 @@ fn relegation_comes_at_its_instant_and_not_before() {
 /// Behind the next higher tier's own, and so before their own tier's, whatever its order.
 #[test]
 fn the_aged_come_before_their_tiers_own_from_their_instant_on() {
-    let tier = |name: &str| TierConfig::new(name).hold_window(Duration::ZERO);
-    let short_first = tier("b").order(Order::ShortestFirst).age_after(Duration::from_nanos(100));
-    let config = Config::builder().dimensions(["slots", "kv_blocks"]).tier(tier("a")).tier(short_first);
+    let short_first = unheld("b").order(Order::ShortestFirst).age_after(Duration::from_nanos(100));
+    let config = Config::builder().dimensions(["slots", "kv_blocks"]).tier(unheld("a")).tier(short_first);
     for (now, aged) in [(99, false), (100, true)] {
         let mut world = World::new(config.clone());
         let long = world.submit_spec(world.spec(Tier::P1, [1, 10]).prompt_tokens(900));
@@ -82,6 +81,28 @@ fn the_aged_come_before_their_tiers_own_from_their_instant_on() {
         world.complete(urgent);
         assert_eq!(starts(&world.round()), [if aged { long } else { short }]);
     }
+}
+
+/// One tier for each span: behind the first tier's own, and before the tier between, from twice the span on.
+#[test]
+fn the_aged_climb_a_tier_for_each_span() {
+    let batch = unheld("c").age_after(Duration::from_nanos(100));
+    let tiers = Config::builder().dimensions(["slots", "kv_blocks"]).tier(unheld("a")).tier(unheld("b"));
+    for (now, climbed) in [(199, false), (200, true)] {
+        let mut world = World::new(tiers.clone().tier(batch.clone()));
+        let old = world.submit(Tier::P2, [1, 10]);
+        world.now = Instant::from_nanos(now);
+        let between = world.submit(Tier::P1, [1, 10]);
+        let urgent = world.submit(Tier::P0, [1, 10]);
+        world.worker([1, 1000]);
+        assert_eq!(starts(&world.round()), [urgent]);
+        world.complete(urgent);
+        assert_eq!(starts(&world.round()), [if climbed { old } else { between }]);
+    }
+}
+
+fn unheld(name: &str) -> TierConfig {
+    TierConfig::new(name).hold_window(Duration::ZERO)
 }
 
 #[test]

@@ -3,6 +3,7 @@
 #![no_main]
 
 #[path = "../../core/tests/reference/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "the test also counts what was compared")]
 mod reference;
 
 use libfuzzer_sys::fuzz_target;

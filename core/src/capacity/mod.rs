@@ -194,6 +194,22 @@ impl Capacity {
         account.with(asked, own).fits_where_asked(&(account.reserve + limit), &asked)
     }
 
+    /// The most that a request without a claim may ask for within its tier's reserve and borrow limit.
+    pub(crate) fn borrowable(&self, tier: Tier, config: &TierConfig) -> Resources {
+        let account = self.account(tier);
+        let limit = config.borrow_limit.map(|limit| account.reserve + limit);
+        limit.map_or(Resources::BOUNDLESS, |limit| limit.saturating_sub(account.used + account.claimed))
+    }
+
+    /// CAP-5: the most units that never yield and that a request without a claim may ask for beyond its reserve.
+    pub(crate) fn pinnable(&self, tier: Tier) -> Resources {
+        let others = self.accounts.iter().enumerate().filter(|&(index, _)| index != tier.index());
+        let pinned =
+            others.fold(Resources::ZERO, |sum, (_, account)| sum + account.reserve.max(account.pinned));
+        let account = self.account(tier);
+        account.reserve.max(self.total.saturating_sub(pinned)).saturating_sub(account.pinned)
+    }
+
     /// CAP-5: whether `asked` more units that never yield leave every reserve reachable. `own` is what of
     /// it counts as pinned already.
     pub(crate) fn may_pin(&self, tier: Tier, asked: Resources, own: Resources) -> bool {

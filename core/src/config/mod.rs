@@ -212,8 +212,9 @@ impl TierConfig {
         self
     }
 
-    /// Puts requests of the tier that arrived this long ago right behind the next more urgent tier's own when what
-    /// nobody holds is lent: before the rest of their own tier, whatever its order. Default: never.
+    /// Lets a waiting request of the tier climb one tier each time this span has passed since it arrived: when what
+    /// nobody holds is lent, it stands right behind that tier's own. It gets no guarantee and no right to preempt.
+    /// Default: never.
     pub fn age_after(mut self, span: Duration) -> Self {
         self.age_after_ns = Some(nanos(span));
         self

@@ -25,7 +25,9 @@ impl Scheduler {
         self.waiting_by_tier[tier.index()].add(tokens);
         self.tenants.list[tenant.index()].waiting.add(tokens);
         if !has_run {
-            self.never_ran[tier.index()].insert_by(&mut self.requests, slot);
+            let never_ran = &mut self.never_ran[tier.index()];
+            never_ran.arrivals.insert_by(&mut self.requests, slot);
+            never_ran.sum.add(tokens);
         }
         self.join_lane(slot);
         self.set_timer(slot);
@@ -47,7 +49,9 @@ impl Scheduler {
         self.waiting_by_tier[tier.index()].subtract(tokens);
         self.tenants.list[tenant.index()].waiting.subtract(tokens);
         if !has_run {
-            self.never_ran[tier.index()].remove(&mut self.requests, slot);
+            let never_ran = &mut self.never_ran[tier.index()];
+            never_ran.arrivals.remove(&mut self.requests, slot);
+            never_ran.sum.subtract(tokens);
         }
         // Its demand may have been what its tier's hold was for.
         self.stir(pool);

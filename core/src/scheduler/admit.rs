@@ -160,7 +160,9 @@ impl Scheduler {
             Ok(()) => return Ok(Vec::new()),
             Err(refused) => refused,
         };
-        if !config.displace {
+        let mut left = self.waiting;
+        self.never_ran[spec.tier.index() + 1..].iter().for_each(|below| left.subtract_all(below.sum));
+        if !config.displace || limits.admit(QueueScope::Total, left, tokens).is_err() {
             return Err(refused);
         }
         let mut left = self.waiting;
@@ -187,7 +189,7 @@ impl Scheduler {
     /// the least urgent tier first, the newest first.
     fn displaceable(&self, tier: Tier) -> impl Iterator<Item = u32> + use<'_> {
         let below = self.never_ran[tier.index() + 1..].iter().rev();
-        below.flat_map(|list| list.newest_first(&self.requests))
+        below.flat_map(|never_ran| never_ran.arrivals.newest_first(&self.requests))
     }
 
     /// Ends a waiting request, and tells the host.

@@ -370,7 +370,7 @@ impl Scheduler {
     }
 
     /// Something changed on a worker: in its pool, and in those of the workers it shares devices with.
-    fn stir_around(&mut self, worker: WorkerId) {
+    pub(super) fn stir_around(&mut self, worker: WorkerId) {
         self.stir(self.worker(worker).spec.pool);
         for index in 0..self.worker(worker).spec.devices.len() {
             let device = self.worker(worker).spec.devices[index].device;
@@ -412,8 +412,7 @@ impl Scheduler {
         record.excluded.rotate_right(1);
         record.excluded[0] = Some((worker, until));
         let pool = record.pool();
-        let pool = self.pool_mut(pool);
-        pool.excluded_until = pool.excluded_until.max(until);
+        self.pool_mut(pool).admissions.insert(until);
     }
 
     /// Not offered again in this round.

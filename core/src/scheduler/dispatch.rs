@@ -74,20 +74,21 @@ impl Scheduler {
             }
             if self.pool(pool).queues.iter().any(|queue| !queue.is_idle()) {
                 self.wake(pool, self.pool(pool).capacity.next_turn(self.now));
-                self.wake(pool, self.next_admission(pool));
+                let admission = self.next_admission(pool);
+                self.wake(pool, admission);
             }
         }
         false
     }
 
-    /// When a worker that declined a waiting request is next open to it.
-    fn next_admission(&self, pool: PoolId) -> Option<Instant> {
-        if self.pool(pool).excluded_until <= self.now {
-            return None;
+    /// When a worker that some request is kept off is next open to it.
+    fn next_admission(&mut self, pool: PoolId) -> Option<Instant> {
+        let now = self.now;
+        let admissions = &mut self.pool_mut(pool).admissions;
+        while admissions.first().is_some_and(|&at| at <= now) {
+            admissions.pop_first();
         }
-        let waiting = self.tiers().flat_map(|tier| self.waiting_in_order(pool, tier));
-        let openings = waiting.flat_map(|slot| self.requests[slot].excluded).flatten();
-        openings.map(|(_, until)| until).filter(|&until| until > self.now).min()
+        admissions.first().copied()
     }
 
     /// The pool has to be looked at again at this instant.
@@ -147,8 +148,8 @@ impl Scheduler {
             return None;
         }
         let roomy = self.roomy(pool, |_| true);
-        let most = roomy.map(|free| Least::new(room.min(free), u64::MAX));
-        self.first_that(pool, tier, &most[..roomy.len()], |slot| self.guaranteed_worker(slot))
+        let most = roomy.most(u64::MAX, room, room);
+        self.first_that(pool, tier, most.as_slice(), |slot| self.guaranteed_worker(slot))
     }
 
     /// Where a request may start that stays within its tier's reserve.
@@ -169,7 +170,7 @@ impl Scheduler {
         self.tiers().any(|tier| self.borrow_for(pool, tier))
     }
 
-    /// A tier's own come first, then the aged of the next less urgent one.
+    /// A tier's own come first, then those that have aged up to it.
     fn borrow_for(&mut self, pool: PoolId, tier: Tier) -> bool {
         let head = self.head(pool, tier);
         if let Some(head) = head {
@@ -192,12 +193,15 @@ impl Scheduler {
         true
     }
 
-    /// The next of the aged requests of the tier below that may start on what that tier may borrow.
+    /// The next of the less urgent requests that have climbed to a tier, one for each `age_after`, that may start on
+    /// what its own tier may borrow.
     pub(super) fn aged_start(&self, pool: PoolId, above: Tier) -> Option<(u32, WorkerId)> {
-        let tier = Tier::new(above.get() + 1);
-        let age_after = self.config.tiers.get(tier.index())?.age_after_ns?;
-        let latest_arrival = self.now.as_nanos().checked_sub(age_after)?;
-        self.borrowed_start(pool, tier, latest_arrival)
+        self.tiers().skip(above.index() + 1).find_map(|tier| {
+            let age_after = self.config.tiers[tier.index()].age_after_ns?;
+            let climbs = (tier.index() - above.index()) as u64;
+            let latest_arrival = self.now.as_nanos().checked_sub(age_after.checked_mul(climbs)?)?;
+            self.borrowed_start(pool, tier, latest_arrival)
+        })
     }
 
     /// The next request of a tier, of those that arrived up to an instant, that may start on what its tier may
@@ -214,8 +218,9 @@ impl Scheduler {
         }
         let available = target.capacity.available(tier, self.now).positive();
         let roomy = self.roomy(pool, |worker| self.is_open_to(tier, worker));
-        let most = roomy.map(|free| Least::new(available.min(free), latest_arrival));
-        self.first_that(pool, tier, &most[..roomy.len()], |slot| self.borrowed_worker(slot, &available))
+        let (most, pinned) = self.most_by_own_gates(pool, tier);
+        let most = roomy.most(latest_arrival, most.min(available), pinned);
+        self.first_that(pool, tier, most.as_slice(), |slot| self.borrowed_worker(slot, &available))
     }
 
     /// Where a request may start on what its tier may borrow.
@@ -239,6 +244,16 @@ impl Scheduler {
             && self.passes_never_rule(slot, own)
     }
 
+    /// What a request without a claim asks for at most if it passes its own gates, and if it never yields.
+    pub(super) fn most_by_own_gates(&self, pool: PoolId, tier: Tier) -> (Resources, Resources) {
+        let capacity = &self.pool(pool).capacity;
+        let most = capacity.borrowable(tier, &self.config.tiers[tier.index()]);
+        if self.never_yielding == 0 {
+            return (most, most);
+        }
+        (most, capacity.pinnable(tier).max(capacity.account(tier).unused_reserve()))
+    }
+
     fn passes_never_rule(&self, slot: u32, own: Resources) -> bool {
         let record = &self.requests[slot];
         let capacity = &self.pool(record.pool()).capacity;
@@ -251,9 +266,8 @@ impl Scheduler {
     fn roomy(&self, pool: PoolId, passes: impl Fn(&Worker) -> bool) -> Roomy {
         let mut roomy = Roomy::default();
         for &id in &self.pool(pool).up {
-            let worker = self.worker(id);
-            if passes(worker) {
-                roomy.add(worker.free().positive());
+            if passes(self.worker(id)) {
+                roomy.add(self.reachable(id));
             }
         }
         roomy

@@ -13,13 +13,9 @@ use crate::queue::Least;
 impl Scheduler {
     /// The first of a tier's own that passes its own gates.
     pub(super) fn head(&self, pool: PoolId, tier: Tier) -> Option<u32> {
-        let limit = self.config.tiers[tier.index()].borrow_limit;
-        let account = self.pool(pool).capacity.account(tier);
-        let most = limit.map_or(Least::ANY, |limit| {
-            let room = (account.reserve + limit).saturating_sub(account.used + account.claimed);
-            Least::new(room, u64::MAX)
-        });
-        self.first_that(pool, tier, &[most], |slot| self.passes_own_gates(slot).then_some(()))
+        let (most, pinned) = self.most_by_own_gates(pool, tier);
+        let most = [Least::new(most, u64::MAX, false), Least::new(most.min(pinned), u64::MAX, true)];
+        self.first_that(pool, tier, &most, |slot| self.passes_own_gates(slot).then_some(()))
             .map(|(slot, ())| slot)
     }
 

@@ -80,12 +80,16 @@ impl Scheduler {
         ensure("LIFE-1", by_tier == self.waiting_by_tier && self.waiting == total, || {
             format!("{total:?} wait, {:?} counted", self.waiting)
         })?;
-        for (tier, list) in self.never_ran.iter().enumerate() {
+        for (tier, never_ran) in self.never_ran.iter().enumerate() {
             let fresh = self.requests.0.iter().filter(|(_, record)| {
                 record.is_waiting() && !record.has_run && record.tier().index() == tier
             });
-            let (listed, fresh) = (list.newest_first(&self.requests).count(), fresh.count());
-            ensure("LIFE-1", listed == fresh, || format!("{fresh} never ran, {listed} are listed"))?;
+            let mut sum = Waiting::default();
+            fresh.for_each(|(_, record)| sum.add(record.spec.queue_tokens()));
+            let listed = never_ran.arrivals.newest_first(&self.requests).count() as u64;
+            ensure("LIFE-1", never_ran.sum == sum && listed == sum.requests, || {
+                format!("{sum:?} never ran, {listed} are listed and {:?} counted", never_ran.sum)
+            })?;
         }
         Ok(total.requests as usize)
     }

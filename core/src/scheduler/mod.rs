@@ -33,13 +33,13 @@ use crate::error::{InputError, ReportError};
 use crate::event::{Action, Input, Reason};
 use crate::heap::Heap;
 use crate::id::{DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
-use crate::queue::{ArrivalList, QueueNodes, TierQueue};
+use crate::queue::{QueueNodes, TierQueue};
 use crate::request::{RequestState, Usage};
 use crate::resources::Resources;
 use crate::slab::Slab;
 use crate::time::Instant;
 pub use explain::{Explanation, Gate, ShareWarning};
-use record::{Claim, Device, Pace, Place, Requests, Tenants, Waiting, Worker};
+use record::{Claim, Device, NeverRan, Pace, Place, Requests, Tenants, Waiting, Worker};
 pub use step::PromptLeft;
 
 /// The most requests that may live at once: 2^22, so that sums of units fit a signed word.
@@ -127,8 +127,8 @@ struct Pool {
     dirty: bool,
     /// Whether anybody sought victims in vain in the last pass: growth of others may change that.
     sought_in_vain: bool,
-    /// Until when some request is kept off a worker that declined it.
-    excluded_until: Instant,
+    /// When back-offs end that keep some request off a worker.
+    admissions: BTreeSet<Instant>,
     /// Whether the next round has to look again, for those who sat this one out.
     revisit: bool,
     /// When the passing of time alone may give it something to do.
@@ -168,8 +168,8 @@ pub struct Scheduler {
     waiting_by_tier: Vec<Waiting>,
     /// Live requests that never yield.
     never_yielding: u64,
-    /// The waiting requests of each tier that have never run, in all pools.
-    never_ran: Vec<ArrivalList>,
+    /// By tier.
+    never_ran: Vec<NeverRan>,
     /// Until when each tier's preemption budget is spent.
     budget_spent: Vec<Instant>,
     /// Tiers that demand something else in a pool than their hold windows noted last.
@@ -196,7 +196,7 @@ impl Scheduler {
             drained: Vec::new(),
             dirty: false,
             sought_in_vain: false,
-            excluded_until: Instant::ZERO,
+            admissions: BTreeSet::new(),
             revisit: false,
             wake_at: None,
         });
@@ -218,7 +218,7 @@ impl Scheduler {
             waiting: Waiting::default(),
             waiting_by_tier: alloc::vec![Waiting::default(); config.tiers.len()],
             never_yielding: 0,
-            never_ran: alloc::vec![ArrivalList::default(); config.tiers.len()],
+            never_ran: alloc::vec![NeverRan::default(); config.tiers.len()],
             budget_spent: alloc::vec![Instant::ZERO; config.tiers.len()],
             changed_demands: Vec::new(),
             round: 0,

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use crate::event::{DeviceSpec, Reason, WorkerSpec};
 use crate::id::{Attempt, DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
 use crate::list::{LinkTable, Links};
-use crate::queue::{Arrivals, Lane, Least};
+use crate::queue::{ArrivalList, Arrivals, Lane, Least};
 use crate::request::{RequestSpec, RequestState, Usage, Yielding};
 use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
 use crate::slab::{Lookup, Slab};
@@ -151,8 +151,11 @@ impl Record {
     /// What a search for one that fits goes by. One with a claim is always looked at: what the claim has gathered
     /// is room for it alone.
     pub(super) fn least(&self) -> Least {
-        let units = if self.claim.is_some() { Resources::ZERO } else { self.asks };
-        Least::new(units, self.arrived_at.as_nanos())
+        let arrival = self.arrived_at.as_nanos();
+        match self.claim {
+            Some(_) => Least::new(Resources::ZERO, arrival, false),
+            None => Least::new(self.asks, arrival, self.never_yields()),
+        }
     }
 
     /// It is about to leave its worker, stopped.
@@ -483,6 +486,18 @@ impl Waiting {
         self.requests -= 1;
         self.tokens -= tokens;
     }
+
+    pub(super) fn subtract_all(&mut self, other: Self) {
+        self.requests -= other.requests;
+        self.tokens -= other.tokens;
+    }
+}
+
+/// The waiting requests of a tier, in all pools, that have never run.
+#[derive(Clone, Debug, Default)]
+pub(super) struct NeverRan {
+    pub(super) arrivals: ArrivalList,
+    pub(super) sum: Waiting,
 }
 
 #[derive(Debug, Default)]

@@ -4,12 +4,14 @@
 //! Invariants: the earmarks of a worker's or a device's claims never exceed its free units for longer than it
 //! takes to notice (CAP-2).
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::Scheduler;
 use super::record::Worker;
 use crate::event::DevicePart;
 use crate::id::{DeviceId, PoolId, WorkerId};
+use crate::queue::Least;
 use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
 use crate::share::Rounding;
 
@@ -45,12 +47,36 @@ impl Roomy {
         self.len = kept;
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.len
+    /// What requests that fit ask for at most, where they may have `most`, and those that never yield `pinned` of it.
+    pub(super) fn most(&self, latest_arrival: u64, most: Resources, pinned: Resources) -> Most {
+        let one_for_all = most.fits(&pinned);
+        let mut found = Most::default();
+        for free in &self.list[..self.len] {
+            let most = most.min(*free);
+            found.push(Least::new(most, latest_arrival, one_for_all));
+            if !one_for_all {
+                found.push(Least::new(most.min(pinned), latest_arrival, true));
+            }
+        }
+        found
+    }
+}
+
+/// What a search goes by: a request that asks for no more than one of these.
+#[derive(Debug, Default)]
+pub(super) struct Most {
+    list: [Least; 2 * MAX_ROOMY],
+    len: usize,
+}
+
+impl Most {
+    fn push(&mut self, most: Least) {
+        self.list[self.len] = most;
+        self.len += 1;
     }
 
-    pub(super) fn map<T>(&self, of: impl Fn(Resources) -> T) -> [T; MAX_ROOMY] {
-        self.list.map(of)
+    pub(super) fn as_slice(&self) -> &[Least] {
+        &self.list[..self.len]
     }
 }
 
@@ -67,6 +93,15 @@ impl Scheduler {
                 let free = self.devices[part.device.index()].free().plus(part.of(own));
                 free.shortage(&part.of(record.asks)).is_zero()
             })
+    }
+
+    /// What of the free units of a worker its devices have as well.
+    pub(super) fn reachable(&self, worker: WorkerId) -> Resources {
+        let target = self.worker(worker);
+        target.spec.devices.iter().fold(target.free().positive(), |free, part| {
+            let on_device = self.devices[part.device.index()].free().positive();
+            free.zip(on_device, |units, left| units.min(part.most_for(left)))
+        })
     }
 
     /// What a worker itself is short of for what a request asks.
@@ -149,16 +184,13 @@ impl Scheduler {
     }
 
     /// The workers that share a device with this one, or with one that does, and so on; itself too.
-    fn neighbours(&self, worker: WorkerId) -> Vec<WorkerId> {
-        let mut found = alloc::vec![worker];
-        let mut next = 0;
-        while let Some(&id) = found.get(next) {
-            next += 1;
-            for part in &self.worker(id).spec.devices {
-                for other in &self.devices[part.device.index()].workers {
-                    if !found.contains(other) {
-                        found.push(*other);
-                    }
+    fn neighbours(&self, worker: WorkerId) -> BTreeSet<WorkerId> {
+        let (mut found, mut unseen) = (BTreeSet::from([worker]), alloc::vec![worker]);
+        while let Some(id) = unseen.pop() {
+            let devices = self.worker(id).spec.devices.iter().map(|part| part.device);
+            for &other in devices.flat_map(|device| &self.devices[device.index()].workers) {
+                if found.insert(other) {
+                    unseen.push(other);
                 }
             }
         }
@@ -178,32 +210,37 @@ impl Scheduler {
             return;
         }
         self.notice_pressure(worker);
-        let claims = if self.worker(worker).spec.devices.is_empty() {
-            self.worker(worker).claims.clone()
-        } else {
-            let neighbours = self.neighbours(worker);
-            neighbours.iter().flat_map(|&id| self.worker(id).claims.iter().copied()).collect()
-        };
-        self.balance(claims);
+        let mut claims = self.claims_around(worker);
+        while !claims.is_empty() {
+            for &id in claims.iter().rev() {
+                self.take_back(id);
+            }
+            for &id in &claims {
+                self.top_up(id);
+            }
+            // One that is short with nobody left to give is dropped; its owner may choose again.
+            let is_hopeless = |id: u32| !self.claims[id].is_full() && self.claims[id].victims.is_empty();
+            let Some(hopeless) = claims.iter().position(|&id| is_hopeless(id)) else { return };
+            let id = claims.remove(hopeless);
+            let worker = self.claims[id].worker;
+            self.remove_claim(id);
+            self.stir_around(worker);
+            self.notice_pressure(worker);
+        }
     }
 
-    fn balance(&mut self, mut claims: Vec<u32>) {
-        if claims.is_empty() {
-            return;
+    /// The claims that the units of a worker may come to, the most urgent first.
+    fn claims_around(&self, worker: WorkerId) -> Vec<u32> {
+        if self.claims.len() == 0 {
+            return Vec::new();
         }
+        if self.worker(worker).spec.devices.is_empty() {
+            return self.worker(worker).claims.clone();
+        }
+        let neighbours = self.neighbours(worker).into_iter();
+        let mut claims: Vec<u32> = neighbours.flat_map(|id| self.worker(id).claims.iter().copied()).collect();
         claims.sort_unstable_by_key(|&id| self.claim_rank(id));
-        for &id in claims.iter().rev() {
-            self.take_back(id);
-        }
-        for &id in &claims {
-            self.top_up(id);
-        }
-        // One that is short with nobody left to give is dropped; its owner may choose again.
-        let hopeless =
-            claims.into_iter().find(|&id| !self.claims[id].is_full() && self.claims[id].victims.is_empty());
-        if let Some(id) = hopeless {
-            self.dissolve(id);
-        }
+        claims
     }
 
     /// Takes from a claim what its worker, or a device of it, has not.

@@ -69,15 +69,24 @@ impl Scheduler {
         self.turns.remove(slot);
         let record = &self.requests[slot];
         let relegated = self.relegates_at(slot).filter(|_| record.lane == Some(Lane::Fresh));
-        let age_after = self.config.tiers[record.tier().index()].age_after_ns;
-        let aged = age_after.map(|span| record.arrived_at.plus_nanos(span));
-        let next = relegated.into_iter().chain(aged).filter(|&at| at > self.now).min();
+        let next = relegated.filter(|&at| at > self.now).into_iter().chain(self.climbs_at(slot)).min();
         if let Some(at) = next {
             self.turns.insert((at, record.sequence), slot);
         }
     }
 
-    /// A waiting request is relegated, or old enough to come before other tiers.
+    /// When a waiting request is next old enough to stand behind a more urgent tier's own.
+    fn climbs_at(&self, slot: u32) -> Option<Instant> {
+        let record = &self.requests[slot];
+        let age_after = self.config.tiers[record.tier().index()].age_after_ns?;
+        let mut turns = (1..=record.tier().get()).map(|climbs| {
+            let age = age_after.saturating_mul(u64::from(climbs));
+            record.arrived_at.plus_nanos(age)
+        });
+        turns.find(|&at| at > self.now)
+    }
+
+    /// A waiting request is relegated, or has aged up to another tier.
     fn turn(&mut self, slot: u32) {
         self.leave_lane(slot);
         self.join_lane(slot);

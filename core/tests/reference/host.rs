@@ -3,124 +3,40 @@
 use core::fmt::Write;
 
 use tidegate::{
-    Amendment, Attempt, Created, Decline, DeviceId, DeviceSpec, Input, Instant, Order, Placement, PoolId,
-    Ppm, Preemption, RequestId, RequestSpec, RequestState, Reserve, Resources, Rounding, Scheduler, Shrink,
-    StepException, TenantId, Tier, Usage, WorkerId, WorkerSpec, Yielding,
+    Amendment, Attempt, Created, Decline, DeviceId, DeviceSpec, Input, Instant, PoolId, Ppm, RequestId,
+    RequestSpec, RequestState, Reserve, Resources, Scheduler, Shrink, StepException, TenantId, Tier, Usage,
+    WorkerId, WorkerSpec, Yielding,
 };
 
 use super::inputs::{refusal, tiers};
-use super::setup::TierSetup;
+use super::worlds::{Bytes, World};
 use super::{Counters, Model, Setup, at};
 
-/// What a run compared.
+/// What runs compared, and what they met.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Compared {
     pub(crate) inputs: u64,
     pub(crate) taken: u64,
     pub(crate) polls: u64,
     pub(crate) actions: u64,
+    pub(crate) counters: Counters,
 }
 
-/// Choices; when they run out every choice is the first one.
-struct Bytes<'a>(&'a [u8]);
-
-impl Bytes<'_> {
-    fn below(&mut self, n: usize) -> usize {
-        let Some((&first, rest)) = self.0.split_first() else { return 0 };
-        self.0 = rest;
-        usize::from(first) % n
-    }
-
-    fn number(&mut self, n: u64) -> u64 {
-        self.below(n as usize) as u64
-    }
-
-    fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len())]
-    }
-
-    /// Once in `n`.
-    fn rarely(&mut self, n: usize) -> bool {
-        self.below(n) == n - 1
-    }
-
-    fn maybe<T>(&mut self, n: usize, make: impl FnOnce(&mut Self) -> T) -> Option<T> {
-        if self.rarely(n) { Some(make(self)) } else { None }
-    }
-
-    fn units(&mut self, dimensions: usize, most: u64) -> Resources {
-        let mut units = Resources::ZERO;
-        for d in 0..dimensions {
-            units[d] = self.number(most + 1);
+impl Compared {
+    pub(crate) fn and(self, more: Self) -> Self {
+        Self {
+            inputs: self.inputs + more.inputs,
+            taken: self.taken + more.taken,
+            polls: self.polls + more.polls,
+            actions: self.actions + more.actions,
+            counters: self.counters.and(more.counters),
         }
-        units
-    }
-}
-
-fn tier_setup(bytes: &mut Bytes<'_>, tiers: usize, dimensions: usize, index: usize) -> TierSetup {
-    let share = |bytes: &mut Bytes<'_>| bytes.one_of(&[0, 30, 5, 50, 10]) * 10_000 / tiers as u32;
-    let mut reserve_in = [None; 4];
-    for reserve in reserve_in.iter_mut().take(dimensions) {
-        *reserve = bytes.maybe(5, |bytes| match bytes.below(2) {
-            0 => Reserve::Units(bytes.number(5)),
-            _ => Reserve::Share(Ppm::new(share(bytes))),
-        });
-    }
-    let whom = [Preemption::LowerTier, Preemption::LowerTier, Preemption::Never, Preemption::AnyBorrower];
-    TierSetup {
-        reserve_ppm: if index == 0 { bytes.one_of(&[300_000, 500_000, 100_000]) } else { share(bytes) },
-        reserve_in,
-        lendable_ppm: bytes.one_of(&[1_000_000, 1_000_000, 500_000, 0]),
-        borrow_limit: bytes.maybe(5, |bytes| bytes.units(dimensions, 9)),
-        rounding: bytes.one_of(&[Rounding::Ceil, Rounding::Nearest, Rounding::Floor]),
-        hold_window: bytes.one_of(&[0, 1, 7, 20, 61, 1000]),
-        preemption: bytes.one_of(&whom),
-        preempt_while_borrowing: bytes.one_of(&[None, Some(Preemption::LowerTier), Some(Preemption::Never)]),
-        preemption_budget: bytes.maybe(8, |bytes| bytes.one_of(&[1, 3, 400_000_000])),
-        order: bytes.one_of(&[
-            Order::Fifo,
-            Order::Fifo,
-            Order::Deadline,
-            Order::ShortestFirst,
-            Order::HybridDeadline,
-        ]),
-        deadline_token_weight: bytes.number(4),
-        age_after: bytes.maybe(3, |bytes| bytes.number(30)),
-        queue_limit: bytes.maybe(9, |bytes| bytes.number(6)),
-        queue_token_limit: bytes.maybe(9, |bytes| bytes.number(60)),
-        queue_timeout: bytes.maybe(8, |bytes| bytes.number(90)),
-    }
-}
-
-fn setup(bytes: &mut Bytes<'_>) -> Setup {
-    let (tiers, dimensions) =
-        (1 + bytes.below(8).min(bytes.below(5)), 1 + bytes.below(4).min(bytes.below(3)));
-    Setup {
-        dimensions,
-        pools: 1 + bytes.below(4) / 3,
-        tiers: (0..tiers).map(|index| tier_setup(bytes, tiers, dimensions, index)).collect(),
-        placement: bytes.one_of(&[Placement::Pack, Placement::Spread]),
-        min_run: bytes.one_of(&[0, 3, 12]),
-        max_preemptions: bytes.one_of(&[3, 0, 1]),
-        confirm_after: 1 + bytes.one_of(&[20, 3, 90, 12]),
-        max_bypass: bytes.one_of(&[16, 0, 1, 3]),
-        drain_after: 1 + bytes.number(15),
-        decline_backoff: bytes.number(12),
-        step_time: bytes.maybe(2, |bytes| (bytes.number(3), bytes.number(3), bytes.number(3))),
-        stop_takes: bytes.one_of(&[0, 0, 5, 30]),
-        swap_token: bytes.one_of(&[0, 0, 1, 2]),
-        checkpoint_kib_per_token: bytes.one_of(&[0, 100]),
-        max_step: bytes.one_of(&[60_000_000_000, 5, 1]),
-        queue_limit: bytes.maybe(9, |bytes| bytes.number(9)),
-        queue_token_limit: bytes.maybe(9, |bytes| bytes.number(100)),
-        tenant_queue_limit: bytes.maybe(9, |bytes| bytes.number(6)),
-        tenant_queue_token_limit: bytes.maybe(9, |bytes| bytes.number(60)),
-        displace: bytes.rarely(2),
     }
 }
 
 struct Host<'a> {
     bytes: Bytes<'a>,
+    world: World,
     sched: Scheduler,
     model: Model,
     now: u64,
@@ -134,15 +50,16 @@ struct Host<'a> {
 /// Says what the bytes say to both schedulers. The text tells the first difference, and all before it.
 pub(crate) fn compare(bytes: &[u8]) -> Result<Compared, String> {
     let mut bytes = Bytes(bytes);
-    let setup = setup(&mut bytes);
+    let world = World::read(&mut bytes);
+    let setup = world.setup(&mut bytes);
     let mut story = format!("{setup:#?}\n");
     story.push_str("---\n");
     let model = Model::new(setup.clone(), 0);
     let sched = Scheduler::new(setup.config(), at(0));
     let compared = Compared::default();
-    let mut host = Host { bytes, sched, model, now: 0, made: Vec::new(), compared, story };
+    let mut host = Host { bytes, world, sched, model, now: 0, made: Vec::new(), compared, story };
     host.run()
-        .map(|()| host.compared)
+        .map(|()| Compared { counters: host.model.counters, ..host.compared })
         .map_err(|difference| format!("{}{difference}\nmodel:\n{}", host.story, host.model.summary()))
 }
 
@@ -155,9 +72,17 @@ impl Host<'_> {
             let limit = self.bytes.units(self.model.setup.dimensions, 12);
             self.say(Input::DeviceAdd(DeviceSpec { limit, checkpoint_mib: None }), None)?;
         }
-        for _ in 0..1 + self.bytes.below(5) {
+        let workers = match self.world {
+            World::Mixed => 1 + self.bytes.below(5),
+            World::Contended => 2 + self.bytes.below(3),
+            World::Wide => 33 + self.bytes.below(5),
+        };
+        for _ in 0..workers {
             let (input, after) = self.worker_add();
             self.say(input, after)?;
+        }
+        if self.world != World::Mixed {
+            self.fill(workers)?;
         }
         while !self.bytes.0.is_empty() {
             self.pass_time()?;
@@ -167,6 +92,17 @@ impl Host<'_> {
                 let (input, after) = self.input();
                 self.say(input, after)?;
             }
+        }
+        self.round()
+    }
+
+    /// The least urgent tier borrows what there is.
+    fn fill(&mut self, workers: usize) -> Result<(), String> {
+        for _ in 0..3 * workers {
+            let Input::Submit(mut spec) = self.submit() else { unreachable!("it submits") };
+            spec.tier = Tier::new(self.model.setup.tiers.len() as u8 - 1);
+            spec.yielding = Yielding::Restart;
+            self.say(Input::Submit(spec), None)?;
         }
         self.round()
     }
@@ -294,6 +230,9 @@ impl Host<'_> {
         for d in 0..setup.dimensions {
             capacity[d] += self.bytes.one_of(&[2, 2, 2, 0]);
         }
+        if self.world == World::Contended {
+            capacity = self.of_each(4);
+        }
         let mut spec = WorkerSpec::new(pool, capacity);
         for device in 0..self.model.devices.len().min(3) {
             if self.bytes.rarely(3) {
@@ -302,6 +241,14 @@ impl Host<'_> {
             }
         }
         (Input::WorkerAdd(spec), None)
+    }
+
+    fn of_each(&self, units: u64) -> Resources {
+        let mut of_each = Resources::ZERO;
+        for d in 0..self.model.setup.dimensions {
+            of_each[d] = units;
+        }
+        of_each
     }
 
     fn shrink(&mut self) -> Shrink {
@@ -332,6 +279,7 @@ impl Host<'_> {
     fn input(&mut self) -> (Input, Option<Setup>) {
         let input = match self.bytes.below(40) {
             0..=15 => self.submit(),
+            16..=33 if self.world == World::Contended => self.report_slowly(),
             16..=33 => self.report(),
             34 => {
                 let (request, _) = self.pick(false);
@@ -365,6 +313,9 @@ impl Host<'_> {
             spec.demand = self.bytes.units(dimensions, 9);
         }
         spec.peak = if self.bytes.rarely(2) { self.bytes.units(dimensions, 9) } else { Resources::ZERO };
+        if self.world == World::Contended && !self.bytes.rarely(5) {
+            (spec.demand, spec.peak, spec.yielding) = (self.of_each(1), Resources::ZERO, Yielding::Restart);
+        }
         spec.cached_tokens = self.bytes.number(9);
         spec.output_tokens = self.bytes.maybe(2, |bytes| bytes.number(20));
         let now = self.now;
@@ -428,6 +379,21 @@ impl Host<'_> {
         }
     }
 
+    /// Little comes to an end, and victims take their time.
+    fn report_slowly(&mut self) -> Input {
+        if self.bytes.rarely(4) {
+            return self.report();
+        }
+        let (request, attempt) = self.pick(true);
+        let in_use = self.model.requests.values().find(|known| known.id == request);
+        let in_use = in_use.map_or([0; 4], |known| known.in_use).map(|units| units as u64);
+        let mut used = Resources::ZERO;
+        for d in 0..self.model.setup.dimensions {
+            used[d] = in_use[d];
+        }
+        Input::Progress { request, attempt, output_tokens: self.bytes.number(30), in_use: used }
+    }
+
     fn usage(&mut self) -> Input {
         let worker = self.worker();
         if self.bytes.rarely(3) {
@@ -473,7 +439,7 @@ impl Host<'_> {
             6 => Input::WorkerLost { worker: self.worker() },
             7 if self.bytes.rarely(2) => Input::DeviceLost { device: self.device() },
             _ => {
-                let mut after = setup(&mut self.bytes);
+                let mut after = self.world.setup(&mut self.bytes);
                 let before = &self.model.setup;
                 (after.dimensions, after.pools) = (dimensions, before.pools);
                 after.tiers.truncate(before.tiers.len());

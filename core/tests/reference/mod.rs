@@ -11,6 +11,7 @@ mod poll;
 mod pressure;
 mod reclaim;
 mod setup;
+mod worlds;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -19,7 +20,7 @@ use tidegate::{
     Resources, Tier, WorkerId, WorkerSpec, Yielding,
 };
 
-pub(crate) use host::compare;
+pub(crate) use host::{Compared, compare};
 pub(crate) use setup::Setup;
 
 /// Signed units of each dimension.
@@ -201,6 +202,25 @@ pub(crate) struct Counters {
     pub(crate) waived_min_run: u64,
     pub(crate) waived_max_preemptions: u64,
     pub(crate) straddles: u64,
+}
+
+impl Counters {
+    fn and(self, more: Self) -> Self {
+        Self {
+            submitted: self.submitted + more.submitted,
+            completed: self.completed + more.completed,
+            failed: self.failed + more.failed,
+            cancelled: self.cancelled + more.cancelled,
+            dropped: self.dropped + more.dropped,
+            clock_regressions: self.clock_regressions + more.clock_regressions,
+            further_sets: self.further_sets + more.further_sets,
+            takeovers: self.takeovers + more.takeovers,
+            waived_finish_test: self.waived_finish_test + more.waived_finish_test,
+            waived_min_run: self.waived_min_run + more.waived_min_run,
+            waived_max_preemptions: self.waived_max_preemptions + more.waived_max_preemptions,
+            straddles: self.straddles + more.straddles,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]

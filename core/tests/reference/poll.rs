@@ -195,17 +195,22 @@ impl Model {
                 return true;
             }
         }
-        let Some(age_after) = self.setup.tiers.get(tier + 1).and_then(|below| below.age_after) else {
-            return false;
-        };
-        let aged = self.in_order(pool, tier + 1).into_iter().find_map(|seq| {
-            let arrived_at = self.requests[&seq].arrived_at;
-            let is_aged = u128::from(arrived_at) + u128::from(age_after) <= u128::from(self.now);
-            is_aged.then(|| Some((seq, self.borrowed(pool, seq)?)))?
-        });
+        let below = tier + 1..self.setup.tiers.len();
+        let list =
+            below.flat_map(|lower| self.in_order(pool, lower)).filter(|seq| self.has_aged_to(*seq, tier));
+        let aged =
+            list.collect::<Vec<_>>().into_iter().find_map(|seq| Some((seq, self.borrowed(pool, seq)?)));
         let Some((seq, worker)) = aged else { return false };
         self.start_on(seq, worker, Reason::Borrowed);
         true
+    }
+
+    fn has_aged_to(&self, seq: Seq, tier: usize) -> bool {
+        let request = &self.requests[&seq];
+        self.setup.tiers[request.tier()].age_after.is_some_and(|age_after| {
+            let age = u128::from(age_after) * (request.tier() - tier) as u128;
+            u128::from(request.arrived_at) + age <= u128::from(self.now)
+        })
     }
 
     /// A head that does not start.

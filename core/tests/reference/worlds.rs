@@ -1,0 +1,168 @@
+//! Random worlds, read from bytes: most show everything a little, some show much of what is rare.
+
+use tidegate::{Order, Placement, Ppm, Preemption, Reserve, Resources, Rounding};
+
+use super::Setup;
+use super::setup::TierSetup;
+
+/// Choices; when they run out every choice is the first one.
+pub(super) struct Bytes<'a>(pub(super) &'a [u8]);
+
+impl Bytes<'_> {
+    pub(super) fn below(&mut self, n: usize) -> usize {
+        let Some((&first, rest)) = self.0.split_first() else { return 0 };
+        self.0 = rest;
+        usize::from(first) % n
+    }
+
+    pub(super) fn number(&mut self, n: u64) -> u64 {
+        self.below(n as usize) as u64
+    }
+
+    pub(super) fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len())]
+    }
+
+    /// Once in `n`.
+    pub(super) fn rarely(&mut self, n: usize) -> bool {
+        self.below(n) == n - 1
+    }
+
+    pub(super) fn maybe<T>(&mut self, n: usize, make: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        if self.rarely(n) { Some(make(self)) } else { None }
+    }
+
+    pub(super) fn units(&mut self, dimensions: usize, most: u64) -> Resources {
+        let mut units = Resources::ZERO;
+        for d in 0..dimensions {
+            units[d] = self.number(most + 1);
+        }
+        units
+    }
+}
+
+fn tier_setup(bytes: &mut Bytes<'_>, tiers: usize, dimensions: usize, index: usize) -> TierSetup {
+    let share = |bytes: &mut Bytes<'_>| bytes.one_of(&[0, 30, 5, 50, 10]) * 10_000 / tiers as u32;
+    let mut reserve_in = [None; 4];
+    for reserve in reserve_in.iter_mut().take(dimensions) {
+        *reserve = bytes.maybe(5, |bytes| match bytes.below(2) {
+            0 => Reserve::Units(bytes.number(5)),
+            _ => Reserve::Share(Ppm::new(share(bytes))),
+        });
+    }
+    let whom = [Preemption::LowerTier, Preemption::LowerTier, Preemption::Never, Preemption::AnyBorrower];
+    TierSetup {
+        reserve_ppm: if index == 0 { bytes.one_of(&[300_000, 500_000, 100_000]) } else { share(bytes) },
+        reserve_in,
+        lendable_ppm: bytes.one_of(&[1_000_000, 1_000_000, 500_000, 0]),
+        borrow_limit: bytes.maybe(5, |bytes| bytes.units(dimensions, 9)),
+        rounding: bytes.one_of(&[Rounding::Ceil, Rounding::Nearest, Rounding::Floor]),
+        hold_window: bytes.one_of(&[0, 1, 7, 20, 61, 1000]),
+        preemption: bytes.one_of(&whom),
+        preempt_while_borrowing: bytes.one_of(&[None, Some(Preemption::LowerTier), Some(Preemption::Never)]),
+        preemption_budget: bytes.maybe(8, |bytes| bytes.one_of(&[1, 3, 400_000_000])),
+        order: bytes.one_of(&[
+            Order::Fifo,
+            Order::Fifo,
+            Order::Deadline,
+            Order::ShortestFirst,
+            Order::HybridDeadline,
+        ]),
+        deadline_token_weight: bytes.number(4),
+        age_after: bytes.maybe(3, |bytes| bytes.number(30)),
+        queue_limit: bytes.maybe(9, |bytes| bytes.number(6)),
+        queue_token_limit: bytes.maybe(9, |bytes| bytes.number(60)),
+        queue_timeout: bytes.maybe(8, |bytes| bytes.number(90)),
+    }
+}
+
+/// What a world and its host are made to show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum World {
+    /// Everything.
+    Mixed,
+    /// Small reserves that all are lent, and victims that take long to stop: takeovers and waived rules.
+    Contended,
+    /// More workers than are searched for victims.
+    Wide,
+}
+
+impl World {
+    pub(super) fn read(bytes: &mut Bytes<'_>) -> Self {
+        bytes.one_of(&[Self::Mixed, Self::Mixed, Self::Mixed, Self::Contended, Self::Contended, Self::Wide])
+    }
+
+    pub(super) fn setup(self, bytes: &mut Bytes<'_>) -> Setup {
+        let mut setup = setup(bytes);
+        match self {
+            Self::Mixed => {}
+            Self::Contended => setup.contend(bytes),
+            Self::Wide => setup.unlimit(),
+        }
+        setup
+    }
+}
+
+impl Setup {
+    /// Nothing but room keeps anybody waiting.
+    fn unlimit(&mut self) {
+        self.queue_limit = None;
+        self.queue_token_limit = None;
+        self.tenant_queue_limit = None;
+        self.tenant_queue_token_limit = None;
+        for tier in &mut self.tiers {
+            tier.queue_limit = None;
+            tier.queue_token_limit = None;
+            tier.queue_timeout = None;
+            tier.borrow_limit = None;
+            tier.hold_window = 0;
+        }
+    }
+
+    fn contend(&mut self, bytes: &mut Bytes<'_>) {
+        self.unlimit();
+        while self.tiers.len() < 3 {
+            let another = self.tiers[0].clone();
+            self.tiers.push(another);
+        }
+        let share = 1_000_000 / self.tiers.len() as u32;
+        for tier in &mut self.tiers {
+            tier.reserve_ppm = bytes.one_of(&[share, share / 2]);
+            tier.reserve_in = [None; 4];
+            tier.lendable_ppm = 1_000_000;
+            tier.preemption = bytes.one_of(&[Preemption::LowerTier, Preemption::AnyBorrower]);
+            tier.preemption_budget = None;
+        }
+        self.min_run = bytes.one_of(&[0, 40, 200]);
+        self.confirm_after = 90;
+        self.step_time = Some((bytes.number(3), 1, 1));
+        self.stop_takes = bytes.one_of(&[0, 30, 90]);
+    }
+}
+
+fn setup(bytes: &mut Bytes<'_>) -> Setup {
+    let (tiers, dimensions) =
+        (1 + bytes.below(8).min(bytes.below(5)), 1 + bytes.below(4).min(bytes.below(3)));
+    Setup {
+        dimensions,
+        pools: 1 + bytes.below(4) / 3,
+        tiers: (0..tiers).map(|index| tier_setup(bytes, tiers, dimensions, index)).collect(),
+        placement: bytes.one_of(&[Placement::Pack, Placement::Spread]),
+        min_run: bytes.one_of(&[0, 3, 12]),
+        max_preemptions: bytes.one_of(&[3, 0, 1]),
+        confirm_after: 1 + bytes.one_of(&[20, 3, 90, 12]),
+        max_bypass: bytes.one_of(&[16, 0, 1, 3]),
+        drain_after: 1 + bytes.number(15),
+        decline_backoff: bytes.number(12),
+        step_time: bytes.maybe(2, |bytes| (bytes.number(3), bytes.number(3), bytes.number(3))),
+        stop_takes: bytes.one_of(&[0, 0, 5, 30]),
+        swap_token: bytes.one_of(&[0, 0, 1, 2]),
+        checkpoint_kib_per_token: bytes.one_of(&[0, 100]),
+        max_step: bytes.one_of(&[60_000_000_000, 5, 1]),
+        queue_limit: bytes.maybe(9, |bytes| bytes.number(9)),
+        queue_token_limit: bytes.maybe(9, |bytes| bytes.number(100)),
+        tenant_queue_limit: bytes.maybe(9, |bytes| bytes.number(6)),
+        tenant_queue_token_limit: bytes.maybe(9, |bytes| bytes.number(60)),
+        displace: bytes.rarely(2),
+    }
+}
