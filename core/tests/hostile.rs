@@ -287,3 +287,25 @@ fn a_report_does_not_walk_a_chain_of_devices() {
     });
     assert!(slowdown < LINEAR, "{slowdown}");
 }
+
+/// What a host declines is forgotten when its back-off is over, even if nobody waits when a round ends.
+#[test]
+fn declines_leave_nothing_behind() {
+    let backoff = Duration::from_millis(1);
+    let mut world = World::with_workers(three().decline_backoff(backoff), 2, [4, 4]);
+    let mut told = |rounds: u32| {
+        for _ in 0..rounds {
+            let request = submit_many(&mut world, 1, Tier::P1, [1, 1])[0];
+            quick_round(&mut world);
+            let (attempt, _) = world.running.remove(&request).expect("it starts on one of them");
+            world.sched.declined(world.now, request, attempt, Decline::NoRoom).expect("it is starting");
+            quick_round(&mut world);
+            complete_one(&mut world);
+            world.pass(Duration::from_secs(1));
+        }
+        format!("{:?}", world.sched).len()
+    };
+    let few = told(100);
+    let many = told(1_000);
+    assert!(many < few + 500, "what is remembered grew from {few} to {many} characters");
+}
