@@ -309,3 +309,86 @@ fn declines_leave_nothing_behind() {
     let many = told(1_000);
     assert!(many < few + 500, "what is remembered grew from {few} to {many} characters");
 }
+
+/// A host that reports truthfully what engines use beyond their requests, and does what it is told.
+fn rounds_of_an_engine_with_overhead(world: &mut World, rounds: usize, overhead: u64) -> usize {
+    let mut stopped = 0;
+    for _ in 0..rounds {
+        let told: Vec<_> = std::iter::from_fn(|| {
+            let action = world.sched.poll(world.now)?;
+            if let tidegate::Action::Start { request, attempt, worker, .. } = action {
+                world.running.insert(request, (attempt, worker));
+                let here = world.running.values().filter(|&&(_, on)| on == worker).count() as u64;
+                let in_use = [4 * here + overhead, 0].into();
+                world.sched.worker_usage(world.now, worker, in_use).expect("it is up");
+            }
+            Some(action)
+        })
+        .collect();
+        stopped += victims(&told).len();
+        world.obey(&told);
+        world.pass(Duration::from_millis(50));
+    }
+    stopped
+}
+
+/// PRE-5 for memory pressure: what stopped for want of memory does not start again, stop again, and so on, while
+/// nothing else has changed.
+#[test]
+fn memory_pressure_does_not_start_and_stop_one_request_for_ever() {
+    let mut world = World::new(three().placement(tidegate::Placement::Spread));
+    let card = DeviceSpec { limit: [10, 0].into(), checkpoint_mib: None };
+    let card = world.sched.device_add(world.now, card).expect("a valid device");
+    for _ in 0..2 {
+        world.sched.worker_add(world.now, WorkerSpec::new(POOL, [10, 10]).on(card)).expect("a valid worker");
+    }
+    world.submit_many(2, Tier::P2, [4, 0]);
+    let stopped = rounds_of_an_engine_with_overhead(&mut world, 200, 2);
+    assert!(stopped <= 20, "{stopped} stops of one request in 200 rounds");
+}
+
+/// CAP-6: a worker that is idle is not closed for ever by what its engine last said.
+#[test]
+fn a_late_report_of_an_idle_worker_does_not_close_it() {
+    let mut world = World::with_workers(three(), 1, [4, 4]);
+    let first = world.submit(Tier::P0, [1, 1]);
+    world.round();
+    world.complete(first);
+    world.sched.worker_usage(world.now, WorkerId::new(0), [4, 4].into()).expect("it is up");
+    let next = world.submit(Tier::P0, [1, 1]);
+    for _ in 0..100 {
+        world.round();
+        if world.running.contains_key(&next) || !world.jump() {
+            break;
+        }
+    }
+    assert!(world.running.contains_key(&next), "{next} waits on an idle machine at {}", world.now);
+}
+
+/// A tier's guarantee of a whole worker is met though another tier's guaranteed starts could always be spread over all.
+#[test]
+fn a_drained_worker_is_the_last_choice_of_guaranteed_starts() {
+    let config = two_dimensions()
+        .placement(tidegate::Placement::Spread)
+        .tier(tier("a").reserve_ppm(500_000))
+        .tier(tier("b").reserve_ppm(500_000));
+    let mut world = World::with_workers(config, 2, [4, 4]);
+    world.submit_many(4, Tier::P1, [1, 1]);
+    world.round();
+    let large = world.submit(Tier::P0, [4, 4]);
+    for _ in 0..200 {
+        world.round();
+        if world.running.contains_key(&large) {
+            return;
+        }
+        let oldest = world.submitted.iter().find(|id| world.running.contains_key(id));
+        let oldest = *oldest.expect("four run");
+        world.complete(oldest);
+        world.submit(Tier::P1, [1, 1]);
+        world.pass(Duration::from_millis(100));
+    }
+    panic!(
+        "{large} is within its tier's reserve, and half of the machine is idle: {:?}",
+        world.sched.explain(large)
+    );
+}
