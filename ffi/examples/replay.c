@@ -77,6 +77,10 @@ static reader next_line(reader *in) {
   return line;
 }
 
+static void at_end(const reader *line) {
+  if (line->at != line->end) fail(line, "the line has too many fields");
+}
+
 /* Whether the line goes on with this word and a space or its end, which is then read. */
 static int take_word(reader *in, const char *word) {
   size_t len = strlen(word);
@@ -142,11 +146,25 @@ static uint32_t shrink(reader *in, uint64_t *after_ns) {
   return optional(in, after_ns, TIDEGATE_SHRINK_PREEMPT);
 }
 
-static unsigned hex_digit(const reader *in, char c) {
-  if (c >= '0' && c <= '9') return (unsigned)(c - '0');
-  if (c >= 'a' && c <= 'f') return (unsigned)(c - 'a') + 10;
-  fail(in, "an escape in the name is not \\xHH");
-  return 0;
+static int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  return -1;
+}
+
+static int is_control(int byte) { return (byte >= 0 && byte < 32) || byte == 127; }
+
+/* The byte that stands here as \xHH; only a backslash and control bytes do. */
+static char escaped(reader *in) {
+  int high = -1, low = -1, byte;
+  if (in->end - in->at >= 4 && in->at[1] == 'x') {
+    high = hex_digit(in->at[2]);
+    low = hex_digit(in->at[3]);
+  }
+  byte = high < 0 || low < 0 ? -1 : high * 16 + low;
+  if (byte != '\\' && !is_control(byte)) fail(in, "a backslash in the name is not \\xHH of such a byte");
+  in->at += 4;
+  return (char)byte;
 }
 
 /* The rest of the line, with \xHH undone. The caller frees it. */
@@ -155,13 +173,8 @@ static char *name(reader *in, size_t *len) {
   *len = 0;
   if (out == NULL) fail(in, "the name does not fit into memory");
   while (in->at < in->end) {
-    if (*in->at != '\\') {
-      out[(*len)++] = *in->at++;
-      continue;
-    }
-    if (in->end - in->at < 4 || in->at[1] != 'x') fail(in, "an escape in the name is not \\xHH");
-    out[(*len)++] = (char)(hex_digit(in, in->at[2]) * 16 + hex_digit(in, in->at[3]));
-    in->at += 4;
+    if (is_control((unsigned char)*in->at)) fail(in, "a control character stands in the name");
+    out[(*len)++] = *in->at == '\\' ? escaped(in) : *in->at++;
   }
   return out;
 }
@@ -200,6 +213,7 @@ static tidegate_config_t *config_below(reader *line, reader *in) {
   char message[512] = "the config is not UTF-8";
   uint64_t lines = number(line, UINT64_MAX);
   const char *toml = in->at;
+  at_end(line);
   while (lines-- > 0) next_line(in);
   if (tidegate_config_from_toml(toml, (size_t)(in->at - toml), message, sizeof message, NULL, &config) !=
       TIDEGATE_STATUS_OK)
@@ -440,7 +454,7 @@ static void entry(replay *run, reader *line, reader *in) {
     reconfigure(run, now, line, in);
   else
     verb(run, now, line);
-  if (line->at != line->end) fail(line, "the line has too many fields");
+  at_end(line);
 }
 
 /* The run. */
@@ -452,9 +466,11 @@ static tidegate_scheduler_t *begin(reader *in) {
   uint64_t now;
   if (!take_word(&line, "tidegate-journal") || number(&line, UINT64_MAX) != 1)
     fail(&line, "not a journal of version 1");
+  at_end(&line);
   line = next_line(in);
   if (!take_word(&line, "start")) fail(&line, "`start NOW` is missing");
   now = number(&line, UINT64_MAX);
+  at_end(&line);
   line = next_line(in);
   if (!take_word(&line, "config")) fail(&line, "`config N` is missing");
   config = config_below(&line, in);
@@ -472,6 +488,7 @@ static void run_journal(replay *run, reader *in) {
       continue;
     }
     if (number(&line, UINT64_MAX) != run->inputs) fail(&line, "`end` counts other inputs");
+    at_end(&line);
     if (in->at != in->end) fail(in, "something stands behind `end`");
     return;
   }

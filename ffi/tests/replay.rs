@@ -475,6 +475,18 @@ fn a_bad_journal_is_one_line_that_names_the_place() {
             ": a number is missing".into(),
         ),
         ("verb", text.replacen(" tenant_set ", " tenant_sit ", 1), ": no such verb".into()),
+        (
+            "control",
+            text.replacen(" tenant_set acme", " tenant_set ac\tme", 1),
+            ": a control character stands in the name".into(),
+        ),
+        (
+            "escape",
+            text.replacen(" tenant_set acme", " tenant_set \\x41cme", 1),
+            ": a backslash in the name is not \\xHH of such a byte".into(),
+        ),
+        ("head", text.replacen("journal 1\n", "journal 1 1\n", 1), ":1: the line has too many fields".into()),
+        ("tail", format!("{} 0\n", text.trim_end()), format!(":{lines}: the line has too many fields")),
         ("count", text.replacen("\nend ", "\nend 1", 1), ": `end` counts other inputs".into()),
     ] {
         let path = file(name, &bad);

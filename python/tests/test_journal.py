@@ -103,6 +103,7 @@ def test_every_single_bit_counts() -> None:
         ("12 poll 2", "1_2 poll 2", r"line 13: now: '1_2' is not a whole number"),
         ("12 poll 2", "\u0661 poll 2", r"line 13: now: '\u0661' is not a whole number"),
         ("12 poll 2", f"{2**64} poll 2", r"line 13: now: '18446744073709551616' is not a whole number"),
+        ("12 poll 2", f"{'9' * 5000} poll 2", r"line 13: now: '9{40}' is not a whole number"),
         ("12 poll 2", "12  poll 2", r"line 13: '' is not a verb"),
         ("10 worker_add 0 2 0 0 0 0", "10 worker_add 0 2 0 0", r"line 9: capacity is missing"),
         ("10 worker_add 0 2 0 0 0 0", "10 worker_add 0 2 0 0 0", r"line 9: devices is missing"),

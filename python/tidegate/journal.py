@@ -59,7 +59,8 @@ def number(high: int, low: int = 0) -> Callable[[Words, str], int]:
 
     def read(words: Words, name: str) -> int:
         found = word(words, name)
-        if found.isdecimal() and found.isascii() and (found[0] != "0" or found == "0"):
+        # Longer than any 64-bit number: `int` refuses thousands of digits with an error of its own.
+        if len(found) <= 20 and found.isdecimal() and found.isascii() and (found[0] != "0" or found == "0"):
             value = int(found)
             if low <= value <= high:
                 return value
