@@ -1,6 +1,6 @@
 //! The waiting requests of one tier in one pool: who is next, who is set aside, and who is the first that fits.
 //!
-//! Three lanes: those that have run, in order of arrival; the fresh ones, in the tier's order; and the parked
+//! Three lanes: those that come back, stopped or declined, in order of arrival; the fresh ones, in the tier's order; and the parked
 //! ones, which no worker that is up can hold. Knows order and numbers of units, not capacity. O(log n).
 //! Invariant: LIFE-1, a waiting request is in exactly one lane.
 

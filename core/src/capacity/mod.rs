@@ -218,7 +218,7 @@ impl Capacity {
             let more = if index == tier.index() { account.pinned - own + asked } else { account.pinned };
             sum += account.reserve.max(more);
         }
-        sum.fits(&self.total)
+        sum.fits_where_asked(&self.total, &asked)
     }
 
     /// When a hold may next shrink and let others borrow more; none if no window is open.

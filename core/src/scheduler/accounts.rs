@@ -59,7 +59,8 @@ impl Scheduler {
 
     /// Puts a waiting request into the lane, and at the place there, that it belongs to.
     pub(super) fn join_lane(&mut self, slot: u32) {
-        let lane = match (self.is_startable(slot), self.requests[slot].has_run) {
+        let comes_back = self.requests[slot].has_run || self.requests[slot].declines > 0;
+        let lane = match (self.is_startable(slot), comes_back) {
             (false, _) => Lane::Parked,
             (true, true) => Lane::Resumed,
             (true, false) => Lane::Fresh,

@@ -13,9 +13,10 @@ use crate::id::{PoolId, RequestId};
 use crate::time::Instant;
 
 impl Scheduler {
-    /// Changes what a live request asks for, how urgent it is, or when its answer is wanted. One that waits gives
-    /// up its claim and takes its place anew, with its arrival; of one on a worker the use moves to the new tier,
-    /// and demand and peak matter at its next start. O(log n).
+    /// Changes what a live request asks for, how urgent it is, or when its answer is wanted. One that waits
+    /// takes its place anew, with its arrival, and gives up its claim if its tier or what it asks for is another; of
+    /// one on a worker the use moves to the new tier, and demand and peak matter at its next start. O(log n), and
+    /// O(those of its tier that arrived later) to be displaced in that order.
     ///
     /// # Errors
     /// [`AmendError`]: those of `submit` for what it would ask then, those of a report for the request itself;
@@ -49,7 +50,9 @@ impl Scheduler {
         }
         if self.requests[slot].is_waiting() {
             self.dequeue(slot);
-            self.give_up_claim(slot);
+            if moves || self.asks_with(slot, &spec) != self.requests[slot].asks {
+                self.give_up_claim(slot);
+            }
             self.requests[slot].spec = spec;
             self.enqueue(slot);
         } else {

@@ -409,7 +409,9 @@ impl Scheduler {
     pub(super) fn exclude(&mut self, slot: u32, worker: WorkerId) {
         let until = self.now.plus_nanos(self.config.decline_backoff_ns);
         let record = &mut self.requests[slot];
-        record.excluded.rotate_right(1);
+        if record.excluded[0].is_none_or(|(last, _)| last != worker) {
+            record.excluded.rotate_right(1);
+        }
         record.excluded[0] = Some((worker, until));
         let pool = record.pool();
         self.pool_mut(pool).admissions.insert(until);

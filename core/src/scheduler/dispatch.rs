@@ -173,6 +173,7 @@ impl Scheduler {
     /// A tier's own come first, then those that have aged up to it.
     fn borrow_for(&mut self, pool: PoolId, tier: Tier) -> bool {
         let head = self.head(pool, tier);
+        self.stop_draining_for_former_heads(pool, tier, head);
         if let Some(head) = head {
             let available = self.pool(pool).capacity.available(tier, self.now).positive();
             if let Some(worker) = self.borrowed_worker(head, &available) {

@@ -9,6 +9,7 @@ use crate::config::Placement;
 use crate::id::{PoolId, Tier, WorkerId};
 use crate::placement;
 use crate::queue::Least;
+use crate::time::Instant;
 
 impl Scheduler {
     /// The first of a tier's own that passes its own gates.
@@ -23,23 +24,28 @@ impl Scheduler {
     /// clear for it.
     pub(super) fn attend(&mut self, pool: PoolId, head: u32) {
         let since = *self.requests[head].blocked_since.get_or_insert(self.now);
-        self.stop_draining_for_former_heads(pool, head);
+        if self.requests[head]
+            .drains
+            .is_some_and(|worker| !self.requests[head].asks.fits(&self.worker(worker).whole))
+        {
+            self.stop_draining(head);
+        }
+        // Not by the instant when it is due: that stands still at the end of time.
+        let is_due = |since: Instant| self.now.nanos_since(since) >= self.config.drain_after_ns;
         if let Some(worker) = self.requests[head].drains {
             let drain = self.worker(worker).drain.expect("a request that drains a worker is its drain");
-            let due = drain.since.plus_nanos(self.config.drain_after_ns);
-            if self.worker(worker).running.is_empty() && due <= self.now {
+            if self.worker(worker).running.is_empty() && is_due(drain.since) {
                 self.stop_draining(head);
                 self.requests[head].blocked_since = Some(self.now);
                 self.requests[head].bypassed = 0;
                 self.wake(pool, Some(self.now.plus_nanos(self.config.drain_after_ns)));
-            } else if due > self.now {
-                self.wake(pool, Some(due));
+            } else if !is_due(drain.since) {
+                self.wake(pool, Some(drain.since.plus_nanos(self.config.drain_after_ns)));
             }
             return;
         }
-        let due = since.plus_nanos(self.config.drain_after_ns);
-        if due > self.now && self.requests[head].bypassed < self.config.max_bypass {
-            self.wake(pool, Some(due));
+        if !is_due(since) && self.requests[head].bypassed < self.config.max_bypass {
+            self.wake(pool, Some(since.plus_nanos(self.config.drain_after_ns)));
             return;
         }
         let Some(worker) = self.worker_to_drain(pool, head) else { return };
@@ -53,10 +59,10 @@ impl Scheduler {
         self.wake(pool, Some(self.now.plus_nanos(self.config.drain_after_ns)));
     }
 
-    /// A tier drains a worker for its head alone: whoever was passed by those that have run is not it any more.
-    fn stop_draining_for_former_heads(&mut self, pool: PoolId, head: u32) {
-        let tier = self.requests[head].tier();
-        let is_former = |drain: &Drain| drain.tier == tier && drain.slot != head;
+    /// A tier drains a worker for its head alone: whoever was passed by those that have run, or passes its own gates
+    /// no more, is not it any more.
+    pub(super) fn stop_draining_for_former_heads(&mut self, pool: PoolId, tier: Tier, head: Option<u32>) {
+        let is_former = |drain: &Drain| drain.tier == tier && Some(drain.slot) != head;
         let drains = self.pool(pool).drained.iter().filter_map(|&worker| self.worker(worker).drain);
         if let Some(former) = drains.into_iter().find(is_former) {
             self.stop_draining(former.slot);

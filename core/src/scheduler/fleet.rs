@@ -275,7 +275,7 @@ impl Scheduler {
 
     /// The engine uses `in_use` units in all, whatever its requests add up to: blocks that several share count
     /// once, and an engine that is out of room may not know whose fault it is. What requests change from then on
-    /// counts on top, until the next call, or until nothing runs on the worker. O(claims of the worker).
+    /// counts on top, until the next call, or until the last request leaves the worker. O(claims of the worker).
     ///
     /// # Errors
     /// An unknown or lost worker, or a number beyond [the limits](Limit).
@@ -288,10 +288,8 @@ impl Scheduler {
         self.advance(now);
         self.check_not_lost(worker)?;
         self.check_units(&in_use)?;
-        if !self.worker(worker).running.is_empty() {
-            self.set_offset(worker, Balance::of(in_use, self.worker(worker).used));
-            self.freed(worker);
-        }
+        self.set_offset(worker, Balance::of(in_use, self.worker(worker).used));
+        self.freed(worker);
         Ok(())
     }
 

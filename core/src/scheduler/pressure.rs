@@ -11,7 +11,7 @@ use super::Scheduler;
 use super::record::Place;
 use crate::event::{Action, Reason};
 use crate::id::WorkerId;
-use crate::request::RequestState;
+use crate::request::{RequestSpec, RequestState};
 use crate::resources::{MAX_DIMENSIONS, Resources};
 
 impl Scheduler {
@@ -113,15 +113,21 @@ impl Scheduler {
     /// it is expected to use at its peak, as far as a worker has that; at most what its tier may ever have, so that
     /// one that grew beyond it is not kept out for ever.
     pub(super) fn next_asks(&self, slot: u32) -> Resources {
+        self.asks_with(slot, &self.requests[slot].spec)
+    }
+
+    /// What a request would ask for were it described so.
+    pub(super) fn asks_with(&self, slot: u32, spec: &RequestSpec) -> Resources {
         let record = &self.requests[slot];
-        let Some(stopped_with) = record.stopped_with else { return record.spec.demand };
-        let ceiling = self.pool(record.pool()).configured.ceiling(record.tier(), record.never_yields());
-        let least = record.spec.demand.max(stopped_with.min(ceiling));
+        let Some(stopped_with) = record.stopped_with else { return spec.demand };
+        let pool = self.pool(spec.pool);
+        let ceiling = pool.configured.ceiling(spec.tier, record.never_yields());
+        let least = spec.demand.max(stopped_with.min(ceiling));
         if !record.stopped_for_memory {
             return least;
         }
-        let peak = record.spec.peak.max(least);
-        let holders = self.pool(record.pool()).shapes.iter().filter(|shape| least.fits(shape));
+        let peak = spec.peak.max(least);
+        let holders = pool.shapes.iter().filter(|shape| least.fits(shape));
         holders.map(|&shape| peak.min(shape)).max().unwrap_or(least).min(ceiling).max(least)
     }
 }

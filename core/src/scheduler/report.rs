@@ -129,7 +129,6 @@ impl Scheduler {
         record.note_stop();
         record.tokens_kept = tokens_kept;
         record.declines = 0;
-        record.excluded = [None; 2];
         record.victims_for = 0;
         if state == RequestState::Preempting && record.yields_for != Reason::OutOfMemory {
             record.preemptions += 1;
@@ -315,8 +314,9 @@ impl Scheduler {
 
     /// A request that has stopped waits again, unless it has outgrown every worker there is.
     pub(super) fn wait_again(&mut self, slot: u32) {
-        let asks = self.next_asks(slot);
-        if !self.pool(self.requests[slot].pool()).shapes.iter().any(|shape| asks.fits(shape)) {
+        let record = &self.requests[slot];
+        let needs = self.next_asks(slot).max(record.stopped_with.unwrap_or_default());
+        if !self.pool(record.pool()).shapes.iter().any(|shape| needs.fits(shape)) {
             let request = self.requests.id(slot);
             self.stats.failed += 1;
             self.end(slot);

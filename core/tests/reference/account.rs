@@ -268,7 +268,7 @@ impl Model {
             let more = if t == tier { sub(asks, own_pinned) } else { [0; 4] };
             max(reserves[t], add(self.pinned(pool, t), more))
         });
-        le(sum(after), self.capacity(pool))
+        le_where(sum(after), self.capacity(pool), asks)
     }
 
     pub(crate) fn own_claim(&self, seq: Seq) -> Units {

@@ -144,10 +144,8 @@ impl Model {
     pub(crate) fn worker_usage(&mut self, id: WorkerId, in_use: Resources) -> Result<(), Refusal> {
         self.check_not_lost(id)?;
         self.check_units(in_use)?;
-        if !self.here(id).is_empty() {
-            let offset = super::sub(units(in_use), self.requests_use(id));
-            self.workers[id.get() as usize].offset = offset;
-        }
+        let offset = super::sub(units(in_use), self.requests_use(id));
+        self.workers[id.get() as usize].offset = offset;
         Ok(())
     }
 

@@ -338,7 +338,14 @@ impl Model {
             self.check_tier_limits(&spec)?;
         }
         if request.waits() {
-            self.leave_queue(seq);
+            let before = request.spec;
+            self.request(seq).spec = spec;
+            let keeps_claim = !moves && self.next_asks(seq) == self.requests[&seq].asks;
+            self.request(seq).spec = before;
+            self.end_drain(seq);
+            if !keeps_claim {
+                self.leave_queue(seq);
+            }
             self.request(seq).spec = spec;
             self.enqueue(seq);
         } else {
@@ -410,14 +417,10 @@ impl Model {
             self.leave_queue(seq);
         } else {
             self.forget_victim(seq);
+            self.off_worker(seq);
         }
         let request = self.requests.remove(&seq).expect("it lives");
         self.ended.push(request.id);
-        if self.here(request.worker).is_empty()
-            && let Some(worker) = self.workers.get_mut(request.worker.get() as usize)
-        {
-            worker.offset = [0; 4];
-        }
     }
 
     pub(crate) fn drop(&mut self, seq: Seq, reason: Reason) {
@@ -511,6 +514,7 @@ impl Model {
     pub(crate) fn keep_off(&mut self, seq: Seq, worker: WorkerId) {
         let until = self.now.saturating_add(self.setup.decline_backoff);
         let request = self.request(seq);
+        request.excluded.retain(|&(other, _)| other != worker);
         request.excluded.insert(0, (worker, until));
         request.excluded.truncate(2);
     }
@@ -535,7 +539,6 @@ impl Model {
         note_stop(request);
         request.kept = tokens_kept;
         request.declines = 0;
-        request.excluded.clear();
         request.chose_for = 0;
         request.confirm_by = None;
         if state == RequestState::Preempting && request.yields_for != Reason::OutOfMemory {
@@ -551,8 +554,8 @@ impl Model {
 
     pub(crate) fn wait_again(&mut self, seq: Seq) {
         let pool = self.requests[&seq].spec.pool.get() as usize;
-        let asks = self.next_asks(seq);
-        if !self.shapes(pool).iter().any(|&shape| le(asks, shape)) {
+        let needs = max(self.next_asks(seq), self.requests[&seq].stopped_with.unwrap_or([0; 4]));
+        if !self.shapes(pool).iter().any(|&shape| le(needs, shape)) {
             self.fail(seq, Reason::NeverFits);
             return;
         }

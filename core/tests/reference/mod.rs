@@ -117,6 +117,10 @@ pub(crate) struct Request {
 }
 
 impl Request {
+    pub(crate) fn comes_back(&self) -> bool {
+        self.has_run || self.declines > 0
+    }
+
     pub(crate) fn waits(&self) -> bool {
         matches!(self.state, RequestState::Queued | RequestState::Parked)
     }

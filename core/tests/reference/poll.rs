@@ -71,7 +71,7 @@ impl Model {
             .map(|(&seq, _)| seq)
             .collect();
         waiting.sort_by_key(|&seq| {
-            let fresh = !self.requests[&seq].has_run;
+            let fresh = !self.requests[&seq].comes_back();
             (fresh, fresh && self.is_relegated(seq), if fresh { self.rank(seq) } else { 0 }, seq)
         });
         waiting
@@ -181,12 +181,13 @@ impl Model {
             let pinned = if self.requests[&seq].never_yields() { size } else { [0; 4] };
             !self.sits_out(seq) && self.passes(seq, size, pinned)
         });
+        self.end_other_drains(pool, tier, head);
         if let Some(head) = head {
             if let Some(worker) = self.borrowed(pool, head) {
                 self.start_on(head, worker, Reason::Borrowed);
                 return true;
             }
-            self.attend(pool, tier, head);
+            self.attend(pool, head);
             if let Some((seq, worker)) = own.iter().find_map(|&seq| Some((seq, self.borrowed(pool, seq)?))) {
                 if le(self.requests[&head].asks, self.whole(worker)) {
                     self.request(head).bypassed += 1;
@@ -213,19 +214,29 @@ impl Model {
         })
     }
 
-    /// A head that does not start.
-    fn attend(&mut self, pool: usize, tier: usize, head: Seq) {
-        let now = self.now;
-        let since = *self.request(head).blocked_since.get_or_insert(now);
+    fn end_other_drains(&mut self, pool: usize, tier: usize, head: Option<Seq>) {
         for id in self.up(pool) {
             let drain = self.worker(id).drain;
-            if drain.is_some_and(|(other, _)| other != head && self.requests[&other].tier() == tier) {
+            if drain.is_some_and(|(other, _)| Some(other) != head && self.requests[&other].tier() == tier) {
                 self.workers[id.get() as usize].drain = None;
                 self.drain_ended = true;
             }
         }
-        let drained = self.worker_ids().find(|&id| self.worker(id).drain.is_some_and(|(seq, _)| seq == head));
-        let old = |since: u64| now >= since.saturating_add(self.setup.drain_after);
+    }
+
+    /// A head that does not start.
+    fn attend(&mut self, pool: usize, head: Seq) {
+        let (now, tier) = (self.now, self.requests[&head].tier());
+        let since = *self.request(head).blocked_since.get_or_insert(now);
+        let drains = |worker: &super::Worker| worker.drain.is_some_and(|(seq, _)| seq == head);
+        let drained = self.worker_ids().find(|&id| drains(self.worker(id)));
+        let able = drained.filter(|&id| le(self.requests[&head].asks, self.whole(id)));
+        if able.is_none() && drained.is_some() {
+            self.end_drain(head);
+            self.drain_ended = true;
+        }
+        let drained = able;
+        let old = |since: u64| now - since >= self.setup.drain_after;
         if let Some(id) = drained {
             let (_, drained_since) = self.worker(id).drain.expect("it is drained");
             if self.here(id).is_empty() && old(drained_since) {
