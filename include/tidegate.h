@@ -283,7 +283,7 @@ enum tidegate_action_kind_t
    */
   TIDEGATE_ACTION_ABORT = 4,
   /**
-   * The waiting request has ended; answer its client. Nothing is to be reported.
+   * The request has ended and runs nowhere; answer its client. Nothing is to be reported.
    */
   TIDEGATE_ACTION_DROP = 5,
   /**
@@ -348,7 +348,7 @@ enum tidegate_reason_t
    */
   TIDEGATE_REASON_DECLINED = 10,
   /**
-   * DROP or ABORT: no configured worker can hold it.
+   * DROP or ABORT: it has outgrown every worker there is, or the one that it has to itself.
    */
   TIDEGATE_REASON_NEVER_FITS = 11,
   /**
@@ -1016,7 +1016,8 @@ typedef struct tidegate_stats_t {
    */
   uint64_t completed;
   /**
-   * Requests that an engine failed, declined three times, or was told to abort.
+   * Requests that an engine failed, declined three times, was told to abort, or took along when it was lost;
+   * and those that outgrew every worker.
    */
   uint64_t failed;
   /**
@@ -1024,7 +1025,7 @@ typedef struct tidegate_stats_t {
    */
   uint64_t cancelled;
   /**
-   * Waiting requests that the scheduler dropped.
+   * Waiting requests that timed out or were displaced.
    */
   uint64_t dropped;
   /**

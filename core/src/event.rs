@@ -99,6 +99,11 @@ impl DevicePart {
         }
     }
 
+    /// What a worker with this capacity advertises of the device.
+    pub(crate) fn advertised(&self, capacity: Resources) -> Resources {
+        capacity.zip(capacity, |units, _| self.part.of(units, Rounding::Floor))
+    }
+
     /// The most that may be used of the worker for this much of the device.
     pub(crate) fn most_for(&self, units: u64) -> u64 {
         let most = u128::from(units) * u128::from(Ppm::ONE.get()) / u128::from(self.part.get());
@@ -226,7 +231,7 @@ pub enum Reason {
     Displaced = 9,
     /// Drop: engines declined it three times in a row.
     Declined = 10,
-    /// Drop or abort: it has outgrown every worker there is.
+    /// Drop or abort: it has outgrown every worker there is, or the one that it has to itself.
     NeverFits = 11,
     /// Drop: its worker was lost, and it cannot run twice.
     WorkerLost = 12,

@@ -69,11 +69,11 @@ number! {
 }
 
 impl Tier {
-    /// The most urgent tier; in the default config, real-time.
+    /// The most urgent tier.
     pub const P0: Self = Self(0);
-    /// The second tier; in the default config, near-real-time.
+    /// The second tier.
     pub const P1: Self = Self(1);
-    /// The third tier; in the default config, batch.
+    /// The third tier.
     pub const P2: Self = Self(2);
 }
 

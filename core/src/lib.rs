@@ -53,3 +53,8 @@ pub use scheduler::{
 };
 pub use share::{Ppm, Reserve, Rounding};
 pub use time::Instant;
+
+/// The programs of the guide compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/GUIDE.md")]
+struct Guide;

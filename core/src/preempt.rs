@@ -1,14 +1,15 @@
 //! Victim sets: which running requests of one worker yield for one that waits.
 //!
-//! Pure: it returns a set, the scheduler acts. Decides legality, order, greed and fill-back (section 4 of the
-//! contract); knows neither queues nor claims. O(n log n) for n candidates.
-//! Invariants: PRE-1 (never the same or a more urgent tier), PRE-2 (never from a tier within its reserve in
-//! every short dimension), PRE-3 (no victim is superfluous), PRE-4 (`min_run`, `max_preemptions`).
+//! Pure: it returns a set, the scheduler acts. Decides legality, order, greed and fill-back (section 6 of
+//! `docs/SEMANTICS.md`); knows neither queues nor claims. O(n log n) for n candidates.
+//! Invariants: PRE-1 (never the same tier, a more urgent one only with `AnyBorrower`), PRE-2 (never from a tier
+//! within its reserve in every short dimension), PRE-3 (no victim is superfluous), PRE-4 (`min_run`,
+//! `max_preemptions`).
 
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 
-use crate::config::MAX_TIERS;
+use crate::config::{MAX_TIERS, Preemption};
 use crate::id::{RequestId, Tier};
 use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
 use crate::time::Instant;
@@ -41,8 +42,8 @@ pub(crate) struct Need {
     pub(crate) tier: Tier,
     /// Whether it would stay within its tier's reserve: only then do waivers apply.
     pub(crate) within: bool,
-    /// Whether any other tier that borrows may have to yield, not only less urgent ones.
-    pub(crate) any_borrower: bool,
+    /// Whom it may stop.
+    pub(crate) whom: Preemption,
     /// What is short on the worker, by dimension.
     pub(crate) short: Resources,
     /// What is short on its devices, without those that are short of nothing.
@@ -50,10 +51,6 @@ pub(crate) struct Need {
 }
 
 impl Need {
-    fn takes_from(&self, tier: Tier) -> bool {
-        tier > self.tier || self.any_borrower && tier != self.tier
-    }
-
     /// What is short, and what a candidate frees of it: of the worker, then of each device.
     fn places<'a>(&'a self, one: &'a Candidate) -> impl Iterator<Item = (&'a Resources, &'a Resources)> {
         let devices = self.device_shorts.iter().zip(&one.device_frees);
@@ -115,11 +112,15 @@ impl Rules {
 /// Waived in this order, each with all before it, when there is no set otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Waiver {
+    /// Nothing is waived.
     None,
+    /// Those who would be done before they stopped.
     FinishTest,
+    /// Those who have not run for `min_run`.
     MinRun,
     /// One victim per tier whose tier borrows now and would not any more.
     Straddle,
+    /// Those who were preempted `max_preemptions` times.
     MaxPreemptions,
 }
 
@@ -161,7 +162,7 @@ pub(crate) fn choose(
     excess: &[Balance; MAX_TIERS],
 ) -> Option<VictimSet> {
     candidates.retain(|candidate| {
-        need.takes_from(candidate.tier)
+        need.whom.reaches(need.tier, candidate.tier)
             && need.is_helped_by(candidate)
             && (need.within || rules.expose(candidate, Waiver::None))
     });
@@ -319,7 +320,8 @@ mod tests {
     }
 
     fn need(within: bool, short: [u64; 2]) -> Need {
-        Need { tier: Tier::P0, within, any_borrower: false, short: short.into(), device_shorts: Vec::new() }
+        let whom = Preemption::LowerTier;
+        Need { tier: Tier::P0, within, whom, short: short.into(), device_shorts: Vec::new() }
     }
 
     #[test]

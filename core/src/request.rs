@@ -128,15 +128,15 @@ impl RequestSpec {
         self
     }
 
-    /// Prompt and expected output tokens: what counts against the limits of queues.
-    pub(crate) fn queue_tokens(&self) -> u64 {
-        self.prompt_tokens + self.output_tokens.unwrap_or(0)
-    }
-
     /// Sets the host's own number.
     pub const fn tag(mut self, tag: u64) -> Self {
         self.tag = tag;
         self
+    }
+
+    /// Prompt and expected output tokens: what counts against the limits of queues.
+    pub(crate) fn queue_tokens(&self) -> u64 {
+        self.prompt_tokens + self.output_tokens.unwrap_or(0)
     }
 }
 

@@ -53,7 +53,7 @@ pub enum TidegateAction {
     Spare = 3,
     /// Stop the running request and answer its client with an error; report failed when it stopped.
     Abort = 4,
-    /// The waiting request has ended; answer its client. Nothing is to be reported.
+    /// The request has ended and runs nowhere; answer its client. Nothing is to be reported.
     Drop = 5,
     /// The victim was not reported stopped in time; its units stay counted as used.
     Stuck = 6,
@@ -83,7 +83,7 @@ pub enum TidegateReason {
     Displaced = 9,
     /// DROP: engines declined it three times in a row.
     Declined = 10,
-    /// DROP or ABORT: no configured worker can hold it.
+    /// DROP or ABORT: it has outgrown every worker there is, or the one that it has to itself.
     NeverFits = 11,
     /// DROP: its worker was lost, and it cannot run twice.
     WorkerLost = 12,
@@ -390,11 +390,12 @@ pub struct StatsRecord {
     pub submitted: u64,
     /// Requests that completed.
     pub completed: u64,
-    /// Requests that an engine failed, declined three times, or was told to abort.
+    /// Requests that an engine failed, declined three times, was told to abort, or took along when it was lost;
+    /// and those that outgrew every worker.
     pub failed: u64,
     /// Requests that the host cancelled.
     pub cancelled: u64,
-    /// Waiting requests that the scheduler dropped.
+    /// Waiting requests that timed out or were displaced.
     pub dropped: u64,
     /// Requests that have not ended.
     pub live: u64,

@@ -114,7 +114,7 @@ action_class! {
 }
 
 action_class! {
-    /// This waiting request has ended; answer its client. Nothing is to be reported.
+    /// This request has ended and runs nowhere; answer its client. Nothing is to be reported.
     Drop { request: u64, reason: Member<Reason> }
 }
 

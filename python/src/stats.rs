@@ -25,7 +25,8 @@ impl Stats {
         self.0.completed
     }
 
-    /// Requests that failed, aborted ones included.
+    /// Requests that an engine failed, declined three times, was told to abort, or took along when it was lost;
+    /// and those that outgrew every worker.
     #[getter]
     fn failed(&self) -> u64 {
         self.0.failed
@@ -37,7 +38,7 @@ impl Stats {
         self.0.cancelled
     }
 
-    /// Waiting requests that the scheduler dropped.
+    /// Waiting requests that timed out or were displaced.
     #[getter]
     fn dropped(&self) -> u64 {
         self.0.dropped

@@ -119,7 +119,7 @@ class Reason(StrEnum):
     DECLINED = "declined"
     """Drop: engines declined it three times in a row."""
     NEVER_FITS = "never-fits"
-    """Drop or abort: no configured worker can hold it."""
+    """Drop or abort: it has outgrown every worker there is, or the one that it has to itself."""
     WORKER_LOST = "worker-lost"
     """Drop: its worker was lost, and it cannot run twice."""
     UNCONFIRMED = "unconfirmed"

@@ -1,7 +1,7 @@
 //! Reserved capacity of one pool: what each tier is guaranteed, uses, waits for, holds and may borrow.
 //!
-//! State: one [`Account`] for each tier and the pool's capacity. Decides the gates of a start (section 2 of
-//! the contract); knows neither workers nor requests. All gates cost O(tiers).
+//! State: one [`Account`] for each tier and the pool's capacity. Decides the gates of a start (section 3 of
+//! `docs/SEMANTICS.md`); knows neither workers nor requests. All gates cost O(tiers).
 //! Invariants: CAP-1 (sum of reserves within the capacity), CAP-5 (unpreemptible use never makes the
 //! reserves unreachable).
 

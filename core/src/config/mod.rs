@@ -37,6 +37,17 @@ pub enum Preemption {
     AnyBorrower,
 }
 
+impl Preemption {
+    /// Whether requests of `asker` may stop those of `other`, as far as their tiers go.
+    pub(crate) fn reaches(self, asker: Tier, other: Tier) -> bool {
+        match self {
+            Self::LowerTier => other > asker,
+            Self::Never => false,
+            Self::AnyBorrower => other != asker,
+        }
+    }
+}
+
 /// In which order the waiting requests of a tier are offered a start. Those that have run come first, in the
 /// order of arrival; ties go by arrival.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

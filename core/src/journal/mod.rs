@@ -8,14 +8,14 @@
 mod digest;
 mod line;
 mod parse;
-mod record;
+mod recorder;
 
 use alloc::vec::Vec;
 use core::fmt;
 
 pub use digest::Digest;
 pub use parse::{JournalError, JournalFault};
-pub use record::Recorder;
+pub use recorder::Recorder;
 
 use crate::config::Config;
 use crate::event::Input;

@@ -3,11 +3,12 @@
 use alloc::vec::Vec;
 
 use super::Scheduler;
-use super::record::{Record, WorkerStatus};
+use super::record::Record;
+use super::workers::WorkerStatus;
 use crate::config::Order;
 use crate::id::{PoolId, Tier, WorkerId};
 use crate::queue::{Lane, OrderKey};
-use crate::request::RequestState;
+use crate::request::{RequestSpec, RequestState};
 use crate::resources::{Balance, Resources};
 
 impl Scheduler {
@@ -240,6 +241,28 @@ impl Scheduler {
         if let Some(before) = shift {
             self.note_shift(id, before);
         }
+    }
+
+    /// What a request asks for when it starts next. One that stopped: what it used, and after memory pressure what
+    /// it is expected to use at its peak, as far as a worker has that; at most what its tier may ever have, so that
+    /// one that grew beyond it is not kept out for ever.
+    pub(super) fn next_asks(&self, slot: u32) -> Resources {
+        self.asks_with(slot, &self.requests[slot].spec)
+    }
+
+    /// What a request would ask for were it described so.
+    pub(super) fn asks_with(&self, slot: u32, spec: &RequestSpec) -> Resources {
+        let record = &self.requests[slot];
+        let Some(stopped_with) = record.stopped_with else { return spec.demand };
+        let pool = self.pool(spec.pool);
+        let ceiling = pool.configured.ceiling(spec.tier, record.never_yields());
+        let least = spec.demand.max(stopped_with.min(ceiling));
+        if !record.stopped_for_memory {
+            return least;
+        }
+        let peak = spec.peak.max(least);
+        let holders = pool.shapes.iter().filter(|shape| least.fits(shape));
+        holders.map(|&shape| peak.min(shape)).max().unwrap_or(least).min(ceiling).max(least)
     }
 
     /// Whether the workers that are up could hold the request, were they empty.

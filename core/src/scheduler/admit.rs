@@ -56,8 +56,8 @@ impl Scheduler {
         Ok(TenantId::new(number))
     }
 
-    /// Takes a request; it waits until `poll` returns its `Start`. O(1), and O(workers of the pool) to see
-    /// that it can ever fit.
+    /// Takes a request; it waits until `poll` returns its `Start`. O(log n) for n that wait, and O(workers of the
+    /// pool) to see that it can fit; with `displace`, at a full queue, O(log n) for each that is dropped.
     ///
     /// # Errors
     /// Permanent: something in it is unknown, it asks for nothing, for more than it can ever have, or for
@@ -85,8 +85,8 @@ impl Scheduler {
         Ok(RequestId::new(slot, generation))
     }
 
-    /// Ends a request wherever it stands, and asserts that no engine holds anything of it any more. O(1),
-    /// and O(log n) where it had a timer.
+    /// Ends a request wherever it stands, and asserts that no engine holds anything of it any more. O(log n) for n
+    /// that wait, where it holds no claim and its worker has none.
     ///
     /// # Errors
     /// [`ReportError::AlreadyTerminal`] or [`ReportError::UnknownRequest`].

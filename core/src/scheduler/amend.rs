@@ -13,10 +13,11 @@ use crate::id::{PoolId, RequestId};
 use crate::time::Instant;
 
 impl Scheduler {
-    /// Changes what a live request asks for, how urgent it is, or when its answer is wanted. One that waits
-    /// takes its place anew, with its arrival, and gives up its claim if its tier or what it asks for is another; of
-    /// one on a worker the use moves to the new tier, and demand and peak matter at its next start. O(log n), and
-    /// O(those of its tier that arrived later) to be displaced in that order.
+    /// Changes what a live request asks for, how urgent it is, or when its answer is wanted. One that waits takes its
+    /// place anew, with its arrival, and gives up its claim if its tier or what it asks for is another; of one on a
+    /// worker the use moves to the new tier, and demand and peak matter at its next start. O(log n) for n that wait,
+    /// and O(workers of the pool) to see that it can fit; of one that waits and never ran also O(those of its tier
+    /// that did not either), from the nearer end of their arrivals.
     ///
     /// # Errors
     /// [`AmendError`]: those of `submit` for what it would ask then, those of a report for the request itself;

@@ -6,10 +6,7 @@ use alloc::vec::Vec;
 
 use super::record::Claim;
 use super::{SCAN_WINDOW, Scheduler};
-use crate::config::Preemption;
-use crate::event::{Action, Reason};
 use crate::id::{DeviceId, PoolId, Tier, WorkerId};
-use crate::request::RequestState;
 use crate::resources::Resources;
 
 /// What is missing of a claim, on its worker and on each of the worker's devices.
@@ -38,7 +35,7 @@ impl Scheduler {
             size,
             earmarked: Resources::ZERO,
             victims,
-            any_borrower: self.config.tiers[tier.index()].preemption == Preemption::AnyBorrower,
+            whom: self.whom(tier, within),
         });
         self.requests[owner].claim = Some(id);
         let place = {
@@ -188,9 +185,8 @@ impl Scheduler {
         if record.worker == lack.worker {
             lack.on_worker = lack.on_worker.saturating_sub(record.in_use);
         }
-        let parts = &self.worker(record.worker).spec.devices;
         for (device, missing) in &mut lack.on_devices {
-            if let Some(part) = parts.iter().find(|part| part.device == *device) {
+            if let Some(part) = self.worker(record.worker).part_on(*device) {
                 *missing = missing.saturating_sub(part.of(record.in_use));
             }
         }
@@ -300,92 +296,6 @@ impl Scheduler {
         }
     }
 
-    /// Asks a running request to stop.
-    pub(super) fn ask_to_stop(
-        &mut self,
-        victim: u32,
-        beneficiary: Option<u32>,
-        claim: Option<u32>,
-        reason: Reason,
-    ) {
-        let confirm_by = self.now.plus_nanos(self.config.confirm_after_ns);
-        let mode = self.choose_mode(victim);
-        self.rebook(victim, |record| {
-            record.state = RequestState::Preempting;
-            record.yields_for = reason;
-            record.serves = claim;
-        });
-        let (request, record) = (self.requests.id(victim), &self.requests[victim]);
-        self.timers.insert((confirm_by, record.sequence), victim);
-        self.say(Action::Preempt {
-            victim: request,
-            attempt: record.attempt(),
-            mode,
-            beneficiary: beneficiary.map(|slot| self.requests.id(slot)),
-            confirm_by,
-            reason,
-        });
-    }
-
-    /// Takes the asking back; if the host has not heard of it yet, it never will.
-    fn spare(&mut self, victim: u32) {
-        if self.requests[victim].state == RequestState::Releasing {
-            self.requests[victim].serves = None; // it has stopped already
-            return;
-        }
-        let unheard = self.unsay(victim);
-        self.timers.remove(victim);
-        self.forget_checkpoint(victim);
-        self.rebook(victim, |record| {
-            record.state = if record.runs { RequestState::Running } else { RequestState::Starting };
-            record.serves = None;
-        });
-        self.notice_pressure(self.requests[victim].worker);
-        if !unheard {
-            let (request, attempt) = (self.requests.id(victim), self.requests[victim].attempt());
-            self.say(Action::Spare { victim: request, attempt, reason: Reason::NotNeeded });
-        }
-    }
-
-    /// Units of a worker came free: first for its claims, then for whoever waits.
-    pub(super) fn freed(&mut self, worker: WorkerId) {
-        self.stir_around(worker);
-        self.rebalance(worker);
-    }
-
-    /// A request on a worker grew. That lets nobody start, but its tier may borrow now what it did not before.
-    pub(super) fn grew(&mut self, worker: WorkerId) {
-        let target = self.worker(worker);
-        let pool = self.pool(target.spec.pool);
-        let matters = pool.sought_in_vain || !pool.claims.is_empty() || !target.spec.devices.is_empty();
-        if matters || self.gates_follow_use() {
-            self.stir_around(worker);
-        }
-        self.rebalance(worker);
-    }
-
-    /// Whether growth may close the gates of a head, so that another is attended to.
-    fn gates_follow_use(&self) -> bool {
-        self.never_yielding > 0 || self.config.tiers.iter().any(|tier| tier.borrow_limit.is_some())
-    }
-
-    /// Something changed on a worker: in its pool, and in those of the workers it shares devices with.
-    pub(super) fn stir_around(&mut self, worker: WorkerId) {
-        self.stir(self.worker(worker).spec.pool);
-        for index in 0..self.worker(worker).spec.devices.len() {
-            let device = self.worker(worker).spec.devices[index].device;
-            for neighbour in 0..self.devices[device.index()].workers.len() {
-                let neighbour = self.devices[device.index()].workers[neighbour];
-                self.stir(self.worker(neighbour).spec.pool);
-            }
-        }
-    }
-
-    /// Something changed in a pool that may let somebody start, or choose victims.
-    pub(super) fn stir(&mut self, pool: PoolId) {
-        self.pool_mut(pool).dirty = true;
-    }
-
     /// The first claim whose owner may start past every gate.
     pub(super) fn ready_claim(&self, pool: PoolId) -> Option<u32> {
         let ready = self.pool(pool).claims.iter().copied().filter(|&id| self.is_ready(pool, id));
@@ -403,31 +313,6 @@ impl Scheduler {
         claim.is_full()
             && !self.sits_out(claim.owner)
             && (claim.within || claim.victims.is_empty() || !owed())
-    }
-
-    /// Keeps a waiting request off a worker for a while.
-    pub(super) fn exclude(&mut self, slot: u32, worker: WorkerId) {
-        let until = self.now.plus_nanos(self.config.decline_backoff_ns);
-        let record = &mut self.requests[slot];
-        if record.excluded[0].is_none_or(|(last, _)| last != worker) {
-            record.excluded.rotate_right(1);
-        }
-        record.excluded[0] = Some((worker, until));
-        let pool = record.pool();
-        self.pool_mut(pool).admissions.insert(until);
-    }
-
-    /// Not offered again in this round.
-    pub(super) fn sit_out(&mut self, slot: u32) {
-        if self.in_round {
-            self.requests[slot].sat_out_round = self.round;
-            let pool = self.requests[slot].pool();
-            self.pool_mut(pool).revisit = true;
-        }
-    }
-
-    pub(super) fn sits_out(&self, slot: u32) -> bool {
-        self.requests[slot].sat_out_round == self.round
     }
 
     /// A victim that was not reported stopped in time no longer counts as one that its claim waits for.

@@ -4,8 +4,9 @@
 //! nothing changed since a pass found nothing is not looked at again.
 
 use super::Scheduler;
-use super::record::{Record, Worker};
+use super::record::Record;
 use super::room::Roomy;
+use super::workers::Worker;
 use crate::event::{Action, Reason};
 use crate::id::{PoolId, Tier, WorkerId};
 use crate::placement;

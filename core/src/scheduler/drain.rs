@@ -4,7 +4,7 @@
 //! A drain reserves nothing and never delays a guaranteed start. A worker has at most one, a tier at most one.
 
 use super::Scheduler;
-use super::record::Drain;
+use super::workers::Drain;
 use crate::config::Placement;
 use crate::id::{PoolId, Tier, WorkerId};
 use crate::placement;

@@ -2,18 +2,19 @@
 
 use alloc::vec::Vec;
 
-use super::record::{Device, Place, Tolerance, Worker, WorkerStatus};
+use super::workers::{Device, Place, Tolerance, Worker, WorkerStatus};
 use super::{MAX_DEVICES, MAX_WORKERS, Scheduler};
 use crate::error::{Limit, WorkerError};
-use crate::event::{Action, DevicePart, DeviceSpec, MAX_DEVICES_PER_WORKER, Reason, Shrink, WorkerSpec};
+use crate::event::{Action, DeviceSpec, MAX_DEVICES_PER_WORKER, Reason, Shrink, WorkerSpec};
 use crate::id::{DeviceId, PoolId, WorkerId};
 use crate::request::RequestState;
 use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
-use crate::share::{Ppm, Rounding};
+use crate::share::Ppm;
 use crate::time::Instant;
 
 impl Scheduler {
-    /// Adds a worker to its pool; it is up at once. O(n log n) for n waiting requests of the pool.
+    /// Adds a worker to its pool; it is up at once. O(workers of the pool), and O(n log n) for n waiting requests of
+    /// it, times its workers for those that no worker can hold: a large fleet is best added before requests come.
     ///
     /// # Errors
     /// An unknown pool or device, a lost device, a bad part, a capacity of zero, a number beyond
@@ -29,7 +30,7 @@ impl Scheduler {
             return Err(WorkerError::LimitExceeded { limit: Limit::Workers, max: MAX_WORKERS });
         }
         for part in &spec.devices {
-            let more = part_of_capacity(part, spec.capacity);
+            let more = part.advertised(spec.capacity);
             self.check_one_pool(part.device, spec.pool, more, self.devices[part.device.index()].spec.limit)?;
         }
         let id = WorkerId::new(self.workers.len() as u32);
@@ -40,7 +41,8 @@ impl Scheduler {
         self.workers.push(Worker::new(spec, whole, self.config.tiers.len()));
         self.pool_mut(pool).up.push(id);
         self.pool_mut(pool).members.push(id);
-        self.reshape(pool);
+        self.note_shape(pool, whole);
+        self.refit(pool);
         Ok(id)
     }
 
@@ -101,24 +103,30 @@ impl Scheduler {
         }
     }
 
-    /// The workers of a pool, or what their devices have, changed: what can ever fit, and the capacity.
+    /// What the workers of a pool or their devices have changed: what can ever fit, and the capacity. O(workers ever
+    /// added to it), and what `refit` costs.
     fn reshape(&mut self, pool: PoolId) {
-        let mut shapes: Vec<Resources> = Vec::new();
+        self.pool_mut(pool).shapes.clear();
         for index in 0..self.pool(pool).members.len() {
             let id = self.pool(pool).members[index];
             let spec = &self.worker(id).spec;
             let whole = self.whole(spec.capacity, &spec.devices);
             self.worker_mut(id).whole = whole;
-            if !shapes.contains(&whole) {
-                shapes.push(whole);
-            }
+            self.note_shape(pool, whole);
         }
-        self.pool_mut(pool).shapes = shapes;
         self.refit(pool);
     }
 
+    fn note_shape(&mut self, pool: PoolId, whole: Resources) {
+        let shapes = &mut self.pool_mut(pool).shapes;
+        if !shapes.contains(&whole) {
+            shapes.push(whole);
+        }
+    }
+
     /// Lets a worker finish what it runs, and gives it nothing more. What runs there is no longer counted,
-    /// and is never a victim. Idempotent. O(waiting requests of the pool + requests on the worker).
+    /// and is never a victim. Idempotent. O(workers of the pool + requests on the worker), and O(n log n) for n
+    /// waiting requests of the pool.
     ///
     /// # Errors
     /// An unknown worker, or one that is lost.
@@ -134,8 +142,8 @@ impl Scheduler {
     }
 
     /// A worker is gone with all that ran there. Its requests wait again as ones that have run; those that
-    /// never yield cannot run twice and are dropped. O(waiting requests of the pool + requests on the
-    /// worker).
+    /// never yield cannot run twice and are dropped. O(workers of the pool), and O(n log n) for n requests that wait
+    /// in the pool or ran on the worker.
     ///
     /// # Errors
     /// An unknown worker, or one that is lost already.
@@ -173,7 +181,7 @@ impl Scheduler {
         Ok(DeviceId::new(self.devices.len() as u32 - 1))
     }
 
-    /// Gives a device another limit. O(n log n) for n waiting requests of its pools.
+    /// Gives a device another limit. O(workers ever added), and O(n log n) for n waiting requests of its pools.
     ///
     /// # Errors
     /// An unknown or lost device; a limit below what workers of several pools have on it; a number beyond
@@ -197,7 +205,7 @@ impl Scheduler {
         let units = target.overuse();
         self.tolerate(Place::Device(device), units, shrink);
         // Those that are gone count too: what one of them could hold is what a pool can ever have.
-        let ever = self.workers.iter().filter(|worker| worker.stands_on(device));
+        let ever = self.workers.iter().filter(|worker| worker.part_on(device).is_some());
         let mut pools: Vec<PoolId> = ever.map(|worker| worker.spec.pool).collect();
         pools.sort_unstable();
         pools.dedup();
@@ -220,7 +228,8 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Gives a worker another capacity. O(n log n) for n waiting requests of its pool.
+    /// Gives a worker another capacity. O(workers ever added to its pool), and O(n log n) for n waiting requests of
+    /// the pool.
     ///
     /// # Errors
     /// An unknown or lost worker, a capacity of zero, a number beyond [the limits](Limit), or a device with less
@@ -239,7 +248,7 @@ impl Scheduler {
         self.worker_mut(worker).spec.capacity = Resources::ZERO;
         let checked = self.worker(worker).spec.devices.iter().try_for_each(|part| {
             let limit = self.devices[part.device.index()].spec.limit;
-            self.check_one_pool(part.device, pool, part_of_capacity(part, capacity), limit)
+            self.check_one_pool(part.device, pool, part.advertised(capacity), limit)
         });
         self.worker_mut(worker).spec.capacity = if checked.is_ok() { capacity } else { former };
         checked?;
@@ -256,14 +265,10 @@ impl Scheduler {
             Shrink::Drain => None,
             Shrink::Preempt { after_ns } => Some(self.now.plus_nanos(after_ns)),
         };
-        let tolerance = match place {
-            Place::Worker(id) => &mut self.workers[id.index()].tolerance,
-            Place::Device(id) => &mut self.devices[id.index()].tolerance,
-        };
-        if let Some(former) = tolerance.until {
+        let former = core::mem::replace(self.tolerance_mut(place), Tolerance { units, until });
+        if let Some(former) = former.until {
             self.tolerances.remove(&(former, place));
         }
-        *tolerance = Tolerance { units, until };
         match until {
             Some(at) if at > self.now => {
                 self.tolerances.insert((at, place));
@@ -347,9 +352,4 @@ impl Scheduler {
         self.requests[slot].victims_for = 0;
         self.wait_again(slot);
     }
-}
-
-/// What a worker with this capacity advertises of a device.
-fn part_of_capacity(part: &DevicePart, capacity: Resources) -> Resources {
-    capacity.zip(capacity, |units, _| part.part.of(units, Rounding::Floor))
 }

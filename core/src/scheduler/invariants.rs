@@ -3,7 +3,8 @@
 use alloc::format;
 use alloc::string::String;
 
-use super::record::{Place, Waiting, WorkerStatus};
+use super::record::Waiting;
+use super::workers::{Place, WorkerStatus};
 use super::{SCAN_WINDOW, Scheduler};
 use crate::error::InvariantViolation;
 use crate::event::DevicePart;
@@ -161,8 +162,7 @@ impl Scheduler {
             let zero = Resources::ZERO;
             let (mut used, mut yielding, mut earmarked) = (zero, zero, zero);
             for &worker in &device.workers {
-                let parts = &self.worker(worker).spec.devices;
-                let part = parts.iter().find(|part| part.device == id);
+                let part = self.worker(worker).part_on(id);
                 ensure("CAP-2", part.is_some(), || format!("{worker} is not on {id}"))?;
                 let on = |units| part.map_or(zero, |part| part.of(units));
                 for &slot in &self.worker(worker).running {
@@ -200,10 +200,9 @@ impl Scheduler {
                 let serves =
                     stops && record.serves == Some(id) && self.share_a_device(record.worker, claim.worker);
                 ensure("CAP-3", serves, || format!("{} is no victim", self.requests.id(victim)))?;
-                let may_yield =
-                    record.tier() > claim.tier || claim.any_borrower && record.tier() != claim.tier;
+                let may_yield = claim.whom.reaches(claim.tier, record.tier());
                 ensure("PRE-1", may_yield, || {
-                    format!("{} yields to its own tier", self.requests.id(victim))
+                    format!("{} yields to a tier that may not stop it", self.requests.id(victim))
                 })?;
             }
         }

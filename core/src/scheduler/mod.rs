@@ -3,7 +3,8 @@
 //! State: requests in a slab, each in exactly one container (a queue, or a worker); accounts of every tier in
 //! every pool; claims of waiting requests on units that victims give back. `admit`, `amend`, `fleet` and `report`
 //! take inputs; `dispatch`, `drain`, `reclaim` and `pressure` decide; `accounts`, `room`, `claims` and `stopping`
-//! keep the books; `timers` watches the time; `explain` tells why; `invariants` checks it all.
+//! keep the books; `stir` and `timers` say what to look at again, and when; `explain` and `step_plan` answer
+//! questions; `invariants` checks it all.
 
 mod accounts;
 mod admit;
@@ -20,9 +21,11 @@ mod reclaim;
 mod record;
 mod report;
 mod room;
-mod step;
+mod step_plan;
+mod stir;
 mod stopping;
 mod timers;
+mod workers;
 
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -39,8 +42,9 @@ use crate::resources::Resources;
 use crate::slab::Slab;
 use crate::time::Instant;
 pub use explain::{Explanation, Gate, ShareWarning};
-use record::{Claim, Device, NeverRan, Pace, Place, Requests, Tenants, Waiting, Worker};
-pub use step::PromptLeft;
+use record::{Claim, NeverRan, Pace, Requests, Tenants, Waiting};
+pub use step_plan::PromptLeft;
+use workers::{Device, Place, Worker};
 
 /// The most requests that may live at once: 2^22, so that sums of units fit a signed word.
 pub const MAX_REQUESTS: u64 = 1 << 22;
@@ -91,14 +95,14 @@ pub struct Stats {
     pub further_sets: u64,
     /// Claims that a more urgent request took units of.
     pub takeovers: u64,
-    /// Sets for which the finish test, `min_run`, and `max_preemptions` were waived; and victims whose tier
-    /// straddles its reserve with them.
+    /// Sets of victims for which at last the finish test was waived: some would have been done before they
+    /// stopped.
     pub waived_finish_test: u64,
-    /// See `waived_finish_test`.
+    /// Sets of victims for which at last `min_run` was waived.
     pub waived_min_run: u64,
-    /// See `waived_finish_test`.
+    /// Sets of victims for which at last `max_preemptions` was waived.
     pub waived_max_preemptions: u64,
-    /// See `waived_finish_test`.
+    /// Victims whose tier came below its reserve with them.
     pub straddles: u64,
     /// Actions by reason: `by_reason[reason as usize]`; index 0 is unused.
     pub by_reason: [u64; Reason::ALL.len() + 1],

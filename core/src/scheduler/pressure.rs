@@ -8,10 +8,10 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 use super::Scheduler;
-use super::record::Place;
-use crate::event::{Action, Reason};
+use super::workers::{Place, Tolerance};
+use crate::event::Reason;
 use crate::id::WorkerId;
-use crate::request::{RequestSpec, RequestState};
+use crate::request::RequestState;
 use crate::resources::{MAX_DIMENSIONS, Resources};
 
 impl Scheduler {
@@ -51,6 +51,13 @@ impl Scheduler {
             Place::Worker(id) if !self.worker(id).is_up() => Resources::ZERO,
             Place::Worker(id) => self.worker(id).overdraft(),
             Place::Device(id) => self.devices[id.index()].overdraft(),
+        }
+    }
+
+    pub(super) fn tolerance_mut(&mut self, place: Place) -> &mut Tolerance {
+        match place {
+            Place::Worker(id) => &mut self.workers[id.index()].tolerance,
+            Place::Device(id) => &mut self.devices[id.index()].tolerance,
         }
     }
 
@@ -98,36 +105,5 @@ impl Scheduler {
             Reverse(record.started_at),
             Reverse(record.sequence),
         )
-    }
-
-    fn abort(&mut self, slot: u32, reason: Reason) {
-        self.rebook(slot, |record| {
-            record.state = RequestState::Aborting;
-            record.yields_for = reason;
-        });
-        let (request, attempt) = (self.requests.id(slot), self.requests[slot].attempt());
-        self.say(Action::Abort { request, attempt, reason });
-    }
-
-    /// What a request asks for when it starts next. One that stopped: what it used, and after memory pressure what
-    /// it is expected to use at its peak, as far as a worker has that; at most what its tier may ever have, so that
-    /// one that grew beyond it is not kept out for ever.
-    pub(super) fn next_asks(&self, slot: u32) -> Resources {
-        self.asks_with(slot, &self.requests[slot].spec)
-    }
-
-    /// What a request would ask for were it described so.
-    pub(super) fn asks_with(&self, slot: u32, spec: &RequestSpec) -> Resources {
-        let record = &self.requests[slot];
-        let Some(stopped_with) = record.stopped_with else { return spec.demand };
-        let pool = self.pool(spec.pool);
-        let ceiling = pool.configured.ceiling(spec.tier, record.never_yields());
-        let least = spec.demand.max(stopped_with.min(ceiling));
-        if !record.stopped_for_memory {
-            return least;
-        }
-        let peak = spec.peak.max(least);
-        let holders = pool.shapes.iter().filter(|shape| least.fits(shape));
-        holders.map(|&shape| peak.min(shape)).max().unwrap_or(least).min(ceiling).max(least)
     }
 }

@@ -44,14 +44,7 @@ enum Sought {
 struct Asker {
     slot: u32,
     tier: Tier,
-    /// Whether any other tier that borrows may have to yield, not only less urgent ones.
-    any_borrower: bool,
-}
-
-impl Asker {
-    fn takes_from(&self, tier: Tier) -> bool {
-        tier > self.tier || self.any_borrower && tier != self.tier
-    }
+    whom: Preemption,
 }
 
 impl Scheduler {
@@ -63,13 +56,8 @@ impl Scheduler {
     /// Whether a tier may preempt at all: while it borrows, or for a reserve that it has; and somebody.
     fn may_preempt(&self, pool: PoolId, tier: Tier) -> bool {
         let pool = self.pool(pool);
-        let least_urgent = tier.index() + 1 == self.config.tiers.len();
-        let somebody = match self.config.tiers[tier.index()].preemption {
-            Preemption::Never => false,
-            Preemption::LowerTier => !least_urgent,
-            Preemption::AnyBorrower => true,
-        };
-        somebody
+        let whom = self.whom(tier, true);
+        self.tiers().any(|other| whom.reaches(tier, other))
             && !pool.queues[tier.index()].is_idle()
             && (self.config.preempt_while_borrowing(tier) == Preemption::LowerTier
                 || !pool.capacity.account(tier).reserve.is_zero())
@@ -130,11 +118,9 @@ impl Scheduler {
     /// Whether some tier that may have to yield uses more than its reserve: only then is there anything to give
     /// back.
     fn anyone_borrows(&self, pool: PoolId, tier: Tier) -> bool {
-        let any_borrower = self.config.tiers[tier.index()].preemption == Preemption::AnyBorrower;
-        let accounts = self.pool(pool).capacity.accounts().iter().enumerate();
-        let mut others =
-            accounts.filter(|&(other, _)| other > tier.index() || any_borrower && other != tier.index());
-        others.any(|(_, account)| account.excess().0.iter().any(|&units| units > 0))
+        let (whom, capacity) = (self.whom(tier, true), &self.pool(pool).capacity);
+        let mut others = self.tiers().filter(|&other| whom.reaches(tier, other));
+        others.any(|other| capacity.account(other).excess().0.iter().any(|&units| units > 0))
     }
 
     /// Whether there is a claim that a request of the tier might take over.
@@ -160,6 +146,15 @@ impl Scheduler {
             && capacity.may_borrow(tier, asks, Resources::ZERO, config)
             && (!record.never_yields() || capacity.may_pin(tier, asks, Resources::ZERO));
         beyond.then_some(false)
+    }
+
+    /// Whom the waiting requests of a tier may stop: those within its reserve, or those beyond.
+    pub(super) fn whom(&self, tier: Tier, within: bool) -> Preemption {
+        if within {
+            self.config.tiers[tier.index()].preemption
+        } else {
+            self.config.preempt_while_borrowing(tier)
+        }
     }
 
     fn preempt_for(&mut self, slot: u32, found: &Found) {
@@ -214,8 +209,7 @@ impl Scheduler {
     pub(super) fn find_victims(&self, pool: PoolId, slot: u32, within: bool) -> Option<Found> {
         let record = &self.requests[slot];
         let tier = record.tier();
-        let any_borrower = within && self.config.tiers[tier.index()].preemption == Preemption::AnyBorrower;
-        let asker = Asker { slot, tier, any_borrower };
+        let asker = Asker { slot, tier, whom: self.whom(tier, within) };
         let capacity = &self.pool(pool).capacity;
         let mut excess = [Balance::default(); MAX_TIERS];
         for (index, account) in capacity.accounts().iter().enumerate() {
@@ -233,7 +227,7 @@ impl Scheduler {
                 continue;
             }
             self.collect_candidates(worker, &devices, &asker, &mut candidates);
-            let need = Need { tier, within, any_borrower, short, device_shorts };
+            let need = Need { tier, within, whom: asker.whom, short, device_shorts };
             let Some(set) = preempt::choose(&need, self.rules(), &mut candidates, &excess) else { continue };
             if best.as_ref().is_none_or(|least| set.compare(&least.set).is_lt()) {
                 best = Some(Found { worker, within, set });
@@ -256,7 +250,7 @@ impl Scheduler {
         let record = &self.requests[asker.slot];
         let yielding = |id: WorkerId| {
             let by_tier = (0..).map(Tier::new).zip(self.worker(id).used_by_tier.iter());
-            let theirs = by_tier.filter(|&(tier, _)| asker.takes_from(tier));
+            let theirs = by_tier.filter(|&(tier, _)| asker.whom.reaches(asker.tier, tier));
             theirs.fold(Resources::ZERO, |sum, (_, &units)| sum + units)
         };
         let mut able: Vec<WorkerId> = self.pool(pool).up.clone();
@@ -298,7 +292,7 @@ impl Scheduler {
         for id in workers {
             for &slot in &self.worker(id).running {
                 let record = &self.requests[slot];
-                if record.may_yield() && asker.takes_from(record.tier()) {
+                if record.may_yield() && asker.whom.reaches(asker.tier, record.tier()) {
                     candidates.push(self.candidate(slot, id == worker, short_devices));
                 }
             }
@@ -308,8 +302,7 @@ impl Scheduler {
     fn candidate(&self, slot: u32, is_here: bool, short_devices: &[DeviceId]) -> Candidate {
         let record = &self.requests[slot];
         let on = |&device: &DeviceId| {
-            let parts = self.worker(record.worker).spec.devices.iter();
-            let part = parts.into_iter().find(|part| part.device == device);
+            let part = self.worker(record.worker).part_on(device);
             part.map_or(Resources::ZERO, |part| part.of(record.in_use))
         };
         Candidate {
@@ -321,7 +314,7 @@ impl Scheduler {
             preemptions: record.preemptions,
             started_at: record.started_at,
             work_lost: self.work_lost(slot),
-            finishes_first: self.finishes_at(slot).is_some_and(|takes| takes < self.config.stop_takes_ns),
+            finishes_first: self.finishes_after(slot).is_some_and(|takes| takes < self.config.stop_takes_ns),
             straddles: false,
         }
     }

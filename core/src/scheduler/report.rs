@@ -1,6 +1,7 @@
 //! What engines report of requests: started, declined, progress, stopped, ended.
 
-use super::record::{Record, WorkerStatus};
+use super::record::Record;
+use super::workers::WorkerStatus;
 use super::{MAX_TOKENS, Scheduler};
 use crate::error::{Limit, ReportError, WorkerError};
 use crate::event::{Action, Decline, Reason, StepException};
@@ -39,7 +40,8 @@ impl Scheduler {
     }
 
     /// The engine did not take the request. It goes back to its place in the queue and is kept off that
-    /// worker for a while; the third time in a row it is dropped. O(those declined before it that wait).
+    /// worker for a while; the third time in a row it is dropped. O(log n) for n that wait; if it never ran also
+    /// O(those of its tier that did not either), from the nearer end of their arrivals.
     ///
     /// # Errors
     /// [`ReportError`]; [`ReportError::WrongState`] if a report came that it runs.
@@ -74,7 +76,8 @@ impl Scheduler {
     }
 
     /// The request has generated `output_tokens` so far and takes `in_use` units now. O(1) where the worker
-    /// has no claims.
+    /// has no claims and stands on no devices; else, where the units changed, O(claims, and workers that hang
+    /// together by devices).
     ///
     /// # Errors
     /// [`ReportError`]; [`ReportError::WrongState`] if it is not on a worker.
@@ -101,7 +104,8 @@ impl Scheduler {
 
     /// The request runs no more and can go on later from `tokens_kept` tokens of context (0: from the
     /// beginning). It waits again, in the order of its arrival, before all that have not run. With
-    /// `releasing`, its units come later, by [`released`](Self::released). O(victims that wait).
+    /// `releasing`, its units come later, by [`released`](Self::released). O(log n) for n that wait, where its worker
+    /// has no claims.
     ///
     /// # Errors
     /// [`ReportError`]; [`ReportError::WrongState`] if it is not on a worker, or is to be aborted.
@@ -142,7 +146,8 @@ impl Scheduler {
         Ok(())
     }
 
-    /// The units of a request that stopped `releasing` are free. O(victims that wait).
+    /// The units of a request that stopped `releasing` are free. O(log n) for n that wait, where its worker has no
+    /// claims.
     ///
     /// # Errors
     /// [`ReportError`]; [`ReportError::WrongState`] if it is not releasing.
@@ -301,14 +306,6 @@ impl Scheduler {
             } else {
                 self.freed(worker);
             }
-        }
-    }
-
-    /// Requests on a worker have more to lose, or less to do: whoever sought victims in vain may find some.
-    fn work_changed(&mut self, worker: WorkerId) {
-        let pool = self.worker(worker).spec.pool;
-        if self.pool(pool).sought_in_vain {
-            self.stir(pool);
         }
     }
 

@@ -8,7 +8,7 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::Scheduler;
-use super::record::Worker;
+use super::workers::Worker;
 use crate::event::DevicePart;
 use crate::id::{DeviceId, PoolId, WorkerId};
 use crate::queue::Least;
@@ -152,11 +152,8 @@ impl Scheduler {
     pub(super) fn advertised(&self, device: DeviceId, counts: impl Fn(&Worker) -> bool) -> Resources {
         let workers = self.devices[device.index()].workers.iter().map(|&id| self.worker(id));
         workers.filter(|worker| counts(worker)).fold(Resources::ZERO, |sum, worker| {
-            let parts = worker.spec.devices.iter().filter(|part| part.device == device);
-            parts.fold(sum, |sum, part| {
-                let capacity = worker.spec.capacity;
-                sum + capacity.zip(capacity, |units, _| part.part.of(units, Rounding::Floor))
-            })
+            let part = worker.part_on(device);
+            sum + part.map_or(Resources::ZERO, |part| part.advertised(worker.spec.capacity))
         })
     }
 
@@ -200,7 +197,7 @@ impl Scheduler {
     /// Whether units of one worker may come to the other.
     pub(super) fn share_a_device(&self, one: WorkerId, other: WorkerId) -> bool {
         let devices = &self.worker(one).spec.devices;
-        one == other || devices.iter().any(|part| self.worker(other).stands_on(part.device))
+        one == other || devices.iter().any(|part| self.worker(other).part_on(part.device).is_some())
     }
 
     /// The units of a worker changed: fills claims from what is free, or takes from them what is not, and

@@ -1,9 +1,10 @@
 //! What stopping a request costs, and how it stops: recomputing or swapping, whichever is cheaper by the host's
-//! numbers, and whether a checkpoint of it can be kept.
+//! numbers, and whether a checkpoint of it can be kept. Asks it to stop, takes the asking back, or ends it; who has
+//! to is decided by others.
 
 use super::Scheduler;
-use crate::event::YieldMode;
-use crate::request::Yielding;
+use crate::event::{Action, Reason, YieldMode};
+use crate::request::{RequestState, Yielding};
 
 impl Scheduler {
     /// Tokens a request has generated over its life.
@@ -52,7 +53,7 @@ impl Scheduler {
     }
 
     /// In how many nanoseconds a running request is done, if its length and the steps' are known.
-    pub(super) fn finishes_at(&self, slot: u32) -> Option<u64> {
+    pub(super) fn finishes_after(&self, slot: u32) -> Option<u64> {
         let record = &self.requests[slot];
         let (model, expected) = (self.config.step_time?, record.spec.output_tokens?);
         let running = self.worker(record.worker).running.len() as u64;
@@ -89,5 +90,62 @@ impl Scheduler {
         for part in &self.workers[worker.index()].spec.devices {
             self.devices[part.device.index()].checkpoints_kib -= kib;
         }
+    }
+
+    /// Asks a running request to stop.
+    pub(super) fn ask_to_stop(
+        &mut self,
+        victim: u32,
+        beneficiary: Option<u32>,
+        claim: Option<u32>,
+        reason: Reason,
+    ) {
+        let confirm_by = self.now.plus_nanos(self.config.confirm_after_ns);
+        let mode = self.choose_mode(victim);
+        self.rebook(victim, |record| {
+            record.state = RequestState::Preempting;
+            record.yields_for = reason;
+            record.serves = claim;
+        });
+        let (request, record) = (self.requests.id(victim), &self.requests[victim]);
+        self.timers.insert((confirm_by, record.sequence), victim);
+        self.say(Action::Preempt {
+            victim: request,
+            attempt: record.attempt(),
+            mode,
+            beneficiary: beneficiary.map(|slot| self.requests.id(slot)),
+            confirm_by,
+            reason,
+        });
+    }
+
+    /// Takes the asking back; if the host has not heard of it yet, it never will.
+    pub(super) fn spare(&mut self, victim: u32) {
+        if self.requests[victim].state == RequestState::Releasing {
+            self.requests[victim].serves = None; // it has stopped already
+            return;
+        }
+        let unheard = self.unsay(victim);
+        self.timers.remove(victim);
+        self.forget_checkpoint(victim);
+        self.rebook(victim, |record| {
+            record.state = if record.runs { RequestState::Running } else { RequestState::Starting };
+            record.serves = None;
+        });
+        self.notice_pressure(self.requests[victim].worker);
+        if !unheard {
+            let (request, attempt) = (self.requests.id(victim), self.requests[victim].attempt());
+            self.say(Action::Spare { victim: request, attempt, reason: Reason::NotNeeded });
+        }
+    }
+
+    /// A running request has to end; its units come when it has stopped.
+    pub(super) fn abort(&mut self, slot: u32, reason: Reason) {
+        self.rebook(slot, |record| {
+            record.state = RequestState::Aborting;
+            record.yields_for = reason;
+        });
+        let (request, attempt) = (self.requests.id(slot), self.requests[slot].attempt());
+        self.say(Action::Abort { request, attempt, reason });
     }
 }

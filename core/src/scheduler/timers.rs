@@ -2,7 +2,7 @@
 //! look again.
 
 use super::Scheduler;
-use super::record::Place;
+use super::workers::{Place, Tolerance};
 use crate::config::Order;
 use crate::event::{Action, Reason};
 use crate::queue::Lane;
@@ -127,12 +127,10 @@ impl Scheduler {
 
     /// What is still used beyond a capacity that shrank has to stop now.
     pub(super) fn end_tolerance(&mut self, place: Place) {
-        let tolerance = match place {
-            Place::Worker(id) => &mut self.workers[id.index()].tolerance,
-            Place::Device(id) => &mut self.devices[id.index()].tolerance,
-        };
-        if tolerance.until.is_some_and(|until| until <= self.now) {
-            *tolerance = super::record::Tolerance::default();
+        let now = self.now;
+        let tolerance = self.tolerance_mut(place);
+        if tolerance.until.is_some_and(|until| until <= now) {
+            *tolerance = Tolerance::default();
             self.pressured.insert(place);
         }
     }

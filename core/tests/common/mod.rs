@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tidegate::{
-    Action, Attempt, Config, ConfigBuilder, Decline, Instant, PoolId, RequestId, RequestSpec, RequestState,
-    Scheduler, TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec,
+    Action, Attempt, Config, ConfigBuilder, Decline, Instant, PoolId, Reason, RequestId, RequestSpec,
+    RequestState, Scheduler, TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec, YieldMode,
 };
 
 pub(crate) const POOL: PoolId = PoolId::new(0);
@@ -171,11 +171,27 @@ impl World {
         self.sched.state(id).expect("it lives")
     }
 
+    /// What asks this running request to stop without a checkpoint, within the second that is the default.
+    pub(crate) fn preempt(
+        &self,
+        victim: RequestId,
+        beneficiary: Option<RequestId>,
+        reason: Reason,
+    ) -> Action {
+        let (attempt, confirm_by) = (self.attempt(victim), self.now + Duration::from_secs(1));
+        Action::Preempt { victim, attempt, mode: YieldMode::Restart, beneficiary, confirm_by, reason }
+    }
+
     pub(crate) fn check(&self) {
         if let Err(violation) = self.sched.check_invariants() {
             panic!("{violation} after {:?}", self.actions.iter().rev().take(5).collect::<Vec<_>>());
         }
     }
+}
+
+/// The first start of a request.
+pub(crate) fn first_start(request: RequestId, worker: WorkerId, reason: Reason) -> Action {
+    Action::Start { request, attempt: Attempt::new(1), worker, resume_tokens: 0, reason }
 }
 
 /// The requests that these actions start.

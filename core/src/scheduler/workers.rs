@@ -1,0 +1,198 @@
+//! What the scheduler keeps of a worker and of a device: what is used of it, free, and too much.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use crate::event::{DevicePart, DeviceSpec, WorkerSpec};
+use crate::id::{DeviceId, Tier, WorkerId};
+use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
+use crate::time::Instant;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WorkerStatus {
+    Up,
+    /// Runs what it has, and takes nothing.
+    Draining,
+    Lost,
+}
+
+/// A worker is kept clear of borrowed starts for a waiting request that needs much of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Drain {
+    pub(super) slot: u32,
+    pub(super) tier: Tier,
+    pub(super) since: Instant,
+}
+
+/// Where memory can run out. Workers come before devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    Worker(WorkerId),
+    Device(DeviceId),
+}
+
+/// Use beyond a capacity that shrank below it, and until when it is left alone.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tolerance {
+    pub(super) units: Resources,
+    pub(super) until: Option<Instant>,
+}
+
+impl Tolerance {
+    /// It shrinks as the overuse does.
+    pub(super) fn cap(&mut self, overuse: Resources) {
+        self.units = self.units.min(overuse);
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) spec: WorkerSpec,
+    pub(super) status: WorkerStatus,
+    /// What it could hold, were it and its devices empty.
+    pub(super) whole: Resources,
+    /// The sum over its requests.
+    pub(super) used: Resources,
+    /// What the engine reports to use beyond that, or less.
+    pub(super) offset: Balance,
+    /// The part of `used` by tier.
+    pub(super) used_by_tier: Box<[Resources]>,
+    /// The part of `used` that is being given back.
+    pub(super) yielding: Resources,
+    pub(super) earmarked: Resources,
+    pub(super) tolerance: Tolerance,
+    /// Tokens that its steps gave to each request that has reported, since it was added.
+    pub(super) step_tokens: u64,
+    /// The requests on it, in no order that means anything.
+    pub(super) running: Vec<u32>,
+    /// Its claims, the most urgent first, then by the owner's arrival.
+    pub(super) claims: Vec<u32>,
+    pub(super) drain: Option<Drain>,
+}
+
+impl Worker {
+    pub(super) fn new(spec: WorkerSpec, whole: Resources, tiers: usize) -> Self {
+        Self {
+            spec,
+            status: WorkerStatus::Up,
+            whole,
+            used: Resources::ZERO,
+            offset: Balance::default(),
+            used_by_tier: alloc::vec![Resources::ZERO; tiers].into(),
+            yielding: Resources::ZERO,
+            earmarked: Resources::ZERO,
+            tolerance: Tolerance::default(),
+            step_tokens: 0,
+            running: Vec::new(),
+            claims: Vec::new(),
+            drain: None,
+        }
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.status == WorkerStatus::Up
+    }
+
+    /// Its part of a device, if it stands on it.
+    pub(super) fn part_on(&self, device: DeviceId) -> Option<&DevicePart> {
+        self.spec.devices.iter().find(|part| part.device == device)
+    }
+
+    /// What is used of it in truth.
+    pub(super) fn in_use(&self) -> Resources {
+        if self.offset == Balance::default() {
+            return self.used;
+        }
+        Balance::default().plus(self.used).plus_signed(self.offset).positive()
+    }
+
+    /// How far the truth is from the sum over its requests.
+    pub(super) fn shift(&self) -> Balance {
+        Balance::of(self.in_use(), self.used)
+    }
+
+    /// Capacity less use and earmarks.
+    pub(super) fn free(&self) -> Balance {
+        Balance::of(self.spec.capacity, self.in_use() + self.earmarked)
+    }
+
+    /// What is used beyond the capacity.
+    pub(super) fn overuse(&self) -> Resources {
+        self.in_use().saturating_sub(self.spec.capacity)
+    }
+
+    /// What is used beyond the capacity, is not tolerated, and is not being given back yet.
+    pub(super) fn overdraft(&self) -> Resources {
+        self.in_use().saturating_sub(self.spec.capacity + self.yielding + self.tolerance.units)
+    }
+}
+
+/// What its workers share, and fail with.
+#[derive(Debug)]
+pub(super) struct Device {
+    pub(super) spec: DeviceSpec,
+    pub(super) is_lost: bool,
+    /// Its workers that are not lost, in the order of their numbers.
+    pub(super) workers: Vec<WorkerId>,
+    /// The sums over the requests on its workers, part by part.
+    pub(super) used: Resources,
+    pub(super) yielding: Resources,
+    pub(super) earmarked: Resources,
+    pub(super) offset: Balance,
+    pub(super) tolerance: Tolerance,
+    /// Memory that checkpoints made on it take.
+    pub(super) checkpoints_kib: u128,
+}
+
+/// Free units where there is no limit: more than anybody can ask for.
+const UNLIMITED: i64 = i64::MAX / 4;
+
+impl Device {
+    pub(super) fn new(spec: DeviceSpec) -> Self {
+        Self {
+            spec,
+            is_lost: false,
+            workers: Vec::new(),
+            used: Resources::ZERO,
+            yielding: Resources::ZERO,
+            earmarked: Resources::ZERO,
+            offset: Balance::default(),
+            tolerance: Tolerance::default(),
+            checkpoints_kib: 0,
+        }
+    }
+
+    fn in_use(&self) -> Resources {
+        Balance::default().plus(self.used).plus_signed(self.offset).positive()
+    }
+
+    /// Its limit less use and earmarks.
+    pub(super) fn free(&self) -> Balance {
+        let mut free = Balance::of(self.spec.limit, self.in_use() + self.earmarked);
+        for (d, units) in free.0.iter_mut().enumerate() {
+            if self.spec.limit[d] == 0 {
+                *units = UNLIMITED;
+            }
+        }
+        free
+    }
+
+    /// Units beyond its limit, where it has one.
+    fn beyond(&self, units: Resources, allowed: Resources) -> Resources {
+        let mut beyond = units.saturating_sub(self.spec.limit + allowed);
+        for d in 0..MAX_DIMENSIONS {
+            if self.spec.limit[d] == 0 {
+                beyond[d] = 0;
+            }
+        }
+        beyond
+    }
+
+    pub(super) fn overuse(&self) -> Resources {
+        self.beyond(self.in_use(), Resources::ZERO)
+    }
+
+    pub(super) fn overdraft(&self) -> Resources {
+        self.beyond(self.in_use(), self.yielding + self.tolerance.units)
+    }
+}

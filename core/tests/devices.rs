@@ -1,0 +1,199 @@
+//! Devices: what workers share, and fail with.
+
+mod common;
+
+use common::{POOL, World, first_start, starts, three_tiers};
+use tidegate::{
+    Action, Attempt, Config, ConfigBuilder, DeviceId, DeviceSpec, Instant, Placement, Ppm, Reason,
+    RequestState, Shrink, SubmitError, Tier, TierConfig, WorkerError, WorkerId, WorkerSpec, Yielding,
+};
+
+const W0: WorkerId = WorkerId::new(0);
+const W1: WorkerId = WorkerId::new(1);
+const HALF: Ppm = Ppm::new(500_000);
+
+fn one_tier() -> ConfigBuilder {
+    Config::builder().dimensions(["slots", "kv_blocks"]).tier(TierConfig::new("only"))
+}
+
+fn device(world: &mut World, limit: [u64; 2]) -> DeviceId {
+    let spec = DeviceSpec { limit: limit.into(), checkpoint_mib: None };
+    world.sched.device_add(world.now, spec).expect("a valid device")
+}
+
+fn add(world: &mut World, spec: WorkerSpec) -> WorkerId {
+    world.sched.worker_add(world.now, spec).expect("a valid worker")
+}
+
+fn resize(world: &mut World, device: DeviceId, limit: [u64; 2], shrink: Shrink) {
+    world.sched.device_resize(world.now, device, limit.into(), shrink).expect("it is there");
+    world.check();
+}
+
+/// Two slices of this capacity each, on one device.
+fn two_slices(config: ConfigBuilder, limit: [u64; 2], capacity: [u64; 2]) -> (World, DeviceId) {
+    let mut world = World::new(config);
+    let device = device(&mut world, limit);
+    for _ in 0..2 {
+        add(&mut world, WorkerSpec::new(POOL, capacity).on(device));
+    }
+    (world, device)
+}
+
+#[test]
+fn a_full_device_takes_nothing_though_its_slices_look_half_empty() {
+    let (mut world, _) = two_slices(one_tier().placement(Placement::Spread), [4, 0], [4, 100]);
+    let ids = world.submit_many(5, Tier::P0, [1, 10]);
+    let borrowed = |index: usize, worker| first_start(ids[index], worker, Reason::Borrowed);
+    assert_eq!(world.round(), [borrowed(0, W0), borrowed(1, W1), borrowed(2, W0), borrowed(3, W1)]);
+    world.complete(ids[2]);
+    assert_eq!(world.round(), [borrowed(4, W0)]);
+}
+
+#[test]
+fn a_limit_of_zero_is_none() {
+    let (mut world, _) = two_slices(one_tier(), [0, 100], [4, 100]);
+    let ids = world.submit_many(9, Tier::P0, [1, 10]);
+    assert_eq!(starts(&world.round()), ids[..8], "8 slots are there, and 100 blocks for 80");
+}
+
+/// Half of 3 blocks is 2 on each device: five requests fill its 10, and 15 of the worker's 20.
+#[test]
+fn a_worker_takes_its_part_of_each_of_its_devices_rounded_up_for_each_request() {
+    let mut world = World::new(one_tier());
+    let [first, second] = [0, 1].map(|_| device(&mut world, [0, 10]));
+    add(&mut world, WorkerSpec::new(POOL, [10, 20]).on_part(first, HALF).on_part(second, HALF));
+    let ids = world.submit_many(6, Tier::P0, [1, 3]);
+    assert_eq!(starts(&world.round()), ids[..5]);
+    world.submit(Tier::P0, [1, 1]);
+    world.complete(ids[0]);
+    assert_eq!(starts(&world.round()), [ids[5]], "and half a block is one too many again");
+}
+
+#[test]
+fn what_a_worker_could_hold_is_what_its_devices_let_it() {
+    let mut world = World::new(one_tier());
+    let [first, second] = [0, 1].map(|_| device(&mut world, [0, 12]));
+    add(&mut world, WorkerSpec::new(POOL, [4, 100]).on_part(first, HALF).on_part(second, HALF));
+    let refused = world.sched.submit(world.now, world.spec(Tier::P0, [1, 25]));
+    assert_eq!(refused, Err(SubmitError::NeverFits { dimension: 1, need: 25, max: 24 }));
+    let largest = world.submit(Tier::P0, [1, 24]);
+    assert_eq!(world.round(), [first_start(largest, W0, Reason::Borrowed)]);
+}
+
+#[test]
+fn reserves_are_shares_of_what_the_devices_have() {
+    let (world, _) = two_slices(three_tiers(), [4, 24], [4, 24]);
+    let reserve = |tier| world.sched.effective_reserve(POOL, tier);
+    assert_eq!(reserve(Tier::P0), Some([2, 8].into()), "30 % of 4 and of 24, rounded up");
+    assert_eq!(reserve(Tier::P2), Some([1, 2].into()), "5 %");
+}
+
+/// The first slice is out of blocks too: there it would take two victims.
+#[test]
+fn a_victim_may_be_on_another_slice_of_the_device_that_is_short() {
+    let (mut world, _) = two_slices(three_tiers(), [4, 0], [4, 40]);
+    let batch = world.submit_many(4, Tier::P2, [1, 10]);
+    world.round();
+    assert!(batch.iter().all(|&id| world.worker_of(id) == Some(W0)), "they are packed");
+    let urgent = world.submit(Tier::P0, [1, 15]);
+    assert_eq!(world.round(), [world.preempt(batch[0], Some(urgent), Reason::Reclaim)]);
+    world.preempted(batch[0], 0);
+    assert_eq!(world.round(), [first_start(urgent, W1, Reason::Reclaimed)]);
+}
+
+#[test]
+fn workers_of_several_pools_do_not_share_what_a_device_has_too_little_of() {
+    let mut world = World::new(one_tier().pools(["a", "b"]));
+    let (a, b) = (POOL, tidegate::PoolId::new(1));
+    let device = device(&mut world, [8, 100]);
+    add(&mut world, WorkerSpec::new(a, [4, 50]).on(device));
+    let refused = Err(WorkerError::SharedAcrossPools { device, pool: a });
+    assert_eq!(world.sched.worker_add(world.now, WorkerSpec::new(b, [5, 50]).on(device)), refused);
+    add(&mut world, WorkerSpec::new(b, [4, 50]).on(device));
+    let less = world.sched.device_resize(world.now, device, [7, 100].into(), Shrink::Drain);
+    assert!(matches!(less, Err(WorkerError::SharedAcrossPools { .. })), "{less:?}");
+    let more = world.sched.worker_resize(world.now, W1, [4, 51].into(), Shrink::Drain);
+    assert_eq!(more, Err(WorkerError::SharedAcrossPools { device, pool: a }));
+    world.check();
+}
+
+#[test]
+fn a_device_that_shrinks_stops_nothing_and_starts_nothing_while_more_is_used() {
+    let (mut world, device) = two_slices(one_tier(), [4, 0], [4, 100]);
+    let ids = world.submit_many(6, Tier::P0, [1, 10]);
+    world.round();
+    resize(&mut world, device, [2, 0], Shrink::Drain);
+    assert_eq!(world.round(), []);
+    for &id in &ids[..2] {
+        world.complete(id);
+        assert_eq!(world.round(), [], "two and more are used");
+    }
+    world.complete(ids[2]);
+    assert_eq!(starts(&world.round()), [ids[4]]);
+}
+
+#[test]
+fn a_device_that_shrinks_to_preempt_stops_the_newest_when_the_time_is_up() {
+    let (mut world, device) = two_slices(one_tier(), [4, 0], [4, 100]);
+    let ids = world.submit_many(4, Tier::P0, [1, 10]);
+    world.round();
+    resize(&mut world, device, [2, 0], Shrink::Preempt { after_ns: 5_000_000_000 });
+    assert_eq!(world.round(), []);
+    assert_eq!(world.sched.poll_timeout(), Some(Instant::from_nanos(5_000_000_000)));
+    world.now = Instant::from_nanos(4_999_999_999);
+    assert_eq!(world.round(), [], "not 1 ns before");
+    world.now = Instant::from_nanos(5_000_000_000);
+    let stops = |index: usize| world.preempt(ids[index], None, Reason::OutOfMemory);
+    let expected = [stops(3), stops(2)];
+    assert_eq!(world.round(), expected, "all started at once: the latest arrival first");
+}
+
+#[test]
+fn a_device_that_grows_takes_more_at_once() {
+    let (mut world, device) = two_slices(one_tier(), [4, 0], [4, 100]);
+    let ids = world.submit_many(7, Tier::P0, [1, 10]);
+    world.round();
+    resize(&mut world, device, [6, 0], Shrink::Drain);
+    let borrowed = |index: usize| first_start(ids[index], W1, Reason::Borrowed);
+    assert_eq!(world.round(), [borrowed(4), borrowed(5)]);
+}
+
+#[test]
+fn a_device_whose_requests_outgrew_it_is_relieved_though_each_worker_has_room() {
+    let (mut world, _) = two_slices(one_tier().placement(Placement::Spread), [0, 100], [4, 100]);
+    let [grows, newest] = world.submit_many(2, Tier::P0, [1, 40])[..] else { unreachable!() };
+    world.round();
+    world.progress(grows, 1, [1, 60]);
+    assert_eq!(world.round(), [], "100 of 100");
+    world.progress(grows, 2, [1, 61]);
+    assert_eq!(world.round(), [world.preempt(newest, None, Reason::OutOfMemory)]);
+}
+
+#[test]
+fn a_lost_device_takes_its_workers_along() {
+    let (mut world, device) = two_slices(one_tier(), [0, 0], [1, 100]);
+    let first = world.submit(Tier::P0, [1, 10]);
+    let never = world.submit_spec(world.spec(Tier::P0, [1, 10]).yielding(Yielding::Never));
+    world.round();
+    let elsewhere = world.worker([4, 100]);
+    let third = world.submit(Tier::P0, [1, 10]);
+    world.round();
+    world.sched.device_lost(world.now, device).expect("it was there");
+    world.running.retain(|_, &mut (_, on)| on == elsewhere);
+    world.check();
+    let again = Action::Start {
+        request: first,
+        attempt: Attempt::new(2),
+        worker: elsewhere,
+        resume_tokens: 0,
+        reason: Reason::Borrowed,
+    };
+    assert_eq!(world.round(), [Action::Drop { request: never, reason: Reason::WorkerLost }, again]);
+    assert_eq!(world.state(third), RequestState::Starting, "it runs on another device");
+    for worker in [W0, W1] {
+        assert_eq!(world.sched.worker_drain(world.now, worker), Err(WorkerError::Lost(worker)));
+    }
+    let late = world.sched.worker_add(world.now, WorkerSpec::new(POOL, [1, 1]).on(device));
+    assert_eq!(late, Err(WorkerError::DeviceLost(device)));
+}

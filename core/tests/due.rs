@@ -1,0 +1,48 @@
+//! What the passing of time alone makes due: in which order, and how much of it one poll handles.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{World, three_tiers};
+use tidegate::{Action, ConfigBuilder, Reason, RequestId, RequestState, Tier};
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn dropped(request: RequestId) -> Action {
+    Action::Drop { request, reason: Reason::QueueTimeout }
+}
+
+/// Waiting requests that time out 4 s, 1 s and 2 s from now, and a victim that has 2 s to stop.
+fn four_due(config: ConfigBuilder) -> (World, [RequestId; 3], Action) {
+    let mut world = World::with_workers(config.confirm_after(seconds(2)), 1, [1, 100]);
+    let victim = world.submit(Tier::P2, [1, 10]);
+    world.round();
+    let waiting = [4, 1, 2]
+        .map(|timeout| world.submit_spec(world.spec(Tier::P2, [1, 10]).queue_timeout(seconds(timeout))));
+    world.submit(Tier::P0, [1, 10]);
+    world.round();
+    let stuck = Action::Stuck { victim, attempt: world.attempt(victim), reason: Reason::Unconfirmed };
+    (world, waiting, stuck)
+}
+
+#[test]
+fn what_is_due_comes_by_its_instant_and_then_by_arrival() {
+    let (mut world, [last, first, second], stuck) = four_due(three_tiers());
+    world.pass(seconds(9));
+    assert_eq!(world.round(), [dropped(first), stuck, dropped(second), dropped(last)]);
+}
+
+#[test]
+fn a_poll_handles_what_falls_due_within_max_step_of_the_first() {
+    for (max_step, handles_second) in [(seconds(1), true), (Duration::from_nanos(999_999_999), false)] {
+        let (mut world, [last, first, second], stuck) = four_due(three_tiers().max_step(max_step));
+        world.pass(seconds(9));
+        assert_eq!(world.poll_one(), Some(dropped(first)));
+        assert_eq!(world.sched.state(second).is_err(), handles_second);
+        assert_eq!(world.state(last), RequestState::Queued);
+        assert_eq!(world.round(), [stuck, dropped(second), dropped(last)]);
+    }
+}
