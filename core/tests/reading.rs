@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use common::{World, starts, three_tiers, victims};
 use tidegate::{
-    Action, Config, ConfigBuilder, DeviceSpec, Preemption, Reason, Reserve, Tier, TierConfig, WorkerSpec,
-    Yielding,
+    Action, Amendment, Config, ConfigBuilder, Decline, DeviceSpec, Order, Preemption, Reason, Reserve,
+    Shrink, Tier, TierConfig, WorkerId, WorkerSpec, Yielding,
 };
 
 fn tier(name: &str) -> TierConfig {
@@ -166,4 +166,157 @@ fn after_a_jump_of_the_clock_all_that_is_due_comes_before_any_start() {
     let dropped = told.iter().filter(|action| action.reason() == Reason::QueueTimeout);
     assert_eq!(dropped.map(Action::request).collect::<Vec<_>>(), ids);
     assert_eq!(starts(&told), [patient]);
+}
+
+/// Section 5: a drain is for the head of its tier only.
+#[test]
+fn a_drain_ends_when_its_request_is_nobodys_head_any_more() {
+    let top = tier("top")
+        .reserve_in(0, Reserve::Units(1))
+        .borrow_limit([6, 1000])
+        .preempt_while_borrowing(Preemption::Never);
+    let mut world = World::new(tiers([top, tier("batch")]).max_bypass(0));
+    world.worker([8, 1000]);
+    let own = world.submit(Tier::P0, [1, 20]);
+    let long = world.submit_many(2, Tier::P1, [3, 20]);
+    world.round();
+    world.worker([6, 1000]);
+    let short = world.submit(Tier::P1, [2, 20]);
+    world.round();
+    world.submit(Tier::P0, [6, 60]);
+    world.round();
+    // 2 + 6 > 1 + 6: it fails its tier's gate, and is no head
+    world.progress(own, 1, [2, 20]);
+    for id in long {
+        world.complete(id);
+    }
+    world.complete(short);
+    world.round();
+    let batch = world.submit_many(2, Tier::P1, [6, 20]);
+    world.round();
+    world.pass(Duration::from_secs(100));
+    world.round();
+    assert!(
+        batch.iter().all(|id| world.running.contains_key(id)),
+        "one worker is empty; poll_timeout {:?}",
+        world.sched.poll_timeout()
+    );
+}
+
+/// Section 3: what it used counts, whatever share of it the tiers may ever have.
+#[test]
+fn one_that_outgrew_every_worker_is_dropped_whatever_others_keep() {
+    let config = tiers([tier("top").reserve_ppm(100_000).lendable_ppm(0), tier("batch")]);
+    let mut world = World::with_workers(config, 1, [10, 1000]);
+    let request = world.submit(Tier::P1, [5, 50]);
+    world.round();
+    world.progress(request, 1, [12, 50]);
+    world.preempted(request, 0);
+    let told = world.round();
+    assert!(matches!(told[..], [Action::Drop { reason: Reason::NeverFits, .. }]), "{told:?}");
+}
+
+/// Section 5: a worker is drained for who could run there.
+#[test]
+fn a_drain_ends_on_a_worker_that_shrank_below_the_head() {
+    let mut world = World::with_workers(three_tiers().max_bypass(0), 2, [10, 1000]);
+    world.submit_many(10, Tier::P1, [2, 20]);
+    world.round();
+    world.submit(Tier::P1, [9, 90]);
+    world.round();
+    let on: Vec<_> = world.running.iter().map(|(&id, &(_, on))| (id, on)).collect();
+    let drained = WorkerId::new(0);
+    world.sched.worker_resize(world.now, drained, [6, 1000].into(), Shrink::Drain).expect("up");
+    for (id, on) in on {
+        if on == drained && world.running.len() > 7 {
+            world.complete(id);
+        }
+    }
+    let small = world.submit(Tier::P2, [2, 20]);
+    assert_eq!(
+        starts(&world.round()),
+        [small],
+        "two slots of six are used there, and it can never hold the head"
+    );
+}
+
+/// Section 7: the last two workers it is kept off are two workers.
+#[test]
+fn both_workers_are_remembered_when_two_victims_hang_on_one() {
+    let mut world = World::new(three_tiers().decline_backoff(Duration::from_secs(10)));
+    world.worker([12, 1000]);
+    let urgent = world.submit(Tier::P0, [2, 20]);
+    world.round();
+    world.worker([10, 1000]);
+    world.submit_many(20, Tier::P2, [1, 10]);
+    world.round();
+    world.declined(urgent, Decline::NoRoom);
+    assert_eq!(victims(&world.round()).len(), 2);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(starts(&world.round()), [], "it is kept off both");
+}
+
+/// Section 11: what it asks for has not changed, so that its claim stays.
+#[test]
+fn a_new_deadline_leaves_the_claim() {
+    let mut world = World::with_workers(three_tiers(), 1, [10, 1000]);
+    world.submit_many(10, Tier::P2, [1, 10]);
+    world.round();
+    let urgent = world.submit(Tier::P0, [1, 10]);
+    world.round();
+    let later = Amendment { deadline: Some(world.now + Duration::from_secs(9)), ..Amendment::default() };
+    world.sched.amend(world.now, urgent, later).expect("it waits");
+    assert_eq!(world.round(), [], "its demand and tier are the same");
+}
+
+/// Section 7: kept off for the back-off, whatever happens elsewhere meanwhile.
+#[test]
+fn one_kept_off_a_worker_stays_so_when_it_stops_elsewhere() {
+    let mut world =
+        World::with_workers(three_tiers().decline_backoff(Duration::from_secs(10)), 2, [10, 1000]);
+    let request = world.submit(Tier::P1, [1, 10]);
+    world.round();
+    let first = world.worker_of(request);
+    world.declined(request, Decline::NoRoom);
+    world.round();
+    world.preempted(request, 0);
+    world.round();
+    assert_ne!(world.worker_of(request), first, "the back-off is not over");
+}
+
+/// Section 2: what it asks nothing of never counts.
+#[test]
+fn a_dimension_it_does_not_use_never_bars_one_that_never_yields() {
+    let config = tiers([
+        tier("top").reserve_in(0, Reserve::Units(2)).reserve_in(1, Reserve::Units(50)),
+        tier("batch"),
+    ]);
+    let mut world = World::with_workers(config, 1, [10, 100]);
+    let stubborn = world.submit_spec(world.spec(Tier::P1, [1, 50]).yielding(Yielding::Never));
+    world.round();
+    world.progress(stubborn, 1, [1, 60]);
+    let other = world.submit_spec(world.spec(Tier::P1, [1, 0]).yielding(Yielding::Never));
+    assert_eq!(starts(&world.round()), [other], "it uses no blocks");
+}
+
+/// Section 4: those that come back are first, in any order.
+#[test]
+fn a_declined_request_is_offered_first_again() {
+    let config = tiers([tier("only").order(Order::ShortestFirst)]).decline_backoff(Duration::from_millis(1));
+    let mut world = World::with_workers(config, 1, [1, 1000]);
+    let long = world.submit(Tier::P0, [1, 10]);
+    world.round();
+    world.submit_spec(world.spec(Tier::P0, [1, 10]).prompt_tokens(1));
+    world.declined(long, Decline::NoRoom);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(starts(&world.round()), [long], "back to the head of its queue");
+}
+
+/// Section 2: an engine may hold units while nothing runs.
+#[test]
+fn what_an_idle_engine_holds_is_no_free_room() {
+    let mut world = World::with_workers(three_tiers(), 1, [10, 1000]);
+    world.sched.worker_usage(world.now, WorkerId::new(0), [0, 500].into()).expect("it is up");
+    world.submit(Tier::P1, [1, 600]);
+    assert_eq!(starts(&world.round()), [], "500 are free there in truth");
 }
