@@ -179,7 +179,7 @@ impl Model {
     }
 
     /// F.
-    fn pinned(&self, pool: usize, tier: usize) -> Units {
+    pub(super) fn pinned(&self, pool: usize, tier: usize) -> Units {
         let claims = self.claims_of_tier(pool, tier);
         let claimed =
             claims.filter(|claim| self.requests[&claim.owner].never_yields()).map(|claim| claim.size);

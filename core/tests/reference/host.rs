@@ -151,6 +151,8 @@ impl Host<'_> {
             return Err(format!("the page says {expected:?}"));
         }
         self.compared.actions += u64::from(told.is_some());
+        self.model.check_start(told)?;
+        self.model.violation.take().map_or(Ok(()), Err)?;
         self.check()?;
         Ok(told.is_some())
     }

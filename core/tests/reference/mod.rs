@@ -7,6 +7,7 @@ mod claims;
 mod fleet;
 mod host;
 mod inputs;
+mod named;
 mod poll;
 mod pressure;
 mod reclaim;
@@ -258,6 +259,8 @@ pub(crate) struct Model {
     pub(crate) demands: Vec<Vec<Vec<(u64, Units)>>>,
     pub(crate) budget_spent: Vec<u64>,
     pub(crate) counters: Counters,
+    /// The first named invariant that did not hold of a decision.
+    pub(crate) violation: Option<String>,
 }
 
 impl Model {
@@ -281,6 +284,7 @@ impl Model {
             demands: vec![vec![vec![(0, [0; 4])]; tiers]; pools],
             budget_spent: vec![0; tiers],
             counters: Counters::default(),
+            violation: None,
             setup,
         }
     }

@@ -7,7 +7,7 @@ use tidegate::{DeviceId, Preemption, Reason, RequestId, WorkerId, Yielding};
 use super::{Model, Seq, Units, beyond, is_zero, le, max, on, sub, sum};
 
 /// Rules that protect victims; each is waived with those before it.
-const RULES: [&str; 5] = ["none", "finish test", "min_run", "straddle", "max_preemptions"];
+pub(super) const RULES: [&str; 5] = ["none", "finish test", "min_run", "straddle", "max_preemptions"];
 
 /// What is short on a worker, and on each of its devices that is short of something.
 #[derive(Clone)]
@@ -17,10 +17,10 @@ struct Need {
     devices: Vec<(DeviceId, Units)>,
 }
 
-struct Set {
-    worker: WorkerId,
-    victims: Vec<(Seq, bool)>,
-    waived: usize,
+pub(super) struct Set {
+    pub(super) worker: WorkerId,
+    pub(super) victims: Vec<(Seq, bool)>,
+    pub(super) waived: usize,
 }
 
 impl Model {
@@ -92,6 +92,7 @@ impl Model {
     }
 
     fn choose(&mut self, seq: Seq, within: bool, set: Set) {
+        self.violation = self.violation.take().or(self.check_set(seq, within, &set).err());
         self.count_further_set(seq);
         self.note_set(seq);
         self.counters.straddles += set.victims.iter().filter(|(_, straddles)| *straddles).count() as u64;

@@ -142,7 +142,7 @@ impl Setup {
 
 fn setup(bytes: &mut Bytes<'_>) -> Setup {
     let (tiers, dimensions) =
-        (1 + bytes.below(8).min(bytes.below(5)), 1 + bytes.below(4).min(bytes.below(3)));
+        (1 + bytes.below(8).min(bytes.below(8)), 1 + bytes.below(4).min(bytes.below(4)));
     Setup {
         dimensions,
         pools: 1 + bytes.below(4) / 3,
