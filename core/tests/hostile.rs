@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use common::{POOL, World, starts, victims};
 use tidegate::{
-    Amendment, Config, ConfigBuilder, Decline, DeviceSpec, Instant, MAX_TOKENS, Order, Ppm, RequestId,
-    Scheduler, Shrink, SubmitError, Tier, TierConfig, Usage, WorkerId, WorkerSpec, Yielding,
+    Config, ConfigBuilder, Decline, DeviceSpec, Instant, MAX_TOKENS, Order, Ppm, RequestId, Scheduler,
+    Shrink, SubmitError, Tier, TierConfig, Usage, WorkerId, WorkerSpec, Yielding,
 };
 
 fn tier(name: &str) -> TierConfig {
@@ -231,18 +231,6 @@ fn a_round_does_not_try_all_that_are_beyond_their_limit() {
             world.sched.cancel(world.now, newest).expect("it lives");
             quick_round(&mut world);
         }
-    });
-    assert!(slowdown < LINEAR, "{slowdown}");
-}
-
-#[test]
-fn an_amendment_does_not_walk_the_queue() {
-    let slowdown = slowdown(|waiting| {
-        let mut world = World::with_workers(three(), 1, [1, 1]);
-        let middle = submit_many(&mut world, waiting, Tier::P1, [1, 0])[waiting / 2];
-        quick_round(&mut world);
-        let amendment = Amendment { deadline: Some(Instant::from_nanos(7)), ..Amendment::default() };
-        move || world.sched.amend(world.now, middle, amendment).expect("it waits")
     });
     assert!(slowdown < LINEAR, "{slowdown}");
 }

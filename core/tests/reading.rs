@@ -311,12 +311,3 @@ fn a_declined_request_is_offered_first_again() {
     world.pass(Duration::from_secs(1));
     assert_eq!(starts(&world.round()), [long], "back to the head of its queue");
 }
-
-/// Section 2: an engine may hold units while nothing runs.
-#[test]
-fn what_an_idle_engine_holds_is_no_free_room() {
-    let mut world = World::with_workers(three_tiers(), 1, [10, 1000]);
-    world.sched.worker_usage(world.now, WorkerId::new(0), [0, 500].into()).expect("it is up");
-    world.submit(Tier::P1, [1, 600]);
-    assert_eq!(starts(&world.round()), [], "500 are free there in truth");
-}
