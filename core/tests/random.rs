@@ -128,12 +128,14 @@ fn take(world: &mut World, step: &Step) {
         }
         Step::Progress { pick, blocks } => {
             if let Some((id, attempt)) = picked(pick) {
-                let _ = world.sched.progress(now, id, attempt, blocks, [1, blocks].into()); // it may be releasing
+                let heard = world.sched.progress(now, id, attempt, blocks, [1, blocks].into());
+                world.has_run.extend(heard.map(|()| id)); // it may be releasing
             }
         }
         Step::Started(pick) => {
             if let Some((id, attempt)) = picked(pick) {
-                let _ = world.sched.started(now, id, attempt, 0, [1, 1].into()); // it may run already
+                let heard = world.sched.started(now, id, attempt, 0, [1, 1].into());
+                world.has_run.extend(heard.map(|()| id)); // it may run already
             }
         }
         Step::Declined(pick) => {
@@ -158,9 +160,11 @@ fn take(world: &mut World, step: &Step) {
         Step::Stop { pick, releasing, kept } => {
             if let Some((id, attempt)) = picked(pick)
                 && world.sched.preempted(now, id, attempt, kept, releasing).is_ok()
-                && !releasing
             {
-                world.running.remove(&id);
+                world.has_run.insert(id);
+                if !releasing {
+                    world.running.remove(&id);
+                }
             }
         }
         Step::Release(pick) => {
@@ -178,7 +182,8 @@ fn take(world: &mut World, step: &Step) {
         }
         Step::WorkerLost(number) => {
             if world.sched.worker_lost(now, WorkerId::new(number)).is_ok() {
-                world.running.retain(|_, (_, worker)| worker.get() != number);
+                let lost = world.running.extract_if(.., |_, (_, worker)| worker.get() == number);
+                world.has_run.extend(lost.map(|(id, _)| id));
             }
         }
         Step::Poll(times) => poll(world, times),
@@ -203,8 +208,9 @@ fn poll(world: &mut World, times: usize) {
                 assert!(before.contains_key(&victim), "only who runs is asked");
             }
             Action::Drop { request, reason } => {
-                let ran = world.running.remove(&request).is_some();
-                assert!(!ran || reason == Reason::WorkerLost, "LIFE-3: {request} was running");
+                world.running.remove(&request);
+                let by_limit = matches!(reason, Reason::QueueTimeout | Reason::Displaced);
+                assert!(!by_limit || !world.has_run.contains(&request), "LIFE-3: {request} has run");
             }
             Action::Abort { request, .. } => assert!(before.contains_key(&request)),
             Action::Stuck { victim, .. } => assert!(before.contains_key(&victim)),

@@ -139,16 +139,7 @@ impl Scheduler {
             ensure("LIFE-1", worker.status != WorkerStatus::Lost || worker.running.is_empty(), || {
                 format!("{id} is lost and runs requests")
             })?;
-            let short = worker.overdraft();
-            let noticed = self.pressured.contains(&Place::Worker(id)) || !worker.is_up();
-            let stays = worker
-                .running
-                .iter()
-                .map(|&slot| &self.requests[slot])
-                .any(|record| !record.is_yielding() && !short.min(record.in_use).is_zero());
-            ensure("CAP-2", noticed || !stays, || {
-                format!("{id} has too little, and nobody is asked to stop")
-            })?;
+            self.check_overdraft(Place::Worker(id))?;
             let earmarks_fit =
                 worker.earmarked.is_zero() || worker.free().overdrawn().min(worker.earmarked).is_zero();
             ensure("CAP-2", earmarks_fit, || format!("{id} earmarks more than is free"))?;
@@ -180,8 +171,21 @@ impl Scheduler {
             })?;
             let earmarks_fit = earmarked.is_zero() || device.free().overdrawn().min(earmarked).is_zero();
             ensure("CAP-2", earmarks_fit, || format!("{id} earmarks more than is free"))?;
+            self.check_overdraft(Place::Device(id))?;
         }
         Ok(())
+    }
+
+    /// CAP-2: where more is used than there is, it was noticed just now, or all who could give it back are to stop.
+    fn check_overdraft(&self, place: Place) -> Result<(), InvariantViolation> {
+        let short = self.overdraft(place);
+        let here = self.workers_of(place).into_iter().flat_map(|id| &self.worker(id).running);
+        let could_stop = here
+            .map(|&slot| &self.requests[slot])
+            .any(|record| !record.is_yielding() && !short.min(record.in_use).is_zero());
+        ensure("CAP-2", !could_stop || self.pressured.contains(&place), || {
+            format!("{place:?} has too little, and nobody is asked to stop")
+        })
     }
 
     /// Claims: books agree, owners wait, and each can still become full.

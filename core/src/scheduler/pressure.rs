@@ -61,7 +61,8 @@ impl Scheduler {
         }
     }
 
-    fn workers_of(&self, place: Place) -> Vec<WorkerId> {
+    /// Those whose requests may have to stop for what is short there.
+    pub(super) fn workers_of(&self, place: Place) -> Vec<WorkerId> {
         match place {
             Place::Worker(id) => alloc::vec![id],
             Place::Device(id) => {

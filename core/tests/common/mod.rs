@@ -2,7 +2,7 @@
 //! are told and report it. Every step checks the invariants.
 #![allow(dead_code)] // each test binary uses its part
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tidegate::{
@@ -31,6 +31,8 @@ pub(crate) struct World {
     pub(crate) submitted: Vec<RequestId>,
     /// Attempts that were started and have not ended, with their workers.
     pub(crate) running: BTreeMap<RequestId, (Attempt, WorkerId)>,
+    /// Those of which an engine reported more than that it declined them.
+    pub(crate) has_run: BTreeSet<RequestId>,
     /// Everything that was returned, in order.
     pub(crate) actions: Vec<Action>,
 }
@@ -45,6 +47,7 @@ impl World {
             tenant,
             submitted: Vec::new(),
             running: BTreeMap::new(),
+            has_run: BTreeSet::new(),
             actions: Vec::new(),
         }
     }
