@@ -13,6 +13,7 @@ mod capacity;
 mod config;
 mod error;
 mod event;
+mod fairness;
 mod heap;
 mod id;
 mod list;
@@ -29,8 +30,8 @@ mod time;
 mod tree;
 
 pub use config::{
-    Config, ConfigBuilder, ConfigError, ConfigFault, MAX_NAME_BYTES, MAX_POOLS, MAX_TIERS, Order, Placement,
-    Preemption, StepTime, TierConfig,
+    Config, ConfigBuilder, ConfigError, ConfigFault, MAX_NAME_BYTES, MAX_POOLS, MAX_TIERS, MAX_TOKEN_COST,
+    Order, Placement, Preemption, StepTime, TierConfig,
 };
 pub use error::{
     AmendError, InputError, InvariantViolation, Limit, QueueScope, QueueUnit, ReportError, SubmitError,

@@ -15,7 +15,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("structures", &["slab", "list", "heap", "tree"]),
     ("description", &["config", "request"]),
     ("alphabet", &["event", "error"]),
-    ("mechanisms", &["queue", "capacity", "placement", "preempt", "step_plan"]),
+    ("mechanisms", &["queue", "fairness", "capacity", "placement", "preempt", "step_plan"]),
     ("policy", &["scheduler"]),
     ("roof", &["journal"]),
 ];
