@@ -48,7 +48,10 @@ fn no_sum_at_the_limits_leaves_its_word() {
     let times = |count: u64, most: u64| u128::from(count) * u128::from(most);
     let used = times(MAX_REQUESTS, MAX_UNITS);
     let there = times(MAX_WORKERS, MAX_UNITS);
-    assert!(used + 4 * there < i64::MAX as u128, "units of all requests, capacity, reserves, and two offsets");
+    assert!(
+        used + 4 * there < i64::MAX as u128,
+        "units of all requests, capacity, reserves, and two offsets"
+    );
     let waiting = times(MAX_REQUESTS, 2 * MAX_TOKENS);
     assert!(waiting + u128::from(2 * MAX_TOKENS) < u64::MAX.into(), "prompts and outputs, and a newcomer's");
     assert!(3 * u128::from(MAX_TOKENS) < u64::MAX.into(), "the rank of the shortest first");

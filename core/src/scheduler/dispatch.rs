@@ -91,7 +91,7 @@ impl Scheduler {
     }
 
     /// When a worker that some request is kept off is next open to it.
-    fn next_admission(&mut self, pool: PoolId) -> Option<Instant> {
+    pub(super) fn next_admission(&mut self, pool: PoolId) -> Option<Instant> {
         let now = self.now;
         let admissions = &mut self.pool_mut(pool).admissions;
         while admissions.first().is_some_and(|&at| at <= now) {
