@@ -645,3 +645,18 @@ fn as_many_devices_as_there_may_be() {
     let full = WorkerError::LimitExceeded { limit: Limit::Devices, max: MAX_DEVICES };
     assert_eq!(world.sched.device_add(world.now, DeviceSpec::default()), Err(full));
 }
+
+#[test]
+fn a_pool_may_have_more_units_than_a_request_may_ask_for() {
+    const WORKERS: u64 = 1 << 10;
+    let mut world = World::with_workers(three_tiers(), WORKERS as usize, [MAX_UNITS; 2]);
+    for tier in [Tier::P0, Tier::P1, Tier::P2] {
+        world.submit_many(100, tier, [MAX_UNITS; 2]);
+    }
+    assert_eq!(starts(&world.round()).len(), 300);
+    let used = Resources::from([100 * MAX_UNITS; 2]);
+    assert_eq!(world.sched.in_use(POOL, Tier::P1), Some(used));
+    let reserve = Resources::from([(3 * WORKERS * MAX_UNITS).div_ceil(10); 2]);
+    assert_eq!(world.sched.effective_reserve(POOL, Tier::P0), Some(reserve));
+    assert_eq!(world.sched.share_warnings(), [], "thirty percent of them, to the unit");
+}

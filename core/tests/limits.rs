@@ -43,6 +43,23 @@ fn every_limit_is_on_the_page_with_its_number() {
     assert_eq!(exported, limits.len(), "a limit that the library exports is not on the page");
 }
 
+/// Balances are signed: what all requests use, and what all workers have, may be taken from one or added to it.
+#[test]
+fn no_sum_at_the_limits_leaves_its_word() {
+    let times = |count: u64, most: u64| u128::from(count) * u128::from(most);
+    let used = times(MAX_REQUESTS, MAX_UNITS);
+    let there = times(MAX_WORKERS, MAX_UNITS);
+    assert!(
+        used + 4 * there < i64::MAX as u128,
+        "units of all requests, capacity, reserves, and two offsets"
+    );
+    let waiting = times(MAX_REQUESTS, 2 * MAX_TOKENS);
+    assert!(waiting + u128::from(2 * MAX_TOKENS) < u64::MAX.into(), "prompts and outputs, and a newcomer's");
+    assert!(3 * u128::from(MAX_TOKENS) < u64::MAX.into(), "the rank of the shortest first");
+    let kib = u128::from(u64::MAX) * u128::from(u32::MAX);
+    assert!(kib.checked_mul(MAX_REQUESTS.into()).is_some(), "the checkpoints of all requests on one device");
+}
+
 /// The settings of the page, with the defaults that it gives.
 fn said(heading: &str) -> BTreeMap<&'static str, Option<&'static str>> {
     let default = |cell: &'static str| cell.strip_prefix('`')?.strip_suffix('`');

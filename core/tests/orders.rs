@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{World, starts, three_tiers};
+use common::{World, starts};
 use tidegate::{Config, ConfigBuilder, Instant, Order, RequestId, StepTime, Tier, TierConfig};
 
 fn ordered(order: Order) -> ConfigBuilder {
@@ -34,10 +34,10 @@ fn order_of(config: ConfigBuilder, requests: &[(Option<u64>, u64, u64)]) -> Vec<
 
 #[test]
 fn by_arrival_deadline_or_cost() {
-    let requests = [(Some(900), 50, 10), (None, 10, 10), (Some(800), 90, 1), (Some(900), 1, 1)];
+    let requests = [(Some(900), 50, 10), (None, 10, 10), (Some(800), 65, 1), (Some(900), 1, 1)];
     assert_eq!(order_of(ordered(Order::Fifo), &requests), [0, 1, 2, 3]);
     assert_eq!(order_of(ordered(Order::Deadline), &requests), [2, 0, 3, 1]);
-    assert_eq!(order_of(ordered(Order::ShortestFirst), &requests), [3, 1, 0, 2], "3, 30, 70, 92");
+    assert_eq!(order_of(ordered(Order::ShortestFirst), &requests), [3, 1, 2, 0], "3, 30, 67, 70");
 }
 
 #[test]
@@ -107,10 +107,14 @@ fn unheld(name: &str) -> TierConfig {
 
 #[test]
 fn those_that_have_run_come_first_in_any_order() {
-    let mut world = World::with_workers(three_tiers(), 1, [1, 1000]);
-    let old = world.submit(Tier::P1, [1, 10]);
-    world.round();
-    world.submit(Tier::P1, [1, 10]);
-    world.preempted(old, 3);
-    assert_eq!(starts(&world.round()), [old]);
+    for order in [Order::Fifo, Order::Deadline, Order::ShortestFirst, Order::HybridDeadline] {
+        let mut world = World::with_workers(ordered(order), 1, [1, 1000]);
+        let at = |deadline| world.spec(Tier::P0, [1, 10]).deadline(Instant::from_nanos(deadline));
+        let (long, short) = (at(900).prompt_tokens(900), at(800).prompt_tokens(1));
+        let old = world.submit_spec(long);
+        world.round();
+        world.submit_spec(short);
+        world.preempted(old, 3);
+        assert_eq!(starts(&world.round()), [old], "{order:?}");
+    }
 }

@@ -72,6 +72,23 @@ fn a_tier_that_borrows_straddles_once() {
     assert_eq!(world.round(), [], "batch is within its reserve, and waits for what is left of it");
 }
 
+/// Section 6: once means once, though a second victim would take its tier below the reserve in another dimension.
+#[test]
+fn a_tier_straddles_once_over_all_dimensions() {
+    let one_of_each = [0, 1].into_iter();
+    let batch = one_of_each.fold(tier("batch"), |tier, d| tier.reserve_in(d, Reserve::Units(1)));
+    let top = tier("top").reserve_ppm(600_000);
+    for (demand, taken) in [([2, 1], 1), ([2, 2], 0)] {
+        let mut world = World::with_workers(tiers([top.clone(), batch.clone()]), 1, [3, 3]);
+        let slots_only = world.submit(Tier::P1, [2, 0]);
+        let blocks_only = world.submit(Tier::P1, [0, 2]);
+        assert_eq!(starts(&world.round()), [slots_only, blocks_only], "batch borrows one of each");
+        world.submit(Tier::P0, demand);
+        assert_eq!(victims(&world.round()).len(), taken, "{demand:?}");
+        assert_eq!(world.sched.stats().straddles, taken as u64);
+    }
+}
+
 /// Section 7: a `Stuck` victim's worker is left alone for the back-off, and its units are gathered by nobody
 /// until they are free.
 #[test]

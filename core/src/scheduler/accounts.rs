@@ -273,11 +273,12 @@ impl Scheduler {
         holders.map(|&shape| peak.min(shape)).max().unwrap_or(least).min(ceiling).max(least)
     }
 
-    /// Whether the workers that are up could hold the request, were they empty.
+    /// Whether the workers that are up could hold the request, were they empty, and another start can be counted.
     pub(super) fn is_startable(&self, slot: u32) -> bool {
         let record = &self.requests[slot];
         let pool = self.pool(record.pool());
-        record.asks.fits(&pool.capacity.ceiling(record.tier(), record.never_yields()))
+        record.attempt < u32::MAX
+            && record.asks.fits(&pool.capacity.ceiling(record.tier(), record.never_yields()))
             && pool.up.iter().any(|&worker| record.asks.fits(&self.worker(worker).whole))
     }
 
@@ -320,5 +321,32 @@ impl Scheduler {
 
     fn waiting_slots(&self, pool: PoolId, tier: Tier) -> Vec<u32> {
         self.pool(pool).queues[tier.index()].iter(&self.nodes).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, TierConfig};
+    use crate::event::{Action, WorkerSpec};
+    use crate::id::Attempt;
+    use crate::time::Instant;
+
+    #[test]
+    fn a_request_whose_starts_can_be_counted_no_more_is_parked() {
+        let config = Config::builder().dimensions(["slots"]).tier(TierConfig::new("only")).build();
+        let (mut sched, now) = (Scheduler::new(config.expect("sound"), Instant::ZERO), Instant::ZERO);
+        let tenant = sched.tenant_set(now, "acme").expect("a name");
+        sched.worker_add(now, WorkerSpec::new(PoolId::new(0), [1])).expect("a worker");
+        let request = sched.submit(now, RequestSpec::new(tenant, Tier::P0).demand([1])).expect("it fits");
+        sched.requests[request.slot()].attempt = u32::MAX - 1;
+        let last = Attempt::new(u32::MAX);
+        let start = sched.poll(now);
+        assert!(matches!(start, Some(Action::Start { attempt, .. }) if attempt == last), "{start:?}");
+        assert_eq!(sched.poll(now), None);
+        sched.preempted(now, request, last, 0, false).expect("it runs");
+        assert_eq!(sched.poll(now), None);
+        assert_eq!(sched.state(request), Ok(RequestState::Parked));
+        assert_eq!(sched.check_invariants(), Ok(()));
     }
 }

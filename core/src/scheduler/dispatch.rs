@@ -91,7 +91,7 @@ impl Scheduler {
     }
 
     /// When a worker that some request is kept off is next open to it.
-    fn next_admission(&mut self, pool: PoolId) -> Option<Instant> {
+    pub(super) fn next_admission(&mut self, pool: PoolId) -> Option<Instant> {
         let now = self.now;
         let admissions = &mut self.pool_mut(pool).admissions;
         while admissions.first().is_some_and(|&at| at <= now) {
@@ -192,7 +192,7 @@ impl Scheduler {
             self.attend(pool, head);
             if let Some((slot, worker)) = self.borrowed_start(pool, tier, u64::MAX) {
                 if self.requests[head].asks.fits(&self.worker(worker).whole) {
-                    self.requests[head].bypassed += 1;
+                    self.requests[head].bypassed = self.requests[head].bypassed.saturating_add(1);
                 }
                 self.start(slot, worker, Reason::Borrowed);
                 return true;

@@ -11,7 +11,7 @@ use crate::request::RequestState;
 use crate::time::Instant;
 
 /// How far a reserve may be off without a warning.
-const TEN_POINTS_PPM: u64 = 100_000;
+const TEN_POINTS_PPM: u128 = 100_000;
 
 /// The one thing that holds a waiting request back: the first that applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -162,8 +162,10 @@ impl Scheduler {
                     let total = target.capacity.total()[dimension];
                     let asked_ppm = config.asked_ppm(dimension, total);
                     let reserve = target.capacity.account(tier).reserve[dimension];
-                    let Some(effective_ppm) = (reserve * 1_000_000).checked_div(total) else { continue };
-                    if asked_ppm.abs_diff(effective_ppm) > TEN_POINTS_PPM {
+                    // A pool has more units than a million times would fit 64 bits.
+                    let millionths = u128::from(reserve) * 1_000_000;
+                    let Some(effective_ppm) = millionths.checked_div(total.into()) else { continue };
+                    if u128::from(asked_ppm).abs_diff(effective_ppm) > TEN_POINTS_PPM {
                         let (asked_ppm, effective_ppm) = (asked_ppm as u32, effective_ppm as u32);
                         warnings.push(ShareWarning { pool, tier, dimension, asked_ppm, effective_ppm });
                     }

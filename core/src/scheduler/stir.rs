@@ -60,10 +60,9 @@ impl Scheduler {
             record.excluded.rotate_right(1);
         }
         record.excluded[0] = Some((worker, until));
-        let (now, pool) = (self.now, record.pool());
-        let admissions = &mut self.pool_mut(pool).admissions;
-        admissions.retain(|&at| at > now);
-        admissions.insert(until);
+        let pool = record.pool();
+        self.next_admission(pool); // forgets those that are over
+        self.pool_mut(pool).admissions.insert(until);
     }
 
     /// Not offered again in this round.

@@ -293,7 +293,9 @@ impl Model {
         let request = &self.requests[&seq];
         let pool = request.spec.pool.get() as usize;
         let ceiling = self.ceiling(self.capacity(pool), request.tier(), request.never_yields());
-        !le(request.asks, ceiling) || !self.up(pool).iter().any(|&id| le(request.asks, self.whole(id)))
+        request.attempt == u32::MAX
+            || !le(request.asks, ceiling)
+            || !self.up(pool).iter().any(|&id| le(request.asks, self.whole(id)))
     }
 
     /// What each worker ever added to a pool could hold.
