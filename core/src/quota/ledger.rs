@@ -300,12 +300,7 @@ impl Ledger {
     /// Whether forgetting the node loses and forgives nothing: it may be removed, and its buckets are as new ones.
     pub(crate) fn is_fresh(&self, now: Instant, slot: u32) -> bool {
         let place = &self.places[slot];
-        let full = |limit| place.node.bucket(limit).is_none_or(|bucket| bucket.refilled(now).is_full());
-        let alone = place.children.iter().all(|&count| count == 0);
-        alone
-            && place.node.books == Books::default()
-            && full(QuotaLimit::Requests)
-            && full(QuotaLimit::Tokens)
+        place.is_leaf() && place.node.is_fresh(now)
     }
 
     /// The node, and those above it.
