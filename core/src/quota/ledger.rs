@@ -234,7 +234,7 @@ impl Ledger {
         self.change(now, leaf, &Change { more, take: tokens, totals, ..Change::default() })
     }
 
-    /// Ends a hold: what was held and not used comes back, what was used and not held is charged.
+    /// Ends a hold, before its request is released: what was held and not used comes back, what was used and not held is charged.
     pub(crate) fn settle(&mut self, now: Instant, leaf: u32, held: u64, used: u64) -> Result<(), Unbalanced> {
         let less = Books { held, ..Books::default() };
         let (debt, refunded) = (used.saturating_sub(held), held.saturating_sub(used));
@@ -368,5 +368,19 @@ impl Ledger {
             }
             (was, is, at) = (Some(before), Some(after), place.parent);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_with_two_rates_takes_a_quarter_of_a_kibibyte() {
+        let [node, limits] = Node::BYTES;
+        let slot = size_of::<(u32, Option<Box<Place>>)>();
+        let place = size_of::<Place>();
+        assert!(slot + place <= 136, "without limits: {slot} + {place}, of which {node} for the books");
+        assert!(slot + place + limits <= 256, "{slot} + {place} + {limits}");
     }
 }

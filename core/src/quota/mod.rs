@@ -8,6 +8,8 @@ mod ledger;
 #[cfg(test)]
 mod model;
 mod node;
+#[cfg(test)]
+mod tests;
 
 #[cfg_attr(not(test), expect(unused_imports, reason = "the scheduler does not hold quota yet"))]
 pub(crate) use ledger::{Busy, Ledger, Misplaced, Never, NotNow, Refusal, Unbalanced};

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::super::bucket::Cover;
 use super::super::{Ahead, Ask, Books, Busy, Ledger, Misplaced, Never, NotNow, Refusal, Totals, Unbalanced};
 use super::{NaiveBucket, later, tick};
-use crate::resources::{MAX_UNITS, Resources};
+use crate::resources::Resources;
 use crate::tenant::{MAX_TENANT_DEPTH, QuotaLimit, Rate, TenantPolicy};
 use crate::time::Instant;
 
@@ -266,7 +266,8 @@ impl World {
     }
 
     fn sweep(&mut self) {
-        self.open.retain(|open| open.units.is_some() || open.held.is_some());
+        // A hold of nothing by what does not run is no hold.
+        self.open.retain(|open| open.units.is_some() || open.held.is_some_and(|held| held > 0));
     }
 
     fn resize(&mut self, index: usize, to: Resources) {
@@ -470,29 +471,31 @@ struct Step {
 }
 
 fn small_rate() -> impl Strategy<Value = Option<Rate>> {
-    let period = prop::sample::select(&[1, 8, 1_000][..]);
-    let rate = (0_u64..20, period, 0_u64..40);
-    prop::option::of(rate.prop_map(|(amount, period_ns, burst)| Rate { amount, period_ns, burst }))
+    let period = prop::sample::select(&[1, 8, 1_000, 1_000, 1_000][..]);
+    let rate = (0_u64..20, period, prop_oneof![0_u64..10, 10_u64..60, 10_u64..60]);
+    let rate = rate.prop_map(|(amount, period_ns, burst)| Rate { amount, period_ns, burst });
+    prop::option::weighted(0.4, rate)
 }
 
 fn policy() -> impl Strategy<Value = TenantPolicy> {
-    let flags = (prop::bool::weighted(0.2), any::<bool>());
-    let counts = (prop::option::weighted(0.3, 0_u64..4), prop::array::uniform2(0_u64..8));
+    let flags = (prop::bool::weighted(0.1), any::<bool>());
+    let counts = (prop::option::weighted(0.2, 0_u64..9), prop::array::uniform2(0_u64..40));
     (small_rate(), small_rate(), counts, flags).prop_map(
         |(requests, tokens, (running, in_use), (leased, full))| TenantPolicy {
             requests,
             tokens,
             max_running: running,
-            max_in_use: in_use.map(|units| if units > 3 { 0 } else { units }).into(),
+            max_in_use: in_use.map(|units| if units > 12 { 0 } else { units }).into(),
             ..TenantPolicy::new().leased(leased).allow_when_full(full)
         },
     )
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let verb = prop_oneof![6 => 0_u8..15, 4 => Just(15), 1 => Just(0)];
-    let numbers = (0_usize..100, 0_usize..100, 0_u64..50, prop::array::uniform2(0_u64..4));
-    (tick(), verb, numbers, policy()).prop_map(|(tick, verb, (who, whom, number, units), policy)| {
+    let tick = prop_oneof![9 => (Just(3_u8), any::<u64>()), 1 => tick()];
+    let verb = prop_oneof![5 => 0_u8..15, 5 => Just(15)];
+    let numbers = (0_usize..100, 0_usize..100, 0_u64..25, prop::array::uniform2(0_u64..4));
+    (tick, verb, numbers, policy()).prop_map(|(tick, verb, (who, whom, number, units), policy)| {
         let units = Resources::from(units);
         Step { tick, verb, who, whom, number, units, policy }
     })
@@ -500,8 +503,15 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn the_books_are_the_sums_over_what_is_open(steps in prop::collection::vec(step(), 1..150)) {
+    fn the_books_are_the_sums_over_what_is_open(
+        chain in prop::collection::vec(policy(), 0..=MAX_TENANT_DEPTH),
+        steps in prop::collection::vec(step(), 1..200),
+    ) {
         let mut world = World::new();
+        for policy in chain {
+            let lowest = world.nodes.keys().next_back().copied();
+            world.add(lowest, policy);
+        }
         for step in steps {
             world.step(step);
         }
