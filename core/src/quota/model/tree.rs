@@ -478,7 +478,7 @@ fn small_rate() -> impl Strategy<Value = Option<Rate>> {
 }
 
 fn policy() -> impl Strategy<Value = TenantPolicy> {
-    let flags = (prop::bool::weighted(0.1), any::<bool>());
+    let flags = (prop::bool::weighted(0.2), any::<bool>());
     let counts = (prop::option::weighted(0.2, 0_u64..9), prop::array::uniform2(0_u64..40));
     (small_rate(), small_rate(), counts, flags).prop_map(
         |(requests, tokens, (running, in_use), (leased, full))| TenantPolicy {
