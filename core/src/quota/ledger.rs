@@ -136,7 +136,7 @@ impl Ledger {
     }
 
     /// Puts a node, and all below it, below another or at the top. What is open there moves along: the former nodes
-    /// above get back what is held, the new ones are charged for it.
+    /// above get back what is held, the new ones are charged for it. O(depth^2): it compares two paths.
     pub(crate) fn set_parent(
         &mut self,
         now: Instant,
