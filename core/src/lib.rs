@@ -20,12 +20,15 @@ mod list;
 mod placement;
 mod preempt;
 mod queue;
+#[cfg_attr(not(test), expect(dead_code, reason = "the scheduler does not hold quota yet"))]
+mod quota;
 mod request;
 mod resources;
 mod scheduler;
 mod share;
 mod slab;
 mod step_plan;
+mod tenant;
 mod time;
 mod tree;
 
@@ -53,6 +56,9 @@ pub use scheduler::{
     ShareWarning, Stats,
 };
 pub use share::{Ppm, Reserve, Rounding};
+pub use tenant::{
+    MAX_BURST, MAX_TENANT_DEPTH, OverQuota, PolicyError, PolicyFault, QuotaLimit, Rate, TenantPolicy,
+};
 pub use time::Instant;
 
 /// The programs of the guide compile.
