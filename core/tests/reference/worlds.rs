@@ -92,7 +92,11 @@ pub(super) enum World {
 
 impl World {
     pub(super) fn read(bytes: &mut Bytes<'_>) -> Self {
-        bytes.one_of(&[Self::Mixed, Self::Mixed, Self::Mixed, Self::Contended, Self::Contended, Self::Wide])
+        match bytes.below(12) {
+            0..=5 => Self::Mixed,
+            6..=10 => Self::Contended,
+            _ => Self::Wide,
+        }
     }
 
     pub(super) fn setup(self, bytes: &mut Bytes<'_>) -> Setup {
