@@ -8,6 +8,8 @@ use thiserror::Error;
 use crate::config::ConfigError;
 use crate::id::{Attempt, DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
 use crate::request::RequestState;
+use crate::tenant::{PolicyError, QuotaLimit};
+use crate::time::Instant;
 
 /// A documented limit of the scheduler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -105,6 +107,38 @@ pub enum SubmitError {
     /// The config has fewer pools.
     #[error("{0} is not in the config")]
     UnknownPool(PoolId),
+    /// The tenant may use less urgent tiers only.
+    #[error("{tenant} may not use {tier}: {allowed} is the most urgent that it may")]
+    TierTooUrgent {
+        /// Who.
+        tenant: TenantId,
+        /// The one asked for.
+        tier: Tier,
+        /// The most urgent one allowed.
+        allowed: Tier,
+    },
+    /// No quota will ever allow it, as the limits are: it needs more than a limit of its tenant, or of one above.
+    #[error("{tenant} allows at most {max} {limit}, and this needs {need}")]
+    NeverAllowed {
+        /// Whose limit.
+        tenant: TenantId,
+        /// Which.
+        limit: QuotaLimit,
+        /// What it needs.
+        need: u64,
+        /// The most there can be.
+        max: u64,
+    },
+    /// Its tenant does not wait for quota, and there is none now.
+    #[error("{tenant} is over its limit of {limit}")]
+    OverQuota {
+        /// Whose limit.
+        tenant: TenantId,
+        /// Which.
+        limit: QuotaLimit,
+        /// When there is enough, if nothing else starts or changes; `None` if time alone does not help.
+        retry_at: Option<Instant>,
+    },
     /// The request asks for nothing, and would never be waited for.
     #[error("the demand is zero in every dimension")]
     ZeroDemand,
@@ -258,6 +292,24 @@ pub enum TenantError {
         /// The largest number allowed.
         max: u64,
     },
+    /// No such tenant.
+    #[error("{0} is not known")]
+    Unknown(TenantId),
+    /// It would stand below itself.
+    #[error("{0} would stand below itself")]
+    Cycle(TenantId),
+    /// The tree would be deeper than [`MAX_TENANT_DEPTH`](crate::MAX_TENANT_DEPTH).
+    #[error("{0} would stand too deep")]
+    TooDeep(TenantId),
+    /// What it has open is more than the books of those above can hold.
+    #[error("{0} has more open than those above it can hold")]
+    TooMuch(TenantId),
+    /// It has live requests, or tenants below it.
+    #[error("{0} has live requests, or tenants below it")]
+    Busy(TenantId),
+    /// The policy has faults.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
 }
 
 /// Any of the above: what [`Scheduler::apply`](crate::Scheduler::apply) returns.

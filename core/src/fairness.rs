@@ -102,7 +102,6 @@ impl Fairness {
         self.lines[line].served += i128::from(after) - i128::from(before);
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "tenants have no policies yet"))]
     /// Its counter stays; what is charged from now on weighs otherwise.
     pub(crate) fn set_weight(&mut self, line: u32, weight: u32) {
         let target = &mut self.lines[line];

@@ -243,7 +243,6 @@ impl TenantPolicy {
 
     /// Looks for what cannot be, in a config of that many tiers and dimensions; every fault is found. Whether the
     /// parent is there, and the depth of the tree, is for who has the tree.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the scheduler takes no policies yet"))]
     pub(crate) fn validate(&self, tiers: usize, dimensions: usize) -> Result<(), PolicyError> {
         let mut faults = Faults::default();
         if self.most_urgent.index() >= tiers {

@@ -1,7 +1,8 @@
 //! The fresh lane: *lines* of requests in the order of their ranks, and within a line its requests in order.
 //!
-//! A tier whose tenants share fairly has a line for each of them; any other has one line for all. Whose line it is and
-//! why it has its rank is decided elsewhere. O(log lines + log requests of the line).
+//! A tier whose tenants share fairly has a line for each of them; any other has one line for all. A line may be set aside
+//! with all its requests, and those that join it. Whose line it is, why it has its rank, and why it is set aside is
+//! decided elsewhere. O(log lines + log requests of the line).
 
 use alloc::vec::Vec;
 
@@ -22,13 +23,31 @@ pub(crate) struct QueueNodes {
     lines: Nodes<LineKey>,
     /// The requests of each line.
     members: Vec<Tree>,
+    /// Whether each is set aside.
+    is_aside: Vec<bool>,
     /// The line of each request that is in one.
     line_of: Vec<u32>,
 }
 
 impl QueueNodes {
     pub(crate) const fn new() -> Self {
-        Self { requests: Nodes::new(), lines: Nodes::new(), members: Vec::new(), line_of: Vec::new() }
+        Self {
+            requests: Nodes::new(),
+            lines: Nodes::new(),
+            members: Vec::new(),
+            is_aside: Vec::new(),
+            line_of: Vec::new(),
+        }
+    }
+
+    /// Whether a line is set aside.
+    pub(crate) fn is_aside(&self, line: u32) -> bool {
+        self.is_aside.get(line as usize).is_some_and(|&aside| aside)
+    }
+
+    /// The first request of a line.
+    pub(crate) fn first_of(&self, line: u32) -> Option<u32> {
+        self.members.get(line as usize)?.first(&self.requests)
     }
 
     /// How many requests of a line are in it.
@@ -39,20 +58,25 @@ impl QueueNodes {
 
 /// The lines of one queue that have requests.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Lines(Tree);
+pub(super) struct Lines {
+    offered: Tree,
+    aside: Tree,
+}
 
 impl Lines {
+    /// Whether no line is offered.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.offered.is_empty()
     }
 
+    /// How many requests are offered.
     pub(super) fn count(&self, nodes: &QueueNodes) -> usize {
-        self.0.count(&nodes.lines)
+        self.offered.count(&nodes.lines)
     }
 
-    /// The rank of the first line.
+    /// The rank of the first line that is offered.
     pub(super) fn least_rank(&self, nodes: &QueueNodes) -> Option<i128> {
-        self.0.first(&nodes.lines).map(|line| nodes.lines.key(line).rank)
+        self.offered.first(&nodes.lines).map(|line| nodes.lines.key(line).rank)
     }
 
     /// Puts a request into a line, whose rank is `rank` from now on.
@@ -66,6 +90,7 @@ impl Lines {
     ) {
         if nodes.members.len() <= line as usize {
             nodes.members.resize(line as usize + 1, Tree::default());
+            nodes.is_aside.resize(line as usize + 1, false);
         }
         if nodes.line_of.len() <= slot as usize {
             nodes.line_of.resize(slot as usize + 1, line);
@@ -96,9 +121,27 @@ impl Lines {
         if nodes.lines.key(line).rank == rank {
             return false;
         }
-        self.0.remove(&mut nodes.lines, line);
-        self.0.insert(&mut nodes.lines, LineKey { rank, first: place.first }, line, place.sum);
+        let tree = self.tree(nodes, line);
+        tree.remove(&mut nodes.lines, line);
+        tree.insert(&mut nodes.lines, LineKey { rank, first: place.first }, line, place.sum);
         true
+    }
+
+    /// Sets a line aside with all its requests, or offers it again.
+    pub(super) fn set_aside(&mut self, nodes: &mut QueueNodes, line: u32, aside: bool) {
+        let place = Place::of(nodes, line).map(|place| (nodes.lines.key(line), place.sum));
+        if place.is_some() {
+            self.tree(nodes, line).remove(&mut nodes.lines, line);
+        }
+        nodes.is_aside[line as usize] = aside;
+        if let Some((key, sum)) = place {
+            self.tree(nodes, line).insert(&mut nodes.lines, key, line, sum);
+        }
+    }
+
+    /// The tree that a line is in, if it has requests.
+    fn tree(&mut self, nodes: &QueueNodes, line: u32) -> &mut Tree {
+        if nodes.is_aside[line as usize] { &mut self.aside } else { &mut self.offered }
     }
 
     /// Something changed in a line that stood at `before`; without a `rank` it keeps its own.
@@ -108,19 +151,26 @@ impl Lines {
         let rank = rank.or(old.map(|key| key.rank));
         let new = after.zip(rank).map(|(place, rank)| LineKey { rank, first: place.first });
         if let (true, Some(place)) = (old == new, after) {
-            return self.0.set(&mut nodes.lines, line, place.sum);
+            return self.tree(nodes, line).set(&mut nodes.lines, line, place.sum);
         }
+        let tree = self.tree(nodes, line);
         if old.is_some() {
-            self.0.remove(&mut nodes.lines, line);
+            tree.remove(&mut nodes.lines, line);
         }
         if let (Some(key), Some(place)) = (new, after) {
-            self.0.insert(&mut nodes.lines, key, line, place.sum);
+            tree.insert(&mut nodes.lines, key, line, place.sum);
         }
     }
 
-    /// All requests, in order.
-    pub(super) fn iter<'a>(&self, nodes: &'a QueueNodes) -> impl Iterator<Item = u32> + use<'a> {
-        self.0.iter(&nodes.lines).flat_map(|line| nodes.members[line as usize].iter(&nodes.requests))
+    /// All requests that are offered, in order.
+    pub(super) fn offered<'a>(&self, nodes: &'a QueueNodes) -> impl Iterator<Item = u32> + use<'a> {
+        let lines = self.offered.iter(&nodes.lines);
+        lines.flat_map(|line| nodes.members[line as usize].iter(&nodes.requests))
+    }
+
+    /// All requests that are set aside, in order.
+    pub(super) fn aside<'a>(&self, nodes: &'a QueueNodes) -> impl Iterator<Item = u32> + use<'a> {
+        self.aside.iter(&nodes.lines).flat_map(|line| nodes.members[line as usize].iter(&nodes.requests))
     }
 
     /// The first in order behind `after` whose numbers are small enough.
@@ -135,16 +185,17 @@ impl Lines {
         };
         let last = after.map(|slot| nodes.line_of[slot as usize]);
         let rest = last.and_then(|line| in_line(line, after));
-        let next = |line: Option<u32>| self.0.find(&nodes.lines, line, small_enough);
+        let next = |line: Option<u32>| self.offered.find(&nodes.lines, line, small_enough);
         rest.or_else(|| {
             core::iter::successors(next(last), |&line| next(Some(line))).find_map(|line| in_line(line, None))
         })
     }
 
-    /// How many come before a request.
+    /// How many come before a request, of those that are offered, or of those that are set aside.
     pub(super) fn rank(&self, nodes: &QueueNodes, slot: u32) -> usize {
         let line = nodes.line_of[slot as usize];
-        self.0.rank(&nodes.lines, line) + nodes.members[line as usize].rank(&nodes.requests, slot)
+        let tree = if nodes.is_aside[line as usize] { self.aside } else { self.offered };
+        tree.rank(&nodes.lines, line) + nodes.members[line as usize].rank(&nodes.requests, slot)
     }
 }
 
@@ -211,7 +262,7 @@ mod tests {
                 let mut sorted = model.clone();
                 sorted.sort_by_key(|&(line, _, key, _)| (ranks[line as usize], head(line), key));
                 let slots: Vec<u32> = sorted.iter().map(|m| m.1).collect();
-                prop_assert_eq!(lines.iter(&nodes).collect::<Vec<_>>(), slots.clone());
+                prop_assert_eq!(lines.offered(&nodes).collect::<Vec<_>>(), slots.clone());
                 prop_assert_eq!(lines.count(&nodes), slots.len());
                 prop_assert_eq!(lines.least_rank(&nodes), sorted.first().map(|m| ranks[m.0 as usize]));
                 let small = |own: &[u64; NUMBERS]| own[0] <= most;

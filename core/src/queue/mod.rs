@@ -96,19 +96,24 @@ impl TierQueue {
         self.fresh.set_rank(nodes, line, rank)
     }
 
-    /// The rank of the first line that has fresh requests.
+    /// Sets a line aside, so that none of its requests is offered, or offers it again.
+    pub(crate) fn set_aside(&mut self, nodes: &mut QueueNodes, line: u32, aside: bool) {
+        self.fresh.set_aside(nodes, line, aside);
+    }
+
+    /// The rank of the first line that has fresh requests on offer.
     pub(crate) fn least_rank(&self, nodes: &QueueNodes) -> Option<i128> {
         self.fresh.least_rank(nodes)
     }
 
     /// All that are offered a start, in order.
     pub(crate) fn in_order<'a>(&self, nodes: &'a QueueNodes) -> impl Iterator<Item = u32> + use<'a> {
-        self.resumed.iter(&nodes.requests).chain(self.fresh.iter(nodes))
+        self.resumed.iter(&nodes.requests).chain(self.fresh.offered(nodes))
     }
 
-    /// All that wait, parked ones last.
+    /// All that wait: those set aside and parked ones last.
     pub(crate) fn iter<'a>(&self, nodes: &'a QueueNodes) -> impl Iterator<Item = u32> + use<'a> {
-        self.in_order(nodes).chain(self.parked.iter(&nodes.requests))
+        self.in_order(nodes).chain(self.fresh.aside(nodes)).chain(self.parked.iter(&nodes.requests))
     }
 
     /// All of one lane, in order.
@@ -123,7 +128,7 @@ impl TierQueue {
             Lane::Parked => (Some(self.parked), None),
         };
         let in_tree = tree.into_iter().flat_map(|tree| tree.iter(&nodes.requests));
-        in_tree.chain(lines.into_iter().flat_map(|lines| lines.iter(nodes)))
+        in_tree.chain(lines.into_iter().flat_map(|lines| lines.offered(nodes).chain(lines.aside(nodes))))
     }
 
     /// The first in order behind `after` that asks for no more than one of `most`.

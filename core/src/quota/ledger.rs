@@ -308,6 +308,17 @@ impl Ledger {
         self.above(Some(leaf))
     }
 
+    /// The node above another.
+    pub(crate) fn parent(&self, slot: u32) -> Option<u32> {
+        self.places[slot].parent
+    }
+
+    /// The least burst of tokens on a path, if any node of it has one.
+    pub(crate) fn least_burst(&self, leaf: u32) -> Option<u64> {
+        let bucket = |node| self.places[node].node.bucket(QuotaLimit::Tokens);
+        self.path(leaf).filter_map(|node| Some(bucket(node)?.rate().burst)).min()
+    }
+
     fn above(&self, lowest: Option<u32>) -> impl Iterator<Item = u32> {
         core::iter::successors(lowest, |&slot| self.places[slot].parent)
     }

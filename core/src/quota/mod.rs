@@ -11,7 +11,5 @@ mod node;
 #[cfg(test)]
 mod tests;
 
-#[cfg_attr(not(test), expect(unused_imports, reason = "the scheduler does not hold quota yet"))]
-pub(crate) use ledger::{Busy, Ledger, Misplaced, Never, NotNow, Refusal, Unbalanced};
-#[cfg_attr(not(test), expect(unused_imports, reason = "the scheduler does not hold quota yet"))]
-pub(crate) use node::{Ahead, Ask, Books, Totals};
+pub(crate) use ledger::{Busy, Ledger, Misplaced, Never, NotNow, Refusal};
+pub(crate) use node::{Ahead, Ask};

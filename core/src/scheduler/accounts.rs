@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::Scheduler;
-use super::record::Record;
+use super::record::{Record, Waiting};
 use super::workers::WorkerStatus;
 use crate::config::Order;
 use crate::id::{PoolId, Tier, WorkerId};
@@ -20,11 +20,11 @@ impl Scheduler {
         record.in_use = Resources::ZERO;
         record.blocked_since = None;
         record.bypassed = 0;
-        let (pool, tier, tenant) = (record.pool(), record.tier(), record.spec.tenant);
+        let (pool, tier) = (record.pool(), record.tier());
         let (has_run, tokens) = (record.has_run, record.spec.queue_tokens());
         self.waiting.add(tokens);
         self.waiting_by_tier[tier.index()].add(tokens);
-        self.tenants.list[tenant.index()].waiting.add(tokens);
+        self.change_tenant_waiting(slot, |waiting| waiting.add(tokens));
         if !has_run {
             let never_ran = &mut self.never_ran[tier.index()];
             never_ran.arrivals.insert_by(&mut self.requests, slot);
@@ -42,13 +42,15 @@ impl Scheduler {
         self.stop_draining(slot);
         self.timers.remove(slot);
         self.turns.remove(slot);
+        let line = self.line_in_order(slot).0;
         self.leave_lane(slot);
+        self.stop_waiting_for_quota(slot, line);
         let record = &self.requests[slot];
-        let (pool, tier, tenant) = (record.pool(), record.tier(), record.spec.tenant);
+        let (pool, tier) = (record.pool(), record.tier());
         let (has_run, tokens) = (record.has_run, record.spec.queue_tokens());
         self.waiting.subtract(tokens);
         self.waiting_by_tier[tier.index()].subtract(tokens);
-        self.tenants.list[tenant.index()].waiting.subtract(tokens);
+        self.change_tenant_waiting(slot, |waiting| waiting.subtract(tokens));
         if !has_run {
             let never_ran = &mut self.never_ran[tier.index()];
             never_ran.arrivals.remove(&mut self.requests, slot);
@@ -62,7 +64,8 @@ impl Scheduler {
     /// lane, if it comes there.
     pub(super) fn join_lane(&mut self, slot: u32, is_new: bool) {
         let comes_back = self.requests[slot].has_run || self.requests[slot].declines > 0;
-        let lane = match (self.is_startable(slot), comes_back) {
+        let is_offered = self.is_startable(slot) && self.requests[slot].waits_at.is_none();
+        let lane = match (is_offered, comes_back) {
             (false, _) => Lane::Parked,
             (true, true) => Lane::Resumed,
             (true, false) => Lane::Fresh,
@@ -128,7 +131,7 @@ impl Scheduler {
         let reserve = self.pool(pool).capacity.account(tier).reserve;
         if record.lane != Some(Lane::Parked) && record.asks.fits(&reserve) && !record.counted {
             self.requests[slot].counted = true;
-            self.account_mut(pool, tier).waiting += unclaimed;
+            self.change_waiting(slot, unclaimed, Resources::ZERO);
         }
     }
 
@@ -136,8 +139,44 @@ impl Scheduler {
         let unclaimed = self.unclaimed(slot);
         let record = &mut self.requests[slot];
         if core::mem::take(&mut record.counted) {
-            let (pool, tier) = (record.pool(), record.tier());
-            self.account_mut(pool, tier).waiting -= unclaimed;
+            self.change_waiting(slot, Resources::ZERO, unclaimed);
+        }
+    }
+
+    /// What a waiting request adds to its tier's waiting demand is `more` and no more `less`; nothing while its line is
+    /// set aside.
+    pub(super) fn change_waiting(&mut self, slot: u32, more: Resources, less: Resources) {
+        let record = &self.requests[slot];
+        let (pool, tier) = (record.pool(), record.tier());
+        if record.lane == Some(Lane::Fresh) {
+            let line = self.line_in_order(slot).0;
+            if self.line_demands.len() <= line as usize {
+                self.line_demands.resize(line as usize + 1, Resources::ZERO);
+            }
+            let demand = &mut self.line_demands[line as usize];
+            *demand += more;
+            *demand -= less;
+            if self.nodes.is_aside(line) {
+                return;
+            }
+        }
+        let account = self.account_mut(pool, tier);
+        account.waiting += more;
+        account.waiting -= less;
+    }
+
+    /// What the waiting requests of a line add to their tier's waiting demand while it is on offer.
+    pub(super) fn line_demand(&self, line: u32) -> Resources {
+        self.line_demands.get(line as usize).copied().unwrap_or_default()
+    }
+
+    /// What waits of a tenant, and of those above it.
+    fn change_tenant_waiting(&mut self, slot: u32, change: impl Fn(&mut Waiting)) {
+        let mut at = Some(self.tenants[self.requests[slot].spec.tenant].node);
+        while let Some(node) = at {
+            let tenant = self.tenants.of_node(node);
+            change(&mut self.tenants[tenant].waiting);
+            at = self.quota.parent(node);
         }
     }
 
@@ -165,6 +204,7 @@ impl Scheduler {
         record.place = running.len() as u32;
         record.in_use = in_use;
         running.push(slot);
+        self.hold_units(slot);
         self.add_use(slot);
     }
 
@@ -207,6 +247,7 @@ impl Scheduler {
     /// A request on a worker uses other units than before.
     pub(super) fn resize_use(&mut self, slot: u32, in_use: Resources) {
         let before = core::mem::replace(&mut self.requests[slot].in_use, in_use);
+        self.hold_units(slot);
         self.book(slot, before, in_use);
     }
 
@@ -297,6 +338,7 @@ impl Scheduler {
         let mut parked = Vec::new();
         for &slot in &waiting {
             let was_parked = self.requests[slot].lane == Some(Lane::Parked);
+            let line = self.line_in_order(slot).0;
             self.leave_lane(slot);
             self.join_lane(slot, was_parked);
             self.set_timer(slot);
@@ -306,6 +348,7 @@ impl Scheduler {
                 self.requests[slot].bypassed = 0;
             }
             if is_parked && !was_parked {
+                self.leave_line_aside(slot, line);
                 self.stop_draining(slot);
                 parked.push(slot);
             }

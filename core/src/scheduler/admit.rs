@@ -1,14 +1,12 @@
-//! Who may wait: `tenant_set`, `submit`, `cancel`, and the limits of the queues.
+//! Who may wait: `submit`, `cancel`, and the limits of the queues.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::record::{Record, Tenant, Waiting};
+use super::record::{Record, Waiting};
 use super::{MAX_REQUESTS, MAX_TOKENS, Scheduler};
-use crate::config::{MAX_NAME_BYTES, is_name};
-use crate::error::{Limit, QueueScope, QueueUnit, ReportError, SubmitError, TenantError};
+use crate::error::{Limit, QueueScope, QueueUnit, ReportError, SubmitError};
 use crate::event::{Action, Reason};
-use crate::id::{RequestId, TenantId, Tier};
+use crate::id::{RequestId, Tier};
 use crate::request::{RequestSpec, Yielding};
 use crate::resources::{MAX_DIMENSIONS, MAX_UNITS, Resources};
 use crate::time::Instant;
@@ -32,30 +30,6 @@ impl QueueLimits {
 }
 
 impl Scheduler {
-    /// Makes a tenant known by its name; the same name gives the same tenant. O(log tenants).
-    ///
-    /// # Errors
-    /// A name that is empty, too long, or has control characters; more tenants than `max_tenants`.
-    pub fn tenant_set(&mut self, now: Instant, name: &str) -> Result<TenantId, TenantError> {
-        self.advance(now);
-        if let Some(&known) = self.tenants.by_name.get(name) {
-            return Ok(known);
-        }
-        if name.len() > MAX_NAME_BYTES {
-            return Err(TenantError::LimitExceeded { limit: Limit::NameBytes, max: MAX_NAME_BYTES as u64 });
-        }
-        if !is_name(name) {
-            return Err(TenantError::BadName);
-        }
-        let (number, max) = (self.tenants.list.len() as u32, self.config.max_tenants);
-        if number >= max {
-            return Err(TenantError::LimitExceeded { limit: Limit::Tenants, max: u64::from(max) });
-        }
-        self.tenants.list.push(Tenant::new(1));
-        self.tenants.by_name.insert(Box::from(name), TenantId::new(number));
-        Ok(TenantId::new(number))
-    }
-
     /// Takes a request; it waits until `poll` returns its `Start`. O(log n) for n that wait, and O(workers of the
     /// pool) to see that it can fit; with `displace`, at a full queue, O(log n) for each that is dropped.
     ///
@@ -70,6 +44,7 @@ impl Scheduler {
         if self.requests.0.len() as u64 >= MAX_REQUESTS {
             return Err(SubmitError::LimitExceeded { limit: Limit::Requests, max: MAX_REQUESTS });
         }
+        self.admit_quota(&mut spec)?;
         let displaced = self.make_room(&spec)?;
         displaced.into_iter().for_each(|slot| self.drop_waiting(slot, Reason::Displaced));
         spec.peak = spec.peak.max(spec.demand);
@@ -100,7 +75,7 @@ impl Scheduler {
     }
 
     pub(super) fn check_names(&self, spec: &RequestSpec) -> Result<(), SubmitError> {
-        if spec.tenant.index() >= self.tenants.list.len() {
+        if self.tenants.get(spec.tenant).is_none() {
             return Err(SubmitError::UnknownTenant(spec.tenant));
         }
         if spec.tier.index() >= self.config.tiers.len() {
@@ -155,10 +130,18 @@ impl Scheduler {
     pub(super) fn make_room(&self, spec: &RequestSpec) -> Result<Vec<u32>, SubmitError> {
         self.check_tier_limits(spec)?;
         let (tokens, config) = (spec.queue_tokens(), &self.config);
-        let tenant_limits =
-            QueueLimits { requests: config.tenant_queue_limit, tokens: config.tenant_queue_token_limit };
-        let of_tenant = self.tenants.list[spec.tenant.index()].waiting;
-        tenant_limits.admit(QueueScope::Tenant(spec.tenant), of_tenant, tokens)?;
+        for (above, node) in self.quota.path(self.tenants[spec.tenant].node).enumerate() {
+            let id = self.tenants.of_node(node);
+            let policy = &self.tenants[id].policy;
+            // The config's are for those who submit.
+            let own = |own: Option<u64>, all: Option<u64>| own.or(all.filter(|_| above == 0));
+            let requests = own(policy.queue_limit, config.tenant_queue_limit);
+            let limits = QueueLimits {
+                requests,
+                tokens: own(policy.queue_token_limit, config.tenant_queue_token_limit),
+            };
+            limits.admit(QueueScope::Tenant(id), self.tenants[id].waiting, tokens)?;
+        }
         let limits = QueueLimits { requests: config.queue_limit, tokens: config.queue_token_limit };
         let refused = match limits.admit(QueueScope::Total, self.waiting, tokens) {
             Ok(()) => return Ok(Vec::new()),

@@ -55,6 +55,7 @@ impl Scheduler {
             if moves || self.asks_with(slot, &spec) != self.requests[slot].asks {
                 self.give_up_claim(slot);
             }
+            self.undo_idle_hold(slot);
             self.change_line(slot, moves, |sched| sched.requests[slot].spec = spec);
             self.enqueue(slot, moves || lane != Lane::Fresh);
         } else {
@@ -75,6 +76,7 @@ impl Scheduler {
         if !faults.is_empty() {
             return Err(ConfigError { faults });
         }
+        self.offer_all_again();
         self.config = config;
         for pool in 0..self.pools.len() {
             self.pools[pool].capacity.reconfigure(&self.config.tiers);

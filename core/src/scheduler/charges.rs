@@ -4,7 +4,7 @@
 use super::Scheduler;
 use crate::config::Order;
 use crate::fairness::COST_SCALE;
-use crate::id::{PoolId, Tier, WorkerId};
+use crate::id::{PoolId, TenantId, Tier, WorkerId};
 use crate::request::Usage;
 
 /// How many output tokens beyond those reported are charged where a request outruns what was charged for it: so that
@@ -26,10 +26,10 @@ impl Scheduler {
     pub(super) fn join_line(&mut self, slot: u32) {
         let spec = &self.requests[slot].spec;
         let (number, queue) = (spec.tenant, self.queue_number(spec.pool, spec.tier));
-        let tenant = &mut self.tenants.list[number.index()];
+        let tenant = &mut self.tenants[number];
         let known = tenant.lines.iter().find(|&&(other, _)| other == queue).map(|&(_, line)| line);
         let line = known.unwrap_or_else(|| {
-            let line = self.fairness.open(queue, number.get(), tenant.weight);
+            let line = self.fairness.open(queue, number.get(), tenant.policy.weight);
             tenant.lines.push((queue, line));
             line
         });
@@ -48,7 +48,7 @@ impl Scheduler {
     fn forget_lines(&mut self, pool: PoolId, tier: Tier) {
         let queue = self.queue_number(pool, tier);
         while let Some((line, tenant)) = self.fairness.forget_one(queue) {
-            self.tenants.list[tenant as usize].lines.retain(|&mut (_, other)| other != line);
+            self.tenants[TenantId::new(tenant)].lines.retain(|&mut (_, other)| other != line);
         }
     }
 
@@ -80,6 +80,11 @@ impl Scheduler {
         }
     }
 
+    /// Whether the order of a tier tells tenants apart.
+    pub(super) fn tells_tenants(&self, tier: Tier) -> bool {
+        self.counted_in(tier).is_some()
+    }
+
     /// In how large steps of their counters the tenants of a tier are told apart; `None` if they do not matter.
     fn counted_in(&self, tier: Tier) -> Option<i128> {
         let tier = &self.config.tiers[tier.index()];
@@ -98,11 +103,20 @@ impl Scheduler {
 
     /// A request joins the fresh lane: perhaps it is the first of its line there.
     pub(super) fn note_arrival(&mut self, slot: u32) {
-        let (tier, line) = (self.requests[slot].tier(), self.requests[slot].line);
-        if self.counted_in(tier).is_some() && self.nodes.line_len(self.line_in_order(slot).0) == 0 {
-            let least = self.least_counter(self.requests[slot].pool(), tier);
-            self.fairness.lift(line, least);
+        let tier = self.requests[slot].tier();
+        if self.tells_tenants(tier) && self.nodes.line_len(self.line_in_order(slot).0) == 0 {
+            self.lift_line(slot);
         }
+    }
+
+    /// The line of a request is on no offer, and about to be.
+    pub(super) fn lift_line(&mut self, slot: u32) {
+        let record = &self.requests[slot];
+        let (pool, tier, line) = (record.pool(), record.tier(), record.line);
+        let least = self.least_counter(pool, tier);
+        self.fairness.lift(line, least);
+        let (line, rank) = self.line_in_order(slot);
+        self.pools[pool.index()].queues[tier.index()].set_rank(&mut self.nodes, line, rank);
     }
 
     /// A request left the fresh lane: perhaps it was the last of its line there.
@@ -125,8 +139,13 @@ impl Scheduler {
     /// What is expected of a request: what it says, or what its tenant's usually generate.
     fn expected_output(&self, slot: u32) -> u64 {
         let spec = &self.requests[slot].spec;
-        let mean = self.tenants.list[spec.tenant.index()].mean_output.filter(|_| self.config.predict_output);
-        mean.map(|mean| (mean / MEAN_SCALE) as u64).or(spec.output_tokens).unwrap_or(0)
+        let mean = self.mean_output(spec.tenant).filter(|_| self.config.predict_output);
+        mean.or(spec.output_tokens).unwrap_or(0)
+    }
+
+    /// What the requests of a tenant usually generate, if one has completed.
+    pub(super) fn mean_output(&self, tenant: TenantId) -> Option<u64> {
+        self.tenants[tenant].mean_output.map(|mean| (mean / MEAN_SCALE) as u64)
     }
 
     /// Only the engine knows what of a prompt it found in its cache; at a later start that is the request's own work.
@@ -142,8 +161,9 @@ impl Scheduler {
             self.requests[slot].charged_output = output.saturating_add(CHARGED_AHEAD);
             self.charge(slot);
         }
+        let held_left = self.charge_quota(slot, output, CHARGED_AHEAD);
         let record = &self.requests[slot];
-        let left = record.charged_output - output;
+        let left = held_left.min(record.charged_output - output);
         let worker = &mut self.workers[record.worker.index()];
         worker.until_outrun = worker.until_outrun.min(left);
     }
@@ -177,13 +197,15 @@ impl Scheduler {
         self.requests[slot].charge = None;
     }
 
-    /// What a request has cost that ends now: by the engine's own account, where there is one.
-    pub(super) fn settle_charge(&mut self, slot: u32, usage: Option<&Usage>) {
+    /// What a request has cost and used that ends now: by the engine's own account, where there is one.
+    pub(super) fn settle(&mut self, slot: u32, usage: Option<&Usage>) {
+        let record = &self.requests[slot];
+        let output = if record.is_waiting() { record.output_tokens } else { self.output_tokens(slot) };
+        self.settle_hold(slot, output, usage);
         let record = &self.requests[slot];
         if record.charge.is_none() {
             return;
         }
-        let output = if record.is_waiting() { record.output_tokens } else { self.output_tokens(slot) };
         let cost = |prompt, cached, output| self.config.token_costs.of(prompt, cached, output);
         let cost = match usage {
             Some(usage) => cost(usage.prompt_tokens, usage.cached_tokens, usage.output_tokens),
@@ -192,7 +214,8 @@ impl Scheduler {
         };
         self.recharge(slot, cost);
         if let Some(usage) = usage {
-            let mean = &mut self.tenants.list[self.requests[slot].spec.tenant.index()].mean_output;
+            let tenant = self.requests[slot].spec.tenant;
+            let mean = &mut self.tenants[tenant].mean_output;
             let newest = i128::from(usage.output_tokens) * MEAN_SCALE;
             *mean = Some(mean.map_or(newest, |mean| mean + (newest - mean) / MEAN_OF));
         }
@@ -209,6 +232,7 @@ impl Scheduler {
         self.fairness.recharge(record.line, before, cost);
         let (line, rank) = self.line_in_order(slot);
         if self.pools[pool.index()].queues[tier.index()].set_rank(&mut self.nodes, line, rank) {
+            self.rerank_waiter(line, rank);
             self.stir(pool);
         }
     }

@@ -104,6 +104,9 @@ impl Scheduler {
         self.requests[owner].claim = None;
         self.let_choose_again(owner);
         self.refresh_least(owner);
+        if self.requests[owner].is_waiting() {
+            self.undo_idle_hold(owner);
+        }
         self.worker_mut(worker).claims.retain(|&other| other != id);
         self.pool_mut(pool).claims.retain(|&other| other != id);
     }
@@ -132,6 +135,10 @@ impl Scheduler {
             self.count_waiting(slot);
         }
         self.let_choose_again(former);
+        if self.requests[former].is_waiting() {
+            self.undo_idle_hold(former);
+        }
+        self.hold(heir);
         self.name_beneficiary(former, heir, None);
         self.note_set_for(heir);
         self.refresh_least(former);
@@ -214,6 +221,7 @@ impl Scheduler {
             let within = pool.capacity.is_within(claim.tier, record.asks, claim.size);
             record.claim.is_none()
                 && record.asks.fits(&claim.size)
+                && self.quota_lack(slot).is_none()
                 && !record.is_excluded_from(claim.worker, self.now)
                 && (within
                     || !claim.within && pool.capacity.may_borrow(claim.tier, record.asks, claim.size, config))
@@ -266,6 +274,7 @@ impl Scheduler {
         self.stats.takeovers += 1;
         let (worker, former) = (self.claims[from].worker, self.claims[from].owner);
         let id = self.lay_claim(slot, worker, true, Vec::new());
+        self.hold(slot);
         self.count_further_set(slot);
         self.note_set_for(slot);
         self.top_up(id);

@@ -4,6 +4,7 @@
 //! nothing changed since a pass found nothing is not looked at again.
 
 use super::Scheduler;
+use super::quota::QuotaLack;
 use super::record::Record;
 use super::room::Roomy;
 use super::workers::Worker;
@@ -14,6 +15,9 @@ use crate::queue::Least;
 use crate::request::RequestState;
 use crate::resources::Resources;
 use crate::time::Instant;
+
+/// Who could start, and where, or what quota it lacks.
+pub(super) type Found = (u32, Result<WorkerId, QuotaLack>);
 
 /// Whether a request may come to workers that are drained for another.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -67,10 +71,15 @@ impl Scheduler {
 
     /// Decides one thing, into the outbox. Whether there was one.
     fn decide(&mut self) -> bool {
-        if self.relieve_pressure() {
-            return true;
+        loop {
+            let pools = (0..self.pools.len() as u32).map(PoolId::new);
+            if self.relieve_pressure() || pools.into_iter().any(|pool| self.decide_in(pool)) {
+                return true;
+            }
+            if !self.wake_waiter() {
+                return false;
+            }
         }
-        (0..self.pools.len() as u32).map(PoolId::new).any(|pool| self.decide_in(pool))
     }
 
     fn decide_in(&mut self, pool: PoolId) -> bool {
@@ -140,17 +149,30 @@ impl Scheduler {
             self.start(owner, worker, Reason::Reclaimed);
             return true;
         }
-        for tier in self.tiers() {
-            if let Some((slot, worker)) = self.guaranteed_start(pool, tier) {
-                self.start(slot, worker, Reason::Guaranteed);
-                return true;
+        self.tiers().any(|tier| {
+            self.start_first(Reason::Guaranteed, |sched| sched.guaranteed_start(pool, tier)).is_some()
+        })
+    }
+
+    /// Starts who is found; those who could and lack quota wait for it, and another is sought. Who has started.
+    fn start_first(
+        &mut self,
+        reason: Reason,
+        find: impl Fn(&Self) -> Option<Found>,
+    ) -> Option<(u32, WorkerId)> {
+        loop {
+            match find(self)? {
+                (slot, Ok(worker)) => {
+                    self.start(slot, worker, reason);
+                    return Some((slot, worker));
+                }
+                (slot, Err(lack)) => self.wait_for_quota(slot, lack.node),
             }
         }
-        false
     }
 
     /// The next request of a tier that may start within its reserve, and where.
-    pub(super) fn guaranteed_start(&self, pool: PoolId, tier: Tier) -> Option<(u32, WorkerId)> {
+    pub(super) fn guaranteed_start(&self, pool: PoolId, tier: Tier) -> Option<Found> {
         let target = self.pool(pool);
         let room = target.capacity.account(tier).unused_reserve();
         if target.queues[tier.index()].is_idle() || room.is_zero() && target.claims.is_empty() {
@@ -158,7 +180,12 @@ impl Scheduler {
         }
         let roomy = self.roomy(pool, |_| true);
         let most = roomy.most(u64::MAX, room, room);
-        self.first_that(pool, tier, &most, |slot| self.guaranteed_worker(slot))
+        self.first_that(pool, tier, &most, |slot| Some(self.with_quota(slot, self.guaranteed_worker(slot)?)))
+    }
+
+    /// A worker for a request, unless it lacks quota.
+    fn with_quota(&self, slot: u32, worker: WorkerId) -> Result<WorkerId, QuotaLack> {
+        self.quota_lack(slot).map_or(Ok(worker), Err)
     }
 
     /// Where a request may start that stays within its tier's reserve.
@@ -181,7 +208,7 @@ impl Scheduler {
 
     /// A tier's own come first, then those that have aged up to it.
     fn borrow_for(&mut self, pool: PoolId, tier: Tier) -> bool {
-        let head = self.head(pool, tier);
+        let head = self.find_head(pool, tier);
         self.stop_draining_for_former_heads(pool, tier, head);
         if let Some(head) = head {
             let available = self.pool(pool).capacity.available(tier, self.now).positive();
@@ -190,22 +217,20 @@ impl Scheduler {
                 return true;
             }
             self.attend(pool, head);
-            if let Some((slot, worker)) = self.borrowed_start(pool, tier, u64::MAX) {
+            let own = self.start_first(Reason::Borrowed, |sched| sched.borrowed_start(pool, tier, u64::MAX));
+            if let Some((_, worker)) = own {
                 if self.requests[head].asks.fits(&self.worker(worker).whole) {
                     self.requests[head].bypassed = self.requests[head].bypassed.saturating_add(1);
                 }
-                self.start(slot, worker, Reason::Borrowed);
                 return true;
             }
         }
-        let Some((slot, worker)) = self.aged_start(pool, tier) else { return false };
-        self.start(slot, worker, Reason::Borrowed);
-        true
+        self.start_first(Reason::Borrowed, |sched| sched.aged_start(pool, tier)).is_some()
     }
 
     /// The next of the less urgent requests that have climbed to a tier, one for each `age_after`, that may start on
     /// what its own tier may borrow.
-    pub(super) fn aged_start(&self, pool: PoolId, above: Tier) -> Option<(u32, WorkerId)> {
+    pub(super) fn aged_start(&self, pool: PoolId, above: Tier) -> Option<Found> {
         self.tiers().skip(above.index() + 1).find_map(|tier| {
             let age_after = self.config.tiers[tier.index()].age_after_ns?;
             let climbs = (tier.index() - above.index()) as u64;
@@ -216,12 +241,7 @@ impl Scheduler {
 
     /// The next request of a tier, of those that arrived up to an instant, that may start on what its tier may
     /// borrow, and where.
-    pub(super) fn borrowed_start(
-        &self,
-        pool: PoolId,
-        tier: Tier,
-        latest_arrival: u64,
-    ) -> Option<(u32, WorkerId)> {
+    pub(super) fn borrowed_start(&self, pool: PoolId, tier: Tier, latest_arrival: u64) -> Option<Found> {
         let target = self.pool(pool);
         if target.queues[tier.index()].is_idle() {
             return None;
@@ -230,7 +250,9 @@ impl Scheduler {
         let roomy = self.roomy(pool, |worker| self.is_open_to(tier, worker));
         let (most, pinned) = self.most_by_own_gates(pool, tier);
         let most = roomy.most(latest_arrival, most.min(available), pinned);
-        self.first_that(pool, tier, &most, |slot| self.borrowed_worker(slot, &available))
+        self.first_that(pool, tier, &most, |slot| {
+            Some(self.with_quota(slot, self.borrowed_worker(slot, &available)?))
+        })
     }
 
     /// Where a request may start on what its tier may borrow.
@@ -315,6 +337,7 @@ impl Scheduler {
         let claim = self.requests[slot].claim;
         self.dequeue(slot);
         self.charge_start(slot);
+        self.hold(slot);
         self.requests[slot].state = RequestState::Starting;
         let asks = self.requests[slot].asks;
         match claim {

@@ -12,12 +12,17 @@ use crate::queue::Least;
 use crate::time::Instant;
 
 impl Scheduler {
-    /// The first of a tier's own that passes its own gates.
-    pub(super) fn head(&self, pool: PoolId, tier: Tier) -> Option<u32> {
+    /// The first of a tier's own that passes its own gates. Those that lack nothing but quota wait for it.
+    pub(super) fn find_head(&mut self, pool: PoolId, tier: Tier) -> Option<u32> {
         let (most, pinned) = self.most_by_own_gates(pool, tier);
         let most = [Least::new(most, u64::MAX, false), Least::new(most.min(pinned), u64::MAX, true)];
-        self.first_that(pool, tier, &most, |slot| self.passes_own_gates(slot).then_some(()))
-            .map(|(slot, ())| slot)
+        loop {
+            let passes = |slot| self.passes_own_gates(slot).then(|| self.quota_lack(slot));
+            match self.first_that(pool, tier, &most, passes)? {
+                (slot, None) => return Some(slot),
+                (slot, Some(lack)) => self.wait_for_quota(slot, lack.node),
+            }
+        }
     }
 
     /// The head of a tier does not fit: after a while, or when too many have passed it, a worker is kept

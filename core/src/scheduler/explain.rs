@@ -34,11 +34,13 @@ pub enum Gate {
     Room = 7,
     /// The workers that have room are kept clear of it: declined by them, or drained for others.
     Excluded = 8,
+    /// Its tenant, or one above, has no quota for it now, or others wait for it before.
+    Quota = 9,
 }
 
 impl Gate {
     /// All gates, in the order of their numbers.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::NoWorker,
         Self::Claim,
         Self::Round,
@@ -47,6 +49,7 @@ impl Gate {
         Self::Held,
         Self::Room,
         Self::Excluded,
+        Self::Quota,
     ];
 
     /// The name that reports print.
@@ -61,6 +64,7 @@ impl Gate {
             Self::Held => "held",
             Self::Room => "room",
             Self::Excluded => "excluded",
+            Self::Quota => "quota",
         }
     }
 }
@@ -112,14 +116,17 @@ impl Scheduler {
             None => Some(self.now),
             Some(_) => pace.map(|interval| self.now.plus_nanos(interval.saturating_mul(ahead + 1))),
         };
-        Ok(Explanation { state: record.state, gate, ahead, starts_at })
+        Ok(Explanation { state: self.standing(slot), gate, ahead, starts_at })
     }
 
     /// The first thing that holds a waiting request back.
     fn gate(&self, slot: u32, lane: Lane) -> Option<Gate> {
         let record = &self.requests[slot];
-        if lane == Lane::Parked {
+        if lane == Lane::Parked && !self.is_startable(slot) {
             return Some(Gate::NoWorker);
+        }
+        if self.waits_at(slot).is_some() {
+            return Some(Gate::Quota);
         }
         if self.in_round && self.sits_out(slot) {
             return Some(Gate::Round);

@@ -106,7 +106,7 @@ impl Scheduler {
     /// FAIR: a line knows how many live requests it has, and each live request is in its tenant's line.
     fn check_lines(&self) -> Result<(), InvariantViolation> {
         for (_, record) in self.requests.0.iter() {
-            let tenant = &self.tenants.list[record.spec.tenant.index()];
+            let tenant = &self.tenants[record.spec.tenant];
             let queue = self.queue_number(record.pool(), record.tier());
             ensure("LIFE-1", tenant.lines.contains(&(queue, record.line)), || {
                 format!("{} is in no line of its tenant", record.sequence)
@@ -131,9 +131,11 @@ impl Scheduler {
         ensure("LIFE-1", home == (pool, tier, Some(lane), state), || {
             format!("{} is {home:?} in a list of {tier}", id())
         })?;
-        ensure("LIFE-1", (lane == Lane::Parked) != self.is_startable(slot), || {
-            format!("{} is {state}", id())
-        })?;
+        ensure(
+            "LIFE-1",
+            (lane == Lane::Parked) != (self.is_startable(slot) && record.waits_at.is_none()),
+            || format!("{} is {state}", id()),
+        )?;
         ensure("LIFE-3", !(record.has_run && self.timers.contains(slot)), || {
             format!("{} has run and may expire", id())
         })
@@ -290,10 +292,11 @@ impl Scheduler {
                 .guaranteed_start(pool, tier)
                 .or_else(|| self.borrowed_start(pool, tier, u64::MAX))
                 .or_else(|| self.aged_start(pool, tier));
+            let starts = starts.filter(|(_, place)| place.is_ok());
             ensure("CAP-4", starts.is_none(), || format!("a request of {tier} could start, and waits"))?;
             for slot in self.waiting_in_order(pool, tier).take(SCAN_WINDOW) {
                 // Beyond the reserve nothing is guaranteed.
-                let within = self.may_claim(slot) == Some(true);
+                let within = self.may_claim(slot) == Some(true) && self.quota_lack(slot).is_none();
                 if !within {
                     continue;
                 }

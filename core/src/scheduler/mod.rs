@@ -18,6 +18,7 @@ mod fleet;
 mod invariants;
 mod outbox;
 mod pressure;
+mod quota;
 mod reclaim;
 mod record;
 mod report;
@@ -25,6 +26,7 @@ mod room;
 mod step_plan;
 mod stir;
 mod stopping;
+mod tenants;
 mod timers;
 mod workers;
 
@@ -39,13 +41,16 @@ use crate::fairness::Fairness;
 use crate::heap::Heap;
 use crate::id::{DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
 use crate::queue::{QueueNodes, TierQueue};
+use crate::quota::Ledger;
 use crate::request::{RequestState, Usage};
 use crate::resources::Resources;
 use crate::slab::Slab;
 use crate::time::Instant;
 pub use explain::{Explanation, Gate, ShareWarning};
-use record::{Claim, NeverRan, Pace, Requests, Tenants, Waiting};
+use quota::QuotaQueue;
+use record::{Claim, NeverRan, Pace, Requests, Waiting};
 pub use step_plan::PromptLeft;
+use tenants::Tenants;
 use workers::{Device, Place, Worker};
 
 /// The most requests that may live at once: 2^22, so that sums of units fit a signed word.
@@ -156,6 +161,10 @@ pub struct Scheduler {
     nodes: QueueNodes,
     tenants: Tenants,
     fairness: Fairness,
+    /// What the fresh requests of each line add to their tier's waiting demand while the line is on offer.
+    line_demands: Vec<Resources>,
+    quota: Ledger,
+    quota_queue: QuotaQueue,
     devices: Vec<Device>,
     workers: Vec<Worker>,
     pools: Vec<Pool>,
@@ -212,6 +221,9 @@ impl Scheduler {
             now,
             requests: Requests(Slab::new()),
             nodes: QueueNodes::new(),
+            line_demands: Vec::new(),
+            quota: Ledger::new(),
+            quota_queue: QuotaQueue::default(),
             devices: Vec::new(),
             tenants: Tenants::default(),
             fairness: Fairness::new(config.pools.len() * config.tiers.len()),
@@ -298,7 +310,14 @@ impl Scheduler {
     /// # Errors
     /// [`ReportError::AlreadyTerminal`] or [`ReportError::UnknownRequest`].
     pub fn state(&self, request: RequestId) -> Result<RequestState, ReportError> {
-        self.resolve(request).map(|slot| self.requests[slot].state)
+        self.resolve(request).map(|slot| self.standing(slot))
+    }
+
+    fn standing(&self, slot: u32) -> RequestState {
+        match self.requests[slot].state {
+            RequestState::Queued if self.waits_at(slot).is_some() => RequestState::Parked,
+            state => state,
+        }
     }
 
     /// How many requests of a tier wait, in all pools, parked ones included; 0 for a tier that is not. O(1).
@@ -329,7 +348,7 @@ impl Scheduler {
     /// What the completed requests of a tenant used, as the engines reported it. `None` if it is unknown. O(1).
     #[must_use]
     pub fn usage(&self, tenant: TenantId) -> Option<Usage> {
-        self.tenants.list.get(tenant.index()).map(|tenant| tenant.usage)
+        self.tenants.get(tenant).map(|tenant| tenant.usage)
     }
 
     /// The counters. O(1).

@@ -76,6 +76,10 @@ impl Scheduler {
                 continue;
             }
             let Some(within) = self.may_claim(slot) else { continue };
+            if let Some(lack) = self.quota_lack(slot) {
+                self.wait_for_quota(slot, lack.node);
+                return self.reclaim_for(pool, tier);
+            }
             let asks = self.requests[slot].asks;
             if !within && too_much.iter().any(|least| least.fits(&asks)) {
                 continue;
@@ -162,6 +166,7 @@ impl Scheduler {
         let reason = if found.within { Reason::Reclaim } else { Reason::Urgent };
         self.count_set(slot, &found.set);
         self.note_set_for(slot);
+        self.hold(slot);
         self.spend(slot, victims.len());
         let claim = self.lay_claim(slot, found.worker, found.within, victims.clone());
         for victim in victims {

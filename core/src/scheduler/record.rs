@@ -1,17 +1,14 @@
-//! What the scheduler keeps of a request, a claim, a tenant.
+//! What the scheduler keeps of a request and of a claim.
 
-use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use smallvec::SmallVec;
-
+use super::quota::WaiterKey;
 use crate::config::Preemption;
 use crate::event::Reason;
-use crate::id::{Attempt, PoolId, RequestId, TenantId, Tier, WorkerId};
+use crate::id::{Attempt, PoolId, RequestId, Tier, WorkerId};
 use crate::list::{LinkTable, Links};
 use crate::queue::{ArrivalList, Arrivals, Lane, Least};
-use crate::request::{RequestSpec, RequestState, Usage, Yielding};
+use crate::request::{RequestSpec, RequestState, Yielding};
 use crate::resources::Resources;
 use crate::slab::{Lookup, Slab};
 use crate::time::Instant;
@@ -81,6 +78,11 @@ pub(super) struct Record {
     /// The tokens that it was charged for, beside its prompt's.
     pub(super) charged_cached: u64,
     pub(super) charged_output: u64,
+    /// The tokens and units of its tenant's quota that it holds, if it does.
+    pub(super) held: Option<u64>,
+    pub(super) held_units: Resources,
+    /// The node at which it waits for quota by itself, and where it stands there.
+    pub(super) waits_at: Option<(u32, WaiterKey)>,
     /// Why it has to stop.
     pub(super) yields_for: Reason,
     /// The claim that its units go to.
@@ -136,6 +138,9 @@ impl Record {
             charge: None,
             charged_cached: 0,
             charged_output: 0,
+            held: None,
+            held_units: Resources::ZERO,
+            waits_at: None,
             yields_for: Reason::Reclaim,
             serves: None,
             unheard: 0,
@@ -316,6 +321,11 @@ impl Waiting {
         self.tokens -= tokens;
     }
 
+    pub(super) fn add_all(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.tokens += other.tokens;
+    }
+
     pub(super) fn subtract_all(&mut self, other: Self) {
         self.requests -= other.requests;
         self.tokens -= other.tokens;
@@ -327,35 +337,4 @@ impl Waiting {
 pub(super) struct NeverRan {
     pub(super) arrivals: ArrivalList,
     pub(super) sum: Waiting,
-}
-
-#[derive(Debug)]
-pub(super) struct Tenant {
-    pub(super) weight: u32,
-    pub(super) waiting: Waiting,
-    /// Its lines by the numbers of their queues.
-    pub(super) lines: SmallVec<[(u32, u32); 2]>,
-    /// The running mean of its outputs, in fractions of a token.
-    pub(super) mean_output: Option<i128>,
-    /// Sums over its completed requests.
-    pub(super) usage: Usage,
-}
-
-impl Tenant {
-    pub(super) fn new(weight: u32) -> Self {
-        Self {
-            weight,
-            waiting: Waiting::default(),
-            lines: SmallVec::new(),
-            mean_output: None,
-            usage: Usage::default(),
-        }
-    }
-}
-
-/// Tenants by number and by name.
-#[derive(Debug, Default)]
-pub(super) struct Tenants {
-    pub(super) list: Vec<Tenant>,
-    pub(super) by_name: BTreeMap<Box<str>, TenantId>,
 }

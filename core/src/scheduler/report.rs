@@ -73,6 +73,7 @@ impl Scheduler {
         self.unsay(slot);
         if !self.requests[slot].has_run {
             self.refund(slot);
+            self.undo_hold(slot);
         }
         self.leave(slot);
         self.requests[slot].victims_for = 0;
@@ -194,11 +195,12 @@ impl Scheduler {
         )?;
         self.check_on_worker(slot)?;
         self.stats.completed += 1;
-        let total = &mut self.tenants.list[self.requests[slot].spec.tenant.index()].usage;
+        let tenant = self.requests[slot].spec.tenant;
+        let total = &mut self.tenants[tenant].usage;
         total.prompt_tokens = total.prompt_tokens.saturating_add(usage.prompt_tokens);
         total.cached_tokens = total.cached_tokens.saturating_add(usage.cached_tokens);
         total.output_tokens = total.output_tokens.saturating_add(usage.output_tokens);
-        self.settle_charge(slot, Some(&usage));
+        self.settle(slot, Some(&usage));
         self.forget(slot);
         Ok(())
     }
@@ -338,7 +340,7 @@ impl Scheduler {
 
     /// Ends a request, wherever it stands, with what it has used so far.
     pub(super) fn end(&mut self, slot: u32) {
-        self.settle_charge(slot, None);
+        self.settle(slot, None);
         self.forget(slot);
     }
 

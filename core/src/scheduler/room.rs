@@ -266,8 +266,7 @@ impl Scheduler {
         account.earmarked += after;
         account.earmarked -= before;
         if counted {
-            account.waiting += before;
-            account.waiting -= after;
+            self.change_waiting(owner, before, after);
         }
     }
 }

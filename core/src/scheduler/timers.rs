@@ -15,6 +15,7 @@ impl Scheduler {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let due = !self.outbox.is_empty()
             || !self.pressured.is_empty()
+            || self.quota_queue.is_changed()
             || self.pools.iter().any(|pool| pool.dirty || pool.revisit);
         if due {
             return Some(self.now);
@@ -22,8 +23,9 @@ impl Scheduler {
         let timer = self.timers.peek().map(|((at, _), _)| at);
         let turn = self.turns.peek().map(|((at, _), _)| at);
         let tolerance = self.tolerances.first().map(|&(at, _)| at);
+        let refill = self.quota_queue.next_refill();
         let wakes = self.pools.iter().filter_map(|pool| pool.wake_at);
-        let next = wakes.chain(timer).chain(turn).chain(tolerance).min();
+        let next = wakes.chain(timer).chain(turn).chain(tolerance).chain(refill).min();
         next.map(|at| at.max(self.now))
     }
 
@@ -35,6 +37,7 @@ impl Scheduler {
             return;
         }
         self.now = now;
+        self.quota_queue.advance(now);
         while let Some(((at, _), slot)) = self.turns.peek()
             && at <= now
         {

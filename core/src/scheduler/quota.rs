@@ -1,0 +1,410 @@
+//! Quota of requests: held at a start, or when victims are chosen for it; given back when it ends. Who lacks some waits
+//! at the node of the tree that lacks it, on no offer, until the node has room for the first that waits there.
+//!
+//! Invariants: a request on a worker holds quota, and so does the owner of a claim, and one that has run; a node's
+//! waiters are woken in their order: the most urgent tier, the least served tenant, the earliest arrival.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use super::Scheduler;
+use crate::error::SubmitError;
+use crate::id::Tier;
+use crate::queue::Lane;
+use crate::quota::{Ahead, Ask, Never, NotNow, Refusal};
+use crate::request::{RequestSpec, Usage};
+use crate::resources::Resources;
+use crate::tenant::OverQuota;
+use crate::time::Instant;
+
+/// Where somebody stands among those who wait at a node.
+pub(super) type WaiterKey = (Tier, i128, u64);
+
+/// Who waits at a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waiter {
+    /// A tenant's line, with all its requests.
+    Line(u32),
+    /// One request: of a tier whose order does not tell tenants apart, or one that comes back.
+    Request(u32),
+}
+
+/// What keeps a request back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct QuotaLack {
+    pub(super) node: u32,
+    /// When the node has room for it, if nothing else happens there.
+    pub(super) retry_at: Option<Instant>,
+}
+
+/// Who waits for quota.
+#[derive(Debug, Default)]
+pub(super) struct QuotaQueue {
+    /// By node.
+    waiters: Vec<BTreeMap<WaiterKey, Waiter>>,
+    /// Where the lines wait that are set aside, by the numbers that the queues have for them.
+    lines: BTreeMap<u32, (u32, WaiterKey)>,
+    /// When a node will have room for its first waiter.
+    refills: BTreeSet<(Instant, u32)>,
+    /// Nodes that may have room for their first waiter.
+    changed: BTreeSet<u32>,
+}
+
+impl QuotaQueue {
+    fn first(&self, node: u32) -> Option<(WaiterKey, Waiter)> {
+        let waiters = self.waiters.get(node as usize)?;
+        waiters.first_key_value().map(|(&key, &waiter)| (key, waiter))
+    }
+
+    fn insert(&mut self, node: u32, key: WaiterKey, waiter: Waiter) {
+        if self.waiters.len() <= node as usize {
+            self.waiters.resize_with(node as usize + 1, BTreeMap::new);
+        }
+        self.waiters[node as usize].insert(key, waiter);
+        self.changed.insert(node);
+    }
+
+    fn remove(&mut self, node: u32, key: WaiterKey) {
+        self.waiters[node as usize].remove(&key);
+        self.changed.insert(node);
+    }
+
+    /// Whether some node has to be looked at.
+    pub(super) fn is_changed(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    pub(super) fn next_refill(&self) -> Option<Instant> {
+        self.refills.first().map(|&(at, _)| at)
+    }
+
+    pub(super) fn advance(&mut self, now: Instant) {
+        while let Some(&(at, node)) = self.refills.first()
+            && at <= now
+        {
+            self.refills.pop_first();
+            self.changed.insert(node);
+        }
+    }
+}
+
+impl Scheduler {
+    /// Something changed at a node that may let its first waiter go on.
+    pub(super) fn look_at_node(&mut self, node: u32) {
+        if self.quota_queue.first(node).is_some() {
+            self.quota_queue.changed.insert(node);
+        }
+    }
+
+    fn look_at_path(&mut self, leaf: u32) {
+        let mut at = Some(leaf);
+        while let Some(node) = at {
+            self.look_at_node(node);
+            at = self.quota.parent(node);
+        }
+    }
+
+    /// What a start is expected to use: its prompt, and what the client allows; or what its tenant's requests usually
+    /// generate, as far as a burst has it.
+    fn estimate(&self, spec: &RequestSpec) -> u64 {
+        if let Some(output) = spec.output_tokens {
+            return spec.prompt_tokens + output;
+        }
+        let tenant = &self.tenants[spec.tenant];
+        let most = self.quota.least_burst(tenant.node).unwrap_or(u64::MAX);
+        (spec.prompt_tokens + self.mean_output(spec.tenant).unwrap_or(0)).min(most).max(spec.prompt_tokens)
+    }
+
+    fn ask(&self, spec: &RequestSpec, units: Resources) -> Ask {
+        Ask { tokens: self.estimate(spec), units }
+    }
+
+    /// What keeps a request from holding its quota now: a limit, or those who wait before it.
+    pub(super) fn quota_lack(&self, slot: u32) -> Option<QuotaLack> {
+        self.quota_lack_at(slot, self.waiter_key(slot))
+    }
+
+    fn quota_lack_at(&self, slot: u32, key: WaiterKey) -> Option<QuotaLack> {
+        let record = &self.requests[slot];
+        if record.held.is_some() {
+            return None;
+        }
+        let leaf = self.tenants[record.spec.tenant].node;
+        match self.quota.would_hold(self.now, leaf, &self.ask(&record.spec, record.asks)) {
+            Err(Refusal::NotNow(NotNow { node, retry_at, .. })) => return Some(QuotaLack { node, retry_at }),
+            Err(Refusal::Never(Never { node, .. })) => return Some(QuotaLack { node, retry_at: None }),
+            Ok(()) => {}
+        }
+        let is_behind = |node: &u32| self.quota_queue.first(*node).is_some_and(|(first, _)| first < key);
+        self.quota.path(leaf).find(is_behind).map(|node| QuotaLack { node, retry_at: None })
+    }
+
+    fn waiter_key(&self, slot: u32) -> WaiterKey {
+        let record = &self.requests[slot];
+        let rank = match record.lane {
+            Some(Lane::Resumed) => i128::MIN,
+            _ if self.tells_tenants(record.tier()) => self.line_in_order(slot).1,
+            _ => self.order_key(slot, Lane::Fresh).rank.into(),
+        };
+        (record.tier(), rank, record.sequence)
+    }
+
+    /// Takes the quota of a request, which lacks none.
+    pub(super) fn hold(&mut self, slot: u32) {
+        let record = &self.requests[slot];
+        if record.held.is_some() {
+            return;
+        }
+        let (leaf, ask) = (self.tenants[record.spec.tenant].node, self.ask(&record.spec, record.asks));
+        self.quota.hold(self.now, leaf, &ask).expect("who starts lacks nothing");
+        let record = &mut self.requests[slot];
+        (record.held, record.held_units) = (Some(ask.tokens), ask.units);
+    }
+
+    /// Gives back what a request holds that does not start after all.
+    pub(super) fn undo_hold(&mut self, slot: u32) {
+        let record = &mut self.requests[slot];
+        let Some(tokens) = record.held.take() else { return };
+        let (leaf, ask) = (self.tenants[record.spec.tenant].node, Ask { tokens, units: record.held_units });
+        self.quota.undo(self.now, leaf, &ask).expect("it was held");
+        self.look_at_path(leaf);
+    }
+
+    /// The same for one that waits without a claim, and has never started.
+    pub(super) fn undo_idle_hold(&mut self, slot: u32) {
+        let record = &self.requests[slot];
+        if record.claim.is_none() && !record.has_run {
+            self.undo_hold(slot);
+        }
+    }
+
+    /// The units that a request holds are those it uses.
+    pub(super) fn hold_units(&mut self, slot: u32) {
+        let record = &mut self.requests[slot];
+        let (from, to) = (record.held_units, record.in_use);
+        if record.held.is_none() || from == to {
+            return;
+        }
+        record.held_units = to;
+        let leaf = self.tenants[record.spec.tenant].node;
+        self.quota.resize_use(self.now, leaf, from, to).expect("it was held");
+        if !from.fits(&to) {
+            self.look_at_path(leaf);
+        }
+    }
+
+    /// A request uses more than it holds, or will soon: that is charged at once. How many tokens it may use then before
+    /// it has to be asked again.
+    pub(super) fn charge_quota(&mut self, slot: u32, output: u64, ahead: u64) -> u64 {
+        let record = &self.requests[slot];
+        let (Some(held), used) = (record.held, record.spec.prompt_tokens.saturating_add(output)) else {
+            return u64::MAX;
+        };
+        if used <= held {
+            return held - used;
+        }
+        let (more, leaf) = (used.saturating_add(ahead) - held, self.tenants[record.spec.tenant].node);
+        // Books have room for what all live requests may use.
+        self.quota.charge(self.now, leaf, more).expect("tokens are limited");
+        self.requests[slot].held = Some(held + more);
+        held + more - used
+    }
+
+    /// A request ends: what it did not use comes back, what it used beyond is owed.
+    pub(super) fn settle_hold(&mut self, slot: u32, output: u64, usage: Option<&Usage>) {
+        let record = &self.requests[slot];
+        let Some(held) = record.held else { return };
+        if usage.is_none() && !record.has_run {
+            return self.undo_hold(slot);
+        }
+        let (leaf, units) = (self.tenants[record.spec.tenant].node, record.held_units);
+        let used = match usage {
+            Some(usage) => usage.prompt_tokens.saturating_add(usage.output_tokens),
+            None => record.spec.prompt_tokens.saturating_add(output),
+        };
+        self.quota.settle(self.now, leaf, held, used).expect("it was held");
+        self.quota.release(self.now, leaf, units).expect("it was held");
+        self.requests[slot].held = None;
+        self.look_at_path(leaf);
+    }
+
+    /// A newcomer that its tenant's quota has no room for waits, is refused, or goes to the next tier.
+    pub(super) fn admit_quota(&self, spec: &mut RequestSpec) -> Result<(), SubmitError> {
+        let tenant = &self.tenants[spec.tenant];
+        if spec.tier < tenant.policy.most_urgent {
+            let allowed = tenant.policy.most_urgent;
+            return Err(SubmitError::TierTooUrgent { tenant: spec.tenant, tier: spec.tier, allowed });
+        }
+        let ahead = |node: u32| {
+            let waiting = self.tenants[self.tenants.of_node(node)].waiting;
+            Ahead { requests: waiting.requests, tokens: waiting.tokens }
+        };
+        let ask = self.ask(spec, spec.demand);
+        match self.quota.would_admit(self.now, tenant.node, &ask, ahead) {
+            Err(Refusal::Never(Never { node, limit, need, max })) => {
+                Err(SubmitError::NeverAllowed { tenant: self.tenants.of_node(node), limit, need, max })
+            }
+            Err(Refusal::NotNow(NotNow { node, limit, retry_at })) => match tenant.policy.over_quota {
+                OverQuota::Reject => {
+                    Err(SubmitError::OverQuota { tenant: self.tenants.of_node(node), limit, retry_at })
+                }
+                OverQuota::Demote if spec.tier.index() + 1 < self.config.tiers.len() => {
+                    spec.tier = Tier::new(spec.tier.get() + 1);
+                    Ok(())
+                }
+                OverQuota::Demote | OverQuota::Wait => Ok(()),
+            },
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// A request that could go on lacks quota: it waits for it, and where tenants stand in lines all of its line do.
+    pub(super) fn wait_for_quota(&mut self, slot: u32, node: u32) {
+        let key = self.waiter_key(slot);
+        let record = &mut self.requests[slot];
+        (record.blocked_since, record.bypassed) = (None, 0);
+        if record.lane == Some(Lane::Fresh) && self.tells_tenants(self.requests[slot].tier()) {
+            let line = self.line_in_order(slot).0;
+            self.set_line_aside(slot, line, true);
+            self.fairness.note_last(self.requests[slot].line);
+            self.quota_queue.lines.insert(line, (node, key));
+            self.quota_queue.insert(node, key, Waiter::Line(line));
+        } else {
+            self.uncount_waiting(slot);
+            self.stop_draining(slot);
+            self.leave_lane(slot);
+            self.requests[slot].waits_at = Some((node, key));
+            self.join_lane(slot, false);
+            self.quota_queue.insert(node, key, Waiter::Request(slot));
+        }
+        self.stir(self.requests[slot].pool());
+    }
+
+    /// Its demand counts no more, or again; its drain ends.
+    fn set_line_aside(&mut self, slot: u32, line: u32, aside: bool) {
+        let (pool, tier) = (self.requests[slot].pool(), self.requests[slot].tier());
+        let counted = self.line_demand(line);
+        let account = self.account_mut(pool, tier);
+        if aside {
+            account.waiting -= counted;
+        } else {
+            account.waiting += counted;
+        }
+        self.pools[pool.index()].queues[tier.index()].set_aside(&mut self.nodes, line, aside);
+        let drains = self.pool(pool).drained.iter().filter_map(|&worker| self.worker(worker).drain);
+        let drain = drains.into_iter().find(|drain| aside && self.line_in_order(drain.slot).0 == line);
+        if let Some(drain) = drain {
+            self.stop_draining(drain.slot);
+        }
+    }
+
+    /// Offers the first waiter of a node that has room for it again. Whether there was one.
+    pub(super) fn wake_waiter(&mut self) -> bool {
+        while let Some(&node) = self.quota_queue.changed.first() {
+            let Some((key, waiter)) = self.quota_queue.first(node) else {
+                self.quota_queue.changed.remove(&node);
+                continue;
+            };
+            let slot = self.first_waiter(waiter);
+            match self.quota_lack_at(slot, key) {
+                None => {
+                    self.offer_again(slot, waiter, node, key);
+                    return true;
+                }
+                Some(lack) if lack.node == node => {
+                    self.quota_queue.refills.extend(lack.retry_at.map(|at| (at, node)));
+                    self.quota_queue.changed.remove(&node);
+                }
+                Some(lack) => self.wait_elsewhere(slot, waiter, (node, lack.node), key),
+            }
+        }
+        false
+    }
+
+    /// Offers all that wait for quota again: what they lack then, they wait for anew.
+    pub(super) fn offer_all_again(&mut self) {
+        for node in 0..self.quota_queue.waiters.len() as u32 {
+            while let Some((key, waiter)) = self.quota_queue.first(node) {
+                let slot = self.first_waiter(waiter);
+                self.offer_again(slot, waiter, node, key);
+            }
+        }
+    }
+
+    fn first_waiter(&self, waiter: Waiter) -> u32 {
+        match waiter {
+            Waiter::Line(line) => self.nodes.first_of(line).expect("a line that waits has requests"),
+            Waiter::Request(slot) => slot,
+        }
+    }
+
+    fn offer_again(&mut self, slot: u32, waiter: Waiter, node: u32, key: WaiterKey) {
+        self.quota_queue.remove(node, key);
+        match waiter {
+            Waiter::Line(line) => {
+                self.quota_queue.lines.remove(&line);
+                self.lift_line(slot);
+                self.set_line_aside(slot, line, false);
+            }
+            Waiter::Request(_) => {
+                self.leave_lane(slot);
+                self.requests[slot].waits_at = None;
+                self.join_lane(slot, true);
+                self.count_waiting(slot);
+            }
+        }
+        self.stir(self.requests[slot].pool());
+    }
+
+    fn wait_elsewhere(&mut self, slot: u32, waiter: Waiter, (from, to): (u32, u32), key: WaiterKey) {
+        self.quota_queue.remove(from, key);
+        self.quota_queue.insert(to, key, waiter);
+        match waiter {
+            Waiter::Line(line) => {
+                self.quota_queue.lines.insert(line, (to, key));
+            }
+            Waiter::Request(_) => self.requests[slot].waits_at = Some((to, key)),
+        }
+    }
+
+    /// A line that is set aside has another rank: it stands elsewhere among those who wait at its node.
+    pub(super) fn rerank_waiter(&mut self, line: u32, rank: i128) {
+        let Some(&(node, key)) = self.quota_queue.lines.get(&line) else { return };
+        let new = (key.0, rank, key.2);
+        self.quota_queue.remove(node, key);
+        self.quota_queue.insert(node, new, Waiter::Line(line));
+        self.quota_queue.lines.insert(line, (node, new));
+    }
+
+    /// A request leaves its lane: it waits for quota no more, and if it was the last of its line, nor does that.
+    pub(super) fn stop_waiting_for_quota(&mut self, slot: u32, line: u32) {
+        if let Some((node, key)) = self.requests[slot].waits_at.take() {
+            self.quota_queue.remove(node, key);
+        }
+        self.leave_line_aside(slot, line);
+    }
+
+    /// A request is in a line no more, which may be set aside.
+    pub(super) fn leave_line_aside(&mut self, slot: u32, line: u32) {
+        if self.nodes.line_len(line) > 0 {
+            // Another may be its first now, and lack less.
+            if let Some(&(node, _)) = self.quota_queue.lines.get(&line) {
+                self.look_at_node(node);
+            }
+        } else if let Some((node, key)) = self.quota_queue.lines.remove(&line) {
+            self.quota_queue.remove(node, key);
+            let (pool, tier) = (self.requests[slot].pool(), self.requests[slot].tier());
+            self.pools[pool.index()].queues[tier.index()].set_aside(&mut self.nodes, line, false);
+        }
+    }
+
+    /// Whether a waiting request is on no offer because it, or its line, waits for quota; and where.
+    pub(super) fn waits_at(&self, slot: u32) -> Option<u32> {
+        let record = &self.requests[slot];
+        let of_line = || {
+            let aside = record.lane == Some(Lane::Fresh);
+            aside.then(|| self.quota_queue.lines.get(&self.line_in_order(slot).0)).flatten()
+        };
+        record.waits_at.as_ref().or_else(of_line).map(|&(node, _)| node)
+    }
+}
