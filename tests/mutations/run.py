@@ -110,7 +110,7 @@ def fault_of(mutation: Mutation, caught: list[str]) -> str:
 
 def row(mutation: Mutation, caught: list[str]) -> str:
     """The mutation as a row of the page."""
-    compared = [name for name in caught if name.startswith("against_reference::")]
+    compared = [name for name in sorted(caught) if name.startswith("against_reference::")]
     names = compared[:1] + [name for name in caught if name not in compared]
     shown = ", ".join(f"`{name.split('::')[-1]}`" if "::" in name else name for name in names[:4])
     shown += f" and {len(names) - 4} more" if len(names) > 4 else ""
