@@ -13,24 +13,28 @@ mod capacity;
 mod config;
 mod error;
 mod event;
+mod fairness;
 mod heap;
 mod id;
 mod list;
 mod placement;
 mod preempt;
 mod queue;
+#[cfg_attr(not(test), expect(dead_code, reason = "the scheduler does not hold quota yet"))]
+mod quota;
 mod request;
 mod resources;
 mod scheduler;
 mod share;
 mod slab;
 mod step_plan;
+mod tenant;
 mod time;
 mod tree;
 
 pub use config::{
-    Config, ConfigBuilder, ConfigError, ConfigFault, MAX_NAME_BYTES, MAX_POOLS, MAX_TIERS, Order, Placement,
-    Preemption, StepTime, TierConfig,
+    Config, ConfigBuilder, ConfigError, ConfigFault, MAX_NAME_BYTES, MAX_POOLS, MAX_TIERS, MAX_TOKEN_COST,
+    Order, Placement, Preemption, StepTime, TierConfig,
 };
 pub use error::{
     AmendError, InputError, InvariantViolation, Limit, QueueScope, QueueUnit, ReportError, SubmitError,
@@ -52,6 +56,9 @@ pub use scheduler::{
     ShareWarning, Stats,
 };
 pub use share::{Ppm, Reserve, Rounding};
+pub use tenant::{
+    MAX_BURST, MAX_TENANT_DEPTH, OverQuota, PolicyError, PolicyFault, QuotaLimit, Rate, TenantPolicy,
+};
 pub use time::Instant;
 
 /// The programs of the guide compile.

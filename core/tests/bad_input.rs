@@ -518,7 +518,14 @@ fn what_is_beyond_a_limit_is_told_with_the_limit() {
 #[test]
 fn every_setting_may_be_the_largest_there_is() {
     let ever = Duration::from_nanos(u64::MAX);
-    for order in [Order::Fifo, Order::Deadline, Order::ShortestFirst, Order::HybridDeadline] {
+    for order in [
+        Order::Fair,
+        Order::DeficitLongestPrefix,
+        Order::Fifo,
+        Order::Deadline,
+        Order::ShortestFirst,
+        Order::HybridDeadline,
+    ] {
         let tier = |name: &str, ppm| {
             let tier = TierConfig::new(name).reserve_ppm(ppm).lendable_ppm(1_000_000).hold_window(ever);
             let tier = tier.borrow_limit([MAX_UNITS; 2]).preemption_budget(1_000_000_000).order(order);

@@ -40,6 +40,8 @@ fn preemption() -> impl Strategy<Value = Preemption> {
 
 fn order() -> impl Strategy<Value = Order> {
     prop_oneof![
+        Just(Order::Fair),
+        Just(Order::DeficitLongestPrefix),
         Just(Order::Fifo),
         Just(Order::Deadline),
         Just(Order::ShortestFirst),
@@ -216,6 +218,10 @@ swap_token = "0s"
 checkpoint_kib_per_token = 0
 max_step = "60s"
 displace = false
+input_cost = 1
+cached_cost = 0
+output_cost = 2
+predict_output = false
 max_tenants = 1048576
 
 [[tiers]]
@@ -225,7 +231,8 @@ lendable_ppm = 1000000
 rounding = "ceil"
 hold_window = "30s"
 preemption = "lower-tier"
-order = "fifo"
+order = "fair"
+deficit_quantum = 8192
 deadline_token_weight = "8ms"
 prefill_share_ppm = 250000
 
@@ -240,7 +247,8 @@ lendable_ppm = 1000000
 rounding = "ceil"
 hold_window = "30s"
 preemption = "lower-tier"
-order = "fifo"
+order = "fair"
+deficit_quantum = 8192
 deadline_token_weight = "8ms"
 prefill_share_ppm = 250000
 queue_timeout = "3600s"

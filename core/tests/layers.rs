@@ -13,9 +13,9 @@ use source::{Token, tokens};
 const FLOORS: &[(&str, &[&str])] = &[
     ("foundation", &["time", "id", "resources", "share"]),
     ("structures", &["slab", "list", "heap", "tree"]),
-    ("description", &["config", "request"]),
+    ("description", &["config", "request", "tenant"]),
     ("alphabet", &["event", "error"]),
-    ("mechanisms", &["queue", "capacity", "placement", "preempt", "step_plan"]),
+    ("mechanisms", &["queue", "fairness", "capacity", "placement", "preempt", "quota", "step_plan"]),
     ("policy", &["scheduler"]),
     ("roof", &["journal"]),
 ];

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use tidegate::{
-    Config, MAX_DEVICES, MAX_DEVICES_PER_WORKER, MAX_DIMENSIONS, MAX_NAME_BYTES, MAX_POOLS, MAX_REQUESTS,
-    MAX_TIERS, MAX_TOKENS, MAX_UNITS, MAX_WORKERS,
+    Config, MAX_BURST, MAX_DEVICES, MAX_DEVICES_PER_WORKER, MAX_DIMENSIONS, MAX_NAME_BYTES, MAX_POOLS,
+    MAX_REQUESTS, MAX_TENANT_DEPTH, MAX_TIERS, MAX_TOKEN_COST, MAX_TOKENS, MAX_UNITS, MAX_WORKERS,
 };
 
 const PAGE: &str = include_str!("../../docs/LIMITS.md");
@@ -29,8 +29,11 @@ fn every_limit_is_on_the_page_with_its_number() {
         ("MAX_WORKERS", MAX_WORKERS),
         ("MAX_TIERS", MAX_TIERS as u64),
         ("MAX_POOLS", MAX_POOLS as u64),
+        ("MAX_TENANT_DEPTH", MAX_TENANT_DEPTH as u64),
+        ("MAX_BURST", MAX_BURST),
         ("MAX_DIMENSIONS", MAX_DIMENSIONS as u64),
         ("MAX_NAME_BYTES", MAX_NAME_BYTES as u64),
+        ("MAX_TOKEN_COST", MAX_TOKEN_COST.into()),
     ];
     let page = rows("Limits");
     assert_eq!(page.len(), limits.len(), "{page:?}");

@@ -66,6 +66,8 @@ class RequestState(StrEnum):
 class Order(StrEnum):
     """In which order the waiting requests of a tier are offered a start: a tier's setting `order`."""
 
+    FAIR = "fair"
+    DEFICIT_LONGEST_PREFIX = "deficit-longest-prefix"
     FIFO = "fifo"
     DEADLINE = "deadline"
     SHORTEST_FIRST = "shortest-first"

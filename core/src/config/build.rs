@@ -7,7 +7,10 @@ use alloc::{format, vec};
 use core::fmt;
 use core::time::Duration;
 
-use super::{Config, MAX_NAME_BYTES, MAX_POOLS, MAX_TIERS, Placement, Preemption, StepTime, TierConfig};
+use super::{
+    Config, MAX_NAME_BYTES, MAX_POOLS, MAX_TIERS, MAX_TOKEN_COST, Placement, Preemption, StepTime,
+    TierConfig, TokenCosts,
+};
 use crate::resources::{MAX_DIMENSIONS, MAX_UNITS};
 use crate::share::{Ppm, Reserve};
 use crate::time::nanos;
@@ -43,6 +46,8 @@ impl Default for ConfigBuilder {
                 tenant_queue_limit: None,
                 tenant_queue_token_limit: None,
                 displace: false,
+                token_costs: TokenCosts { input: 1, cached: 0, output: 2 },
+                predict_output: false,
                 max_tenants: 1 << 20,
             },
         }
@@ -180,6 +185,31 @@ impl ConfigBuilder {
         self
     }
 
+    /// What a prompt token costs a tenant where tenants share a tier fairly. Default: 1 (VTC's, as the others).
+    pub fn input_cost(mut self, cost: u32) -> Self {
+        self.config.token_costs.input = cost;
+        self
+    }
+
+    /// What a prompt token costs that was found in a cache. Default: 0.
+    pub fn cached_cost(mut self, cost: u32) -> Self {
+        self.config.token_costs.cached = cost;
+        self
+    }
+
+    /// What an output token costs. Default: 2.
+    pub fn output_cost(mut self, cost: u32) -> Self {
+        self.config.token_costs.output = cost;
+        self
+    }
+
+    /// Expects of a request the mean of its tenant's outputs in its tier and pool, once there is one, whatever it says
+    /// itself. What is charged for it at the start follows; the truth is settled either way. Default: not.
+    pub fn predict_output(mut self, predict: bool) -> Self {
+        self.config.predict_output = predict;
+        self
+    }
+
     /// Knows at most this many tenants. Default: 2^20.
     pub fn max_tenants(mut self, tenants: u32) -> Self {
         self.config.max_tenants = tenants;
@@ -208,6 +238,14 @@ impl ConfigBuilder {
         ] {
             if span == 0 {
                 faults.add(path, "must be longer than zero".to_string());
+            }
+        }
+        let costs = config.token_costs;
+        for (path, cost) in
+            [("input_cost", costs.input), ("cached_cost", costs.cached), ("output_cost", costs.output)]
+        {
+            if cost > MAX_TOKEN_COST {
+                faults.add(path, format!("{cost} is above {MAX_TOKEN_COST}"));
             }
         }
         if config.max_tenants == 0 {
@@ -349,6 +387,9 @@ impl Faults {
                 &format!("tiers[{index}].preempt_while_borrowing"),
                 "only a tier within its reserve may take from any borrower".to_string(),
             );
+        }
+        if tier.deficit_quantum == 0 {
+            self.add(&format!("tiers[{index}].deficit_quantum"), "must be at least 1".to_string());
         }
         if tier.preemption_budget.is_some_and(|budget| !(1..=1_000_000_000).contains(&budget)) {
             self.add(&format!("tiers[{index}].preemption_budget"), "must be from 1 to 10^9".to_string());

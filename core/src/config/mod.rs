@@ -22,6 +22,8 @@ use crate::time::nanos;
 pub const MAX_TIERS: usize = 8;
 /// The most pools a config may have.
 pub const MAX_POOLS: usize = 1 << 10;
+/// The most that one token may cost.
+pub const MAX_TOKEN_COST: u32 = 1 << 10;
 /// The most bytes of a name (dimension, tier, pool, tenant).
 pub const MAX_NAME_BYTES: usize = 255;
 
@@ -52,8 +54,13 @@ impl Preemption {
 /// order of arrival; ties go by arrival.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Order {
-    /// By arrival.
+    /// Tenant by tenant, whoever was served least first (VTC, OSDI'24); by arrival within a tenant.
     #[default]
+    Fair,
+    /// Like `Fair`, but with what was served counted in whole [quanta](TierConfig::deficit_quantum), and the longest
+    /// cached prompts first among tenants that are even so, and within a tenant: trades fairness for cache hits (DLPM).
+    DeficitLongestPrefix,
+    /// By arrival.
     Fifo,
     /// By deadline; those without one last.
     Deadline,
@@ -62,6 +69,25 @@ pub enum Order {
     /// By deadline and [`TierConfig::deadline_token_weight`] for each uncached prompt token; those that cannot
     /// make it any more behind all others (Niyama, ASPLOS'26).
     HybridDeadline,
+}
+
+/// What tokens of each kind cost a tenant in the order of a tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct TokenCosts {
+    pub(crate) input: u32,
+    pub(crate) cached: u32,
+    pub(crate) output: u32,
+}
+
+impl TokenCosts {
+    /// What a request costs with so many prompt tokens, cached among them, and output tokens.
+    pub(crate) fn of(&self, prompt: u64, cached: u64, output: u64) -> u64 {
+        let cached = cached.min(prompt);
+        // Beyond all measure they are all alike.
+        let cost = |tokens: u64, each: u32| tokens.saturating_mul(u64::from(each));
+        let prompt = cost(prompt - cached, self.input).saturating_add(cost(cached, self.cached));
+        prompt.saturating_add(cost(output, self.output))
+    }
 }
 
 /// A linear model of how long one step of an engine takes, from the host's own measurements.
@@ -118,6 +144,7 @@ pub struct TierConfig {
     pub(crate) preempt_while_borrowing: Option<Preemption>,
     pub(crate) preemption_budget: Option<u32>,
     pub(crate) order: Order,
+    pub(crate) deficit_quantum: u64,
     pub(crate) deadline_token_weight_ns: u64,
     pub(crate) age_after_ns: Option<u64>,
     pub(crate) prefill_share: Ppm,
@@ -141,7 +168,8 @@ impl TierConfig {
             preemption: Preemption::LowerTier,
             preempt_while_borrowing: None,
             preemption_budget: None,
-            order: Order::Fifo,
+            order: Order::Fair,
+            deficit_quantum: 8_192,
             deadline_token_weight_ns: nanos(Duration::from_millis(8)),
             age_after_ns: None,
             prefill_share: Ppm::new(250_000),
@@ -211,9 +239,16 @@ impl TierConfig {
         self
     }
 
-    /// In which order its requests are offered a start. Default: `Fifo`.
+    /// In which order its requests are offered a start. Default: `Fair`.
     pub fn order(mut self, order: Order) -> Self {
         self.order = order;
+        self
+    }
+
+    /// How much cost a tenant may be served ahead of the others under `DeficitLongestPrefix`, at least 1: with more,
+    /// more prompts find their cache. Default: 8,192, chosen arbitrarily.
+    pub fn deficit_quantum(mut self, cost: u64) -> Self {
+        self.deficit_quantum = cost;
         self
     }
 
@@ -308,6 +343,8 @@ pub struct Config {
     pub(crate) tenant_queue_limit: Option<u64>,
     pub(crate) tenant_queue_token_limit: Option<u64>,
     pub(crate) displace: bool,
+    pub(crate) token_costs: TokenCosts,
+    pub(crate) predict_output: bool,
     pub(crate) max_tenants: u32,
 }
 

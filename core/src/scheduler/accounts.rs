@@ -12,8 +12,8 @@ use crate::request::{RequestSpec, RequestState};
 use crate::resources::{Balance, Resources};
 
 impl Scheduler {
-    /// Puts a request that is nowhere into its queue, or parks it.
-    pub(super) fn enqueue(&mut self, slot: u32) {
+    /// Puts a request that is nowhere into its queue, or parks it; whether it is new there.
+    pub(super) fn enqueue(&mut self, slot: u32, is_new: bool) {
         let asks = self.next_asks(slot);
         let record = &mut self.requests[slot];
         record.asks = asks;
@@ -30,7 +30,7 @@ impl Scheduler {
             never_ran.arrivals.insert_by(&mut self.requests, slot);
             never_ran.sum.add(tokens);
         }
-        self.join_lane(slot);
+        self.join_lane(slot, is_new);
         self.set_timer(slot);
         self.count_waiting(slot);
         self.stir(pool);
@@ -58,8 +58,9 @@ impl Scheduler {
         self.stir(pool);
     }
 
-    /// Puts a waiting request into the lane, and at the place there, that it belongs to.
-    pub(super) fn join_lane(&mut self, slot: u32) {
+    /// Puts a waiting request into the lane, and at the place there, that it belongs to; whether it is new to the fresh
+    /// lane, if it comes there.
+    pub(super) fn join_lane(&mut self, slot: u32, is_new: bool) {
         let comes_back = self.requests[slot].has_run || self.requests[slot].declines > 0;
         let lane = match (self.is_startable(slot), comes_back) {
             (false, _) => Lane::Parked,
@@ -68,12 +69,15 @@ impl Scheduler {
         };
         self.requests[slot].relegated =
             lane == Lane::Fresh && self.relegates_at(slot).is_some_and(|at| at <= self.now);
-        let key = self.order_key(slot, lane);
+        if is_new && lane == Lane::Fresh {
+            self.note_arrival(slot);
+        }
+        let (key, line) = (self.order_key(slot, lane), self.line_in_order(slot));
         let record = &mut self.requests[slot];
         record.lane = Some(lane);
         record.state = if lane == Lane::Parked { RequestState::Parked } else { RequestState::Queued };
         let (pool, tier, least) = (record.spec.pool, record.spec.tier, record.least());
-        self.pools[pool.index()].queues[tier.index()].insert(&mut self.nodes, lane, key, slot, least);
+        self.pools[pool.index()].queues[tier.index()].insert(&mut self.nodes, lane, line, key, slot, least);
     }
 
     pub(super) fn leave_lane(&mut self, slot: u32) {
@@ -81,6 +85,9 @@ impl Scheduler {
         let lane = record.lane.take().expect("a request that waits is in a lane");
         let (pool, tier) = (record.spec.pool, record.spec.tier);
         self.pools[pool.index()].queues[tier.index()].remove(&mut self.nodes, lane, slot);
+        if lane == Lane::Fresh {
+            self.note_departure(slot);
+        }
     }
 
     /// What a search for a request that fits must know of one; it changes with the claim.
@@ -101,7 +108,8 @@ impl Scheduler {
         let uncached = spec.prompt_tokens - spec.cached_tokens;
         let at = |late: u64| spec.deadline.map_or(u64::MAX, |at| at.plus_nanos(late).as_nanos());
         let rank = match order {
-            Order::Fifo => 0,
+            Order::Fair | Order::Fifo => 0,
+            Order::DeficitLongestPrefix => u64::MAX - spec.cached_tokens,
             Order::Deadline => at(0),
             Order::ShortestFirst => uncached + 2 * spec.output_tokens.unwrap_or(0),
             Order::HybridDeadline => {
@@ -290,7 +298,7 @@ impl Scheduler {
         for &slot in &waiting {
             let was_parked = self.requests[slot].lane == Some(Lane::Parked);
             self.leave_lane(slot);
-            self.join_lane(slot);
+            self.join_lane(slot, was_parked);
             self.set_timer(slot);
             let is_parked = self.requests[slot].lane == Some(Lane::Parked);
             if was_parked != is_parked {

@@ -51,7 +51,7 @@ impl Scheduler {
         if number >= max {
             return Err(TenantError::LimitExceeded { limit: Limit::Tenants, max: u64::from(max) });
         }
-        self.tenants.list.push(Tenant::default());
+        self.tenants.list.push(Tenant::new(1));
         self.tenants.by_name.insert(Box::from(name), TenantId::new(number));
         Ok(TenantId::new(number))
     }
@@ -81,7 +81,8 @@ impl Scheduler {
         self.next_sequence += 1;
         self.stats.submitted += 1;
         self.never_yielding += u64::from(spec.yielding == Yielding::Never);
-        self.enqueue(slot);
+        self.join_line(slot);
+        self.enqueue(slot, true);
         Ok(RequestId::new(slot, generation))
     }
 

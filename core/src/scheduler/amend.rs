@@ -10,6 +10,7 @@ use crate::config::{Config, ConfigError, ConfigFault};
 use crate::error::{AmendError, ReportError};
 use crate::event::Amendment;
 use crate::id::{PoolId, RequestId};
+use crate::queue::Lane;
 use crate::time::Instant;
 
 impl Scheduler {
@@ -49,15 +50,15 @@ impl Scheduler {
         if moves && record.is_waiting() && !record.has_run {
             self.check_tier_limits(&spec)?;
         }
-        if self.requests[slot].is_waiting() {
+        if let Some(lane) = self.requests[slot].lane {
             self.dequeue(slot);
             if moves || self.asks_with(slot, &spec) != self.requests[slot].asks {
                 self.give_up_claim(slot);
             }
-            self.requests[slot].spec = spec;
-            self.enqueue(slot);
+            self.change_line(slot, moves, |sched| sched.requests[slot].spec = spec);
+            self.enqueue(slot, moves || lane != Lane::Fresh);
         } else {
-            self.rebook(slot, |record| record.spec = spec);
+            self.change_line(slot, moves, |sched| sched.rebook(slot, |record| record.spec = spec));
             self.freed(self.requests[slot].worker);
         }
         Ok(())

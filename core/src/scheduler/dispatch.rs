@@ -314,6 +314,7 @@ impl Scheduler {
     fn start(&mut self, slot: u32, worker: WorkerId, reason: Reason) {
         let claim = self.requests[slot].claim;
         self.dequeue(slot);
+        self.charge_start(slot);
         self.requests[slot].state = RequestState::Starting;
         let asks = self.requests[slot].asks;
         match claim {

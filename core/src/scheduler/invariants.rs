@@ -35,6 +35,7 @@ impl Scheduler {
         let running = self.check_workers()?;
         self.check_devices()?;
         self.check_claims()?;
+        self.check_lines()?;
         for pool in (0..self.pools.len() as u32).map(PoolId::new) {
             self.check_capacity(pool)?;
             self.check_quiet(pool)?;
@@ -67,11 +68,8 @@ impl Scheduler {
                     let mut last = None;
                     for slot in queue.lane_iter(&self.nodes, lane) {
                         self.check_waiting(slot, pool, tier, lane)?;
-                        let key = self.order_key(slot, lane);
-                        ensure("LIFE-1", last < Some(key), || {
-                            format!("{} is out of order", self.requests.id(slot))
-                        })?;
-                        last = Some(key);
+                        self.check_order(last, slot, lane)?;
+                        last = Some(slot);
                         by_tier[tier.index()].add(self.requests[slot].spec.queue_tokens());
                         total.add(self.requests[slot].spec.queue_tokens());
                     }
@@ -93,6 +91,30 @@ impl Scheduler {
             })?;
         }
         Ok(total.requests as usize)
+    }
+
+    /// LIFE-1: lines by their counters, and within a line, and where there are no lines, by the order of the tier.
+    fn check_order(&self, before: Option<u32>, slot: u32, lane: Lane) -> Result<(), InvariantViolation> {
+        let Some(before) = before else { return Ok(()) };
+        let [one, other] = [before, slot].map(|slot| (self.line_in_order(slot), self.order_key(slot, lane)));
+        let ((one_line, one_rank), (line, rank)) = (one.0, other.0);
+        let in_order =
+            if lane == Lane::Fresh && one_line != line { one_rank <= rank } else { one.1 < other.1 };
+        ensure("LIFE-1", in_order, || format!("{} is out of order", self.requests.id(slot)))
+    }
+
+    /// FAIR: a line knows how many live requests it has, and each live request is in its tenant's line.
+    fn check_lines(&self) -> Result<(), InvariantViolation> {
+        for (_, record) in self.requests.0.iter() {
+            let tenant = &self.tenants.list[record.spec.tenant.index()];
+            let queue = self.queue_number(record.pool(), record.tier());
+            ensure("LIFE-1", tenant.lines.contains(&(queue, record.line)), || {
+                format!("{} is in no line of its tenant", record.sequence)
+            })?;
+        }
+        let mine = |line| self.requests.0.iter().filter(|(_, record)| record.line == line).count();
+        let unlike = self.fairness.lives().find(|&(line, live)| live as usize != mine(line));
+        ensure("LIFE-1", unlike.is_none(), || format!("line and live requests: {unlike:?}"))
     }
 
     fn check_waiting(

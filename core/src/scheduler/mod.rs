@@ -9,6 +9,7 @@
 mod accounts;
 mod admit;
 mod amend;
+mod charges;
 mod claims;
 mod dispatch;
 mod drain;
@@ -34,6 +35,7 @@ use crate::capacity::Capacity;
 use crate::config::Config;
 use crate::error::{InputError, ReportError};
 use crate::event::{Action, Input, Reason};
+use crate::fairness::Fairness;
 use crate::heap::Heap;
 use crate::id::{DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
 use crate::queue::{QueueNodes, TierQueue};
@@ -153,6 +155,7 @@ pub struct Scheduler {
     /// Where the waiting requests of all queues stand.
     nodes: QueueNodes,
     tenants: Tenants,
+    fairness: Fairness,
     devices: Vec<Device>,
     workers: Vec<Worker>,
     pools: Vec<Pool>,
@@ -211,6 +214,7 @@ impl Scheduler {
             nodes: QueueNodes::new(),
             devices: Vec::new(),
             tenants: Tenants::default(),
+            fairness: Fairness::new(config.pools.len() * config.tiers.len()),
             workers: Vec::new(),
             claims: Slab::new(),
             timers: Heap::new(),

@@ -4,6 +4,8 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use smallvec::SmallVec;
+
 use crate::config::Preemption;
 use crate::event::Reason;
 use crate::id::{Attempt, PoolId, RequestId, TenantId, Tier, WorkerId};
@@ -72,6 +74,13 @@ pub(super) struct Record {
     /// What the worker's steps had counted at that report.
     pub(super) step_mark: u64,
     pub(super) cached_tokens: u64,
+    /// Its tenant's line: who has been served how much.
+    pub(super) line: u32,
+    /// What of that it was charged; `None` before its first start.
+    pub(super) charge: Option<u64>,
+    /// The tokens that it was charged for, beside its prompt's.
+    pub(super) charged_cached: u64,
+    pub(super) charged_output: u64,
     /// Why it has to stop.
     pub(super) yields_for: Reason,
     /// The claim that its units go to.
@@ -123,6 +132,10 @@ impl Record {
             output_tokens: 0,
             step_mark: 0,
             cached_tokens: 0,
+            line: 0,
+            charge: None,
+            charged_cached: 0,
+            charged_output: 0,
             yields_for: Reason::Reclaim,
             serves: None,
             unheard: 0,
@@ -316,11 +329,28 @@ pub(super) struct NeverRan {
     pub(super) sum: Waiting,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Tenant {
+    pub(super) weight: u32,
     pub(super) waiting: Waiting,
+    /// Its lines by the numbers of their queues.
+    pub(super) lines: SmallVec<[(u32, u32); 2]>,
+    /// The running mean of its outputs, in fractions of a token.
+    pub(super) mean_output: Option<i128>,
     /// Sums over its completed requests.
     pub(super) usage: Usage,
+}
+
+impl Tenant {
+    pub(super) fn new(weight: u32) -> Self {
+        Self {
+            weight,
+            waiting: Waiting::default(),
+            lines: SmallVec::new(),
+            mean_output: None,
+            usage: Usage::default(),
+        }
+    }
 }
 
 /// Tenants by number and by name.

@@ -35,7 +35,11 @@ impl Scheduler {
             RequestState::Starting | RequestState::Preempting | RequestState::Aborting => {}
             state => return Err(ReportError::WrongState { request, state }),
         }
+        let is_first = !self.requests[slot].has_run;
         self.set_running(slot, in_use, |record| record.cached_tokens = cached_tokens);
+        if is_first {
+            self.charge_cached(slot, cached_tokens);
+        }
         Ok(())
     }
 
@@ -67,11 +71,14 @@ impl Scheduler {
         }
         self.requests[slot].declines += 1;
         self.unsay(slot);
+        if !self.requests[slot].has_run {
+            self.refund(slot);
+        }
         self.leave(slot);
         self.requests[slot].victims_for = 0;
         self.exclude(slot, worker);
         self.sit_out(slot);
-        self.enqueue(slot);
+        self.enqueue(slot, true);
         Ok(())
     }
 
@@ -98,8 +105,10 @@ impl Scheduler {
     }
 
     fn note_progress(&mut self, slot: u32, output_tokens: u64, in_use: Resources) {
-        self.set_running(slot, in_use, |record| record.output_tokens = output_tokens);
-        self.requests[slot].step_mark = self.worker(self.requests[slot].worker).step_tokens;
+        let mark = self.worker(self.requests[slot].worker).step_tokens;
+        self.set_running(slot, in_use, |record| {
+            (record.output_tokens, record.step_mark) = (output_tokens, mark);
+        });
     }
 
     /// The request runs no more and can go on later from `tokens_kept` tokens of context (0: from the
@@ -189,7 +198,8 @@ impl Scheduler {
         total.prompt_tokens = total.prompt_tokens.saturating_add(usage.prompt_tokens);
         total.cached_tokens = total.cached_tokens.saturating_add(usage.cached_tokens);
         total.output_tokens = total.output_tokens.saturating_add(usage.output_tokens);
-        self.end(slot);
+        self.settle_charge(slot, Some(&usage));
+        self.forget(slot);
         Ok(())
     }
 
@@ -208,7 +218,7 @@ impl Scheduler {
 
     /// One call for a whole engine step: every request on the worker that has reported before generated
     /// `tokens_each` tokens, but those in `exceptions`, which report as by [`progress`](Self::progress).
-    /// O(exceptions).
+    /// O(exceptions); where one outran what was charged for it also O(requests on the worker).
     ///
     /// # Errors
     /// An unknown or lost worker; [`WorkerError::NotHere`]; what `progress` would refuse. Nothing changed then.
@@ -240,6 +250,7 @@ impl Scheduler {
         for exception in exceptions {
             self.note_progress(exception.request.slot(), exception.output_tokens, exception.in_use);
         }
+        self.charge_step(worker, tokens_each);
         Ok(())
     }
 
@@ -297,6 +308,7 @@ impl Scheduler {
             record.state = RequestState::Running;
         }
         let worker = record.worker;
+        self.charge_output(slot);
         self.work_changed(worker);
         if before != in_use {
             self.resize_use(slot, in_use);
@@ -321,11 +333,16 @@ impl Scheduler {
         }
         self.leave(slot);
         self.sit_out(slot);
-        self.enqueue(slot);
+        self.enqueue(slot, true);
     }
 
-    /// Forgets a request, wherever it stands.
+    /// Ends a request, wherever it stands, with what it has used so far.
     pub(super) fn end(&mut self, slot: u32) {
+        self.settle_charge(slot, None);
+        self.forget(slot);
+    }
+
+    fn forget(&mut self, slot: u32) {
         self.unsay(slot);
         self.forget_checkpoint(slot);
         if self.requests[slot].is_waiting() {
@@ -334,6 +351,7 @@ impl Scheduler {
         } else {
             self.leave(slot);
         }
+        self.leave_line(slot);
         let ended = self.requests.0.remove(slot);
         self.never_yielding -= u64::from(ended.never_yields());
     }

@@ -89,7 +89,7 @@ impl Scheduler {
     /// A waiting request is relegated, or has aged up to another tier.
     fn turn(&mut self, slot: u32) {
         self.leave_lane(slot);
-        self.join_lane(slot);
+        self.join_lane(slot, false);
         self.set_turn(slot);
         self.stir(self.requests[slot].pool());
     }

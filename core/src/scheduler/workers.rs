@@ -63,6 +63,8 @@ pub(super) struct Worker {
     pub(super) tolerance: Tolerance,
     /// Tokens that its steps gave to each request that has reported, since it was added.
     pub(super) step_tokens: u64,
+    /// Tokens that its steps may still give before a request on it may outrun what was charged for it.
+    pub(super) until_outrun: u64,
     /// The requests on it, in no order that means anything.
     pub(super) running: Vec<u32>,
     /// Its claims, the most urgent first, then by the owner's arrival.
@@ -83,6 +85,7 @@ impl Worker {
             earmarked: Resources::ZERO,
             tolerance: Tolerance::default(),
             step_tokens: 0,
+            until_outrun: u64::MAX,
             running: Vec::new(),
             claims: Vec::new(),
             drain: None,

@@ -222,6 +222,7 @@ impl Model {
     }
 
     pub(crate) fn reconfigure(&mut self, setup: &Setup) {
+        let stood = self.waiting_as_they_stand();
         let before = core::mem::replace(&mut self.setup, setup.clone());
         for pool in 0..self.setup.pools {
             for t in 0..self.setup.tiers.len() {
@@ -230,24 +231,38 @@ impl Model {
                 }
             }
         }
-        self.refit();
+        self.refit_those(stood);
+    }
+
+    /// All that wait: of each queue in its order, and then those that are parked.
+    fn waiting_as_they_stand(&self) -> Vec<Seq> {
+        let queues =
+            (0..self.setup.pools).flat_map(|pool| (0..self.setup.tiers.len()).map(move |tier| (pool, tier)));
+        let mut stand: Vec<Seq> = queues.flat_map(|(pool, tier)| self.in_order(pool, tier)).collect();
+        let parked = self.requests.iter().filter(|(_, request)| request.state == RequestState::Parked);
+        stand.extend(parked.map(|(&seq, _)| seq));
+        stand
     }
 
     /// Capacities or rules changed: who is parked.
     pub(crate) fn refit(&mut self) {
+        self.refit_those(self.waiting_as_they_stand());
+    }
+
+    fn refit_those(&mut self, waiting: Vec<Seq>) {
         self.note_capacity();
         let mut parked = Vec::new();
-        let waiting: Vec<Seq> =
-            self.requests.iter().filter(|(_, request)| request.waits()).map(|(&seq, _)| seq).collect();
         for seq in waiting {
             let (was, is) = (self.requests[&seq].state == RequestState::Parked, self.should_be_parked(seq));
             if was == is {
                 continue;
             }
+            self.note_departure(seq);
             let request = self.request(seq);
             request.blocked_since = None;
             request.bypassed = 0;
             request.state = if is { RequestState::Parked } else { RequestState::Queued };
+            self.note_arrival(seq);
             if is {
                 self.end_drain(seq);
                 parked.push(seq);

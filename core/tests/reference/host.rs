@@ -65,7 +65,7 @@ pub(crate) fn compare(bytes: &[u8]) -> Result<Compared, String> {
 
 impl Host<'_> {
     fn run(&mut self) -> Result<(), String> {
-        for name in ["a", "b"] {
+        for name in ["a", "b", "c"] {
             self.say(Input::TenantSet { name: name.into() }, None)?;
         }
         for _ in 0..self.bytes.below(3) {
@@ -225,6 +225,11 @@ impl Host<'_> {
         Ok(())
     }
 
+    fn spent(&mut self) -> Usage {
+        let [prompt_tokens, cached_tokens, output_tokens] = [20, 9, 30].map(|most| self.bytes.number(most));
+        Usage { prompt_tokens, cached_tokens, output_tokens }
+    }
+
     fn worker_add(&mut self) -> (Input, Option<Setup>) {
         let setup = &self.model.setup;
         let pool = PoolId::new(self.bytes.number(setup.pools as u64) as u32);
@@ -306,7 +311,7 @@ impl Host<'_> {
         let setup = &self.model.setup;
         let (dimensions, pools) = (setup.dimensions, setup.pools as u64);
         let yielding = [Yielding::Restart, Yielding::Checkpoint, Yielding::Restart, Yielding::Never];
-        let mut spec = RequestSpec::new(TenantId::new(self.bytes.number(2) as u32), self.tier())
+        let mut spec = RequestSpec::new(TenantId::new(self.bytes.number(3) as u32), self.tier())
             .pool(PoolId::new(self.bytes.number(pools) as u32))
             .demand(self.bytes.units(dimensions, 3))
             .prompt_tokens(self.bytes.number(20))
@@ -377,7 +382,7 @@ impl Host<'_> {
                 Input::Released { request, attempt }
             }
             13 => Input::Failed { request, attempt },
-            _ => Input::Complete { request, attempt, usage: Usage::default() },
+            _ => Input::Complete { request, attempt, usage: self.spent() },
         }
     }
 

@@ -5,6 +5,7 @@ use tidegate::{
     StepException, SubmitError, Tier, WorkerError, WorkerId,
 };
 
+use super::fair::Charge;
 use super::{Model, Request, Seq, Setup, Units, forget_checkpoint, is_zero, le, max, tier, units};
 
 /// What an input was refused for: the name of the error.
@@ -122,8 +123,12 @@ impl Model {
                 ) {
                     return Err("wrong state");
                 }
+                let is_first = !self.requests[&seq].has_run;
                 self.request(seq).cached = *cached_tokens;
                 self.report(seq, units(*in_use));
+                if is_first {
+                    self.charge_cached(seq, *cached_tokens);
+                }
                 Ok(())
             }
             Input::Declined { request, attempt, .. } => self.declined(*request, *attempt),
@@ -144,10 +149,11 @@ impl Model {
                 self.wait_again(seq);
                 Ok(())
             }
-            Input::Complete { request, attempt, .. } => {
+            Input::Complete { request, attempt, usage } => {
                 let seq = self.on_worker(*request, *attempt)?;
                 self.counters.completed += 1;
-                self.end(seq);
+                self.settle_charge(seq, Some(usage));
+                self.forget(seq);
                 Ok(())
             }
             Input::Failed { request, attempt } => {
@@ -276,9 +282,11 @@ impl Model {
             stopped_for_memory: false,
             unaccounted: [0; 4],
             checkpoint: None,
+            charge: Charge::default(),
         };
         self.requests.insert(seq, request);
-        self.enqueue(seq);
+        self.join_line(seq);
+        self.enqueue(seq, true);
         Ok(())
     }
 
@@ -341,6 +349,8 @@ impl Model {
         }
         if request.waits() {
             let before = request.spec;
+            let was_fresh = request.is_queued() && !request.comes_back();
+            self.note_departure(seq);
             self.request(seq).spec = spec;
             let keeps_claim = !moves && self.next_asks(seq) == self.requests[&seq].asks;
             self.request(seq).spec = before;
@@ -348,16 +358,16 @@ impl Model {
             if !keeps_claim {
                 self.leave_queue(seq);
             }
-            self.request(seq).spec = spec;
-            self.enqueue(seq);
+            self.move_charge(seq, spec);
+            self.enqueue(seq, moves || !was_fresh);
         } else {
-            self.request(seq).spec = spec;
+            self.move_charge(seq, spec);
         }
         Ok(())
     }
 
-    /// A request enters its queue.
-    fn enqueue(&mut self, seq: Seq) {
+    /// A request enters its queue; whether it is new to it.
+    fn enqueue(&mut self, seq: Seq, is_new: bool) {
         let asks = self.next_asks(seq);
         let request = self.request(seq);
         request.asks = asks;
@@ -367,6 +377,9 @@ impl Model {
         request.state = RequestState::Queued;
         if self.should_be_parked(seq) {
             self.request(seq).state = RequestState::Parked;
+        }
+        if is_new {
+            self.note_arrival(seq);
         }
     }
 
@@ -388,6 +401,8 @@ impl Model {
 
     pub(crate) fn start_on(&mut self, seq: Seq, worker: WorkerId, reason: Reason) {
         self.end_drain(seq);
+        self.note_departure(seq);
+        self.charge_start(seq);
         let now = self.now;
         let request = self.request(seq);
         request.state = RequestState::Starting;
@@ -413,6 +428,12 @@ impl Model {
 
     /// Ends a request wherever it stands.
     pub(crate) fn end(&mut self, seq: Seq) {
+        self.settle_charge(seq, None);
+        self.forget(seq);
+    }
+
+    fn forget(&mut self, seq: Seq) {
+        self.note_departure(seq);
         self.unsay(seq);
         if self.requests[&seq].waits() {
             self.leave_queue(seq);
@@ -449,6 +470,7 @@ impl Model {
         if request.state == RequestState::Starting {
             request.state = RequestState::Running;
         }
+        self.charge_output(seq);
     }
 
     fn step(
@@ -464,9 +486,12 @@ impl Model {
                 return Err("not here");
             }
         }
+        let is_named = |id| exceptions.iter().any(|exception| exception.request == id);
         for seq in self.here(worker) {
-            if self.requests[&seq].runs && self.requests[&seq].state != RequestState::Releasing {
-                self.request(seq).output += tokens_each;
+            let request = self.request(seq);
+            if request.runs && request.state != RequestState::Releasing && !is_named(request.id) {
+                request.output += tokens_each;
+                self.charge_output(seq);
             }
         }
         for exception in exceptions {
@@ -489,6 +514,9 @@ impl Model {
             return Ok(());
         }
         self.unsay(seq);
+        if !self.requests[&seq].has_run {
+            self.refund(seq);
+        }
         self.forget_victim(seq);
         let worker = self.requests[&seq].worker;
         let request = self.request(seq);
@@ -497,7 +525,7 @@ impl Model {
         self.keep_off(seq, worker);
         self.off_worker(seq);
         self.sit_out(seq);
-        self.enqueue(seq);
+        self.enqueue(seq, true);
         Ok(())
     }
 
@@ -561,7 +589,7 @@ impl Model {
         self.forget_victim(seq);
         self.off_worker(seq);
         self.sit_out(seq);
-        self.enqueue(seq);
+        self.enqueue(seq, true);
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod account;
 mod claims;
+mod fair;
 mod fleet;
 mod host;
 mod inputs;
@@ -18,8 +19,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use tidegate::{
     Action, Attempt, DevicePart, DeviceSpec, Instant, Reason, RequestId, RequestSpec, RequestState,
-    Resources, Tier, WorkerId, WorkerSpec, Yielding,
+    Resources, TenantId, Tier, WorkerId, WorkerSpec, Yielding,
 };
+
+use fair::{Charge, Line, LineName};
 
 pub(crate) use host::{Compared, compare};
 pub(crate) use setup::Setup;
@@ -115,6 +118,7 @@ pub(crate) struct Request {
     pub(crate) stopped_for_memory: bool,
     pub(crate) unaccounted: Units,
     pub(crate) checkpoint: Option<(WorkerId, u128)>,
+    pub(crate) charge: Charge,
 }
 
 /// It has no checkpoint any more, if it had one.
@@ -258,6 +262,12 @@ pub(crate) struct Model {
     /// By pool and tier: every value of the demand, with its instant.
     pub(crate) demands: Vec<Vec<Vec<(u64, Units)>>>,
     pub(crate) budget_spent: Vec<u64>,
+    pub(crate) lines: BTreeMap<LineName, Line>,
+    /// What the last newcomers to each tier of a pool were lifted to, and whose request was the last to leave it.
+    pub(crate) floors: BTreeMap<(usize, usize), i128>,
+    pub(crate) last_active: BTreeMap<(usize, usize), TenantId>,
+    /// The mean output of each tenant, in 1/1024 tokens.
+    pub(crate) means: BTreeMap<TenantId, i128>,
     pub(crate) counters: Counters,
     /// The first named invariant that did not hold of a decision.
     pub(crate) violation: Option<String>,
@@ -283,6 +293,10 @@ impl Model {
             largest: vec![[0; 4]; pools],
             demands: vec![vec![vec![(0, [0; 4])]; tiers]; pools],
             budget_spent: vec![0; tiers],
+            lines: BTreeMap::new(),
+            floors: BTreeMap::new(),
+            last_active: BTreeMap::new(),
+            means: BTreeMap::new(),
             counters: Counters::default(),
             violation: None,
             setup,
@@ -357,6 +371,7 @@ impl Model {
                 lines.push(format!("pool {pool}, tier {tier}: R {reserve:?} U {used:?} avail {avail:?}"));
             }
         }
+        lines.push(format!("{:?} {:?} {:?} {:?}", self.lines, self.floors, self.last_active, self.means));
         lines.extend(self.requests.iter().map(|(seq, request)| format!("{seq}: {request:?}")));
         lines.join("\n")
     }

@@ -70,11 +70,24 @@ impl Model {
             .filter(|(_, r)| r.is_queued() && r.tier() == tier && r.spec.pool.get() as usize == pool)
             .map(|(&seq, _)| seq)
             .collect();
-        waiting.sort_by_key(|&seq| {
-            let fresh = !self.requests[&seq].comes_back();
-            (fresh, fresh && self.is_relegated(seq), if fresh { self.rank(seq) } else { 0 }, seq)
-        });
+        waiting.sort_by_key(|&seq| (!self.requests[&seq].comes_back(), self.place(seq)));
         waiting
+    }
+
+    /// Where a request stands among the fresh ones, or among those that come back.
+    fn place(&self, seq: Seq) -> (i128, (u64, Seq), (bool, u64, Seq)) {
+        let request = &self.requests[&seq];
+        if request.comes_back() {
+            return (0, (0, 0), (false, 0, seq));
+        }
+        let of_line = self
+            .requests
+            .iter()
+            .filter(|(_, other)| other.is_queued() && !other.comes_back() && other.line() == request.line());
+        let first =
+            of_line.map(|(&other, _)| (self.rank(other), other)).min().expect("itself, if nobody else");
+        let line = if self.quantum(request.tier()).is_some() { first } else { (0, 0) };
+        (self.had(seq), line, (self.is_relegated(seq), self.rank(seq), seq))
     }
 
     fn uncached(&self, seq: Seq) -> u64 {
@@ -88,7 +101,8 @@ impl Model {
         let deadline = request.spec.deadline.map(tidegate::Instant::as_nanos);
         let late = self.uncached(seq).saturating_mul(setup.deadline_token_weight);
         match setup.order {
-            Order::Fifo => 0,
+            Order::Fair | Order::Fifo => 0,
+            Order::DeficitLongestPrefix => u64::MAX - request.spec.cached_tokens,
             Order::Deadline => deadline.unwrap_or(u64::MAX),
             Order::ShortestFirst => self.uncached(seq) + 2 * request.spec.output_tokens.unwrap_or(0),
             Order::HybridDeadline => deadline.map_or(u64::MAX, |at| at.saturating_add(late)),
@@ -118,7 +132,7 @@ impl Model {
         for tier in 0..self.setup.tiers.len() {
             let start = self.in_order(pool, tier).into_iter().find_map(|seq| {
                 let within = self.is_within(pool, tier, self.requests[&seq].asks, self.own_claim(seq));
-                (within && !self.sits_out(seq)).then(|| self.place(seq, true).map(|id| (seq, id)))?
+                (within && !self.sits_out(seq)).then(|| self.best_worker(seq, true).map(|id| (seq, id)))?
             });
             if let Some((seq, worker)) = start {
                 self.start_on(seq, worker, Reason::Guaranteed);
@@ -145,7 +159,7 @@ impl Model {
     }
 
     /// The best Up worker that a request fits, is not kept off, and may have.
-    fn place(&self, seq: Seq, drained_too: bool) -> Option<WorkerId> {
+    fn best_worker(&self, seq: Seq, drained_too: bool) -> Option<WorkerId> {
         let request = &self.requests[&seq];
         let up = self.up(request.spec.pool.get() as usize).into_iter();
         let drained = |id: WorkerId| {
@@ -172,7 +186,7 @@ impl Model {
         let may = !self.sits_out(seq)
             && le_where(request.asks, self.avail(pool, request.tier()), request.asks)
             && self.passes(seq, own, pinned);
-        if may { self.place(seq, false) } else { None }
+        if may { self.best_worker(seq, false) } else { None }
     }
 
     fn borrow_for(&mut self, pool: usize, tier: usize) -> bool {

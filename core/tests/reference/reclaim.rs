@@ -125,10 +125,7 @@ impl Model {
             [0, 1, 2, 3].map(|d| if request.asks[d] > 0 { (request.asks[d] - avail[d]).max(0) } else { 0 })
         };
         let mut sets = Vec::new();
-        for worker in self.up(pool) {
-            if !le(request.asks, self.whole(worker)) || request.is_kept_off(worker, self.now) {
-                continue;
-            }
+        for worker in self.searched(pool, seq, any_borrower) {
             let (short, mut devices) = self.shortages(seq, worker, false);
             devices.retain(|(_, short)| !is_zero(*short));
             let need = Need { worker, short: max(short, missing), devices };
@@ -143,6 +140,28 @@ impl Model {
             let straddles = set.victims.iter().filter(|(_, straddles)| *straddles).count();
             (set.waived, straddles, Reverse(most_urgent), lost, set.victims.len(), set.worker)
         })
+    }
+
+    /// The workers on which victims are sought, in the order of their ids.
+    fn searched(&self, pool: usize, seq: Seq, any_borrower: bool) -> Vec<WorkerId> {
+        let request = &self.requests[&seq];
+        let theirs = |id: WorkerId| {
+            let here = self.here(id).into_iter().map(|other| &self.requests[&other]);
+            let others = here.filter(|other| self.takes_from(request.tier(), any_borrower, other.tier()));
+            sum(others.map(|other| other.in_use))
+        };
+        let mut able = self.up(pool);
+        able.retain(|&id| {
+            le(request.asks, self.whole(id))
+                && !request.is_kept_off(id, self.now)
+                && le(self.shortages(seq, id, false).0, theirs(id))
+        });
+        let used =
+            |id: WorkerId| (0..4).filter(|&d| request.asks[d] > 0).map(|d| theirs(id)[d]).sum::<i128>();
+        able.sort_by_key(|&id| (Reverse(used(id)), id));
+        able.truncate(32);
+        able.sort();
+        able
     }
 
     /// What a victim frees of each short place: of the worker, then of each short device.

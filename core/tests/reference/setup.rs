@@ -18,6 +18,7 @@ pub(crate) struct TierSetup {
     pub(crate) preempt_while_borrowing: Option<Preemption>,
     pub(crate) preemption_budget: Option<u32>,
     pub(crate) order: Order,
+    pub(crate) deficit_quantum: u64,
     pub(crate) deadline_token_weight: u64,
     pub(crate) age_after: Option<u64>,
     pub(crate) queue_limit: Option<u64>,
@@ -48,6 +49,9 @@ pub(crate) struct Setup {
     pub(crate) tenant_queue_limit: Option<u64>,
     pub(crate) tenant_queue_token_limit: Option<u64>,
     pub(crate) displace: bool,
+    /// Of a prompt token, of a cached one, of an output token.
+    pub(crate) token_costs: (u64, u64, u64),
+    pub(crate) predict_output: bool,
 }
 
 fn ns(nanos: u64) -> Duration {
@@ -68,6 +72,7 @@ impl TierSetup {
             .hold_window(ns(self.hold_window))
             .preemption(self.preemption)
             .order(self.order)
+            .deficit_quantum(self.deficit_quantum)
             .deadline_token_weight(ns(self.deadline_token_weight));
         for (dimension, reserve) in self.reserve_in.iter().enumerate() {
             tier = reserve.iter().fold(tier, |tier, &reserve| tier.reserve_in(dimension, reserve));
@@ -116,7 +121,11 @@ impl Setup {
             .swap_token(ns(self.swap_token))
             .checkpoint_kib_per_token(self.checkpoint_kib_per_token)
             .max_step(ns(self.max_step))
-            .displace(self.displace);
+            .displace(self.displace)
+            .input_cost(self.token_costs.0 as u32)
+            .cached_cost(self.token_costs.1 as u32)
+            .output_cost(self.token_costs.2 as u32)
+            .predict_output(self.predict_output);
         for (index, tier) in self.tiers.iter().enumerate() {
             builder = builder.tier(tier.config(format!("tier{index}")));
         }

@@ -62,12 +62,15 @@ fn tier_setup(bytes: &mut Bytes<'_>, tiers: usize, dimensions: usize, index: usi
         preempt_while_borrowing: bytes.one_of(&[None, Some(Preemption::LowerTier), Some(Preemption::Never)]),
         preemption_budget: bytes.maybe(8, |bytes| bytes.one_of(&[1, 3, 400_000_000])),
         order: bytes.one_of(&[
-            Order::Fifo,
+            Order::Fair,
+            Order::Fair,
+            Order::DeficitLongestPrefix,
             Order::Fifo,
             Order::Deadline,
             Order::ShortestFirst,
             Order::HybridDeadline,
         ]),
+        deficit_quantum: bytes.one_of(&[8, 1, 30]),
         deadline_token_weight: bytes.number(4),
         age_after: bytes.maybe(3, |bytes| bytes.number(30)),
         queue_limit: bytes.maybe(9, |bytes| bytes.number(6)),
@@ -89,7 +92,11 @@ pub(super) enum World {
 
 impl World {
     pub(super) fn read(bytes: &mut Bytes<'_>) -> Self {
-        bytes.one_of(&[Self::Mixed, Self::Mixed, Self::Mixed, Self::Contended, Self::Contended, Self::Wide])
+        match bytes.below(12) {
+            0..=5 => Self::Mixed,
+            6..=10 => Self::Contended,
+            _ => Self::Wide,
+        }
     }
 
     pub(super) fn setup(self, bytes: &mut Bytes<'_>) -> Setup {
@@ -164,5 +171,7 @@ fn setup(bytes: &mut Bytes<'_>) -> Setup {
         tenant_queue_limit: bytes.maybe(9, |bytes| bytes.number(6)),
         tenant_queue_token_limit: bytes.maybe(9, |bytes| bytes.number(60)),
         displace: bytes.rarely(2),
+        token_costs: bytes.one_of(&[(1, 0, 2), (1, 1, 1), (3, 0, 1)]),
+        predict_output: bytes.rarely(3),
     }
 }

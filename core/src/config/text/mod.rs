@@ -48,6 +48,10 @@ struct ConfigText {
     tenant_queue_limit: Option<u64>,
     tenant_queue_token_limit: Option<u64>,
     displace: Option<bool>,
+    input_cost: Option<u32>,
+    cached_cost: Option<u32>,
+    output_cost: Option<u32>,
+    predict_output: Option<bool>,
     max_tenants: Option<u32>,
     #[serde(default)]
     tiers: Vec<TierText>,
@@ -77,6 +81,7 @@ struct TierText {
     preempt_while_borrowing: Option<String>,
     preemption_budget: Option<u32>,
     order: Option<String>,
+    deficit_quantum: Option<u64>,
     deadline_token_weight: Option<String>,
     age_after: Option<String>,
     prefill_share_ppm: Option<u32>,
@@ -129,7 +134,9 @@ const PREEMPTIONS: [(&str, Preemption); 3] = [
     ("any-borrower", Preemption::AnyBorrower),
 ];
 
-const ORDERS: [(&str, Order); 4] = [
+const ORDERS: [(&str, Order); 6] = [
+    ("fair", Order::Fair),
+    ("deficit-longest-prefix", Order::DeficitLongestPrefix),
     ("fifo", Order::Fifo),
     ("deadline", Order::Deadline),
     ("shortest-first", Order::ShortestFirst),
@@ -174,6 +181,8 @@ impl ConfigText {
             tenant_queue_limit,
             tenant_queue_token_limit,
             displace,
+            token_costs,
+            predict_output,
             max_tenants,
         } = config;
         Self {
@@ -200,6 +209,10 @@ impl ConfigText {
             tenant_queue_limit: *tenant_queue_limit,
             tenant_queue_token_limit: *tenant_queue_token_limit,
             displace: Some(*displace),
+            input_cost: Some(token_costs.input),
+            cached_cost: Some(token_costs.cached),
+            output_cost: Some(token_costs.output),
+            predict_output: Some(*predict_output),
             max_tenants: Some(*max_tenants),
             tiers: tiers.iter().map(|tier| TierText::of(tier, config)).collect(),
         }
@@ -236,6 +249,10 @@ impl ConfigText {
         builder = set(builder, self.tenant_queue_limit, ConfigBuilder::tenant_queue_limit);
         builder = set(builder, self.tenant_queue_token_limit, ConfigBuilder::tenant_queue_token_limit);
         builder = set(builder, self.displace, ConfigBuilder::displace);
+        builder = set(builder, self.input_cost, ConfigBuilder::input_cost);
+        builder = set(builder, self.cached_cost, ConfigBuilder::cached_cost);
+        builder = set(builder, self.output_cost, ConfigBuilder::output_cost);
+        builder = set(builder, self.predict_output, ConfigBuilder::predict_output);
         builder = set(builder, self.max_tenants, ConfigBuilder::max_tenants);
         for (index, tier) in self.tiers.into_iter().enumerate() {
             read.prefix = format!("tiers[{index}].");
@@ -259,6 +276,7 @@ impl TierText {
             preempt_while_borrowing,
             preemption_budget,
             order,
+            deficit_quantum,
             deadline_token_weight_ns,
             age_after_ns,
             prefill_share,
@@ -297,6 +315,7 @@ impl TierText {
             preempt_while_borrowing: preempt_while_borrowing.map(|whom| name_in(&PREEMPTIONS, whom)),
             preemption_budget: *preemption_budget,
             order: Some(name_in(&ORDERS, *order)),
+            deficit_quantum: Some(*deficit_quantum),
             deadline_token_weight: Some(span_text(*deadline_token_weight_ns)),
             age_after: age_after_ns.map(span_text),
             prefill_share_ppm: Some(prefill_share.get()),
@@ -326,6 +345,7 @@ impl TierText {
         tier = set(tier, whom, TierConfig::preempt_while_borrowing);
         tier = set(tier, self.preemption_budget, TierConfig::preemption_budget);
         tier = set(tier, read.choice("order", self.order, &ORDERS), TierConfig::order);
+        tier = set(tier, self.deficit_quantum, TierConfig::deficit_quantum);
         let weight = read.span("deadline_token_weight", self.deadline_token_weight);
         tier = set(tier, weight, TierConfig::deadline_token_weight);
         tier = set(tier, read.span("age_after", self.age_after), TierConfig::age_after);

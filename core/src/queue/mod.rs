@@ -1,12 +1,16 @@
 //! The waiting requests of one tier in one pool: who is next, who is set aside, and who is the first that fits.
 //!
 //! Three lanes: those that come back, stopped or declined, in order of arrival; the fresh ones, in the tier's order; and the parked
-//! ones, which no worker that is up can hold. Knows order and numbers of units, not capacity. O(log n).
+//! ones, which no worker that is up can hold. Knows order and numbers of units, not capacity or tenants. O(log n).
 //! Invariant: LIFE-1, a waiting request is in exactly one lane.
+
+mod lines;
 
 use crate::list::{LinkTable, List};
 use crate::resources::{MAX_DIMENSIONS, Resources};
-use crate::tree::{NUMBERS, Nodes, Tree};
+use crate::tree::{NUMBERS, Sum, Tree};
+use lines::Lines;
+pub(crate) use lines::QueueNodes;
 
 /// Which lane a waiting request is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,14 +46,11 @@ impl Least {
     }
 }
 
-/// The waiting requests of all queues stand in one arena.
-pub(crate) type QueueNodes = Nodes<OrderKey>;
-
 /// The three lanes.
 #[derive(Debug, Default)]
 pub(crate) struct TierQueue {
     resumed: Tree,
-    fresh: Tree,
+    fresh: Lines,
     parked: Tree,
 }
 
@@ -59,34 +60,55 @@ impl TierQueue {
         self.resumed.is_empty() && self.fresh.is_empty()
     }
 
+    /// Puts a request into a lane; `line` is its line and that line's rank, for the fresh lane.
     pub(crate) fn insert(
         &mut self,
         nodes: &mut QueueNodes,
         lane: Lane,
+        line: (u32, i128),
         key: OrderKey,
         slot: u32,
         least: Least,
     ) {
-        self.lane(lane).insert(nodes, key, slot, least.0);
+        match self.tree(lane) {
+            Some(tree) => tree.insert(&mut nodes.requests, key, slot, Sum::one(least.0)),
+            None => self.fresh.insert(nodes, line, key, slot, least.0),
+        }
     }
 
     pub(crate) fn remove(&mut self, nodes: &mut QueueNodes, lane: Lane, slot: u32) {
-        self.lane(lane).remove(nodes, slot);
+        match self.tree(lane) {
+            Some(tree) => tree.remove(&mut nodes.requests, slot),
+            None => self.fresh.remove(nodes, slot),
+        }
     }
 
     /// A search must know something else of a request.
     pub(crate) fn set_least(&mut self, nodes: &mut QueueNodes, lane: Lane, slot: u32, least: Least) {
-        self.lane(lane).set_numbers(nodes, slot, least.0);
+        match self.tree(lane) {
+            Some(tree) => tree.set(&mut nodes.requests, slot, Sum::one(least.0)),
+            None => self.fresh.set(nodes, slot, least.0),
+        }
+    }
+
+    /// A line has another rank now: whether that matters to anybody.
+    pub(crate) fn set_rank(&mut self, nodes: &mut QueueNodes, line: u32, rank: i128) -> bool {
+        self.fresh.set_rank(nodes, line, rank)
+    }
+
+    /// The rank of the first line that has fresh requests.
+    pub(crate) fn least_rank(&self, nodes: &QueueNodes) -> Option<i128> {
+        self.fresh.least_rank(nodes)
     }
 
     /// All that are offered a start, in order.
     pub(crate) fn in_order<'a>(&self, nodes: &'a QueueNodes) -> impl Iterator<Item = u32> + use<'a> {
-        self.resumed.iter(nodes).chain(self.fresh.iter(nodes))
+        self.resumed.iter(&nodes.requests).chain(self.fresh.iter(nodes))
     }
 
     /// All that wait, parked ones last.
     pub(crate) fn iter<'a>(&self, nodes: &'a QueueNodes) -> impl Iterator<Item = u32> + use<'a> {
-        self.in_order(nodes).chain(self.parked.iter(nodes))
+        self.in_order(nodes).chain(self.parked.iter(&nodes.requests))
     }
 
     /// All of one lane, in order.
@@ -95,11 +117,13 @@ impl TierQueue {
         nodes: &'a QueueNodes,
         lane: Lane,
     ) -> impl Iterator<Item = u32> + use<'a> {
-        match lane {
-            Lane::Resumed => self.resumed.iter(nodes),
-            Lane::Fresh => self.fresh.iter(nodes),
-            Lane::Parked => self.parked.iter(nodes),
-        }
+        let (tree, lines) = match lane {
+            Lane::Resumed => (Some(self.resumed), None),
+            Lane::Fresh => (None, Some(self.fresh)),
+            Lane::Parked => (Some(self.parked), None),
+        };
+        let in_tree = tree.into_iter().flat_map(|tree| tree.iter(&nodes.requests));
+        in_tree.chain(lines.into_iter().flat_map(|lines| lines.iter(nodes)))
     }
 
     /// The first in order behind `after` that asks for no more than one of `most`.
@@ -109,13 +133,13 @@ impl TierQueue {
         after: Option<(Lane, u32)>,
         most: &[Least],
     ) -> Option<(Lane, u32)> {
-        let small_enough = |numbers: &[u64; NUMBERS]| most.iter().any(|most| most.covers(numbers));
+        let small_enough = &|numbers: &[u64; NUMBERS]| most.iter().any(|most| most.covers(numbers));
         let in_resumed = match after {
             Some((Lane::Fresh, slot)) => {
                 return self.fresh.find(nodes, Some(slot), small_enough).map(|slot| (Lane::Fresh, slot));
             }
-            Some((_, slot)) => self.resumed.find(nodes, Some(slot), small_enough),
-            None => self.resumed.find(nodes, None, small_enough),
+            Some((_, slot)) => self.resumed.find(&nodes.requests, Some(slot), small_enough),
+            None => self.resumed.find(&nodes.requests, None, small_enough),
         };
         let fresh = || self.fresh.find(nodes, None, small_enough).map(|slot| (Lane::Fresh, slot));
         in_resumed.map(|slot| (Lane::Resumed, slot)).or_else(fresh)
@@ -124,17 +148,18 @@ impl TierQueue {
     /// How many are offered a start before one that waits in `lane`.
     pub(crate) fn ahead_of(&self, nodes: &QueueNodes, lane: Lane, slot: u32) -> usize {
         match lane {
-            Lane::Resumed => self.resumed.rank(nodes, slot),
-            Lane::Fresh => self.resumed.len(nodes) + self.fresh.rank(nodes, slot),
-            Lane::Parked => self.resumed.len(nodes) + self.fresh.len(nodes),
+            Lane::Resumed => self.resumed.rank(&nodes.requests, slot),
+            Lane::Fresh => self.resumed.count(&nodes.requests) + self.fresh.rank(nodes, slot),
+            Lane::Parked => self.resumed.count(&nodes.requests) + self.fresh.count(nodes),
         }
     }
 
-    fn lane(&mut self, lane: Lane) -> &mut Tree {
+    /// The tree of a lane that is no lane of lines.
+    fn tree(&mut self, lane: Lane) -> Option<&mut Tree> {
         match lane {
-            Lane::Resumed => &mut self.resumed,
-            Lane::Fresh => &mut self.fresh,
-            Lane::Parked => &mut self.parked,
+            Lane::Resumed => Some(&mut self.resumed),
+            Lane::Fresh => None,
+            Lane::Parked => Some(&mut self.parked),
         }
     }
 }

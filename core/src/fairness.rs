@@ -1,0 +1,219 @@
+//! Virtual token counters: what each tenant has been served of a tier of a pool, by its weight (VTC, OSDI'24).
+//!
+//! A *line* is a tenant in one queue, and its counter says how much it has had: who has had least is next. A line whose
+//! requests begin to wait is lifted to the least counter of those that wait already, or to that of the last that left:
+//! idleness earns nothing, and what was had beyond the others is not forgotten. Knows costs, queues and tenants by number,
+//! not requests. O(log idle lines). Invariants: a lift never lowers a counter; what was charged for a request is charged
+//! once; a line without live requests is kept while its counter is ahead of its queue, and no longer.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use crate::slab::Slab;
+
+/// Counters are in cost times this, by weight: so little is lost by whole numbers.
+pub(crate) const COST_SCALE: i128 = 1 << 20;
+
+#[derive(Debug)]
+struct Line {
+    queue: u32,
+    tenant: u32,
+    weight: u32,
+    /// Where lifts, and other weights, have put it.
+    base: i128,
+    /// The cost of all that was charged to it.
+    served: i128,
+    /// Its live requests.
+    live: u32,
+}
+
+impl Line {
+    fn counter(&self) -> i128 {
+        self.base + scaled(self.served, self.weight)
+    }
+}
+
+/// Weight 0 is a millionth of weight 1: served when hardly anybody else wants to be, and never starved.
+fn scaled(cost: i128, weight: u32) -> i128 {
+    if weight == 0 { cost * COST_SCALE * COST_SCALE } else { cost * COST_SCALE / i128::from(weight) }
+}
+
+/// What is known of a queue beside those that wait in it.
+#[derive(Debug, Default)]
+struct Queue {
+    /// What the last newcomer was lifted to: it never falls, so that who is not above it may be forgotten.
+    floor: i128,
+    /// The line that left it last.
+    last: Option<u32>,
+    /// Lines without live requests, by counter.
+    idle: BTreeSet<(i128, u32)>,
+}
+
+/// The lines of all queues.
+#[derive(Debug)]
+pub(crate) struct Fairness {
+    lines: Slab<Line>,
+    queues: Vec<Queue>,
+}
+
+impl Fairness {
+    pub(crate) fn new(queues: usize) -> Self {
+        Self { lines: Slab::new(), queues: (0..queues).map(|_| Queue::default()).collect() }
+    }
+
+    /// A line for a tenant that has none in this queue.
+    pub(crate) fn open(&mut self, queue: u32, tenant: u32, weight: u32) -> u32 {
+        self.lines.insert(Line { queue, tenant, weight, base: 0, served: 0, live: 0 }).0
+    }
+
+    pub(crate) fn counter(&self, line: u32) -> i128 {
+        self.lines[line].counter()
+    }
+
+    /// All lines, and how many live requests each has.
+    pub(crate) fn lives(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.lines.iter().map(|(number, line)| (number, line.live))
+    }
+
+    /// A live request belongs to a line from now on. The first finds it as if it had been forgotten, if it might be.
+    pub(crate) fn join(&mut self, line: u32) {
+        let counter = self.counter(line);
+        let target = &mut self.lines[line];
+        target.live += 1;
+        if target.live == 1 {
+            let queue = &mut self.queues[target.queue as usize];
+            queue.idle.remove(&(counter, line));
+            target.base += (queue.floor - counter).max(0);
+        }
+    }
+
+    /// A live request of a line ended, or belongs to another.
+    pub(crate) fn leave(&mut self, line: u32) {
+        let counter = self.counter(line);
+        let target = &mut self.lines[line];
+        target.live -= 1;
+        if target.live == 0 {
+            self.queues[target.queue as usize].idle.insert((counter, line));
+        }
+    }
+
+    /// A request of a live line costs `after`, in place of what was charged for it before.
+    pub(crate) fn recharge(&mut self, line: u32, before: u64, after: u64) {
+        self.lines[line].served += i128::from(after) - i128::from(before);
+    }
+
+    #[cfg_attr(not(test), expect(dead_code, reason = "tenants have no policies yet"))]
+    /// Its counter stays; what is charged from now on weighs otherwise.
+    pub(crate) fn set_weight(&mut self, line: u32, weight: u32) {
+        let target = &mut self.lines[line];
+        target.base = target.counter() - scaled(target.served, weight);
+        target.weight = weight;
+    }
+
+    /// The requests of a line begin to wait, where `least` is the least counter of the lines whose requests wait already.
+    pub(crate) fn lift(&mut self, line: u32, least: Option<i128>) {
+        let queue = self.lines[line].queue as usize;
+        let last = || self.queues[queue].last.map(|line| self.counter(line));
+        let reached = least.or_else(last).unwrap_or(0);
+        let floor = reached.max(self.queues[queue].floor);
+        self.queues[queue].floor = floor;
+        let target = &mut self.lines[line];
+        target.base += (floor - target.counter()).max(0);
+    }
+
+    /// No request of a line waits any more.
+    pub(crate) fn note_last(&mut self, line: u32) {
+        self.queues[self.lines[line].queue as usize].last = Some(line);
+    }
+
+    /// Forgets a line of a queue that has no live requests and that a newcomer would not be behind, if there is one:
+    /// tells it, and whose it was.
+    pub(crate) fn forget_one(&mut self, queue: u32) -> Option<(u32, u32)> {
+        let Queue { floor, idle, .. } = &self.queues[queue as usize];
+        let &(counter, line) = idle.first()?;
+        (counter <= *floor).then(|| (line, self.forget(line)))
+    }
+
+    /// Forgets a line without live requests, whatever it has had: tells whose it was.
+    pub(crate) fn forget(&mut self, line: u32) -> u32 {
+        let counter = self.counter(line);
+        let Line { queue, tenant, .. } = self.lines.remove(line);
+        let queue = &mut self.queues[queue as usize];
+        queue.idle.remove(&(counter, line));
+        queue.last = queue.last.filter(|&last| last != line);
+        tenant
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newcomer_is_lifted_to_the_least_of_those_that_wait() {
+        let mut fairness = Fairness::new(1);
+        let [old, new] = [0, 1].map(|tenant| fairness.open(0, tenant, 1));
+        fairness.join(old);
+        fairness.recharge(old, 0, 500);
+        fairness.join(new);
+        fairness.lift(new, Some(fairness.counter(old)));
+        assert_eq!(fairness.counter(new), 500 * COST_SCALE);
+        fairness.lift(new, Some(0));
+        assert_eq!(fairness.counter(new), 500 * COST_SCALE, "never down");
+    }
+
+    #[test]
+    fn a_newcomer_to_an_empty_queue_is_lifted_to_the_last_that_left() {
+        let mut fairness = Fairness::new(1);
+        let [gone, new, later] = [0, 1, 2].map(|tenant| fairness.open(0, tenant, 1));
+        fairness.join(gone);
+        fairness.note_last(gone);
+        fairness.recharge(gone, 0, 300);
+        fairness.join(new);
+        fairness.lift(new, None);
+        assert_eq!(fairness.counter(new), 300 * COST_SCALE, "with what was charged since it left");
+        fairness.leave(gone);
+        assert_eq!(fairness.forget_one(0), Some((gone, 0)), "it is ahead of nobody");
+        fairness.join(later);
+        fairness.lift(later, None);
+        assert_eq!(fairness.counter(later), 300 * COST_SCALE, "though it is forgotten");
+    }
+
+    #[test]
+    fn what_was_had_beyond_the_others_survives_idleness() {
+        let mut fairness = Fairness::new(1);
+        let [greedy, other, new] = [0, 1, 2].map(|tenant| fairness.open(0, tenant, 1));
+        for line in [greedy, other, new] {
+            fairness.join(line);
+        }
+        fairness.recharge(greedy, 0, 900);
+        fairness.leave(greedy);
+        fairness.recharge(other, 0, 899);
+        fairness.lift(new, Some(fairness.counter(other)));
+        assert_eq!(fairness.forget_one(0), None, "it is ahead by one");
+        fairness.recharge(other, 0, 1);
+        fairness.lift(new, Some(fairness.counter(other)));
+        assert_eq!(fairness.forget_one(0), Some((greedy, 0)));
+    }
+
+    #[test]
+    fn weights_divide_and_refunds_take_back_exactly() {
+        let mut fairness = Fairness::new(1);
+        let line = fairness.open(0, 0, 3);
+        fairness.join(line);
+        fairness.recharge(line, 0, 100);
+        assert_eq!(fairness.counter(line), 100 * COST_SCALE / 3);
+        fairness.recharge(line, 100, 10);
+        fairness.recharge(line, 10, 0);
+        assert_eq!(fairness.counter(line), 0);
+        fairness.recharge(line, 0, 100);
+        let before = fairness.counter(line);
+        fairness.set_weight(line, 1);
+        assert_eq!(fairness.counter(line), before, "another weight counts from now on");
+        fairness.recharge(line, 0, 7);
+        assert_eq!(fairness.counter(line), before + 7 * COST_SCALE);
+        fairness.set_weight(line, 0);
+        fairness.recharge(line, 0, 1);
+        assert_eq!(fairness.counter(line), before + 7 * COST_SCALE + COST_SCALE * COST_SCALE);
+    }
+}

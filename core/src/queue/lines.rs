@@ -1,0 +1,228 @@
+//! The fresh lane: *lines* of requests in the order of their ranks, and within a line its requests in order.
+//!
+//! A tier whose tenants share fairly has a line for each of them; any other has one line for all. Whose line it is and
+//! why it has its rank is decided elsewhere. O(log lines + log requests of the line).
+
+use alloc::vec::Vec;
+
+use super::OrderKey;
+use crate::tree::{NUMBERS, Nodes, Sum, Tree};
+
+/// Where a line stands: by its rank, then by its first request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct LineKey {
+    pub(crate) rank: i128,
+    first: OrderKey,
+}
+
+/// The requests and lines of all queues, by slot.
+#[derive(Debug)]
+pub(crate) struct QueueNodes {
+    pub(super) requests: Nodes<OrderKey>,
+    lines: Nodes<LineKey>,
+    /// The requests of each line.
+    members: Vec<Tree>,
+    /// The line of each request that is in one.
+    line_of: Vec<u32>,
+}
+
+impl QueueNodes {
+    pub(crate) const fn new() -> Self {
+        Self { requests: Nodes::new(), lines: Nodes::new(), members: Vec::new(), line_of: Vec::new() }
+    }
+
+    /// How many requests of a line are in it.
+    pub(crate) fn line_len(&self, line: u32) -> usize {
+        self.members.get(line as usize).map_or(0, |tree| tree.count(&self.requests))
+    }
+}
+
+/// The lines of one queue that have requests.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Lines(Tree);
+
+impl Lines {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn count(&self, nodes: &QueueNodes) -> usize {
+        self.0.count(&nodes.lines)
+    }
+
+    /// The rank of the first line.
+    pub(super) fn least_rank(&self, nodes: &QueueNodes) -> Option<i128> {
+        self.0.first(&nodes.lines).map(|line| nodes.lines.key(line).rank)
+    }
+
+    /// Puts a request into a line, whose rank is `rank` from now on.
+    pub(super) fn insert(
+        &mut self,
+        nodes: &mut QueueNodes,
+        (line, rank): (u32, i128),
+        key: OrderKey,
+        slot: u32,
+        own: [u64; NUMBERS],
+    ) {
+        if nodes.members.len() <= line as usize {
+            nodes.members.resize(line as usize + 1, Tree::default());
+        }
+        if nodes.line_of.len() <= slot as usize {
+            nodes.line_of.resize(slot as usize + 1, line);
+        }
+        nodes.line_of[slot as usize] = line;
+        let before = Place::of(nodes, line);
+        nodes.members[line as usize].insert(&mut nodes.requests, key, slot, Sum::one(own));
+        self.keep_place(nodes, line, before, Some(rank));
+    }
+
+    pub(super) fn remove(&mut self, nodes: &mut QueueNodes, slot: u32) {
+        let line = nodes.line_of[slot as usize];
+        let before = Place::of(nodes, line);
+        nodes.members[line as usize].remove(&mut nodes.requests, slot);
+        self.keep_place(nodes, line, before, None);
+    }
+
+    pub(super) fn set(&mut self, nodes: &mut QueueNodes, slot: u32, own: [u64; NUMBERS]) {
+        let line = nodes.line_of[slot as usize];
+        let before = Place::of(nodes, line);
+        nodes.members[line as usize].set(&mut nodes.requests, slot, Sum::one(own));
+        self.keep_place(nodes, line, before, None);
+    }
+
+    /// A line has another rank now: whether that matters to anybody.
+    pub(super) fn set_rank(&mut self, nodes: &mut QueueNodes, line: u32, rank: i128) -> bool {
+        let Some(place) = Place::of(nodes, line) else { return false };
+        if nodes.lines.key(line).rank == rank {
+            return false;
+        }
+        self.0.remove(&mut nodes.lines, line);
+        self.0.insert(&mut nodes.lines, LineKey { rank, first: place.first }, line, place.sum);
+        true
+    }
+
+    /// Something changed in a line that stood at `before`; without a `rank` it keeps its own.
+    fn keep_place(&mut self, nodes: &mut QueueNodes, line: u32, before: Option<Place>, rank: Option<i128>) {
+        let after = Place::of(nodes, line);
+        let old = before.map(|place| LineKey { rank: nodes.lines.key(line).rank, first: place.first });
+        let rank = rank.or(old.map(|key| key.rank));
+        let new = after.zip(rank).map(|(place, rank)| LineKey { rank, first: place.first });
+        if let (true, Some(place)) = (old == new, after) {
+            return self.0.set(&mut nodes.lines, line, place.sum);
+        }
+        if old.is_some() {
+            self.0.remove(&mut nodes.lines, line);
+        }
+        if let (Some(key), Some(place)) = (new, after) {
+            self.0.insert(&mut nodes.lines, key, line, place.sum);
+        }
+    }
+
+    /// All requests, in order.
+    pub(super) fn iter<'a>(&self, nodes: &'a QueueNodes) -> impl Iterator<Item = u32> + use<'a> {
+        self.0.iter(&nodes.lines).flat_map(|line| nodes.members[line as usize].iter(&nodes.requests))
+    }
+
+    /// The first in order behind `after` whose numbers are small enough.
+    pub(super) fn find(
+        &self,
+        nodes: &QueueNodes,
+        after: Option<u32>,
+        small_enough: impl Fn(&[u64; NUMBERS]) -> bool + Copy,
+    ) -> Option<u32> {
+        let in_line = |line: u32, after: Option<u32>| {
+            nodes.members[line as usize].find(&nodes.requests, after, small_enough)
+        };
+        let last = after.map(|slot| nodes.line_of[slot as usize]);
+        let rest = last.and_then(|line| in_line(line, after));
+        let next = |line: Option<u32>| self.0.find(&nodes.lines, line, small_enough);
+        rest.or_else(|| {
+            core::iter::successors(next(last), |&line| next(Some(line))).find_map(|line| in_line(line, None))
+        })
+    }
+
+    /// How many come before a request.
+    pub(super) fn rank(&self, nodes: &QueueNodes, slot: u32) -> usize {
+        let line = nodes.line_of[slot as usize];
+        self.0.rank(&nodes.lines, line) + nodes.members[line as usize].rank(&nodes.requests, slot)
+    }
+}
+
+/// What a line's place depends on, and what a search must know of it.
+#[derive(Clone, Copy)]
+struct Place {
+    first: OrderKey,
+    sum: Sum,
+}
+
+impl Place {
+    /// `None` for a line without requests.
+    fn of(nodes: &QueueNodes, line: u32) -> Option<Self> {
+        let members = nodes.members.get(line as usize)?;
+        let first = nodes.requests.key(members.first(&nodes.requests)?);
+        Some(Self { first, sum: members.sum(&nodes.requests)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn key(rank: u64, slot: u32) -> OrderKey {
+        OrderKey { relegated: false, rank, sequence: slot.into() }
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_sorted_list(
+            steps in prop::collection::vec((0_u8..5, 0_u32..24, 0_u32..5, 0_u64..4, 0_u64..6), 0..120),
+            most in 0_u64..6,
+        ) {
+            let (mut lines, mut nodes) = (Lines::default(), QueueNodes::new());
+            let mut ranks = [0_i128; 5];
+            let mut model: Vec<(u32, u32, OrderKey, u64)> = Vec::new();
+            for (verb, slot, line, rank, own) in steps {
+                let place = model.iter().position(|&(_, other, ..)| other == slot);
+                match (verb, place) {
+                    (0, Some(place)) => {
+                        lines.remove(&mut nodes, slot);
+                        model.remove(place);
+                    }
+                    (1, Some(place)) => {
+                        lines.set(&mut nodes, slot, [own; NUMBERS]);
+                        model[place].3 = own;
+                    }
+                    (2, _) => {
+                        ranks[line as usize] = rank.into();
+                        if (line as usize) < nodes.members.len() {
+                            lines.set_rank(&mut nodes, line, rank.into());
+                        }
+                    }
+                    (_, None) => {
+                        ranks[line as usize] = own as i128;
+                        let home = (line, ranks[line as usize]);
+                        lines.insert(&mut nodes, home, key(rank, slot), slot, [own; NUMBERS]);
+                        model.push((line, slot, key(rank, slot), own));
+                    }
+                    _ => {}
+                }
+                let head = |line: u32| model.iter().filter(|m| m.0 == line).map(|m| m.2).min();
+                let mut sorted = model.clone();
+                sorted.sort_by_key(|&(line, _, key, _)| (ranks[line as usize], head(line), key));
+                let slots: Vec<u32> = sorted.iter().map(|m| m.1).collect();
+                prop_assert_eq!(lines.iter(&nodes).collect::<Vec<_>>(), slots.clone());
+                prop_assert_eq!(lines.count(&nodes), slots.len());
+                prop_assert_eq!(lines.least_rank(&nodes), sorted.first().map(|m| ranks[m.0 as usize]));
+                let small = |own: &[u64; NUMBERS]| own[0] <= most;
+                for (index, &slot) in slots.iter().enumerate() {
+                    prop_assert_eq!(lines.rank(&nodes, slot), index);
+                    let next = sorted[index + 1..].iter().find(|m| m.3 <= most).map(|m| m.1);
+                    prop_assert_eq!(lines.find(&nodes, Some(slot), small), next);
+                }
+                let first = sorted.iter().find(|m| m.3 <= most).map(|m| m.1);
+                prop_assert_eq!(lines.find(&nodes, None, small), first);
+            }
+        }
+    }
+}

@@ -1,0 +1,386 @@
+//! The tree of nodes: a start is held at every node from the leaf to the root, or at none.
+//!
+//! State: a [`Node`] by slot, its parent, and how high the trees below it are. Decides which limit of which node
+//! keeps a start back, and until when; nobody's order. Every call costs O(depth), at most [`MAX_TENANT_DEPTH`]
+//! nodes, however many there are: nothing is ever gone through. Memory is asked for when a node is added or its
+//! limits are set, and goes back when it is removed; 16 bytes a slot stay for the next. Invariants: QUO-1, QUO-2,
+//! QUO-4.
+
+use alloc::boxed::Box;
+
+use super::node::{Ahead, Ask, Books, Change, Gate, Node, Shut, Totals};
+use crate::resources::Resources;
+use crate::slab::Slab;
+use crate::tenant::{MAX_TENANT_DEPTH, QuotaLimit, Rate, TenantPolicy};
+use crate::time::Instant;
+
+/// A start that has to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NotNow {
+    /// Where.
+    pub(crate) node: u32,
+    /// For what.
+    pub(crate) limit: QuotaLimit,
+    /// The first instant at which it may start, if nothing else starts, ends or changes until then. `None` if time
+    /// alone does not help.
+    pub(crate) retry_at: Option<Instant>,
+}
+
+/// A start that no limit as it is will ever allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Never {
+    /// Where.
+    pub(crate) node: u32,
+    /// What it is too large for.
+    pub(crate) limit: QuotaLimit,
+    /// What it needs, and the most there can be.
+    pub(crate) need: u64,
+    pub(crate) max: u64,
+}
+
+/// Why a start is not allowed. Nothing was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    NotNow(NotNow),
+    Never(Never),
+}
+
+/// Why a node cannot stand there. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Misplaced {
+    /// It would stand below itself.
+    Cycle,
+    /// The tree would be deeper than [`MAX_TENANT_DEPTH`].
+    TooDeep,
+    /// What moves along would not fit the books of this node.
+    Unbalanced(Unbalanced),
+}
+
+/// Why a node cannot be removed. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Busy {
+    /// Nodes stand below it.
+    Children,
+    /// Something runs or is held there.
+    Open(Books),
+}
+
+/// Books that would go below zero, or beyond what a word holds. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unbalanced {
+    /// Whose books.
+    pub(crate) node: u32,
+    /// Of what.
+    pub(crate) limit: QuotaLimit,
+}
+
+/// How high a tree can be, not counting its root.
+const HEIGHTS: usize = MAX_TENANT_DEPTH - 1;
+
+#[derive(Debug, Default)]
+struct Place {
+    node: Node,
+    parent: Option<u32>,
+    /// How many children there are that have so many levels below them: what a move has to know of a tree.
+    children: [u32; HEIGHTS],
+}
+
+impl Place {
+    fn is_leaf(&self) -> bool {
+        self.height() == 0
+    }
+
+    /// How many levels there are below it.
+    fn height(&self) -> usize {
+        self.children.iter().rposition(|&count| count > 0).map_or(0, |height| height + 1)
+    }
+}
+
+/// All nodes.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    /// Boxed, so that the memory of those forgotten goes back.
+    places: Slab<Box<Place>>,
+}
+
+impl Ledger {
+    pub(crate) const fn new() -> Self {
+        Self { places: Slab::new() }
+    }
+
+    /// How many nodes there are.
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Adds a node at the top, or below another. Its limits are the policy's; where it stands is not.
+    pub(crate) fn add(
+        &mut self,
+        now: Instant,
+        parent: Option<u32>,
+        policy: &TenantPolicy,
+    ) -> Result<u32, Misplaced> {
+        if parent.is_some_and(|parent| self.depth(parent) == MAX_TENANT_DEPTH) {
+            return Err(Misplaced::TooDeep);
+        }
+        let mut place = Place { parent, ..Place::default() };
+        place.node.set(now, policy);
+        let (slot, _) = self.places.insert(Box::new(place));
+        self.raise(parent, None, Some(0));
+        Ok(slot)
+    }
+
+    /// Sets the limits of a node from `now` on. What is open stays open. O(1).
+    pub(crate) fn set(&mut self, now: Instant, slot: u32, policy: &TenantPolicy) {
+        self.places[slot].node.set(now, policy);
+    }
+
+    /// Puts a node, and all below it, below another or at the top. What is open there moves along: the former nodes
+    /// above get back what is held, the new ones are charged for it. O(depth^2): it compares two paths.
+    pub(crate) fn set_parent(
+        &mut self,
+        now: Instant,
+        slot: u32,
+        parent: Option<u32>,
+    ) -> Result<(), Misplaced> {
+        let former = self.places[slot].parent;
+        let new_depth = parent.map_or(1, |parent| self.depth(parent) + 1);
+        if self.above(parent).any(|node| node == slot) {
+            return Err(Misplaced::Cycle);
+        }
+        let height = self.places[slot].height();
+        if new_depth + height > MAX_TENANT_DEPTH {
+            return Err(Misplaced::TooDeep);
+        }
+        // The nodes above both keep it: their buckets are not touched. They are the upper parts of both paths.
+        let common = self.above(former).find(|&node| self.above(parent).any(|other| other == node));
+        let open = self.places[slot].node.books;
+        let join = Change { more: open, take: open.held, ..Change::default() };
+        let refunded = Totals { refunded: open.held, ..Totals::default() };
+        let leave = Change { less: open, put: open.held, totals: refunded, ..Change::default() };
+        self.check(now, former, common, &leave).map_err(Misplaced::Unbalanced)?;
+        self.check(now, parent, common, &join).map_err(Misplaced::Unbalanced)?;
+        self.book(now, former, common, &leave);
+        self.book(now, parent, common, &join);
+        self.raise(former, Some(height), None);
+        self.raise(parent, None, Some(height));
+        self.places[slot].parent = parent;
+        Ok(())
+    }
+
+    /// Forgets a node where nothing runs, nothing is held, and below which there is none; its debts too.
+    pub(crate) fn remove(&mut self, slot: u32) -> Result<(), Busy> {
+        let place = &self.places[slot];
+        if !place.is_leaf() {
+            return Err(Busy::Children);
+        }
+        if place.node.books != Books::default() {
+            return Err(Busy::Open(place.node.books));
+        }
+        let parent = place.parent;
+        self.places.remove(slot);
+        self.raise(parent, Some(0), None);
+        Ok(())
+    }
+
+    /// Whether a start may be held at every node from `leaf` up.
+    pub(crate) fn would_hold(&self, now: Instant, leaf: u32, ask: &Ask) -> Result<(), Refusal> {
+        self.would_admit(now, leaf, ask, |_| Ahead::default())
+    }
+
+    /// The same, once what waits at each node has been held before it.
+    pub(crate) fn would_admit(
+        &self,
+        now: Instant,
+        leaf: u32,
+        ask: &Ask,
+        ahead: impl Fn(u32) -> Ahead,
+    ) -> Result<(), Refusal> {
+        let gate_of = |node| Some((node, self.places[node].node.gate(now, ask, ahead(node))?));
+        let longest = self
+            .path(leaf)
+            .filter_map(gate_of)
+            .reduce(|longest, other| if other.1.outlasts(&longest.1) { other } else { longest });
+        let Some((node, Gate { limit, shut })) = longest else { return Ok(()) };
+        Err(match shut {
+            Shut::Until(retry_at) => Refusal::NotNow(NotNow { node, limit, retry_at }),
+            Shut::Forever { need, max } => Refusal::Never(Never { node, limit, need, max }),
+        })
+    }
+
+    /// Takes what a start needs of every node from `leaf` up: its tokens, its units, and its place among those
+    /// that start and run.
+    /// Books that have no room for it, at sums beyond those of all live requests, are a limit like any other.
+    pub(crate) fn hold(&mut self, now: Instant, leaf: u32, ask: &Ask) -> Result<(), Refusal> {
+        self.would_hold(now, leaf, ask)?;
+        let more = Books { running: 1, held: ask.tokens, in_use: ask.units };
+        let change = Change { more, take: ask.tokens, take_starts: 1, ..Change::default() };
+        self.change(now, leaf, &change)
+            .map_err(|Unbalanced { node, limit }| Refusal::NotNow(NotNow { node, limit, retry_at: None }))
+    }
+
+    /// Gives back all that a hold took, the start included: it did not happen.
+    pub(crate) fn undo(&mut self, now: Instant, leaf: u32, ask: &Ask) -> Result<(), Unbalanced> {
+        let less = Books { running: 1, held: ask.tokens, in_use: ask.units };
+        let totals = Totals { refunded: ask.tokens, ..Totals::default() };
+        let change = Change { less, put: ask.tokens, put_starts: 1, totals, ..Change::default() };
+        self.change(now, leaf, &change)
+    }
+
+    /// Charges what is used beyond what is held, at once, and holds it.
+    pub(crate) fn charge(&mut self, now: Instant, leaf: u32, tokens: u64) -> Result<(), Unbalanced> {
+        let more = Books { held: tokens, ..Books::default() };
+        let totals = Totals { debt: tokens, ..Totals::default() };
+        self.change(now, leaf, &Change { more, take: tokens, totals, ..Change::default() })
+    }
+
+    /// Ends a hold, before its request is released: what was held and not used comes back, what was used and not held is charged.
+    pub(crate) fn settle(&mut self, now: Instant, leaf: u32, held: u64, used: u64) -> Result<(), Unbalanced> {
+        let less = Books { held, ..Books::default() };
+        let (debt, refunded) = (used.saturating_sub(held), held.saturating_sub(used));
+        let totals = Totals { used, refunded, debt };
+        self.change(now, leaf, &Change { less, take: debt, put: refunded, totals, ..Change::default() })
+    }
+
+    /// Ends what runs: its place and its units are free.
+    pub(crate) fn release(&mut self, now: Instant, leaf: u32, units: Resources) -> Result<(), Unbalanced> {
+        let less = Books { running: 1, held: 0, in_use: units };
+        self.change(now, leaf, &Change { less, ..Change::default() })
+    }
+
+    /// Notes that what runs uses other units than before: no gate asks, it does so already.
+    pub(crate) fn resize_use(
+        &mut self,
+        now: Instant,
+        leaf: u32,
+        from: Resources,
+        to: Resources,
+    ) -> Result<(), Unbalanced> {
+        let less = Books { in_use: from, ..Books::default() };
+        let more = Books { in_use: to, ..Books::default() };
+        self.change(now, leaf, &Change { less, more, ..Change::default() })
+    }
+
+    /// Puts granted units into a bucket of the node itself; says how many there was no room for below its burst.
+    /// `None` if it has no such rate.
+    pub(crate) fn credit(&mut self, now: Instant, slot: u32, limit: QuotaLimit, units: u64) -> Option<u64> {
+        Some(self.places[slot].node.bucket_mut(limit)?.put(now, units))
+    }
+
+    /// Takes units from a bucket of the node itself, as many as it has; says how many it took.
+    /// `None` if it has no such rate.
+    pub(crate) fn debit(&mut self, now: Instant, slot: u32, limit: QuotaLimit, units: u64) -> Option<u64> {
+        let bucket = self.places[slot].node.bucket_mut(limit)?;
+        bucket.refill(now);
+        let taken = units.min(u64::try_from(bucket.level()).unwrap_or(0));
+        bucket.take(now, taken).map(|()| taken)
+    }
+
+    /// Changes a rate that the node has, from `now` on; `None` if it has none.
+    pub(crate) fn set_rate(&mut self, now: Instant, slot: u32, limit: QuotaLimit, rate: Rate) -> Option<()> {
+        self.places[slot].node.bucket_mut(limit)?.set_rate(now, rate);
+        Some(())
+    }
+
+    /// What a bucket of the node has, below zero if it owes; `None` if it has no such rate.
+    pub(crate) fn level(&self, now: Instant, slot: u32, limit: QuotaLimit) -> Option<i64> {
+        Some(self.places[slot].node.bucket(limit)?.refilled(now).level())
+    }
+
+    /// What is open at a node and below it.
+    pub(crate) fn books(&self, slot: u32) -> Books {
+        self.places[slot].node.books
+    }
+
+    /// What has become of the tokens of a node and of those below it.
+    pub(crate) fn totals(&self, slot: u32) -> Totals {
+        self.places[slot].node.totals
+    }
+
+    /// Whether forgetting the node loses and forgives nothing: it may be removed, and its buckets are as new ones.
+    pub(crate) fn is_fresh(&self, now: Instant, slot: u32) -> bool {
+        let place = &self.places[slot];
+        place.is_leaf() && place.node.is_fresh(now)
+    }
+
+    /// The node, and those above it.
+    pub(crate) fn path(&self, leaf: u32) -> impl Iterator<Item = u32> {
+        self.above(Some(leaf))
+    }
+
+    fn above(&self, lowest: Option<u32>) -> impl Iterator<Item = u32> {
+        core::iter::successors(lowest, |&slot| self.places[slot].parent)
+    }
+
+    fn depth(&self, slot: u32) -> usize {
+        self.path(slot).count()
+    }
+
+    /// Books a change at every node from `leaf` up, or at none.
+    fn change(&mut self, now: Instant, leaf: u32, change: &Change) -> Result<(), Unbalanced> {
+        self.check(now, Some(leaf), None, change)?;
+        self.book(now, Some(leaf), None, change);
+        Ok(())
+    }
+
+    /// Whether a change balances from `lowest` up to below `end`.
+    fn check(
+        &mut self,
+        now: Instant,
+        lowest: Option<u32>,
+        end: Option<u32>,
+        change: &Change,
+    ) -> Result<(), Unbalanced> {
+        let mut at = lowest;
+        while let Some(node) = at.filter(|_| at != end) {
+            let place = &mut self.places[node];
+            place.node.check(now, change).map_err(|limit| Unbalanced { node, limit })?;
+            at = place.parent;
+        }
+        Ok(())
+    }
+
+    fn book(&mut self, now: Instant, lowest: Option<u32>, end: Option<u32>, change: &Change) {
+        let mut at = lowest;
+        while let Some(node) = at.filter(|_| at != end) {
+            let place = &mut self.places[node];
+            place.node.book(now, change);
+            at = place.parent;
+        }
+    }
+
+    /// Notes that a child of `parent` is so high now (`None`: is not there) and no more as high as it was, as far up
+    /// as that matters.
+    fn raise(&mut self, parent: Option<u32>, mut was: Option<usize>, mut is: Option<usize>) {
+        let mut at = parent;
+        while let Some(slot) = at {
+            let place = &mut self.places[slot];
+            let before = place.height();
+            if let Some(height) = was {
+                place.children[height] -= 1;
+            }
+            if let Some(height) = is {
+                place.children[height] += 1;
+            }
+            let after = place.height();
+            if before == after {
+                return;
+            }
+            (was, is, at) = (Some(before), Some(after), place.parent);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_with_two_rates_takes_a_quarter_of_a_kibibyte() {
+        let [node, limits] = Node::BYTES;
+        let slot = size_of::<(u32, Option<Box<Place>>)>();
+        let place = size_of::<Place>();
+        assert!(slot + place <= 136, "without limits: {slot} + {place}, of which {node} for the books");
+        assert!(slot + place + limits <= 256, "{slot} + {place} + {limits}");
+    }
+}

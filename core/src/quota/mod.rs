@@ -1,0 +1,17 @@
+//! Quota: what each node of the tree of tenants may start, and the books of what it has open.
+//!
+//! Knows nodes by slot number, units and tokens; nothing of requests, tiers or queues. The rules are
+//! `docs/QUOTA.md`. Invariants: QUO-1, QUO-2 and QUO-4, each a property in `model`.
+
+mod bucket;
+mod ledger;
+#[cfg(test)]
+mod model;
+mod node;
+#[cfg(test)]
+mod tests;
+
+#[cfg_attr(not(test), expect(unused_imports, reason = "the scheduler does not hold quota yet"))]
+pub(crate) use ledger::{Busy, Ledger, Misplaced, Never, NotNow, Refusal, Unbalanced};
+#[cfg_attr(not(test), expect(unused_imports, reason = "the scheduler does not hold quota yet"))]
+pub(crate) use node::{Ahead, Ask, Books, Totals};

@@ -1,0 +1,284 @@
+//! One node of the tree: its limits, and the books of what it and the nodes below it have open.
+//!
+//! Decides whether the node's own limits let a start pass, and books changes, each of them whole or not at all;
+//! knows no other node. O(1). Allocates only when limits are set where there were none.
+
+use alloc::boxed::Box;
+
+use super::bucket::{Bucket, Cover};
+use crate::resources::{MAX_DIMENSIONS, Resources};
+use crate::tenant::{QuotaLimit, Rate, TenantPolicy};
+use crate::time::Instant;
+
+/// The most tokens that may be held at a node: as signed as a level, which may come to owe them all.
+const MAX_HELD: u64 = i64::MAX as u64;
+
+/// What waits before a newcomer, and will take its part first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ahead {
+    pub(crate) requests: u64,
+    pub(crate) tokens: u64,
+}
+
+/// What a start takes of each node of its path, beside its place among those that run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ask {
+    pub(crate) tokens: u64,
+    pub(crate) units: Resources,
+}
+
+/// A limit that does not let a start pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Gate {
+    pub(super) limit: QuotaLimit,
+    pub(super) shut: Shut,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shut {
+    /// Until that instant, if only time passes; `None` if time alone does not open it.
+    Until(Option<Instant>),
+    /// For ever: so much is needed, and the limit is that.
+    Forever { need: u64, max: u64 },
+}
+
+impl Gate {
+    /// Whether this one is to be named rather than the other: what time alone does not open rather than what it
+    /// does, and of two instants the later. So the instant that is named is the one at which all are open.
+    pub(super) fn outlasts(&self, other: &Self) -> bool {
+        match (self.shut, other.shut) {
+            (_, Shut::Forever { .. }) => false,
+            (Shut::Forever { .. }, _) => true,
+            (Shut::Until(own), Shut::Until(other)) => {
+                other.is_some_and(|other| own.is_none_or(|own| own > other))
+            }
+        }
+    }
+}
+
+/// What a node may do.
+#[derive(Debug)]
+struct Limits {
+    requests: Option<Bucket>,
+    tokens: Option<Bucket>,
+    /// `u64::MAX` is no limit: so many requests there are not.
+    max_running: u64,
+    /// 0 in a dimension is no limit.
+    max_in_use: Option<Box<Resources>>,
+    leased: bool,
+    allow_when_full: bool,
+}
+
+/// What is open at a node and below it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Books {
+    /// Requests that run.
+    pub(crate) running: u32,
+    /// Tokens held for them.
+    pub(crate) held: u64,
+    /// Units they use.
+    pub(crate) in_use: Resources,
+}
+
+/// What has become of tokens, since the node was added; counted modulo 2^64, and no decision reads it.
+///
+/// QUO-2: `used + held = charged + debt - refunded`, where `charged` is what starts took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// Use of what is settled.
+    pub(crate) used: u64,
+    /// Held, and given back.
+    pub(crate) refunded: u64,
+    /// Used beyond what was held.
+    pub(crate) debt: u64,
+}
+
+/// A change of books.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Change {
+    /// What is open no more, and what is open now.
+    pub(super) less: Books,
+    pub(super) more: Books,
+    /// Tokens taken from the bucket, and put back into it.
+    pub(super) take: u64,
+    pub(super) put: u64,
+    /// Starts likewise.
+    pub(super) take_starts: u64,
+    pub(super) put_starts: u64,
+    pub(super) totals: Totals,
+}
+
+impl Change {
+    /// What it takes from the bucket of a rate, and puts into it.
+    fn of_buckets(&self) -> [(QuotaLimit, u64, u64); 2] {
+        [(QuotaLimit::Requests, self.take_starts, self.put_starts), (QuotaLimit::Tokens, self.take, self.put)]
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Node {
+    limits: Option<Box<Limits>>,
+    pub(super) books: Books,
+    pub(super) totals: Totals,
+}
+
+impl Node {
+    /// What a node takes, and what it takes besides if it has limits.
+    #[cfg(test)]
+    pub(super) const BYTES: [usize; 2] = [size_of::<Self>(), size_of::<Limits>()];
+
+    /// Sets the limits from `now` on. A rate that was there keeps its level; a new one has a whole burst, or
+    /// nothing if it is leased, less the tokens that are held here.
+    pub(super) fn set(&mut self, now: Instant, policy: &TenantPolicy) {
+        let old = self.limits.take();
+        let was_leased = old.as_ref().is_some_and(|old| old.leased);
+        let (requests, tokens) = old.map_or((None, None), |old| (old.requests, old.tokens));
+        let bucket = |old: Option<Bucket>, rate: Option<Rate>, held: u64| -> Option<Bucket> {
+            // What is leased comes by `credit` alone.
+            let rate = rate.map(|rate| if policy.leased { Rate { amount: 0, ..rate } } else { rate })?;
+            let Some(mut bucket) = old else {
+                let mut new = if policy.leased { Bucket::empty(rate, now) } else { Bucket::full(rate, now) };
+                new.take(now, held).expect("MAX_HELD can be owed");
+                return Some(new);
+            };
+            bucket.set_rate(now, rate);
+            if policy.leased && !was_leased {
+                bucket.drop_savings(now);
+            }
+            Some(bucket)
+        };
+        let limits = Limits {
+            requests: bucket(requests, policy.requests, 0),
+            tokens: bucket(tokens, policy.tokens, self.books.held),
+            max_running: policy.max_running.unwrap_or(u64::MAX),
+            max_in_use: (!policy.max_in_use.is_zero()).then(|| Box::new(policy.max_in_use)),
+            leased: policy.leased,
+            allow_when_full: policy.allow_when_full,
+        };
+        let none = limits.requests.is_none()
+            && limits.tokens.is_none()
+            && limits.max_in_use.is_none()
+            && limits.max_running == u64::MAX;
+        self.limits = (!none).then(|| Box::new(limits));
+    }
+
+    /// The bucket of a rate, if the node has it.
+    pub(super) fn bucket(&self, limit: QuotaLimit) -> Option<&Bucket> {
+        let limits = self.limits.as_ref()?;
+        match limit {
+            QuotaLimit::Requests => limits.requests.as_ref(),
+            QuotaLimit::Tokens => limits.tokens.as_ref(),
+            QuotaLimit::Running | QuotaLimit::Units => None,
+        }
+    }
+
+    pub(super) fn bucket_mut(&mut self, limit: QuotaLimit) -> Option<&mut Bucket> {
+        let limits = self.limits.as_mut()?;
+        match limit {
+            QuotaLimit::Requests => limits.requests.as_mut(),
+            QuotaLimit::Tokens => limits.tokens.as_mut(),
+            QuotaLimit::Running | QuotaLimit::Units => None,
+        }
+    }
+
+    /// Whether nothing is open, and the buckets are as those of a new node.
+    pub(super) fn is_fresh(&self, now: Instant) -> bool {
+        let as_new = |limit| {
+            self.bucket(limit).is_none_or(|bucket| {
+                let bucket = bucket.refilled(now);
+                let leased = self.limits.as_ref().is_some_and(|limits| limits.leased);
+                if leased { bucket.level() == 0 } else { bucket.is_full() }
+            })
+        };
+        self.books == Books::default() && as_new(QuotaLimit::Requests) && as_new(QuotaLimit::Tokens)
+    }
+
+    /// The limit that keeps a start back, if one does; of several the one that does so longest.
+    pub(super) fn gate(&self, now: Instant, ask: &Ask, ahead: Ahead) -> Option<Gate> {
+        let limits = self.limits.as_ref()?;
+        let when_full = limits.allow_when_full;
+        let bucket = |limit, bucket: &Option<Bucket>, need, ahead| {
+            let bucket = bucket.as_ref()?;
+            let shut = match bucket.cover(now, need, ahead, when_full) {
+                Cover::Now => return None,
+                Cover::Later(at) => Shut::Until(at),
+                Cover::Never => Shut::Forever { need, max: bucket.rate().burst },
+            };
+            Some(Gate { limit, shut })
+        };
+        let gates = [
+            bucket(QuotaLimit::Requests, &limits.requests, 1, ahead.requests),
+            bucket(QuotaLimit::Tokens, &limits.tokens, ask.tokens, ahead.tokens),
+            self.running_gate(limits.max_running, ahead.requests),
+            limits.max_in_use.as_ref().and_then(|max| self.units_gate(max, &ask.units)),
+        ];
+        gates.into_iter().flatten().reduce(|worst, gate| if gate.outlasts(&worst) { gate } else { worst })
+    }
+
+    fn running_gate(&self, max: u64, ahead: u64) -> Option<Gate> {
+        let shut = if max == 0 {
+            Shut::Forever { need: 1, max }
+        } else if u64::from(self.books.running).saturating_add(ahead) >= max {
+            Shut::Until(None)
+        } else {
+            return None;
+        };
+        Some(Gate { limit: QuotaLimit::Running, shut })
+    }
+
+    fn units_gate(&self, max: &Resources, asked: &Resources) -> Option<Gate> {
+        let gates = (0..MAX_DIMENSIONS).filter(|&d| asked[d] > 0 && max[d] > 0).filter_map(|d| {
+            let shut = if asked[d] > max[d] {
+                Shut::Forever { need: asked[d], max: max[d] }
+            } else if self.books.in_use[d].saturating_add(asked[d]) > max[d] {
+                Shut::Until(None)
+            } else {
+                return None;
+            };
+            Some(Gate { limit: QuotaLimit::Units, shut })
+        });
+        gates.reduce(|worst, gate| if gate.outlasts(&worst) { gate } else { worst })
+    }
+
+    /// The limit whose books would not balance after a change, if one would not: they would go below zero, or
+    /// beyond what a word holds. Lets in what came until `now`, so that nothing else asks for the time.
+    pub(super) fn check(&mut self, now: Instant, change: &Change) -> Result<(), QuotaLimit> {
+        self.after(change)?;
+        for (limit, take, _) in change.of_buckets() {
+            let Some(bucket) = self.bucket_mut(limit) else { continue };
+            bucket.refill(now);
+            bucket.clone().take(now, take).ok_or(limit)?;
+        }
+        Ok(())
+    }
+
+    fn after(&self, Change { less, more, .. }: &Change) -> Result<Books, QuotaLimit> {
+        let Books { running, held, mut in_use } = self.books;
+        let running = running.checked_sub(less.running).and_then(|left| left.checked_add(more.running));
+        let held = held.checked_sub(less.held).and_then(|left| left.checked_add(more.held));
+        for d in 0..MAX_DIMENSIONS {
+            let left = in_use[d].checked_sub(less.in_use[d]);
+            in_use[d] = left.and_then(|left| left.checked_add(more.in_use[d])).ok_or(QuotaLimit::Units)?;
+        }
+        Ok(Books {
+            running: running.ok_or(QuotaLimit::Running)?,
+            held: held.filter(|&held| held <= MAX_HELD).ok_or(QuotaLimit::Tokens)?,
+            in_use,
+        })
+    }
+
+    /// Books a change that [`check`](Self::check) has found to balance.
+    pub(super) fn book(&mut self, now: Instant, change: &Change) {
+        self.books = self.after(change).expect("it was checked");
+        for (limit, take, put) in change.of_buckets() {
+            if let Some(bucket) = self.bucket_mut(limit) {
+                bucket.take(now, take).expect("it was checked");
+                bucket.put(now, put);
+            }
+        }
+        let Totals { used, refunded, debt } = change.totals;
+        self.totals.used = self.totals.used.wrapping_add(used);
+        self.totals.refunded = self.totals.refunded.wrapping_add(refunded);
+        self.totals.debt = self.totals.debt.wrapping_add(debt);
+    }
+}

@@ -1,0 +1,215 @@
+//! What requests cost their tenants in the order of a tier: charged by estimate at the first start, by truth as tokens
+//! come, settled at the end. Victims are not charged again.
+
+use super::Scheduler;
+use crate::config::Order;
+use crate::fairness::COST_SCALE;
+use crate::id::{PoolId, Tier, WorkerId};
+use crate::request::Usage;
+
+/// How many output tokens beyond those reported are charged where a request outruns what was charged for it: so that
+/// not every token is an event. Chosen arbitrarily.
+const CHARGED_AHEAD: u64 = 64;
+
+/// How much a newer output counts in a tenant's running mean: one part of so many. Chosen arbitrarily.
+const MEAN_OF: i128 = 8;
+/// Running means are kept in fractions of a token.
+const MEAN_SCALE: i128 = 1 << 10;
+
+impl Scheduler {
+    /// Queues are numbered pool by pool.
+    pub(super) fn queue_number(&self, pool: PoolId, tier: Tier) -> u32 {
+        (pool.index() * self.config.tiers.len() + tier.index()) as u32
+    }
+
+    /// A live request belongs to its tenant's line from now on.
+    pub(super) fn join_line(&mut self, slot: u32) {
+        let spec = &self.requests[slot].spec;
+        let (number, queue) = (spec.tenant, self.queue_number(spec.pool, spec.tier));
+        let tenant = &mut self.tenants.list[number.index()];
+        let known = tenant.lines.iter().find(|&&(other, _)| other == queue).map(|&(_, line)| line);
+        let line = known.unwrap_or_else(|| {
+            let line = self.fairness.open(queue, number.get(), tenant.weight);
+            tenant.lines.push((queue, line));
+            line
+        });
+        self.fairness.join(line);
+        self.requests[slot].line = line;
+    }
+
+    /// A live request ends, or moves to another line.
+    pub(super) fn leave_line(&mut self, slot: u32) {
+        let (pool, tier) = (self.requests[slot].pool(), self.requests[slot].tier());
+        self.fairness.leave(self.requests[slot].line);
+        self.forget_lines(pool, tier);
+    }
+
+    /// Forgets who is not there and ahead of nobody.
+    fn forget_lines(&mut self, pool: PoolId, tier: Tier) {
+        let queue = self.queue_number(pool, tier);
+        while let Some((line, tenant)) = self.fairness.forget_one(queue) {
+            self.tenants.list[tenant as usize].lines.retain(|&mut (_, other)| other != line);
+        }
+    }
+
+    /// Something of a request changes; if its tier `moves`, it moves to another line with what it was charged.
+    pub(super) fn change_line(&mut self, slot: u32, moves: bool, change: impl FnOnce(&mut Self)) {
+        if !moves {
+            return change(self);
+        }
+        let charge = self.requests[slot].charge;
+        if charge.is_some() {
+            self.recharge(slot, 0);
+        }
+        self.leave_line(slot);
+        change(self);
+        self.join_line(slot);
+        if let Some(cost) = charge {
+            self.recharge(slot, cost);
+        }
+    }
+
+    /// The line in which a request stands in the order of its tier, and that line's rank: one for all, where tenants do
+    /// not matter.
+    pub(super) fn line_in_order(&self, slot: u32) -> (u32, i128) {
+        let record = &self.requests[slot];
+        let queues = (self.pools.len() * self.config.tiers.len()) as u32;
+        match self.counted_in(record.tier()) {
+            Some(unit) => (queues + record.line, self.fairness.counter(record.line).div_euclid(unit)),
+            None => (self.queue_number(record.pool(), record.tier()), 0),
+        }
+    }
+
+    /// In how large steps of their counters the tenants of a tier are told apart; `None` if they do not matter.
+    fn counted_in(&self, tier: Tier) -> Option<i128> {
+        let tier = &self.config.tiers[tier.index()];
+        match tier.order {
+            Order::Fair => Some(1),
+            Order::DeficitLongestPrefix => Some(i128::from(tier.deficit_quantum) * COST_SCALE),
+            Order::Fifo | Order::Deadline | Order::ShortestFirst | Order::HybridDeadline => None,
+        }
+    }
+
+    /// The least counter of the lines that have fresh requests, as far as its tier tells.
+    fn least_counter(&self, pool: PoolId, tier: Tier) -> Option<i128> {
+        let rank = self.pool(pool).queues[tier.index()].least_rank(&self.nodes)?;
+        Some(rank * self.counted_in(tier)?)
+    }
+
+    /// A request joins the fresh lane: perhaps it is the first of its line there.
+    pub(super) fn note_arrival(&mut self, slot: u32) {
+        let (tier, line) = (self.requests[slot].tier(), self.requests[slot].line);
+        if self.counted_in(tier).is_some() && self.nodes.line_len(self.line_in_order(slot).0) == 0 {
+            let least = self.least_counter(self.requests[slot].pool(), tier);
+            self.fairness.lift(line, least);
+        }
+    }
+
+    /// A request left the fresh lane: perhaps it was the last of its line there.
+    pub(super) fn note_departure(&mut self, slot: u32) {
+        if self.nodes.line_len(self.line_in_order(slot).0) == 0 {
+            self.fairness.note_last(self.requests[slot].line);
+        }
+    }
+
+    /// A request starts: the first time, what it is expected to cost is charged.
+    pub(super) fn charge_start(&mut self, slot: u32) {
+        if self.requests[slot].charge.is_none() {
+            let expected = self.expected_output(slot);
+            let record = &mut self.requests[slot];
+            (record.charged_cached, record.charged_output) = (record.spec.cached_tokens, expected);
+            self.charge(slot);
+        }
+    }
+
+    /// What is expected of a request: what it says, or what its tenant's usually generate.
+    fn expected_output(&self, slot: u32) -> u64 {
+        let spec = &self.requests[slot].spec;
+        let mean = self.tenants.list[spec.tenant.index()].mean_output.filter(|_| self.config.predict_output);
+        mean.map(|mean| (mean / MEAN_SCALE) as u64).or(spec.output_tokens).unwrap_or(0)
+    }
+
+    /// Only the engine knows what of a prompt it found in its cache; at a later start that is the request's own work.
+    pub(super) fn charge_cached(&mut self, slot: u32, cached_tokens: u64) {
+        self.requests[slot].charged_cached = cached_tokens;
+        self.charge(slot);
+    }
+
+    /// A request may have generated more than was charged for it.
+    pub(super) fn charge_output(&mut self, slot: u32) {
+        let output = self.output_tokens(slot);
+        if output > self.requests[slot].charged_output {
+            self.requests[slot].charged_output = output.saturating_add(CHARGED_AHEAD);
+            self.charge(slot);
+        }
+        let record = &self.requests[slot];
+        let left = record.charged_output - output;
+        let worker = &mut self.workers[record.worker.index()];
+        worker.until_outrun = worker.until_outrun.min(left);
+    }
+
+    /// A step gave this many tokens to each that runs on a worker: some may have outrun what was charged for them.
+    pub(super) fn charge_step(&mut self, worker: WorkerId, tokens_each: u64) {
+        let target = self.worker_mut(worker);
+        if let Some(left) = target.until_outrun.checked_sub(tokens_each) {
+            target.until_outrun = left;
+            return;
+        }
+        target.until_outrun = u64::MAX;
+        for index in 0..self.worker(worker).running.len() {
+            let slot = self.worker(worker).running[index];
+            if self.requests[slot].runs {
+                self.charge_output(slot);
+            }
+        }
+    }
+
+    fn charge(&mut self, slot: u32) {
+        let record = &self.requests[slot];
+        let costs = &self.config.token_costs;
+        let cost = costs.of(record.spec.prompt_tokens, record.charged_cached, record.charged_output);
+        self.recharge(slot, cost);
+    }
+
+    /// A request never ran: nothing was had.
+    pub(super) fn refund(&mut self, slot: u32) {
+        self.recharge(slot, 0);
+        self.requests[slot].charge = None;
+    }
+
+    /// What a request has cost that ends now: by the engine's own account, where there is one.
+    pub(super) fn settle_charge(&mut self, slot: u32, usage: Option<&Usage>) {
+        let record = &self.requests[slot];
+        if record.charge.is_none() {
+            return;
+        }
+        let output = if record.is_waiting() { record.output_tokens } else { self.output_tokens(slot) };
+        let cost = |prompt, cached, output| self.config.token_costs.of(prompt, cached, output);
+        let cost = match usage {
+            Some(usage) => cost(usage.prompt_tokens, usage.cached_tokens, usage.output_tokens),
+            None if !record.has_run => 0,
+            None => cost(record.spec.prompt_tokens, record.charged_cached, output),
+        };
+        self.recharge(slot, cost);
+        if let Some(usage) = usage {
+            let mean = &mut self.tenants.list[self.requests[slot].spec.tenant.index()].mean_output;
+            let newest = i128::from(usage.output_tokens) * MEAN_SCALE;
+            *mean = Some(mean.map_or(newest, |mean| mean + (newest - mean) / MEAN_OF));
+        }
+    }
+
+    /// A request costs its line so much in all.
+    fn recharge(&mut self, slot: u32, cost: u64) {
+        let record = &mut self.requests[slot];
+        let before = record.charge.replace(cost).unwrap_or(0);
+        if before == cost {
+            return;
+        }
+        let (pool, tier) = (record.pool(), record.tier());
+        self.fairness.recharge(record.line, before, cost);
+        let (line, rank) = self.line_in_order(slot);
+        if self.pools[pool.index()].queues[tier.index()].set_rank(&mut self.nodes, line, rank) {
+            self.stir(pool);
+        }
+    }
+}
