@@ -21,7 +21,8 @@ CARGO_FUZZ := $(TOOLS)/bin/cargo-fuzz
 
 export PYTHON
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-python lint lint-rust lint-dependencies lint-python advisories bench fuzz-smoke venv wheel clean
+.PHONY: help run test test-rust test-python lint lint-rust lint-dependencies lint-python advisories bench fuzz-smoke \
+    mutations venv wheel clean
 .NOTPARALLEL:
 
 help: ## say what each target does
@@ -80,6 +81,10 @@ fuzz-smoke: ## fuzz each target for a minute (FUZZ_SECONDS=n)
 	        $(TARGET)/fuzz-corpus/$$target fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=600 -len_control=0 -verbosity=0 \
 	        -print_final_stats=1 || exit 1; \
 	done
+
+mutations: ## break the core on purpose, fault by fault, and see which test notices; half an hour (ARGS="--only PRE-3")
+	@.ci/need cargo cc python
+	$(PYTHON) tests/mutations/run.py $(ARGS)
 
 venv: $(VENV)/.made ## make the virtual environment of the Python tests
 

@@ -335,6 +335,9 @@ mod tests {
         all[2].work_lost = 1_000_000;
         let set = choose(&need(true, [1, 9]), RULES, &mut all, &excess([9, 99]));
         assert_eq!(ids(set), [2], "the small one is taken first, and given back");
+        let mut own = alloc::vec![candidate(3, Tier::P0, [1, 99])];
+        let set = choose(&need(true, [1, 9]), RULES, &mut own, &excess([9, 99]));
+        assert_eq!(ids(set), NOBODY, "of the same tier");
     }
 
     #[test]

@@ -61,10 +61,11 @@ def copy_tree() -> None:
     """Makes the tree to be broken the same as the checkout, and touches nothing that is the same already."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout.decode()
-    for kept_by_proptest in TREE.glob("core/tests/*regressions"):
-        kept_by_proptest.unlink()
-    for source, copy in ((ROOT / name, TREE / name) for name in listed.split("\0") if name):
-        if source.is_file() and not (copy.exists() and copy.read_bytes() == source.read_bytes()):
+    copies = {TREE / name: ROOT / name for name in listed.split("\0") if (ROOT / name).is_file()}
+    for stale in {path for path in TREE.rglob("*") if path.is_file()} - set(copies):
+        stale.unlink()
+    for copy, source in copies.items():
+        if not copy.exists() or copy.read_bytes() != source.read_bytes():
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, copy)
 
@@ -103,14 +104,13 @@ def fault_of(mutation: Mutation, caught: list[str]) -> str:
     """What is wrong with the tests or the explanation, if anything is."""
     if blind := [name for name in mutation.shown_by if not {name, ENDLESS, DEAD} & set(caught)]:
         return f"not noticed by {', '.join(blind)}"
-    if mutation.survives and caught:
-        return "explained, and noticed"
-    return "" if mutation.survives or caught else "nobody notices"
+    wrong = "explained, and noticed" if caught else "nobody notices"
+    return wrong if bool(caught) == bool(mutation.survives) else ""
 
 
 def row(mutation: Mutation, caught: list[str]) -> str:
     """The mutation as a row of the page."""
-    compared = [name for name in caught if name.startswith("against_reference::")]
+    compared = [name for name in sorted(caught) if name.startswith("against_reference::")]
     names = compared[:1] + [name for name in caught if name not in compared]
     shown = ", ".join(f"`{name.split('::')[-1]}`" if "::" in name else name for name in names[:4])
     shown += f" and {len(names) - 4} more" if len(names) > 4 else ""

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use smallvec::SmallVec;
 
 use super::Scheduler;
-use super::workers::Worker;
+use super::workers::{Worker, WorkerStatus};
 use crate::event::DevicePart;
 use crate::id::{DeviceId, PoolId, WorkerId};
 use crate::queue::Least;
@@ -181,7 +181,12 @@ impl Scheduler {
     /// The units of a worker changed: fills claims from what is free, or takes from them what is not, and
     /// notices an overdraft. O(claims) of the worker, and of those that share devices with it.
     pub(super) fn rebalance(&mut self, worker: WorkerId) {
-        if !self.worker(worker).is_up() && self.worker(worker).spec.devices.is_empty() {
+        let target = self.worker(worker);
+        if !target.is_up() && target.spec.devices.is_empty() {
+            return;
+        }
+        // What a lost worker had comes free at once: no claim is short of it in between.
+        if target.status == WorkerStatus::Lost && !target.running.is_empty() {
             return;
         }
         self.notice_pressure(worker);
