@@ -40,6 +40,11 @@ impl QueueNodes {
         }
     }
 
+    /// The line of a request of the fresh lane.
+    pub(crate) fn line_of(&self, slot: u32) -> u32 {
+        self.line_of[slot as usize]
+    }
+
     /// Whether a line is set aside.
     pub(crate) fn is_aside(&self, line: u32) -> bool {
         self.is_aside.get(line as usize).is_some_and(|&aside| aside)

@@ -42,9 +42,8 @@ impl Scheduler {
         self.stop_draining(slot);
         self.timers.remove(slot);
         self.turns.remove(slot);
-        let line = self.line_in_order(slot).0;
         self.leave_lane(slot);
-        self.stop_waiting_for_quota(slot, line);
+        self.stop_waiting_for_quota(slot);
         let record = &self.requests[slot];
         let (pool, tier) = (record.pool(), record.tier());
         let (has_run, tokens) = (record.has_run, record.spec.queue_tokens());
@@ -149,7 +148,7 @@ impl Scheduler {
         let record = &self.requests[slot];
         let (pool, tier) = (record.pool(), record.tier());
         if record.lane == Some(Lane::Fresh) {
-            let line = self.line_in_order(slot).0;
+            let line = self.nodes.line_of(slot);
             if self.line_demands.len() <= line as usize {
                 self.line_demands.resize(line as usize + 1, Resources::ZERO);
             }
@@ -338,7 +337,6 @@ impl Scheduler {
         let mut parked = Vec::new();
         for &slot in &waiting {
             let was_parked = self.requests[slot].lane == Some(Lane::Parked);
-            let line = self.line_in_order(slot).0;
             self.leave_lane(slot);
             self.join_lane(slot, was_parked);
             self.set_timer(slot);
@@ -348,7 +346,7 @@ impl Scheduler {
                 self.requests[slot].bypassed = 0;
             }
             if is_parked && !was_parked {
-                self.leave_line_aside(slot, line);
+                self.stop_waiting_for_quota(slot);
                 self.stop_draining(slot);
                 parked.push(slot);
             }

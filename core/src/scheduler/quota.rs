@@ -376,26 +376,21 @@ impl Scheduler {
         self.quota_queue.lines.insert(line, (node, new));
     }
 
-    /// A request leaves its lane: it waits for quota no more, and if it was the last of its line, nor does that.
-    pub(super) fn stop_waiting_for_quota(&mut self, slot: u32, line: u32) {
+    /// A request has left its lane: it waits for quota no more, and if it was the last of its line, nor does that.
+    pub(super) fn stop_waiting_for_quota(&mut self, slot: u32) {
         if let Some((node, key)) = self.requests[slot].waits_at.take() {
             self.quota_queue.remove(node, key);
         }
-        self.leave_line_aside(slot, line);
-    }
-
-    /// A request is in a line no more, which may be set aside.
-    pub(super) fn leave_line_aside(&mut self, slot: u32, line: u32) {
+        let line = self.line_in_order(slot).0;
+        let Some(&(node, key)) = self.quota_queue.lines.get(&line) else { return };
         if self.nodes.line_len(line) > 0 {
             // Another may be its first now, and lack less.
-            if let Some(&(node, _)) = self.quota_queue.lines.get(&line) {
-                self.look_at_node(node);
-            }
-        } else if let Some((node, key)) = self.quota_queue.lines.remove(&line) {
-            self.quota_queue.remove(node, key);
-            let (pool, tier) = (self.requests[slot].pool(), self.requests[slot].tier());
-            self.pools[pool.index()].queues[tier.index()].set_aside(&mut self.nodes, line, false);
+            return self.look_at_node(node);
         }
+        self.quota_queue.lines.remove(&line);
+        self.quota_queue.remove(node, key);
+        let (pool, tier) = (self.requests[slot].pool(), self.requests[slot].tier());
+        self.pools[pool.index()].queues[tier.index()].set_aside(&mut self.nodes, line, false);
     }
 
     /// Whether a waiting request is on no offer because it, or its line, waits for quota; and where.
