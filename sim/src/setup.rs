@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use thiserror::Error;
-use tidegate::{Config, ConfigBuilder, Placement, PoolId, Preemption, Tier, TierConfig};
+use tidegate::{Config, ConfigBuilder, Order, Placement, PoolId, Preemption, Tier, TierConfig};
 
 use crate::machine::{Layout, Machine};
 use crate::trace::Workload;
@@ -142,9 +142,10 @@ fn built(builder: ConfigBuilder) -> Config {
     builder.build().expect("our own config has no fault")
 }
 
-/// A tier that takes what is free and leaves everybody alone.
+/// A tier that takes what is free, first come, first served, and leaves everybody alone.
 fn plain_tier(name: &str) -> TierConfig {
     TierConfig::new(name)
+        .order(Order::Fifo)
         .preemption(Preemption::Never)
         .preempt_while_borrowing(Preemption::Never)
         .hold_window(Duration::ZERO)
