@@ -12,4 +12,4 @@ mod node;
 mod tests;
 
 pub(crate) use ledger::{Busy, Ledger, Misplaced, Never, NotNow, Refusal};
-pub(crate) use node::{Ahead, Ask};
+pub(crate) use node::{Ahead, Ask, Books};

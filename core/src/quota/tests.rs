@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::node::{Books, Totals};
-use super::{Ahead, Ask, Busy, Ledger, Misplaced, Never, NotNow, Refusal};
+use super::node::Totals;
+use super::{Ahead, Ask, Books, Busy, Ledger, Misplaced, Never, NotNow, Refusal};
 use crate::resources::Resources;
 use crate::tenant::{MAX_TENANT_DEPTH, QuotaLimit, Rate, TenantPolicy};
 use crate::time::Instant;

@@ -1,5 +1,6 @@
 //! The named invariants, recomputed from the requests themselves: what the books say must be what is there.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 
@@ -10,6 +11,7 @@ use crate::error::InvariantViolation;
 use crate::event::DevicePart;
 use crate::id::{DeviceId, PoolId, Tier, WorkerId};
 use crate::queue::Lane;
+use crate::quota::Books;
 use crate::request::RequestState;
 use crate::resources::{Balance, Resources};
 use crate::share::Ppm;
@@ -36,6 +38,7 @@ impl Scheduler {
         self.check_devices()?;
         self.check_claims()?;
         self.check_lines()?;
+        self.check_quota()?;
         for pool in (0..self.pools.len() as u32).map(PoolId::new) {
             self.check_capacity(pool)?;
             self.check_quiet(pool)?;
@@ -115,6 +118,37 @@ impl Scheduler {
         let mine = |line| self.requests.0.iter().filter(|(_, record)| record.line == line).count();
         let unlike = self.fairness.lives().find(|&(line, live)| live as usize != mine(line));
         ensure("LIFE-1", unlike.is_none(), || format!("line and live requests: {unlike:?}"))
+    }
+
+    /// QUO: who is on a worker holds quota, and the books of each node are what the requests below it hold.
+    fn check_quota(&self) -> Result<(), InvariantViolation> {
+        let mut found: BTreeMap<u32, Books> = BTreeMap::new();
+        let mut waiting: BTreeMap<u32, Waiting> = BTreeMap::new();
+        for (slot, record) in self.requests.0.iter() {
+            let id = || self.requests.id(slot);
+            let must = !record.is_waiting() || record.claim.is_some() || record.has_run;
+            ensure("QUO-4", record.held.is_some() == must, || {
+                format!("{} is {} and holds {:?}", id(), record.state, record.held)
+            })?;
+            for node in self.quota.path(self.tenants[record.spec.tenant].node) {
+                if let Some(held) = record.held {
+                    let books = found.entry(node).or_default();
+                    books.running += 1;
+                    books.held += held;
+                    books.in_use += record.held_units;
+                }
+                if record.is_waiting() {
+                    waiting.entry(node).or_default().add(record.spec.queue_tokens());
+                }
+            }
+        }
+        for (id, tenant) in self.tenants.iter() {
+            let books = found.get(&tenant.node).copied().unwrap_or_default();
+            ensure("QUO-2", self.quota.books(tenant.node) == books, || format!("{id} has open {books:?}"))?;
+            let waits = waiting.get(&tenant.node).copied().unwrap_or_default();
+            ensure("LIFE-1", tenant.waiting == waits, || format!("{id} has waiting {waits:?}"))?;
+        }
+        Ok(())
     }
 
     fn check_waiting(

@@ -46,6 +46,12 @@ impl Tenants {
         self.list.get(id.index())?.as_deref()
     }
 
+    /// All, by number.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (TenantId, &Tenant)> {
+        let all = (0..).map(TenantId::new).zip(&self.list);
+        all.filter_map(|(id, tenant)| Some((id, tenant.as_deref()?)))
+    }
+
     pub(super) fn of_node(&self, node: u32) -> TenantId {
         self.by_node[node as usize]
     }

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::super::bucket::Cover;
 use super::super::ledger::Unbalanced;
-use super::super::node::{Books, Totals};
-use super::super::{Ahead, Ask, Busy, Ledger, Misplaced, Never, NotNow, Refusal};
+use super::super::node::Totals;
+use super::super::{Ahead, Ask, Books, Busy, Ledger, Misplaced, Never, NotNow, Refusal};
 use super::{NaiveBucket, later, tick};
 use crate::resources::Resources;
 use crate::tenant::{MAX_TENANT_DEPTH, QuotaLimit, Rate, TenantPolicy};

@@ -1,0 +1,296 @@
+//! Quota of tenants: who starts, who waits for what, and what comes back.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{World, starts};
+use tidegate::{
+    Config, ConfigBuilder, Decline, Gate, Instant, OverQuota, QuotaLimit, Rate, RequestId, RequestSpec,
+    RequestState, SubmitError, TenantError, TenantId, TenantPolicy, Tier, TierConfig, Usage,
+};
+
+fn tiers() -> ConfigBuilder {
+    Config::builder()
+        .dimensions(["slots", "kv_blocks"])
+        .tier(TierConfig::new("realtime").reserve_ppm(300_000))
+        .tier(TierConfig::new("batch"))
+}
+
+/// One worker of so many slots.
+fn world(slots: u64) -> World {
+    World::with_workers(tiers(), 1, [slots, 1_000])
+}
+
+fn configure(world: &mut World, tenant: TenantId, policy: TenantPolicy) {
+    world.sched.tenant_configure(world.now, tenant, &policy).expect("a sound policy");
+    world.check();
+}
+
+fn tenant(world: &mut World, name: &str, policy: TenantPolicy) -> TenantId {
+    let tenant = world.sched.tenant_set(world.now, name).expect("a name");
+    configure(world, tenant, policy);
+    tenant
+}
+
+/// A batch request of a tenant for one slot, of 50 prompt and 50 output tokens.
+fn batch(tenant: TenantId) -> RequestSpec {
+    RequestSpec::new(tenant, Tier::P1).demand([1, 1]).prompt_tokens(50).output_tokens(50)
+}
+
+fn submit(world: &mut World, count: usize, spec: RequestSpec) -> Vec<RequestId> {
+    (0..count).map(|_| world.submit_spec(spec)).collect()
+}
+
+fn complete(world: &mut World, id: RequestId, output_tokens: u64) {
+    let (attempt, _) = world.running.remove(&id).expect("it runs");
+    let usage = Usage { prompt_tokens: 50, cached_tokens: 0, output_tokens };
+    world.sched.complete(world.now, id, attempt, usage).expect("it runs");
+    world.check();
+}
+
+#[test]
+fn who_lacks_tokens_starts_at_the_nanosecond_at_which_they_are_there() {
+    let mut world = world(8);
+    let policy = TenantPolicy::new().tokens(Rate::per_second(1_000).burst(100));
+    let acme = tenant(&mut world, "tokens", policy);
+    let ids = submit(&mut world, 2, batch(acme));
+    assert_eq!(starts(&world.round()), [ids[0]], "a burst is enough for one");
+    assert_eq!(world.state(ids[1]), RequestState::Parked);
+    assert_eq!(world.sched.explain(ids[1]).expect("it lives").gate, Some(Gate::Quota));
+    let due = Instant::from_nanos(100_000_000);
+    assert_eq!(world.sched.poll_timeout(), Some(due));
+    world.now = Instant::from_nanos(due.as_nanos() - 1);
+    assert_eq!(world.round(), []);
+    world.now = due;
+    assert_eq!(starts(&world.round()), [ids[1]]);
+}
+
+#[test]
+fn no_more_run_at_once_than_a_tenant_may_and_the_next_starts_when_one_ends() {
+    let mut world = world(8);
+    let acme = tenant(&mut world, "two", TenantPolicy::new().max_running(2));
+    let ids = submit(&mut world, 4, batch(acme));
+    assert_eq!(starts(&world.round()), ids[..2]);
+    complete(&mut world, ids[1], 50);
+    assert_eq!(starts(&world.round()), [ids[2]]);
+    let units = tenant(&mut world, "units", TenantPolicy::new().max_in_use([0, 3]));
+    let ids = submit(&mut world, 4, batch(units));
+    assert_eq!(starts(&world.round()), ids[..3]);
+    world.progress(ids[0], 0, [1, 2]);
+    complete(&mut world, ids[1], 50);
+    assert_eq!(world.round(), [], "three of three are used");
+    complete(&mut world, ids[2], 50);
+    assert_eq!(starts(&world.round()), [ids[3]]);
+}
+
+#[test]
+fn at_a_shared_node_the_tenant_that_was_served_least_goes_first() {
+    let mut world = world(8);
+    let team = tenant(&mut world, "team", TenantPolicy::new().max_running(1));
+    let [busy, quiet] =
+        ["busy", "quiet"].map(|name| tenant(&mut world, name, TenantPolicy::new().parent(team)));
+    let flood = submit(&mut world, 3, batch(busy));
+    assert_eq!(starts(&world.round()), [flood[0]]);
+    let late = submit(&mut world, 1, batch(quiet));
+    world.round();
+    complete(&mut world, flood[0], 50);
+    assert_eq!(starts(&world.round()), late, "though two of the other's came before");
+}
+
+#[test]
+fn the_urgent_pass_those_who_wait_for_quota() {
+    let mut world = world(8);
+    let acme = tenant(&mut world, "one", TenantPolicy::new().max_running(1));
+    let runs = submit(&mut world, 2, batch(acme))[0];
+    world.round();
+    let urgent = world.submit_spec(RequestSpec { tier: Tier::P0, ..batch(acme) });
+    world.round();
+    complete(&mut world, runs, 50);
+    assert_eq!(starts(&world.round()), [urgent]);
+}
+
+#[test]
+fn who_waits_for_quota_is_passed_by_others_and_keeps_nothing_from_them() {
+    let mut world = world(4);
+    let none =
+        tenant(&mut world, "none", TenantPolicy::new().tokens(Rate::per_hour(0)).allow_when_full(true));
+    let waits = world.submit_spec(RequestSpec { tier: Tier::P0, ..batch(none) });
+    world.round();
+    world.pass(Duration::from_secs(3_600));
+    let others = world.submit_many(4, Tier::P1, [1, 1]);
+    assert_eq!(starts(&world.round()), others, "the reserve is held for nobody");
+    assert_eq!(world.state(waits), RequestState::Parked);
+    world.pass(Duration::from_secs(3_600));
+    assert_eq!(world.round(), [], "nobody is preempted, and no worker drained, for it");
+}
+
+#[test]
+fn a_refused_newcomer_is_told_when_to_come_again() {
+    let mut world = world(8);
+    let policy = TenantPolicy::new().tokens(Rate::per_second(1_000).burst(100)).over_quota(OverQuota::Reject);
+    let acme = tenant(&mut world, "reject", policy);
+    let first = world.submit_spec(batch(acme));
+    let over = |retry_at| {
+        Err(SubmitError::OverQuota {
+            tenant: acme,
+            limit: QuotaLimit::Tokens,
+            retry_at: Some(Instant::from_nanos(retry_at)),
+        })
+    };
+    assert_eq!(
+        world.sched.submit(world.now, batch(acme)),
+        over(100_000_000),
+        "the first waits, and comes first"
+    );
+    assert_eq!(starts(&world.round()), [first]);
+    assert_eq!(world.sched.submit(world.now, batch(acme)), over(100_000_000));
+    world.now = Instant::from_nanos(99_999_999);
+    assert_eq!(world.sched.submit(world.now, batch(acme)), over(100_000_000));
+    world.now = Instant::from_nanos(100_000_000);
+    assert!(world.sched.submit(world.now, batch(acme)).is_ok());
+}
+
+#[test]
+fn a_newcomer_may_go_to_the_next_tier_instead() {
+    let mut world = world(8);
+    let policy = TenantPolicy::new().max_running(1).over_quota(OverQuota::Demote);
+    let acme = tenant(&mut world, "demote", policy);
+    let urgent = RequestSpec { tier: Tier::P0, ..batch(acme) };
+    submit(&mut world, 1, urgent);
+    world.round();
+    submit(&mut world, 1, urgent);
+    assert_eq!((world.sched.queue_depth(Tier::P0), world.sched.queue_depth(Tier::P1)), (0, 1));
+}
+
+#[test]
+fn what_can_never_be_allowed_is_refused_for_ever() {
+    let mut world = world(8);
+    let small = TenantPolicy::new().tokens(Rate::per_second(1_000).burst(99));
+    let acme = tenant(&mut world, "small", small);
+    let never = SubmitError::NeverAllowed { tenant: acme, limit: QuotaLimit::Tokens, need: 100, max: 99 };
+    assert_eq!(world.sched.submit(world.now, batch(acme)), Err(never));
+    configure(&mut world, acme, small.allow_when_full(true));
+    let ids = submit(&mut world, 2, batch(acme));
+    assert_eq!(starts(&world.round()), [ids[0]], "a full burst, and one token owed");
+    assert!(world.jump());
+    assert_eq!(world.now, Instant::from_nanos(100_000_000), "from -1 to 99");
+    assert_eq!(starts(&world.round()), [ids[1]]);
+    let late = tenant(&mut world, "late", TenantPolicy::new().most_urgent(Tier::P1));
+    let spec = RequestSpec { tier: Tier::P0, ..batch(late) };
+    let refused = SubmitError::TierTooUrgent { tenant: late, tier: Tier::P0, allowed: Tier::P1 };
+    assert_eq!(world.sched.submit(world.now, spec), Err(refused));
+}
+
+#[test]
+fn a_stream_that_outruns_its_estimate_is_charged_while_it_runs() {
+    let mut world = world(8);
+    let acme = tenant(&mut world, "stream", TenantPolicy::new().tokens(Rate::per_second(1_000).burst(1_000)));
+    let runs = world.submit_spec(batch(acme));
+    world.round();
+    world.progress(runs, 0, [1, 1]);
+    let worker = world.worker_of(runs).expect("it runs");
+    for _ in 0..500 {
+        world.sched.step(world.now, worker, 1, &[]).expect("it is up");
+    }
+    world.check();
+    let next = world.submit_spec(RequestSpec { output_tokens: Some(450), ..batch(acme) });
+    assert_eq!(world.round(), [], "550 used, and a little ahead, of 1000: 500 are not left");
+    complete(&mut world, runs, 500);
+    assert_eq!(world.round(), [], "550 were used");
+    world.pass(Duration::from_millis(50));
+    assert_eq!(starts(&world.round()), [next]);
+}
+
+#[test]
+fn what_ends_or_stops_or_is_declined_leaks_nothing() {
+    let mut world = world(2);
+    let policy =
+        TenantPolicy::new().tokens(Rate::per_hour(0).burst(1_000)).requests(Rate::per_hour(0).burst(3));
+    let acme = tenant(&mut world, "leaks", policy.max_running(2).max_in_use([2, 2]));
+    let ids = submit(&mut world, 4, batch(acme));
+    assert_eq!(starts(&world.round()), ids[..2]);
+    world.sched.cancel(world.now, ids[3]).expect("it waits");
+    world.declined(ids[0], Decline::NoRoom);
+    world.pass(Duration::from_secs(10));
+    assert_eq!(starts(&world.round()), [ids[0]], "its start was given back, and it comes first again");
+    world.preempted(ids[1], 0);
+    assert_eq!(starts(&world.round()), [], "it keeps its place among two, and sits out a round");
+    assert_eq!(starts(&world.round()), [ids[1]], "without another start: the third is still there");
+    complete(&mut world, ids[1], 50);
+    let attempt = world.attempt(ids[0]);
+    world.running.remove(&ids[0]);
+    world.sched.failed(world.now, ids[0], attempt).expect("it runs");
+    assert_eq!(starts(&world.round()), [ids[2]], "the third of three starts");
+    let none_left = world.submit_spec(batch(acme));
+    complete(&mut world, ids[2], 50);
+    assert_eq!(world.round(), []);
+    world.sched.cancel(world.now, none_left).expect("it waits");
+    assert_eq!(world.sched.tenant_remove(world.now, acme), Ok(()), "nothing is open");
+    world.check();
+}
+
+#[test]
+fn a_request_that_chose_victims_holds_its_quota_from_then_on() {
+    let mut world = world(2);
+    world.submit_many(2, Tier::P1, [1, 1]);
+    world.round();
+    world.pass(Duration::from_secs(5));
+    let acme = tenant(&mut world, "one", TenantPolicy::new().max_running(1));
+    let [first, second] = [0, 1].map(|_| world.submit_spec(RequestSpec { tier: Tier::P0, ..batch(acme) }));
+    let actions = world.round();
+    assert_eq!(common::victims(&actions).len(), 1, "for the first; the second has no quota");
+    assert_eq!(world.state(second), RequestState::Parked);
+    world.sched.cancel(world.now, first).expect("it waits");
+    world.check();
+    let actions = world.round();
+    assert_eq!(common::victims(&actions).len() + starts(&actions).len(), 1, "now it is the second's turn");
+}
+
+#[test]
+fn tenants_move_with_what_they_have_open() {
+    let mut world = world(8);
+    let [red, blue] =
+        ["red", "blue"].map(|name| tenant(&mut world, name, TenantPolicy::new().max_running(1)));
+    let key = tenant(&mut world, "key", TenantPolicy::new().parent(red));
+    let ids = submit(&mut world, 2, batch(key));
+    assert_eq!(starts(&world.round()), [ids[0]]);
+    let other = world.submit_spec(batch(blue));
+    configure(&mut world, key, TenantPolicy::new().parent(blue));
+    assert_eq!(world.round(), [], "blue has one running now");
+    assert_eq!(world.sched.tenant_remove(world.now, red), Ok(()));
+    assert_eq!(world.sched.tenant_remove(world.now, blue), Err(TenantError::Busy(blue)));
+    complete(&mut world, ids[0], 50);
+    let next = starts(&world.round());
+    assert_eq!(next.len(), 1, "{other} or {}", ids[1]);
+    let cycle = TenantPolicy::new().parent(key);
+    assert_eq!(world.sched.tenant_configure(world.now, blue, &cycle), Err(TenantError::Cycle(blue)));
+}
+
+#[test]
+fn a_million_tenants_come_and_go() {
+    let mut world = world(1);
+    for number in 0..1_000_000 {
+        let tenant = world.sched.tenant_set(world.now, &format!("t{number}")).expect("there is room");
+        world.sched.tenant_remove(world.now, tenant).expect("it is idle");
+        assert_eq!(world.sched.tenant_remove(world.now, tenant), Err(TenantError::Unknown(tenant)));
+    }
+}
+
+#[test]
+fn weights_share_a_tier_in_proportion() {
+    let mut world = world(1);
+    let [heavy, light] = [("heavy", 3), ("light", 1)]
+        .map(|(name, weight)| tenant(&mut world, name, TenantPolicy::new().weight(weight)));
+    for tenant in [heavy, light] {
+        submit(&mut world, 100, batch(tenant));
+    }
+    let mut served = [0, 0];
+    for _ in 0..80 {
+        let id = starts(&world.round())[0];
+        let of_heavy = world.submitted.iter().position(|&other| other == id).expect("it was submitted") < 100;
+        served[usize::from(!of_heavy)] += 1;
+        complete(&mut world, id, 50);
+    }
+    assert_eq!(served, [60, 20]);
+}
