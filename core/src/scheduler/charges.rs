@@ -96,12 +96,21 @@ impl Scheduler {
         Some(rank * self.counted_in(tier)?)
     }
 
+    /// The present counter of the last tenant that waited there, if it is known.
+    fn last_counter(&self, pool: PoolId, tier: Tier) -> Option<i128> {
+        let queue = self.queue_number(pool, tier);
+        let tenant = self.fairness.last(queue)?;
+        let mut lines = self.tenants.list[tenant as usize].lines.iter();
+        lines.find(|&&(other, _)| other == queue).map(|&(_, line)| self.fairness.counter(line))
+    }
+
     /// A request joins the fresh lane: perhaps it is the first of its line there.
     pub(super) fn note_arrival(&mut self, slot: u32) {
         let (tier, line) = (self.requests[slot].tier(), self.requests[slot].line);
         if self.counted_in(tier).is_some() && self.nodes.line_len(self.line_in_order(slot).0) == 0 {
-            let least = self.least_counter(self.requests[slot].pool(), tier);
-            self.fairness.lift(line, least);
+            let pool = self.requests[slot].pool();
+            let reached = self.least_counter(pool, tier).or_else(|| self.last_counter(pool, tier));
+            self.fairness.lift(line, reached.unwrap_or(0));
         }
     }
 
