@@ -43,7 +43,7 @@ fn scaled(cost: i128, weight: u32) -> i128 {
 struct Queue {
     /// What the last newcomer was lifted to: it never falls, so that who is not above it may be forgotten.
     floor: i128,
-    /// The line that left it last.
+    /// The tenant whose line left it last.
     last: Option<u32>,
     /// Lines without live requests, by counter.
     idle: BTreeSet<(i128, u32)>,
@@ -109,20 +109,24 @@ impl Fairness {
         target.weight = weight;
     }
 
-    /// The requests of a line begin to wait, where `least` is the least counter of the lines whose requests wait already.
-    pub(crate) fn lift(&mut self, line: u32, least: Option<i128>) {
-        let queue = self.lines[line].queue as usize;
-        let last = || self.queues[queue].last.map(|line| self.counter(line));
-        let reached = least.or_else(last).unwrap_or(0);
-        let floor = reached.max(self.queues[queue].floor);
-        self.queues[queue].floor = floor;
+    /// The requests of a line begin to wait: others have `reached` that counter, the least of those that wait already, or
+    /// the [last](Self::last) that did.
+    pub(crate) fn lift(&mut self, line: u32, reached: i128) {
         let target = &mut self.lines[line];
-        target.base += (floor - target.counter()).max(0);
+        let floor = &mut self.queues[target.queue as usize].floor;
+        *floor = reached.max(*floor);
+        target.base += (*floor - target.counter()).max(0);
     }
 
     /// No request of a line waits any more.
     pub(crate) fn note_last(&mut self, line: u32) {
-        self.queues[self.lines[line].queue as usize].last = Some(line);
+        let Line { queue, tenant, .. } = self.lines[line];
+        self.queues[queue as usize].last = Some(tenant);
+    }
+
+    /// The tenant whose requests were the last that waited in a queue.
+    pub(crate) fn last(&self, queue: u32) -> Option<u32> {
+        self.queues[queue as usize].last
     }
 
     /// Forgets a line of a queue that has no live requests and that a newcomer would not be behind, if there is one:
@@ -137,9 +141,7 @@ impl Fairness {
     pub(crate) fn forget(&mut self, line: u32) -> u32 {
         let counter = self.counter(line);
         let Line { queue, tenant, .. } = self.lines.remove(line);
-        let queue = &mut self.queues[queue as usize];
-        queue.idle.remove(&(counter, line));
-        queue.last = queue.last.filter(|&last| last != line);
+        self.queues[queue as usize].idle.remove(&(counter, line));
         tenant
     }
 }
@@ -149,33 +151,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_newcomer_is_lifted_to_the_least_of_those_that_wait() {
+    fn a_newcomer_is_lifted_to_where_others_are_and_never_down() {
         let mut fairness = Fairness::new(1);
-        let [old, new] = [0, 1].map(|tenant| fairness.open(0, tenant, 1));
+        let [old, new, later] = [0, 1, 2].map(|tenant| fairness.open(0, tenant, 1));
         fairness.join(old);
         fairness.recharge(old, 0, 500);
         fairness.join(new);
-        fairness.lift(new, Some(fairness.counter(old)));
+        fairness.lift(new, fairness.counter(old));
         assert_eq!(fairness.counter(new), 500 * COST_SCALE);
-        fairness.lift(new, Some(0));
+        fairness.lift(new, 0);
         assert_eq!(fairness.counter(new), 500 * COST_SCALE, "never down");
-    }
-
-    #[test]
-    fn a_newcomer_to_an_empty_queue_is_lifted_to_the_last_that_left() {
-        let mut fairness = Fairness::new(1);
-        let [gone, new, later] = [0, 1, 2].map(|tenant| fairness.open(0, tenant, 1));
-        fairness.join(gone);
-        fairness.note_last(gone);
-        fairness.recharge(gone, 0, 300);
-        fairness.join(new);
-        fairness.lift(new, None);
-        assert_eq!(fairness.counter(new), 300 * COST_SCALE, "with what was charged since it left");
-        fairness.leave(gone);
-        assert_eq!(fairness.forget_one(0), Some((gone, 0)), "it is ahead of nobody");
+        fairness.note_last(old);
+        fairness.leave(old);
+        assert_eq!(fairness.forget_one(0), Some((old, 0)), "it is ahead of nobody");
+        assert_eq!(fairness.last(0), Some(0));
         fairness.join(later);
-        fairness.lift(later, None);
-        assert_eq!(fairness.counter(later), 300 * COST_SCALE, "though it is forgotten");
+        assert_eq!(fairness.counter(later), 500 * COST_SCALE, "as one that was forgotten");
     }
 
     #[test]
@@ -188,10 +179,10 @@ mod tests {
         fairness.recharge(greedy, 0, 900);
         fairness.leave(greedy);
         fairness.recharge(other, 0, 899);
-        fairness.lift(new, Some(fairness.counter(other)));
+        fairness.lift(new, fairness.counter(other));
         assert_eq!(fairness.forget_one(0), None, "it is ahead by one");
         fairness.recharge(other, 0, 1);
-        fairness.lift(new, Some(fairness.counter(other)));
+        fairness.lift(new, fairness.counter(other));
         assert_eq!(fairness.forget_one(0), Some((greedy, 0)));
     }
 

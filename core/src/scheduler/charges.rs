@@ -101,6 +101,14 @@ impl Scheduler {
         Some(rank * self.counted_in(tier)?)
     }
 
+    /// The present counter of the last tenant that waited there, if it is known.
+    fn last_counter(&self, pool: PoolId, tier: Tier) -> Option<i128> {
+        let queue = self.queue_number(pool, tier);
+        let tenant = self.fairness.last(queue)?;
+        let mut lines = self.tenants.get(TenantId::new(tenant))?.lines.iter();
+        lines.find(|&&(other, _)| other == queue).map(|&(_, line)| self.fairness.counter(line))
+    }
+
     /// A request joins the fresh lane: perhaps it is the first of its line there.
     pub(super) fn note_arrival(&mut self, slot: u32) {
         let tier = self.requests[slot].tier();
@@ -113,8 +121,8 @@ impl Scheduler {
     pub(super) fn lift_line(&mut self, slot: u32) {
         let record = &self.requests[slot];
         let (pool, tier, line) = (record.pool(), record.tier(), record.line);
-        let least = self.least_counter(pool, tier);
-        self.fairness.lift(line, least);
+        let reached = self.least_counter(pool, tier).or_else(|| self.last_counter(pool, tier));
+        self.fairness.lift(line, reached.unwrap_or(0));
         let (line, rank) = self.line_in_order(slot);
         self.pools[pool.index()].queues[tier.index()].set_rank(&mut self.nodes, line, rank);
     }
