@@ -50,9 +50,9 @@ impl QueueNodes {
         self.is_aside.get(line as usize).is_some_and(|&aside| aside)
     }
 
-    /// The first request of a line.
-    pub(crate) fn first_of(&self, line: u32) -> Option<u32> {
-        self.members.get(line as usize)?.first(&self.requests)
+    /// The requests of a line, in order.
+    pub(crate) fn in_line(&self, line: u32) -> impl Iterator<Item = u32> + use<'_> {
+        self.members[line as usize].iter(&self.requests)
     }
 
     /// How many requests of a line are in it.

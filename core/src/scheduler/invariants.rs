@@ -101,8 +101,12 @@ impl Scheduler {
         let Some(before) = before else { return Ok(()) };
         let [one, other] = [before, slot].map(|slot| (self.line_in_order(slot), self.order_key(slot, lane)));
         let ((one_line, one_rank), (line, rank)) = (one.0, other.0);
-        let in_order =
-            if lane == Lane::Fresh && one_line != line { one_rank <= rank } else { one.1 < other.1 };
+        let is_aside = |line| self.nodes.is_aside(line);
+        let in_order = match lane {
+            Lane::Fresh if is_aside(one_line) != is_aside(line) => is_aside(line),
+            Lane::Fresh if one_line != line => one_rank <= rank,
+            _ => one.1 < other.1,
+        };
         ensure("LIFE-1", in_order, || format!("{} is out of order", self.requests.id(slot)))
     }
 

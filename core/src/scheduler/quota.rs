@@ -214,12 +214,13 @@ impl Scheduler {
     pub(super) fn settle_hold(&mut self, slot: u32, output: u64, usage: Option<&Usage>) {
         let record = &self.requests[slot];
         let Some(held) = record.held else { return };
-        if usage.is_none() && !record.has_run {
+        if record.is_waiting() && !record.has_run {
             return self.undo_hold(slot);
         }
         let (leaf, units) = (self.tenants[record.spec.tenant].node, record.held_units);
         let used = match usage {
             Some(usage) => usage.prompt_tokens.saturating_add(usage.output_tokens),
+            None if !record.has_run => 0,
             None => record.spec.prompt_tokens.saturating_add(output),
         };
         self.quota.settle(self.now, leaf, held, used).expect("it was held");
@@ -331,11 +332,15 @@ impl Scheduler {
         }
     }
 
+    /// Who of those that wait together is next: of a line the first that holds nothing, beside the owners of claims.
     fn first_waiter(&self, waiter: Waiter) -> u32 {
-        match waiter {
-            Waiter::Line(line) => self.nodes.first_of(line).expect("a line that waits has requests"),
-            Waiter::Request(slot) => slot,
-        }
+        let line = match waiter {
+            Waiter::Line(line) => line,
+            Waiter::Request(slot) => return slot,
+        };
+        let first = self.nodes.in_line(line).next();
+        let next = self.nodes.in_line(line).find(|&slot| self.requests[slot].held.is_none());
+        next.or(first).expect("a line that waits has requests")
     }
 
     fn offer_again(&mut self, slot: u32, waiter: Waiter, node: u32, key: WaiterKey) {
