@@ -95,7 +95,7 @@ fn at_a_shared_node_the_tenant_that_was_served_least_goes_first() {
     let late = submit(&mut world, 1, batch(quiet));
     world.round();
     complete(&mut world, flood[0], 50);
-    assert_eq!(starts(&world.round()), [flood[1]], "a newcomer is as far as the last that was served");
+    assert_eq!(starts(&world.round()), [flood[1]], "a newcomer is as far as the others are");
     complete(&mut world, flood[1], 50);
     assert_eq!(starts(&world.round()), late, "though one of the other's came before");
 }

@@ -79,9 +79,10 @@ impl Lines {
         self.offered.count(&nodes.lines)
     }
 
-    /// The rank of the first line that is offered.
+    /// The rank of the first line that is offered, or else of the first that is set aside.
     pub(super) fn least_rank(&self, nodes: &QueueNodes) -> Option<i128> {
-        self.offered.first(&nodes.lines).map(|line| nodes.lines.key(line).rank)
+        let first = self.offered.first(&nodes.lines).or_else(|| self.aside.first(&nodes.lines));
+        first.map(|line| nodes.lines.key(line).rank)
     }
 
     /// Puts a request into a line, whose rank is `rank` from now on.

@@ -101,7 +101,7 @@ impl TierQueue {
         self.fresh.set_aside(nodes, line, aside);
     }
 
-    /// The rank of the first line that has fresh requests on offer.
+    /// The rank of the first line that has fresh requests on offer, or else of the first that is set aside.
     pub(crate) fn least_rank(&self, nodes: &QueueNodes) -> Option<i128> {
         self.fresh.least_rank(nodes)
     }

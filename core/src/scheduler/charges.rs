@@ -95,7 +95,7 @@ impl Scheduler {
         }
     }
 
-    /// The least counter of the lines that have fresh requests, as far as its tier tells.
+    /// The least counter of the lines that have fresh requests, as far as its tier tells; of those on offer, if there are any.
     fn least_counter(&self, pool: PoolId, tier: Tier) -> Option<i128> {
         let rank = self.pool(pool).queues[tier.index()].least_rank(&self.nodes)?;
         Some(rank * self.counted_in(tier)?)

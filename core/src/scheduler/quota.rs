@@ -267,7 +267,6 @@ impl Scheduler {
         if record.lane == Some(Lane::Fresh) && self.tells_tenants(self.requests[slot].tier()) {
             let line = self.line_in_order(slot).0;
             self.set_line_aside(slot, line, true);
-            self.fairness.note_last(self.requests[slot].line);
             self.quota_queue.lines.insert(line, (node, key));
             self.quota_queue.insert(node, key, Waiter::Line(line));
         } else {
@@ -348,7 +347,6 @@ impl Scheduler {
         match waiter {
             Waiter::Line(line) => {
                 self.quota_queue.lines.remove(&line);
-                self.lift_line(slot);
                 self.set_line_aside(slot, line, false);
             }
             Waiter::Request(_) => {
