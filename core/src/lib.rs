@@ -32,8 +32,9 @@ mod time;
 mod tree;
 
 pub use config::{
-    Config, ConfigBuilder, ConfigError, ConfigFault, MAX_NAME_BYTES, MAX_POOLS, MAX_TIERS, Order, Placement,
-    Preemption, StepTime, TierConfig,
+    Config, ConfigBuilder, ConfigError, ConfigFault, Fallback, LeaseTerms, MAX_LEASED_PERIOD_NS,
+    MAX_LEASED_TOKENS, MAX_NAME_BYTES, MAX_POOLS, MAX_TIERS, Order, Placement, Preemption, StepTime,
+    TierConfig,
 };
 pub use error::{
     AmendError, InputError, InvariantViolation, Limit, QueueScope, QueueUnit, ReportError, SubmitError,

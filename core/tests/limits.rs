@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use tidegate::{
-    Config, MAX_DEVICES, MAX_DEVICES_PER_WORKER, MAX_DIMENSIONS, MAX_NAME_BYTES, MAX_POOLS, MAX_REQUESTS,
-    MAX_TIERS, MAX_TOKENS, MAX_UNITS, MAX_WORKERS,
+    Config, MAX_DEVICES, MAX_DEVICES_PER_WORKER, MAX_DIMENSIONS, MAX_LEASED_PERIOD_NS, MAX_LEASED_TOKENS,
+    MAX_NAME_BYTES, MAX_POOLS, MAX_REQUESTS, MAX_TIERS, MAX_TOKENS, MAX_UNITS, MAX_WORKERS,
 };
 
 const PAGE: &str = include_str!("../../docs/LIMITS.md");
@@ -31,6 +31,8 @@ fn every_limit_is_on_the_page_with_its_number() {
         ("MAX_POOLS", MAX_POOLS as u64),
         ("MAX_DIMENSIONS", MAX_DIMENSIONS as u64),
         ("MAX_NAME_BYTES", MAX_NAME_BYTES as u64),
+        ("MAX_LEASED_TOKENS", MAX_LEASED_TOKENS),
+        ("MAX_LEASED_PERIOD_NS", MAX_LEASED_PERIOD_NS),
     ];
     let page = rows("Limits");
     assert_eq!(page.len(), limits.len(), "{page:?}");

@@ -4,11 +4,14 @@
 //! `docs/QUOTA.md`. Invariants: QUO-1, QUO-2 and QUO-4, each a property in `model`.
 
 mod bucket;
+mod lease;
 mod ledger;
 #[cfg(test)]
 mod model;
 mod node;
 
+#[cfg_attr(not(test), expect(unused_imports, reason = "the scheduler does not hold quota yet"))]
+pub(crate) use lease::{Answer, Lease, Want, Why};
 #[cfg_attr(not(test), expect(unused_imports, reason = "the scheduler does not hold quota yet"))]
 pub(crate) use ledger::{Busy, Ledger, Misplaced, Never, NotNow, Refusal, Unbalanced};
 #[cfg_attr(not(test), expect(unused_imports, reason = "the scheduler does not hold quota yet"))]
