@@ -4,14 +4,6 @@ use core::time::Duration;
 
 use crate::time::nanos;
 
-/// The largest amount and the largest burst of a rate that is leased, and the most tokens of one wish: what the
-/// script of the store counts without rounding.
-pub const MAX_LEASED_TOKENS: u64 = 1 << 40;
-
-/// The longest period of a rate that is leased, in nanoseconds: 52 days, what the script of the store counts without
-/// rounding.
-pub const MAX_LEASED_PERIOD_NS: u64 = 1 << 52;
-
 /// What a replica does with a leased limit when the store does not answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(u8)]

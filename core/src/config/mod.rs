@@ -13,7 +13,7 @@ use core::time::Duration;
 
 pub(crate) use build::is_name;
 pub use build::{ConfigBuilder, ConfigError, ConfigFault};
-pub use lease::{Fallback, LeaseTerms, MAX_LEASED_PERIOD_NS, MAX_LEASED_TOKENS};
+pub use lease::{Fallback, LeaseTerms};
 
 use crate::id::{PoolId, Tier};
 use crate::resources::{MAX_DIMENSIONS, Resources};

@@ -136,7 +136,7 @@ impl Ledger {
     }
 
     /// Puts a node, and all below it, below another or at the top. What is open there moves along: the former nodes
-    /// above get back what is held, the new ones are charged for it.
+    /// above get back what is held, the new ones are charged for it. O(depth^2): it compares two paths.
     pub(crate) fn set_parent(
         &mut self,
         now: Instant,
@@ -234,7 +234,7 @@ impl Ledger {
         self.change(now, leaf, &Change { more, take: tokens, totals, ..Change::default() })
     }
 
-    /// Ends a hold: what was held and not used comes back, what was used and not held is charged.
+    /// Ends a hold, before its request is released: what was held and not used comes back, what was used and not held is charged.
     pub(crate) fn settle(&mut self, now: Instant, leaf: u32, held: u64, used: u64) -> Result<(), Unbalanced> {
         let less = Books { held, ..Books::default() };
         let (debt, refunded) = (used.saturating_sub(held), held.saturating_sub(used));
@@ -300,12 +300,7 @@ impl Ledger {
     /// Whether forgetting the node loses and forgives nothing: it may be removed, and its buckets are as new ones.
     pub(crate) fn is_fresh(&self, now: Instant, slot: u32) -> bool {
         let place = &self.places[slot];
-        let full = |limit| place.node.bucket(limit).is_none_or(|bucket| bucket.refilled(now).is_full());
-        let alone = place.children.iter().all(|&count| count == 0);
-        alone
-            && place.node.books == Books::default()
-            && full(QuotaLimit::Requests)
-            && full(QuotaLimit::Tokens)
+        place.is_leaf() && place.node.is_fresh(now)
     }
 
     /// The node, and those above it.
@@ -373,5 +368,19 @@ impl Ledger {
             }
             (was, is, at) = (Some(before), Some(after), place.parent);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_with_two_rates_takes_a_quarter_of_a_kibibyte() {
+        let [node, limits] = Node::BYTES;
+        let slot = size_of::<(u32, Option<Box<Place>>)>();
+        let place = size_of::<Place>();
+        assert!(slot + place <= 136, "without limits: {slot} + {place}, of which {node} for the books");
+        assert!(slot + place + limits <= 256, "{slot} + {place} + {limits}");
     }
 }

@@ -1,7 +1,8 @@
 //! Quota: what each node of the tree of tenants may start, and the books of what it has open.
 //!
 //! Knows nodes by slot number, units and tokens; nothing of requests, tiers or queues. The rules are
-//! `docs/QUOTA.md`. Invariants: QUO-1, QUO-2 and QUO-4, each a property in `model`.
+//! `docs/QUOTA.md` and `docs/LEASES.md`. Invariants: QUO-1, QUO-2 and QUO-4, each a property in `model`; QUO-3 in
+//! `lease`.
 
 mod bucket;
 mod lease;
@@ -9,8 +10,10 @@ mod ledger;
 #[cfg(test)]
 mod model;
 mod node;
+#[cfg(test)]
+mod tests;
 
-#[cfg_attr(not(test), expect(unused_imports, reason = "the scheduler does not hold quota yet"))]
+#[expect(unused_imports, reason = "the scheduler does not hold quota yet")]
 pub(crate) use lease::{Answer, Lease, Want, Why};
 #[cfg_attr(not(test), expect(unused_imports, reason = "the scheduler does not hold quota yet"))]
 pub(crate) use ledger::{Busy, Ledger, Misplaced, Never, NotNow, Refusal, Unbalanced};

@@ -123,6 +123,10 @@ pub(super) struct Node {
 }
 
 impl Node {
+    /// What a node takes, and what it takes besides if it has limits.
+    #[cfg(test)]
+    pub(super) const BYTES: [usize; 2] = [size_of::<Self>(), size_of::<Limits>()];
+
     /// Sets the limits from `now` on. A rate that was there keeps its level; a new one has a whole burst, or
     /// nothing if it is leased, less the tokens that are held here.
     pub(super) fn set(&mut self, now: Instant, policy: &TenantPolicy) {

@@ -18,8 +18,8 @@ use core::cmp::min;
 
 use self::idle::Idle;
 use super::bucket::{Bucket, Cover};
-use crate::config::{Fallback, LeaseTerms, MAX_LEASED_TOKENS};
-use crate::tenant::{MAX_BURST, Rate};
+use crate::config::{Fallback, LeaseTerms};
+use crate::tenant::{MAX_BURST, MAX_LEASED_TOKENS, Rate};
 use crate::time::Instant;
 
 /// From one wish to the next at least: 100 a second of one limit, chosen arbitrarily.
@@ -124,26 +124,32 @@ impl Lease {
         self.lent
     }
 
-    /// Whether so many may be taken at `now`.
-    pub(crate) fn covers(&self, now: Instant, tokens: u64) -> bool {
-        self.is_open(now) || self.level(now) >= i128::from(tokens)
+    /// Whether it covers `need` at `now` beside `ahead`, as a bucket would: what is larger than the burst is covered by a
+    /// whole burst that was granted, and that only if `when_full`. `Later` says when the fall-back alone would cover it,
+    /// once the store was asked; [`await_tokens`](Self::await_tokens) has to know of it.
+    pub(crate) fn cover(&self, now: Instant, need: u64, ahead: u64, when_full: bool) -> Cover {
+        if need > self.rate.burst && !when_full {
+            return Cover::Never;
+        }
+        let least = i128::from(need.min(self.rate.burst)) + i128::from(ahead);
+        let lease = self.advanced(now);
+        if lease.is_open(now) || lease.level >= least {
+            Cover::Now
+        } else {
+            Cover::Later(lease.lends_at(now, least))
+        }
     }
 
-    /// When so many may be taken if no answer comes: by the fall-back alone, once the store was asked. `None` where
-    /// only an answer helps. [`await_tokens`](Self::await_tokens) has to know of them.
-    pub(crate) fn covers_at(&self, now: Instant, tokens: u64) -> Option<Instant> {
-        if self.covers(now, tokens) {
-            return Some(now);
-        }
+    /// When the fall-back has lent enough for this level, if no answer comes; it does not lend beyond what is kept.
+    fn lends_at(&self, now: Instant, level: i128) -> Option<Instant> {
         let silent_at = self.silent_at()?;
         match self.terms.fallback {
             Fallback::Deny => None,
             Fallback::Open => Some(silent_at),
-            Fallback::LocalShare if tokens > self.keep() => None,
+            Fallback::LocalShare if level > i128::from(self.keep()) => None,
             Fallback::LocalShare => {
-                let lease = self.advanced(now);
-                let missing = u64::try_from(i128::from(tokens) - lease.level).ok()?;
-                match lease.share.cover(now, missing, 0, false) {
+                let missing = u64::try_from(level - self.level).ok()?;
+                match self.share.cover(now, missing, 0, false) {
                     Cover::Later(at) => at,
                     Cover::Now | Cover::Never => None,
                 }
@@ -158,7 +164,7 @@ impl Lease {
         self.needed = min(tokens, self.rate.burst);
     }
 
-    /// Takes tokens that it [`covers`](Self::covers); more than there are leave a debt.
+    /// Takes tokens that it [`cover`](Self::cover)s; more than there are leave a debt.
     pub(crate) fn take(&mut self, now: Instant, tokens: u64) {
         self.advance(now);
         if self.is_open(now) {

@@ -166,7 +166,9 @@ impl World {
     pub(super) fn attend(&mut self, replica: usize) {
         let Replica { life, lease, waits } = &mut self.replicas[replica];
         lease.await_tokens(self.now, waits.unwrap_or(0));
-        if let Some(estimate) = waits.take_if(|estimate| lease.covers(self.now, *estimate)) {
+        if let Some(estimate) =
+            waits.take_if(|estimate| lease.cover(self.now, *estimate, 0, false) == Cover::Now)
+        {
             lease.take(self.now, estimate);
             lease.await_tokens(self.now, 0);
             self.held += i128::from(estimate);
@@ -251,7 +253,8 @@ impl World {
     /// reached.
     pub(super) fn pass(&mut self, until: Instant) -> bool {
         let next = self.replicas.iter().filter_map(|replica| {
-            let covered = replica.waits.and_then(|estimate| replica.lease.covers_at(self.now, estimate));
+            let cover = replica.waits.map(|estimate| replica.lease.cover(self.now, estimate, 0, false));
+            let covered = if let Some(Cover::Later(at)) = cover { at } else { None };
             covered.into_iter().chain(replica.lease.wants_at()).min()
         });
         self.now = next.min().unwrap_or(until).min(until).max(self.now);

@@ -1,15 +1,12 @@
 //! The room against a naive model of itself: one number in parts of a period for a bucket, a list of what is open
-//! for the books, and a search through time for the instant at which something is allowed.
+//! for the books (`tree`), and a search through time for the instant at which something is allowed.
 
-use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::vec::Vec;
+mod tree;
 
 use proptest::prelude::*;
 
 use super::bucket::{Bucket, Cover};
-use super::{Ahead, Ask, Books, Busy, Ledger, Misplaced, Never, NotNow, Refusal, Totals};
-use crate::resources::Resources;
-use crate::tenant::{MAX_BURST, MAX_TENANT_DEPTH, QuotaLimit, Rate, TenantPolicy};
+use crate::tenant::{MAX_BURST, Rate};
 use crate::time::Instant;
 
 /// Units in parts of the period, all in one number.
@@ -32,7 +29,7 @@ impl NaiveBucket {
     }
 
     fn parts_of(&self, units: i128) -> i128 {
-        units * i128::from(self.rate.period_ns)
+        units.wrapping_mul(i128::from(self.rate.period_ns))
     }
 
     fn level(&self) -> i128 {
@@ -50,8 +47,10 @@ impl NaiveBucket {
         self
     }
 
+    /// No more than there is room for; the sum fits, even if what is added does not.
     fn add(&mut self, units: i128) {
-        self.parts = (self.parts + self.parts_of(units)).min(self.cap());
+        self.parts = self.parts.wrapping_add(self.parts_of(units));
+        self.parts = self.parts.min(self.cap());
     }
 
     fn set_rate(&mut self, rate: Rate) {
@@ -80,7 +79,7 @@ impl NaiveBucket {
             return Cover::Never;
         }
         // Those ahead take theirs as it comes: as if the burst had room for it.
-        let mut roomy = *self;
+        let mut roomy = self.advanced(now);
         roomy.rate.burst += ahead;
         let units = i128::from(need.min(self.rate.burst)) + i128::from(ahead);
         match roomy.first_with(units, now.max(self.at)) {
