@@ -85,7 +85,7 @@ pub(crate) struct Lease {
     dry_at: Option<Instant>,
     /// What falls in while the store is silent: refilled from then on, and emptied into the level at once.
     share: Bucket,
-    /// All that was ever taken without having been granted, by the fall-back.
+    /// All that the fall-back ever put into the level without its having been granted.
     lent: u128,
 }
 

@@ -257,9 +257,23 @@ impl World {
             let covered = if let Some(Cover::Later(at)) = cover { at } else { None };
             covered.into_iter().chain(replica.lease.wants_at()).min()
         });
-        self.now = next.min().unwrap_or(until).min(until).max(self.now);
+        let then = next.min().unwrap_or(until).min(until).max(self.now);
+        self.check_silence(Instant::from_nanos(then.as_nanos().saturating_sub(1)));
+        self.now = then;
         (0..self.replicas.len()).for_each(|replica| self.attend(replica));
         self.now >= until
+    }
+
+    /// TIME-1: if nothing is said, nobody has something to do until the instant.
+    fn check_silence(&self, until: Instant) {
+        if until <= self.now {
+            return;
+        }
+        for replica in &self.replicas {
+            assert_eq!(replica.lease.clone().want(until), None, "before `wants_at`");
+            let cover = replica.waits.map(|estimate| replica.lease.cover(until, estimate, 0, false));
+            assert_ne!(cover, Some(Cover::Now), "before `Later`");
+        }
     }
 
     pub(super) fn lent(&self) -> i128 {
