@@ -193,7 +193,9 @@ impl Lease {
         if let Some(asked) = &self.asked {
             return Some(self.again_at(asked));
         }
-        let looks = (self.level > 0).then(|| self.idle.ends_at());
+        // The end of a window changes what is stale, and the target.
+        let windows_matter = self.level > 0 || self.idle.use_of_a_window() > 0;
+        let looks = windows_matter.then(|| self.idle.ends_at());
         let says = self.due().map(|(at, _)| at);
         [looks, says].into_iter().flatten().min()
     }
