@@ -7,7 +7,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use super::Scheduler;
+use super::{MAX_TOKENS, Scheduler};
 use crate::error::SubmitError;
 use crate::id::Tier;
 use crate::queue::Lane;
@@ -108,11 +108,14 @@ impl Scheduler {
     /// generate, as far as a burst has it.
     fn estimate(&self, spec: &RequestSpec) -> u64 {
         if let Some(output) = spec.output_tokens {
-            return spec.prompt_tokens + output;
+            return (spec.prompt_tokens + output).min(MAX_TOKENS);
         }
         let tenant = &self.tenants[spec.tenant];
         let most = self.quota.least_burst(tenant.node).unwrap_or(u64::MAX);
-        (spec.prompt_tokens + self.mean_output(spec.tenant).unwrap_or(0)).min(most).max(spec.prompt_tokens)
+        (spec.prompt_tokens + self.mean_output(spec.tenant).unwrap_or(0))
+            .min(most)
+            .max(spec.prompt_tokens)
+            .min(MAX_TOKENS)
     }
 
     fn ask(&self, spec: &RequestSpec, units: Resources) -> Ask {
@@ -197,17 +200,17 @@ impl Scheduler {
     /// it has to be asked again.
     pub(super) fn charge_quota(&mut self, slot: u32, output: u64, ahead: u64) -> u64 {
         let record = &self.requests[slot];
-        let (Some(held), used) = (record.held, record.spec.prompt_tokens.saturating_add(output)) else {
-            return u64::MAX;
-        };
+        let used = record.spec.prompt_tokens.saturating_add(output);
+        let Some(held) = record.held.filter(|&held| held < MAX_TOKENS) else { return u64::MAX };
         if used <= held {
             return held - used;
         }
-        let (more, leaf) = (used.saturating_add(ahead) - held, self.tenants[record.spec.tenant].node);
-        // Books have room for what all live requests may use.
+        let more = used.saturating_add(ahead).min(MAX_TOKENS) - held;
+        let leaf = self.tenants[record.spec.tenant].node;
+        // MAX_TOKENS of each of MAX_REQUESTS fit the books.
         self.quota.charge(self.now, leaf, more).expect("tokens are limited");
         self.requests[slot].held = Some(held + more);
-        held + more - used
+        (held + more).saturating_sub(used)
     }
 
     /// A request ends: what it did not use comes back, what it used beyond is owed.
@@ -223,7 +226,7 @@ impl Scheduler {
             None if !record.has_run => 0,
             None => record.spec.prompt_tokens.saturating_add(output),
         };
-        self.quota.settle(self.now, leaf, held, used).expect("it was held");
+        self.quota.settle(self.now, leaf, held, used.min(MAX_TOKENS)).expect("it was held");
         self.quota.release(self.now, leaf, units).expect("it was held");
         self.requests[slot].held = None;
         self.look_at_path(leaf);
