@@ -92,7 +92,7 @@ mod tests {
         for (gate, (number, words)) in Gate::ALL.into_iter().zip(&GATES[1..]) {
             assert_eq!((gate as u32, gate.as_str()), (*number as u32, words.to_str().expect("ASCII")));
         }
-        assert_eq!(gate_words(9), c"unknown gate");
+        assert_eq!(gate_words(GATES.len() as u32), c"unknown gate");
     }
 
     #[test]
