@@ -249,6 +249,22 @@ fn a_request_that_chose_victims_holds_its_quota_from_then_on() {
     assert_eq!(common::victims(&actions).len() + starts(&actions).len(), 1, "now it is the second's turn");
 }
 
+/// The first needs a whole worker and little quota; the second has room and no quota.
+#[test]
+fn a_round_ends_where_the_first_lacks_room_and_the_next_lacks_quota() {
+    let mut world = world(2);
+    let acme = tenant(&mut world, "both", TenantPolicy::new().tokens(Rate::per_hour(0).burst(150)));
+    let runs = world.submit_spec(RequestSpec { output_tokens: Some(10), ..batch(acme) });
+    world.round();
+    let wide = world
+        .submit_spec(RequestSpec { prompt_tokens: 1, output_tokens: Some(1), ..batch(acme) }.demand([2, 1]));
+    let long = world.submit_spec(batch(acme));
+    assert_eq!(world.round(), []);
+    assert_eq!([wide, long].map(|id| world.state(id)), [RequestState::Queued, RequestState::Parked]);
+    complete(&mut world, runs, 10);
+    assert_eq!(starts(&world.round()), [wide]);
+}
+
 #[test]
 fn tenants_move_with_what_they_have_open() {
     let mut world = world(8);

@@ -267,8 +267,10 @@ impl Scheduler {
         let key = self.waiter_key(slot);
         let record = &mut self.requests[slot];
         (record.blocked_since, record.bypassed) = (None, 0);
-        if record.lane == Some(Lane::Fresh) && self.tells_tenants(self.requests[slot].tier()) {
-            let line = self.line_in_order(slot).0;
+        let line = self.line_in_order(slot).0;
+        let is_in_line = self.requests[slot].lane == Some(Lane::Fresh) && self.tells_tenants(key.0);
+        // Whoever is next of a line tells when it goes on: another waits by itself.
+        if is_in_line && self.first_waiter(Waiter::Line(line)) == slot {
             self.set_line_aside(slot, line, true);
             self.quota_queue.lines.insert(line, (node, key));
             self.quota_queue.insert(node, key, Waiter::Line(line));
