@@ -33,7 +33,7 @@ run: ## replay the built-in workload: dedicated workers, naive sharing and tideg
 	cargo run --release $(LOCKED) -- replay $(ARGS)
 
 test: ## run all Rust, C, C++ and Python tests; installs what they need
-	@.ci/need cargo cc c++ python valgrind
+	@.ci/need cargo cc c++ python valgrind redis
 	@$(MAKE) --no-print-directory test-rust test-python
 
 test-rust: ## run the Rust, C and C++ tests alone
@@ -41,6 +41,7 @@ test-rust: ## run the Rust, C and C++ tests alone
 	@.ci/timed 'Rust, C and C++ tests' cargo test --workspace $(LOCKED)
 
 test-python: wheel ## run the Python tests alone, and those that go through all three languages
+	@.ci/need redis
 	@.ci/timed 'Python stubs' $(VENV)/bin/python -m mypy.stubtest tidegate
 	@.ci/timed 'Python tests' $(VENV)/bin/python -m pytest --config-file python/pyproject.toml python/tests tests
 

@@ -647,6 +647,10 @@ enum tidegate_gate_t
    * The workers that have room are kept clear of it: declined by them, or drained for others.
    */
   TIDEGATE_GATE_EXCLUDED = 8,
+  /**
+   * Its tenant, or one above, has no quota for it now, or others wait for it before.
+   */
+  TIDEGATE_GATE_QUOTA = 9,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L

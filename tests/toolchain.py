@@ -19,14 +19,14 @@ def output(*command: str | Path) -> str:
     return run.stdout
 
 
-def build(package: str, *features: str) -> list[Path]:
-    """Builds the library or program `tidegate` of a package and returns its files."""
-    messages = output("cargo", "build", "--quiet", "--message-format=json", "--package", package, *features)
+def build(package: str, *options: str, target: str = "tidegate") -> list[Path]:
+    """Builds the library, program or example of a package that goes by this name, and returns its files."""
+    messages = output("cargo", "build", "--quiet", "--message-format=json", "--package", package, *options)
     artifacts = [json.loads(line) for line in messages.splitlines()]
     files = [
         Path(file)
         for artifact in artifacts
-        if artifact["reason"] == "compiler-artifact" and artifact["target"]["name"] == "tidegate"
+        if artifact["reason"] == "compiler-artifact" and artifact["target"]["name"] == target
         for file in artifact["filenames"]
     ]
     assert files, f"cargo built nothing of {package}"

@@ -20,7 +20,7 @@ mod list;
 mod placement;
 mod preempt;
 mod queue;
-#[cfg_attr(not(test), expect(dead_code, reason = "the scheduler does not hold quota yet"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "the scheduler does not lease yet"))]
 mod quota;
 mod request;
 mod resources;
@@ -33,8 +33,8 @@ mod time;
 mod tree;
 
 pub use config::{
-    Config, ConfigBuilder, ConfigError, ConfigFault, MAX_NAME_BYTES, MAX_POOLS, MAX_TIERS, MAX_TOKEN_COST,
-    Order, Placement, Preemption, StepTime, TierConfig,
+    Config, ConfigBuilder, ConfigError, ConfigFault, Fallback, LeaseTerms, MAX_NAME_BYTES, MAX_POOLS,
+    MAX_TIERS, MAX_TOKEN_COST, Order, Placement, Preemption, StepTime, TierConfig,
 };
 pub use error::{
     AmendError, InputError, InvariantViolation, Limit, QueueScope, QueueUnit, ReportError, SubmitError,
@@ -57,7 +57,8 @@ pub use scheduler::{
 };
 pub use share::{Ppm, Reserve, Rounding};
 pub use tenant::{
-    MAX_BURST, MAX_TENANT_DEPTH, OverQuota, PolicyError, PolicyFault, QuotaLimit, Rate, TenantPolicy,
+    MAX_BURST, MAX_LEASED_PERIOD_NS, MAX_LEASED_TOKENS, MAX_TENANT_DEPTH, OverQuota, PolicyError,
+    PolicyFault, QuotaLimit, Rate, TenantPolicy,
 };
 pub use time::Instant;
 

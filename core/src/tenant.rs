@@ -17,6 +17,14 @@ pub const MAX_TENANT_DEPTH: usize = 8;
 /// The largest burst of a [`Rate`]: a level that may be overdrawn as far as this fits a signed 64-bit word.
 pub const MAX_BURST: u64 = 1 << 62;
 
+/// The largest amount and the largest burst of a rate that is leased, and the most tokens of one wish: what the
+/// script of the store counts without rounding.
+pub const MAX_LEASED_TOKENS: u64 = 1 << 40;
+
+/// The longest period of a rate that is leased, in nanoseconds: 52 days, what the script of the store counts without
+/// rounding.
+pub const MAX_LEASED_PERIOD_NS: u64 = 1 << 52;
+
 /// How much of something comes in a period, and how much of it can be saved up.
 ///
 /// ```
@@ -248,8 +256,8 @@ impl TenantPolicy {
         if self.most_urgent.index() >= tiers {
             faults.add("most_urgent", format!("{} is not one of the {tiers} tiers", self.most_urgent));
         }
-        faults.rate("requests", self.requests);
-        faults.rate("tokens", self.tokens);
+        faults.rate("requests", self.requests, self.leased);
+        faults.rate("tokens", self.tokens, self.leased);
         if self.leased && self.requests.is_none() && self.tokens.is_none() {
             faults.add("leased", "there is no rate to share".to_string());
         }
@@ -301,13 +309,20 @@ impl Faults {
         self.0.push(PolicyFault { path: path.to_string(), message });
     }
 
-    fn rate(&mut self, path: &str, rate: Option<Rate>) {
+    fn rate(&mut self, path: &str, rate: Option<Rate>, leased: bool) {
         let Some(rate) = rate else { return };
         if rate.period_ns == 0 {
             self.add(&format!("{path}.period"), "must be longer than zero".to_string());
         }
-        if rate.burst > MAX_BURST {
-            self.add(&format!("{path}.burst"), format!("{} is above {MAX_BURST}", rate.burst));
+        let most = |own, leased_most| if leased { leased_most } else { own };
+        self.at_most(path, "amount", rate.amount, most(u64::MAX, MAX_LEASED_TOKENS));
+        self.at_most(path, "period", rate.period_ns, most(u64::MAX, MAX_LEASED_PERIOD_NS));
+        self.at_most(path, "burst", rate.burst, most(MAX_BURST, MAX_LEASED_TOKENS));
+    }
+
+    fn at_most(&mut self, path: &str, field: &str, number: u64, most: u64) {
+        if number > most {
+            self.add(&format!("{path}.{field}"), format!("{number} is above {most}"));
         }
     }
 }
@@ -344,14 +359,28 @@ mod tests {
             .weight(u32::MAX)
             .requests(rate)
             .tokens(rate)
-            .leased(true)
             .max_running(u64::MAX)
             .max_in_use([MAX_UNITS; 4])
             .queue_limit(u64::MAX)
             .queue_token_limit(u64::MAX);
         assert_eq!(policy.validate(1, 4), Ok(()));
+        let leased =
+            Rate { amount: MAX_LEASED_TOKENS, period_ns: MAX_LEASED_PERIOD_NS, burst: MAX_LEASED_TOKENS };
+        assert_eq!(TenantPolicy::new().tokens(leased).leased(true).validate(1, 1), Ok(()));
         let nothing = TenantPolicy::new().weight(0).tokens(Rate::per_hour(0)).max_running(0);
         assert_eq!(nothing.validate(1, 1), Ok(()));
+    }
+
+    #[test]
+    fn what_is_shared_is_what_the_store_can_count() {
+        let beyond = Rate {
+            amount: MAX_LEASED_TOKENS + 1,
+            period_ns: MAX_LEASED_PERIOD_NS + 1,
+            burst: MAX_LEASED_TOKENS + 1,
+        };
+        let faults = TenantPolicy::new().tokens(beyond).leased(true).validate(1, 1).unwrap_err().faults;
+        let paths: Vec<_> = faults.iter().map(|fault| fault.path.as_str()).collect();
+        assert_eq!(paths, ["tokens.amount", "tokens.period", "tokens.burst"]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Tenants of a tier are served alike: FAIR-1 and FAIR-2 under random lengths, with known and unknown outputs, and for
+//! Tenants of a tier are served alike, FAIR-2, under random lengths, with known and unknown outputs, and for
 //! one that comes late.
 
 mod common;

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use tidegate::{
-    Config, MAX_BURST, MAX_DEVICES, MAX_DEVICES_PER_WORKER, MAX_DIMENSIONS, MAX_NAME_BYTES, MAX_POOLS,
-    MAX_REQUESTS, MAX_TENANT_DEPTH, MAX_TIERS, MAX_TOKEN_COST, MAX_TOKENS, MAX_UNITS, MAX_WORKERS,
+    Config, MAX_BURST, MAX_DEVICES, MAX_DEVICES_PER_WORKER, MAX_DIMENSIONS, MAX_LEASED_PERIOD_NS,
+    MAX_LEASED_TOKENS, MAX_NAME_BYTES, MAX_POOLS, MAX_REQUESTS, MAX_TENANT_DEPTH, MAX_TIERS, MAX_TOKEN_COST,
+    MAX_TOKENS, MAX_UNITS, MAX_WORKERS,
 };
 
 const PAGE: &str = include_str!("../../docs/LIMITS.md");
@@ -34,6 +35,8 @@ fn every_limit_is_on_the_page_with_its_number() {
         ("MAX_DIMENSIONS", MAX_DIMENSIONS as u64),
         ("MAX_NAME_BYTES", MAX_NAME_BYTES as u64),
         ("MAX_TOKEN_COST", MAX_TOKEN_COST.into()),
+        ("MAX_LEASED_TOKENS", MAX_LEASED_TOKENS),
+        ("MAX_LEASED_PERIOD_NS", MAX_LEASED_PERIOD_NS),
     ];
     let page = rows("Limits");
     assert_eq!(page.len(), limits.len(), "{page:?}");

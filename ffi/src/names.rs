@@ -23,7 +23,7 @@ const REASONS: [(R, &CStr); 13] = [
 ];
 
 /// Every gate with its words, those of `Gate::as_str` in the core.
-const GATES: [(G, &CStr); 9] = [
+const GATES: [(G, &CStr); 10] = [
     (G::None, c"none"),
     (G::NoWorker, c"no-worker"),
     (G::Claim, c"claim"),
@@ -33,6 +33,7 @@ const GATES: [(G, &CStr); 9] = [
     (G::Held, c"held"),
     (G::Room, c"room"),
     (G::Excluded, c"excluded"),
+    (G::Quota, c"quota"),
 ];
 
 fn gate_words(gate: u32) -> &'static CStr {

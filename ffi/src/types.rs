@@ -147,6 +147,8 @@ pub enum TidegateGate {
     Room = 7,
     /// The workers that have room are kept clear of it: declined by them, or drained for others.
     Excluded = 8,
+    /// Its tenant, or one above, has no quota for it now, or others wait for it before.
+    Quota = 9,
 }
 
 /// Where a live request stands.

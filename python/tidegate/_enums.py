@@ -49,6 +49,8 @@ class Gate(StrEnum):
     """No worker has room for it."""
     EXCLUDED = "excluded"
     """The workers that have room are kept clear of it: declined by them, or drained for others."""
+    QUOTA = "quota"
+    """Its tenant, or one above, has no quota for it now, or others wait for it before."""
 
 
 class RequestState(StrEnum):

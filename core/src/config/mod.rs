@@ -2,6 +2,7 @@
 //! [`ConfigBuilder::build`], which reports all faults at once, each with the path of its field.
 
 mod build;
+mod lease;
 #[cfg(any(feature = "json", feature = "toml"))]
 mod text;
 
@@ -12,6 +13,7 @@ use core::time::Duration;
 
 pub(crate) use build::is_name;
 pub use build::{ConfigBuilder, ConfigError, ConfigFault};
+pub use lease::{Fallback, LeaseTerms};
 
 use crate::id::{PoolId, Tier};
 use crate::resources::{MAX_DIMENSIONS, Resources};
