@@ -41,9 +41,9 @@
  *
  * Errors
  *
- *   A call that does not return TIDEGATE_STATUS_OK changed nothing, but for the time, which goes on. NEVER_FITS
- *   and LIMIT_EXCEEDED are for ever, QUEUE_FULL passes. tidegate_scheduler_last_error has the numbers,
- *   tidegate_scheduler_last_error_message the words. After TIDEGATE_STATUS_PANIC, a bug in the library, the
+ *   A call that does not return TIDEGATE_STATUS_OK changed nothing, but for the time, which goes on. NEVER_FITS,
+ *   NEVER_ALLOWED and LIMIT_EXCEEDED are for ever, QUEUE_FULL and OVER_QUOTA pass. tidegate_scheduler_last_error
+ *   has the numbers, tidegate_scheduler_last_error_message the words. After TIDEGATE_STATUS_PANIC, a bug in the library, the
  *   handle is poisoned: all it does is to tell the last error and to be freed.
  */
 
@@ -114,6 +114,48 @@
  * tidegate_amendment_t.flags: deadline_ns is set.
  */
 #define TIDEGATE_AMEND_DEADLINE 8
+
+/**
+ * tidegate_tenant_policy_t.flags: parent is set; without it the tenant stands at the top.
+ */
+#define TIDEGATE_TENANT_HAS_PARENT 1
+
+/**
+ * tidegate_tenant_policy_t.flags: requests is set.
+ */
+#define TIDEGATE_TENANT_HAS_REQUESTS 2
+
+/**
+ * tidegate_tenant_policy_t.flags: tokens is set.
+ */
+#define TIDEGATE_TENANT_HAS_TOKENS 4
+
+/**
+ * tidegate_tenant_policy_t.flags: what comes in a period is shared with other replicas: it begins with nothing,
+ * and gets what their common store grants.
+ */
+#define TIDEGATE_TENANT_LEASED 8
+
+/**
+ * tidegate_tenant_policy_t.flags: max_running is set.
+ */
+#define TIDEGATE_TENANT_HAS_MAX_RUNNING 16
+
+/**
+ * tidegate_tenant_policy_t.flags: queue_limit is set.
+ */
+#define TIDEGATE_TENANT_HAS_QUEUE_LIMIT 32
+
+/**
+ * tidegate_tenant_policy_t.flags: queue_token_limit is set.
+ */
+#define TIDEGATE_TENANT_HAS_QUEUE_TOKEN_LIMIT 64
+
+/**
+ * tidegate_tenant_policy_t.flags: a request that needs more than a whole burst may start when the burst is full,
+ * and leave a debt; without, it is refused for ever.
+ */
+#define TIDEGATE_TENANT_ALLOW_WHEN_FULL 128
 
 /**
  * What a function returns. 0 is success; the numbers stand in blocks: 1 to 99 the call itself, 100 config,
@@ -190,6 +232,18 @@ enum tidegate_status_t
    */
   TIDEGATE_STATUS_QUEUE_FULL = 206,
   /**
+   * The tenant may use less urgent tiers only.
+   */
+  TIDEGATE_STATUS_TIER_TOO_URGENT = 207,
+  /**
+   * Never, as the limits are: the request needs more than a limit of its tenant, or of one above.
+   */
+  TIDEGATE_STATUS_NEVER_ALLOWED = 208,
+  /**
+   * Not now: its tenant does not wait for quota, and there is none.
+   */
+  TIDEGATE_STATUS_OVER_QUOTA = 209,
+  /**
    * No request ever had this id.
    */
   TIDEGATE_STATUS_UNKNOWN_REQUEST = 300,
@@ -241,6 +295,26 @@ enum tidegate_status_t
    * A tenant's name is empty, or has a control character.
    */
   TIDEGATE_STATUS_BAD_NAME = 500,
+  /**
+   * The tenant would stand below itself.
+   */
+  TIDEGATE_STATUS_TENANT_CYCLE = 501,
+  /**
+   * The tree of tenants would be too deep.
+   */
+  TIDEGATE_STATUS_TENANT_TOO_DEEP = 502,
+  /**
+   * What the tenant has open is more than the books of those above can hold.
+   */
+  TIDEGATE_STATUS_TENANT_TOO_MUCH = 503,
+  /**
+   * The tenant has live requests, or tenants below it.
+   */
+  TIDEGATE_STATUS_TENANT_BUSY = 504,
+  /**
+   * The policy cannot be used; the message names each field at fault.
+   */
+  TIDEGATE_STATUS_POLICY_INVALID = 505,
   /**
    * A number is beyond what the scheduler takes.
    */
@@ -661,6 +735,68 @@ typedef uint32_t tidegate_gate_t;
 #endif // __cplusplus
 
 /**
+ * What becomes of a request whose tenant is over its quota when it is submitted.
+ */
+enum tidegate_over_quota_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * It waits until there is quota.
+   */
+  TIDEGATE_OVER_QUOTA_WAIT = 0,
+  /**
+   * It is refused, and told when to come again.
+   */
+  TIDEGATE_OVER_QUOTA_REJECT = 1,
+  /**
+   * It goes to the next less urgent tier.
+   */
+  TIDEGATE_OVER_QUOTA_DEMOTE = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tidegate_over_quota_t tidegate_over_quota_t;
+#else
+typedef uint32_t tidegate_over_quota_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * The limit of a tenant that TIDEGATE_STATUS_NEVER_ALLOWED or TIDEGATE_STATUS_OVER_QUOTA is about.
+ */
+enum tidegate_quota_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * Requests started per period.
+   */
+  TIDEGATE_QUOTA_REQUESTS = 1,
+  /**
+   * Tokens per period.
+   */
+  TIDEGATE_QUOTA_TOKENS = 2,
+  /**
+   * Requests that run at once.
+   */
+  TIDEGATE_QUOTA_RUNNING = 3,
+  /**
+   * Units that are in use at once.
+   */
+  TIDEGATE_QUOTA_UNITS = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tidegate_quota_t tidegate_quota_t;
+#else
+typedef uint32_t tidegate_quota_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
  * A config, read and validated; it never changes. Made by tidegate_config_from_toml, ended by
  * tidegate_config_free.
  */
@@ -670,6 +806,82 @@ typedef struct tidegate_config_t tidegate_config_t;
  * A scheduler. Made by tidegate_scheduler_new, ended by tidegate_scheduler_free.
  */
 typedef struct tidegate_scheduler_t tidegate_scheduler_t;
+
+/**
+ * How much of something comes in a period, and how much of it can be saved up: 24 bytes in every version.
+ */
+typedef struct tidegate_rate_t {
+  /**
+   * What comes in a period, evenly; 0 for nothing ever.
+   */
+  uint64_t amount;
+  /**
+   * The period in nanoseconds, at least 1.
+   */
+  uint64_t period_ns;
+  /**
+   * The most that is saved up, at most 2^62.
+   */
+  uint64_t burst;
+} tidegate_rate_t;
+
+/**
+ * What a tenant may do; its limits hold for all that is below it in the tree together. Begin with
+ * TIDEGATE_TENANT_POLICY_INIT.
+ */
+typedef struct tidegate_tenant_policy_t {
+  /**
+   * sizeof(tidegate_tenant_policy_t).
+   */
+  uint32_t struct_size;
+  /**
+   * TIDEGATE_TENANT_HAS_... of the optional fields below that are set, TIDEGATE_TENANT_LEASED,
+   * TIDEGATE_TENANT_ALLOW_WHEN_FULL.
+   */
+  uint32_t flags;
+  /**
+   * The tenant above it; read only with TIDEGATE_TENANT_HAS_PARENT.
+   */
+  uint32_t parent;
+  /**
+   * Its part among the tenants of a tier, in proportion to the weights of the others; 0 is served when nobody
+   * else wants.
+   */
+  uint32_t weight;
+  /**
+   * The most urgent tier that it may use.
+   */
+  uint32_t most_urgent;
+  /**
+   * What becomes of a request that is over a limit when it is submitted: a tidegate_over_quota_t.
+   */
+  uint32_t over_quota;
+  /**
+   * Requests that may start per period; read only with TIDEGATE_TENANT_HAS_REQUESTS.
+   */
+  struct tidegate_rate_t requests;
+  /**
+   * Tokens that may be used per period; read only with TIDEGATE_TENANT_HAS_TOKENS.
+   */
+  struct tidegate_rate_t tokens;
+  /**
+   * Units that may be in use at once; 0 is no limit.
+   */
+  uint64_t max_in_use[TIDEGATE_DIMENSIONS];
+  /**
+   * Requests that may run at once; read only with TIDEGATE_TENANT_HAS_MAX_RUNNING.
+   */
+  uint64_t max_running;
+  /**
+   * Requests that may wait; read only with TIDEGATE_TENANT_HAS_QUEUE_LIMIT.
+   */
+  uint64_t queue_limit;
+  /**
+   * Prompt and expected output tokens of the requests that may wait; read only with
+   * TIDEGATE_TENANT_HAS_QUEUE_TOKEN_LIMIT.
+   */
+  uint64_t queue_token_limit;
+} tidegate_tenant_policy_t;
 
 /**
  * A request as the host submits it. Begin with TIDEGATE_REQUEST_SPEC_INIT.
@@ -1099,7 +1311,7 @@ typedef struct tidegate_error_t {
    */
   uint32_t state;
   /**
-   * LIMIT_EXCEEDED: which, a tidegate_limit_t.
+   * LIMIT_EXCEEDED: which, a tidegate_limit_t. NEVER_ALLOWED and OVER_QUOTA: which, a tidegate_quota_t.
    */
   uint32_t limit;
   /**
@@ -1109,6 +1321,7 @@ typedef struct tidegate_error_t {
   /**
    * NEVER_FITS: the dimension. QUEUE_FULL: the tier or the tenant. UNKNOWN_..., ..._LOST, BAD_PART,
    * SHARED_ACROSS_POOLS and NOT_HERE: the number of the tenant, tier, pool, worker or device.
+   * TIER_TOO_URGENT and TENANT_...: the tenant. NEVER_ALLOWED and OVER_QUOTA: the tenant whose limit it is.
    */
   uint32_t subject;
   /**
@@ -1120,21 +1333,33 @@ typedef struct tidegate_error_t {
    */
   uint32_t pool;
   /**
-   * NEVER_FITS: units asked for.
+   * NEVER_FITS: units asked for. NEVER_ALLOWED: what it needs. TIER_TOO_URGENT: the tier asked for.
    */
   uint64_t need;
   /**
-   * The most there can be: units of NEVER_FITS, waiting requests or tokens of QUEUE_FULL, LIMIT_EXCEEDED.
+   * The most there can be: units of NEVER_FITS, waiting requests or tokens of QUEUE_FULL, LIMIT_EXCEEDED,
+   * NEVER_ALLOWED. TIER_TOO_URGENT: the most urgent tier that the tenant may use.
    */
   uint64_t max;
+  /**
+   * OVER_QUOTA: when there is enough, if nothing else starts or changes; TIDEGATE_NEVER if time alone does not
+   * help.
+   */
+  uint64_t retry_at_ns;
 } tidegate_error_t;
 
-/* What to begin a struct with: its size, and 0 everywhere else. */
+/* What to begin a struct with: its size, and 0 everywhere else, but for the weight of a tenant, which is 1. */
 
 #define TIDEGATE_REQUEST_SPEC_INIT                                             \
   {                                                                            \
     sizeof(tidegate_request_spec_t), 0, 0, 0, TIDEGATE_YIELD_RESTART, 0,       \
         {0, 0, 0, 0}, {0, 0, 0, 0}, 0, 0, 0, 0, 0, 0                           \
+  }
+
+#define TIDEGATE_TENANT_POLICY_INIT                                            \
+  {                                                                            \
+    sizeof(tidegate_tenant_policy_t), 0, 0, 1, 0, TIDEGATE_OVER_QUOTA_WAIT,    \
+        {0, 0, 0}, {0, 0, 0}, {0, 0, 0, 0}, 0, 0, 0                            \
   }
 
 #define TIDEGATE_WORKER_SPEC_INIT                                              \
@@ -1169,7 +1394,7 @@ typedef struct tidegate_error_t {
 
 #define TIDEGATE_ERROR_INIT                                                    \
   {                                                                            \
-    sizeof(tidegate_error_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0               \
+    sizeof(tidegate_error_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0            \
   }
 
 #ifdef __cplusplus
@@ -1312,7 +1537,7 @@ tidegate_status_t tidegate_scheduler_poll(tidegate_scheduler_t *scheduler,
  */
 tidegate_status_t tidegate_scheduler_poll_timeout(const tidegate_scheduler_t *scheduler, uint64_t *out_at_ns);
 
-/* Tenants, devices and workers. */
+/* Tenants. */
 
 /**
  * Makes a tenant known and gives its number; the same name gives the same number again. A name has 1 to 255
@@ -1323,6 +1548,25 @@ tidegate_status_t tidegate_scheduler_tenant_set(tidegate_scheduler_t *scheduler,
                                                 const char *name,
                                                 size_t name_len,
                                                 uint32_t *out_tenant);
+
+/**
+ * Says where a tenant stands, what it weighs, and what it may use, instead of what was said before; for what is
+ * open too.
+ */
+tidegate_status_t tidegate_scheduler_tenant_configure(tidegate_scheduler_t *scheduler,
+                                                      uint64_t now_ns,
+                                                      uint32_t tenant,
+                                                      const tidegate_tenant_policy_t *policy);
+
+/**
+ * Forgets a tenant without live requests, and below which there is none; its debts too. Its number is never used
+ * again.
+ */
+tidegate_status_t tidegate_scheduler_tenant_remove(tidegate_scheduler_t *scheduler,
+                                                   uint64_t now_ns,
+                                                   uint32_t tenant);
+
+/* Devices and workers. */
 
 /**
  * Adds a device that workers can stand on, and gives its number; numbers are never used again.

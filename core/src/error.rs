@@ -277,7 +277,7 @@ pub enum WorkerError {
     },
 }
 
-/// Why a tenant was not set.
+/// Why a tenant was not set, configured or removed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum TenantError {
@@ -331,7 +331,7 @@ pub enum InputError {
     /// Of `worker_*`, `device_*` and `step`.
     #[error(transparent)]
     Worker(#[from] WorkerError),
-    /// Of `tenant_set`.
+    /// Of `tenant_*`.
     #[error(transparent)]
     Tenant(#[from] TenantError),
 }

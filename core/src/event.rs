@@ -5,10 +5,11 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::config::Config;
-use crate::id::{Attempt, DeviceId, PoolId, RequestId, Tier, WorkerId};
+use crate::id::{Attempt, DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
 use crate::request::{RequestSpec, Usage};
 use crate::resources::Resources;
 use crate::share::{Ppm, Rounding};
+use crate::tenant::TenantPolicy;
 use crate::time::Instant;
 
 /// One verb of the host with its arguments. [`Scheduler::apply`](crate::Scheduler::apply) takes it; the
@@ -17,6 +18,8 @@ use crate::time::Instant;
 #[allow(missing_docs)] // the fields are the arguments of the methods, and are documented there
 pub enum Input {
     TenantSet { name: Box<str> },
+    TenantConfigure { tenant: TenantId, policy: Box<TenantPolicy> },
+    TenantRemove { tenant: TenantId },
     DeviceAdd(DeviceSpec),
     DeviceResize { device: DeviceId, limit: Resources, shrink: Shrink },
     DeviceLost { device: DeviceId },
@@ -45,6 +48,8 @@ impl Input {
     pub const fn verb(&self) -> &'static str {
         match self {
             Self::TenantSet { .. } => "tenant_set",
+            Self::TenantConfigure { .. } => "tenant_configure",
+            Self::TenantRemove { .. } => "tenant_remove",
             Self::DeviceAdd(_) => "device_add",
             Self::DeviceResize { .. } => "device_resize",
             Self::DeviceLost { .. } => "device_lost",

@@ -4,8 +4,9 @@
 use proptest::prelude::*;
 use tidegate::{
     Action, Amendment, Attempt, Config, Decline, DeviceId, DeviceSpec, Digest, Entry, Input, Instant,
-    Journal, PoolId, Ppm, Reason, Recorder, RequestId, RequestSpec, Resources, Scheduler, Shrink,
-    StepException, TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec, YieldMode, Yielding,
+    Journal, OverQuota, PoolId, Ppm, Rate, Reason, Recorder, RequestId, RequestSpec, Resources, Scheduler,
+    Shrink, StepException, TenantId, TenantPolicy, Tier, TierConfig, Usage, WorkerId, WorkerSpec, YieldMode,
+    Yielding,
 };
 
 fn config() -> Config {
@@ -169,9 +170,47 @@ fn change() -> BoxedStrategy<Input> {
     .boxed()
 }
 
+/// A rate that the scheduler takes, or any.
+fn rate() -> BoxedStrategy<Rate> {
+    (number(), prop_oneof![4 => 1..5_000_000_000_u64, 1 => any::<u64>()], number())
+        .prop_map(|(amount, period_ns, burst)| Rate { amount, period_ns, burst })
+        .boxed()
+}
+
+/// Trees of the first tenants with limits that are reached, and every other field.
+fn tenant() -> BoxedStrategy<Input> {
+    let tenant = || small().prop_map(TenantId::new);
+    let over_quota = prop_oneof![Just(OverQuota::Wait), Just(OverQuota::Reject), Just(OverQuota::Demote)];
+    let some = || proptest::option::of(number());
+    let place = (proptest::option::of(tenant()), small(), prop_oneof![4 => 0..2_u8, 1 => any::<u8>()]);
+    let rates = (proptest::option::of(rate()), proptest::option::of(rate()), any::<bool>());
+    let limits = (some(), resources(), some(), some());
+    let configure = (tenant(), place, rates, limits, over_quota, any::<bool>()).prop_map(
+        |(tenant, place, rates, limits, over_quota, allow_when_full)| {
+            let policy = TenantPolicy {
+                parent: place.0,
+                weight: place.1,
+                most_urgent: Tier::new(place.2),
+                requests: rates.0,
+                tokens: rates.1,
+                leased: rates.2,
+                max_running: limits.0,
+                max_in_use: limits.1,
+                queue_limit: limits.2,
+                queue_token_limit: limits.3,
+                over_quota,
+                allow_when_full,
+            };
+            Input::TenantConfigure { tenant, policy: Box::new(policy) }
+        },
+    );
+    prop_oneof![4 => configure, 1 => tenant().prop_map(|tenant| Input::TenantRemove { tenant })].boxed()
+}
+
 fn input() -> BoxedStrategy<Input> {
     prop_oneof![
         12 => change(),
+        6 => tenant(),
         2 => any::<String>().prop_map(|name| Input::TenantSet { name: name.into() }),
         1 => "[\\x00-\\x7f]*".prop_map(|name| Input::TenantSet { name: name.into() }),
         4 => (pool(), resources())
@@ -284,6 +323,21 @@ fn steps_of(text: &str) -> &str {
 fn the_text_is_as_the_format_says() {
     let mut journal = Journal::new(config(), at(5));
     journal.input(at(5), Input::TenantSet { name: "a b\\\u{7f}\u{e9}\n ".into() });
+    let tenant = TenantId::new(1);
+    let policy = TenantPolicy::new()
+        .parent(TenantId::new(0))
+        .weight(3)
+        .most_urgent(Tier::P1)
+        .requests(Rate::per_second(5).burst(8))
+        .leased(true)
+        .max_running(6)
+        .max_in_use([7, 70])
+        .queue_token_limit(900)
+        .over_quota(OverQuota::Demote)
+        .allow_when_full(true);
+    journal.input(at(5), Input::TenantConfigure { tenant, policy: Box::new(policy) });
+    journal.input(at(5), Input::TenantConfigure { tenant, policy: Box::default() });
+    journal.input(at(5), Input::TenantRemove { tenant });
     journal.input(at(6), Input::WorkerAdd(WorkerSpec::new(PoolId::new(0), [64, 8192])));
     let request = RequestSpec::new(TenantId::new(1), Tier::P1).demand([1, 40]).prompt_tokens(512);
     let full = request.pool(PoolId::new(2)).peak([1, 44]).output_tokens(256).yielding(Yielding::Never).tag(9);
@@ -328,6 +382,9 @@ fn the_text_is_as_the_format_says() {
     let head = format!("tidegate-journal 1\nstart 5\nconfig {}\n{toml}", toml.lines().count());
     let steps = format!(
         "5 tenant_set a b\\x5c\\x7f\u{e9}\\x0a \n\
+        5 tenant_configure 1 0 3 1 5 1000000000 8 - 1 6 7 70 0 0 - 900 2 1\n\
+        5 tenant_configure 1 - 1 0 - - 0 - 0 0 0 0 - - 0 0\n\
+        5 tenant_remove 1\n\
         6 worker_add 0 64 8192 0 0 0\n\
         7 submit 1 1 0 1 40 0 0 0 0 0 0 512 0 - 0 - - 0\n\
         7 submit 1 1 2 1 40 0 0 1 44 0 0 512 0 256 2 - 30 9\n\
@@ -354,7 +411,7 @@ fn the_text_is_as_the_format_says() {
         11 amend 4294967303 - - 0 40\n\
         11 device_lost 1\n\
         12 reconfigure {}\n{other}\
-        end 24\n",
+        end 27\n",
         other.lines().count()
     );
     assert_eq!(text, head + &steps);
@@ -391,6 +448,11 @@ fn a_step_that_is_wrong_is_told_by_line_and_field() {
             (1, "attempt: \"4294967296\" is not a whole number from 0 to 4294967295"),
         ),
         ("0 declined 1 1 3\n", (1, "why: \"3\" is not a whole number from 0 to 2")),
+        ("0 tenant_configure 1 - 1 0 - 5 0\n", (1, "burst is missing")),
+        (
+            "0 tenant_configure 1 - 1 0 - - 0 - 0 0 0 0 - - 3 0\n",
+            (1, "over_quota: \"3\" is not a whole number from 0 to 2"),
+        ),
         ("0 preempted 1 1 0 2\n", (1, "releasing: \"2\" is not a whole number from 0 to 1")),
         ("0 worker_add 0 1 2 3\n", (1, "capacity is missing")),
         (

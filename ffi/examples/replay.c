@@ -141,6 +141,15 @@ static uint32_t optional(reader *in, uint64_t *value, uint32_t flag) {
   return flag;
 }
 
+/* A rate, or `-` for none; returns `flag` if there is one. */
+static uint32_t optional_rate(reader *in, tidegate_rate_t *rate, uint32_t flag) {
+  if (take_word(in, "-")) return 0;
+  rate->amount = number(in, UINT64_MAX);
+  rate->period_ns = number(in, UINT64_MAX);
+  rate->burst = number(in, UINT64_MAX);
+  return flag;
+}
+
 /* `-` drains, a number preempts after so long. */
 static uint32_t shrink(reader *in, uint64_t *after_ns) {
   return optional(in, after_ns, TIDEGATE_SHRINK_PREEMPT);
@@ -246,6 +255,31 @@ static tidegate_status_t tenant_set(replay *run, uint64_t now, reader *in) {
   tidegate_status_t status = tidegate_scheduler_tenant_set(run->scheduler, now, text, len, &tenant);
   free(text);
   return status;
+}
+
+static tidegate_status_t tenant_configure(replay *run, uint64_t now, reader *in) {
+  tidegate_tenant_policy_t policy = TIDEGATE_TENANT_POLICY_INIT;
+  uint32_t tenant = number32(in);
+  uint64_t parent = 0;
+  policy.flags |= optional(in, &parent, TIDEGATE_TENANT_HAS_PARENT);
+  if (parent > UINT32_MAX) fail(in, "a number is too large");
+  policy.parent = (uint32_t)parent;
+  policy.weight = number32(in);
+  policy.most_urgent = number8(in);
+  policy.flags |= optional_rate(in, &policy.requests, TIDEGATE_TENANT_HAS_REQUESTS);
+  policy.flags |= optional_rate(in, &policy.tokens, TIDEGATE_TENANT_HAS_TOKENS);
+  if (number(in, 1)) policy.flags |= TIDEGATE_TENANT_LEASED;
+  policy.flags |= optional(in, &policy.max_running, TIDEGATE_TENANT_HAS_MAX_RUNNING);
+  vector(in, policy.max_in_use);
+  policy.flags |= optional(in, &policy.queue_limit, TIDEGATE_TENANT_HAS_QUEUE_LIMIT);
+  policy.flags |= optional(in, &policy.queue_token_limit, TIDEGATE_TENANT_HAS_QUEUE_TOKEN_LIMIT);
+  policy.over_quota = number32(in);
+  if (number(in, 1)) policy.flags |= TIDEGATE_TENANT_ALLOW_WHEN_FULL;
+  return tidegate_scheduler_tenant_configure(run->scheduler, now, tenant, &policy);
+}
+
+static tidegate_status_t tenant_remove(replay *run, uint64_t now, reader *in) {
+  return tidegate_scheduler_tenant_remove(run->scheduler, now, number32(in));
 }
 
 static tidegate_status_t device_add(replay *run, uint64_t now, reader *in) {
@@ -402,7 +436,8 @@ static const struct {
     {"tenant_set", tenant_set},   {"worker_add", worker_add},     {"worker_drain", worker_drain},
     {"worker_lost", worker_lost}, {"worker_resize", worker_resize}, {"worker_usage", worker_usage},
     {"device_add", device_add},   {"device_resize", device_resize}, {"device_lost", device_lost},
-    {"amend", amend},             {"step", step},
+    {"amend", amend},             {"step", step},                 {"tenant_configure", tenant_configure},
+    {"tenant_remove", tenant_remove},
 };
 
 /* Fails on what only a bug here or a bad journal can cause; a refusal by the scheduler is part of the run. */

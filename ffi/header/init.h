@@ -1,9 +1,15 @@
-/* What to begin a struct with: its size, and 0 everywhere else. */
+/* What to begin a struct with: its size, and 0 everywhere else, but for the weight of a tenant, which is 1. */
 
 #define TIDEGATE_REQUEST_SPEC_INIT                                             \
   {                                                                            \
     sizeof(tidegate_request_spec_t), 0, 0, 0, TIDEGATE_YIELD_RESTART, 0,       \
         {0, 0, 0, 0}, {0, 0, 0, 0}, 0, 0, 0, 0, 0, 0                           \
+  }
+
+#define TIDEGATE_TENANT_POLICY_INIT                                            \
+  {                                                                            \
+    sizeof(tidegate_tenant_policy_t), 0, 0, 1, 0, TIDEGATE_OVER_QUOTA_WAIT,    \
+        {0, 0, 0}, {0, 0, 0}, {0, 0, 0, 0}, 0, 0, 0                            \
   }
 
 #define TIDEGATE_WORKER_SPEC_INIT                                              \
@@ -38,5 +44,5 @@
 
 #define TIDEGATE_ERROR_INIT                                                    \
   {                                                                            \
-    sizeof(tidegate_error_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0               \
+    sizeof(tidegate_error_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0            \
   }

@@ -41,8 +41,8 @@
  *
  * Errors
  *
- *   A call that does not return TIDEGATE_STATUS_OK changed nothing, but for the time, which goes on. NEVER_FITS
- *   and LIMIT_EXCEEDED are for ever, QUEUE_FULL passes. tidegate_scheduler_last_error has the numbers,
- *   tidegate_scheduler_last_error_message the words. After TIDEGATE_STATUS_PANIC, a bug in the library, the
+ *   A call that does not return TIDEGATE_STATUS_OK changed nothing, but for the time, which goes on. NEVER_FITS,
+ *   NEVER_ALLOWED and LIMIT_EXCEEDED are for ever, QUEUE_FULL and OVER_QUOTA pass. tidegate_scheduler_last_error
+ *   has the numbers, tidegate_scheduler_last_error_message the words. After TIDEGATE_STATUS_PANIC, a bug in the library, the
  *   handle is poisoned: all it does is to tell the last error and to be freed.
  */

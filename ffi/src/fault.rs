@@ -2,12 +2,14 @@
 
 use thiserror::Error;
 use tidegate_core::{
-    AmendError, ConfigError, InputError, InvariantViolation, Limit, QueueScope, QueueUnit, ReportError,
-    RequestState, SubmitError, TenantError, WorkerError,
+    AmendError, ConfigError, InputError, Instant, InvariantViolation, Limit, QueueScope, QueueUnit,
+    QuotaLimit, ReportError, RequestState, SubmitError, TenantError, WorkerError,
 };
 
 use crate::status::TidegateStatus as Status;
-use crate::types::{ErrorRecord, TidegateLimit, TidegateScope, TidegateState, TidegateUnit};
+use crate::types::{
+    ErrorRecord, TIDEGATE_NEVER, TidegateLimit, TidegateQuota, TidegateScope, TidegateState, TidegateUnit,
+};
 
 /// Why a call did not return OK.
 #[derive(Debug, Error)]
@@ -97,9 +99,7 @@ impl Fault {
                 report_numbers(&mut record, error);
             }
             Self::Input(InputError::Worker(error)) => worker_numbers(&mut record, error),
-            Self::Input(InputError::Tenant(TenantError::LimitExceeded { limit, max })) => {
-                limit_numbers(&mut record, *limit, *max);
-            }
+            Self::Input(InputError::Tenant(error)) => tenant_numbers(&mut record, error),
             _ => {}
         }
         record
@@ -122,6 +122,7 @@ pub(crate) const fn no_error() -> ErrorRecord {
         pool: 0,
         need: 0,
         max: 0,
+        retry_at_ns: 0,
     }
 }
 
@@ -131,8 +132,7 @@ fn input_status(error: &InputError) -> Status {
         InputError::Report(error) | InputError::Amend(AmendError::Report(error)) => report_status(error),
         InputError::Config(_) => Status::ConfigInvalid,
         InputError::Worker(error) => worker_status(error),
-        InputError::Tenant(TenantError::BadName) => Status::BadName,
-        InputError::Tenant(TenantError::LimitExceeded { .. }) => Status::LimitExceeded,
+        InputError::Tenant(error) => tenant_status(error),
         _ => Status::Unlisted,
     }
 }
@@ -145,6 +145,9 @@ fn submit_status(error: &SubmitError) -> Status {
         SubmitError::ZeroDemand => Status::ZeroDemand,
         SubmitError::NeverFits { .. } => Status::NeverFits,
         SubmitError::QueueFull { .. } => Status::QueueFull,
+        SubmitError::TierTooUrgent { .. } => Status::TierTooUrgent,
+        SubmitError::NeverAllowed { .. } => Status::NeverAllowed,
+        SubmitError::OverQuota { .. } => Status::OverQuota,
         SubmitError::LimitExceeded { .. } => Status::LimitExceeded,
         _ => Status::Unlisted,
     }
@@ -178,6 +181,20 @@ fn worker_status(error: &WorkerError) -> Status {
     }
 }
 
+const fn tenant_status(error: &TenantError) -> Status {
+    match error {
+        TenantError::BadName => Status::BadName,
+        TenantError::LimitExceeded { .. } => Status::LimitExceeded,
+        TenantError::Unknown(_) => Status::UnknownTenant,
+        TenantError::Cycle(_) => Status::TenantCycle,
+        TenantError::TooDeep(_) => Status::TenantTooDeep,
+        TenantError::TooMuch(_) => Status::TenantTooMuch,
+        TenantError::Busy(_) => Status::TenantBusy,
+        TenantError::Policy(_) => Status::PolicyInvalid,
+        _ => Status::Unlisted,
+    }
+}
+
 fn submit_numbers(record: &mut ErrorRecord, error: &SubmitError) {
     match *error {
         SubmitError::UnknownTenant(tenant) => record.subject = tenant.get(),
@@ -202,6 +219,22 @@ fn submit_numbers(record: &mut ErrorRecord, error: &SubmitError) {
             record.subject = subject;
             record.unit = unit as u32;
             record.max = limit;
+        }
+        SubmitError::TierTooUrgent { tenant, tier, allowed } => {
+            record.subject = tenant.get();
+            record.need = tier.get().into();
+            record.max = allowed.get().into();
+        }
+        SubmitError::NeverAllowed { tenant, limit, need, max } => {
+            record.subject = tenant.get();
+            record.limit = quota_number(limit) as u32;
+            record.need = need;
+            record.max = max;
+        }
+        SubmitError::OverQuota { tenant, limit, retry_at } => {
+            record.subject = tenant.get();
+            record.limit = quota_number(limit) as u32;
+            record.retry_at_ns = retry_at.map_or(TIDEGATE_NEVER, Instant::as_nanos);
         }
         SubmitError::LimitExceeded { limit, max } => limit_numbers(record, limit, max),
         _ => {}
@@ -245,6 +278,27 @@ fn worker_numbers(record: &mut ErrorRecord, error: &WorkerError) {
         WorkerError::Step(ref error) => report_numbers(record, error),
         WorkerError::LimitExceeded { limit, max } => limit_numbers(record, limit, max),
         _ => {}
+    }
+}
+
+fn tenant_numbers(record: &mut ErrorRecord, error: &TenantError) {
+    match *error {
+        TenantError::LimitExceeded { limit, max } => limit_numbers(record, limit, max),
+        TenantError::Unknown(tenant)
+        | TenantError::Cycle(tenant)
+        | TenantError::TooDeep(tenant)
+        | TenantError::TooMuch(tenant)
+        | TenantError::Busy(tenant) => record.subject = tenant.get(),
+        _ => {}
+    }
+}
+
+const fn quota_number(limit: QuotaLimit) -> TidegateQuota {
+    match limit {
+        QuotaLimit::Requests => TidegateQuota::Requests,
+        QuotaLimit::Tokens => TidegateQuota::Tokens,
+        QuotaLimit::Running => TidegateQuota::Running,
+        QuotaLimit::Units => TidegateQuota::Units,
     }
 }
 

@@ -1,6 +1,4 @@
-//! Tenants, devices and workers: who asks, and what can serve.
-
-use std::ffi::c_char;
+//! Devices and workers: what can serve.
 
 use tidegate_core::{
     Attempt, DeviceId, DeviceSpec, Instant, PoolId, Ppm, RequestId, Shrink, StepException, WorkerId,
@@ -15,27 +13,6 @@ use crate::status::TidegateStatus as Status;
 use crate::types::{
     DeviceInput, DevicePartInput, StepExceptionInput, TIDEGATE_DEVICE_HAS_CHECKPOINT_MIB, WorkerInput,
 };
-
-/// Makes a tenant known and gives its number; the same name gives the same number again. A name has 1 to 255
-/// bytes and no control characters.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tidegate_scheduler_tenant_set(
-    scheduler: *mut SchedulerHandle,
-    now_ns: u64,
-    name: *const c_char,
-    name_len: usize,
-    out_tenant: *mut u32,
-) -> Status {
-    // SAFETY: the caller's promise (header, "Pointers"), here and in the body.
-    unsafe {
-        mutate(scheduler, |scheduler| {
-            let name = memory::text(name, name_len, "name")?;
-            let out = Out::new(out_tenant, "out_tenant")?;
-            out.set(scheduler.tenant_set(Instant::from_nanos(now_ns), name)?.get());
-            Ok(())
-        })
-    }
-}
 
 /// Adds a device that workers can stand on, and gives its number; numbers are never used again.
 #[unsafe(no_mangle)]

@@ -20,4 +20,6 @@ pub mod observe;
 pub mod request;
 pub mod scheduler;
 pub mod status;
+pub mod tenant;
+
 pub mod types;

@@ -13,7 +13,7 @@ use tidegate_core::Resources;
 use crate::fault::Fault;
 use crate::types::{
     AmendmentInput, DeviceInput, ErrorRecord, ExplanationRecord, RequestInput, StatsRecord,
-    TIDEGATE_DIMENSIONS, UsageInput, WorkerInput,
+    TIDEGATE_DIMENSIONS, TenantPolicyInput, UsageInput, WorkerInput,
 };
 
 /// The largest struct a caller may hand in: a page, as Linux allows for `sched_setattr`.
@@ -31,6 +31,10 @@ pub(crate) unsafe trait Versioned: Copy {
 // SAFETY: six u32, two vectors of u64, six u64.
 unsafe impl Versioned for RequestInput {
     const V1: usize = 136;
+}
+// SAFETY: six u32, two rates of three u64, a vector of u64, three u64.
+unsafe impl Versioned for TenantPolicyInput {
+    const V1: usize = 128;
 }
 // SAFETY: two u32, a vector of u64, a u64.
 unsafe impl Versioned for DeviceInput {
@@ -56,9 +60,9 @@ unsafe impl Versioned for UsageInput {
 unsafe impl Versioned for StatsRecord {
     const V1: usize = 624;
 }
-// SAFETY: two u32, a u64, eight u32, two u64.
+// SAFETY: two u32, a u64, eight u32, three u64.
 unsafe impl Versioned for ErrorRecord {
-    const V1: usize = 64;
+    const V1: usize = 72;
 }
 
 /// The size that the caller wrote into the struct, if this library can serve it.
@@ -293,6 +297,7 @@ mod tests {
         assert_eq!(size_of::<RequestInput>(), RequestInput::V1);
         assert_eq!(size_of::<WorkerInput>(), WorkerInput::V1);
         assert_eq!(size_of::<UsageInput>(), UsageInput::V1);
+        assert_eq!(size_of::<TenantPolicyInput>(), TenantPolicyInput::V1);
         assert_eq!(size_of::<DeviceInput>(), DeviceInput::V1);
         assert_eq!(size_of::<AmendmentInput>(), AmendmentInput::V1);
         assert_eq!(size_of::<ExplanationRecord>(), ExplanationRecord::V1);
@@ -305,6 +310,7 @@ mod tests {
         assert_eq!(size_of::<types::ActionRecord>(), 64);
         assert_eq!(size_of::<types::StepExceptionInput>(), 64);
         assert_eq!(size_of::<types::ShareWarningRecord>(), 32);
+        assert_eq!(size_of::<types::RateInput>(), 24);
         assert_eq!(size_of::<types::PromptRecord>(), 16);
         assert_eq!(size_of::<types::DevicePartInput>(), 8);
     }

@@ -71,10 +71,12 @@ pub extern "C" fn tidegate_gate_str(gate: u32) -> *const c_char {
 
 #[cfg(test)]
 mod tests {
-    use tidegate_core::{Decline, Gate, Reason, YieldMode, Yielding};
+    use tidegate_core::{Decline, Gate, OverQuota, Reason, YieldMode, Yielding};
 
     use super::*;
-    use crate::types::{TIDEGATE_DIMENSIONS, TIDEGATE_STATS_REASONS, TidegateDecline, TidegateYield};
+    use crate::types::{
+        TIDEGATE_DIMENSIONS, TIDEGATE_STATS_REASONS, TidegateDecline, TidegateOverQuota, TidegateYield,
+    };
 
     #[test]
     fn reasons_are_those_of_the_core() {
@@ -105,6 +107,9 @@ mod tests {
         assert_eq!(TidegateDecline::Other as u8, Decline::Other as u8);
         assert_eq!(TidegateDecline::NoRoom as u8, Decline::NoRoom as u8);
         assert_eq!(TidegateDecline::NotReady as u8, Decline::NotReady as u8);
+        assert_eq!(TidegateOverQuota::Wait as u8, OverQuota::Wait as u8);
+        assert_eq!(TidegateOverQuota::Reject as u8, OverQuota::Reject as u8);
+        assert_eq!(TidegateOverQuota::Demote as u8, OverQuota::Demote as u8);
         assert_eq!(TIDEGATE_DIMENSIONS, tidegate_core::MAX_DIMENSIONS);
     }
 }

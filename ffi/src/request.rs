@@ -254,7 +254,7 @@ fn amendment_of(scheduler: &Scheduler, input: &AmendmentInput) -> Result<Amendme
 }
 
 /// A tier that the core has a number for; whether there is one is for it to say.
-fn tier_of(scheduler: &Scheduler, tier: u32) -> Result<Tier, Fault> {
+pub(crate) fn tier_of(scheduler: &Scheduler, tier: u32) -> Result<Tier, Fault> {
     u8::try_from(tier)
         .map(Tier::new)
         .map_err(|_| Fault::UnknownTier { tier, tiers: scheduler.config().tiers().len() })

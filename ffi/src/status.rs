@@ -45,6 +45,12 @@ pub enum TidegateStatus {
     NeverFits = 205,
     /// Not now: a queue is full.
     QueueFull = 206,
+    /// The tenant may use less urgent tiers only.
+    TierTooUrgent = 207,
+    /// Never, as the limits are: the request needs more than a limit of its tenant, or of one above.
+    NeverAllowed = 208,
+    /// Not now: its tenant does not wait for quota, and there is none.
+    OverQuota = 209,
 
     /// No request ever had this id.
     UnknownRequest = 300,
@@ -74,6 +80,16 @@ pub enum TidegateStatus {
 
     /// A tenant's name is empty, or has a control character.
     BadName = 500,
+    /// The tenant would stand below itself.
+    TenantCycle = 501,
+    /// The tree of tenants would be too deep.
+    TenantTooDeep = 502,
+    /// What the tenant has open is more than the books of those above can hold.
+    TenantTooMuch = 503,
+    /// The tenant has live requests, or tenants below it.
+    TenantBusy = 504,
+    /// The policy cannot be used; the message names each field at fault.
+    PolicyInvalid = 505,
 
     /// A number is beyond what the scheduler takes.
     LimitExceeded = 900,
@@ -82,7 +98,7 @@ pub enum TidegateStatus {
 }
 
 /// Every status with the words that `tidegate_status_str` returns.
-const WORDS: [(S, &CStr); 31] = [
+const WORDS: [(S, &CStr); 39] = [
     (S::Ok, c"ok"),
     (S::NullPointer, c"null pointer"),
     (S::StructSize, c"wrong struct size"),
@@ -99,6 +115,9 @@ const WORDS: [(S, &CStr); 31] = [
     (S::ZeroDemand, c"zero demand"),
     (S::NeverFits, c"never fits"),
     (S::QueueFull, c"queue full"),
+    (S::TierTooUrgent, c"tier too urgent"),
+    (S::NeverAllowed, c"never allowed"),
+    (S::OverQuota, c"over quota"),
     (S::UnknownRequest, c"unknown request"),
     (S::AlreadyTerminal, c"already ended"),
     (S::StaleAttempt, c"stale attempt"),
@@ -112,6 +131,11 @@ const WORDS: [(S, &CStr); 31] = [
     (S::SharedAcrossPools, c"shared across pools"),
     (S::NotHere, c"not here"),
     (S::BadName, c"bad name"),
+    (S::TenantCycle, c"tenant below itself"),
+    (S::TenantTooDeep, c"tenant too deep"),
+    (S::TenantTooMuch, c"tenant with too much open"),
+    (S::TenantBusy, c"tenant busy"),
+    (S::PolicyInvalid, c"invalid policy"),
     (S::LimitExceeded, c"limit exceeded"),
     (S::InvariantViolated, c"invariant violated"),
 ];

@@ -41,6 +41,32 @@ pub const TIDEGATE_AMEND_TIER: u32 = 4;
 /// tidegate_amendment_t.flags: deadline_ns is set.
 pub const TIDEGATE_AMEND_DEADLINE: u32 = 8;
 
+/// tidegate_tenant_policy_t.flags: parent is set; without it the tenant stands at the top.
+pub const TIDEGATE_TENANT_HAS_PARENT: u32 = 1;
+
+/// tidegate_tenant_policy_t.flags: requests is set.
+pub const TIDEGATE_TENANT_HAS_REQUESTS: u32 = 2;
+
+/// tidegate_tenant_policy_t.flags: tokens is set.
+pub const TIDEGATE_TENANT_HAS_TOKENS: u32 = 4;
+
+/// tidegate_tenant_policy_t.flags: what comes in a period is shared with other replicas: it begins with nothing,
+/// and gets what their common store grants.
+pub const TIDEGATE_TENANT_LEASED: u32 = 8;
+
+/// tidegate_tenant_policy_t.flags: max_running is set.
+pub const TIDEGATE_TENANT_HAS_MAX_RUNNING: u32 = 16;
+
+/// tidegate_tenant_policy_t.flags: queue_limit is set.
+pub const TIDEGATE_TENANT_HAS_QUEUE_LIMIT: u32 = 32;
+
+/// tidegate_tenant_policy_t.flags: queue_token_limit is set.
+pub const TIDEGATE_TENANT_HAS_QUEUE_TOKEN_LIMIT: u32 = 64;
+
+/// tidegate_tenant_policy_t.flags: a request that needs more than a whole burst may start when the burst is full,
+/// and leave a debt; without, it is refused for ever.
+pub const TIDEGATE_TENANT_ALLOW_WHEN_FULL: u32 = 128;
+
 /// What an action asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -151,6 +177,32 @@ pub enum TidegateGate {
     Quota = 9,
 }
 
+/// What becomes of a request whose tenant is over its quota when it is submitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum TidegateOverQuota {
+    /// It waits until there is quota.
+    Wait = 0,
+    /// It is refused, and told when to come again.
+    Reject = 1,
+    /// It goes to the next less urgent tier.
+    Demote = 2,
+}
+
+/// The limit of a tenant that TIDEGATE_STATUS_NEVER_ALLOWED or TIDEGATE_STATUS_OVER_QUOTA is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum TidegateQuota {
+    /// Requests started per period.
+    Requests = 1,
+    /// Tokens per period.
+    Tokens = 2,
+    /// Requests that run at once.
+    Running = 3,
+    /// Units that are in use at once.
+    Units = 4,
+}
+
 /// Where a live request stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -215,6 +267,52 @@ pub enum TidegateUnit {
     Requests = 1,
     /// Prompt and expected output tokens.
     Tokens = 2,
+}
+
+/// How much of something comes in a period, and how much of it can be saved up: 24 bytes in every version.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct RateInput {
+    /// What comes in a period, evenly; 0 for nothing ever.
+    pub amount: u64,
+    /// The period in nanoseconds, at least 1.
+    pub period_ns: u64,
+    /// The most that is saved up, at most 2^62.
+    pub burst: u64,
+}
+
+/// What a tenant may do; its limits hold for all that is below it in the tree together. Begin with
+/// TIDEGATE_TENANT_POLICY_INIT.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct TenantPolicyInput {
+    /// sizeof(tidegate_tenant_policy_t).
+    pub struct_size: u32,
+    /// TIDEGATE_TENANT_HAS_... of the optional fields below that are set, TIDEGATE_TENANT_LEASED,
+    /// TIDEGATE_TENANT_ALLOW_WHEN_FULL.
+    pub flags: u32,
+    /// The tenant above it; read only with TIDEGATE_TENANT_HAS_PARENT.
+    pub parent: u32,
+    /// Its part among the tenants of a tier, in proportion to the weights of the others; 0 is served when nobody
+    /// else wants.
+    pub weight: u32,
+    /// The most urgent tier that it may use.
+    pub most_urgent: u32,
+    /// What becomes of a request that is over a limit when it is submitted: a tidegate_over_quota_t.
+    pub over_quota: u32,
+    /// Requests that may start per period; read only with TIDEGATE_TENANT_HAS_REQUESTS.
+    pub requests: RateInput,
+    /// Tokens that may be used per period; read only with TIDEGATE_TENANT_HAS_TOKENS.
+    pub tokens: RateInput,
+    /// Units that may be in use at once; 0 is no limit.
+    pub max_in_use: [u64; TIDEGATE_DIMENSIONS],
+    /// Requests that may run at once; read only with TIDEGATE_TENANT_HAS_MAX_RUNNING.
+    pub max_running: u64,
+    /// Requests that may wait; read only with TIDEGATE_TENANT_HAS_QUEUE_LIMIT.
+    pub queue_limit: u64,
+    /// Prompt and expected output tokens of the requests that may wait; read only with
+    /// TIDEGATE_TENANT_HAS_QUEUE_TOKEN_LIMIT.
+    pub queue_token_limit: u64,
 }
 
 /// A request as the host submits it. Begin with TIDEGATE_REQUEST_SPEC_INIT.
@@ -472,19 +570,24 @@ pub struct ErrorRecord {
     pub current_attempt: u32,
     /// WRONG_STATE: where the request stands, a tidegate_state_t.
     pub state: u32,
-    /// LIMIT_EXCEEDED: which, a tidegate_limit_t.
+    /// LIMIT_EXCEEDED: which, a tidegate_limit_t. NEVER_ALLOWED and OVER_QUOTA: which, a tidegate_quota_t.
     pub limit: u32,
     /// QUEUE_FULL: whose, a tidegate_scope_t.
     pub scope: u32,
     /// NEVER_FITS: the dimension. QUEUE_FULL: the tier or the tenant. UNKNOWN_..., ..._LOST, BAD_PART,
     /// SHARED_ACROSS_POOLS and NOT_HERE: the number of the tenant, tier, pool, worker or device.
+    /// TIER_TOO_URGENT and TENANT_...: the tenant. NEVER_ALLOWED and OVER_QUOTA: the tenant whose limit it is.
     pub subject: u32,
     /// QUEUE_FULL: what there is too much of, a tidegate_unit_t.
     pub unit: u32,
     /// SHARED_ACROSS_POOLS: the pool of another worker on the device.
     pub pool: u32,
-    /// NEVER_FITS: units asked for.
+    /// NEVER_FITS: units asked for. NEVER_ALLOWED: what it needs. TIER_TOO_URGENT: the tier asked for.
     pub need: u64,
-    /// The most there can be: units of NEVER_FITS, waiting requests or tokens of QUEUE_FULL, LIMIT_EXCEEDED.
+    /// The most there can be: units of NEVER_FITS, waiting requests or tokens of QUEUE_FULL, LIMIT_EXCEEDED,
+    /// NEVER_ALLOWED. TIER_TOO_URGENT: the most urgent tier that the tenant may use.
     pub max: u64,
+    /// OVER_QUOTA: when there is enough, if nothing else starts or changes; TIDEGATE_NEVER if time alone does not
+    /// help.
+    pub retry_at_ns: u64,
 }

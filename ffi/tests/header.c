@@ -3,6 +3,7 @@
 #include "tidegate.h"
 
 static const tidegate_request_spec_t REQUEST = TIDEGATE_REQUEST_SPEC_INIT;
+static const tidegate_tenant_policy_t POLICY = TIDEGATE_TENANT_POLICY_INIT;
 static const tidegate_worker_spec_t WORKER = TIDEGATE_WORKER_SPEC_INIT;
 static const tidegate_device_spec_t DEVICE = TIDEGATE_DEVICE_SPEC_INIT;
 static const tidegate_amendment_t AMENDMENT = TIDEGATE_AMENDMENT_INIT;
@@ -13,6 +14,7 @@ static const tidegate_error_t ERROR = TIDEGATE_ERROR_INIT;
 
 int main(void) {
   return REQUEST.struct_size == sizeof REQUEST && WORKER.struct_size == sizeof WORKER &&
+                 POLICY.struct_size == sizeof POLICY && POLICY.weight == 1 &&
                  DEVICE.struct_size == sizeof DEVICE && AMENDMENT.struct_size == sizeof AMENDMENT &&
                  EXPLANATION.struct_size == sizeof EXPLANATION && USAGE.struct_size == sizeof USAGE && STATS.struct_size == sizeof STATS &&
                  ERROR.struct_size == sizeof ERROR

@@ -10,7 +10,7 @@ const TYPES: [&str; 3] = ["types.rs", "status.rs", "guard.rs"];
 
 /// The enums and their names in C. cbindgen makes the names of the values from the first, which is why it
 /// may not rename them itself.
-const ENUMS: [(&str, &str); 11] = [
+const ENUMS: [(&str, &str); 13] = [
     ("TidegateStatus", "tidegate_status_t"),
     ("TidegateAction", "tidegate_action_kind_t"),
     ("TidegateReason", "tidegate_reason_t"),
@@ -22,14 +22,17 @@ const ENUMS: [(&str, &str); 11] = [
     ("TidegateUnit", "tidegate_unit_t"),
     ("TidegateShrink", "tidegate_shrink_t"),
     ("TidegateGate", "tidegate_gate_t"),
+    ("TidegateOverQuota", "tidegate_over_quota_t"),
+    ("TidegateQuota", "tidegate_quota_t"),
 ];
 
 /// The functions, in the order of the header: a heading and the source that exports them.
-const SECTIONS: [(&str, &str); 7] = [
+const SECTIONS: [(&str, &str); 8] = [
     ("Version and names", "names.rs"),
     ("Config", "config.rs"),
     ("A scheduler and its rounds", "scheduler.rs"),
-    ("Tenants, devices and workers", "fleet.rs"),
+    ("Tenants", "tenant.rs"),
+    ("Devices and workers", "fleet.rs"),
     ("Requests, and what the engine reports of them", "request.rs"),
     ("Questions; they change nothing", "observe.rs"),
     ("The last error", "error.rs"),

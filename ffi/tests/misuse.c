@@ -227,6 +227,7 @@ static void null_verbs(tidegate_scheduler_t *s) {
   CHECK(says(s, "out_request is NULL"));
   STATUS(tidegate_scheduler_tenant_set(s, 0, NULL, 1, &number), NULL_POINTER);
   STATUS(tidegate_scheduler_tenant_set(s, 0, "b", 1, NULL), NULL_POINTER);
+  STATUS(tidegate_scheduler_tenant_configure(s, 0, 0, NULL), NULL_POINTER);
   STATUS(tidegate_scheduler_worker_add(s, 0, NULL, NULL, 0, &number), NULL_POINTER);
   STATUS(tidegate_scheduler_worker_add(s, 0, &worker, NULL, 0, NULL), NULL_POINTER);
   STATUS(tidegate_scheduler_started(s, 0, 1, 1, 0, NULL), NULL_POINTER);
@@ -273,6 +274,7 @@ static void null_questions(const tidegate_scheduler_t *s) {
 }
 
 static void null_handle(void) {
+  tidegate_tenant_policy_t policy = TIDEGATE_TENANT_POLICY_INIT;
   tidegate_request_spec_t spec = request_of(0);
   tidegate_worker_spec_t worker = TIDEGATE_WORKER_SPEC_INIT;
   tidegate_usage_t usage = TIDEGATE_USAGE_INIT;
@@ -287,6 +289,8 @@ static void null_handle(void) {
   uint32_t number;
   size_t count;
   STATUS(tidegate_scheduler_tenant_set(NULL, 0, "a", 1, &number), NULL_POINTER);
+  STATUS(tidegate_scheduler_tenant_configure(NULL, 0, 0, &policy), NULL_POINTER);
+  STATUS(tidegate_scheduler_tenant_remove(NULL, 0, 0), NULL_POINTER);
   STATUS(tidegate_scheduler_worker_add(NULL, 0, &worker, NULL, 0, &number), NULL_POINTER);
   STATUS(tidegate_scheduler_worker_drain(NULL, 0, 0), NULL_POINTER);
   STATUS(tidegate_scheduler_worker_lost(NULL, 0, 0), NULL_POINTER);
@@ -333,6 +337,7 @@ static void struct_sizes(tidegate_scheduler_t *s) {
     uint64_t newer;
   } grown = {TIDEGATE_USAGE_INIT, 0};
   tidegate_request_spec_t spec = request_of(0);
+  tidegate_tenant_policy_t policy = TIDEGATE_TENANT_POLICY_INIT;
   tidegate_worker_spec_t worker = TIDEGATE_WORKER_SPEC_INIT;
   tidegate_stats_t stats = TIDEGATE_STATS_INIT;
   tidegate_error_t error = TIDEGATE_ERROR_INIT;
@@ -362,6 +367,8 @@ static void struct_sizes(tidegate_scheduler_t *s) {
   STATUS(tidegate_scheduler_device_add(s, 0, &device, &number), STRUCT_SIZE);
   amendment.struct_size = UINT32_MAX;
   STATUS(tidegate_scheduler_amend(s, 0, 1, &amendment), STRUCT_SIZE);
+  policy.struct_size = 127;
+  STATUS(tidegate_scheduler_tenant_configure(s, 0, 0, &policy), STRUCT_SIZE);
   explanation.struct_size = 4;
   STATUS(tidegate_scheduler_explain(s, 1, &explanation), STRUCT_SIZE);
 }
@@ -493,6 +500,59 @@ static void refused_fleet(tidegate_scheduler_t *s) {
   STATUS(tidegate_scheduler_worker_lost(s, 0, number), OK);
   STATUS(tidegate_scheduler_worker_lost(s, 0, number), TIDEGATE_STATUS_WORKER_LOST);
   CHECK(last(s).subject == number);
+}
+
+static void refused_tenants(void) {
+  tidegate_scheduler_t *s = scheduler_of(CONFIG);
+  tidegate_tenant_policy_t policy = TIDEGATE_TENANT_POLICY_INIT;
+  uint32_t second = 0;
+  STATUS(tidegate_scheduler_tenant_set(s, 0, "second", 6, &second), OK);
+  STATUS(tidegate_scheduler_tenant_configure(s, 0, 7, &policy), TIDEGATE_STATUS_UNKNOWN_TENANT);
+  policy.flags = 256;
+  STATUS(tidegate_scheduler_tenant_configure(s, 0, second, &policy), OUT_OF_RANGE);
+  policy.flags = TIDEGATE_TENANT_HAS_PARENT;
+  policy.over_quota = 3;
+  STATUS(tidegate_scheduler_tenant_configure(s, 0, second, &policy), OUT_OF_RANGE);
+  policy.over_quota = TIDEGATE_OVER_QUOTA_WAIT;
+  policy.most_urgent = 2;
+  STATUS(tidegate_scheduler_tenant_configure(s, 0, second, &policy), TIDEGATE_STATUS_POLICY_INVALID);
+  CHECK(says(s, "most_urgent: P2 is not one of the 2 tiers"));
+  policy.most_urgent = 0;
+  policy.parent = second;
+  STATUS(tidegate_scheduler_tenant_configure(s, 0, 0, &policy), OK);
+  STATUS(tidegate_scheduler_tenant_configure(s, 0, second, &policy), TIDEGATE_STATUS_TENANT_CYCLE);
+  STATUS(tidegate_scheduler_tenant_remove(s, 0, second), TIDEGATE_STATUS_TENANT_BUSY);
+  CHECK(last(s).subject == second);
+  STATUS(tidegate_scheduler_tenant_remove(s, 0, 0), OK);
+  STATUS(tidegate_scheduler_tenant_remove(s, 0, 0), TIDEGATE_STATUS_UNKNOWN_TENANT);
+  tidegate_scheduler_free(s);
+}
+
+static void refused_quota(void) {
+  tidegate_scheduler_t *s = scheduler_of(CONFIG);
+  tidegate_tenant_policy_t policy = TIDEGATE_TENANT_POLICY_INIT;
+  tidegate_request_spec_t spec = request_of(1);
+  uint64_t request = 0;
+  policy.most_urgent = 1;
+  policy.flags = TIDEGATE_TENANT_HAS_TOKENS;
+  policy.tokens.amount = policy.tokens.burst = 100;
+  policy.tokens.period_ns = 1000;
+  policy.over_quota = TIDEGATE_OVER_QUOTA_REJECT;
+  STATUS(tidegate_scheduler_tenant_configure(s, 0, 0, &policy), OK);
+  spec.flags = TIDEGATE_REQUEST_HAS_OUTPUT_TOKENS;
+  spec.output_tokens = 101;
+  STATUS(tidegate_scheduler_submit(s, 0, &spec, &request), TIDEGATE_STATUS_NEVER_ALLOWED);
+  CHECK(last(s).subject == 0 && last(s).limit == TIDEGATE_QUOTA_TOKENS);
+  CHECK(last(s).need == 101 && last(s).max == 100);
+  spec.tier = 0;
+  STATUS(tidegate_scheduler_submit(s, 0, &spec, &request), TIDEGATE_STATUS_TIER_TOO_URGENT);
+  CHECK(last(s).subject == 0 && last(s).need == 0 && last(s).max == 1);
+  spec.tier = 1;
+  spec.output_tokens = 100;
+  STATUS(tidegate_scheduler_submit(s, 0, &spec, &request), OK);
+  STATUS(tidegate_scheduler_submit(s, 0, &spec, &request), TIDEGATE_STATUS_OVER_QUOTA);
+  CHECK(last(s).limit == TIDEGATE_QUOTA_TOKENS && last(s).retry_at_ns == 1000);
+  tidegate_scheduler_free(s);
 }
 
 static void full_of_tokens(void) {
@@ -730,6 +790,8 @@ int main(void) {
   full_queues();
   full_of_tokens();
   refused_devices();
+  refused_tenants();
+  refused_quota();
   refused_steps();
   amendments();
   other_configs();

@@ -13,8 +13,9 @@ use std::time::Duration;
 use support::{Dialect, Linkage, compile, ffi, output, scratch, succeed, valgrind};
 use tidegate_core::{
     Action, Amendment, Attempt, Config, Created, Decline, DeviceId, DeviceSpec, Entry, Input, Instant,
-    Journal, Order, PoolId, Ppm, RequestId, RequestSpec, Resources, Scheduler, Shrink, StepException,
-    StepTime, TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec, YieldMode, Yielding,
+    Journal, Order, OverQuota, PoolId, Ppm, Rate, RequestId, RequestSpec, Resources, Scheduler, Shrink,
+    StepException, StepTime, TenantId, TenantPolicy, Tier, TierConfig, Usage, WorkerId, WorkerSpec,
+    YieldMode, Yielding,
 };
 
 /// A host that does every verb, right and wrong, and writes a journal of it.
@@ -32,7 +33,11 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// A config in which every field of an input counts.
 fn config(urgent_ppm: u32) -> Config {
-    let order = if urgent_ppm < 300_000 { Order::ShortestFirst } else { Order::HybridDeadline };
+    let order = match urgent_ppm {
+        0..200_000 => Order::ShortestFirst,
+        200_000..=300_000 => Order::Fair,
+        _ => Order::HybridDeadline,
+    };
     Config::builder()
         .dimensions(["slots", "kv_blocks"])
         .tier(TierConfig::new("realtime").reserve_ppm(urgent_ppm).order(Order::Deadline))
@@ -184,9 +189,10 @@ impl Host {
     }
 
     fn set_up(&mut self) {
-        for name in ["acme", "a b \\ c", "", "line\nfeed", "acme", "Grüße"] {
+        for name in ["acme", "a b \\ c", "", "line\nfeed", "acme", "Grüße", "all", "gone"] {
             self.input(Input::TenantSet { name: name.into() });
         }
+        self.tree();
         for checkpoint_mib in [Some(60), None] {
             self.input(Input::DeviceAdd(DeviceSpec { limit: [5, 45].into(), checkpoint_mib }));
         }
@@ -205,6 +211,56 @@ impl Host {
             let on = |spec: WorkerSpec, &(number, ppm)| spec.on_part(device(number), Ppm::new(ppm));
             self.input(Input::WorkerAdd(devices.iter().fold(spec, on)));
         }
+    }
+
+    /// Tenants under one that stands for all, and what may not be said of a tree.
+    fn tree(&mut self) {
+        let [first, all, gone] = [0, 3, 4].map(TenantId::new);
+        let below = |parent| Box::new(TenantPolicy::new().parent(parent));
+        for (tenant, policy) in [
+            (first, below(all)),
+            (all, below(first)),
+            (gone, below(TenantId::new(9))),
+            (gone, Box::new(TenantPolicy::new().leased(true))),
+            (gone, below(all)),
+        ] {
+            self.input(Input::TenantConfigure { tenant, policy });
+        }
+        for tenant in [all, gone, gone] {
+            self.input(Input::TenantRemove { tenant });
+        }
+    }
+
+    fn rate(&mut self, amount: u64) -> Option<Rate> {
+        (self.random(3) > 0).then(|| Rate {
+            amount: amount + self.random(amount),
+            period_ns: 500_000_000 + self.random(2_000_000_000),
+            burst: amount + self.random(amount),
+        })
+    }
+
+    /// What a tenant may do changes, or one is to be forgotten while it has something open.
+    fn tenant(&mut self) {
+        let (tenant, all) = (TenantId::new(self.random(4) as u32), TenantId::new(3));
+        if self.random(12) == 0 {
+            self.input(Input::TenantRemove { tenant: all });
+            return;
+        }
+        let policy = TenantPolicy {
+            parent: (tenant != all && self.random(3) > 0).then_some(all),
+            weight: self.random(4) as u32,
+            most_urgent: Tier::new((self.random(6) / 3) as u8),
+            requests: self.rate(3),
+            tokens: self.rate(700),
+            leased: self.random(12) == 0,
+            max_running: (self.random(2) == 0).then(|| 1 + self.random(4)),
+            max_in_use: [0, self.random(3) * 12].into(),
+            queue_limit: (self.random(2) == 0).then(|| 1 + self.random(8)),
+            queue_token_limit: (self.random(2) == 0).then(|| 1_000 + self.random(4_000)),
+            over_quota: [OverQuota::Wait, OverQuota::Reject, OverQuota::Demote][self.random(3) as usize],
+            allow_when_full: self.random(2) == 0,
+        };
+        self.input(Input::TenantConfigure { tenant, policy: Box::new(policy) });
     }
 
     /// What hangs on the tokens of a step, and on the limit that a device came with.
@@ -232,7 +288,7 @@ impl Host {
         self.set_up();
         for step in 0..1000_u64 {
             self.now = self.now.plus_nanos(self.random(300_000_000));
-            match (step, self.random(15)) {
+            match (step, self.random(16)) {
                 (600, _) => drop(self.input(Input::WorkerLost { worker: WorkerId::new(3) })),
                 (800, _) => drop(self.input(Input::WorkerDrain { worker: WorkerId::new(5) })),
                 (900, _) => drop(self.input(Input::DeviceLost { device: DeviceId::new(0) })),
@@ -240,6 +296,7 @@ impl Host {
                 (_, 6) => self.change(),
                 (_, 7 | 8) => self.amend(),
                 (_, 9 | 10) => self.step(),
+                (_, 11) => self.tenant(),
                 _ => self.report(),
             }
             self.round();
@@ -288,6 +345,8 @@ fn the_journal_has_every_verb() {
     }
     for verb in [
         "tenant_set",
+        "tenant_configure",
+        "tenant_remove",
         "device_add",
         "device_resize",
         "device_lost",
@@ -342,6 +401,41 @@ fn changes_of_requests() -> [Change; 11] {
         ("amend: peak", |input| amended(input, |amendment| amendment.peak = None)),
         ("amend: tier", |input| amended(input, |amendment| amendment.tier = None)),
         ("amend: deadline", |input| amended(input, |amendment| amendment.deadline = None)),
+    ]
+}
+
+fn changes_of_tenants() -> [Change; 14] {
+    fn configured(input: &mut Input, change: fn(&mut TenantPolicy)) {
+        if let Input::TenantConfigure { policy, .. } = input {
+            change(policy);
+        }
+    }
+    [
+        ("parent", |input| configured(input, |policy| policy.parent = None)),
+        ("weight", |input| configured(input, |policy| policy.weight = 1)),
+        ("most_urgent", |input| configured(input, |policy| policy.most_urgent = Tier::P0)),
+        ("requests", |input| configured(input, |policy| policy.requests = None)),
+        ("tokens", |input| configured(input, |policy| policy.tokens = None)),
+        ("tokens: amount", |input| {
+            configured(input, |policy| {
+                policy.tokens.iter_mut().for_each(|rate| rate.amount += 100);
+            });
+        }),
+        ("tokens: period and burst", |input| {
+            configured(input, |policy| {
+                policy
+                    .tokens
+                    .iter_mut()
+                    .for_each(|rate| std::mem::swap(&mut rate.period_ns, &mut rate.burst));
+            });
+        }),
+        ("leased", |input| configured(input, |policy| policy.leased = false)),
+        ("max_running", |input| configured(input, |policy| policy.max_running = None)),
+        ("max_in_use", |input| configured(input, |policy| policy.max_in_use = Resources::ZERO)),
+        ("queue_limit", |input| configured(input, |policy| policy.queue_limit = None)),
+        ("queue_token_limit", |input| configured(input, |policy| policy.queue_token_limit = None)),
+        ("over_quota", |input| configured(input, |policy| policy.over_quota = OverQuota::Wait)),
+        ("allow_when_full", |input| configured(input, |policy| policy.allow_when_full = false)),
     ]
 }
 
@@ -422,8 +516,9 @@ fn every_field_of_the_journal_decides_something() {
         changed.replay().digest != journal.replay().digest
     };
     // In what one seed leaves to chance, another has it.
-    let others: Vec<_> = (1..=4).map(|seed| Host::new(seed).run()).collect();
-    for (field, change) in changes_of_requests().into_iter().chain(changes_of_machines()) {
+    let others: Vec<_> = (1..=12).map(|seed| Host::new(seed).run()).collect();
+    let changes = changes_of_requests().into_iter().chain(changes_of_tenants()).chain(changes_of_machines());
+    for (field, change) in changes {
         let mut journals = std::iter::once(&case().journal).chain(&others);
         assert!(journals.any(|journal| decides(journal, change)), "{field}");
     }

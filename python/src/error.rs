@@ -8,8 +8,8 @@ use pyo3::PyTypeInfo;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tidegate::{
-    AmendError, ConfigError, InputError, InvariantViolation, Limit, QueueScope, QueueUnit, ReportError,
-    SubmitError, TenantError, WorkerError,
+    AmendError, ConfigError, InputError, Instant, InvariantViolation, Limit, PolicyError, QueueScope,
+    QueueUnit, QuotaLimit, ReportError, SubmitError, TenantError, WorkerError,
 };
 
 use crate::guard::Panicked;
@@ -67,8 +67,37 @@ fn submit(py: Python<'_>, error: &SubmitError, dimensions: &[&str]) -> PyErr {
             raised!(py, NeverFits, message, dimension = dimension, need = need, max = max)
         }
         SubmitError::QueueFull { scope, unit, limit } => queue_full(py, error, scope, unit, limit),
+        SubmitError::TierTooUrgent { tenant, tier, allowed } => raised!(
+            py,
+            TierTooUrgent,
+            error,
+            tenant = tenant.get(),
+            tier = tier.get(),
+            allowed = allowed.get(),
+        ),
+        SubmitError::NeverAllowed { tenant, limit, need, max } => {
+            let limit = quota_word(limit);
+            raised!(py, NeverAllowed, error, tenant = tenant.get(), limit = limit, need = need, max = max)
+        }
+        SubmitError::OverQuota { tenant, limit, retry_at } => raised!(
+            py,
+            OverQuota,
+            error,
+            tenant = tenant.get(),
+            limit = quota_word(limit),
+            retry_at_ns = retry_at.map(Instant::as_nanos),
+        ),
         SubmitError::LimitExceeded { limit, max } => limit_exceeded(py, error, limit, max),
         _ => raised!(py, SubmitError, error),
+    }
+}
+
+const fn quota_word(limit: QuotaLimit) -> &'static str {
+    match limit {
+        QuotaLimit::Requests => "requests",
+        QuotaLimit::Tokens => "tokens",
+        QuotaLimit::Running => "running",
+        QuotaLimit::Units => "units",
     }
 }
 
@@ -132,7 +161,22 @@ fn tenant(py: Python<'_>, error: &TenantError) -> PyErr {
     match *error {
         TenantError::BadName => raised!(py, BadName, error),
         TenantError::LimitExceeded { limit, max } => limit_exceeded(py, error, limit, max),
+        TenantError::Unknown(tenant) => raised!(py, UnknownTenant, error, tenant = tenant.get()),
+        TenantError::Cycle(tenant) => raised!(py, TenantCycle, error, tenant = tenant.get()),
+        TenantError::TooDeep(tenant) => raised!(py, TenantTooDeep, error, tenant = tenant.get()),
+        TenantError::TooMuch(tenant) => raised!(py, TenantTooMuch, error, tenant = tenant.get()),
+        TenantError::Busy(tenant) => raised!(py, TenantBusy, error, tenant = tenant.get()),
+        TenantError::Policy(ref error) => policy(py, error),
         _ => raised!(py, TenantError, error),
+    }
+}
+
+/// A policy that cannot be used; `faults` is a tuple of `(path, message)`.
+fn policy(py: Python<'_>, error: &PolicyError) -> PyErr {
+    let faults: Vec<_> = error.faults.iter().map(|fault| (&*fault.path, &*fault.message)).collect();
+    match pyo3::types::PyTuple::new(py, faults) {
+        Ok(faults) => raised!(py, PolicyError, error, faults = faults),
+        Err(error) => error,
     }
 }
 

@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 use tidegate::{
     Attempt, Config, DeviceId, DevicePart, Explanation, Instant, MAX_DEVICES_PER_WORKER, MAX_REQUESTS, Ppm,
-    PromptLeft, RequestId, ShareWarning, StepException,
+    PromptLeft, Rate, RequestId, ShareWarning, StepException,
 };
 
 use crate::argument::{self, Whole};
@@ -19,6 +19,13 @@ pub(crate) fn devices(parts: &Bound<'_, PyAny>) -> PyResult<Vec<DevicePart>> {
 fn device_part(part: &Bound<'_, PyAny>) -> PyResult<DevicePart> {
     let (device, part): (Whole<u32>, Whole<u32>) = fields("DevicePart", part, 2)?.extract()?;
     Ok(DevicePart { device: DeviceId::new(device.0), part: Ppm::new(part.0) })
+}
+
+/// What comes in a period.
+pub(crate) fn rate(item: &Bound<'_, PyAny>) -> PyResult<Rate> {
+    let (amount, period_ns, burst): (Whole<u64>, Whole<u64>, Whole<u64>) =
+        fields("Rate", item, 3)?.extract()?;
+    Ok(Rate { amount: amount.0, period_ns: period_ns.0, burst: burst.0 })
 }
 
 /// What a step reports of single requests.

@@ -4,8 +4,9 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use tidegate::{
-    Amendment, Attempt, Decline, DeviceId, DeviceSpec, InputError, Instant, PoolId, ReportError, RequestId,
-    RequestSpec, RequestState, Resources, Shrink, TenantId, Tier, Usage, WorkerId, WorkerSpec, Yielding,
+    Amendment, Attempt, Decline, DeviceId, DeviceSpec, InputError, Instant, OverQuota, PoolId, ReportError,
+    RequestId, RequestSpec, RequestState, Resources, Shrink, TenantId, TenantPolicy, Tier, Usage, WorkerId,
+    WorkerSpec, Yielding,
 };
 
 use crate::action;
@@ -107,6 +108,62 @@ impl Scheduler {
     fn tenant_set(&self, py: Python<'_>, name: &Bound<'_, PyAny>, now_ns: Whole<u64>) -> PyResult<u32> {
         let name = argument::text(name)?;
         self.tell(py, |core| core.tenant_set(at(now_ns), &name)).map(TenantId::get)
+    }
+
+    /// Says where a tenant stands, what it weighs, and what it may use, instead of what was said before; for what is
+    /// open too.
+    ///
+    /// `requests` and `tokens` are `Rate`s; what is not given is no limit. Raises `TenantError`.
+    #[pyo3(
+        signature = (
+            tenant, *, parent=None, weight=Whole(1), most_urgent=Named::FIRST, requests=None, tokens=None, leased=false,
+            max_running=None, max_in_use=None, queue_limit=None, queue_token_limit=None,
+            over_quota=Member(OverQuota::Wait), allow_when_full=false, now_ns
+        ),
+        text_signature = "($self, tenant, *, parent=None, weight=1, most_urgent=0, requests=None, tokens=None, \
+            leased=False, max_running=None, max_in_use=None, queue_limit=None, queue_token_limit=None, \
+            over_quota='wait', allow_when_full=False, now_ns)"
+    )]
+    #[allow(clippy::too_many_arguments, reason = "most are keywords in Python")]
+    fn tenant_configure(
+        &self,
+        py: Python<'_>,
+        tenant: Whole<u32>,
+        parent: Option<Whole<u32>>,
+        weight: Whole<u32>,
+        most_urgent: Named,
+        requests: Option<&Bound<'_, PyAny>>,
+        tokens: Option<&Bound<'_, PyAny>>,
+        leased: bool,
+        max_running: Option<Whole<u64>>,
+        max_in_use: Option<&Bound<'_, PyAny>>,
+        queue_limit: Option<Whole<u64>>,
+        queue_token_limit: Option<Whole<u64>>,
+        over_quota: Member<OverQuota>,
+        allow_when_full: bool,
+        now_ns: Whole<u64>,
+    ) -> PyResult<()> {
+        let policy = TenantPolicy {
+            parent: parent.map(|parent| TenantId::new(parent.0)),
+            weight: weight.0,
+            most_urgent: argument::tier(py, self.description(), &most_urgent)?,
+            requests: requests.map(record::rate).transpose()?,
+            tokens: tokens.map(record::rate).transpose()?,
+            leased,
+            max_running: max_running.map(|limit| limit.0),
+            max_in_use: max_in_use.map_or(Ok(Resources::ZERO), |units| self.resources(units))?,
+            queue_limit: queue_limit.map(|limit| limit.0),
+            queue_token_limit: queue_token_limit.map(|limit| limit.0),
+            over_quota: over_quota.0,
+            allow_when_full,
+        };
+        self.tell(py, |core| core.tenant_configure(at(now_ns), TenantId::new(tenant.0), &policy))
+    }
+
+    /// Forgets a tenant without live requests, and below which there is none; its debts too. Raises `TenantError`.
+    #[pyo3(signature = (tenant, *, now_ns))]
+    fn tenant_remove(&self, py: Python<'_>, tenant: Whole<u32>, now_ns: Whole<u64>) -> PyResult<()> {
+        self.tell(py, |core| core.tenant_remove(at(now_ns), TenantId::new(tenant.0)))
     }
 
     /// Adds a device that workers can stand on and returns its number.

@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use tidegate::{Decline, Gate, Reason, RequestState, YieldMode, Yielding};
+use tidegate::{Decline, Gate, OverQuota, Reason, RequestState, YieldMode, Yielding};
 
 use crate::argument;
 use crate::error::raised;
@@ -25,9 +25,9 @@ pub(crate) trait Word: Copy + PartialEq + 'static {
 }
 
 macro_rules! words {
-    ($name:ident { $($variant:ident = $word:literal),* $(,)? }) => {
+    ($name:ident in $class:literal { $($variant:ident = $word:literal),* $(,)? }) => {
         impl Word for $name {
-            const CLASS: &'static str = stringify!($name);
+            const CLASS: &'static str = $class;
             const ALL: &'static [Self] = &[$(Self::$variant),*];
 
             fn word(self) -> &'static str {
@@ -44,10 +44,12 @@ macro_rules! words {
     };
 }
 
-words!(Decline { Other = "other", NoRoom = "no-room", NotReady = "not-ready" });
-words!(YieldMode { Restart = "restart", Checkpoint = "checkpoint" });
-words!(Yielding { Restart = "restart", Checkpoint = "checkpoint", Never = "never" });
-words!(RequestState {
+words!(Decline in "Decline" { Other = "other", NoRoom = "no-room", NotReady = "not-ready" });
+words!(YieldMode in "YieldMode" { Restart = "restart", Checkpoint = "checkpoint" });
+// `OverQuota` is the exception in Python.
+words!(OverQuota in "OverQuotaAction" { Wait = "wait", Reject = "reject", Demote = "demote" });
+words!(Yielding in "Yielding" { Restart = "restart", Checkpoint = "checkpoint", Never = "never" });
+words!(RequestState in "RequestState" {
     Queued = "queued",
     Parked = "parked",
     Starting = "starting",

@@ -254,3 +254,35 @@ def test_the_tree() -> None:
         tidegate.TenantError,
     ):
         assert issubclass(tidegate.LimitExceeded, verb_error)
+
+
+def test_tenants(sched: tidegate.Scheduler) -> None:
+    top, below = (sched.tenant_set(name, now_ns=0) for name in ("top", "below"))
+    sched.tenant_configure(below, parent=top, now_ns=0)
+    with pytest.raises(tidegate.TenantCycle) as cycle:
+        sched.tenant_configure(top, parent=below, now_ns=0)
+    assert cycle.value.tenant == top
+    with pytest.raises(tidegate.TenantBusy):
+        sched.tenant_remove(top, now_ns=0)
+    with pytest.raises(tidegate.PolicyError) as policy:
+        sched.tenant_configure(top, leased=True, now_ns=0)
+    assert policy.value.faults == (("leased", "there is no rate to share"),)
+    sched.tenant_remove(below, now_ns=0)
+    with pytest.raises(tidegate.UnknownTenant):
+        sched.tenant_remove(below, now_ns=0)
+
+
+def test_quota(sched: tidegate.Scheduler) -> None:
+    acme = sched.tenant_set("acme", now_ns=0)
+    tokens = tidegate.Rate(amount=100, period_ns=1_000, burst=100)
+    sched.tenant_configure(acme, most_urgent=1, tokens=tokens, over_quota="reject", now_ns=0)
+    with pytest.raises(tidegate.TierTooUrgent) as urgent:
+        submit(sched)
+    assert (urgent.value.tenant, urgent.value.tier, urgent.value.allowed) == (acme, 0, 1)
+    with pytest.raises(tidegate.NeverAllowed) as never:
+        submit(sched, tier=1, output_tokens=101)
+    assert (never.value.limit, never.value.need, never.value.max) == ("tokens", 101, 100)
+    submit(sched, tier=1, output_tokens=100)
+    with pytest.raises(tidegate.OverQuota) as over:
+        submit(sched, tier=1, output_tokens=100)
+    assert (over.value.tenant, over.value.limit, over.value.retry_at_ns) == (acme, "tokens", 1_000)

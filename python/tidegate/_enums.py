@@ -76,6 +76,17 @@ class Order(StrEnum):
     HYBRID_DEADLINE = "hybrid-deadline"
 
 
+class OverQuotaAction(StrEnum):
+    """What becomes of a request whose tenant is over its quota when it is submitted."""
+
+    WAIT = "wait"
+    """It waits until there is quota."""
+    REJECT = "reject"
+    """It is refused, and told when to come again."""
+    DEMOTE = "demote"
+    """It goes to the next less urgent tier."""
+
+
 class Placement(StrEnum):
     """Which of the workers that fit gets a request, the fullest or the emptiest: the setting `placement`."""
 

@@ -1,6 +1,7 @@
 """What can be wrong with a call. Nothing changed in the scheduler when one of these is raised.
 
-"Never" and "not now" are different: `NeverFits` and `LimitExceeded` are permanent, `QueueFull` passes.
+"Never" and "not now" are different: `NeverFits`, `NeverAllowed` and `LimitExceeded` are permanent, `QueueFull` and
+`OverQuota` pass.
 """
 
 from tidegate._enums import RequestState
@@ -49,7 +50,7 @@ class WorkerError(Error):
 
 
 class TenantError(Error):
-    """A tenant was not set."""
+    """A tenant was not set, configured or removed."""
 
 
 class LimitExceeded(SubmitError, ReportError, WorkerError, TenantError):
@@ -80,7 +81,7 @@ class UnknownTier(SubmitError):
     tier: str | int
 
 
-class UnknownTenant(SubmitError):
+class UnknownTenant(SubmitError, TenantError):
     """No tenant has this number; a name would have made one."""
 
     tenant: int
@@ -108,6 +109,37 @@ class QueueFull(SubmitError):
     unit: str
     """What there is too much of: `requests` or `tokens`."""
     limit: int
+
+
+class TierTooUrgent(SubmitError):
+    """The tenant may use less urgent tiers only."""
+
+    tenant: int
+    tier: int
+    allowed: int
+    """The most urgent tier that it may use."""
+
+
+class NeverAllowed(SubmitError):
+    """Never, as the limits are: it needs more than a limit of its tenant, or of one above."""
+
+    tenant: int
+    """Whose limit."""
+    limit: str
+    """Which: `requests` or `tokens` per period, `running` at once, `units` in use at once."""
+    need: int
+    max: int
+
+
+class OverQuota(SubmitError):
+    """Not now: its tenant does not wait for quota, and there is none."""
+
+    tenant: int
+    """Whose limit."""
+    limit: str
+    """Which: `requests` or `tokens` per period, `running` at once, `units` in use at once."""
+    retry_at_ns: int | None
+    """When there is enough, if nothing else starts or changes; `None` if time alone does not help."""
 
 
 class UnknownRequest(ReportError):
@@ -190,3 +222,34 @@ class ZeroCapacity(WorkerError):
 
 class BadName(TenantError):
     """The name is empty, or has a control character."""
+
+
+class TenantCycle(TenantError):
+    """The tenant would stand below itself."""
+
+    tenant: int
+
+
+class TenantTooDeep(TenantError):
+    """The tree of tenants would be too deep."""
+
+    tenant: int
+
+
+class TenantTooMuch(TenantError):
+    """What the tenant has open is more than the books of those above can hold."""
+
+    tenant: int
+
+
+class TenantBusy(TenantError):
+    """The tenant has live requests, or tenants below it."""
+
+    tenant: int
+
+
+class PolicyError(TenantError, ValueError):
+    """A tenant's policy that cannot be used, with every fault in it."""
+
+    faults: tuple[tuple[str, str], ...]
+    """Pairs of path and message, as `("tokens.burst", "...")`."""

@@ -14,6 +14,16 @@ class DevicePart(NamedTuple):
     """How much of each unit used on the worker is used on the device, in parts per million."""
 
 
+class Rate(NamedTuple):
+    """How much of something comes in a period, and how much of it can be saved up."""
+
+    amount: int
+    """What comes in a period, evenly; 0 for nothing ever."""
+    period_ns: int
+    burst: int
+    """The most that is saved up."""
+
+
 class StepException(NamedTuple):
     """What one request on a worker reports of a step, where it is not the same as of all others."""
 

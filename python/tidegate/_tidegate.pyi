@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import ClassVar, Final, Literal, Required, TypeAlias, TypedDict, Unpack, final, type_check_only
 
-from tidegate._enums import Decline, Reason, RequestState, Yielding, YieldMode
-from tidegate._records import DevicePart, Explanation, PromptLeft, ShareWarning, StepException
+from tidegate._enums import Decline, OverQuotaAction, Reason, RequestState, Yielding, YieldMode
+from tidegate._records import DevicePart, Explanation, PromptLeft, Rate, ShareWarning, StepException
 
 __all__ = [
     "Abort",
@@ -100,6 +100,25 @@ class Scheduler:
     def config(self) -> Config: ...
     def reconfigure(self, config: Config, *, now_ns: int) -> None: ...
     def tenant_set(self, name: str, *, now_ns: int) -> int: ...
+    def tenant_configure(
+        self,
+        tenant: int,
+        *,
+        parent: int | None = None,
+        weight: int = 1,
+        most_urgent: str | int = 0,
+        requests: Rate | tuple[int, int, int] | None = None,
+        tokens: Rate | tuple[int, int, int] | None = None,
+        leased: bool = False,
+        max_running: int | None = None,
+        max_in_use: _Amounts | None = None,
+        queue_limit: int | None = None,
+        queue_token_limit: int | None = None,
+        over_quota: OverQuotaAction | str = "wait",
+        allow_when_full: bool = False,
+        now_ns: int,
+    ) -> None: ...
+    def tenant_remove(self, tenant: int, *, now_ns: int) -> None: ...
     def device_add(self, limit: _Amounts | None = None, *, checkpoint_mib: int | None = None, now_ns: int) -> int: ...
     def device_resize(
         self, device: int, limit: _Amounts, *, preempt_after_ns: int | None = None, now_ns: int

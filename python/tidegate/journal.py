@@ -19,6 +19,7 @@ from tidegate import (
     ConfigError,
     Decline,
     Error,
+    OverQuotaAction,
     ReportError,
     Scheduler,
     SubmitError,
@@ -103,6 +104,11 @@ def vector(words: Words, name: str) -> list[int]:
     return [u64(words, name), u64(words, name), u64(words, name), u64(words, name)]
 
 
+def rate(words: Words, name: str) -> tuple[int, int, int]:
+    """Reads what comes in a period, the period, and the burst."""
+    return u64(words, name), u64(words, name), u64(words, name)
+
+
 ESCAPE = re.compile(r"\\x(0[0-9a-f]|1[0-9a-f]|5c|7f)")
 NAME = re.compile(rf"(?:[^\\\x00-\x1f\x7f]|{ESCAPE.pattern})*")
 
@@ -120,6 +126,22 @@ SHRINK: Mapping[str, Read] = {"preempt_after_ns": optional(u64)}
 
 VERBS: Mapping[str, Mapping[str, Read]] = {
     "tenant_set": {"name": text},
+    "tenant_configure": {
+        "tenant": u32,
+        "parent": optional(u32),
+        "weight": u32,
+        "most_urgent": u8,
+        "requests": optional(rate),
+        "tokens": optional(rate),
+        "leased": choice(False, True),
+        "max_running": optional(u64),
+        "max_in_use": vector,
+        "queue_limit": optional(u64),
+        "queue_token_limit": optional(u64),
+        "over_quota": choice(*OverQuotaAction),
+        "allow_when_full": choice(False, True),
+    },
+    "tenant_remove": {"tenant": u32},
     "device_add": {"limit": vector, "checkpoint_mib": optional(u64)},
     "device_resize": {"device": u32, "limit": vector, **SHRINK},
     "device_lost": {"device": u32},

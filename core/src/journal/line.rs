@@ -14,6 +14,7 @@ use crate::id::{Attempt, DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
 use crate::request::{RequestSpec, Usage, Yielding};
 use crate::resources::{MAX_DIMENSIONS, Resources};
 use crate::share::Ppm;
+use crate::tenant::{OverQuota, Rate, TenantPolicy};
 use crate::time::Instant;
 
 /// `VERB: FIELDS => INPUT`, where INPUT is the pattern that the writer matches and the expression that the
@@ -44,6 +45,8 @@ macro_rules! verbs {
 
 verbs! {
     "tenant_set": name => [Input::TenantSet { name }],
+    "tenant_configure": tenant policy => [Input::TenantConfigure { tenant, policy }],
+    "tenant_remove": tenant => [Input::TenantRemove { tenant }],
     "device_add": limit checkpoint_mib => [Input::DeviceAdd(DeviceSpec { limit, checkpoint_mib })],
     "device_resize": device limit shrink => [Input::DeviceResize { device, limit, shrink }],
     "device_lost": device => [Input::DeviceLost { device }],
@@ -169,6 +172,7 @@ macro_rules! numbers {
 
 numbers! {
     u64: u64::MAX, |number| number, |number| number;
+    u32: u32::MAX, u64::from, |number| number as Self;
     bool: true, u64::from, |number| number == 1;
     RequestId: u64::MAX, RequestId::to_bits, RequestId::from_bits;
     Instant: u64::MAX, Instant::as_nanos, Instant::from_nanos;
@@ -188,6 +192,11 @@ numbers! {
         0 => Self::Other,
         1 => Self::NoRoom,
         _ => Self::NotReady,
+    };
+    OverQuota: OverQuota::Demote as u8, |action| action as u64, |number| match number {
+        0 => Self::Wait,
+        1 => Self::Reject,
+        _ => Self::Demote,
     };
 }
 
@@ -275,6 +284,40 @@ impl Field for Shrink {
     fn read(words: &mut Words<'_>, field: &'static str) -> Result<Self, JournalFault> {
         let after_ns: Option<u64> = Field::read(words, field)?;
         Ok(after_ns.map_or(Self::Drain, |after_ns| Self::Preempt { after_ns }))
+    }
+}
+
+/// Fields that are several, one after the other: their names, which are those of a fault too.
+macro_rules! records {
+    ($($kind:ident { $($field:ident)+ })+) => {$(
+        impl Field for $kind {
+            fn write(&self, out: &mut impl Write) -> fmt::Result {
+                $(self.$field.write(out)?;)+
+                Ok(())
+            }
+
+            fn read(words: &mut Words<'_>, _: &'static str) -> Result<Self, JournalFault> {
+                Ok(Self { $($field: Field::read(words, stringify!($field))?),+ })
+            }
+        }
+    )+};
+}
+
+records! {
+    Rate { amount period_ns burst }
+    TenantPolicy {
+        parent weight most_urgent requests tokens leased max_running max_in_use queue_limit queue_token_limit
+        over_quota allow_when_full
+    }
+}
+
+impl Field for Box<TenantPolicy> {
+    fn write(&self, out: &mut impl Write) -> fmt::Result {
+        TenantPolicy::write(self, out)
+    }
+
+    fn read(words: &mut Words<'_>, field: &'static str) -> Result<Self, JournalFault> {
+        TenantPolicy::read(words, field).map(Self::new)
     }
 }
 

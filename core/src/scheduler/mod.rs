@@ -262,6 +262,10 @@ impl Scheduler {
         let nothing = Created::Nothing;
         Ok(match *input {
             Input::TenantSet { ref name } => Created::Tenant(self.tenant_set(now, name)?),
+            Input::TenantConfigure { tenant, ref policy } => {
+                self.tenant_configure(now, tenant, policy).map(|()| nothing)?
+            }
+            Input::TenantRemove { tenant } => self.tenant_remove(now, tenant).map(|()| nothing)?,
             Input::DeviceAdd(spec) => Created::Device(self.device_add(now, spec)?),
             Input::DeviceResize { device, limit, shrink } => {
                 self.device_resize(now, device, limit, shrink).map(|()| nothing)?

@@ -114,7 +114,7 @@ impl Scheduler {
     }
 
     /// Says where a tenant stands, what it weighs, and what it may use, instead of what was said before; for what is open
-    /// too. O(depth + queues that it uses). It is no [`Input`](crate::Input) yet: a journal does not have it.
+    /// too. O(depth + queues that it uses).
     ///
     /// # Errors
     /// [`TenantError`]: an unknown tenant or parent, one that would stand below itself or too deep, a policy with
@@ -161,7 +161,7 @@ impl Scheduler {
     }
 
     /// Forgets a tenant without live requests, and below which there is none; its debts too. O(log tenants + log idle
-    /// lines). It is no [`Input`](crate::Input) yet: a journal does not have it.
+    /// lines).
     ///
     /// # Errors
     /// [`TenantError::Unknown`]; [`TenantError::Busy`].

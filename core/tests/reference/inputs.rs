@@ -89,6 +89,9 @@ impl Model {
                 }
                 Ok(())
             }
+            Input::TenantConfigure { .. } | Input::TenantRemove { .. } => {
+                unreachable!("the hosts of the reference model do not say it")
+            }
             Input::DeviceAdd(spec) => {
                 self.device_add(*spec);
                 Ok(())
