@@ -316,6 +316,10 @@ enum tidegate_status_t
    */
   TIDEGATE_STATUS_POLICY_INVALID = 505,
   /**
+   * A grant is more than was wanted.
+   */
+  TIDEGATE_STATUS_GRANT_TOO_LARGE = 506,
+  /**
    * A number is beyond what the scheduler takes.
    */
   TIDEGATE_STATUS_LIMIT_EXCEEDED = 900,
@@ -364,6 +368,11 @@ enum tidegate_action_kind_t
    * The victim was not reported stopped in time; its units stay counted as used.
    */
   TIDEGATE_ACTION_STUCK = 6,
+  /**
+   * Ask the store that replicas share, and answer with lease_granted. The same seq is the same wish, said again
+   * because it was not answered.
+   */
+  TIDEGATE_ACTION_LEASE_WANTED = 7,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -433,6 +442,22 @@ enum tidegate_reason_t
    * STUCK: the victim was not reported stopped in time.
    */
   TIDEGATE_REASON_UNCONFIRMED = 13,
+  /**
+   * LEASE_WANTED: somebody waits for it, or was refused it a while ago.
+   */
+  TIDEGATE_REASON_LEASE_NEEDED = 14,
+  /**
+   * LEASE_WANTED: what is used in a while is half gone.
+   */
+  TIDEGATE_REASON_LEASE_AHEAD = 15,
+  /**
+   * LEASE_WANTED: more was used than was granted.
+   */
+  TIDEGATE_REASON_LEASE_OWED = 16,
+  /**
+   * LEASE_WANTED: what nobody uses goes back.
+   */
+  TIDEGATE_REASON_LEASE_IDLE = 17,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -1094,19 +1119,21 @@ typedef struct tidegate_usage_t {
  */
 typedef struct tidegate_action_t {
   /**
-   * The request it speaks of; of PREEMPT, SPARE and STUCK the victim.
+   * The request it speaks of; of PREEMPT, SPARE and STUCK the victim; 0 of LEASE_WANTED.
    */
   uint64_t request;
   /**
-   * PREEMPT: the waiting request that needs the units; 0 under memory pressure.
+   * PREEMPT: the waiting request that needs the units; 0 under memory pressure. LEASE_WANTED: its seq.
    */
   uint64_t beneficiary;
   /**
-   * PREEMPT: when STUCK follows if no answer came.
+   * PREEMPT: when STUCK follows if no answer came. LEASE_WANTED: how many go back, as an int64_t: below zero, a
+   * debt.
    */
   uint64_t confirm_by_ns;
   /**
-   * START: tokens of context that the engine kept when it last stopped; 0 begins anew.
+   * START: tokens of context that the engine kept when it last stopped; 0 begins anew. LEASE_WANTED: how many more
+   * are wanted.
    */
   uint64_t resume_tokens;
   /**
@@ -1118,7 +1145,7 @@ typedef struct tidegate_action_t {
    */
   uint32_t reason;
   /**
-   * The number of the start that it speaks of; reports carry it. 0 for DROP.
+   * The number of the start that it speaks of; reports carry it. 0 for DROP and LEASE_WANTED.
    */
   uint32_t attempt;
   /**
@@ -1130,9 +1157,17 @@ typedef struct tidegate_action_t {
    */
   uint32_t mode;
   /**
+   * LEASE_WANTED: whose limit.
+   */
+  uint32_t tenant;
+  /**
+   * LEASE_WANTED: which, a tidegate_quota_t.
+   */
+  uint32_t limit;
+  /**
    * 0.
    */
-  uint32_t reserved[3];
+  uint32_t reserved;
 } tidegate_action_t;
 
 /**
@@ -1321,7 +1356,7 @@ typedef struct tidegate_error_t {
   /**
    * NEVER_FITS: the dimension. QUEUE_FULL: the tier or the tenant. UNKNOWN_..., ..._LOST, BAD_PART,
    * SHARED_ACROSS_POOLS and NOT_HERE: the number of the tenant, tier, pool, worker or device.
-   * TIER_TOO_URGENT and TENANT_...: the tenant. NEVER_ALLOWED and OVER_QUOTA: the tenant whose limit it is.
+   * TIER_TOO_URGENT, TENANT_... and GRANT_TOO_LARGE: the tenant. NEVER_ALLOWED and OVER_QUOTA: the tenant whose limit it is.
    */
   uint32_t subject;
   /**
@@ -1334,11 +1369,12 @@ typedef struct tidegate_error_t {
   uint32_t pool;
   /**
    * NEVER_FITS: units asked for. NEVER_ALLOWED: what it needs. TIER_TOO_URGENT: the tier asked for.
+   * GRANT_TOO_LARGE: what was granted.
    */
   uint64_t need;
   /**
    * The most there can be: units of NEVER_FITS, waiting requests or tokens of QUEUE_FULL, LIMIT_EXCEEDED,
-   * NEVER_ALLOWED. TIER_TOO_URGENT: the most urgent tier that the tenant may use.
+   * NEVER_ALLOWED, what was wanted of GRANT_TOO_LARGE. TIER_TOO_URGENT: the most urgent tier that the tenant may use.
    */
   uint64_t max;
   /**
@@ -1565,6 +1601,19 @@ tidegate_status_t tidegate_scheduler_tenant_configure(tidegate_scheduler_t *sche
 tidegate_status_t tidegate_scheduler_tenant_remove(tidegate_scheduler_t *scheduler,
                                                    uint64_t now_ns,
                                                    uint32_t tenant);
+
+/**
+ * The store's answer to the wish of that seq, of a limit that LEASE_WANTED named: so many tokens (requests, if that is
+ * the limit), which go back if they are not used for valid_for_ns. What answers no wish that waits (a duplicate, an
+ * answer that is too late, one to a tenant that is gone or leases no more) changes nothing and is OK.
+ */
+tidegate_status_t tidegate_scheduler_lease_granted(tidegate_scheduler_t *scheduler,
+                                                   uint64_t now_ns,
+                                                   uint32_t tenant,
+                                                   uint32_t limit,
+                                                   uint64_t seq,
+                                                   uint64_t tokens,
+                                                   uint64_t valid_for_ns);
 
 /* Devices and workers. */
 

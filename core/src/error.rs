@@ -277,7 +277,7 @@ pub enum WorkerError {
     },
 }
 
-/// Why a tenant was not set, configured or removed.
+/// Why a tenant was not set, configured or removed, or was not granted what its leased limits want.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum TenantError {
@@ -307,6 +307,16 @@ pub enum TenantError {
     /// It has live requests, or tenants below it.
     #[error("{0} has live requests, or tenants below it")]
     Busy(TenantId),
+    /// A grant is more than was wanted.
+    #[error("{tokens} are granted to {tenant}, which wanted {wanted}")]
+    GrantTooLarge {
+        /// Whose.
+        tenant: TenantId,
+        /// What it wanted at most.
+        wanted: u64,
+        /// What was granted.
+        tokens: u64,
+    },
     /// The policy has faults.
     #[error(transparent)]
     Policy(#[from] PolicyError),
@@ -331,7 +341,7 @@ pub enum InputError {
     /// Of `worker_*`, `device_*` and `step`.
     #[error(transparent)]
     Worker(#[from] WorkerError),
-    /// Of `tenant_*`.
+    /// Of `tenant_*` and `lease_granted`.
     #[error(transparent)]
     Tenant(#[from] TenantError),
 }

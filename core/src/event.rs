@@ -9,7 +9,7 @@ use crate::id::{Attempt, DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
 use crate::request::{RequestSpec, Usage};
 use crate::resources::Resources;
 use crate::share::{Ppm, Rounding};
-use crate::tenant::TenantPolicy;
+use crate::tenant::{QuotaLimit, TenantPolicy};
 use crate::time::Instant;
 
 /// One verb of the host with its arguments. [`Scheduler::apply`](crate::Scheduler::apply) takes it; the
@@ -20,6 +20,7 @@ pub enum Input {
     TenantSet { name: Box<str> },
     TenantConfigure { tenant: TenantId, policy: Box<TenantPolicy> },
     TenantRemove { tenant: TenantId },
+    LeaseGranted { tenant: TenantId, limit: QuotaLimit, seq: u64, tokens: u64, valid_for_ns: u64 },
     DeviceAdd(DeviceSpec),
     DeviceResize { device: DeviceId, limit: Resources, shrink: Shrink },
     DeviceLost { device: DeviceId },
@@ -50,6 +51,7 @@ impl Input {
             Self::TenantSet { .. } => "tenant_set",
             Self::TenantConfigure { .. } => "tenant_configure",
             Self::TenantRemove { .. } => "tenant_remove",
+            Self::LeaseGranted { .. } => "lease_granted",
             Self::DeviceAdd(_) => "device_add",
             Self::DeviceResize { .. } => "device_resize",
             Self::DeviceLost { .. } => "device_lost",
@@ -242,11 +244,19 @@ pub enum Reason {
     WorkerLost = 12,
     /// Stuck: the victim was not reported stopped in time.
     Unconfirmed = 13,
+    /// LeaseWanted: somebody waits for it, or was refused it a while ago.
+    LeaseNeeded = 14,
+    /// LeaseWanted: what is used in a while is half gone.
+    LeaseAhead = 15,
+    /// LeaseWanted: more was used than was granted.
+    LeaseOwed = 16,
+    /// LeaseWanted: what nobody uses goes back.
+    LeaseIdle = 17,
 }
 
 impl Reason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 17] = [
         Self::Guaranteed,
         Self::Borrowed,
         Self::Reclaimed,
@@ -260,6 +270,10 @@ impl Reason {
         Self::NeverFits,
         Self::WorkerLost,
         Self::Unconfirmed,
+        Self::LeaseNeeded,
+        Self::LeaseAhead,
+        Self::LeaseOwed,
+        Self::LeaseIdle,
     ];
 
     /// The name that reports and metrics print.
@@ -279,6 +293,10 @@ impl Reason {
             Self::NeverFits => "never-fits",
             Self::WorkerLost => "worker-lost",
             Self::Unconfirmed => "unconfirmed",
+            Self::LeaseNeeded => "lease-needed",
+            Self::LeaseAhead => "lease-ahead",
+            Self::LeaseOwed => "lease-owed",
+            Self::LeaseIdle => "lease-idle",
         }
     }
 }
@@ -350,6 +368,22 @@ pub enum Action {
         /// Why.
         reason: Reason,
     },
+    /// Ask the store that replicas share, and answer with `lease_granted`; nothing waits for it but what needs it. The same
+    /// `seq` is the same wish, said again because it was not answered.
+    LeaseWanted {
+        /// Whose limit.
+        tenant: TenantId,
+        /// Which: requests or tokens per period.
+        limit: QuotaLimit,
+        /// The number of the wish; higher than that of any wish before.
+        seq: u64,
+        /// How many more are wanted; 0 if it only gives back.
+        tokens: u64,
+        /// How many go back unused; below zero, a debt: used and not granted.
+        returned: i64,
+        /// Why.
+        reason: Reason,
+    },
 }
 
 impl Action {
@@ -362,16 +396,22 @@ impl Action {
             | Self::Spare { reason, .. }
             | Self::Abort { reason, .. }
             | Self::Drop { reason, .. }
-            | Self::Stuck { reason, .. } => reason,
+            | Self::Stuck { reason, .. }
+            | Self::LeaseWanted { reason, .. } => reason,
         }
     }
 
-    /// The request it speaks of.
+    /// The request it speaks of; none of `LeaseWanted`.
     #[must_use]
-    pub const fn request(&self) -> RequestId {
+    pub const fn request(&self) -> Option<RequestId> {
         match *self {
-            Self::Start { request, .. } | Self::Abort { request, .. } | Self::Drop { request, .. } => request,
-            Self::Preempt { victim, .. } | Self::Spare { victim, .. } | Self::Stuck { victim, .. } => victim,
+            Self::Start { request, .. } | Self::Abort { request, .. } | Self::Drop { request, .. } => {
+                Some(request)
+            }
+            Self::Preempt { victim, .. } | Self::Spare { victim, .. } | Self::Stuck { victim, .. } => {
+                Some(victim)
+            }
+            Self::LeaseWanted { .. } => None,
         }
     }
 }

@@ -20,7 +20,6 @@ mod list;
 mod placement;
 mod preempt;
 mod queue;
-#[cfg_attr(not(test), expect(dead_code, reason = "the scheduler does not lease yet"))]
 mod quota;
 mod request;
 mod resources;

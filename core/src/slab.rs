@@ -68,6 +68,11 @@ impl<T> Slab<T> {
         }
     }
 
+    /// Whether a value lives in the slot.
+    pub(crate) fn contains(&self, number: u32) -> bool {
+        self.slots.get(number as usize).is_some_and(|slot| slot.value.is_some())
+    }
+
     /// The generation of a slot's present or last use.
     pub(crate) fn generation(&self, number: u32) -> u32 {
         self.slots[number as usize].generation

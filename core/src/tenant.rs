@@ -89,13 +89,13 @@ pub enum OverQuota {
 #[repr(u8)]
 pub enum QuotaLimit {
     /// Requests started per period: [`TenantPolicy::requests`].
-    Requests = 0,
+    Requests = 1,
     /// Tokens per period: [`TenantPolicy::tokens`].
-    Tokens = 1,
+    Tokens = 2,
     /// Requests that run at once: [`TenantPolicy::max_running`].
-    Running = 2,
+    Running = 3,
     /// Units that are in use at once: [`TenantPolicy::max_in_use`].
-    Units = 3,
+    Units = 4,
 }
 
 impl fmt::Display for QuotaLimit {

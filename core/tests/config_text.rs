@@ -222,6 +222,10 @@ input_cost = 1
 cached_cost = 0
 output_cost = 2
 predict_output = false
+lease_replicas = 1
+lease_ask_again_after = "1s"
+lease_fallback_after = "3s"
+lease_fallback = "local-share"
 max_tenants = 1048576
 
 [[tiers]]

@@ -4,9 +4,9 @@
 use proptest::prelude::*;
 use tidegate::{
     Action, Amendment, Attempt, Config, Decline, DeviceId, DeviceSpec, Digest, Entry, Input, Instant,
-    Journal, OverQuota, PoolId, Ppm, Rate, Reason, Recorder, RequestId, RequestSpec, Resources, Scheduler,
-    Shrink, StepException, TenantId, TenantPolicy, Tier, TierConfig, Usage, WorkerId, WorkerSpec, YieldMode,
-    Yielding,
+    Journal, OverQuota, PoolId, Ppm, QuotaLimit, Rate, Reason, Recorder, RequestId, RequestSpec, Resources,
+    Scheduler, Shrink, StepException, TenantId, TenantPolicy, Tier, TierConfig, Usage, WorkerId, WorkerSpec,
+    YieldMode, Yielding,
 };
 
 fn config() -> Config {
@@ -204,7 +204,23 @@ fn tenant() -> BoxedStrategy<Input> {
             Input::TenantConfigure { tenant, policy: Box::new(policy) }
         },
     );
-    prop_oneof![4 => configure, 1 => tenant().prop_map(|tenant| Input::TenantRemove { tenant })].boxed()
+    let limit = prop_oneof![
+        Just(QuotaLimit::Requests),
+        Just(QuotaLimit::Tokens),
+        Just(QuotaLimit::Running),
+        Just(QuotaLimit::Units)
+    ];
+    let grant = (tenant(), limit, small(), number(), number()).prop_map(
+        |(tenant, limit, seq, tokens, valid_for_ns)| Input::LeaseGranted {
+            tenant,
+            limit,
+            seq: seq.into(),
+            tokens,
+            valid_for_ns,
+        },
+    );
+    let remove = tenant().prop_map(|tenant| Input::TenantRemove { tenant });
+    prop_oneof![4 => configure, 1 => remove, 2 => grant].boxed()
 }
 
 fn input() -> BoxedStrategy<Input> {
@@ -338,6 +354,8 @@ fn the_text_is_as_the_format_says() {
     journal.input(at(5), Input::TenantConfigure { tenant, policy: Box::new(policy) });
     journal.input(at(5), Input::TenantConfigure { tenant, policy: Box::default() });
     journal.input(at(5), Input::TenantRemove { tenant });
+    let (limit, seq, tokens, valid_for_ns) = (QuotaLimit::Tokens, 3, 400, 5);
+    journal.input(at(5), Input::LeaseGranted { tenant, limit, seq, tokens, valid_for_ns });
     journal.input(at(6), Input::WorkerAdd(WorkerSpec::new(PoolId::new(0), [64, 8192])));
     let request = RequestSpec::new(TenantId::new(1), Tier::P1).demand([1, 40]).prompt_tokens(512);
     let full = request.pool(PoolId::new(2)).peak([1, 44]).output_tokens(256).yielding(Yielding::Never).tag(9);
@@ -385,6 +403,7 @@ fn the_text_is_as_the_format_says() {
         5 tenant_configure 1 0 3 1 5 1000000000 8 - 1 6 7 70 0 0 - 900 2 1\n\
         5 tenant_configure 1 - 1 0 - - 0 - 0 0 0 0 - - 0 0\n\
         5 tenant_remove 1\n\
+        5 lease_granted 1 2 3 400 5\n\
         6 worker_add 0 64 8192 0 0 0\n\
         7 submit 1 1 0 1 40 0 0 0 0 0 0 512 0 - 0 - - 0\n\
         7 submit 1 1 2 1 40 0 0 1 44 0 0 512 0 256 2 - 30 9\n\
@@ -411,7 +430,7 @@ fn the_text_is_as_the_format_says() {
         11 amend 4294967303 - - 0 40\n\
         11 device_lost 1\n\
         12 reconfigure {}\n{other}\
-        end 27\n",
+        end 28\n",
         other.lines().count()
     );
     assert_eq!(text, head + &steps);
@@ -453,6 +472,7 @@ fn a_step_that_is_wrong_is_told_by_line_and_field() {
             "0 tenant_configure 1 - 1 0 - - 0 - 0 0 0 0 - - 3 0\n",
             (1, "over_quota: \"3\" is not a whole number from 0 to 2"),
         ),
+        ("0 lease_granted 1 0 1 1 1\n", (1, "limit: \"0\" is not a whole number from 1 to 4")),
         ("0 preempted 1 1 0 2\n", (1, "releasing: \"2\" is not a whole number from 0 to 1")),
         ("0 worker_add 0 1 2 3\n", (1, "capacity is missing")),
         (
@@ -559,12 +579,13 @@ fn what_cannot_be_written_is_never_passed_over() {
 ///     (40, 5, 8, 0, M, 0, 0, 0, 0, 0),
 ///     (M, 6, 13, 0, 0x1_0000_0008, 5, 0, 0, 0, 0),
 ///     (50, 1, 3, 0, 0x1_0000_0007, 2, 65535, 777, 0, 0),
+///     (60, 7, 16, 0, 2**32 - 1, 2, 0, 2**40, 9, M - 163),
 /// ]:
 ///     for word in (now, kind + 256 * reason + 65536 * mode, request, attempt, worker, resume, beneficiary, confirm_by):
 ///         h = mix(h ^ word)
 ///     print(f"{h:016x}")
 /// ```
-fn golden() -> [(u64, Action, &'static str); 8] {
+fn golden() -> [(u64, Action, &'static str); 9] {
     let id = RequestId::from_bits;
     let (first, second) = (id(0x1_0000_0007), id(0x1_0000_0008));
     let one = Attempt::new(1);
@@ -591,6 +612,14 @@ fn golden() -> [(u64, Action, &'static str); 8] {
         confirm_by: at(u64::MAX),
         reason: Reason::OutOfMemory,
     };
+    let wish = Action::LeaseWanted {
+        tenant: TenantId::new(u32::MAX),
+        limit: QuotaLimit::Tokens,
+        seq: 9,
+        tokens: 1 << 40,
+        returned: -164,
+        reason: Reason::LeaseOwed,
+    };
     let abort =
         Action::Abort { request: id(0x1_0000_0009), attempt: Attempt::new(2), reason: Reason::NeverFits };
     [
@@ -606,6 +635,7 @@ fn golden() -> [(u64, Action, &'static str); 8] {
             "af39a32c93729077",
         ),
         (50, start(2, 65535, 777, Reason::Reclaimed), "ab62eb5a94dad62c"),
+        (60, wish, "eebe0c1628c82227"),
     ]
 }
 

@@ -226,7 +226,7 @@ fn a_running_request_that_comes_back_is_hit_by_no_limit() {
         world.preempted(id, 0);
     }
     assert_eq!(world.sched.queue_depth(Tier::P0), 3);
-    assert_eq!(world.round().iter().map(Action::request).collect::<Vec<_>>(), runs);
+    assert_eq!(world.round().iter().filter_map(Action::request).collect::<Vec<_>>(), runs);
     assert_eq!(world.state(waits), RequestState::Queued);
 
     world.lost(WorkerId::new(0));

@@ -181,7 +181,7 @@ fn after_a_jump_of_the_clock_all_that_is_due_comes_before_any_start() {
     world.worker([10, 1000]);
     let told = world.round();
     let dropped = told.iter().filter(|action| action.reason() == Reason::QueueTimeout);
-    assert_eq!(dropped.map(Action::request).collect::<Vec<_>>(), ids);
+    assert_eq!(dropped.filter_map(Action::request).collect::<Vec<_>>(), ids);
     assert_eq!(starts(&told), [patient]);
 }
 

@@ -201,10 +201,11 @@ static uint64_t mix(uint64_t x) {
 static void hash_action(replay *run, uint64_t now, const tidegate_action_t *action) {
   uint64_t words[8];
   size_t w;
+  int is_lease = action->kind == TIDEGATE_ACTION_LEASE_WANTED;
   words[0] = now;
   words[1] = action->kind + 256 * (uint64_t)action->reason + 65536 * (uint64_t)action->mode;
-  words[2] = action->request;
-  words[3] = action->attempt;
+  words[2] = is_lease ? action->tenant : action->request;
+  words[3] = is_lease ? action->limit : action->attempt;
   words[4] = action->worker;
   words[5] = action->resume_tokens;
   words[6] = action->beneficiary;
@@ -276,6 +277,12 @@ static tidegate_status_t tenant_configure(replay *run, uint64_t now, reader *in)
   policy.over_quota = number32(in);
   if (number(in, 1)) policy.flags |= TIDEGATE_TENANT_ALLOW_WHEN_FULL;
   return tidegate_scheduler_tenant_configure(run->scheduler, now, tenant, &policy);
+}
+
+static tidegate_status_t lease_granted(replay *run, uint64_t now, reader *in) {
+  uint32_t tenant = number32(in), limit = number32(in);
+  uint64_t seq = number(in, UINT64_MAX), tokens = number(in, UINT64_MAX);
+  return tidegate_scheduler_lease_granted(run->scheduler, now, tenant, limit, seq, tokens, number(in, UINT64_MAX));
 }
 
 static tidegate_status_t tenant_remove(replay *run, uint64_t now, reader *in) {
@@ -437,7 +444,7 @@ static const struct {
     {"worker_lost", worker_lost}, {"worker_resize", worker_resize}, {"worker_usage", worker_usage},
     {"device_add", device_add},   {"device_resize", device_resize}, {"device_lost", device_lost},
     {"amend", amend},             {"step", step},                 {"tenant_configure", tenant_configure},
-    {"tenant_remove", tenant_remove},
+    {"tenant_remove", tenant_remove}, {"lease_granted", lease_granted},
 };
 
 /* Fails on what only a bug here or a bad journal can cause; a refusal by the scheduler is part of the run. */

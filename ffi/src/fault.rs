@@ -190,6 +190,7 @@ const fn tenant_status(error: &TenantError) -> Status {
         TenantError::TooDeep(_) => Status::TenantTooDeep,
         TenantError::TooMuch(_) => Status::TenantTooMuch,
         TenantError::Busy(_) => Status::TenantBusy,
+        TenantError::GrantTooLarge { .. } => Status::GrantTooLarge,
         TenantError::Policy(_) => Status::PolicyInvalid,
         _ => Status::Unlisted,
     }
@@ -289,11 +290,17 @@ fn tenant_numbers(record: &mut ErrorRecord, error: &TenantError) {
         | TenantError::TooDeep(tenant)
         | TenantError::TooMuch(tenant)
         | TenantError::Busy(tenant) => record.subject = tenant.get(),
+        TenantError::GrantTooLarge { tenant, wanted, tokens } => {
+            record.subject = tenant.get();
+            record.need = tokens;
+            record.max = wanted;
+        }
         _ => {}
     }
 }
 
-const fn quota_number(limit: QuotaLimit) -> TidegateQuota {
+/// The number of a limit in the header.
+pub(crate) const fn quota_number(limit: QuotaLimit) -> TidegateQuota {
     match limit {
         QuotaLimit::Requests => TidegateQuota::Requests,
         QuotaLimit::Tokens => TidegateQuota::Tokens,

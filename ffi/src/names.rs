@@ -6,7 +6,7 @@ use crate::status;
 use crate::types::{TIDEGATE_ABI_VERSION, TidegateGate as G, TidegateReason as R};
 
 /// Every reason with its words, those of `Reason::as_str` in the core.
-const REASONS: [(R, &CStr); 13] = [
+const REASONS: [(R, &CStr); 17] = [
     (R::Guaranteed, c"guaranteed"),
     (R::Borrowed, c"borrowed"),
     (R::Reclaimed, c"reclaimed"),
@@ -20,6 +20,10 @@ const REASONS: [(R, &CStr); 13] = [
     (R::NeverFits, c"never-fits"),
     (R::WorkerLost, c"worker-lost"),
     (R::Unconfirmed, c"unconfirmed"),
+    (R::LeaseNeeded, c"lease-needed"),
+    (R::LeaseAhead, c"lease-ahead"),
+    (R::LeaseOwed, c"lease-owed"),
+    (R::LeaseIdle, c"lease-idle"),
 ];
 
 /// Every gate with its words, those of `Gate::as_str` in the core.

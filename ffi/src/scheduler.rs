@@ -1,9 +1,9 @@
 //! A scheduler's life, and the round: what it wants done.
 
-use tidegate_core::{Action, Instant, Scheduler};
+use tidegate_core::{Action, Instant, RequestId, Scheduler};
 
 use crate::config::ConfigHandle;
-use crate::fault::Fault;
+use crate::fault::{Fault, quota_number};
 pub use crate::guard::SchedulerHandle;
 use crate::guard::{free, guard, mutate, observe};
 use crate::memory::Out;
@@ -109,7 +109,7 @@ pub unsafe extern "C" fn tidegate_scheduler_poll_timeout(
 /// An action as the header lays it out.
 fn record(action: Action) -> ActionRecord {
     let common = ActionRecord {
-        request: action.request().to_bits(),
+        request: action.request().map_or(0, RequestId::to_bits),
         reason: action.reason() as u32,
         ..ActionRecord::default()
     };
@@ -139,5 +139,14 @@ fn record(action: Action) -> ActionRecord {
         Action::Stuck { attempt, .. } => {
             ActionRecord { kind: TidegateAction::Stuck as u32, attempt: attempt.get(), ..common }
         }
+        Action::LeaseWanted { tenant, limit, seq, tokens, returned, .. } => ActionRecord {
+            kind: TidegateAction::LeaseWanted as u32,
+            tenant: tenant.get(),
+            limit: quota_number(limit) as u32,
+            beneficiary: seq,
+            resume_tokens: tokens,
+            confirm_by_ns: returned.cast_unsigned(),
+            ..common
+        },
     }
 }

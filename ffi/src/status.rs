@@ -90,6 +90,8 @@ pub enum TidegateStatus {
     TenantBusy = 504,
     /// The policy cannot be used; the message names each field at fault.
     PolicyInvalid = 505,
+    /// A grant is more than was wanted.
+    GrantTooLarge = 506,
 
     /// A number is beyond what the scheduler takes.
     LimitExceeded = 900,
@@ -98,7 +100,7 @@ pub enum TidegateStatus {
 }
 
 /// Every status with the words that `tidegate_status_str` returns.
-const WORDS: [(S, &CStr); 39] = [
+const WORDS: [(S, &CStr); 40] = [
     (S::Ok, c"ok"),
     (S::NullPointer, c"null pointer"),
     (S::StructSize, c"wrong struct size"),
@@ -136,6 +138,7 @@ const WORDS: [(S, &CStr); 39] = [
     (S::TenantTooMuch, c"tenant with too much open"),
     (S::TenantBusy, c"tenant busy"),
     (S::PolicyInvalid, c"invalid policy"),
+    (S::GrantTooLarge, c"grant too large"),
     (S::LimitExceeded, c"limit exceeded"),
     (S::InvariantViolated, c"invariant violated"),
 ];

@@ -2,7 +2,7 @@
 
 use std::ffi::c_char;
 
-use tidegate_core::{Instant, OverQuota, Rate, Scheduler, TenantId, TenantPolicy};
+use tidegate_core::{Instant, OverQuota, QuotaLimit, Rate, Scheduler, TenantId, TenantPolicy};
 
 use crate::fault::Fault;
 use crate::guard::mutate;
@@ -68,6 +68,38 @@ pub unsafe extern "C" fn tidegate_scheduler_tenant_remove(
         mutate(scheduler, |scheduler| {
             Ok(scheduler.tenant_remove(Instant::from_nanos(now_ns), TenantId::new(tenant))?)
         })
+    }
+}
+
+/// The store's answer to the wish of that seq, of a limit that LEASE_WANTED named: so many tokens (requests, if that is
+/// the limit), which go back if they are not used for valid_for_ns. What answers no wish that waits (a duplicate, an
+/// answer that is too late, one to a tenant that is gone or leases no more) changes nothing and is OK.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tidegate_scheduler_lease_granted(
+    scheduler: *mut SchedulerHandle,
+    now_ns: u64,
+    tenant: u32,
+    limit: u32,
+    seq: u64,
+    tokens: u64,
+    valid_for_ns: u64,
+) -> Status {
+    // SAFETY: the caller's promise (header, "Pointers").
+    unsafe {
+        mutate(scheduler, |scheduler| {
+            let (now, tenant, limit) = (Instant::from_nanos(now_ns), TenantId::new(tenant), limit_of(limit)?);
+            Ok(scheduler.lease_granted(now, tenant, limit, seq, tokens, valid_for_ns)?)
+        })
+    }
+}
+
+fn limit_of(number: u32) -> Result<QuotaLimit, Fault> {
+    match number {
+        1 => Ok(QuotaLimit::Requests),
+        2 => Ok(QuotaLimit::Tokens),
+        3 => Ok(QuotaLimit::Running),
+        4 => Ok(QuotaLimit::Units),
+        _ => Err(Fault::OutOfRange { argument: "limit", got: number.into() }),
     }
 }
 

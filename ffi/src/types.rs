@@ -83,6 +83,9 @@ pub enum TidegateAction {
     Drop = 5,
     /// The victim was not reported stopped in time; its units stay counted as used.
     Stuck = 6,
+    /// Ask the store that replicas share, and answer with lease_granted. The same seq is the same wish, said again
+    /// because it was not answered.
+    LeaseWanted = 7,
 }
 
 /// Why the scheduler wants what it wants.
@@ -115,6 +118,14 @@ pub enum TidegateReason {
     WorkerLost = 12,
     /// STUCK: the victim was not reported stopped in time.
     Unconfirmed = 13,
+    /// LEASE_WANTED: somebody waits for it, or was refused it a while ago.
+    LeaseNeeded = 14,
+    /// LEASE_WANTED: what is used in a while is half gone.
+    LeaseAhead = 15,
+    /// LEASE_WANTED: more was used than was granted.
+    LeaseOwed = 16,
+    /// LEASE_WANTED: what nobody uses goes back.
+    LeaseIdle = 17,
 }
 
 /// What the engine can do with a request that has to yield; and, in an action, how it is to yield.
@@ -456,26 +467,32 @@ pub struct UsageInput {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct ActionRecord {
-    /// The request it speaks of; of PREEMPT, SPARE and STUCK the victim.
+    /// The request it speaks of; of PREEMPT, SPARE and STUCK the victim; 0 of LEASE_WANTED.
     pub request: u64,
-    /// PREEMPT: the waiting request that needs the units; 0 under memory pressure.
+    /// PREEMPT: the waiting request that needs the units; 0 under memory pressure. LEASE_WANTED: its seq.
     pub beneficiary: u64,
-    /// PREEMPT: when STUCK follows if no answer came.
+    /// PREEMPT: when STUCK follows if no answer came. LEASE_WANTED: how many go back, as an int64_t: below zero, a
+    /// debt.
     pub confirm_by_ns: u64,
-    /// START: tokens of context that the engine kept when it last stopped; 0 begins anew.
+    /// START: tokens of context that the engine kept when it last stopped; 0 begins anew. LEASE_WANTED: how many more
+    /// are wanted.
     pub resume_tokens: u64,
     /// What to do: a tidegate_action_kind_t. Ignore kinds that you do not know.
     pub kind: u32,
     /// Why: a tidegate_reason_t.
     pub reason: u32,
-    /// The number of the start that it speaks of; reports carry it. 0 for DROP.
+    /// The number of the start that it speaks of; reports carry it. 0 for DROP and LEASE_WANTED.
     pub attempt: u32,
     /// START: where.
     pub worker: u32,
     /// PREEMPT: how it is to yield, a tidegate_yield_t.
     pub mode: u32,
+    /// LEASE_WANTED: whose limit.
+    pub tenant: u32,
+    /// LEASE_WANTED: which, a tidegate_quota_t.
+    pub limit: u32,
     /// 0.
-    pub reserved: [u32; 3],
+    pub reserved: u32,
 }
 
 /// Counters since the start; never reset. Begin with TIDEGATE_STATS_INIT.
@@ -576,16 +593,17 @@ pub struct ErrorRecord {
     pub scope: u32,
     /// NEVER_FITS: the dimension. QUEUE_FULL: the tier or the tenant. UNKNOWN_..., ..._LOST, BAD_PART,
     /// SHARED_ACROSS_POOLS and NOT_HERE: the number of the tenant, tier, pool, worker or device.
-    /// TIER_TOO_URGENT and TENANT_...: the tenant. NEVER_ALLOWED and OVER_QUOTA: the tenant whose limit it is.
+    /// TIER_TOO_URGENT, TENANT_... and GRANT_TOO_LARGE: the tenant. NEVER_ALLOWED and OVER_QUOTA: the tenant whose limit it is.
     pub subject: u32,
     /// QUEUE_FULL: what there is too much of, a tidegate_unit_t.
     pub unit: u32,
     /// SHARED_ACROSS_POOLS: the pool of another worker on the device.
     pub pool: u32,
     /// NEVER_FITS: units asked for. NEVER_ALLOWED: what it needs. TIER_TOO_URGENT: the tier asked for.
+    /// GRANT_TOO_LARGE: what was granted.
     pub need: u64,
     /// The most there can be: units of NEVER_FITS, waiting requests or tokens of QUEUE_FULL, LIMIT_EXCEEDED,
-    /// NEVER_ALLOWED. TIER_TOO_URGENT: the most urgent tier that the tenant may use.
+    /// NEVER_ALLOWED, what was wanted of GRANT_TOO_LARGE. TIER_TOO_URGENT: the most urgent tier that the tenant may use.
     pub max: u64,
     /// OVER_QUOTA: when there is enough, if nothing else starts or changes; TIDEGATE_NEVER if time alone does not
     /// help.

@@ -104,7 +104,7 @@ static tidegate_action_t start_one(tidegate_scheduler_t *s, uint64_t now) {
   STATUS(tidegate_scheduler_poll(s, now, &action, 1, &count), OK);
   CHECK(count == 1 && action.kind == TIDEGATE_ACTION_START && action.request == request);
   CHECK(action.attempt == 1 && action.worker == 0 && action.beneficiary == 0 && action.mode == 0);
-  CHECK(action.reserved[0] == 0 && action.reserved[1] == 0 && action.reserved[2] == 0);
+  CHECK(action.reserved == 0 && action.tenant == 0 && action.limit == 0);
   STATUS(tidegate_scheduler_poll(s, now, &action, 1, &count), OK);
   CHECK(count == 0);
   return action;

@@ -4,7 +4,7 @@ use std::fmt::{self, Debug, Formatter};
 
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
-use tidegate::{Action, Reason, YieldMode};
+use tidegate::{Action, QuotaLimit, Reason, RequestId, YieldMode};
 
 use crate::word::{Member, Word};
 
@@ -20,6 +20,12 @@ impl Literal for u32 {
 }
 
 impl Literal for u64 {
+    fn literal(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        write!(out, "{self}")
+    }
+}
+
+impl Literal for i64 {
     fn literal(&self, out: &mut Formatter<'_>) -> fmt::Result {
         write!(out, "{self}")
     }
@@ -123,10 +129,23 @@ action_class! {
     Stuck { victim: u64, attempt: u32, reason: Member<Reason> }
 }
 
+action_class! {
+    /// Ask the store that replicas share, and answer with `lease_granted`. The same `seq` is the same wish, said again
+    /// because it was not answered.
+    LeaseWanted {
+        tenant: u32,
+        limit: Member<QuotaLimit>,
+        seq: u64,
+        tokens: u64,
+        returned: i64,
+        reason: Member<Reason>,
+    }
+}
+
 /// The action as an object of its class.
 pub(crate) fn object<'py>(py: Python<'py>, action: &Action) -> PyResult<Bound<'py, PyAny>> {
     let reason = Member(action.reason());
-    let request = action.request().to_bits();
+    let request = action.request().map_or(0, RequestId::to_bits);
     match *action {
         Action::Start { attempt, worker, resume_tokens, .. } => {
             let (worker, attempt) = (worker.get(), attempt.get());
@@ -152,6 +171,10 @@ pub(crate) fn object<'py>(py: Python<'py>, action: &Action) -> PyResult<Bound<'p
         Action::Drop { .. } => Bound::new(py, Drop { request, reason }).map(Bound::into_any),
         Action::Stuck { attempt, .. } => {
             Bound::new(py, Stuck { victim: request, attempt: attempt.get(), reason }).map(Bound::into_any)
+        }
+        Action::LeaseWanted { tenant, limit, seq, tokens, returned, .. } => {
+            let (tenant, limit) = (tenant.get(), Member(limit));
+            Bound::new(py, LeaseWanted { tenant, limit, seq, tokens, returned, reason }).map(Bound::into_any)
         }
     }
 }

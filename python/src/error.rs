@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tidegate::{
     AmendError, ConfigError, InputError, Instant, InvariantViolation, Limit, PolicyError, QueueScope,
-    QueueUnit, QuotaLimit, ReportError, SubmitError, TenantError, WorkerError,
+    QueueUnit, ReportError, SubmitError, TenantError, WorkerError,
 };
 
 use crate::guard::Panicked;
@@ -76,7 +76,7 @@ fn submit(py: Python<'_>, error: &SubmitError, dimensions: &[&str]) -> PyErr {
             allowed = allowed.get(),
         ),
         SubmitError::NeverAllowed { tenant, limit, need, max } => {
-            let limit = quota_word(limit);
+            let limit = Member(limit);
             raised!(py, NeverAllowed, error, tenant = tenant.get(), limit = limit, need = need, max = max)
         }
         SubmitError::OverQuota { tenant, limit, retry_at } => raised!(
@@ -84,20 +84,11 @@ fn submit(py: Python<'_>, error: &SubmitError, dimensions: &[&str]) -> PyErr {
             OverQuota,
             error,
             tenant = tenant.get(),
-            limit = quota_word(limit),
+            limit = Member(limit),
             retry_at_ns = retry_at.map(Instant::as_nanos),
         ),
         SubmitError::LimitExceeded { limit, max } => limit_exceeded(py, error, limit, max),
         _ => raised!(py, SubmitError, error),
-    }
-}
-
-const fn quota_word(limit: QuotaLimit) -> &'static str {
-    match limit {
-        QuotaLimit::Requests => "requests",
-        QuotaLimit::Tokens => "tokens",
-        QuotaLimit::Running => "running",
-        QuotaLimit::Units => "units",
     }
 }
 
@@ -166,6 +157,9 @@ fn tenant(py: Python<'_>, error: &TenantError) -> PyErr {
         TenantError::TooDeep(tenant) => raised!(py, TenantTooDeep, error, tenant = tenant.get()),
         TenantError::TooMuch(tenant) => raised!(py, TenantTooMuch, error, tenant = tenant.get()),
         TenantError::Busy(tenant) => raised!(py, TenantBusy, error, tenant = tenant.get()),
+        TenantError::GrantTooLarge { tenant, wanted, tokens } => {
+            raised!(py, GrantTooLarge, error, tenant = tenant.get(), wanted = wanted, tokens = tokens)
+        }
         TenantError::Policy(ref error) => policy(py, error),
         _ => raised!(py, TenantError, error),
     }

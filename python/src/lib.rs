@@ -18,7 +18,7 @@ mod word;
 #[pyo3::pymodule(gil_used = false)]
 mod _tidegate {
     #[pymodule_export]
-    use crate::action::{Abort, Drop, Preempt, Spare, Start, Stuck};
+    use crate::action::{Abort, Drop, LeaseWanted, Preempt, Spare, Start, Stuck};
     #[pymodule_export]
     use crate::config::Config;
     #[pymodule_export]

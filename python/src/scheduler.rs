@@ -4,9 +4,9 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use tidegate::{
-    Amendment, Attempt, Decline, DeviceId, DeviceSpec, InputError, Instant, OverQuota, PoolId, ReportError,
-    RequestId, RequestSpec, RequestState, Resources, Shrink, TenantId, TenantPolicy, Tier, Usage, WorkerId,
-    WorkerSpec, Yielding,
+    Amendment, Attempt, Decline, DeviceId, DeviceSpec, InputError, Instant, OverQuota, PoolId, QuotaLimit,
+    ReportError, RequestId, RequestSpec, RequestState, Resources, Shrink, TenantId, TenantPolicy, Tier,
+    Usage, WorkerId, WorkerSpec, Yielding,
 };
 
 use crate::action;
@@ -164,6 +164,27 @@ impl Scheduler {
     #[pyo3(signature = (tenant, *, now_ns))]
     fn tenant_remove(&self, py: Python<'_>, tenant: Whole<u32>, now_ns: Whole<u64>) -> PyResult<()> {
         self.tell(py, |core| core.tenant_remove(at(now_ns), TenantId::new(tenant.0)))
+    }
+
+    /// Takes the store's answer to the wish `seq`: so many tokens (requests, if that is the limit), which go back if they are
+    /// not used for `valid_for_ns`.
+    ///
+    /// What answers no wish that waits (a duplicate, an answer that is too late, one to a tenant that is gone or leases no
+    /// more) changes nothing. Raises `TenantError`.
+    #[pyo3(signature = (tenant, limit, seq, tokens, valid_for_ns, *, now_ns))]
+    #[allow(clippy::too_many_arguments, reason = "the fields of a grant")]
+    fn lease_granted(
+        &self,
+        py: Python<'_>,
+        tenant: Whole<u32>,
+        limit: Member<QuotaLimit>,
+        seq: Whole<u64>,
+        tokens: Whole<u64>,
+        valid_for_ns: Whole<u64>,
+        now_ns: Whole<u64>,
+    ) -> PyResult<()> {
+        let tenant = TenantId::new(tenant.0);
+        self.tell(py, |core| core.lease_granted(at(now_ns), tenant, limit.0, seq.0, tokens.0, valid_for_ns.0))
     }
 
     /// Adds a device that workers can stand on and returns its number.

@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use tidegate::{Decline, Gate, OverQuota, Reason, RequestState, YieldMode, Yielding};
+use tidegate::{Decline, Gate, OverQuota, QuotaLimit, Reason, RequestState, YieldMode, Yielding};
 
 use crate::argument;
 use crate::error::raised;
@@ -48,6 +48,7 @@ words!(Decline in "Decline" { Other = "other", NoRoom = "no-room", NotReady = "n
 words!(YieldMode in "YieldMode" { Restart = "restart", Checkpoint = "checkpoint" });
 // `OverQuota` is the exception in Python.
 words!(OverQuota in "OverQuotaAction" { Wait = "wait", Reject = "reject", Demote = "demote" });
+words!(QuotaLimit in "QuotaLimit" { Requests = "requests", Tokens = "tokens", Running = "running", Units = "units" });
 words!(Yielding in "Yielding" { Restart = "restart", Checkpoint = "checkpoint", Never = "never" });
 words!(RequestState in "RequestState" {
     Queued = "queued",

@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 import tidegate
-from tidegate import Abort, Drop, Preempt, Reason, Spare, Start, Stuck, YieldMode
+from tidegate import Abort, Drop, LeaseWanted, Preempt, QuotaLimit, Reason, Spare, Start, Stuck, YieldMode
 
 ONE_OF_EACH = [
     Start(7, 3, 1, 64, Reason.GUARANTEED),
@@ -14,6 +14,7 @@ ONE_OF_EACH = [
     Abort(7, 1, Reason.OUT_OF_MEMORY),
     Drop(7, Reason.QUEUE_TIMEOUT),
     Stuck(7, 1, Reason.UNCONFIRMED),
+    LeaseWanted(7, QuotaLimit.TOKENS, 3, 400, -5, Reason.LEASE_AHEAD),
 ]
 
 pytestmark = pytest.mark.parametrize("action", ONE_OF_EACH, ids=lambda action: type(action).__name__)
@@ -23,7 +24,15 @@ def test_fields_are_in_the_order_of_match_args(action: tidegate.Action) -> None:
     values = [getattr(action, name) for name in type(action).__match_args__]
     assert type(action)(*values) == action
     match action:
-        case Start(first) | Preempt(first) | Spare(first) | Abort(first) | Drop(first) | Stuck(first):
+        case (
+            Start(first)
+            | Preempt(first)
+            | Spare(first)
+            | Abort(first)
+            | Drop(first)
+            | Stuck(first)
+            | LeaseWanted(first)
+        ):
             assert first == 7
 
 

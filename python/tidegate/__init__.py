@@ -11,6 +11,7 @@ from tidegate._enums import (
     OverQuotaAction,
     Placement,
     Preemption,
+    QuotaLimit,
     Reason,
     RequestState,
     Rounding,
@@ -25,6 +26,7 @@ from tidegate._errors import (
     ConfigError,
     DeviceLost,
     Error,
+    GrantTooLarge,
     InternalError,
     InvariantViolation,
     LimitExceeded,
@@ -62,6 +64,7 @@ from tidegate._tidegate import (
     Abort,
     Config,
     Drop,
+    LeaseWanted,
     Preempt,
     Scheduler,
     Spare,
@@ -71,7 +74,7 @@ from tidegate._tidegate import (
     __version__,
 )
 
-Action = Start | Preempt | Spare | Abort | Drop | Stuck
+Action = Start | Preempt | Spare | Abort | Drop | Stuck | LeaseWanted
 """Any wish of the scheduler."""
 
 __all__ = [
@@ -90,8 +93,10 @@ __all__ = [
     "Error",
     "Explanation",
     "Gate",
+    "GrantTooLarge",
     "InternalError",
     "InvariantViolation",
+    "LeaseWanted",
     "LimitExceeded",
     "NeverAllowed",
     "NeverFits",
@@ -105,6 +110,7 @@ __all__ = [
     "Preemption",
     "PromptLeft",
     "QueueFull",
+    "QuotaLimit",
     "Rate",
     "Reason",
     "ReportError",

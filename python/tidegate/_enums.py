@@ -87,6 +87,19 @@ class OverQuotaAction(StrEnum):
     """It goes to the next less urgent tier."""
 
 
+class QuotaLimit(StrEnum):
+    """One of the limits of a tenant."""
+
+    REQUESTS = "requests"
+    """Requests started per period."""
+    TOKENS = "tokens"
+    """Tokens per period."""
+    RUNNING = "running"
+    """Requests that run at once."""
+    UNITS = "units"
+    """Units that are in use at once."""
+
+
 class Placement(StrEnum):
     """Which of the workers that fit gets a request, the fullest or the emptiest: the setting `placement`."""
 
@@ -139,3 +152,11 @@ class Reason(StrEnum):
     """Drop: its worker was lost, and it cannot run twice."""
     UNCONFIRMED = "unconfirmed"
     """Stuck: the victim was not reported stopped in time."""
+    LEASE_NEEDED = "lease-needed"
+    """LeaseWanted: somebody waits for it, or was refused it a while ago."""
+    LEASE_AHEAD = "lease-ahead"
+    """LeaseWanted: what is used in a while is half gone."""
+    LEASE_OWED = "lease-owed"
+    """LeaseWanted: more was used than was granted."""
+    LEASE_IDLE = "lease-idle"
+    """LeaseWanted: what nobody uses goes back."""

@@ -4,7 +4,7 @@
 `OverQuota` pass.
 """
 
-from tidegate._enums import RequestState
+from tidegate._enums import QuotaLimit, RequestState
 
 
 class Error(Exception):
@@ -50,7 +50,7 @@ class WorkerError(Error):
 
 
 class TenantError(Error):
-    """A tenant was not set, configured or removed."""
+    """A tenant was not set, configured or removed, or not granted what its leased limits want."""
 
 
 class LimitExceeded(SubmitError, ReportError, WorkerError, TenantError):
@@ -125,8 +125,7 @@ class NeverAllowed(SubmitError):
 
     tenant: int
     """Whose limit."""
-    limit: str
-    """Which: `requests` or `tokens` per period, `running` at once, `units` in use at once."""
+    limit: QuotaLimit
     need: int
     max: int
 
@@ -136,8 +135,7 @@ class OverQuota(SubmitError):
 
     tenant: int
     """Whose limit."""
-    limit: str
-    """Which: `requests` or `tokens` per period, `running` at once, `units` in use at once."""
+    limit: QuotaLimit
     retry_at_ns: int | None
     """When there is enough, if nothing else starts or changes; `None` if time alone does not help."""
 
@@ -246,6 +244,15 @@ class TenantBusy(TenantError):
     """The tenant has live requests, or tenants below it."""
 
     tenant: int
+
+
+class GrantTooLarge(TenantError):
+    """A grant is more than was wanted."""
+
+    tenant: int
+    wanted: int
+    tokens: int
+    """What was granted."""
 
 
 class PolicyError(TenantError, ValueError):

@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Mapping
 from typing import ClassVar, Final, Literal, Required, TypeAlias, TypedDict, Unpack, final, type_check_only
 
-from tidegate._enums import Decline, OverQuotaAction, Reason, RequestState, Yielding, YieldMode
+from tidegate._enums import Decline, OverQuotaAction, QuotaLimit, Reason, RequestState, Yielding, YieldMode
 from tidegate._records import DevicePart, Explanation, PromptLeft, Rate, ShareWarning, StepException
 
 __all__ = [
     "Abort",
     "Config",
     "Drop",
+    "LeaseWanted",
     "Preempt",
     "Scheduler",
     "Spare",
@@ -73,6 +74,14 @@ class _Settings(TypedDict, total=False):
     tenant_queue_limit: int | None
     tenant_queue_token_limit: int | None
     displace: bool | None
+    input_cost: int | None
+    cached_cost: int | None
+    output_cost: int | None
+    predict_output: bool | None
+    lease_replicas: int | None
+    lease_ask_again_after: str | None
+    lease_fallback_after: str | None
+    lease_fallback: str | None
     max_tenants: int | None
 
 @final
@@ -119,6 +128,9 @@ class Scheduler:
         now_ns: int,
     ) -> None: ...
     def tenant_remove(self, tenant: int, *, now_ns: int) -> None: ...
+    def lease_granted(
+        self, tenant: int, limit: QuotaLimit | str, seq: int, tokens: int, valid_for_ns: int, *, now_ns: int
+    ) -> None: ...
     def device_add(self, limit: _Amounts | None = None, *, checkpoint_mib: int | None = None, now_ns: int) -> int: ...
     def device_resize(
         self, device: int, limit: _Amounts, *, preempt_after_ns: int | None = None, now_ns: int
@@ -192,8 +204,8 @@ class Scheduler:
         now_ns: int,
     ) -> None: ...
     def failed(self, request: int, attempt: int, *, now_ns: int) -> None: ...
-    def poll(self, *, now_ns: int) -> list[Start | Preempt | Spare | Abort | Drop | Stuck]: ...
-    def poll_one(self, *, now_ns: int) -> Start | Preempt | Spare | Abort | Drop | Stuck | None: ...
+    def poll(self, *, now_ns: int) -> list[Start | Preempt | Spare | Abort | Drop | Stuck | LeaseWanted]: ...
+    def poll_one(self, *, now_ns: int) -> Start | Preempt | Spare | Abort | Drop | Stuck | LeaseWanted | None: ...
     def poll_timeout(self) -> int | None: ...
     def state(self, request: int) -> RequestState: ...
     def explain(self, request: int) -> Explanation: ...
@@ -342,6 +354,38 @@ class Stuck:
     def __ne__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
     def __getnewargs__(self) -> tuple[int, int, Reason]: ...
+
+@final
+class LeaseWanted:
+    __match_args__: ClassVar[
+        tuple[
+            Literal["tenant"],
+            Literal["limit"],
+            Literal["seq"],
+            Literal["tokens"],
+            Literal["returned"],
+            Literal["reason"],
+        ]
+    ] = ("tenant", "limit", "seq", "tokens", "returned", "reason")
+    def __new__(
+        cls, tenant: int, limit: QuotaLimit | str, seq: int, tokens: int, returned: int, reason: Reason | str
+    ) -> LeaseWanted: ...
+    @property
+    def tenant(self) -> int: ...
+    @property
+    def limit(self) -> QuotaLimit: ...
+    @property
+    def seq(self) -> int: ...
+    @property
+    def tokens(self) -> int: ...
+    @property
+    def returned(self) -> int: ...
+    @property
+    def reason(self) -> Reason: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __getnewargs__(self) -> tuple[int, QuotaLimit, int, int, int, Reason]: ...
 
 @final
 class Stats:

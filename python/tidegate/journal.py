@@ -20,6 +20,7 @@ from tidegate import (
     Decline,
     Error,
     OverQuotaAction,
+    QuotaLimit,
     ReportError,
     Scheduler,
     SubmitError,
@@ -74,10 +75,10 @@ u8, u32, u64 = (number(2**bits - 1) for bits in (8, 32, 64))
 poll_calls = number(2**32 - 1, low=1)
 
 
-def choice(*values: object) -> Read:
+def choice(*values: object, first: int = 0) -> Read:
     """Makes the reader of a value that stands as its place in the list."""
-    place = number(len(values) - 1)
-    return lambda words, name: values[place(words, name)]
+    place = number(first + len(values) - 1, low=first)
+    return lambda words, name: values[place(words, name) - first]
 
 
 def optional(read: Read) -> Read:
@@ -142,6 +143,7 @@ VERBS: Mapping[str, Mapping[str, Read]] = {
         "allow_when_full": choice(False, True),
     },
     "tenant_remove": {"tenant": u32},
+    "lease_granted": {"tenant": u32, "limit": choice(*QuotaLimit, first=1), "seq": u64, "tokens": u64, "valid_for_ns": u64},
     "device_add": {"limit": vector, "checkpoint_mib": optional(u64)},
     "device_resize": {"device": u32, "limit": vector, **SHRINK},
     "device_lost": {"device": u32},

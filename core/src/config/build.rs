@@ -8,8 +8,8 @@ use core::fmt;
 use core::time::Duration;
 
 use super::{
-    Config, MAX_NAME_BYTES, MAX_POOLS, MAX_TIERS, MAX_TOKEN_COST, Placement, Preemption, StepTime,
-    TierConfig, TokenCosts,
+    Config, LeaseTerms, MAX_NAME_BYTES, MAX_POOLS, MAX_TIERS, MAX_TOKEN_COST, Placement, Preemption,
+    StepTime, TierConfig, TokenCosts,
 };
 use crate::resources::{MAX_DIMENSIONS, MAX_UNITS};
 use crate::share::{Ppm, Reserve};
@@ -48,6 +48,7 @@ impl Default for ConfigBuilder {
                 displace: false,
                 token_costs: TokenCosts { input: 1, cached: 0, output: 2 },
                 predict_output: false,
+                leases: LeaseTerms::new(1),
                 max_tenants: 1 << 20,
             },
         }
@@ -210,6 +211,13 @@ impl ConfigBuilder {
         self
     }
 
+    /// How leased limits are asked for, and what is done while their store is silent. Default: for one replica, with the
+    /// defaults of [`LeaseTerms`].
+    pub fn leases(mut self, terms: LeaseTerms) -> Self {
+        self.config.leases = terms;
+        self
+    }
+
     /// Knows at most this many tenants. Default: 2^20.
     pub fn max_tenants(mut self, tenants: u32) -> Self {
         self.config.max_tenants = tenants;
@@ -235,6 +243,8 @@ impl ConfigBuilder {
             ("confirm_after", config.confirm_after_ns),
             ("drain_after", config.drain_after_ns),
             ("max_step", config.max_step_ns),
+            ("lease_ask_again_after", config.leases.ask_again_after_ns),
+            ("lease_fallback_after", config.leases.fallback_after_ns),
         ] {
             if span == 0 {
                 faults.add(path, "must be longer than zero".to_string());
@@ -248,8 +258,12 @@ impl ConfigBuilder {
                 faults.add(path, format!("{cost} is above {MAX_TOKEN_COST}"));
             }
         }
-        if config.max_tenants == 0 {
-            faults.add("max_tenants", "must be at least 1".to_string());
+        for (path, number) in
+            [("lease_replicas", config.leases.replicas), ("max_tenants", config.max_tenants)]
+        {
+            if number == 0 {
+                faults.add(path, "must be at least 1".to_string());
+            }
         }
         if faults.0.is_empty() { Ok(self.config) } else { Err(ConfigError { faults: faults.0 }) }
     }

@@ -34,11 +34,11 @@ pub struct LeaseTerms {
 }
 
 impl LeaseTerms {
-    /// One budget for that many replicas, at least 1. With more than there are, less is kept ahead and lent; with
+    /// One budget for that many replicas. With more than there are, less is kept ahead and lent; with
     /// fewer, more than half a burst may lie idle, and more than the rate be lent.
     pub fn new(replicas: u32) -> Self {
         Self {
-            replicas: replicas.max(1),
+            replicas,
             ask_again_after_ns: nanos(Duration::from_secs(1)),
             fallback_after_ns: nanos(Duration::from_secs(3)),
             fallback: Fallback::LocalShare,

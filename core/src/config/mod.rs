@@ -347,6 +347,7 @@ pub struct Config {
     pub(crate) displace: bool,
     pub(crate) token_costs: TokenCosts,
     pub(crate) predict_output: bool,
+    pub(crate) leases: LeaseTerms,
     pub(crate) max_tenants: u32,
 }
 

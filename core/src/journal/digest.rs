@@ -55,35 +55,39 @@ const fn mix(mut x: u64) -> u64 {
 
 fn words(now: Instant, action: &Action) -> [u64; 8] {
     let mut mode = 0;
-    let (mut worker, mut resume, mut beneficiary, mut confirm_by) = (0, 0, 0, 0);
-    let (kind, request, attempt) = match *action {
+    let (mut worker, mut tokens, mut other, mut last) = (0, 0, 0, 0);
+    let (kind, whose, which) = match *action {
         Action::Start { request, attempt, worker: on, resume_tokens, .. } => {
             worker = u64::from(on.get());
-            resume = resume_tokens;
-            (1, request, attempt.get())
+            tokens = resume_tokens;
+            (1, request.to_bits(), attempt.get())
         }
         Action::Preempt { victim, attempt, mode: how, beneficiary: whom, confirm_by: until, .. } => {
             mode = match how {
                 YieldMode::Restart => 0,
                 YieldMode::Checkpoint => 1,
             };
-            beneficiary = whom.map_or(0, RequestId::to_bits);
-            confirm_by = until.as_nanos();
-            (2, victim, attempt.get())
+            other = whom.map_or(0, RequestId::to_bits);
+            last = until.as_nanos();
+            (2, victim.to_bits(), attempt.get())
         }
-        Action::Spare { victim, attempt, .. } => (3, victim, attempt.get()),
-        Action::Abort { request, attempt, .. } => (4, request, attempt.get()),
-        Action::Drop { request, .. } => (5, request, 0),
-        Action::Stuck { victim, attempt, .. } => (6, victim, attempt.get()),
+        Action::Spare { victim, attempt, .. } => (3, victim.to_bits(), attempt.get()),
+        Action::Abort { request, attempt, .. } => (4, request.to_bits(), attempt.get()),
+        Action::Drop { request, .. } => (5, request.to_bits(), 0),
+        Action::Stuck { victim, attempt, .. } => (6, victim.to_bits(), attempt.get()),
+        Action::LeaseWanted { tenant, limit, seq, tokens: wanted, returned, .. } => {
+            (tokens, other, last) = (wanted, seq, returned.cast_unsigned());
+            (7, u64::from(tenant.get()), limit as u32)
+        }
     };
     [
         now.as_nanos(),
         kind + (action.reason() as u64) * 256 + mode * 65_536,
-        request.to_bits(),
-        u64::from(attempt),
+        whose,
+        u64::from(which),
         worker,
-        resume,
-        beneficiary,
-        confirm_by,
+        tokens,
+        other,
+        last,
     ]
 }

@@ -14,7 +14,7 @@ use crate::id::{Attempt, DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
 use crate::request::{RequestSpec, Usage, Yielding};
 use crate::resources::{MAX_DIMENSIONS, Resources};
 use crate::share::Ppm;
-use crate::tenant::{OverQuota, Rate, TenantPolicy};
+use crate::tenant::{OverQuota, QuotaLimit, Rate, TenantPolicy};
 use crate::time::Instant;
 
 /// `VERB: FIELDS => INPUT`, where INPUT is the pattern that the writer matches and the expression that the
@@ -47,6 +47,8 @@ verbs! {
     "tenant_set": name => [Input::TenantSet { name }],
     "tenant_configure": tenant policy => [Input::TenantConfigure { tenant, policy }],
     "tenant_remove": tenant => [Input::TenantRemove { tenant }],
+    "lease_granted": tenant limit seq tokens valid_for_ns =>
+        [Input::LeaseGranted { tenant, limit, seq, tokens, valid_for_ns }],
     "device_add": limit checkpoint_mib => [Input::DeviceAdd(DeviceSpec { limit, checkpoint_mib })],
     "device_resize": device limit shrink => [Input::DeviceResize { device, limit, shrink }],
     "device_lost": device => [Input::DeviceLost { device }],
@@ -198,6 +200,23 @@ numbers! {
         1 => Self::Reject,
         _ => Self::Demote,
     };
+}
+
+/// Counted from 1, as where 0 says that there is none.
+impl Field for QuotaLimit {
+    fn write(&self, out: &mut impl Write) -> fmt::Result {
+        write!(out, " {}", *self as u64)
+    }
+
+    fn read(words: &mut Words<'_>, field: &'static str) -> Result<Self, JournalFault> {
+        let number = words.number(field, Self::Requests as u64..=Self::Units as u64)?;
+        Ok(match number {
+            1 => Self::Requests,
+            2 => Self::Tokens,
+            3 => Self::Running,
+            _ => Self::Units,
+        })
+    }
 }
 
 /// What may be left out is `-` then.

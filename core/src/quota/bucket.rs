@@ -125,15 +125,14 @@ impl Bucket {
         Some(())
     }
 
-    /// Puts units back; says how many there was no room for below the burst.
-    pub(crate) fn put(&mut self, now: Instant, units: u64) -> u64 {
+    /// Puts units back, as far as the burst has room for them.
+    pub(crate) fn put(&mut self, now: Instant, units: u64) {
         self.refill(now);
         let kept = units.min(self.full_level().abs_diff(self.level));
         self.level = self.level.wrapping_add_unsigned(kept);
         if self.is_full() {
             self.rem = 0;
         }
-        units - kept
     }
 
     /// Changes the rate from `now` on. The level stays, as far as the new burst has room for it; of the fraction
@@ -146,14 +145,6 @@ impl Bucket {
         *self = Self { level, rem: rem as u64, ..next };
         if self.is_full() {
             self.rem = 0;
-        }
-    }
-
-    /// Drops what it has from `now` on; what it owes stays.
-    pub(crate) fn drop_savings(&mut self, now: Instant) {
-        self.refill(now);
-        if self.level >= 0 {
-            (self.level, self.rem) = (0, 0);
         }
     }
 

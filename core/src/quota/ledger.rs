@@ -7,11 +7,15 @@
 //! QUO-4.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
-use super::node::{Ahead, Ask, Books, Change, Gate, Node, Shut, Totals};
+use super::lease::{Answer, Want};
+use super::node::{Ahead, Ask, Books, Change, Flow, Gate, Node, RATES, Shut, Totals};
+use crate::config::LeaseTerms;
+use crate::heap::Heap;
 use crate::resources::Resources;
 use crate::slab::Slab;
-use crate::tenant::{MAX_TENANT_DEPTH, QuotaLimit, Rate, TenantPolicy};
+use crate::tenant::{MAX_TENANT_DEPTH, QuotaLimit, TenantPolicy};
 use crate::time::Instant;
 
 /// A start that has to wait.
@@ -101,11 +105,21 @@ impl Place {
 pub(crate) struct Ledger {
     /// Boxed, so that the memory of those forgotten goes back.
     places: Slab<Box<Place>>,
+    terms: LeaseTerms,
+    /// When which lease has something to say or to look at, by [`turn_of`].
+    lease_turns: Heap<Instant>,
+    /// How many wishes there were: a number is said of one lease, once, so that the store never takes one for another's.
+    wishes: u64,
+}
+
+/// The number that a lease has among those of all nodes.
+const fn turn_of(slot: u32, limit: QuotaLimit) -> u32 {
+    slot * RATES.len() as u32 + limit as u32 - RATES[0] as u32
 }
 
 impl Ledger {
-    pub(crate) const fn new() -> Self {
-        Self { places: Slab::new() }
+    pub(crate) const fn new(terms: LeaseTerms) -> Self {
+        Self { places: Slab::new(), terms, lease_turns: Heap::new(), wishes: 0 }
     }
 
     /// How many nodes there are.
@@ -124,7 +138,7 @@ impl Ledger {
             return Err(Misplaced::TooDeep);
         }
         let mut place = Place { parent, ..Place::default() };
-        place.node.set(now, policy);
+        place.node.set(now, policy, self.terms);
         let (slot, _) = self.places.insert(Box::new(place));
         self.raise(parent, None, Some(0));
         Ok(slot)
@@ -132,7 +146,8 @@ impl Ledger {
 
     /// Sets the limits of a node from `now` on. What is open stays open. O(1).
     pub(crate) fn set(&mut self, now: Instant, slot: u32, policy: &TenantPolicy) {
-        self.places[slot].node.set(now, policy);
+        self.places[slot].node.set(now, policy, self.terms);
+        self.attend(slot);
     }
 
     /// Puts a node, and all below it, below another or at the top. What is open there moves along: the former nodes
@@ -155,9 +170,10 @@ impl Ledger {
         // The nodes above both keep it: their buckets are not touched. They are the upper parts of both paths.
         let common = self.above(former).find(|&node| self.above(parent).any(|other| other == node));
         let open = self.places[slot].node.books;
-        let join = Change { more: open, take: open.held, ..Change::default() };
+        let join = Change { more: open, tokens: Flow::charged(open.held), ..Change::default() };
         let refunded = Totals { refunded: open.held, ..Totals::default() };
-        let leave = Change { less: open, put: open.held, totals: refunded, ..Change::default() };
+        let leave =
+            Change { less: open, tokens: Flow::put(open.held), totals: refunded, ..Change::default() };
         self.check(now, former, common, &leave).map_err(Misplaced::Unbalanced)?;
         self.check(now, parent, common, &join).map_err(Misplaced::Unbalanced)?;
         self.book(now, former, common, &leave);
@@ -179,6 +195,7 @@ impl Ledger {
         }
         let parent = place.parent;
         self.places.remove(slot);
+        RATES.into_iter().for_each(|limit| self.lease_turns.remove(turn_of(slot, limit)));
         self.raise(parent, Some(0), None);
         Ok(())
     }
@@ -214,7 +231,8 @@ impl Ledger {
     pub(crate) fn hold(&mut self, now: Instant, leaf: u32, ask: &Ask) -> Result<(), Refusal> {
         self.would_hold(now, leaf, ask)?;
         let more = Books { running: 1, held: ask.tokens, in_use: ask.units };
-        let change = Change { more, take: ask.tokens, take_starts: 1, ..Change::default() };
+        let (tokens, starts) = (Flow::taken(ask.tokens), Flow::taken(1));
+        let change = Change { more, tokens, starts, ..Change::default() };
         self.change(now, leaf, &change)
             .map_err(|Unbalanced { node, limit }| Refusal::NotNow(NotNow { node, limit, retry_at: None }))
     }
@@ -223,7 +241,8 @@ impl Ledger {
     pub(crate) fn undo(&mut self, now: Instant, leaf: u32, ask: &Ask) -> Result<(), Unbalanced> {
         let less = Books { running: 1, held: ask.tokens, in_use: ask.units };
         let totals = Totals { refunded: ask.tokens, ..Totals::default() };
-        let change = Change { less, put: ask.tokens, put_starts: 1, totals, ..Change::default() };
+        let (tokens, starts) = (Flow::put(ask.tokens), Flow::put(1));
+        let change = Change { less, tokens, starts, totals, ..Change::default() };
         self.change(now, leaf, &change)
     }
 
@@ -231,7 +250,7 @@ impl Ledger {
     pub(crate) fn charge(&mut self, now: Instant, leaf: u32, tokens: u64) -> Result<(), Unbalanced> {
         let more = Books { held: tokens, ..Books::default() };
         let totals = Totals { debt: tokens, ..Totals::default() };
-        self.change(now, leaf, &Change { more, take: tokens, totals, ..Change::default() })
+        self.change(now, leaf, &Change { more, tokens: Flow::charged(tokens), totals, ..Change::default() })
     }
 
     /// Ends a hold, before its request is released: what was held and not used comes back, what was used and not held is charged.
@@ -239,7 +258,8 @@ impl Ledger {
         let less = Books { held, ..Books::default() };
         let (debt, refunded) = (used.saturating_sub(held), held.saturating_sub(used));
         let totals = Totals { used, refunded, debt };
-        self.change(now, leaf, &Change { less, take: debt, put: refunded, totals, ..Change::default() })
+        let tokens = Flow { taken: 0, charged: debt, put: refunded };
+        self.change(now, leaf, &Change { less, tokens, totals, ..Change::default() })
     }
 
     /// Ends what runs: its place and its units are free.
@@ -261,30 +281,100 @@ impl Ledger {
         self.change(now, leaf, &Change { less, more, ..Change::default() })
     }
 
-    /// Puts granted units into a bucket of the node itself; says how many there was no room for below its burst.
-    /// `None` if it has no such rate.
-    pub(crate) fn credit(&mut self, now: Instant, slot: u32, limit: QuotaLimit, units: u64) -> Option<u64> {
-        Some(self.places[slot].node.bucket_mut(limit)?.put(now, units))
+    /// Other terms of all leases, from `now` on. O(nodes).
+    pub(crate) fn set_terms(&mut self, now: Instant, terms: LeaseTerms) {
+        self.terms = terms;
+        let slots: Vec<u32> = self.places.iter().map(|(slot, _)| slot).collect();
+        for slot in slots {
+            self.places[slot].node.set_terms(now, terms);
+            self.attend(slot);
+        }
     }
 
-    /// Takes units from a bucket of the node itself, as many as it has; says how many it took.
-    /// `None` if it has no such rate.
-    pub(crate) fn debit(&mut self, now: Instant, slot: u32, limit: QuotaLimit, units: u64) -> Option<u64> {
-        let bucket = self.places[slot].node.bucket_mut(limit)?;
-        bucket.refill(now);
-        let taken = units.min(u64::try_from(bucket.level()).unwrap_or(0));
-        bucket.take(now, taken).map(|()| taken)
+    /// Says what the first of those that wait at a node needs of it; `None` when nobody waits, or the node is gone.
+    pub(crate) fn await_quota(&mut self, now: Instant, slot: u32, ask: Option<&Ask>) {
+        if !self.places.contains(slot) {
+            return;
+        }
+        let needs = ask.map_or([0, 0], |ask| [1, ask.tokens]);
+        for (limit, need) in RATES.into_iter().zip(needs) {
+            if let Some(lease) = self.places[slot].node.lease_mut(limit) {
+                lease.await_tokens(now, need);
+                self.attend(slot);
+            }
+        }
     }
 
-    /// Changes a rate that the node has, from `now` on; `None` if it has none.
-    pub(crate) fn set_rate(&mut self, now: Instant, slot: u32, limit: QuotaLimit, rate: Rate) -> Option<()> {
-        self.places[slot].node.bucket_mut(limit)?.set_rate(now, rate);
-        Some(())
+    /// Notes that a start was refused to somebody who does not wait, at every node from `leaf` up that may be granted more.
+    pub(crate) fn miss(&mut self, now: Instant, leaf: u32, ask: &Ask) {
+        let mut at = Some(leaf);
+        while let Some(slot) = at {
+            for (limit, need) in RATES.into_iter().zip([1, ask.tokens]) {
+                if let Some(lease) = self.places[slot].node.lease_mut(limit) {
+                    lease.miss(now, need);
+                    self.attend(slot);
+                }
+            }
+            at = self.places[slot].parent;
+        }
     }
 
-    /// What a bucket of the node has, below zero if it owes; `None` if it has no such rate.
-    pub(crate) fn level(&self, now: Instant, slot: u32, limit: QuotaLimit) -> Option<i64> {
-        Some(self.places[slot].node.bucket(limit)?.refilled(now).level())
+    /// When [`want`](Self::want) has something to say or to look at.
+    pub(crate) fn wants_at(&self) -> Option<Instant> {
+        self.lease_turns.peek().map(|(at, _)| at)
+    }
+
+    /// What some lease asks the store now, if one does.
+    pub(crate) fn want(&mut self, now: Instant) -> Option<(u32, QuotaLimit, Want)> {
+        while let Some((_, turn)) = self.lease_turns.peek().filter(|&(at, _)| at <= now) {
+            let (slot, limit) = (turn / RATES.len() as u32, RATES[turn as usize % RATES.len()]);
+            let lease = self.places[slot].node.lease_mut(limit).expect("who has a turn has a lease");
+            let want = lease.want(now, self.wishes + 1);
+            self.set_turn(slot, limit);
+            if let Some(want) = want {
+                self.wishes = self.wishes.max(want.seq);
+                return Some((slot, limit, want));
+            }
+            // What would be later than the end of time is now, for ever.
+            if self.lease_turns.peek().is_some_and(|(at, next)| next == turn && at <= now) {
+                self.lease_turns.remove(turn);
+            }
+        }
+        None
+    }
+
+    /// Takes the store's answer to the wish `seq`. What is not leased any more has no wish.
+    pub(crate) fn granted(
+        &mut self,
+        now: Instant,
+        slot: u32,
+        limit: QuotaLimit,
+        (seq, tokens, valid_for_ns): (u64, u64, u64),
+    ) -> Answer {
+        let lease = self.places[slot].node.lease_mut(limit);
+        let answer = lease.map_or(Answer::Stale, |lease| lease.granted(now, seq, tokens, valid_for_ns));
+        self.attend(slot);
+        answer
+    }
+
+    /// The leases of a node changed.
+    fn attend(&mut self, slot: u32) {
+        RATES.into_iter().for_each(|limit| self.set_turn(slot, limit));
+    }
+
+    /// When a lease has something to say is another time now.
+    fn set_turn(&mut self, slot: u32, limit: QuotaLimit) {
+        let turn = turn_of(slot, limit);
+        self.lease_turns.remove(turn);
+        let wants_at = self.places[slot].node.lease_mut(limit).and_then(|lease| lease.wants_at());
+        if let Some(at) = wants_at {
+            self.lease_turns.insert(at, turn);
+        }
+    }
+
+    /// What the meter of a rate of the node has, below zero if it owes; `None` if it has no such rate.
+    pub(crate) fn level(&self, now: Instant, slot: u32, limit: QuotaLimit) -> Option<i128> {
+        Some(self.places[slot].node.meter(limit)?.level(now))
     }
 
     /// What is open at a node and below it.
@@ -315,8 +405,8 @@ impl Ledger {
 
     /// The least burst of tokens on a path, if any node of it has one.
     pub(crate) fn least_burst(&self, leaf: u32) -> Option<u64> {
-        let bucket = |node| self.places[node].node.bucket(QuotaLimit::Tokens);
-        self.path(leaf).filter_map(|node| Some(bucket(node)?.rate().burst)).min()
+        let meter = |node| self.places[node].node.meter(QuotaLimit::Tokens);
+        self.path(leaf).filter_map(|node| Some(meter(node)?.rate().burst)).min()
     }
 
     fn above(&self, lowest: Option<u32>) -> impl Iterator<Item = u32> {
@@ -357,6 +447,9 @@ impl Ledger {
             let place = &mut self.places[node];
             place.node.book(now, change);
             at = place.parent;
+            if place.node.is_leased() {
+                self.attend(node);
+            }
         }
     }
 
@@ -387,11 +480,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_node_with_two_rates_takes_a_quarter_of_a_kibibyte() {
+    fn what_a_node_with_two_rates_takes() {
         let [node, limits] = Node::BYTES;
         let slot = size_of::<(u32, Option<Box<Place>>)>();
         let place = size_of::<Place>();
         assert!(slot + place <= 136, "without limits: {slot} + {place}, of which {node} for the books");
-        assert!(slot + place + limits <= 256, "{slot} + {place} + {limits}");
+        assert!(slot + place + limits <= 272, "{slot} + {place} + {limits}");
     }
 }

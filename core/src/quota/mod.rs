@@ -7,13 +7,13 @@
 mod bucket;
 mod lease;
 mod ledger;
+mod meter;
 #[cfg(test)]
 mod model;
 mod node;
 #[cfg(test)]
 mod tests;
 
-#[expect(unused_imports, reason = "the scheduler does not lease yet")]
-pub(crate) use lease::{Answer, Lease, Want, Why};
+pub(crate) use lease::{Answer, Why};
 pub(crate) use ledger::{Busy, Ledger, Misplaced, Never, NotNow, Refusal};
 pub(crate) use node::{Ahead, Ask, Books};

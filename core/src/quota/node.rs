@@ -5,10 +5,16 @@
 
 use alloc::boxed::Box;
 
-use super::bucket::{Bucket, Cover};
+use super::bucket::Cover;
+use super::lease::Lease;
+use super::meter::Meter;
+use crate::config::LeaseTerms;
 use crate::resources::{MAX_DIMENSIONS, Resources};
 use crate::tenant::{QuotaLimit, Rate, TenantPolicy};
 use crate::time::Instant;
+
+/// The limits that are rates.
+pub(super) const RATES: [QuotaLimit; 2] = [QuotaLimit::Requests, QuotaLimit::Tokens];
 
 /// The most tokens that may be held at a node: as signed as a level, which may come to owe them all.
 const MAX_HELD: u64 = i64::MAX as u64;
@@ -59,13 +65,12 @@ impl Gate {
 /// What a node may do.
 #[derive(Debug)]
 struct Limits {
-    requests: Option<Bucket>,
-    tokens: Option<Bucket>,
+    requests: Option<Meter>,
+    tokens: Option<Meter>,
     /// `u64::MAX` is no limit: so many requests there are not.
     max_running: u64,
     /// 0 in a dimension is no limit.
     max_in_use: Option<Box<Resources>>,
-    leased: bool,
     allow_when_full: bool,
 }
 
@@ -99,19 +104,38 @@ pub(super) struct Change {
     /// What is open no more, and what is open now.
     pub(super) less: Books,
     pub(super) more: Books,
-    /// Tokens taken from the bucket, and put back into it.
-    pub(super) take: u64,
-    pub(super) put: u64,
-    /// Starts likewise.
-    pub(super) take_starts: u64,
-    pub(super) put_starts: u64,
+    pub(super) tokens: Flow,
+    pub(super) starts: Flow,
     pub(super) totals: Totals,
 }
 
+/// What goes through the meter of a rate.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Flow {
+    /// For a start that it covers.
+    pub(super) taken: u64,
+    /// Used without that.
+    pub(super) charged: u64,
+    pub(super) put: u64,
+}
+
+impl Flow {
+    pub(super) const fn taken(units: u64) -> Self {
+        Self { taken: units, charged: 0, put: 0 }
+    }
+
+    pub(super) const fn charged(units: u64) -> Self {
+        Self { taken: 0, charged: units, put: 0 }
+    }
+
+    pub(super) const fn put(units: u64) -> Self {
+        Self { taken: 0, charged: 0, put: units }
+    }
+}
+
 impl Change {
-    /// What it takes from the bucket of a rate, and puts into it.
-    fn of_buckets(&self) -> [(QuotaLimit, u64, u64); 2] {
-        [(QuotaLimit::Requests, self.take_starts, self.put_starts), (QuotaLimit::Tokens, self.take, self.put)]
+    fn of_meters(&self) -> [(QuotaLimit, Flow); 2] {
+        [(QuotaLimit::Requests, self.starts), (QuotaLimit::Tokens, self.tokens)]
     }
 }
 
@@ -129,30 +153,22 @@ impl Node {
 
     /// Sets the limits from `now` on. A rate that was there keeps its level; a new one has a whole burst, or
     /// nothing if it is leased, less the tokens that are held here.
-    pub(super) fn set(&mut self, now: Instant, policy: &TenantPolicy) {
-        let old = self.limits.take();
-        let was_leased = old.as_ref().is_some_and(|old| old.leased);
-        let (requests, tokens) = old.map_or((None, None), |old| (old.requests, old.tokens));
-        let bucket = |old: Option<Bucket>, rate: Option<Rate>, held: u64| -> Option<Bucket> {
-            // What is leased comes by `credit` alone.
-            let rate = rate.map(|rate| if policy.leased { Rate { amount: 0, ..rate } } else { rate })?;
-            let Some(mut bucket) = old else {
-                let mut new = if policy.leased { Bucket::empty(rate, now) } else { Bucket::full(rate, now) };
-                new.take(now, held).expect("MAX_HELD can be owed");
-                return Some(new);
-            };
-            bucket.set_rate(now, rate);
-            if policy.leased && !was_leased {
-                bucket.drop_savings(now);
+    pub(super) fn set(&mut self, now: Instant, policy: &TenantPolicy, terms: LeaseTerms) {
+        let (requests, tokens) = self.limits.take().map_or((None, None), |old| (old.requests, old.tokens));
+        let leased = policy.leased.then_some(terms);
+        let meter = |old: Option<Meter>, rate: Rate, held: u64| match old {
+            Some(old) => old.changed(now, rate, leased),
+            None => {
+                let mut new = Meter::new(now, rate, leased);
+                new.charge(now, held);
+                new
             }
-            Some(bucket)
         };
         let limits = Limits {
-            requests: bucket(requests, policy.requests, 0),
-            tokens: bucket(tokens, policy.tokens, self.books.held),
+            requests: policy.requests.map(|rate| meter(requests, rate, 0)),
+            tokens: policy.tokens.map(|rate| meter(tokens, rate, self.books.held)),
             max_running: policy.max_running.unwrap_or(u64::MAX),
             max_in_use: (!policy.max_in_use.is_zero()).then(|| Box::new(policy.max_in_use)),
-            leased: policy.leased,
             allow_when_full: policy.allow_when_full,
         };
         let none = limits.requests.is_none()
@@ -162,8 +178,17 @@ impl Node {
         self.limits = (!none).then(|| Box::new(limits));
     }
 
-    /// The bucket of a rate, if the node has it.
-    pub(super) fn bucket(&self, limit: QuotaLimit) -> Option<&Bucket> {
+    /// Leases on other terms from `now` on.
+    pub(super) fn set_terms(&mut self, now: Instant, terms: LeaseTerms) {
+        for limit in RATES {
+            if let Some(lease) = self.lease_mut(limit) {
+                lease.set(now, lease.rate(), terms);
+            }
+        }
+    }
+
+    /// The meter of a rate, if the node has it.
+    pub(super) fn meter(&self, limit: QuotaLimit) -> Option<&Meter> {
         let limits = self.limits.as_ref()?;
         match limit {
             QuotaLimit::Requests => limits.requests.as_ref(),
@@ -172,7 +197,7 @@ impl Node {
         }
     }
 
-    pub(super) fn bucket_mut(&mut self, limit: QuotaLimit) -> Option<&mut Bucket> {
+    fn meter_mut(&mut self, limit: QuotaLimit) -> Option<&mut Meter> {
         let limits = self.limits.as_mut()?;
         match limit {
             QuotaLimit::Requests => limits.requests.as_mut(),
@@ -181,34 +206,39 @@ impl Node {
         }
     }
 
-    /// Whether nothing is open, and the buckets are as those of a new node.
+    /// Whether any of its rates is leased.
+    pub(super) fn is_leased(&self) -> bool {
+        let leased = |meter: &Option<Meter>| matches!(meter, Some(Meter::Leased(_)));
+        self.limits.as_ref().is_some_and(|limits| leased(&limits.requests) || leased(&limits.tokens))
+    }
+
+    /// The lease of a rate, if it is leased.
+    pub(super) fn lease_mut(&mut self, limit: QuotaLimit) -> Option<&mut Lease> {
+        self.meter_mut(limit)?.lease_mut()
+    }
+
+    /// Whether nothing is open, and the meters are as those of a new node.
     pub(super) fn is_fresh(&self, now: Instant) -> bool {
-        let as_new = |limit| {
-            self.bucket(limit).is_none_or(|bucket| {
-                let bucket = bucket.refilled(now);
-                let leased = self.limits.as_ref().is_some_and(|limits| limits.leased);
-                if leased { bucket.level() == 0 } else { bucket.is_full() }
-            })
-        };
-        self.books == Books::default() && as_new(QuotaLimit::Requests) && as_new(QuotaLimit::Tokens)
+        let mut meters = RATES.into_iter().filter_map(|limit| self.meter(limit));
+        self.books == Books::default() && meters.all(|meter| meter.is_fresh(now))
     }
 
     /// The limit that keeps a start back, if one does; of several the one that does so longest.
     pub(super) fn gate(&self, now: Instant, ask: &Ask, ahead: Ahead) -> Option<Gate> {
         let limits = self.limits.as_ref()?;
         let when_full = limits.allow_when_full;
-        let bucket = |limit, bucket: &Option<Bucket>, need, ahead| {
-            let bucket = bucket.as_ref()?;
-            let shut = match bucket.cover(now, need, ahead, when_full) {
+        let rate = |limit, meter: &Option<Meter>, need, ahead| {
+            let meter = meter.as_ref()?;
+            let shut = match meter.cover(now, need, ahead, when_full) {
                 Cover::Now => return None,
                 Cover::Later(at) => Shut::Until(at),
-                Cover::Never => Shut::Forever { need, max: bucket.rate().burst },
+                Cover::Never => Shut::Forever { need, max: meter.rate().burst },
             };
             Some(Gate { limit, shut })
         };
         let gates = [
-            bucket(QuotaLimit::Requests, &limits.requests, 1, ahead.requests),
-            bucket(QuotaLimit::Tokens, &limits.tokens, ask.tokens, ahead.tokens),
+            rate(QuotaLimit::Requests, &limits.requests, 1, ahead.requests),
+            rate(QuotaLimit::Tokens, &limits.tokens, ask.tokens, ahead.tokens),
             self.running_gate(limits.max_running, ahead.requests),
             limits.max_in_use.as_ref().and_then(|max| self.units_gate(max, &ask.units)),
         ];
@@ -244,10 +274,11 @@ impl Node {
     /// beyond what a word holds. Lets in what came until `now`, so that nothing else asks for the time.
     pub(super) fn check(&mut self, now: Instant, change: &Change) -> Result<(), QuotaLimit> {
         self.after(change)?;
-        for (limit, take, _) in change.of_buckets() {
-            let Some(bucket) = self.bucket_mut(limit) else { continue };
-            bucket.refill(now);
-            bucket.clone().take(now, take).ok_or(limit)?;
+        for (limit, flow) in change.of_meters() {
+            let units = flow.taken.checked_add(flow.charged).ok_or(limit)?;
+            if self.meter_mut(limit).is_some_and(|meter| !meter.bears(now, units)) {
+                return Err(limit);
+            }
         }
         Ok(())
     }
@@ -270,10 +301,11 @@ impl Node {
     /// Books a change that [`check`](Self::check) has found to balance.
     pub(super) fn book(&mut self, now: Instant, change: &Change) {
         self.books = self.after(change).expect("it was checked");
-        for (limit, take, put) in change.of_buckets() {
-            if let Some(bucket) = self.bucket_mut(limit) {
-                bucket.take(now, take).expect("it was checked");
-                bucket.put(now, put);
+        for (limit, flow) in change.of_meters() {
+            if let Some(meter) = self.meter_mut(limit) {
+                meter.take(now, flow.taken);
+                meter.charge(now, flow.charged);
+                meter.put(now, flow.put);
             }
         }
         let Totals { used, refunded, debt } = change.totals;

@@ -3,7 +3,8 @@
 use alloc::vec::Vec;
 
 use super::node::Totals;
-use super::{Ahead, Ask, Books, Busy, Ledger, Misplaced, Never, NotNow, Refusal};
+use super::{Ahead, Answer, Ask, Books, Busy, Ledger, Misplaced, Never, NotNow, Refusal};
+use crate::config::LeaseTerms;
 use crate::resources::Resources;
 use crate::tenant::{MAX_TENANT_DEPTH, QuotaLimit, Rate, TenantPolicy};
 use crate::time::Instant;
@@ -36,7 +37,7 @@ fn never(node: u32, limit: QuotaLimit, need: u64, max: u64) -> Result<(), Refusa
 
 /// A path of nodes from the root down to the leaf.
 fn path<const N: usize>(policies: [TenantPolicy; N]) -> (Ledger, [u32; N]) {
-    let mut ledger = Ledger::new();
+    let mut ledger = Ledger::new(LeaseTerms::new(1));
     let mut parent = None;
     let slots = policies.map(|policy| {
         let slot = ledger.add(START, parent, &policy).expect("not too deep");
@@ -46,7 +47,7 @@ fn path<const N: usize>(policies: [TenantPolicy; N]) -> (Ledger, [u32; N]) {
     (ledger, slots)
 }
 
-fn tokens(ledger: &Ledger, slot: u32) -> i64 {
+fn tokens(ledger: &Ledger, slot: u32) -> i128 {
     ledger.level(START, slot, QuotaLimit::Tokens).expect("it has a limit")
 }
 
@@ -120,7 +121,7 @@ fn together_they_do_not_pass_a_limit_and_what_shrank_stays_closed() {
 
 #[test]
 fn a_hold_is_settled_to_the_token() {
-    let (mut ledger, [org]) = path([any().tokens(rate(0, 1, 100)).requests(rate(0, 1, 5))]);
+    let (mut ledger, [org]) = path([any().tokens(rate(1, 1, 100)).requests(rate(0, 1, 5))]);
     ledger.hold(START, org, &ask(40)).unwrap();
     ledger.charge(START, org, 70).unwrap();
     assert_eq!(tokens(&ledger, org), -10, "a stream that outruns its estimate is charged while it runs");
@@ -128,15 +129,11 @@ fn a_hold_is_settled_to_the_token() {
     ledger.release(START, org, Resources::ZERO).unwrap();
     assert_eq!(tokens(&ledger, org), -15);
     assert_eq!(ledger.totals(org), Totals { used: 115, refunded: 0, debt: 75 });
-    assert_eq!(
-        ledger.credit(START, org, QuotaLimit::Tokens, 120),
-        Some(5),
-        "as many as the burst has room for"
-    );
-    ledger.hold(START, org, &ask(40)).unwrap();
-    assert_eq!(ledger.level(START, org, QuotaLimit::Requests), Some(3), "a start is not refunded");
-    ledger.undo(START, org, &ask(40)).unwrap();
-    assert_eq!(ledger.level(START, org, QuotaLimit::Requests), Some(4), "but one that was declined is");
+    let full = at(115);
+    ledger.hold(full, org, &ask(40)).unwrap();
+    assert_eq!(ledger.level(full, org, QuotaLimit::Requests), Some(3), "a start is not refunded");
+    ledger.undo(full, org, &ask(40)).unwrap();
+    assert_eq!(ledger.level(full, org, QuotaLimit::Requests), Some(4), "but one that was declined is");
     assert_eq!((tokens(&ledger, org), ledger.books(org)), (100, Books::default()));
 }
 
@@ -170,11 +167,30 @@ fn a_limit_that_is_set_later_takes_over_what_is_held() {
     ledger.set(START, org, &leased);
     let later = ledger.level(at(1_000), org, QuotaLimit::Tokens);
     assert_eq!(later, Some(0), "what is leased begins with nothing, and comes by grants alone");
-    assert_eq!(ledger.credit(START, org, QuotaLimit::Tokens, 30), Some(0));
-    ledger.set(START, org, &leased.max_running(7));
-    assert_eq!(ledger.debit(START, org, QuotaLimit::Tokens, 40), Some(30), "what was granted stays");
-    ledger.set_rate(START, org, QuotaLimit::Tokens, rate(1, 100, 50)).unwrap();
-    assert_eq!(ledger.level(at(1_000), org, QuotaLimit::Tokens), Some(10), "unless it is given a rate");
+    ledger.await_quota(at(1_000), org, Some(&ask(30)));
+    let (slot, limit, want) = ledger.want(at(1_000)).expect("somebody waits");
+    assert_eq!((slot, limit, want.tokens), (org, QuotaLimit::Tokens, 30));
+    let answer = ledger.granted(at(1_000), org, limit, (want.seq, 30, 1_000_000));
+    assert_eq!((answer, tokens(&ledger, org)), (Answer::Taken, 30));
+    ledger.set(at(1_000), org, &leased.max_running(7));
+    assert_eq!(tokens(&ledger, org), 30, "what was granted stays");
+    ledger.set(at(1_000), org, &any().tokens(rate(0, 1, 20)));
+    assert_eq!(tokens(&ledger, org), 20, "as far as there is room, when it is leased no more");
+}
+
+#[test]
+fn no_two_wishes_have_one_number() {
+    let leased = any().tokens(rate(9, 1, 50)).leased(true);
+    let (mut ledger, [org]) = path([leased]);
+    let mut wish = || {
+        ledger.await_quota(START, org, Some(&ask(30)));
+        let want = ledger.want(START).expect("somebody waits");
+        ledger.set(START, org, &any());
+        assert_eq!((ledger.want(START), ledger.wants_at()), (None, None), "it is leased no more");
+        ledger.set(START, org, &leased);
+        want.2.seq
+    };
+    assert_eq!([wish(), wish()], [1, 2], "the store would answer the first again");
 }
 
 #[test]
@@ -238,7 +254,7 @@ fn the_largest_numbers_are_refused_or_fit() {
 
 #[test]
 fn a_million_nodes_come_and_go() {
-    let mut ledger = Ledger::new();
+    let mut ledger = Ledger::new(LeaseTerms::new(1));
     let org = ledger.add(START, None, &any().max_running(1)).unwrap();
     for _ in 0..2 {
         let million: Vec<u32> =

@@ -77,6 +77,9 @@ impl Scheduler {
             return Err(ConfigError { faults });
         }
         self.offer_all_again();
+        if config.leases != self.config.leases {
+            self.quota.set_terms(self.now, config.leases);
+        }
         self.config = config;
         for pool in 0..self.pools.len() {
             self.pools[pool].capacity.reconfigure(&self.config.tiers);

@@ -77,7 +77,7 @@ impl Scheduler {
                 return true;
             }
             if !self.wake_waiter() {
-                return false;
+                return self.want_leases();
             }
         }
     }

@@ -8,7 +8,7 @@ use super::record::Waiting;
 use super::workers::{Place, WorkerStatus};
 use super::{SCAN_WINDOW, Scheduler};
 use crate::error::InvariantViolation;
-use crate::event::DevicePart;
+use crate::event::{Action, DevicePart};
 use crate::id::{DeviceId, PoolId, Tier, WorkerId};
 use crate::queue::Lane;
 use crate::quota::Books;
@@ -50,7 +50,10 @@ impl Scheduler {
         ensure("LIFE-1", queued + running == live, || {
             format!("{queued} queued and {running} on workers, of {live} live")
         })?;
-        let said = self.outbox.iter().filter(|action| self.requests.lookup(action.request()) == Lookup::Live);
+        let live_request = |action: &&Action| {
+            action.request().is_some_and(|request| self.requests.lookup(request) == Lookup::Live)
+        };
+        let said = self.outbox.iter().filter(live_request);
         let unheard: i32 = self.requests.0.iter().map(|(_, record)| record.unheard).sum();
         ensure("LIFE-1", said.count() == unheard as usize, || {
             format!("{unheard} actions are said to be unheard")

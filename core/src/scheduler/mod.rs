@@ -16,6 +16,7 @@ mod drain;
 mod explain;
 mod fleet;
 mod invariants;
+mod leases;
 mod outbox;
 mod pressure;
 mod quota;
@@ -222,7 +223,7 @@ impl Scheduler {
             requests: Requests(Slab::new()),
             nodes: QueueNodes::new(),
             line_demands: Vec::new(),
-            quota: Ledger::new(),
+            quota: Ledger::new(config.leases),
             quota_queue: QuotaQueue::default(),
             devices: Vec::new(),
             tenants: Tenants::default(),
@@ -266,6 +267,9 @@ impl Scheduler {
                 self.tenant_configure(now, tenant, policy).map(|()| nothing)?
             }
             Input::TenantRemove { tenant } => self.tenant_remove(now, tenant).map(|()| nothing)?,
+            Input::LeaseGranted { tenant, limit, seq, tokens, valid_for_ns } => {
+                self.lease_granted(now, tenant, limit, seq, tokens, valid_for_ns).map(|()| nothing)?
+            }
             Input::DeviceAdd(spec) => Created::Device(self.device_add(now, spec)?),
             Input::DeviceResize { device, limit, shrink } => {
                 self.device_resize(now, device, limit, shrink).map(|()| nothing)?

@@ -32,7 +32,7 @@ impl Scheduler {
         if core::mem::take(&mut self.requests[slot].unheard) == 0 {
             return false;
         }
-        let request = self.requests.id(slot);
+        let request = Some(self.requests.id(slot));
         self.outbox.retain(|action| action.request() != request);
         true
     }
@@ -52,7 +52,7 @@ impl Scheduler {
     }
 
     fn count_unheard(&mut self, action: &Action, change: i32) {
-        let request = action.request();
+        let Some(request) = action.request() else { return };
         if self.requests.lookup(request) == Lookup::Live {
             self.requests[request.slot()].unheard += change;
         }

@@ -233,7 +233,7 @@ impl Scheduler {
     }
 
     /// A newcomer that its tenant's quota has no room for waits, is refused, or goes to the next tier.
-    pub(super) fn admit_quota(&self, spec: &mut RequestSpec) -> Result<(), SubmitError> {
+    pub(super) fn admit_quota(&mut self, spec: &mut RequestSpec) -> Result<(), SubmitError> {
         let tenant = &self.tenants[spec.tenant];
         if spec.tier < tenant.policy.most_urgent {
             let allowed = tenant.policy.most_urgent;
@@ -250,6 +250,8 @@ impl Scheduler {
             }
             Err(Refusal::NotNow(NotNow { node, limit, retry_at })) => match tenant.policy.over_quota {
                 OverQuota::Reject => {
+                    let leaf = tenant.node;
+                    self.quota.miss(self.now, leaf, &ask);
                     Err(SubmitError::OverQuota { tenant: self.tenants.of_node(node), limit, retry_at })
                 }
                 OverQuota::Demote if spec.tier.index() + 1 < self.config.tiers.len() => {
@@ -308,6 +310,7 @@ impl Scheduler {
         while let Some(&node) = self.quota_queue.changed.first() {
             let Some((key, waiter)) = self.quota_queue.first(node) else {
                 self.quota_queue.changed.remove(&node);
+                self.quota.await_quota(self.now, node, None);
                 continue;
             };
             let slot = self.first_waiter(waiter);
@@ -317,6 +320,8 @@ impl Scheduler {
                     return true;
                 }
                 Some(lack) if lack.node == node => {
+                    let ask = self.ask(&self.requests[slot].spec, self.requests[slot].asks);
+                    self.quota.await_quota(self.now, node, Some(&ask));
                     self.quota_queue.refills.extend(lack.retry_at.map(|at| (at, node)));
                     self.quota_queue.changed.remove(&node);
                 }

@@ -46,6 +46,11 @@ impl Tenants {
         self.list.get(id.index())?.as_deref()
     }
 
+    /// Whether the number is, or was, a tenant's.
+    pub(super) fn was_known(&self, id: TenantId) -> bool {
+        id.index() < self.list.len()
+    }
+
     /// All, by number.
     pub(super) fn iter(&self) -> impl Iterator<Item = (TenantId, &Tenant)> {
         let all = (0..).map(TenantId::new).zip(&self.list);

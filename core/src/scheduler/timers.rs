@@ -25,7 +25,8 @@ impl Scheduler {
         let tolerance = self.tolerances.first().map(|&(at, _)| at);
         let refill = self.quota_queue.next_refill();
         let wakes = self.pools.iter().filter_map(|pool| pool.wake_at);
-        let next = wakes.chain(timer).chain(turn).chain(tolerance).chain(refill).min();
+        let wants = self.quota.wants_at();
+        let next = wakes.chain(timer).chain(turn).chain(tolerance).chain(refill).chain(wants).min();
         next.map(|at| at.max(self.now))
     }
 

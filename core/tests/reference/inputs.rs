@@ -89,7 +89,7 @@ impl Model {
                 }
                 Ok(())
             }
-            Input::TenantConfigure { .. } | Input::TenantRemove { .. } => {
+            Input::TenantConfigure { .. } | Input::TenantRemove { .. } | Input::LeaseGranted { .. } => {
                 unreachable!("the hosts of the reference model do not say it")
             }
             Input::DeviceAdd(spec) => {

@@ -334,7 +334,7 @@ impl Model {
     pub(crate) fn unsay(&mut self, seq: Seq) -> bool {
         let id = self.requests[&seq].id;
         let before = self.outbox.len();
-        self.outbox.retain(|action| action.request() != id);
+        self.outbox.retain(|action| action.request() != Some(id));
         self.outbox.len() < before
     }
 

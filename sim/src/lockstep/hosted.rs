@@ -117,7 +117,7 @@ impl Hosted {
     fn round(&mut self, engine: &mut Engine) {
         let now = self.now();
         while let Some(action) = self.scheduler.poll(now) {
-            let run = self.by_id[&action.request()];
+            let run = self.by_id[&action.request().expect("no tenant leases")];
             match action {
                 Action::Start { attempt, .. } => {
                     self.tickets[run].attempt = attempt;

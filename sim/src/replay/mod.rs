@@ -332,7 +332,7 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
         let mut acted = false;
         while let Some(action) = self.host.poll(Instant::from_nanos(now))? {
             acted = true;
-            let index = self.index_of(action.request());
+            let index = self.index_of(action.request().expect("no tenant leases"));
             let worker = self.tickets[index as usize].worker as usize;
             match action {
                 Action::Start { attempt, worker, resume_tokens, .. } => {
@@ -352,6 +352,7 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
                 Action::Drop { reason, .. } => self.note_drop(index as usize, reason.as_str()),
                 // The engine stops its victims when its iteration ends, late or not.
                 Action::Stuck { .. } => {}
+                Action::LeaseWanted { .. } => unreachable!("it is of no request"),
             }
         }
         Ok(acted)

@@ -19,7 +19,8 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Config, ConfigBuilder, ConfigError, ConfigFault, Order, Placement, Preemption, StepTime, TierConfig,
+    Config, ConfigBuilder, ConfigError, ConfigFault, Fallback, LeaseTerms, Order, Placement, Preemption,
+    StepTime, TierConfig,
 };
 use crate::resources::{MAX_DIMENSIONS, Resources};
 use crate::share::{Ppm, Reserve, Rounding};
@@ -52,6 +53,10 @@ struct ConfigText {
     cached_cost: Option<u32>,
     output_cost: Option<u32>,
     predict_output: Option<bool>,
+    lease_replicas: Option<u32>,
+    lease_ask_again_after: Option<String>,
+    lease_fallback_after: Option<String>,
+    lease_fallback: Option<String>,
     max_tenants: Option<u32>,
     #[serde(default)]
     tiers: Vec<TierText>,
@@ -128,6 +133,9 @@ const ROUNDINGS: [(&str, Rounding); 3] =
 
 const PLACEMENTS: [(&str, Placement); 2] = [("pack", Placement::Pack), ("spread", Placement::Spread)];
 
+const FALLBACKS: [(&str, Fallback); 3] =
+    [("local-share", Fallback::LocalShare), ("deny", Fallback::Deny), ("open", Fallback::Open)];
+
 const PREEMPTIONS: [(&str, Preemption); 3] = [
     ("lower-tier", Preemption::LowerTier),
     ("never", Preemption::Never),
@@ -183,6 +191,7 @@ impl ConfigText {
             displace,
             token_costs,
             predict_output,
+            leases,
             max_tenants,
         } = config;
         Self {
@@ -213,6 +222,10 @@ impl ConfigText {
             cached_cost: Some(token_costs.cached),
             output_cost: Some(token_costs.output),
             predict_output: Some(*predict_output),
+            lease_replicas: Some(leases.replicas),
+            lease_ask_again_after: Some(span_text(leases.ask_again_after_ns)),
+            lease_fallback_after: Some(span_text(leases.fallback_after_ns)),
+            lease_fallback: Some(name_in(&FALLBACKS, leases.fallback)),
             max_tenants: Some(*max_tenants),
             tiers: tiers.iter().map(|tier| TierText::of(tier, config)).collect(),
         }
@@ -253,7 +266,14 @@ impl ConfigText {
         builder = set(builder, self.cached_cost, ConfigBuilder::cached_cost);
         builder = set(builder, self.output_cost, ConfigBuilder::output_cost);
         builder = set(builder, self.predict_output, ConfigBuilder::predict_output);
-        builder = set(builder, self.max_tenants, ConfigBuilder::max_tenants);
+        let again = read.span("lease_ask_again_after", self.lease_ask_again_after);
+        let after = read.span("lease_fallback_after", self.lease_fallback_after);
+        let mut terms = LeaseTerms::new(self.lease_replicas.unwrap_or(1));
+        terms = set(terms, again, LeaseTerms::ask_again_after);
+        terms = set(terms, after, LeaseTerms::fallback_after);
+        terms =
+            set(terms, read.choice("lease_fallback", self.lease_fallback, &FALLBACKS), LeaseTerms::fallback);
+        builder = set(builder, self.max_tenants, ConfigBuilder::max_tenants).leases(terms);
         for (index, tier) in self.tiers.into_iter().enumerate() {
             read.prefix = format!("tiers[{index}].");
             builder = builder.tier(tier.into_tier(&self.dimensions, &mut read));

@@ -1,4 +1,4 @@
-//! What of a lease was left untouched for as long as it was good for, and how much is used in that time.
+//! What of a lease was left untouched for as long as it was good for, and how much is used, and missed, in that time.
 //!
 //! State: the level at the begin of a window of half that time, and what was taken in it. What was taken counts as
 //! the oldest there was. So what is still there of the begin is at least one window old when it is called stale, and
@@ -20,11 +20,23 @@ pub(super) struct Idle {
     taken_before: u64,
     /// What was there when the last window began, and was not taken in it.
     stale: u64,
+    /// The most that somebody was refused in this window, and in the one before.
+    missed: u64,
+    missed_before: u64,
 }
 
 impl Idle {
     pub(super) fn new(now: Instant) -> Self {
-        Self { began_at: now, window_ns: FIRST_WINDOW_NS, level: 0, taken: 0, taken_before: 0, stale: 0 }
+        Self {
+            began_at: now,
+            window_ns: FIRST_WINDOW_NS,
+            level: 0,
+            taken: 0,
+            taken_before: 0,
+            stale: 0,
+            missed: 0,
+            missed_before: 0,
+        }
     }
 
     /// Grants are good for this long from now on.
@@ -39,20 +51,34 @@ impl Idle {
             return;
         }
         // In the last of several nothing happened at all.
-        let (taken, stale) =
-            if passed == 1 { (self.taken, self.level.saturating_sub(self.taken)) } else { (0, level) };
+        let (taken, missed, stale) = if passed == 1 {
+            (self.taken, self.missed, self.level.saturating_sub(self.taken))
+        } else {
+            (0, 0, level)
+        };
         *self = Self {
             began_at: self.began_at.plus_nanos(passed.saturating_mul(self.window_ns)),
             level,
             taken: 0,
             taken_before: taken,
             stale,
+            missed: 0,
+            missed_before: missed,
             ..*self
         };
     }
 
     pub(super) fn take(&mut self, tokens: u64) {
         self.taken = self.taken.saturating_add(tokens);
+    }
+
+    pub(super) fn miss(&mut self, tokens: u64) {
+        self.missed = self.missed.max(tokens);
+    }
+
+    /// The most that somebody was refused in this window or in the one before.
+    pub(super) fn missed(&self) -> u64 {
+        self.missed.max(self.missed_before)
     }
 
     /// What was stale has gone back.

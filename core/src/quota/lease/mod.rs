@@ -10,6 +10,8 @@ mod idle;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod store;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod world;
@@ -41,7 +43,7 @@ pub(crate) enum Why {
 /// What the store is asked. The same `seq` says the same, and is answered the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Want {
-    /// Counted from 1.
+    /// Higher than that of any wish before.
     pub(crate) seq: u64,
     /// How many more are wanted; 0 if it only settles.
     pub(crate) tokens: u64,
@@ -79,8 +81,8 @@ pub(crate) struct Lease {
     needed: u64,
     idle: Idle,
     asked: Option<Asked>,
-    /// The number and the instant of the last wish.
-    last: Option<(u64, Instant)>,
+    /// When it last wished for something new.
+    last_at: Option<Instant>,
     /// When the store last had less than was wanted, if it had.
     dry_at: Option<Instant>,
     /// What falls in while the store is silent: refilled from then on, and emptied into the level at once.
@@ -99,7 +101,7 @@ impl Lease {
             needed: 0,
             idle: Idle::new(now),
             asked: None,
-            last: None,
+            last_at: None,
             dry_at: None,
             share: Bucket::empty(share_of(rate, terms), now),
             lent: 0,
@@ -114,12 +116,17 @@ impl Lease {
         self.terms = terms;
     }
 
+    pub(crate) fn rate(&self) -> Rate {
+        self.rate
+    }
+
     /// The tokens here at `now`; below zero, the debt that the next wish carries.
     pub(crate) fn level(&self, now: Instant) -> i128 {
         self.advanced(now).level
     }
 
     /// All that the fall-back ever lent.
+    #[cfg(test)]
     pub(crate) fn lent(&self) -> u128 {
         self.lent
     }
@@ -164,6 +171,13 @@ impl Lease {
         self.needed = min(tokens, self.rate.burst);
     }
 
+    /// Notes that tokens were refused to somebody who does not wait for them: until the end of the next window they count
+    /// as waited for, so that whoever comes again finds them.
+    pub(crate) fn miss(&mut self, now: Instant, tokens: u64) {
+        self.advance(now);
+        self.idle.miss(min(tokens, self.rate.burst));
+    }
+
     /// Takes tokens that it [`cover`](Self::cover)s; more than there are leave a debt.
     pub(crate) fn take(&mut self, now: Instant, tokens: u64) {
         self.advance(now);
@@ -194,27 +208,27 @@ impl Lease {
             return Some(self.again_at(asked));
         }
         // The end of a window changes what is stale, and the target.
-        let windows_matter = self.level > 0 || self.idle.use_of_a_window() > 0;
+        let windows_matter = self.level > 0 || self.idle.use_of_a_window() > 0 || self.idle.missed() > 0;
         let looks = windows_matter.then(|| self.idle.ends_at());
         let says = self.due().map(|(at, _)| at);
         [looks, says].into_iter().flatten().min()
     }
 
-    /// What to ask the store now, if anything: what is due, or again what was not answered in time.
-    pub(crate) fn want(&mut self, now: Instant) -> Option<Want> {
+    /// What to ask the store now, if anything: again what was not answered in time, or what is due, by the number `seq`.
+    pub(crate) fn want(&mut self, now: Instant, seq: u64) -> Option<Want> {
         self.advance(now);
         if let Some(asked) = self.asked {
-            let again = now >= self.again_at(&asked);
+            // At the end of time that is no later than it was.
+            let again = now >= self.again_at(&asked) && now > asked.last_at;
             self.asked = Some(Asked { last_at: if again { now } else { asked.last_at }, ..asked });
             return again.then_some(asked.want);
         }
         let (_, why) = self.due().filter(|&(at, _)| at <= now)?;
-        let seq = self.last.map_or(1, |(seq, _)| seq + 1);
-        let want =
-            Want { seq, tokens: self.short().map_or(0, |(_, tokens)| tokens), returned: self.surplus(), why };
+        let tokens = self.short().map_or(0, |(_, tokens)| tokens);
+        let want = Want { seq, tokens, returned: self.surplus(), why };
         self.level -= i128::from(want.returned);
         self.idle.clear();
-        self.last = Some((seq, now));
+        self.last_at = Some(now);
         self.asked = Some(Asked { want, first_at: now, last_at: now });
         let silent_at = now.plus_nanos(self.terms.fallback_after_ns);
         self.share = Bucket::empty(share_of(self.rate, self.terms), silent_at);
@@ -238,8 +252,13 @@ impl Lease {
         Answer::Taken
     }
 
+    /// Whether nothing is here, owed or asked for: as a new one.
+    pub(crate) fn is_fresh(&self, now: Instant) -> bool {
+        self.asked.is_none() && self.level(now) == 0
+    }
+
     /// Whether the store was asked and has been silent for too long.
-    pub(crate) fn is_silent(&self, now: Instant) -> bool {
+    fn is_silent(&self, now: Instant) -> bool {
         self.silent_at().is_some_and(|at| now >= at)
     }
 
@@ -283,19 +302,24 @@ impl Lease {
         self.rate.burst / 2 / u64::from(self.terms.replicas)
     }
 
-    /// What may be here: what those that wait need counts as wanted.
-    fn keep(&self) -> u64 {
-        self.needed.max(self.most_idle())
+    /// What those need that wait, or were refused a while ago.
+    fn needed(&self) -> u64 {
+        self.needed.max(self.idle.missed()).min(self.rate.burst)
     }
 
-    /// What should be here: what is used in a while, as far as it may lie idle, and what those that wait need.
+    /// What may be here: what is needed counts as wanted.
+    fn keep(&self) -> u64 {
+        self.needed().max(self.most_idle())
+    }
+
+    /// What should be here: what is used in a while, as far as it may lie idle, and what is needed.
     fn target(&self) -> u64 {
-        self.needed.max(min(self.most_idle(), self.idle.use_of_a_window()))
+        self.needed().max(min(self.most_idle(), self.idle.use_of_a_window()))
     }
 
     /// The instant and the reason of the next wish, as things are.
     fn due(&self) -> Option<(Instant, Why)> {
-        let least = self.last.map_or(Instant::ZERO, |(_, at)| at.plus_nanos(GAP_NS));
+        let least = self.last_at.map_or(Instant::ZERO, |at| at.plus_nanos(GAP_NS));
         let settles = match self.surplus() {
             0 => None,
             returned => Some((least, if returned < 0 { Why::Debt } else { Why::Idle })),
@@ -307,7 +331,7 @@ impl Lease {
     /// What is missing, if it is worth a wish.
     fn short(&self) -> Option<(Why, u64)> {
         let (level, target) = (self.level.max(0), i128::from(self.target()));
-        let why = if level < i128::from(self.needed) {
+        let why = if level < i128::from(self.needed()) {
             Why::Needed
         } else if level * 2 < target {
             Why::Ahead
@@ -322,7 +346,8 @@ impl Lease {
     fn refilled_at(&self) -> Option<Instant> {
         let Some(dry_at) = self.dry_at else { return Some(Instant::ZERO) };
         let level = self.level.max(0);
-        let goal = if level < i128::from(self.needed) { self.needed } else { self.target() };
+        let needed = self.needed();
+        let goal = if level < i128::from(needed) { needed } else { self.target() };
         let missing = (i128::from(goal) - level).max(0).unsigned_abs();
         let parts = missing.saturating_mul(u128::from(self.rate.period_ns));
         let ns = (self.rate.amount > 0).then(|| parts.div_ceil(u128::from(self.rate.amount)))?;

@@ -11,10 +11,42 @@ fn at(ns: u64) -> Instant {
     Instant::from_nanos(ns)
 }
 
+/// A lease whose wishes are counted from 1.
+struct Counted {
+    lease: Lease,
+    wishes: u64,
+}
+
+impl Counted {
+    fn new(now: Instant, rate: Rate, terms: LeaseTerms) -> Self {
+        Self { lease: Lease::new(now, rate, terms), wishes: 0 }
+    }
+
+    fn want(&mut self, now: Instant) -> Option<Want> {
+        let want = self.lease.want(now, self.wishes + 1)?;
+        self.wishes = want.seq;
+        Some(want)
+    }
+}
+
+impl core::ops::Deref for Counted {
+    type Target = Lease;
+
+    fn deref(&self) -> &Lease {
+        &self.lease
+    }
+}
+
+impl core::ops::DerefMut for Counted {
+    fn deref_mut(&mut self) -> &mut Lease {
+        &mut self.lease
+    }
+}
+
 /// 1,000 tokens a second, of which 800 are saved up: with 4 replicas, 100 may lie idle here.
-fn lease(fallback: Fallback) -> Lease {
+fn lease(fallback: Fallback) -> Counted {
     let terms = LeaseTerms::new(4).fallback(fallback);
-    Lease::new(at(0), Rate::per_second(1_000).burst(800), terms)
+    Counted::new(at(0), Rate::per_second(1_000).burst(800), terms)
 }
 
 fn covers(lease: &Lease, ns: u64, tokens: u64) -> bool {
@@ -30,7 +62,7 @@ fn covers_at(lease: &Lease, ns: u64, tokens: u64) -> Option<Instant> {
 }
 
 /// Asks for what those that wait need, and gets all of it.
-fn stocked(tokens: u64) -> Lease {
+fn stocked(tokens: u64) -> Counted {
     let mut lease = lease(Fallback::Deny);
     lease.await_tokens(at(0), tokens);
     let want = lease.want(at(0)).unwrap();
@@ -235,7 +267,7 @@ fn a_smaller_burst_sends_back_what_is_too_much_and_a_rate_of_nothing_is_asked_on
 fn the_largest_numbers_do_no_harm() {
     let rate = Rate { amount: u64::MAX, period_ns: u64::MAX, burst: MAX_BURST };
     let terms = LeaseTerms::new(u32::MAX).ask_again_after(Duration::MAX).fallback_after(Duration::MAX);
-    let mut lease = Lease::new(at(0), rate, terms);
+    let mut lease = Counted::new(at(0), rate, terms);
     lease.await_tokens(at(u64::MAX), u64::MAX);
     assert_eq!(lease.want(at(u64::MAX)).unwrap().tokens, MAX_LEASED_TOKENS);
     lease.charge(at(u64::MAX), u64::MAX);
@@ -247,4 +279,17 @@ fn the_largest_numbers_do_no_harm() {
         -(MAX_LEASED_TOKENS as i64),
         "the rest comes later"
     );
+}
+
+#[test]
+fn what_was_refused_is_there_when_it_comes_again() {
+    let mut lease = lease(Fallback::Deny);
+    lease.miss(at(S), 150);
+    let want = lease.want(at(S)).unwrap();
+    assert_eq!((want.tokens, want.why), (150, Why::Needed));
+    lease.granted(at(S), want.seq, 150, 10 * S);
+    assert_eq!(lease.want(at(9 * S)), None, "more than 100 lie here, for whoever comes again");
+    assert!(covers(&lease, 9 * S, 150));
+    let want = lease.want(at(11 * S)).unwrap();
+    assert_eq!((want.returned, want.why), (150, Why::Idle), "two windows have ended");
 }

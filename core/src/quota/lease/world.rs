@@ -1,77 +1,9 @@
-//! Many replicas, one store and the network between them, for tests. The store is what the script does, in plain
-//! words; it also keeps the books that the tests read.
+//! Many leases, one store and the network between them, for tests.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use super::store::{Incarnation, Store};
 use super::*;
-
-/// Which life of which replica.
-type Incarnation = (usize, u32);
-
-/// What the store granted last to an incarnation.
-#[derive(Clone, Copy, Debug)]
-struct Record {
-    seq: u64,
-    granted: u64,
-}
-
-#[derive(Debug)]
-pub(super) struct Store {
-    rate: Rate,
-    /// Level, rest and instant of the bucket; `None` if it is not known, as after a restart.
-    bucket: Option<(i128, u128, Instant)>,
-    records: BTreeMap<Incarnation, Record>,
-    /// Since when it remembers; `None` is longer than it takes to fill a bucket.
-    up_since: Option<Instant>,
-    pub(super) running: bool,
-    /// Granted, less what came back and counted.
-    pub(super) granted: i128,
-    /// Debts that it was told of and counted.
-    pub(super) debts: i128,
-    /// What it was overdrawn by when it died.
-    forgotten: i128,
-}
-
-impl Store {
-    fn level(&mut self, now: Instant) -> &mut i128 {
-        let burst = i128::from(self.rate.burst);
-        let empty_at = |at| (0, 0, at);
-        let unknown = self.up_since.map_or((burst, 0, now), empty_at);
-        let (level, rest, at) = self.bucket.unwrap_or(unknown);
-        let parts = u128::from(now.nanos_since(at)) * u128::from(self.rate.amount) + rest;
-        let period = u128::from(self.rate.period_ns);
-        let level = level + (parts / period) as i128;
-        let full = level >= burst;
-        let filled = (level.min(burst), if full { 0 } else { parts % period }, now);
-        &mut self.bucket.insert(filled).0
-    }
-
-    fn answer(&mut self, now: Instant, from: Incarnation, want: &Want) -> Option<u64> {
-        let record = self.records.get(&from).copied();
-        match record {
-            Some(record) if record.seq == want.seq => return Some(record.granted),
-            Some(record) if record.seq > want.seq => return None,
-            _ => {}
-        }
-        let burst = i128::from(self.rate.burst);
-        let returned = i128::from(want.returned);
-        let counts = if returned > 0 && record.is_none() { 0 } else { returned };
-        let level = self.level(now);
-        *level = (*level + counts).min(burst);
-        let granted = i128::from(want.tokens).min(*level).max(0);
-        *level -= granted;
-        self.granted += granted - counts.max(0);
-        self.debts += (-counts).max(0);
-        self.records.insert(from, Record { seq: want.seq, granted: granted as u64 });
-        Some(granted as u64)
-    }
-
-    /// What the budget is overdrawn by, because of debts.
-    fn overdrawn(&mut self, now: Instant) -> i128 {
-        (-*self.level(now)).max(0)
-    }
-}
 
 #[derive(Clone, Copy, Debug)]
 enum Message {
@@ -89,6 +21,8 @@ struct Running {
 #[derive(Debug)]
 struct Replica {
     life: u32,
+    /// Wishes of this life.
+    wishes: u64,
     lease: Lease,
     /// The estimate of the one that waits.
     waits: Option<u64>,
@@ -114,22 +48,13 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(rate: Rate, terms: LeaseTerms, valid_for_ns: u64) -> Self {
         let now = Instant::ZERO;
-        let replica = || Replica { life: 0, lease: Lease::new(now, rate, terms), waits: None };
+        let replica = || Replica { life: 0, wishes: 0, lease: Lease::new(now, rate, terms), waits: None };
         Self {
             now,
             rate,
             terms,
             valid_for_ns,
-            store: Store {
-                rate,
-                bucket: None,
-                records: BTreeMap::new(),
-                up_since: None,
-                running: true,
-                granted: 0,
-                debts: 0,
-                forgotten: 0,
-            },
+            store: Store::new(rate),
             replicas: (0..terms.replicas).map(|_| replica()).collect(),
             network: Vec::new(),
             running: Vec::new(),
@@ -164,7 +89,7 @@ impl World {
 
     /// The one that waits starts if it can, and the wishes go out.
     pub(super) fn attend(&mut self, replica: usize) {
-        let Replica { life, lease, waits } = &mut self.replicas[replica];
+        let Replica { life, wishes, lease, waits } = &mut self.replicas[replica];
         lease.await_tokens(self.now, waits.unwrap_or(0));
         if let Some(estimate) =
             waits.take_if(|estimate| lease.cover(self.now, *estimate, 0, false) == Cover::Now)
@@ -174,7 +99,8 @@ impl World {
             self.held += i128::from(estimate);
             self.running.push(Running { replica, held: estimate });
         }
-        while let Some(want) = lease.want(self.now) {
+        while let Some(want) = lease.want(self.now, *wishes + 1) {
+            *wishes = want.seq;
             self.network.push(Message::Ask((replica, *life), want));
         }
     }
@@ -204,7 +130,8 @@ impl World {
             Message::Ask(..) if !self.store.running => {}
             Message::Ask(from, want) => {
                 self.network.swap_remove(which);
-                if let Some(tokens) = self.store.answer(self.now, from, &want) {
+                if let Some(tokens) = self.store.answer(self.now, from, want.seq, want.tokens, want.returned)
+                {
                     self.network.push(Message::Answer { to: from, seq: want.seq, tokens });
                 }
             }
@@ -231,10 +158,11 @@ impl World {
     /// A replica dies, and comes again with nothing; its requests used what they held.
     pub(super) fn crash(&mut self, replica: usize) {
         let fresh = Lease::new(self.now, self.rate, self.terms);
-        let Replica { life, lease, waits } = &mut self.replicas[replica];
+        let Replica { life, wishes, lease, waits } = &mut self.replicas[replica];
         self.lent_by_the_dead += lease.lent();
         *lease = fresh;
         *life += 1;
+        *wishes = 0;
         *waits = None;
         self.running.retain(|running| running.replica != replica);
     }
@@ -242,11 +170,7 @@ impl World {
     /// The store dies with all it knew, and with the connections to it.
     pub(super) fn restart_store(&mut self) {
         self.network.retain(|message| matches!(message, Message::Answer { .. }));
-        self.store.forgotten += self.store.overdrawn(self.now);
-        self.store.bucket = None;
-        self.store.records.clear();
-        self.store.up_since = Some(self.now);
-        self.store.running = true;
+        self.store.restart(self.now);
     }
 
     /// Goes on to the instant, or to the next at which a replica has something to do; says whether the instant is
@@ -270,7 +194,7 @@ impl World {
             return;
         }
         for replica in &self.replicas {
-            assert_eq!(replica.lease.clone().want(until), None, "before `wants_at`");
+            assert_eq!(replica.lease.clone().want(until, u64::MAX), None, "before `wants_at`");
             let cover = replica.waits.map(|estimate| replica.lease.cover(until, estimate, 0, false));
             assert_ne!(cover, Some(Cover::Now), "before `Later`");
         }
@@ -295,23 +219,8 @@ impl World {
         self.replicas.iter().map(of_one).sum()
     }
 
-    /// A burst, and all that came since the begin.
-    pub(super) fn budget(&self) -> i128 {
-        let parts = u128::from(self.now.as_nanos()) * u128::from(self.rate.amount);
-        i128::from(self.rate.burst) + (parts / u128::from(self.rate.period_ns)) as i128
-    }
-
-    /// QUO-3: what is held is granted or lent, and what is granted is in the budget.
     pub(super) fn check(&mut self) {
-        let (granted, debts) = (self.store.granted, self.store.debts);
-        let lent = self.lent();
-        assert!(self.held <= granted + lent, "held {} of {granted} granted and {lent} lent", self.held);
-        let overdrawn = self.store.overdrawn(self.now) + self.store.forgotten;
-        let budget = self.budget();
-        assert!(
-            granted + debts <= budget + overdrawn,
-            "{granted} granted and {debts} of debts are beyond {budget}"
-        );
-        assert!(granted <= budget, "{granted} granted are beyond {budget}");
+        let (held, lent) = (self.held, self.lent());
+        self.store.check(self.now, held, lent);
     }
 }

@@ -1,0 +1,129 @@
+//! What a rate of a node lets through: by a bucket of its own, or by what it was granted of one that replicas share.
+//!
+//! Decides nothing itself: it is one or the other, and becomes the other when its policy says so. O(1).
+
+use alloc::boxed::Box;
+
+use super::bucket::{Bucket, Cover};
+use super::lease::Lease;
+use crate::config::LeaseTerms;
+use crate::tenant::Rate;
+use crate::time::Instant;
+
+#[derive(Debug)]
+pub(super) enum Meter {
+    Own(Bucket),
+    /// Boxed: few limits are leased.
+    Leased(Box<Lease>),
+}
+
+impl Meter {
+    /// Full, or empty if it is leased.
+    pub(super) fn new(now: Instant, rate: Rate, leased: Option<LeaseTerms>) -> Self {
+        match leased {
+            None => Self::Own(Bucket::full(rate, now)),
+            Some(terms) => Self::Leased(Box::new(Lease::new(now, rate, terms))),
+        }
+    }
+
+    /// With another rate, or terms, from `now` on. What is there stays, as far as the new burst has room; but what becomes
+    /// leased keeps nothing except what it owes.
+    pub(super) fn changed(self, now: Instant, rate: Rate, leased: Option<LeaseTerms>) -> Self {
+        match (self, leased) {
+            (Self::Own(mut bucket), None) => {
+                bucket.set_rate(now, rate);
+                Self::Own(bucket)
+            }
+            (Self::Leased(mut lease), Some(terms)) => {
+                lease.set(now, rate, terms);
+                Self::Leased(lease)
+            }
+            (Self::Own(bucket), Some(terms)) => {
+                let mut lease = Lease::new(now, rate, terms);
+                let level = bucket.refilled(now).level();
+                lease.charge(now, level.min(0).unsigned_abs());
+                Self::Leased(Box::new(lease))
+            }
+            (Self::Leased(lease), None) => {
+                let mut bucket = Bucket::empty(rate, now);
+                let level = lease.level(now);
+                bucket.put(now, u64::try_from(level.max(0)).unwrap_or(u64::MAX));
+                let debt = i64::try_from(-level.min(0)).unwrap_or(i64::MAX);
+                bucket.take(now, debt.unsigned_abs()).expect("an empty bucket can owe a word");
+                Self::Own(bucket)
+            }
+        }
+    }
+
+    pub(super) fn lease_mut(&mut self) -> Option<&mut Lease> {
+        match self {
+            Self::Own(_) => None,
+            Self::Leased(lease) => Some(lease),
+        }
+    }
+
+    pub(super) fn rate(&self) -> Rate {
+        match self {
+            Self::Own(bucket) => bucket.rate(),
+            Self::Leased(lease) => lease.rate(),
+        }
+    }
+
+    /// What there is at `now`; below zero, a debt.
+    pub(super) fn level(&self, now: Instant) -> i128 {
+        match self {
+            Self::Own(bucket) => bucket.refilled(now).level().into(),
+            Self::Leased(lease) => lease.level(now),
+        }
+    }
+
+    /// Whether it is as a new one.
+    pub(super) fn is_fresh(&self, now: Instant) -> bool {
+        match self {
+            Self::Own(bucket) => bucket.refilled(now).is_full(),
+            Self::Leased(lease) => lease.is_fresh(now),
+        }
+    }
+
+    /// Whether there is enough at `now` for `need` beside `ahead`.
+    pub(super) fn cover(&self, now: Instant, need: u64, ahead: u64, when_full: bool) -> Cover {
+        match self {
+            Self::Own(bucket) => bucket.cover(now, need, ahead, when_full),
+            Self::Leased(lease) => lease.cover(now, need, ahead, when_full),
+        }
+    }
+
+    /// Lets in what came until `now`, and says whether so much can be taken or owed then.
+    pub(super) fn bears(&mut self, now: Instant, units: u64) -> bool {
+        match self {
+            Self::Own(bucket) => {
+                bucket.refill(now);
+                bucket.clone().take(now, units).is_some()
+            }
+            Self::Leased(_) => true,
+        }
+    }
+
+    /// Takes what it covers for a start.
+    pub(super) fn take(&mut self, now: Instant, units: u64) {
+        match self {
+            Self::Own(bucket) => bucket.take(now, units).expect("it bears it"),
+            Self::Leased(lease) => lease.take(now, units),
+        }
+    }
+
+    /// Takes what was used without having been taken for it.
+    pub(super) fn charge(&mut self, now: Instant, units: u64) {
+        match self {
+            Self::Own(bucket) => bucket.take(now, units).expect("it bears it"),
+            Self::Leased(lease) => lease.charge(now, units),
+        }
+    }
+
+    pub(super) fn put(&mut self, now: Instant, units: u64) {
+        match self {
+            Self::Own(bucket) => bucket.put(now, units),
+            Self::Leased(lease) => lease.put(now, units),
+        }
+    }
+}
