@@ -28,7 +28,7 @@ fn usage(world: &mut World, tenant: TenantId) -> TenantUsage {
     // Only a call tells the scheduler what time it is.
     assert_eq!(world.sched.tenant_set(world.now, "acme"), Ok(world.tenant));
     let told = world.sched.usage(tenant).expect("it is known");
-    assert_eq!(world.sched.usage(tenant), Some(told.clone()));
+    assert_eq!(world.sched.usage(tenant), Ok(told.clone()));
     told
 }
 
@@ -56,7 +56,8 @@ fn complete(world: &mut World, id: RequestId, usage: Usage) {
 fn one_that_has_done_nothing_has_used_nothing() {
     let mut world = World::with_workers(one_tier(), 1, [4, 100]);
     assert_eq!(told(&mut world), TenantUsage::default());
-    assert_eq!(world.sched.usage(TenantId::new(1)), None);
+    let unknown = TenantId::new(1);
+    assert_eq!(world.sched.usage(unknown), Err(TenantError::Unknown(unknown)));
     let refused = world.sched.submit(world.now, world.spec(Tier::P0, [5, 1]));
     assert!(refused.is_err());
     assert_eq!(told(&mut world), TenantUsage::default());
@@ -331,7 +332,7 @@ fn a_tenant_is_told_of_alone_and_forgotten_with_its_name() {
     let told = usage(&mut world, key);
     assert_eq!((told.completed, told.unit_ns[0], told.output_tokens), (1, 10, 1));
     world.sched.tenant_remove(world.now, key).expect("it is idle");
-    assert_eq!(world.sched.usage(key), None);
+    assert_eq!(world.sched.usage(key), Err(TenantError::Unknown(key)));
     let again = tenant(&mut world, "key");
     assert_eq!(usage(&mut world, again), TenantUsage::default());
     assert_eq!(world.sched.tenant_remove(world.now, key), Err(TenantError::Unknown(key)));

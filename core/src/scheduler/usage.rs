@@ -1,7 +1,10 @@
 //! What tenants have used, told by `usage`: every change that it tells of goes to the tenant's meter from here.
 //! Decides nothing.
 
+use alloc::boxed::Box;
+
 use super::Scheduler;
+use crate::error::TenantError;
 use crate::id::{PoolId, TenantId, Tier};
 use crate::meter::{Meter, TenantUsage};
 use crate::request::Usage;
@@ -17,14 +20,14 @@ pub(super) enum Ending {
 }
 
 impl Scheduler {
-    /// What a tenant has used, until the latest `now` of any call; `None` if it is unknown. O(queues in which it has used
-    /// something at once).
-    #[must_use]
-    pub fn usage(&self, tenant: TenantId) -> Option<TenantUsage> {
-        let meter = self.tenants.get(tenant)?.meter.as_ref();
-        Some(
-            meter.map_or_else(TenantUsage::default, |meter| meter.read(self.now, |queue| self.loaned(queue))),
-        )
+    /// What a tenant has used, until the latest `now` of any call. O(queues in which it has used something at once).
+    ///
+    /// # Errors
+    /// [`TenantError::Unknown`]
+    pub fn usage(&self, tenant: TenantId) -> Result<TenantUsage, TenantError> {
+        let meter = &self.tenants.get(tenant).ok_or(TenantError::Unknown(tenant))?.meter;
+        let read = |meter: &Box<Meter>| meter.read(self.now, |queue| self.loaned(queue));
+        Ok(meter.as_ref().map_or_else(TenantUsage::default, read))
     }
 
     /// The sums of the loan of a queue's tier, now.
