@@ -57,7 +57,7 @@ from tidegate._errors import (
     ZeroCapacity,
     ZeroDemand,
 )
-from tidegate._records import DevicePart, Explanation, PromptLeft, Rate, ShareWarning, StepException
+from tidegate._records import DevicePart, Explanation, PromptLeft, Rate, ShareWarning, StepException, TenantUsage
 from tidegate._tidegate import (
     Abort,
     Config,
@@ -125,6 +125,7 @@ __all__ = [
     "TenantError",
     "TenantTooDeep",
     "TenantTooMuch",
+    "TenantUsage",
     "TierTooUrgent",
     "UnknownDevice",
     "UnknownDimension",
