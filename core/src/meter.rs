@@ -200,17 +200,11 @@ impl Meter {
     /// All of it at `now`; `loan` gives the sums of a queue's loan.
     pub(crate) fn read(&self, now: Instant, loan: impl Fn(u32) -> [u128; MAX_DIMENSIONS]) -> TenantUsage {
         let mut told = self.sums.clone();
-        let mut borrowed: [Fine; MAX_DIMENSIONS] = core::array::from_fn(|d| self.borrowed(d));
-        for &(queue, used) in &self.by_queue {
-            let sums = loan(queue);
-            for d in 0..MAX_DIMENSIONS {
-                borrowed[d] = borrowed[d].plus(Fine::product(used[d], sums[d]));
-            }
-        }
+        let clock = u128::from(now.as_nanos());
         for d in 0..MAX_DIMENSIONS {
-            let since = u128::from(told.in_use[d]) * u128::from(now.as_nanos());
-            told.unit_ns[d] = told.unit_ns[d].wrapping_add(since);
-            told.borrowed_unit_ns[d] = borrowed[d].whole;
+            told.unit_ns[d] = told.unit_ns[d].wrapping_add(u128::from(told.in_use[d]) * clock);
+            let owed = self.by_queue.iter().map(|&(queue, used)| Fine::product(used[d], loan(queue)[d]));
+            told.borrowed_unit_ns[d] = owed.fold(self.borrowed(d), Fine::plus).whole;
         }
         let ended = told.completed + told.failed + told.cancelled + told.dropped;
         told.waiting = told.submitted - ended - told.running;
@@ -243,5 +237,40 @@ impl Fine {
         let (fraction, borrows) = self.fraction.overflowing_sub(other.fraction);
         let whole = self.whole.wrapping_sub(other.whole).wrapping_sub(borrows.into());
         Self { whole, fraction }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_submitted_something_takes_half_a_kibibyte_more() {
+        assert!(size_of::<Meter>() <= 576, "{}", size_of::<Meter>());
+    }
+
+    #[test]
+    fn products_and_sums_are_those_of_whole_numbers() {
+        let (most, all) = (1 << 62, (u128::from(u64::MAX) << PART_BITS) | u128::from(u32::MAX));
+        for (units, sum) in [(0, all), (1, all), (most, all), (3, 1 << 31), (7, 12_345_678_901), (most, 1)] {
+            let once = Fine::product(units, sum);
+            let halves = Fine::product(units / 2, sum).plus(Fine::product(units - units / 2, sum));
+            assert_eq!((once.whole, once.fraction), (halves.whole, halves.fraction));
+            let none = once.minus(halves);
+            assert_eq!((none.whole, none.fraction), (0, 0));
+            if let Some(fine) = u128::from(units).checked_mul(sum) {
+                assert_eq!((once.whole, once.fraction), (fine >> PART_BITS, fine as u32));
+            }
+        }
+    }
+
+    #[test]
+    fn a_queue_takes_the_place_of_one_that_is_not_used() {
+        let (mut meter, loan) = (Meter::default(), Loan::new(Instant::ZERO));
+        for queue in 0..100 {
+            meter.change_in(queue, &loan, Resources::ZERO, [1].into());
+            meter.change_in(queue, &loan, [1].into(), Resources::ZERO);
+        }
+        assert!(!meter.by_queue.spilled(), "one place is enough, and costs no memory of its own");
     }
 }

@@ -171,8 +171,7 @@ impl Observer {
         for action in self.world.round() {
             match action {
                 Action::Start { request, worker, .. } => {
-                    let ((tenant, tier), units) =
-                        (self.owners[&request], [1 + u64::from(request.to_bits() % 3), 7]);
+                    let ((tenant, tier), units) = (self.owners[&request], [1 + request.to_bits() % 3, 7]);
                     self.used.insert(request, Used { tenant, tier, worker, units, releasing: false });
                     let (sched, attempt) = (&mut self.world.sched, self.world.running[&request].0);
                     sched.started(self.world.now, request, attempt, 0, units.into()).expect("it starts");

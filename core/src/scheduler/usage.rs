@@ -1,8 +1,6 @@
 //! What tenants have used, told by `usage`: every change that it tells of goes to the tenant's meter from here.
 //! Decides nothing.
 
-use alloc::boxed::Box;
-
 use super::Scheduler;
 use crate::error::TenantError;
 use crate::id::{PoolId, TenantId, Tier};
@@ -25,9 +23,9 @@ impl Scheduler {
     /// # Errors
     /// [`TenantError::Unknown`]
     pub fn usage(&self, tenant: TenantId) -> Result<TenantUsage, TenantError> {
-        let meter = &self.tenants.get(tenant).ok_or(TenantError::Unknown(tenant))?.meter;
-        let read = |meter: &Box<Meter>| meter.read(self.now, |queue| self.loaned(queue));
-        Ok(meter.as_ref().map_or_else(TenantUsage::default, read))
+        let meter = self.tenants.get(tenant).ok_or(TenantError::Unknown(tenant))?.meter.as_deref();
+        let read = |meter: &Meter| meter.read(self.now, |queue| self.loaned(queue));
+        Ok(meter.map_or_else(TenantUsage::default, read))
     }
 
     /// The sums of the loan of a queue's tier, now.
