@@ -164,15 +164,18 @@ fn a_third_is_rounded_down_by_less_than_it_says() {
 
 #[test]
 fn a_draining_worker_lends_nothing() {
-    let mut world = World::with_workers(one_tier(), 1, [4, 100]);
+    let mut world = World::with_workers(one_tier(), 2, [1, 100]);
     let spec = world.spec(Tier::P0, [1, 10]);
     start(&mut world, spec);
+    let other = tenant(&mut world, "other");
+    start(&mut world, RequestSpec::new(other, Tier::P0).demand([1, 10]));
     pass_ns(&mut world, 5);
     world.sched.worker_drain(world.now, W0).expect("it is up");
     pass_ns(&mut world, 7);
     let before = told(&mut world);
     assert_eq!(before.unit_ns, [12, 120, 0, 0]);
     assert_eq!(before.borrowed_unit_ns, [5, 50, 0, 0], "it is in no tier's use any more");
+    assert_eq!(usage(&mut world, other).borrowed_unit_ns, [12, 120, 0, 0]);
     world.lost(W0);
     pass_ns(&mut world, 9);
     assert_eq!(told(&mut world).unit_ns, before.unit_ns);
