@@ -76,6 +76,30 @@ def test_every_verb_is_the_same_in_three_languages(tidegate: Path, replay_c: Pat
     assert last_line(output(sys.executable, "-m", "tidegate.journal", journal)) == rust
 
 
+def test_three_languages_tell_the_same_of_tenants(tidegate: Path, replay_c: Path, recorded: tuple[Path, str]) -> None:
+    told = [0] * (COUNTS + 12 + 24)
+    for journal in (recorded[0], ROOT / "tests/every_verb.journal"):
+        rust = output(tidegate, "journal", "replay", journal, "--usage")
+        usages = [line.split()[2:] for line in rust.splitlines() if line.startswith("usage ")]
+        assert usages, "a run without tenants tells nothing of them"
+        told = [one + other for one, other in zip(told, sums(usages), strict=True)]
+        assert output(replay_c, journal, "--usage") == rust
+        assert output(sys.executable, "-m", "tidegate.journal", journal, "--usage") == rust
+    assert all(told[:COUNTS]), "a count that is 0 everywhere proves little"
+    # Units in use at the end, unit nanoseconds and those borrowed, of the first two dimensions.
+    assert all(told[COUNTS + place] for place in (0, 1, 4, 5, 8, 9))
+
+
+COUNTS = 17
+"""Fields of a `usage` line before those by dimension."""
+
+
+def sums(usages: list[list[str]]) -> list[int]:
+    """Adds up the fields of several lines; the numbers of 128 bits are hexadecimal."""
+    numbers = [[int(field, 16 if len(field) == 32 else 10) for field in fields] for fields in usages]
+    return [sum(column) for column in zip(*numbers, strict=True)]
+
+
 @pytest.mark.parametrize("language", ["c", "python"])
 def test_one_wrong_bit_is_caught(language: str, replay_c: Path, recorded: tuple[Path, str]) -> None:
     journal, digest = recorded

@@ -17,6 +17,7 @@ mod fairness;
 mod heap;
 mod id;
 mod list;
+mod meter;
 mod placement;
 mod preempt;
 mod queue;
@@ -48,6 +49,7 @@ pub use id::{Attempt, DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
 mod journal;
 #[cfg(feature = "toml")]
 pub use journal::{Digest, Entry, Journal, JournalError, JournalFault, Recorder, Replay};
+pub use meter::{QUEUE_DELAY_BUCKETS, TenantUsage};
 pub use request::{RequestSpec, RequestState, Usage, Yielding};
 pub use resources::{MAX_DIMENSIONS, MAX_UNITS, Resources};
 pub use scheduler::{

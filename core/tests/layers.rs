@@ -15,7 +15,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("structures", &["slab", "list", "heap", "tree"]),
     ("description", &["config", "request", "tenant"]),
     ("alphabet", &["event", "error"]),
-    ("mechanisms", &["queue", "fairness", "capacity", "placement", "preempt", "quota", "step_plan"]),
+    ("mechanisms", &["queue", "fairness", "capacity", "placement", "preempt", "quota", "meter", "step_plan"]),
     ("policy", &["scheduler"]),
     ("roof", &["journal"]),
 ];

@@ -1,11 +1,11 @@
 /* Replays a journal through the public functions, and hashes the actions that came out of them.
  *
- *     replay JOURNAL [--corrupt N]
+ *     replay JOURNAL [--corrupt N | --usage]
  *
  * The format and the digest are those of docs/JOURNAL.md; nothing of the library is used to compute the
  * digest. The last line is `digest HEX actions N inputs M`. --corrupt flips the lowest bit of the request of
- * the Nth action before it is hashed, to show that the digest tells. Exit status: 0 done, 2 bad input or
- * usage.
+ * the Nth action before it is hashed, to show that the digest tells. --usage prints a line before that for each
+ * tenant that is known at the end. Exit status: 0 done, 2 bad input or usage.
  */
 #include "tidegate.h"
 
@@ -29,6 +29,8 @@ typedef struct {
   uint64_t actions;
   uint64_t inputs;
   uint64_t corrupt;
+  /* Above all numbers of tenants. */
+  uint32_t tenants;
 } replay;
 
 static void fail(const reader *in, const char *what) {
@@ -252,8 +254,9 @@ static tidegate_status_t submit(replay *run, uint64_t now, reader *in) {
 static tidegate_status_t tenant_set(replay *run, uint64_t now, reader *in) {
   size_t len;
   char *text = name(in, &len);
-  uint32_t tenant;
+  uint32_t tenant = 0;
   tidegate_status_t status = tidegate_scheduler_tenant_set(run->scheduler, now, text, len, &tenant);
+  if (status == TIDEGATE_STATUS_OK && tenant >= run->tenants) run->tenants = tenant + 1;
   free(text);
   return status;
 }
@@ -536,14 +539,51 @@ static void run_journal(replay *run, reader *in) {
   }
 }
 
+static void print_numbers(const uint64_t *numbers, size_t count) {
+  size_t n;
+  for (n = 0; n < count; n++) printf(" %" PRIu64, numbers[n]);
+}
+
+static void print_wide(const tidegate_wide_number_t numbers[TIDEGATE_DIMENSIONS]) {
+  size_t d;
+  for (d = 0; d < TIDEGATE_DIMENSIONS; d++) printf(" %016" PRIx64 "%016" PRIx64, numbers[d].high, numbers[d].low);
+}
+
+static void print_usage(uint32_t tenant, const tidegate_tenant_usage_t *used) {
+  const uint64_t counts[] = {
+      used->submitted,     used->started,         used->completed,   used->failed,      used->cancelled,
+      used->dropped,       used->waiting,         used->running,     used->prompt_tokens,
+      used->cached_tokens, used->output_tokens,   used->held_tokens, used->refunded_tokens,
+      used->debt_tokens,   used->preemptions,     used->memory_preemptions,
+      used->lost_tokens,
+  };
+  printf("usage %" PRIu32, tenant);
+  print_numbers(counts, sizeof counts / sizeof *counts);
+  print_numbers(used->in_use, TIDEGATE_DIMENSIONS);
+  print_wide(used->unit_ns);
+  print_wide(used->borrowed_unit_ns);
+  print_numbers(used->queue_delays, TIDEGATE_QUEUE_DELAY_BUCKETS);
+  printf("\n");
+}
+
+static void print_usages(const replay *run) {
+  uint32_t tenant;
+  for (tenant = 0; tenant < run->tenants; tenant++) {
+    tidegate_tenant_usage_t used = TIDEGATE_TENANT_USAGE_INIT;
+    if (tidegate_scheduler_usage(run->scheduler, tenant, &used) == TIDEGATE_STATUS_OK)
+      print_usage(tenant, &used);
+  }
+}
+
 int main(int argc, char **argv) {
-  replay run = {NULL, UINT64_C(0x9E3779B97F4A7C15), 0, 0, 0};
+  replay run = {NULL, UINT64_C(0x9E3779B97F4A7C15), 0, 0, 0, 0};
   reader in = {NULL, NULL, NULL, 0};
   size_t size;
   char *text;
+  int usage = argc == 3 && strcmp(argv[2], "--usage") == 0;
   if (argc == 4 && strcmp(argv[2], "--corrupt") == 0) run.corrupt = strtoull(argv[3], NULL, 10);
-  if (argc != 2 && run.corrupt == 0) {
-    fprintf(stderr, "usage: replay JOURNAL [--corrupt N]\n");
+  if (argc != 2 && run.corrupt == 0 && !usage) {
+    fprintf(stderr, "usage: replay JOURNAL [--corrupt N | --usage]\n");
     return 2;
   }
   text = read_file(argv[1], &size);
@@ -552,6 +592,7 @@ int main(int argc, char **argv) {
   in.end = text + size;
   run.scheduler = begin(&in);
   run_journal(&run, &in);
+  if (usage) print_usages(&run);
   printf("digest %016" PRIx64 " actions %" PRIu64 " inputs %" PRIu64 "\n", run.digest, run.actions,
          run.inputs);
   tidegate_scheduler_free(run.scheduler);

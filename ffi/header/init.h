@@ -37,6 +37,13 @@
     sizeof(tidegate_stats_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0}    \
   }
 
+#define TIDEGATE_TENANT_USAGE_INIT                                             \
+  {                                                                            \
+    sizeof(tidegate_tenant_usage_t), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+        0, 0, 0, 0, {0, 0, 0, 0}, {{0, 0}, {0, 0}, {0, 0}, {0, 0}},            \
+        {{0, 0}, {0, 0}, {0, 0}, {0, 0}}, {0}                                  \
+  }
+
 #define TIDEGATE_EXPLANATION_INIT                                              \
   {                                                                            \
     sizeof(tidegate_explanation_t), 0, 0, 0, 0, 0                              \

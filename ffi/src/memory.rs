@@ -13,7 +13,7 @@ use tidegate_core::Resources;
 use crate::fault::Fault;
 use crate::types::{
     AmendmentInput, DeviceInput, ErrorRecord, ExplanationRecord, RequestInput, StatsRecord,
-    TIDEGATE_DIMENSIONS, TenantPolicyInput, UsageInput, WorkerInput,
+    TIDEGATE_DIMENSIONS, TenantPolicyInput, TenantUsageRecord, UsageInput, WorkerInput,
 };
 
 /// The largest struct a caller may hand in: a page, as Linux allows for `sched_setattr`.
@@ -59,6 +59,10 @@ unsafe impl Versioned for UsageInput {
 // SAFETY: two u32, then u64.
 unsafe impl Versioned for StatsRecord {
     const V1: usize = 624;
+}
+// SAFETY: two u32, then u64.
+unsafe impl Versioned for TenantUsageRecord {
+    const V1: usize = 496;
 }
 // SAFETY: two u32, a u64, eight u32, three u64.
 unsafe impl Versioned for ErrorRecord {
@@ -302,6 +306,7 @@ mod tests {
         assert_eq!(size_of::<AmendmentInput>(), AmendmentInput::V1);
         assert_eq!(size_of::<ExplanationRecord>(), ExplanationRecord::V1);
         assert_eq!(size_of::<StatsRecord>(), StatsRecord::V1);
+        assert_eq!(size_of::<TenantUsageRecord>(), TenantUsageRecord::V1);
         assert_eq!(size_of::<ErrorRecord>(), ErrorRecord::V1);
     }
 
@@ -312,6 +317,7 @@ mod tests {
         assert_eq!(size_of::<types::ShareWarningRecord>(), 32);
         assert_eq!(size_of::<types::RateInput>(), 24);
         assert_eq!(size_of::<types::PromptRecord>(), 16);
+        assert_eq!(size_of::<types::WideNumber>(), 16);
         assert_eq!(size_of::<types::DevicePartInput>(), 8);
     }
 

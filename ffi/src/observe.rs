@@ -3,7 +3,8 @@
 use std::ffi::c_char;
 
 use tidegate_core::{
-    Explanation, Instant, PoolId, PromptLeft, RequestId, Resources, Scheduler, ShareWarning, Tier, WorkerId,
+    Explanation, Instant, PoolId, PromptLeft, RequestId, Resources, Scheduler, ShareWarning, TenantId,
+    TenantUsage, Tier, WorkerId,
 };
 
 use crate::fault::{Fault, state_number};
@@ -13,7 +14,7 @@ use crate::scheduler::SchedulerHandle;
 use crate::status::TidegateStatus as Status;
 use crate::types::{
     ExplanationRecord, PromptRecord, ShareWarningRecord, StatsRecord, TIDEGATE_DIMENSIONS, TIDEGATE_NEVER,
-    TIDEGATE_STATS_REASONS, TidegateGate,
+    TIDEGATE_STATS_REASONS, TenantUsageRecord, TidegateGate, WideNumber,
 };
 
 /// Where a live request stands, a tidegate_state_t. One that has ended is TIDEGATE_STATUS_ALREADY_TERMINAL.
@@ -163,6 +164,23 @@ pub unsafe extern "C" fn tidegate_scheduler_step_plan(
     }
 }
 
+/// What a tenant has used, until the latest now_ns of any call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tidegate_scheduler_usage(
+    scheduler: *const SchedulerHandle,
+    tenant: u32,
+    out_usage: *mut TenantUsageRecord,
+) -> Status {
+    // SAFETY: the caller's promise (header, "Pointers"), here and in the body.
+    unsafe {
+        observe(scheduler, |scheduler| {
+            let out = RecordOut::new(out_usage, "out_usage")?;
+            out.set(&usage_record(&scheduler.usage(TenantId::new(tenant))?));
+            Ok(())
+        })
+    }
+}
+
 /// The counters.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tidegate_scheduler_stats(
@@ -249,6 +267,35 @@ fn warning_record(warning: &ShareWarning) -> ShareWarningRecord {
         asked_ppm: warning.asked_ppm,
         effective_ppm: warning.effective_ppm,
         ..ShareWarningRecord::default()
+    }
+}
+
+fn usage_record(usage: &TenantUsage) -> TenantUsageRecord {
+    let wide = |number: u128| WideNumber { low: number as u64, high: (number >> 64) as u64 };
+    TenantUsageRecord {
+        struct_size: size_of::<TenantUsageRecord>() as u32,
+        reserved: 0,
+        submitted: usage.submitted,
+        started: usage.started,
+        completed: usage.completed,
+        failed: usage.failed,
+        cancelled: usage.cancelled,
+        dropped: usage.dropped,
+        waiting: usage.waiting,
+        running: usage.running,
+        prompt_tokens: usage.prompt_tokens,
+        cached_tokens: usage.cached_tokens,
+        output_tokens: usage.output_tokens,
+        held_tokens: usage.held_tokens,
+        refunded_tokens: usage.refunded_tokens,
+        debt_tokens: usage.debt_tokens,
+        preemptions: usage.preemptions,
+        memory_preemptions: usage.memory_preemptions,
+        lost_tokens: usage.lost_tokens,
+        in_use: *usage.in_use.as_array(),
+        unit_ns: usage.unit_ns.map(wide),
+        borrowed_unit_ns: usage.borrowed_unit_ns.map(wide),
+        queue_delays: usage.queue_delays,
     }
 }
 

@@ -8,7 +8,8 @@ use std::process::Command;
 
 use support::{Dialect, Linkage, compile, succeed, valgrind};
 
-const PROGRAMS: [&str; 3] = ["tests/header.c", "tests/misuse.c", "examples/mixed.c"];
+const PROGRAMS: [&str; 4] =
+    ["tests/header.c", "tests/misuse_calls.c", "tests/misuse_refused.c", "examples/mixed.c"];
 
 #[test]
 fn run_as_c99_c11_and_cpp17() {

@@ -119,10 +119,10 @@ fn dimension(config: &Config, name: &Bound<'_, PyAny>) -> PyResult<usize> {
 }
 
 /// Amounts by name, as observers return them.
-pub(crate) fn by_dimension<'py>(
+pub(crate) fn by_dimension<'py, N: Copy + IntoPyObject<'py>>(
     py: Python<'py>,
     config: &Config,
-    amounts: &Resources,
+    amounts: &[N; MAX_DIMENSIONS],
 ) -> PyResult<Bound<'py, PyDict>> {
     let out = PyDict::new(py);
     for (index, name) in config.dimensions().enumerate() {

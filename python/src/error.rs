@@ -148,7 +148,8 @@ pub(crate) fn worker(py: Python<'_>, error: &WorkerError) -> PyErr {
     }
 }
 
-fn tenant(py: Python<'_>, error: &TenantError) -> PyErr {
+/// Why something about a tenant was refused.
+pub(crate) fn tenant(py: Python<'_>, error: &TenantError) -> PyErr {
     match *error {
         TenantError::BadName => raised!(py, BadName, error),
         TenantError::LimitExceeded { limit, max } => limit_exceeded(py, error, limit, max),

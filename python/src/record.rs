@@ -1,10 +1,10 @@
 //! The named tuples of `tidegate._records`: those that come in as tuples, and those that go out.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyTuple};
+use pyo3::types::{PyDict, PyList, PyTuple};
 use tidegate::{
     Attempt, Config, DeviceId, DevicePart, Explanation, Instant, MAX_DEVICES_PER_WORKER, MAX_REQUESTS, Ppm,
-    PromptLeft, Rate, RequestId, ShareWarning, StepException,
+    PromptLeft, Rate, RequestId, ShareWarning, StepException, TenantUsage,
 };
 
 use crate::argument::{self, Whole};
@@ -93,6 +93,41 @@ fn record<'py>(
 pub(crate) fn explanation<'py>(py: Python<'py>, why: &Explanation) -> PyResult<Bound<'py, PyAny>> {
     let starts_at_ns = why.starts_at.map(Instant::as_nanos);
     record(py, "Explanation", (Member(why.state), why.gate.map(Member), why.ahead, starts_at_ns))
+}
+
+/// A `TenantUsage`, with units by the names of the config.
+pub(crate) fn usage<'py>(
+    py: Python<'py>,
+    config: &Config,
+    usage: &TenantUsage,
+) -> PyResult<Bound<'py, PyAny>> {
+    let fields = PyDict::new(py);
+    for (name, count) in [
+        ("submitted", usage.submitted),
+        ("started", usage.started),
+        ("completed", usage.completed),
+        ("failed", usage.failed),
+        ("cancelled", usage.cancelled),
+        ("dropped", usage.dropped),
+        ("waiting", usage.waiting),
+        ("running", usage.running),
+        ("prompt_tokens", usage.prompt_tokens),
+        ("cached_tokens", usage.cached_tokens),
+        ("output_tokens", usage.output_tokens),
+        ("held_tokens", usage.held_tokens),
+        ("refunded_tokens", usage.refunded_tokens),
+        ("debt_tokens", usage.debt_tokens),
+        ("preemptions", usage.preemptions),
+        ("memory_preemptions", usage.memory_preemptions),
+        ("lost_tokens", usage.lost_tokens),
+    ] {
+        fields.set_item(name, count)?;
+    }
+    fields.set_item("in_use", argument::by_dimension(py, config, usage.in_use.as_array())?)?;
+    fields.set_item("unit_ns", argument::by_dimension(py, config, &usage.unit_ns)?)?;
+    fields.set_item("borrowed_unit_ns", argument::by_dimension(py, config, &usage.borrowed_unit_ns)?)?;
+    fields.set_item("queue_delays", PyTuple::new(py, usage.queue_delays)?)?;
+    py.import("tidegate._records")?.getattr("TenantUsage")?.call((), Some(&fields))
 }
 
 /// A list of `ShareWarning`, by the names of the config.

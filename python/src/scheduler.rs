@@ -71,7 +71,7 @@ impl Scheduler {
         let amounts = self.ask(py, |core| look(core, pool, tier))?;
         let amounts = amounts
             .ok_or_else(|| raised!(py, UnknownPool, format!("there is no {pool}"), pool = pool.get()))?;
-        argument::by_dimension(py, config, &amounts)
+        argument::by_dimension(py, config, amounts.as_array())
     }
 }
 
@@ -624,6 +624,13 @@ impl Scheduler {
     )]
     fn waiting_demand<'py>(&self, py: Python<'py>, tier: Named, pool: Named) -> PyResult<Bound<'py, PyDict>> {
         self.amounts(py, &tier, &pool, tidegate::Scheduler::waiting_demand)
+    }
+
+    /// What a tenant has used, until the latest `now_ns` of any call: a `TenantUsage`. Raises `UnknownTenant`.
+    fn usage<'py>(&self, py: Python<'py>, tenant: Whole<u32>) -> PyResult<Bound<'py, PyAny>> {
+        let usage = self.ask(py, |core| core.usage(TenantId::new(tenant.0)))?;
+        let usage = usage.map_err(|refusal| error::tenant(py, &refusal))?;
+        record::usage(py, self.description(), &usage)
     }
 
     /// The counters.

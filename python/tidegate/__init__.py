@@ -59,7 +59,7 @@ from tidegate._errors import (
     ZeroCapacity,
     ZeroDemand,
 )
-from tidegate._records import DevicePart, Explanation, PromptLeft, Rate, ShareWarning, StepException
+from tidegate._records import DevicePart, Explanation, PromptLeft, Rate, ShareWarning, StepException, TenantUsage
 from tidegate._tidegate import (
     Abort,
     Config,
@@ -131,6 +131,7 @@ __all__ = [
     "TenantError",
     "TenantTooDeep",
     "TenantTooMuch",
+    "TenantUsage",
     "TierTooUrgent",
     "UnknownDevice",
     "UnknownDimension",

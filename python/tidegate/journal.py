@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
-from typing import NoReturn
+from typing import NoReturn, cast
 
 from tidegate import (
     Config,
@@ -25,6 +25,7 @@ from tidegate import (
     Scheduler,
     SubmitError,
     TenantError,
+    TenantUsage,
     WorkerError,
     Yielding,
 )
@@ -198,6 +199,8 @@ class Replay:
     digest: str
     actions: int
     inputs: int
+    usage: Mapping[int, TenantUsage]
+    """What each tenant that is known at the end has used."""
 
     def __str__(self) -> str:
         return f"digest {self.digest} actions {self.actions} inputs {self.inputs}"
@@ -213,6 +216,7 @@ class Replayer:
         self.digest = Digest()
         self.actions = 0
         self.inputs = 0
+        self.tenants = set[int]()
 
     def run(self) -> Replay:
         """Replays to the end of the journal."""
@@ -235,7 +239,8 @@ class Replayer:
             raise Fault(f"`end` counts {said} inputs, {self.inputs} stand above it")
         if next(self.lines, None) is not None:
             raise Fault("there is text after the line `end`")
-        return Replay(str(self.digest), self.actions, self.inputs)
+        usage = {tenant: scheduler.usage(tenant) for tenant in sorted(self.tenants)}
+        return Replay(str(self.digest), self.actions, self.inputs, usage)
 
     def next_line(self) -> str:
         """Takes the next line; one without its line feed is torn, however whole it looks."""
@@ -279,7 +284,11 @@ class Replayer:
         self.inputs += 1
         # What is refused now was refused when the run was recorded, and changes nothing.
         with suppress(SubmitError, ReportError, WorkerError, TenantError, ConfigError):
-            getattr(scheduler, verb)(**arguments, now_ns=now_ns)
+            made = getattr(scheduler, verb)(**arguments, now_ns=now_ns)
+            if verb == "tenant_set":
+                self.tenants.add(made)
+            elif verb == "tenant_remove":
+                self.tenants.discard(cast("int", arguments["tenant"]))
 
     def arguments(self, verb: str, words: Words) -> dict[str, object]:
         """Reads the fields of a verb to their end."""
@@ -326,6 +335,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Replays the file named on the command line; 2 is the exit status of bad input."""
     parser = argparse.ArgumentParser(prog="python -m tidegate.journal", description="Replay a journal.")
     parser.add_argument("file", metavar="FILE")
+    parser.add_argument("--usage", action="store_true", help="also print what each tenant has used, a line for each")
     parser.add_argument("--corrupt", metavar="N", type=int, help="flip one bit of the Nth action, counted from 1")
     options = parser.parse_args(arguments)
     try:
@@ -337,8 +347,23 @@ def main(arguments: list[str] | None = None) -> int:
         refuse(f"{options.file}: {error.strerror}")
     if options.corrupt is not None and not 1 <= options.corrupt <= replayed.actions:
         refuse(f"--corrupt {options.corrupt}: the journal gives {replayed.actions} actions")
+    if options.usage:
+        for tenant, usage in replayed.usage.items():
+            print(usage_line(tenant, usage))
     print(replayed)
     return 0
+
+
+def usage_line(tenant: int, usage: TenantUsage) -> str:
+    """Writes what a tenant has used as every replayer does."""
+    counts = [value for value in usage if isinstance(value, int)]
+
+    def units(amounts: Mapping[str, int]) -> list[int]:
+        return [*amounts.values(), 0, 0, 0, 0][:4]
+
+    wide = [f"{number:032x}" for number in units(usage.unit_ns) + units(usage.borrowed_unit_ns)]
+    fields = ["usage", tenant, *counts, *units(usage.in_use), *wide, *usage.queue_delays]
+    return " ".join(str(field) for field in fields)
 
 
 def refuse(message: str) -> NoReturn:

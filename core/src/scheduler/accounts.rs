@@ -203,6 +203,7 @@ impl Scheduler {
         record.place = running.len() as u32;
         record.in_use = in_use;
         running.push(slot);
+        self.meter(slot).counts().running += 1;
         self.hold_units(slot);
         self.add_use(slot);
     }
@@ -222,6 +223,7 @@ impl Scheduler {
         if let Some(&moved) = running.get(place) {
             self.requests[moved].place = place as u32;
         }
+        self.meter(slot).counts().running -= 1;
         if self.worker(worker).running.is_empty() && self.worker(worker).offset != Balance::default() {
             self.set_offset(worker, Balance::default());
         }
@@ -252,6 +254,7 @@ impl Scheduler {
 
     /// Books the change of a request's use, in every account that it is part of.
     fn book(&mut self, slot: u32, before: Resources, after: Resources) {
+        self.meter_units(slot, before, after);
         let record = &self.requests[slot];
         let (tier, yielding) = (record.spec.tier, record.is_yielding());
         let change = |units: &mut Resources| {
@@ -330,6 +333,7 @@ impl Scheduler {
             self.uncount_waiting(slot);
         }
         let total = self.total_capacity(pool);
+        self.tiers().for_each(|tier| self.advance_loan(pool, tier));
         let target = &mut self.pools[pool.index()];
         target.capacity.resize(total, &self.config.tiers);
         let largest = target.configured.total().max(total);

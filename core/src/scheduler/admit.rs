@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use super::record::{Record, Waiting};
+use super::usage::Ending;
 use super::{MAX_REQUESTS, MAX_TOKENS, Scheduler};
 use crate::error::{Limit, QueueScope, QueueUnit, ReportError, SubmitError};
 use crate::event::{Action, Reason};
@@ -54,7 +55,7 @@ impl Scheduler {
         let (slot, generation) =
             self.requests.0.insert(Record::new(spec, self.next_sequence, self.now, expires_at));
         self.next_sequence += 1;
-        self.stats.submitted += 1;
+        self.meter_submission(slot);
         self.never_yielding += u64::from(spec.yielding == Yielding::Never);
         self.join_line(slot);
         self.enqueue(slot, true);
@@ -69,8 +70,7 @@ impl Scheduler {
     pub fn cancel(&mut self, now: Instant, request: RequestId) -> Result<(), ReportError> {
         self.advance(now);
         let slot = self.resolve(request)?;
-        self.stats.cancelled += 1;
-        self.end(slot);
+        self.end(slot, Ending::Cancelled);
         Ok(())
     }
 
@@ -182,8 +182,7 @@ impl Scheduler {
     /// Ends a waiting request, and tells the host.
     pub(super) fn drop_waiting(&mut self, slot: u32, reason: Reason) {
         let request = self.requests.id(slot);
-        self.stats.dropped += 1;
-        self.end(slot);
+        self.end(slot, Ending::Dropped);
         self.say(Action::Drop { request, reason });
     }
 }

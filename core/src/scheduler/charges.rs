@@ -2,6 +2,7 @@
 //! come, settled at the end. Victims are not charged again.
 
 use super::Scheduler;
+use super::usage::Ending;
 use crate::config::Order;
 use crate::fairness::COST_SCALE;
 use crate::id::{PoolId, TenantId, Tier, WorkerId};
@@ -205,28 +206,36 @@ impl Scheduler {
         self.requests[slot].charge = None;
     }
 
-    /// What a request has cost and used that ends now: by the engine's own account, where there is one.
-    pub(super) fn settle(&mut self, slot: u32, usage: Option<&Usage>) {
+    /// What a request has used of which no engine tells at its end.
+    pub(super) fn used_so_far(&self, slot: u32) -> Usage {
         let record = &self.requests[slot];
-        let output = if record.is_waiting() { record.output_tokens } else { self.output_tokens(slot) };
-        self.settle_hold(slot, output, usage);
-        let record = &self.requests[slot];
-        if record.charge.is_none() {
-            return;
+        if !record.has_run {
+            return Usage::default();
         }
-        let cost = |prompt, cached, output| self.config.token_costs.of(prompt, cached, output);
-        let cost = match usage {
-            Some(usage) => cost(usage.prompt_tokens, usage.cached_tokens, usage.output_tokens),
-            None if !record.has_run => 0,
-            None => cost(record.spec.prompt_tokens, record.charged_cached, output),
-        };
-        self.recharge(slot, cost);
-        if let Some(usage) = usage {
-            let tenant = self.requests[slot].spec.tenant;
-            let mean = &mut self.tenants[tenant].mean_output;
-            let newest = i128::from(usage.output_tokens) * MEAN_SCALE;
-            *mean = Some(mean.map_or(newest, |mean| mean + (newest - mean) / MEAN_OF));
+        let output_tokens = if record.is_waiting() { record.output_tokens } else { self.output_tokens(slot) };
+        Usage {
+            prompt_tokens: record.spec.prompt_tokens,
+            cached_tokens: record.charged_cached,
+            output_tokens,
         }
+    }
+
+    /// A request ends, and has used this.
+    pub(super) fn settle(&mut self, slot: u32, ending: Ending, used: &Usage) {
+        self.meter_end(slot, ending, used);
+        self.settle_hold(slot, used);
+        if self.requests[slot].charge.is_some() {
+            let Usage { prompt_tokens, cached_tokens, output_tokens } = *used;
+            self.recharge(slot, self.config.token_costs.of(prompt_tokens, cached_tokens, output_tokens));
+        }
+    }
+
+    /// A request of a tenant has completed with so many tokens.
+    pub(super) fn note_output(&mut self, slot: u32, tokens: u64) {
+        let tenant = self.requests[slot].spec.tenant;
+        let mean = &mut self.tenants[tenant].mean_output;
+        let newest = i128::from(tokens) * MEAN_SCALE;
+        *mean = Some(mean.map_or(newest, |mean| mean + (newest - mean) / MEAN_OF));
     }
 
     /// A request costs its line so much in all.

@@ -336,6 +336,7 @@ impl Scheduler {
     fn start(&mut self, slot: u32, worker: WorkerId, reason: Reason) {
         let claim = self.requests[slot].claim;
         self.dequeue(slot);
+        self.meter_start(slot);
         self.charge_start(slot);
         self.hold(slot);
         self.requests[slot].state = RequestState::Starting;

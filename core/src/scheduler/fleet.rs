@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use super::usage::Ending;
 use super::workers::{Device, Place, Tolerance, Worker, WorkerStatus};
 use super::{MAX_DEVICES, MAX_WORKERS, Scheduler};
 use crate::error::{Limit, WorkerError};
@@ -343,8 +344,7 @@ impl Scheduler {
         let record = &self.requests[slot];
         let stopped = record.state == RequestState::Releasing;
         if record.state == RequestState::Aborting || record.never_yields() && !stopped {
-            self.stats.failed += 1;
-            self.end(slot);
+            self.end(slot, Ending::Failed);
             self.say(Action::Drop { request, reason: Reason::WorkerLost });
             return;
         }
@@ -353,6 +353,7 @@ impl Scheduler {
             if self.requests[slot].state == RequestState::Preempting {
                 self.forget_checkpoint(slot); // it was about to be made
             }
+            self.meter_lost_work(slot);
             self.requests[slot].note_stop();
         }
         self.requests[slot].has_run = true;

@@ -9,11 +9,11 @@ use super::workers::{Place, WorkerStatus};
 use super::{SCAN_WINDOW, Scheduler};
 use crate::error::InvariantViolation;
 use crate::event::{Action, DevicePart};
-use crate::id::{DeviceId, PoolId, Tier, WorkerId};
+use crate::id::{DeviceId, PoolId, TenantId, Tier, WorkerId};
 use crate::queue::Lane;
 use crate::quota::Books;
 use crate::request::RequestState;
-use crate::resources::{Balance, Resources};
+use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
 use crate::share::Ppm;
 use crate::slab::Lookup;
 
@@ -39,6 +39,7 @@ impl Scheduler {
         self.check_claims()?;
         self.check_lines()?;
         self.check_quota()?;
+        self.check_usage()?;
         for pool in (0..self.pools.len() as u32).map(PoolId::new) {
             self.check_capacity(pool)?;
             self.check_quiet(pool)?;
@@ -156,6 +157,33 @@ impl Scheduler {
             ensure("LIFE-1", tenant.waiting == waits, || format!("{id} has waiting {waits:?}"))?;
         }
         Ok(())
+    }
+
+    /// USE-1: what is told of a tenant is what its requests are, hold and use.
+    fn check_usage(&self) -> Result<(), InvariantViolation> {
+        let mut found: BTreeMap<TenantId, (u64, u64, u64, Resources)> = BTreeMap::new();
+        for (_, record) in self.requests.0.iter() {
+            let (waiting, running, held, in_use) = found.entry(record.spec.tenant).or_default();
+            *(if record.is_waiting() { waiting } else { running }) += 1;
+            *held += record.held.unwrap_or(0);
+            *in_use += record.in_use;
+        }
+        let mut submitted = 0;
+        for (id, _) in self.tenants.iter() {
+            let told = self.usage(id).unwrap_or_default();
+            submitted += told.submitted;
+            let is = found.remove(&id).unwrap_or_default();
+            let said = (told.waiting, told.running, told.held_tokens, told.in_use);
+            ensure("USE-1", said == is, || format!("{id} has {is:?}, and {said:?} is told"))?;
+            let counted = told.queue_delays.iter().sum::<u64>();
+            ensure("USE-1", counted == told.started, || {
+                format!("{} of {id} were started, {counted} are counted by delay", told.started)
+            })?;
+            let within = (0..MAX_DIMENSIONS).all(|d| told.borrowed_unit_ns[d] <= told.unit_ns[d]);
+            ensure("USE-1", within, || format!("{id} borrowed more than it used: {told:?}"))?;
+        }
+        // What forgotten tenants had submitted is told of no more.
+        ensure("USE-1", submitted <= self.stats.submitted, || format!("{submitted} are told"))
     }
 
     fn check_waiting(

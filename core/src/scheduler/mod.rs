@@ -3,7 +3,7 @@
 //! State: requests in a slab, each in exactly one container (a queue, or a worker); accounts of every tier in
 //! every pool; claims of waiting requests on units that victims give back. `admit`, `amend`, `fleet` and `report`
 //! take inputs; `dispatch`, `drain`, `reclaim` and `pressure` decide; `accounts`, `room`, `claims` and `stopping`
-//! keep the books; `stir` and `timers` say what to look at again, and when; `explain` and `step_plan` answer
+//! keep the books; `stir` and `timers` say what to look at again, and when; `explain`, `usage` and `step_plan` answer
 //! questions; `invariants` checks it all.
 
 mod accounts;
@@ -29,6 +29,7 @@ mod stir;
 mod stopping;
 mod tenants;
 mod timers;
+mod usage;
 mod workers;
 
 use alloc::collections::{BTreeSet, VecDeque};
@@ -41,9 +42,10 @@ use crate::event::{Action, Input, Reason};
 use crate::fairness::Fairness;
 use crate::heap::Heap;
 use crate::id::{DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
+use crate::meter::Loan;
 use crate::queue::{QueueNodes, TierQueue};
 use crate::quota::Ledger;
-use crate::request::{RequestState, Usage};
+use crate::request::RequestState;
 use crate::resources::Resources;
 use crate::slab::Slab;
 use crate::time::Instant;
@@ -162,6 +164,8 @@ pub struct Scheduler {
     nodes: QueueNodes,
     tenants: Tenants,
     fairness: Fairness,
+    /// What of its use each queue's tier has borrowed, by the number of the queue.
+    loans: Vec<Loan>,
     /// What the fresh requests of each line add to their tier's waiting demand while the line is on offer.
     line_demands: Vec<Resources>,
     quota: Ledger,
@@ -228,6 +232,7 @@ impl Scheduler {
             devices: Vec::new(),
             tenants: Tenants::default(),
             fairness: Fairness::new(config.pools.len() * config.tiers.len()),
+            loans: (0..config.pools.len() * config.tiers.len()).map(|_| Loan::new(now)).collect(),
             workers: Vec::new(),
             claims: Slab::new(),
             timers: Heap::new(),
@@ -351,12 +356,6 @@ impl Scheduler {
     #[must_use]
     pub fn waiting_demand(&self, pool: PoolId, tier: Tier) -> Option<Resources> {
         self.account(pool, tier).map(|account| account.waiting + account.earmarked)
-    }
-
-    /// What the completed requests of a tenant used, as the engines reported it. `None` if it is unknown. O(1).
-    #[must_use]
-    pub fn usage(&self, tenant: TenantId) -> Option<Usage> {
-        self.tenants.get(tenant).map(|tenant| tenant.usage)
     }
 
     /// The counters. O(1).

@@ -162,6 +162,7 @@ impl Scheduler {
         self.quota.hold(self.now, leaf, &ask).expect("who starts lacks nothing");
         let record = &mut self.requests[slot];
         (record.held, record.held_units) = (Some(ask.tokens), ask.units);
+        self.meter(slot).counts().held_tokens += ask.tokens;
     }
 
     /// Gives back what a request holds that does not start after all.
@@ -170,6 +171,7 @@ impl Scheduler {
         let Some(tokens) = record.held.take() else { return };
         let (leaf, ask) = (self.tenants[record.spec.tenant].node, Ask { tokens, units: record.held_units });
         self.quota.undo(self.now, leaf, &ask).expect("it was held");
+        self.meter(slot).settle(tokens, 0);
         self.look_at_path(leaf);
     }
 
@@ -210,25 +212,23 @@ impl Scheduler {
         // MAX_TOKENS of each of MAX_REQUESTS fit the books.
         self.quota.charge(self.now, leaf, more).expect("tokens are limited");
         self.requests[slot].held = Some(held + more);
+        self.meter(slot).charge(more);
         (held + more).saturating_sub(used)
     }
 
     /// A request ends: what it did not use comes back, what it used beyond is owed.
-    pub(super) fn settle_hold(&mut self, slot: u32, output: u64, usage: Option<&Usage>) {
+    pub(super) fn settle_hold(&mut self, slot: u32, used: &Usage) {
         let record = &self.requests[slot];
         let Some(held) = record.held else { return };
         if record.is_waiting() && !record.has_run {
             return self.undo_hold(slot);
         }
         let (leaf, units) = (self.tenants[record.spec.tenant].node, record.held_units);
-        let used = match usage {
-            Some(usage) => usage.prompt_tokens.saturating_add(usage.output_tokens),
-            None if !record.has_run => 0,
-            None => record.spec.prompt_tokens.saturating_add(output),
-        };
-        self.quota.settle(self.now, leaf, held, used.min(MAX_TOKENS)).expect("it was held");
+        let used = used.prompt_tokens.saturating_add(used.output_tokens).min(MAX_TOKENS);
+        self.quota.settle(self.now, leaf, held, used).expect("it was held");
         self.quota.release(self.now, leaf, units).expect("it was held");
         self.requests[slot].held = None;
+        self.meter(slot).settle(held, used);
         self.look_at_path(leaf);
     }
 

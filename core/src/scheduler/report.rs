@@ -1,6 +1,7 @@
 //! What engines report of requests: started, declined, progress, stopped, ended.
 
 use super::record::Record;
+use super::usage::Ending;
 use super::workers::WorkerStatus;
 use super::{MAX_TOKENS, Scheduler};
 use crate::error::{Limit, ReportError, WorkerError};
@@ -64,8 +65,7 @@ impl Scheduler {
         }
         let worker = record.worker;
         if record.declines + 1 == MAX_DECLINES {
-            self.stats.failed += 1;
-            self.end(slot);
+            self.end(slot, Ending::Failed);
             self.say(Action::Drop { request, reason: Reason::Declined });
             return Ok(());
         }
@@ -139,13 +139,18 @@ impl Scheduler {
             self.forget_checkpoint(slot);
         }
         self.settle_tokens(slot);
+        self.requests[slot].tokens_kept = tokens_kept;
+        self.meter_lost_work(slot);
         let record = &mut self.requests[slot];
         record.note_stop();
-        record.tokens_kept = tokens_kept;
         record.declines = 0;
         record.victims_for = 0;
-        if state == RequestState::Preempting && record.yields_for != Reason::OutOfMemory {
-            record.preemptions += 1;
+        let for_memory = record.stopped_for_memory;
+        if state == RequestState::Preempting {
+            record.preemptions += u32::from(!for_memory);
+            let counts = self.meter(slot).counts();
+            counts.preemptions += u64::from(!for_memory);
+            counts.memory_preemptions += u64::from(for_memory);
         }
         if releasing {
             self.rebook(slot, |record| record.state = RequestState::Releasing);
@@ -194,13 +199,8 @@ impl Scheduler {
             &Resources::ZERO,
         )?;
         self.check_on_worker(slot)?;
-        self.stats.completed += 1;
-        let tenant = self.requests[slot].spec.tenant;
-        let total = &mut self.tenants[tenant].usage;
-        total.prompt_tokens = total.prompt_tokens.saturating_add(usage.prompt_tokens);
-        total.cached_tokens = total.cached_tokens.saturating_add(usage.cached_tokens);
-        total.output_tokens = total.output_tokens.saturating_add(usage.output_tokens);
-        self.settle(slot, Some(&usage));
+        self.settle(slot, Ending::Completed, &usage);
+        self.note_output(slot, usage.output_tokens);
         self.forget(slot);
         Ok(())
     }
@@ -213,8 +213,7 @@ impl Scheduler {
         self.advance(now);
         let slot = self.resolve_attempt(request, attempt)?;
         self.check_on_worker(slot)?;
-        self.stats.failed += 1;
-        self.end(slot);
+        self.end(slot, Ending::Failed);
         Ok(())
     }
 
@@ -328,8 +327,7 @@ impl Scheduler {
         let needs = self.next_asks(slot).max(record.stopped_with.unwrap_or_default());
         if !self.pool(record.pool()).shapes.iter().any(|shape| needs.fits(shape)) {
             let request = self.requests.id(slot);
-            self.stats.failed += 1;
-            self.end(slot);
+            self.end(slot, Ending::Failed);
             self.say(Action::Drop { request, reason: Reason::NeverFits });
             return;
         }
@@ -339,8 +337,9 @@ impl Scheduler {
     }
 
     /// Ends a request, wherever it stands, with what it has used so far.
-    pub(super) fn end(&mut self, slot: u32) {
-        self.settle(slot, None);
+    pub(super) fn end(&mut self, slot: u32, ending: Ending) {
+        let used = self.used_so_far(slot);
+        self.settle(slot, ending, &used);
         self.forget(slot);
     }
 

@@ -28,14 +28,19 @@ impl Scheduler {
         self.requests[slot].spec.prompt_tokens.saturating_add(self.output_tokens(slot))
     }
 
-    /// Nanoseconds to compute again what a running request would lose without a checkpoint; as many as tokens,
-    /// where no step-time model is given.
-    fn recompute_ns(&self, slot: u32) -> u64 {
+    /// Tokens of context that a running request would compute again, had it to begin from what is cached or kept.
+    pub(super) fn tokens_to_recompute(&self, slot: u32) -> u64 {
         let record = &self.requests[slot];
         if !record.runs {
             return 0;
         }
-        let lost = self.context_tokens(slot).saturating_sub(record.cached_tokens.max(record.tokens_kept));
+        self.context_tokens(slot).saturating_sub(record.cached_tokens.max(record.tokens_kept))
+    }
+
+    /// Nanoseconds to compute again what a running request would lose without a checkpoint; as many as tokens,
+    /// where no step-time model is given.
+    fn recompute_ns(&self, slot: u32) -> u64 {
+        let lost = self.tokens_to_recompute(slot);
         lost.saturating_mul(self.config.step_time.map_or(1, |model| model.prompt_token_ns))
     }
 

@@ -11,8 +11,8 @@ use super::record::Waiting;
 use crate::config::{MAX_NAME_BYTES, is_name};
 use crate::error::{Limit, TenantError};
 use crate::id::TenantId;
+use crate::meter::Meter;
 use crate::quota::{Busy, Misplaced};
-use crate::request::Usage;
 use crate::tenant::TenantPolicy;
 use crate::time::Instant;
 
@@ -28,8 +28,8 @@ pub(super) struct Tenant {
     pub(super) lines: SmallVec<[(u32, u32); 2]>,
     /// The running mean of its outputs, in fractions of a token.
     pub(super) mean_output: Option<i128>,
-    /// Sums over its completed requests.
-    pub(super) usage: Usage,
+    /// What it has used, once it has submitted something.
+    pub(super) meter: Option<Box<Meter>>,
 }
 
 /// Tenants by number, which no other ever gets, and by name.
@@ -113,8 +113,7 @@ impl Scheduler {
         let node = self.quota.add(self.now, None, &policy).expect("there is room at the top");
         let (waiting, lines) = (Waiting::default(), SmallVec::new());
         let name = Box::from(name);
-        let tenant =
-            Tenant { name, policy, node, waiting, lines, mean_output: None, usage: Usage::default() };
+        let tenant = Tenant { name, policy, node, waiting, lines, mean_output: None, meter: None };
         Ok(self.tenants.insert(tenant))
     }
 
