@@ -49,11 +49,16 @@ impl Counters {
     /// A request of a tenant starts: whether nobody else who waits had less.
     pub(crate) fn started(&mut self, tenant: usize) -> bool {
         let was_least = self.least() == Some(self.lines[tenant].counter());
+        self.withdrawn(tenant);
+        was_least
+    }
+
+    /// A request of a tenant waits no more.
+    pub(crate) fn withdrawn(&mut self, tenant: usize) {
         self.lines[tenant].waiting -= 1;
         if self.lines[tenant].waiting == 0 {
             self.last = Some(tenant);
         }
-        was_least
     }
 
     /// A request of a tenant costs `after` in place of `before`.
