@@ -5,6 +5,8 @@
 //! well, and who is of which is mostly a label of ours. Does not know how long anything takes.
 
 use std::cmp::Reverse;
+use std::panic::resume_unwind;
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use tidegate::{Config, Order, Preemption, TierConfig};
@@ -117,8 +119,8 @@ pub enum NeighbourError {
     Replay(#[from] ReplayError),
 }
 
-/// Replays a workload without its busiest tenant, and with it under each sharing. Calls `progress` with what runs and
-/// the number of requests that have ended, of all replays.
+/// Replays a workload without its busiest tenant, and with it under each sharing, all at once. Calls `progress` with the
+/// number of requests that have ended since it was last called.
 ///
 /// # Errors
 /// [`NeighbourError`].
@@ -126,7 +128,7 @@ pub fn compare(
     workload: &Workload,
     machine: Machine,
     workers: usize,
-    mut progress: impl FnMut(&str, u64),
+    progress: impl Fn(u64) + Sync,
 ) -> Result<Neighbourhood, NeighbourError> {
     let mut sizes = vec![0_u64; workload.tenants.len()];
     for request in &workload.requests {
@@ -137,17 +139,46 @@ pub fn compare(
     }
     let busiest = (0..).zip(&sizes).min_by_key(|&(_, size)| Reverse(size));
     let (noisy, most) = busiest.expect("there are two");
-    let mut ended = 0;
-    let mut run = |sharing: Sharing, is_there: bool| -> Result<Run, NeighbourError> {
-        let load = shared(workload, sharing, noisy, is_there);
-        let setup = Setup::new(SetupKind::Tidegate, machine, workers, &load, &sharing.config(machine))?;
-        let name = if is_there { sharing.name() } else { "without" };
-        let mut report = |done| progress(name, ended + done);
+    let bench = &Bench { workload, machine, workers, noisy, progress: &progress };
+    let (without, with) = std::thread::scope(|threads| {
+        let run = |sharing, is_there| threads.spawn(move || bench.run(sharing, is_there));
+        let (without, with) = (run(Sharing::Fair, false), Sharing::ALL.map(|sharing| run(sharing, true)));
+        (ended(without), with.map(ended))
+    });
+    let [fifo, fair, apart] = with;
+    Ok(Neighbourhood {
+        noisy: workload.tenants[noisy as usize].clone(),
+        share: *most as f64 / workload.requests.len() as f64,
+        without: without?,
+        with: [fifo?, fair?, apart?],
+    })
+}
+
+/// What a thread came to; if it panicked, so does this one.
+fn ended<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// What the replays have in common.
+struct Bench<'a, P> {
+    workload: &'a Workload,
+    machine: Machine,
+    workers: usize,
+    noisy: u32,
+    progress: &'a P,
+}
+
+impl<P: Fn(u64) + Sync> Bench<'_, P> {
+    fn run(&self, sharing: Sharing, is_there: bool) -> Result<Run, NeighbourError> {
+        let load = shared(self.workload, sharing, self.noisy, is_there);
+        let config = sharing.config(self.machine);
+        let setup = Setup::new(SetupKind::Tidegate, self.machine, self.workers, &load, &config)?;
+        let mut told = 0;
+        let mut report = |done| (self.progress)(done - std::mem::replace(&mut told, done));
         let options = ReplayOptions { progress: Some(&mut report), ..ReplayOptions::default() };
-        let (outcome, _) = replay(&load, &setup, machine, options)?;
-        ended += load.requests.len() as u64;
-        let others =
-            load.requests.iter().zip(&outcome.ttft_of).filter(|(request, _)| request.tenant != noisy);
+        let (outcome, _) = replay(&load, &setup, self.machine, options)?;
+        let all = load.requests.iter().zip(&outcome.ttft_of);
+        let others = all.filter(|(request, _)| request.tenant != self.noisy);
         let counts = outcome.counts();
         Ok(Run {
             others_ttft: Percentiles::of(others.filter_map(|(_, &ttft)| ttft).collect()),
@@ -155,11 +186,7 @@ pub fn compare(
             preemptions: outcome.tiers.iter().map(|tier| tier.preemptions).sum(),
             output_tokens_per_s: outcome.output_tokens_per_s,
         })
-    };
-    let without = run(Sharing::Fair, false)?;
-    let with = [run(Sharing::Fifo, true)?, run(Sharing::Fair, true)?, run(Sharing::Apart, true)?];
-    let share = *most as f64 / workload.requests.len() as f64;
-    Ok(Neighbourhood { noisy: workload.tenants[noisy as usize].clone(), share, without, with })
+    }
 }
 
 /// The workload with or without the noisy tenant, in the tiers of a sharing.

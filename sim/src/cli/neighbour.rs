@@ -37,10 +37,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::bad_input("--trace: GPU jobs have no first token"));
     }
     let bar = Progress::new(workload.requests.len() as u64 * (1 + Sharing::ALL.len() as u64));
-    let progress = |name: &str, ended| {
-        bar.name(name.to_owned());
-        bar.set(ended);
-    };
+    bar.name("four replays".to_owned());
+    let progress = |more| bar.advance(more);
     let found = compare(&workload, machine, workers, progress).map_err(|error| match error {
         NeighbourError::Replay(bug) => Failure::CheckFailed(bug.to_string()),
         other => Failure::bad_input(other),
