@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use common::{POOL, World, starts, victims};
 use tidegate::{
     Config, ConfigBuilder, Decline, DeviceSpec, Instant, MAX_TOKENS, Order, Ppm, RequestId, Scheduler,
-    Shrink, SubmitError, Tier, TierConfig, Usage, WorkerId, WorkerSpec, Yielding,
+    Shrink, SubmitError, TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec, Yielding,
 };
 
 fn tier(name: &str) -> TierConfig {
@@ -273,6 +274,35 @@ fn a_report_does_not_walk_a_chain_of_devices() {
             tokens += 1;
             let in_use = [1, 1 + tokens % 2].into();
             world.sched.progress(world.now, request, attempt, tokens, in_use).expect("it runs");
+        }
+    });
+    assert!(slowdown < LINEAR, "{slowdown}");
+}
+
+/// Sixteen times as many tenants that want something, of a hundred thousand that are known, cost a decision a logarithm.
+#[test]
+fn a_decision_does_not_walk_the_tenants() {
+    const KNOWN: usize = 100_000;
+    let slowdown = slowdown(|waiting| {
+        let mut world = World::with_workers(three(), 1, [64, 64]);
+        let named = |number| world.sched.tenant_set(world.now, &format!("t{number}")).expect("a name");
+        let tenants: Vec<TenantId> = (0..KNOWN).map(named).collect();
+        // The machine is full of one tenant's requests; each of the others has one in the queue.
+        submit_many(&mut world, 64, Tier::P1, [1, 1]);
+        quick_round(&mut world);
+        let mut owners = BTreeMap::new();
+        let submit = |world: &mut World, owners: &mut BTreeMap<RequestId, TenantId>, tenant| {
+            world.tenant = tenant;
+            owners.insert(submit_many(world, 1, Tier::P1, [1, 1])[0], tenant);
+        };
+        for &tenant in &tenants[..waiting] {
+            submit(&mut world, &mut owners, tenant);
+        }
+        move || {
+            complete_one(&mut world);
+            let started = world.running.keys().find(|id| owners.contains_key(id));
+            let tenant = owners.remove(&started.copied().expect("there is room for one")).expect("it waited");
+            submit(&mut world, &mut owners, tenant);
         }
     });
     assert!(slowdown < LINEAR, "{slowdown}");
