@@ -39,7 +39,7 @@ fn a_noisy_tenant_costs_the_others_little() {
     }
     let spec = format!("servegen-csv:{}", file.display()).parse().expect("a kind and a path");
     let load = trace::load(&[spec], &LoadOptions::default()).expect("the published file has no fault");
-    // The hour is a tenth more than they can do.
+    // They can just do in an hour what the hour asks for; its bursts harm those who are served as they come.
     let found = compare(&load, engine(16), 64, |_| ()).expect("it goes with the workers");
     assert_eq!(found.noisy, "deepseek-r1/35");
     assert!((0.54..0.56).contains(&found.share), "{}", found.share);
