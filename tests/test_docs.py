@@ -30,7 +30,8 @@ def test_every_invariant_is_checked_where_the_page_says(name: str) -> None:
     places = rows()[name]
     checker = (ROOT / "core/src/scheduler/invariants.rs").read_text()
     assert ("state" in places) == (f'"{name}"' in checker), "by check_invariants"
-    functions = set(re.findall(r"\bfn (\w+)", sources("src/**/*.rs") + sources("tests/*.rs")))
+    simulated = "".join(path.read_text() for path in (ROOT / "sim/tests").glob("*.rs"))
+    functions = set(re.findall(r"\bfn (\w+)", sources("src/**/*.rs") + sources("tests/*.rs") + simulated))
     assert set(re.findall(r"`(\w+_\w+)`", places)) <= functions
 
 

@@ -13,8 +13,9 @@ PAGE = (ROOT / "docs/MUTATIONS.md").read_text()
 
 
 def functions_of(suite: str) -> set[str]:
-    """The functions of a test file of the core; of all its sources for the tests that stand in them."""
-    paths = (ROOT / "core/src").rglob("*.rs") if suite == "lib" else [ROOT / f"core/tests/{suite}.rs"]
+    """The functions of a test file of the core or the simulator; of all the core's sources for the tests in them."""
+    own = [path for package in ("core", "sim") if (path := ROOT / package / f"tests/{suite}.rs").exists()]
+    paths = (ROOT / "core/src").rglob("*.rs") if suite == "lib" else own
     return {name for path in paths for name in re.findall(r"\bfn (\w+)", path.read_text())}
 
 

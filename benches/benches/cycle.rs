@@ -10,6 +10,8 @@ use priority_queue::PriorityQueue;
 use tidegate_benches::{Cancellations, SteadyState, random_index};
 
 const WAITING: [u64; 2] = [1_000, 100_000];
+const KNOWN_TENANTS: usize = 100_000;
+const ACTIVE_TENANTS: [usize; 2] = [10, 10_000];
 
 /// Tier and arrival, the least first.
 type Key = Reverse<(u64, u64)>;
@@ -47,6 +49,16 @@ fn cycle(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// The same turn with the same queue, shared by few tenants or by many, of as many as are known.
+fn tenants(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("cycle-of-tenants");
+    for active in ACTIVE_TENANTS {
+        let mut state = SteadyState::of_tenants(3 * ACTIVE_TENANTS[1], KNOWN_TENANTS, active);
+        group.bench_function(BenchmarkId::new("tidegate", active), |bencher| bencher.iter(|| state.turn()));
+    }
+    group.finish();
+}
+
 fn cancel(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("cancel-and-submit");
     for waiting in WAITING {
@@ -71,5 +83,5 @@ fn cancel(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, cycle, cancel);
+criterion_group!(benches, cycle, tenants, cancel);
 criterion_main!(benches);

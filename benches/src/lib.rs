@@ -21,10 +21,10 @@ const TURN_NS: u64 = 10_000;
 pub struct SteadyState {
     scheduler: Scheduler,
     now: Instant,
-    tenant: TenantId,
+    tenants: Vec<TenantId>,
     running: VecDeque<(RequestId, Attempt)>,
-    /// The tier of the request in each slot of the scheduler: what a host keeps beside its own requests.
-    tiers: Vec<Tier>,
+    /// Tier and tenant of the request in each slot of the scheduler: what a host keeps beside its own requests.
+    of_slot: Vec<(Tier, TenantId)>,
 }
 
 impl SteadyState {
@@ -34,11 +34,21 @@ impl SteadyState {
     /// If the scheduler refuses what it must accept.
     #[must_use]
     pub fn new(waiting: usize) -> Self {
-        Self::with_queue(waiting).0
+        Self::with_queue(waiting, 1, 1).0
+    }
+
+    /// A full machine of which so many tenants are known, and one request of each of the `active` ones in the queue of
+    /// each tier, or as many more as make `waiting` in all.
+    ///
+    /// # Panics
+    /// If the scheduler refuses what it must accept.
+    #[must_use]
+    pub fn of_tenants(waiting: usize, known: usize, active: usize) -> Self {
+        Self::with_queue(waiting, known, active).0
     }
 
     /// One request is submitted, the oldest running one completes, and the next one starts. The newcomer is of
-    /// the tier of the one that starts, so that the queue keeps its mixture.
+    /// the tier and tenant of the one that starts, so that the queue keeps its mixture.
     ///
     /// # Panics
     /// If anything but one start follows.
@@ -48,7 +58,8 @@ impl SteadyState {
         let usage = Usage { prompt_tokens: 512, cached_tokens: 0, output_tokens: 200 };
         self.scheduler.complete(self.now, request, attempt, usage).expect("it runs");
         let started = self.start();
-        self.submit(self.tiers[slot(started)]);
+        let (tier, tenant) = self.of_slot[slot(started)];
+        self.submit(tier, tenant);
         assert_eq!(self.scheduler.poll(self.now), None, "the machine is full");
     }
 
@@ -59,44 +70,48 @@ impl SteadyState {
     }
 
     /// The steady state, and the ids of those that wait, in the order of submission.
-    fn with_queue(waiting: usize) -> (Self, Vec<RequestId>) {
+    fn with_queue(waiting: usize, known: usize, active: usize) -> (Self, Vec<RequestId>) {
         let now = Instant::ZERO;
         let mut scheduler = Scheduler::new(config(), now);
-        let tenant = scheduler.tenant_set(now, "tenant").expect("a valid name");
+        let mut named =
+            |number| scheduler.tenant_set(now, &format!("tenant-{number}")).expect("a valid name");
+        let tenants: Vec<TenantId> = (0..known).map(&mut named).collect();
         for _ in 0..WORKERS {
             let slots = SLOTS_PER_WORKER as u64;
             let worker = WorkerSpec::new(PoolId::new(0), [slots, slots * BLOCKS_PER_REQUEST]);
             scheduler.worker_add(now, worker).expect("a valid worker");
         }
-        let mut state = Self { scheduler, now, tenant, running: VecDeque::new(), tiers: Vec::new() };
+        let mut state = Self { scheduler, now, tenants, running: VecDeque::new(), of_slot: Vec::new() };
+        let first = state.tenants[0];
         let slots = WORKERS * SLOTS_PER_WORKER;
         for tier in TIERS.into_iter().cycle().take(slots) {
-            state.submit(tier);
+            state.submit(tier, first);
             state.start();
         }
         for tier in TIERS {
-            state.submit(tier);
+            state.submit(tier, first);
         }
         // The reserves and the order of borrowing settle which tiers hold the machine.
         for _ in 0..2 * slots {
             state.turn();
         }
-        let queue = TIERS.into_iter().cycle().take(waiting).map(|tier| state.submit(tier)).collect();
+        let submit = |number: usize| {
+            let tenant = state.tenants[number / TIERS.len() % active];
+            state.submit(TIERS[number % TIERS.len()], tenant)
+        };
+        let queue = (0..waiting).map(submit).collect();
         (state, queue)
     }
 
-    fn submit(&mut self, tier: Tier) -> RequestId {
+    fn submit(&mut self, tier: Tier, tenant: TenantId) -> RequestId {
         let units = [1, BLOCKS_PER_REQUEST];
-        let spec = RequestSpec::new(self.tenant, tier)
-            .demand(units)
-            .peak(units)
-            .prompt_tokens(512)
-            .output_tokens(200);
+        let spec =
+            RequestSpec::new(tenant, tier).demand(units).peak(units).prompt_tokens(512).output_tokens(200);
         let request = self.scheduler.submit(self.now, spec).expect("no limit is set");
-        if self.tiers.len() <= slot(request) {
-            self.tiers.resize(slot(request) + 1, tier);
+        if self.of_slot.len() <= slot(request) {
+            self.of_slot.resize(slot(request) + 1, (tier, tenant));
         }
-        self.tiers[slot(request)] = tier;
+        self.of_slot[slot(request)] = (tier, tenant);
         request
     }
 
@@ -125,7 +140,7 @@ impl Cancellations {
     /// If the scheduler refuses what it must accept.
     #[must_use]
     pub fn new(waiting: usize) -> Self {
-        let (state, queue) = SteadyState::with_queue(waiting);
+        let (state, queue) = SteadyState::with_queue(waiting, 1, 1);
         Self { state, queue, random: 1 }
     }
 
@@ -137,7 +152,8 @@ impl Cancellations {
         self.state.now = self.state.now.plus_nanos(TURN_NS);
         let index = random_index(&mut self.random, self.queue.len());
         self.state.scheduler.cancel(self.state.now, self.queue[index]).expect("it waits");
-        self.queue[index] = self.state.submit(TIERS[index % TIERS.len()]);
+        let tenant = self.state.tenants[0];
+        self.queue[index] = self.state.submit(TIERS[index % TIERS.len()], tenant);
     }
 
     /// The scheduler, to look at.
@@ -195,6 +211,20 @@ mod tests {
         assert_eq!(depths(state.scheduler()), before);
         assert_eq!(before, [101; 3]);
         assert_eq!(state.scheduler().stats().completed, completed + 1_000);
+        assert_eq!(state.scheduler().check_invariants(), Ok(()));
+    }
+
+    #[test]
+    fn active_tenants_stay_active() {
+        let mut state = SteadyState::of_tenants(300, 1_000, 100);
+        for _ in 0..1_000 {
+            state.turn();
+        }
+        assert_eq!(depths(state.scheduler()), [101; 3]);
+        // 64 workers of 16 slots have room for ten rounds of them all.
+        let running: std::collections::BTreeSet<TenantId> =
+            state.running.iter().map(|&(request, _)| state.of_slot[slot(request)].1).collect();
+        assert_eq!(running.len(), 100);
         assert_eq!(state.scheduler().check_invariants(), Ok(()));
     }
 

@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use common::{POOL, World, starts, victims};
 use tidegate::{
     Config, ConfigBuilder, Decline, DeviceSpec, Instant, MAX_TOKENS, Order, Ppm, RequestId, Scheduler,
-    Shrink, SubmitError, Tier, TierConfig, Usage, WorkerId, WorkerSpec, Yielding,
+    Shrink, SubmitError, TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec, Yielding,
 };
 
 fn tier(name: &str) -> TierConfig {
@@ -97,9 +98,14 @@ fn claims_without_number_dissolve_on_a_small_stack() {
     small.join().expect("it resizes").check_invariants().expect("the books agree");
 }
 
-/// How much longer one step of a host takes with sixteen times as many waiting; the best of many tries, so that a
-/// busy machine does not matter.
+/// How much longer one step of a host takes with sixteen times as many waiting.
 fn slowdown<S: FnMut()>(host: impl Fn(usize) -> S) -> f64 {
+    slowdown_between(1_000, 16_000, host)
+}
+
+/// How much longer one step of a host takes with `many` waiting than with `few`; the best of many tries, so that a
+/// busy machine does not matter.
+fn slowdown_between<S: FnMut()>(few: usize, many: usize, host: impl Fn(usize) -> S) -> f64 {
     let best = |waiting| {
         let mut step = host(waiting);
         let times = (0..15).map(|_| {
@@ -109,7 +115,7 @@ fn slowdown<S: FnMut()>(host: impl Fn(usize) -> S) -> f64 {
         });
         times.min().expect("it was tried").as_nanos().max(1_000) as f64
     };
-    best(16_000) / best(1_000)
+    best(many) / best(few)
 }
 
 /// Between what a logarithm and what a walk over all would give.
@@ -273,6 +279,36 @@ fn a_report_does_not_walk_a_chain_of_devices() {
             tokens += 1;
             let in_use = [1, 1 + tokens % 2].into();
             world.sched.progress(world.now, request, attempt, tokens, in_use).expect("it runs");
+        }
+    });
+    assert!(slowdown < LINEAR, "{slowdown}");
+}
+
+/// A decision among ninety thousand tenants that want something, of a hundred thousand that are known, costs about as
+/// much as among ten.
+#[test]
+fn a_decision_does_not_walk_the_tenants() {
+    const KNOWN: usize = 100_000;
+    let slowdown = slowdown_between(10, 90_000, |active| {
+        let mut world = World::with_workers(three(), 1, [64, 64]);
+        let named = |number| world.sched.tenant_set(world.now, &format!("t{number}")).expect("a name");
+        let tenants: Vec<TenantId> = (0..KNOWN).map(named).collect();
+        // The machine is full of one tenant's requests; each of the others has one in the queue.
+        submit_many(&mut world, 64, Tier::P1, [1, 1]);
+        quick_round(&mut world);
+        let mut owners = BTreeMap::new();
+        let submit = |world: &mut World, owners: &mut BTreeMap<RequestId, TenantId>, tenant| {
+            world.tenant = tenant;
+            owners.insert(submit_many(world, 1, Tier::P1, [1, 1])[0], tenant);
+        };
+        for &tenant in &tenants[..active] {
+            submit(&mut world, &mut owners, tenant);
+        }
+        move || {
+            complete_one(&mut world);
+            let started = world.running.keys().find(|id| owners.contains_key(id));
+            let tenant = owners.remove(&started.copied().expect("there is room for one")).expect("it waited");
+            submit(&mut world, &mut owners, tenant);
         }
     });
     assert!(slowdown < LINEAR, "{slowdown}");

@@ -3,8 +3,8 @@
 //!
 //! Rooms, lower ones first: [`model`] (how long an iteration takes), [`engine`] (what runs on a worker),
 //! [`trace`] (which requests arrive), [`machine`] (what a worker is made of), [`setup`] (the configs that are
-//! compared), [`replay`] (the loop and what it measures), [`sizing`] (how many workers), [`report`] (how results
-//! are printed). Beside them, on [`model`] alone: [`lockstep`] (one engine step by step, under vLLM's policy and under
+//! compared), [`replay`] (the loop and what it measures), [`sizing`] (how many workers), [`neighbour`] (what
+//! one tenant costs the others), [`report`] (how results are printed). Beside them, on [`model`] alone: [`lockstep`] (one engine step by step, under vLLM's policy and under
 //! tidegate).
 
 pub mod engine;
@@ -12,6 +12,7 @@ pub mod journal_file;
 pub mod lockstep;
 pub mod machine;
 pub mod model;
+pub mod neighbour;
 pub mod percentile;
 pub mod replay;
 pub mod report;

@@ -126,11 +126,21 @@ pub struct Setup {
 #[must_use]
 pub fn default_config(machine: Machine) -> Config {
     let [realtime, near, batch] = TIER_NAMES;
-    let builder = base(machine)
-        .tier(TierConfig::new(realtime).reserve_ppm(REALTIME_PPM))
-        .tier(TierConfig::new(near))
-        .tier(TierConfig::new(batch).reserve_ppm(BATCH_PPM));
-    built(builder)
+    let tiers = [
+        TierConfig::new(realtime).reserve_ppm(REALTIME_PPM),
+        TierConfig::new(near),
+        TierConfig::new(batch).reserve_ppm(BATCH_PPM),
+    ];
+    config_of(machine, tiers)
+}
+
+/// A config with these tiers.
+///
+/// # Panics
+/// If they have a fault.
+#[must_use]
+pub fn config_of(machine: Machine, tiers: impl IntoIterator<Item = TierConfig>) -> Config {
+    built(tiers.into_iter().fold(base(machine), ConfigBuilder::tier))
 }
 
 /// What all set-ups share. `Spread`, as load balancers do: engines with small batches are quick.

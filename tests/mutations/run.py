@@ -17,6 +17,8 @@ PAGE = ROOT / "docs/MUTATIONS.md"
 MARK = "<!-- What follows is written by `make mutations ARGS=--page`. -->\n"
 WORK = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).absolute() / "mutations"
 TREE, RESULTS = WORK / "tree", WORK / "results.json"
+TRACES = ROOT.parent / "shared"  # what tests of the simulator read, where it is
+SIMULATED = {path.stem for path in (ROOT / "sim/tests").glob("*.rs")}
 LIMIT_S = 300  # of one run of cargo: some faults make a test run for ever
 ENDLESS, DEAD = "runs for ever", "the process dies"
 # Fast enough to run, and built anew in seconds; the same random cases for every fault.
@@ -68,11 +70,13 @@ def copy_tree() -> None:
         if not copy.exists() or copy.read_bytes() != source.read_bytes():
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, copy)
+    if TRACES.is_dir() and not (beside := WORK / TRACES.name).exists():
+        beside.symlink_to(TRACES)
 
 
-def failures(*arguments: str) -> list[str]:
-    """The tests that fail of those that cargo is told to run, as `suite::test`."""
-    command = ["cargo", "test", "--release", "--package", "tidegate", "--no-fail-fast", *arguments]
+def failures(*arguments: str, package: str = "tidegate") -> list[str]:
+    """The tests of a package that fail of those that cargo is told to run, as `suite::test`."""
+    command = ["cargo", "test", "--release", "--package", package, "--no-fail-fast", *arguments]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     with subprocess.Popen(command, cwd=TREE, env=ENV, start_new_session=True, **pipes) as running:
         try:
@@ -91,12 +95,20 @@ def failures(*arguments: str) -> list[str]:
     return sorted(found) or [DEAD] * (running.returncode != 0)
 
 
+def package_of(test: str) -> str:
+    """The package of a test that is named as `suite::test`."""
+    return "tidegate-sim" if test.split("::")[0] in SIMULATED else "tidegate"
+
+
 def caught_by(mutation: Mutation) -> list[str]:
     """The tests that notice: the comparison and those that should; where none does, all that do."""
     caught = failures("--test", "against_reference")
-    if suites := sorted({name.split("::")[0] for name in mutation.shown_by}):
-        where = [flag for suite in suites for flag in (["--lib"] if suite == "lib" else ["--test", suite])]
-        caught += failures(*where, "--", "--exact", *(name.split("::", 1)[1] for name in mutation.shown_by))
+    for package in ("tidegate", "tidegate-sim"):
+        names = [name for name in mutation.shown_by if package_of(name) == package]
+        if suites := sorted({name.split("::")[0] for name in names}):
+            where = [flag for suite in suites for flag in (["--lib"] if suite == "lib" else ["--test", suite])]
+            exact = ["--", "--exact", *(name.split("::", 1)[1] for name in names)]
+            caught += failures(*where, *exact, package=package)
     return caught or failures("--lib", "--tests")
 
 

@@ -2,6 +2,8 @@
 //! are told and report it. Every step checks the invariants.
 #![allow(dead_code)] // each test binary uses its part
 
+pub(crate) mod counters;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

@@ -1,7 +1,9 @@
 //! The command line: what `tidegate` understands, and how its subcommands end.
 
 mod config;
+mod engine;
 mod journal;
+mod neighbour;
 mod progress;
 mod replay;
 mod scenarios;
@@ -26,6 +28,8 @@ struct Cli {
 enum Command {
     /// Replay a workload under dedicated workers, naive sharing and tidegate, side by side
     Replay(Box<replay::Args>),
+    /// Replay a workload with and without its busiest tenant, and say what that costs the others
+    Neighbour(neighbour::Args),
     /// Stage what vLLM's own scheduler is weak at, for a model of it and for tidegate
     Scenarios(scenarios::Args),
     /// Work with journals: the recorded inputs of a scheduler
@@ -63,6 +67,7 @@ pub(crate) fn main() -> ExitCode {
     let done = match Cli::try_parse() {
         Ok(cli) => match cli.command {
             Command::Replay(args) => replay::run(&args),
+            Command::Neighbour(args) => neighbour::run(&args),
             Command::Scenarios(args) => scenarios::run(&args),
             Command::Journal(command) => journal::run(&command),
             Command::Config(command) => config::run(&command),

@@ -26,6 +26,10 @@ impl Progress {
         self.bar.set_message(what);
     }
 
+    pub(super) fn advance(&self, more_steps: u64) {
+        self.bar.inc(more_steps);
+    }
+
     pub(super) fn set(&self, steps_done: u64) {
         self.bar.set_position(steps_done);
     }

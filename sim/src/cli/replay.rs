@@ -8,7 +8,6 @@ use clap::ValueEnum;
 use tidegate::Config;
 use tidegate_sim::journal_file::JournalFile;
 use tidegate_sim::machine::Machine;
-use tidegate_sim::model::{Batching, DEFAULT_MODEL, MODELS, ServiceModel};
 use tidegate_sim::replay::{ReplayOptions, replay};
 use tidegate_sim::report::{Comparison, Results, json, table};
 use tidegate_sim::setup::{Setup, SetupError, SetupKind, default_config};
@@ -16,11 +15,9 @@ use tidegate_sim::sizing::{SizingError, default_workers};
 use tidegate_sim::text_file::reason;
 use tidegate_sim::trace::{self, Batches, Kind, LoadOptions, TraceError, TraceSpec, Work, Workload};
 
+use super::engine::{EngineArgs, checked_workers};
 use super::progress::Progress;
 use super::{Failure, config, print};
-
-/// The most workers that can be asked for: what the scheduler takes.
-const MAX_WORKERS: usize = tidegate::MAX_WORKERS as usize;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -46,18 +43,8 @@ pub(super) struct Args {
     /// Workers; without it, as many as make P0's peak need about equal to its reserve
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
-    /// Service-time model: llama3-8b (default), a10g-llama7b, a100-opt13b-tp1, a100-opt13b-tp1-vllm, a100-opt66b-tp4
-    #[arg(long, value_name = "ID")]
-    model: Option<String>,
-    /// Requests that a worker runs at a time; without it, the model's number
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 16))]
-    slots: Option<u32>,
-    /// Tokens of an iteration, for models that compute prompts in chunks; without it, the model's number
-    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
-    chunk: Option<u32>,
-    /// Prompts of one tier that share an iteration, for the same models; 1 computes one after the other
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 16))]
-    prompts: Option<u32>,
+    #[command(flatten)]
+    engine: EngineArgs,
     /// Seed of the built-in workload
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
@@ -218,51 +205,15 @@ fn load(args: &Args, specs: &[TraceSpec], scale: f64) -> Result<Workload, TraceE
 
 fn machine(args: &Args, workload: &Workload) -> Result<Machine, Failure> {
     if workload.requests.iter().any(|request| matches!(request.work, Work::Job { .. })) {
-        let misplaced = [("--model", args.model.is_some()), ("--slots", args.slots.is_some())];
-        if let Some((flag, _)) = misplaced.iter().find(|(_, given)| *given) {
-            return Err(Failure::bad_input(format_args!("{flag}: GPU jobs carry durations of their own")));
-        }
+        args.engine.refuse_for_jobs()?;
         return Ok(Machine::Node);
     }
-    let id = args.model.as_deref().unwrap_or(DEFAULT_MODEL);
-    let Some(model) = ServiceModel::by_id(id) else {
-        let known: Vec<_> = MODELS.iter().map(|model| model.id).collect();
-        return Err(Failure::bad_input(format_args!(
-            "--model: {id:?} is not known, expected one of {}",
-            known.join(", ")
-        )));
-    };
-    let slots = args.slots.unwrap_or(model.slots);
-    let batching = match model.batching {
-        Batching::Chunked { tokens, prompts } => Batching::Chunked {
-            tokens: args.chunk.unwrap_or(tokens),
-            prompts: args.prompts.unwrap_or(prompts),
-        },
-        whole => {
-            match [("--chunk", args.chunk), ("--prompts", args.prompts)].iter().find(|(_, n)| n.is_some()) {
-                Some((flag, _)) => {
-                    return Err(Failure::bad_input(format_args!(
-                        "{flag}: the engine of {id} computes whole prompts"
-                    )));
-                }
-                None => whole,
-            }
-        }
-    };
-    match batching {
-        Batching::Chunked { tokens, .. } if tokens <= slots => Err(Failure::bad_input(format_args!(
-            "--chunk {tokens}: {slots} slots may decode {slots} tokens, and no prompt would be computed"
-        ))),
-        _ => Ok(Machine::Engine { model, batching, slots, kv_blocks: model.kv_blocks }),
-    }
+    args.engine.machine()
 }
 
 fn workers(args: &Args, workload: &Workload, machine: Machine, config: &Config) -> Result<usize, Failure> {
     match args.workers {
-        Some(workers @ 1..=MAX_WORKERS) => Ok(workers),
-        Some(workers) => {
-            Err(Failure::bad_input(format_args!("--workers {workers}: expected from 1 to {MAX_WORKERS}")))
-        }
+        Some(workers) => checked_workers(workers),
         None => {
             let bar = Progress::new(workload.requests.len() as u64);
             let name = |workers| bar.name(format!("trying {workers} workers"));

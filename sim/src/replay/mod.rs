@@ -106,6 +106,7 @@ struct Replay<'a, 'p, E> {
     touched: Vec<u32>,
     reports: Vec<Report>,
     tiers: Vec<TierTally>,
+    ttft_of: Vec<Option<u64>>,
     least_urgent: u8,
     /// Requests of the least urgent tier that wait.
     backlog: u64,
@@ -141,6 +142,7 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
             engines,
             busy_workers: 0,
             tickets: vec![unknown; runs.len()],
+            ttft_of: vec![None; runs.len()],
             runs,
             by_slot: Vec::new(),
             displaced: VecDeque::new(),
@@ -407,6 +409,7 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
         if let Work::Tokens { .. } = request.work {
             let ttft = run.first_token_at - request.arrival_ns;
             tally.ttft.push(ttft);
+            self.ttft_of[index] = Some(ttft);
             tally.output_tokens += u64::from(run.output);
             if run.output > 1 {
                 tally.tpot.push((now - run.first_token_at) / u64::from(run.output - 1));
@@ -470,6 +473,7 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
             wall: witness.wall,
             scheduler_share: witness.scheduler_share,
             tiers,
+            ttft_of: self.ttft_of,
         };
         debug_assert_eq!(
             outcome.counts().completed,

@@ -56,6 +56,8 @@ pub struct TierOutcome {
 pub struct Outcome {
     /// By tier of the workload, the most urgent first.
     pub tiers: Vec<TierOutcome>,
+    /// By request of the workload: submission to its first token, ns; `None` of those that did not complete.
+    pub ttft_of: Vec<Option<u64>>,
     /// Share of worker time, up to the last event, in which an iteration runs.
     pub utilisation: f64,
     /// The same over the time in which requests of the least urgent tier wait; `None` if they never do.

@@ -159,6 +159,43 @@ fn scenarios_say_what_vllm_and_tidegate_do() {
 }
 
 #[test]
+fn neighbour_compares_the_sharings() {
+    let folder = Folder::new("neighbour");
+    let busy = format!("{CSV}0.3,P0,globex,64,8\n");
+    let trace = format!("csv:{}", folder.write("trace.csv", busy));
+    let command = ["neighbour", "--trace", &trace, "--workers", "1", "--slots", "4"];
+    let output = tidegate(&[&command[..], &["--json"]].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let value: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&value["noisy_tenant"], &value["noisy_share"]), (&"globex".into(), &0.5.into()));
+    let runs = value["runs"].as_array().expect("a list");
+    let names: Vec<_> =
+        runs.iter().map(|run| (run["sharing"].as_str(), run["noisy_is_there"].as_bool())).collect();
+    let there = |name| (Some(name), Some(true));
+    assert_eq!(names, [(Some("fair"), Some(false)), there("fifo"), there("fair"), there("apart")]);
+    assert!(runs[0]["of_without"].is_null() && runs[1]["throughput_of_fifo"] == 1.0, "{value}");
+    let output = tidegate(&command);
+    let table = text(&output.stdout);
+    for part in
+        ["model llama3-8b, 1 workers, each 4 slots", "noisy: globex, 50.0 % of 4", "\nwithout ", "\napart "]
+    {
+        assert!(table.contains(part), "{part} is not in\n{table}");
+    }
+    let alone =
+        format!("csv:{}", folder.write("alone.csv", CSV.lines().take(2).collect::<Vec<_>>().join("\n")));
+    assert_fails(
+        &["neighbour", "--trace", &alone, "--workers", "1"],
+        2,
+        "the workload has requests of one tenant only: nobody is its neighbour",
+    );
+    assert_fails(
+        &["neighbour", "--trace", &trace, "--workers", "0"],
+        2,
+        "--workers 0: expected from 1 to 65536",
+    );
+}
+
+#[test]
 fn a_closed_pipe_is_no_failure() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
         .args(["replay", "--help"])
@@ -176,7 +213,7 @@ fn a_closed_pipe_is_no_failure() {
 fn help_says_what_there_is() {
     let output = tidegate(&["--help"]);
     assert!(output.status.success());
-    for name in ["replay", "scenarios", "journal", "config"] {
+    for name in ["replay", "neighbour", "scenarios", "journal", "config"] {
         assert!(text(&output.stdout).contains(name), "{name}");
     }
     let output = tidegate(&["replay", "--help"]);
