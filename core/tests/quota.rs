@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use common::{World, starts};
 use tidegate::{
-    Config, ConfigBuilder, Decline, Gate, Instant, OverQuota, QuotaLimit, Rate, RequestId, RequestSpec,
-    RequestState, SubmitError, TenantError, TenantId, TenantPolicy, Tier, TierConfig, Usage,
+    AmendError, Amendment, Config, ConfigBuilder, Decline, Gate, Instant, OverQuota, PoolId, QuotaLimit, Rate,
+    RequestId, RequestSpec, RequestState, SubmitError, TenantError, TenantId, TenantPolicy, Tier, TierConfig,
+    Usage, WorkerSpec,
 };
 
 fn tiers() -> ConfigBuilder {
@@ -311,4 +312,18 @@ fn weights_share_a_tier_in_proportion() {
         complete(&mut world, id, 50);
     }
     assert_eq!(served, [60, 20]);
+}
+
+#[test]
+fn the_third_decline_gives_the_start_back_as_those_before_it() {
+    let mut world = world(2);
+    let acme = tenant(&mut world, "acme", TenantPolicy::new().requests(Rate::per_hour(0).burst(1)));
+    let declined = world.submit_spec(batch(acme));
+    for _ in 0..3 {
+        assert_eq!(starts(&world.round()), [declined]);
+        world.declined(declined, Decline::NoRoom);
+        world.pass(Duration::from_secs(10));
+    }
+    let next = world.submit_spec(batch(acme));
+    assert_eq!(starts(&world.round()), [next], "no start was used up");
 }

@@ -63,7 +63,12 @@ impl Scheduler {
             return Err(ReportError::WrongState { request, state: record.state });
         }
         let worker = record.worker;
-        if record.declines + 1 == MAX_DECLINES {
+        let is_last = record.declines + 1 == MAX_DECLINES;
+        if !record.has_run {
+            self.refund(slot);
+            self.undo_hold(slot);
+        }
+        if is_last {
             self.stats.failed += 1;
             self.end(slot);
             self.say(Action::Drop { request, reason: Reason::Declined });
@@ -71,10 +76,6 @@ impl Scheduler {
         }
         self.requests[slot].declines += 1;
         self.unsay(slot);
-        if !self.requests[slot].has_run {
-            self.refund(slot);
-            self.undo_hold(slot);
-        }
         self.leave(slot);
         self.requests[slot].victims_for = 0;
         self.exclude(slot, worker);
