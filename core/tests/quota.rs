@@ -327,3 +327,16 @@ fn the_third_decline_gives_the_start_back_as_those_before_it() {
     let next = world.submit_spec(batch(acme));
     assert_eq!(starts(&world.round()), [next], "no start was used up");
 }
+
+#[test]
+fn a_tier_that_is_too_urgent_is_not_reached_by_amending_either() {
+    let mut world = world(2);
+    let acme = tenant(&mut world, "acme", TenantPolicy::new().most_urgent(Tier::P1));
+    let [waits, runs] = [0, 1].map(|_| world.submit_spec(batch(acme)));
+    let amendment = Amendment { tier: Some(Tier::P0), ..Amendment::default() };
+    let refused = SubmitError::TierTooUrgent { tenant: acme, tier: Tier::P0, allowed: Tier::P1 };
+    let refused = Err(AmendError::Submit(refused));
+    assert_eq!(world.sched.amend(world.now, waits, amendment), refused);
+    world.round();
+    assert_eq!(world.sched.amend(world.now, runs, amendment), refused);
+}

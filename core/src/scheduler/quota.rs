@@ -232,13 +232,19 @@ impl Scheduler {
         self.look_at_path(leaf);
     }
 
-    /// A newcomer that its tenant's quota has no room for waits, is refused, or goes to the next tier.
-    pub(super) fn admit_quota(&self, spec: &mut RequestSpec) -> Result<(), SubmitError> {
-        let tenant = &self.tenants[spec.tenant];
-        if spec.tier < tenant.policy.most_urgent {
-            let allowed = tenant.policy.most_urgent;
+    /// Refuses a tier that is more urgent than a tenant may use.
+    pub(super) fn check_urgency(&self, spec: &RequestSpec) -> Result<(), SubmitError> {
+        let allowed = self.tenants[spec.tenant].policy.most_urgent;
+        if spec.tier < allowed {
             return Err(SubmitError::TierTooUrgent { tenant: spec.tenant, tier: spec.tier, allowed });
         }
+        Ok(())
+    }
+
+    /// A newcomer that its tenant's quota has no room for waits, is refused, or goes to the next tier.
+    pub(super) fn admit_quota(&self, spec: &mut RequestSpec) -> Result<(), SubmitError> {
+        self.check_urgency(spec)?;
+        let tenant = &self.tenants[spec.tenant];
         let ahead = |node: u32| {
             let waiting = self.tenants[self.tenants.of_node(node)].waiting;
             Ahead { requests: waiting.requests, tokens: waiting.tokens }
