@@ -340,3 +340,19 @@ fn a_tier_that_is_too_urgent_is_not_reached_by_amending_either() {
     world.round();
     assert_eq!(world.sched.amend(world.now, runs, amendment), refused);
 }
+
+#[test]
+fn who_is_demoted_to_where_it_never_fits_is_refused() {
+    let tiers = Config::builder()
+        .dimensions(["slots", "kv_blocks"])
+        .tier(TierConfig::new("realtime"))
+        .tier(TierConfig::new("batch").borrow_limit([2, 100]));
+    let mut world = World::with_workers(tiers, 1, [8, 100]);
+    let acme = tenant(&mut world, "acme", TenantPolicy::new().max_running(1).over_quota(OverQuota::Demote));
+    let urgent = |slots: u64| RequestSpec::new(acme, Tier::P0).demand([slots]);
+    submit(&mut world, 1, urgent(1));
+    world.round();
+    let refused = world.sched.submit(world.now, urgent(3));
+    assert_eq!(refused, Err(SubmitError::NeverFits { dimension: 0, need: 3, max: 2 }));
+    assert!(world.sched.submit(world.now, urgent(2)).is_ok(), "it waits in the tier below");
+}

@@ -241,7 +241,7 @@ impl Scheduler {
         Ok(())
     }
 
-    /// A newcomer that its tenant's quota has no room for waits, is refused, or goes to the next tier.
+    /// A newcomer that its tenant's quota has no room for waits, is refused, or goes to the next tier, if it can fit there.
     pub(super) fn admit_quota(&self, spec: &mut RequestSpec) -> Result<(), SubmitError> {
         self.check_urgency(spec)?;
         let tenant = &self.tenants[spec.tenant];
@@ -260,7 +260,7 @@ impl Scheduler {
                 }
                 OverQuota::Demote if spec.tier.index() + 1 < self.config.tiers.len() => {
                     spec.tier = Tier::new(spec.tier.get() + 1);
-                    Ok(())
+                    self.check_fits(spec)
                 }
                 OverQuota::Demote | OverQuota::Wait => Ok(()),
             },
