@@ -356,3 +356,18 @@ fn who_is_demoted_to_where_it_never_fits_is_refused() {
     assert_eq!(refused, Err(SubmitError::NeverFits { dimension: 0, need: 3, max: 2 }));
     assert!(world.sched.submit(world.now, urgent(2)).is_ok(), "it waits in the tier below");
 }
+
+/// The first of the old place never goes on; who moved away stands behind it no more.
+#[test]
+fn who_moves_away_waits_at_its_old_place_no_more() {
+    let mut world = world(8);
+    let team = tenant(&mut world, "team", TenantPolicy::new().max_running(1));
+    let [stays, moves] =
+        ["stays", "moves"].map(|name| tenant(&mut world, name, TenantPolicy::new().parent(team)));
+    submit(&mut world, 2, batch(stays));
+    let moved = world.submit_spec(batch(moves));
+    assert_eq!(world.round().len(), 1);
+    assert_eq!(world.state(moved), RequestState::Parked);
+    configure(&mut world, moves, TenantPolicy::new());
+    assert_eq!(starts(&world.round()), [moved]);
+}

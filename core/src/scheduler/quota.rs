@@ -342,6 +342,19 @@ impl Scheduler {
         }
     }
 
+    /// Those below a tenant that wait at a node which it has left are offered again: that node lets nobody on there any
+    /// more, and they would stand behind those that it does not let on.
+    pub(super) fn offer_those_that_left(&mut self, moved: u32, node: u32) {
+        let waiters = self.quota_queue.waiters.get(node as usize).cloned().unwrap_or_default();
+        for (key, waiter) in waiters {
+            let slot = self.first_waiter(waiter);
+            let leaf = self.tenants[self.requests[slot].spec.tenant].node;
+            if self.quota.path(leaf).any(|above| above == moved) {
+                self.offer_again(slot, waiter, node, key);
+            }
+        }
+    }
+
     /// Who of those that wait together is next: of a line the first that holds nothing, beside the owners of claims.
     fn first_waiter(&self, waiter: Waiter) -> u32 {
         let line = match waiter {
