@@ -371,3 +371,24 @@ fn who_moves_away_waits_at_its_old_place_no_more() {
     configure(&mut world, moves, TenantPolicy::new());
     assert_eq!(starts(&world.round()), [moved]);
 }
+
+/// The head of one pool lacks quota as soon as another pool has taken it: those behind it are kept back no more.
+#[test]
+fn quota_that_is_taken_in_one_pool_is_lacking_in_another_at_once() {
+    let pools = tiers().pools(["east", "west"]);
+    let mut world = World::new(pools);
+    for pool in [0, 1] {
+        world.sched.worker_add(world.now, WorkerSpec::new(PoolId::new(pool), [2, 100])).expect("a worker");
+    }
+    let acme = tenant(&mut world, "acme", TenantPolicy::new().max_running(1));
+    let west = |tenant| RequestSpec { pool: PoolId::new(1), ..batch(tenant) };
+    let other = tenant(&mut world, "other", TenantPolicy::new());
+    submit(&mut world, 1, west(other).demand([1, 1]));
+    world.round();
+    let wide = world.submit_spec(west(acme).demand([2, 1]));
+    assert_eq!(world.round(), []);
+    assert_eq!(world.state(wide), RequestState::Queued, "it has quota, and no room");
+    submit(&mut world, 1, batch(acme));
+    assert_eq!(world.round().len(), 1);
+    assert_eq!(world.state(wide), RequestState::Parked);
+}

@@ -181,6 +181,10 @@ impl Node {
         }
     }
 
+    pub(super) fn is_limited(&self) -> bool {
+        self.limits.is_some()
+    }
+
     /// Whether nothing is open, and the buckets are as those of a new node.
     pub(super) fn is_fresh(&self, now: Instant) -> bool {
         let as_new = |limit| {

@@ -104,6 +104,13 @@ impl Scheduler {
         }
     }
 
+    /// Quota is taken at a node and above: those who are on offer in any pool may lack it now, and keep others back.
+    pub(super) fn less_quota(&mut self, leaf: u32) {
+        if self.quota.is_limited(leaf) {
+            self.stir_all();
+        }
+    }
+
     /// What a start is expected to use: its prompt, and what the client allows; or what its tenant's requests usually
     /// generate, as far as a burst has it.
     fn estimate(&self, spec: &RequestSpec) -> u64 {
@@ -162,6 +169,7 @@ impl Scheduler {
         self.quota.hold(self.now, leaf, &ask).expect("who starts lacks nothing");
         let record = &mut self.requests[slot];
         (record.held, record.held_units) = (Some(ask.tokens), ask.units);
+        self.less_quota(leaf);
     }
 
     /// Gives back what a request holds that does not start after all.
@@ -194,6 +202,9 @@ impl Scheduler {
         if !from.fits(&to) {
             self.look_at_path(leaf);
         }
+        if !to.fits(&from) {
+            self.less_quota(leaf);
+        }
     }
 
     /// A request uses more than it holds, or will soon: that is charged at once. How many tokens it may use then before
@@ -210,6 +221,7 @@ impl Scheduler {
         // MAX_TOKENS of each of MAX_REQUESTS fit the books.
         self.quota.charge(self.now, leaf, more).expect("tokens are limited");
         self.requests[slot].held = Some(held + more);
+        self.less_quota(leaf);
         (held + more).saturating_sub(used)
     }
 
@@ -288,7 +300,7 @@ impl Scheduler {
             self.join_lane(slot, false);
             self.quota_queue.insert(node, key, Waiter::Request(slot));
         }
-        self.stir(self.requests[slot].pool());
+        self.stir_all();
     }
 
     /// Its demand counts no more, or again; its drain ends.
@@ -309,7 +321,8 @@ impl Scheduler {
         }
     }
 
-    /// Offers the first waiter of a node that has room for it again. Whether there was one.
+    /// Offers the first waiter of a node that has room for it again, or lets it wait where it lacks quota now. Whether
+    /// there was one: others may lack quota now, since it stands before them.
     pub(super) fn wake_waiter(&mut self) -> bool {
         while let Some(&node) = self.quota_queue.changed.first() {
             let Some((key, waiter)) = self.quota_queue.first(node) else {
@@ -326,7 +339,10 @@ impl Scheduler {
                     self.quota_queue.refills.extend(lack.retry_at.map(|at| (at, node)));
                     self.quota_queue.changed.remove(&node);
                 }
-                Some(lack) => self.wait_elsewhere(slot, waiter, (node, lack.node), key),
+                Some(lack) => {
+                    self.wait_elsewhere(slot, waiter, (node, lack.node), key);
+                    return true;
+                }
             }
         }
         false
@@ -392,6 +408,7 @@ impl Scheduler {
             }
             Waiter::Request(_) => self.requests[slot].waits_at = Some((to, key)),
         }
+        self.stir_all();
     }
 
     /// A line that is set aside has another rank: it stands elsewhere among those who wait at its node.
@@ -401,6 +418,7 @@ impl Scheduler {
         self.quota_queue.remove(node, key);
         self.quota_queue.insert(node, new, Waiter::Line(line));
         self.quota_queue.lines.insert(line, (node, new));
+        self.stir_all();
     }
 
     /// A request has left its lane: it waits for quota no more, and if it was the last of its line, nor does that.

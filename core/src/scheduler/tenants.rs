@@ -161,6 +161,7 @@ impl Scheduler {
             self.fairness.set_weight(line, policy.weight);
         }
         self.look_at_node(node);
+        self.stir_all();
         Ok(())
     }
 
