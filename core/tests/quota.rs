@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use common::{World, starts};
 use tidegate::{
-    AmendError, Amendment, Config, ConfigBuilder, Decline, Gate, Instant, OverQuota, PoolId, QuotaLimit, Rate,
-    RequestId, RequestSpec, RequestState, SubmitError, TenantError, TenantId, TenantPolicy, Tier, TierConfig,
-    Usage, WorkerSpec,
+    AmendError, Amendment, Config, ConfigBuilder, Decline, Gate, Instant, OverQuota, PoolId, QuotaLimit,
+    Rate, RequestId, RequestSpec, RequestState, SubmitError, TenantError, TenantId, TenantPolicy, Tier,
+    TierConfig, Usage, WorkerSpec,
 };
 
 fn tiers() -> ConfigBuilder {
@@ -364,9 +364,12 @@ fn who_moves_away_waits_at_its_old_place_no_more() {
     let team = tenant(&mut world, "team", TenantPolicy::new().max_running(1));
     let [stays, moves] =
         ["stays", "moves"].map(|name| tenant(&mut world, name, TenantPolicy::new().parent(team)));
-    submit(&mut world, 2, batch(stays));
+    submit(&mut world, 1, batch(stays));
+    world.round();
+    let first = world.submit_spec(RequestSpec { tier: Tier::P0, ..batch(stays) });
     let moved = world.submit_spec(batch(moves));
-    assert_eq!(world.round().len(), 1);
+    assert_eq!(world.round(), []);
+    assert_eq!(world.state(first), RequestState::Parked);
     assert_eq!(world.state(moved), RequestState::Parked);
     configure(&mut world, moves, TenantPolicy::new());
     assert_eq!(starts(&world.round()), [moved]);
@@ -391,4 +394,24 @@ fn quota_that_is_taken_in_one_pool_is_lacking_in_another_at_once() {
     submit(&mut world, 1, batch(acme));
     assert_eq!(world.round().len(), 1);
     assert_eq!(world.state(wide), RequestState::Parked);
+}
+
+#[test]
+fn a_line_that_waits_for_quota_ends_no_drain_for_one_that_comes_back() {
+    let mut world = world(4);
+    let one = tenant(&mut world, "one", TenantPolicy::new().max_running(1));
+    let other = tenant(&mut world, "other", TenantPolicy::new());
+    let back = world.submit_spec(batch(one).demand([3, 1]));
+    let grows = world.submit_spec(batch(other));
+    assert_eq!(starts(&world.round()), [back, grows]);
+    world.progress(grows, 0, [2, 1]);
+    world.preempted(back, 0);
+    assert_eq!(world.round(), []);
+    world.pass(Duration::from_secs(3_600));
+    assert_eq!(world.round(), [], "the worker is kept clear from now on");
+    world.worker([1, 1_000]);
+    let lacks = world.submit_spec(batch(one));
+    submit(&mut world, 1, batch(other).demand([2, 1]));
+    assert_eq!(world.round(), [], "the other would fit, if the worker were not kept clear");
+    assert_eq!(world.state(lacks), RequestState::Parked);
 }

@@ -315,7 +315,9 @@ impl Scheduler {
         }
         self.pools[pool.index()].queues[tier.index()].set_aside(&mut self.nodes, line, aside);
         let drains = self.pool(pool).drained.iter().filter_map(|&worker| self.worker(worker).drain);
-        let drain = drains.into_iter().find(|drain| aside && self.line_in_order(drain.slot).0 == line);
+        let in_line =
+            |slot| self.requests[slot].lane == Some(Lane::Fresh) && self.line_in_order(slot).0 == line;
+        let drain = drains.into_iter().find(|drain| aside && in_line(drain.slot));
         if let Some(drain) = drain {
             self.stop_draining(drain.slot);
         }
