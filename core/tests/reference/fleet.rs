@@ -244,7 +244,8 @@ impl Model {
         aside.retain(|&seq| self.requests[&seq].is_fresh() && !self.is_offered(seq));
         aside.sort_by_key(|&seq| self.place(seq));
         stand.extend(aside);
-        let parked = self.requests.iter().filter(|(_, r)| r.waits() && !(r.is_queued() && r.waits_at.is_none()));
+        let parked =
+            self.requests.iter().filter(|(_, r)| r.waits() && !(r.is_queued() && r.waits_at.is_none()));
         stand.extend(parked.map(|(&seq, _)| seq));
         stand
     }

@@ -1,8 +1,8 @@
 //! What the host says of requests: every verb, what it refuses, and what it changes.
 
 use tidegate::{
-    Action, AmendError, Amendment, Attempt, Input, InputError, Reason, ReportError, RequestId, RequestSpec, RequestState,
-    StepException, SubmitError, TenantError, Tier, WorkerError, WorkerId,
+    Action, AmendError, Amendment, Attempt, Input, InputError, Reason, ReportError, RequestId, RequestSpec,
+    RequestState, StepException, SubmitError, TenantError, Tier, WorkerError, WorkerId,
 };
 
 use super::fair::Charge;
@@ -54,7 +54,9 @@ fn tenant_refusal(error: &TenantError) -> Refusal {
 
 /// What the first scheduler said of quota.
 pub(crate) fn told(error: &InputError) -> Option<Told> {
-    let (InputError::Submit(error) | InputError::Amend(AmendError::Submit(error))) = error else { return None };
+    let (InputError::Submit(error) | InputError::Amend(AmendError::Submit(error))) = error else {
+        return None;
+    };
     match *error {
         SubmitError::OverQuota { tenant, limit, retry_at } => Some(Told::Later { tenant, limit, retry_at }),
         SubmitError::NeverAllowed { tenant, limit, need, max } => {

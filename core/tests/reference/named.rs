@@ -109,7 +109,9 @@ impl Model {
             let Totals { charged, debt, refunded, used } = self.tenant(id).totals;
             let held = self.held_at(id);
             ensure("QUO-2", used + held == charged + debt - refunded, || {
-                format!("{id} used {used}, holds {held}, was charged {charged}, owed {debt}, got {refunded} back")
+                format!(
+                    "{id} used {used}, holds {held}, was charged {charged}, owed {debt}, got {refunded} back"
+                )
             })?;
         }
         Ok(())

@@ -95,10 +95,8 @@ impl Model {
         if request.comes_back() {
             return (0, (0, 0), (false, 0, seq));
         }
-        let of_line = self
-            .requests
-            .iter()
-            .filter(|(_, other)| other.is_fresh() && other.line() == request.line());
+        let of_line =
+            self.requests.iter().filter(|(_, other)| other.is_fresh() && other.line() == request.line());
         let first =
             of_line.map(|(&other, _)| (self.rank(other), other)).min().expect("itself, if nobody else");
         let line = if self.quantum(request.tier()).is_some() { first } else { (0, 0) };

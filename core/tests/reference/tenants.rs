@@ -122,7 +122,8 @@ impl Model {
         if new.contains(&id) {
             return Err("cycle");
         }
-        let below = self.ids().into_iter().filter_map(|other| self.path(other).iter().position(|&up| up == id));
+        let below =
+            self.ids().into_iter().filter_map(|other| self.path(other).iter().position(|&up| up == id));
         let height = below.max().expect("itself");
         if new.len() + 1 + height > MAX_TENANT_DEPTH {
             return Err("too deep");

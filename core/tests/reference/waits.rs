@@ -42,8 +42,12 @@ impl Model {
 
     /// The fresh requests of a tenant's line, in order.
     pub(crate) fn fresh_of(&self, line: LineName) -> Vec<Seq> {
-        let mut fresh: Vec<Seq> =
-            self.requests.iter().filter(|(_, r)| r.is_fresh() && r.line() == line).map(|(&seq, _)| seq).collect();
+        let mut fresh: Vec<Seq> = self
+            .requests
+            .iter()
+            .filter(|(_, r)| r.is_fresh() && r.line() == line)
+            .map(|(&seq, _)| seq)
+            .collect();
         fresh.sort_by_key(|&seq| self.place_in_line(seq));
         fresh
     }
