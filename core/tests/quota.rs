@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use common::{World, starts};
 use tidegate::{
-    AmendError, Amendment, Config, ConfigBuilder, Decline, Gate, Instant, OverQuota, PoolId, QuotaLimit,
-    Rate, RequestId, RequestSpec, RequestState, SubmitError, TenantError, TenantId, TenantPolicy, Tier,
-    TierConfig, Usage, WorkerSpec,
+    AmendError, Amendment, Config, ConfigBuilder, Decline, Gate, Instant, Order, OverQuota, PoolId,
+    QuotaLimit, Rate, RequestId, RequestSpec, RequestState, SubmitError, TenantError, TenantId, TenantPolicy,
+    Tier, TierConfig, Usage, WorkerSpec,
 };
 
 fn tiers() -> ConfigBuilder {
@@ -414,4 +414,27 @@ fn a_line_that_waits_for_quota_ends_no_drain_for_one_that_comes_back() {
     submit(&mut world, 1, batch(other).demand([2, 1]));
     assert_eq!(world.round(), [], "the other would fit, if the worker were not kept clear");
     assert_eq!(world.state(lacks), RequestState::Parked);
+}
+
+#[test]
+fn who_waited_for_quota_is_relegated_in_time() {
+    let batch_tier = TierConfig::new("batch").order(Order::HybridDeadline).age_after(Duration::from_secs(1));
+    let tiers = Config::builder().dimensions(["slots", "kv_blocks"]).tier(TierConfig::new("realtime"));
+    let mut world = World::with_workers(tiers.tier(batch_tier), 1, [2, 1_000]);
+    let one = tenant(&mut world, "one", TenantPolicy::new().max_running(1));
+    let other = tenant(&mut world, "other", TenantPolicy::new());
+    submit(&mut world, 1, batch(one));
+    world.round();
+    let deadline = Some(Instant::from_nanos(10_000_000_000));
+    let _late = world.submit_spec(RequestSpec { deadline, ..batch(one) });
+    let patient = world.submit_spec(batch(one));
+    let fills = world.submit_spec(batch(other));
+    assert_eq!(starts(&world.round()), [fills]);
+    world.pass(Duration::from_secs(2));
+    assert_eq!(world.round(), []);
+    configure(&mut world, one, TenantPolicy::new());
+    assert_eq!(world.round(), []);
+    world.pass(Duration::from_secs(9));
+    complete(&mut world, fills, 50);
+    assert_eq!(starts(&world.round()), [patient], "the other cannot make its deadline any more");
 }

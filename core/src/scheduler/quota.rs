@@ -395,6 +395,7 @@ impl Scheduler {
                 self.leave_lane(slot);
                 self.requests[slot].waits_at = None;
                 self.join_lane(slot, true);
+                self.set_turn(slot);
                 self.count_waiting(slot);
             }
         }
