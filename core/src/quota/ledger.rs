@@ -123,6 +123,7 @@ impl Ledger {
     }
 
     /// How many nodes there are.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.places.len()
     }
@@ -373,6 +374,7 @@ impl Ledger {
     }
 
     /// What the meter of a rate of the node has, below zero if it owes; `None` if it has no such rate.
+    #[cfg(test)]
     pub(crate) fn level(&self, now: Instant, slot: u32, limit: QuotaLimit) -> Option<i128> {
         Some(self.places[slot].node.meter(limit)?.level(now))
     }
@@ -383,11 +385,13 @@ impl Ledger {
     }
 
     /// What has become of the tokens of a node and of those below it.
+    #[cfg(test)]
     pub(crate) fn totals(&self, slot: u32) -> Totals {
         self.places[slot].node.totals
     }
 
     /// Whether forgetting the node loses and forgives nothing: it may be removed, and its buckets are as new ones.
+    #[cfg(test)]
     pub(crate) fn is_fresh(&self, now: Instant, slot: u32) -> bool {
         let place = &self.places[slot];
         place.is_leaf() && place.node.is_fresh(now)

@@ -70,6 +70,7 @@ impl Meter {
     }
 
     /// What there is at `now`; below zero, a debt.
+    #[cfg(test)]
     pub(super) fn level(&self, now: Instant) -> i128 {
         match self {
             Self::Own(bucket) => bucket.refilled(now).level().into(),
@@ -78,6 +79,7 @@ impl Meter {
     }
 
     /// Whether it is as a new one.
+    #[cfg(test)]
     pub(super) fn is_fresh(&self, now: Instant) -> bool {
         match self {
             Self::Own(bucket) => bucket.refilled(now).is_full(),

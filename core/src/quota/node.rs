@@ -222,6 +222,7 @@ impl Node {
     }
 
     /// Whether nothing is open, and the meters are as those of a new node.
+    #[cfg(test)]
     pub(super) fn is_fresh(&self, now: Instant) -> bool {
         let mut meters = RATES.into_iter().filter_map(|limit| self.meter(limit));
         self.books == Books::default() && meters.all(|meter| meter.is_fresh(now))
