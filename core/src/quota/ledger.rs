@@ -373,10 +373,10 @@ impl Ledger {
         }
     }
 
-    /// What the meter of a rate of the node has, below zero if it owes; `None` if it has no such rate.
+    /// What the allowance of a rate of the node has, below zero if it owes; `None` if it has no such rate.
     #[cfg(test)]
     pub(crate) fn level(&self, now: Instant, slot: u32, limit: QuotaLimit) -> Option<i128> {
-        Some(self.places[slot].node.meter(limit)?.level(now))
+        Some(self.places[slot].node.allowance(limit)?.level(now))
     }
 
     /// What is open at a node and below it.
@@ -414,8 +414,8 @@ impl Ledger {
 
     /// The least burst of tokens on a path, if any node of it has one.
     pub(crate) fn least_burst(&self, leaf: u32) -> Option<u64> {
-        let meter = |node| self.places[node].node.meter(QuotaLimit::Tokens);
-        self.path(leaf).filter_map(|node| Some(meter(node)?.rate().burst)).min()
+        let allowance = |node| self.places[node].node.allowance(QuotaLimit::Tokens);
+        self.path(leaf).filter_map(|node| Some(allowance(node)?.rate().burst)).min()
     }
 
     fn above(&self, lowest: Option<u32>) -> impl Iterator<Item = u32> {

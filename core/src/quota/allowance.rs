@@ -11,13 +11,13 @@ use crate::tenant::Rate;
 use crate::time::Instant;
 
 #[derive(Debug)]
-pub(super) enum Meter {
+pub(super) enum Allowance {
     Own(Bucket),
     /// Boxed: few limits are leased.
     Leased(Box<Lease>),
 }
 
-impl Meter {
+impl Allowance {
     /// Full, or empty if it is leased.
     pub(super) fn new(now: Instant, rate: Rate, leased: Option<LeaseTerms>) -> Self {
         match leased {
