@@ -13,7 +13,8 @@ use source::{Token, tokens};
 const FLOORS: &[(&str, &[&str])] = &[
     ("foundation", &["time", "id", "resources", "share"]),
     ("structures", &["slab", "list", "heap", "tree"]),
-    ("description", &["config", "request", "tenant"]),
+    ("description", &["request", "tenant"]),
+    ("settings", &["config"]),
     ("alphabet", &["event", "error"]),
     ("mechanisms", &["queue", "fairness", "capacity", "placement", "preempt", "quota", "meter", "step_plan"]),
     ("policy", &["scheduler"]),

@@ -40,6 +40,7 @@ impl Scheduler {
         self.check_lines()?;
         self.check_quota()?;
         self.check_usage()?;
+        self.check_strangers()?;
         for pool in (0..self.pools.len() as u32).map(PoolId::new) {
             self.check_capacity(pool)?;
             self.check_quiet(pool)?;
@@ -173,6 +174,8 @@ impl Scheduler {
             let told = self.usage(id).unwrap_or_default();
             submitted += told.submitted;
             let is = found.remove(&id).unwrap_or_default();
+            let live = self.tenants[id].live;
+            ensure("LIFE-1", u64::from(live) == is.0 + is.1, || format!("{id} has {live} live requests"))?;
             let said = (told.waiting, told.running, told.held_tokens, told.in_use);
             ensure("USE-1", said == is, || format!("{id} has {is:?}, and {said:?} is told"))?;
             let counted = told.queue_delays.iter().sum::<u64>();
@@ -184,6 +187,14 @@ impl Scheduler {
         }
         // What forgotten tenants had submitted is told of no more.
         ensure("USE-1", submitted <= self.stats.submitted, || format!("{submitted} are told"))
+    }
+
+    /// LIFE-1: who is idle and nobody's is among those who may be forgotten, and nobody else is.
+    fn check_strangers(&self) -> Result<(), InvariantViolation> {
+        let idle = self.tenants.iter().filter(|(_, tenant)| tenant.is_idle_stranger()).count();
+        let listed = self.tenants.idle_strangers().take(idle + 1);
+        let are_idle = listed.clone().all(|id| self.tenants[id].is_idle_stranger());
+        ensure("LIFE-1", are_idle && listed.count() == idle, || format!("{idle} tenants are idle strangers"))
     }
 
     fn check_waiting(

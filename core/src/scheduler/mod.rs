@@ -27,6 +27,7 @@ mod room;
 mod step_plan;
 mod stir;
 mod stopping;
+mod strangers;
 mod tenants;
 mod timers;
 mod usage;

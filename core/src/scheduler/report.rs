@@ -354,6 +354,7 @@ impl Scheduler {
         }
         self.leave_line(slot);
         let ended = self.requests.0.remove(slot);
+        self.tenants.touch(ended.spec.tenant, |tenant| tenant.live -= 1);
         self.never_yielding -= u64::from(ended.never_yields());
     }
 }
