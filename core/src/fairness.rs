@@ -83,7 +83,7 @@ impl Fairness {
         if target.live == 1 {
             let queue = &mut self.queues[target.queue as usize];
             queue.idle.remove(&(counter, line));
-            target.base += (queue.floor - counter).max(0);
+            (target.base, target.served) = (counter.max(queue.floor), 0);
         }
     }
 
@@ -179,6 +179,18 @@ mod tests {
         assert_eq!(fairness.last(0), Some(0));
         fairness.join(later);
         assert_eq!(fairness.counter(later), 500 * COST_SCALE, "as one that was forgotten");
+    }
+
+    #[test]
+    fn who_is_remembered_is_rounded_as_who_was_forgotten() {
+        let mut fairness = Fairness::new(1);
+        let line = fairness.open(0, 0, 3);
+        for _ in 0..2 {
+            fairness.join(line);
+            fairness.recharge(line, 0, 2);
+            fairness.leave(line);
+        }
+        assert_eq!(fairness.counter(line), 2 * (2 * COST_SCALE / 3), "not 4 thirds");
     }
 
     #[test]

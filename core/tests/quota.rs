@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use common::{World, starts};
 use tidegate::{
-    Config, ConfigBuilder, Decline, Gate, Instant, OverQuota, QuotaLimit, Rate, RequestId, RequestSpec,
-    RequestState, SubmitError, TenantError, TenantId, TenantPolicy, Tier, TierConfig, Usage,
+    AmendError, Amendment, Config, ConfigBuilder, Decline, Gate, Instant, Order, OverQuota, PoolId,
+    QuotaLimit, Rate, RequestId, RequestSpec, RequestState, SubmitError, TenantError, TenantId, TenantPolicy,
+    Tier, TierConfig, Usage, WorkerSpec,
 };
 
 fn tiers() -> ConfigBuilder {
@@ -311,4 +312,129 @@ fn weights_share_a_tier_in_proportion() {
         complete(&mut world, id, 50);
     }
     assert_eq!(served, [60, 20]);
+}
+
+#[test]
+fn the_third_decline_gives_the_start_back_as_those_before_it() {
+    let mut world = world(2);
+    let acme = tenant(&mut world, "acme", TenantPolicy::new().requests(Rate::per_hour(0).burst(1)));
+    let declined = world.submit_spec(batch(acme));
+    for _ in 0..3 {
+        assert_eq!(starts(&world.round()), [declined]);
+        world.declined(declined, Decline::NoRoom);
+        world.pass(Duration::from_secs(10));
+    }
+    let next = world.submit_spec(batch(acme));
+    assert_eq!(starts(&world.round()), [next], "no start was used up");
+}
+
+#[test]
+fn a_tier_that_is_too_urgent_is_not_reached_by_amending_either() {
+    let mut world = world(2);
+    let acme = tenant(&mut world, "acme", TenantPolicy::new().most_urgent(Tier::P1));
+    let [waits, runs] = [0, 1].map(|_| world.submit_spec(batch(acme)));
+    let amendment = Amendment { tier: Some(Tier::P0), ..Amendment::default() };
+    let refused = SubmitError::TierTooUrgent { tenant: acme, tier: Tier::P0, allowed: Tier::P1 };
+    let refused = Err(AmendError::Submit(refused));
+    assert_eq!(world.sched.amend(world.now, waits, amendment), refused);
+    world.round();
+    assert_eq!(world.sched.amend(world.now, runs, amendment), refused);
+}
+
+#[test]
+fn who_is_demoted_to_where_it_never_fits_is_refused() {
+    let tiers = Config::builder()
+        .dimensions(["slots", "kv_blocks"])
+        .tier(TierConfig::new("realtime"))
+        .tier(TierConfig::new("batch").borrow_limit([2, 100]));
+    let mut world = World::with_workers(tiers, 1, [8, 100]);
+    let acme = tenant(&mut world, "acme", TenantPolicy::new().max_running(1).over_quota(OverQuota::Demote));
+    let urgent = |slots: u64| RequestSpec::new(acme, Tier::P0).demand([slots]);
+    submit(&mut world, 1, urgent(1));
+    world.round();
+    let refused = world.sched.submit(world.now, urgent(3));
+    assert_eq!(refused, Err(SubmitError::NeverFits { dimension: 0, need: 3, max: 2 }));
+    assert!(world.sched.submit(world.now, urgent(2)).is_ok(), "it waits in the tier below");
+}
+
+/// The first of the old place never goes on; who moved away stands behind it no more.
+#[test]
+fn who_moves_away_waits_at_its_old_place_no_more() {
+    let mut world = world(8);
+    let team = tenant(&mut world, "team", TenantPolicy::new().max_running(1));
+    let [stays, moves] =
+        ["stays", "moves"].map(|name| tenant(&mut world, name, TenantPolicy::new().parent(team)));
+    submit(&mut world, 1, batch(stays));
+    world.round();
+    let first = world.submit_spec(RequestSpec { tier: Tier::P0, ..batch(stays) });
+    let moved = world.submit_spec(batch(moves));
+    assert_eq!(world.round(), []);
+    assert_eq!(world.state(first), RequestState::Parked);
+    assert_eq!(world.state(moved), RequestState::Parked);
+    configure(&mut world, moves, TenantPolicy::new());
+    assert_eq!(starts(&world.round()), [moved]);
+}
+
+/// The head of one pool lacks quota as soon as another pool has taken it: those behind it are kept back no more.
+#[test]
+fn quota_that_is_taken_in_one_pool_is_lacking_in_another_at_once() {
+    let pools = tiers().pools(["east", "west"]);
+    let mut world = World::new(pools);
+    for pool in [0, 1] {
+        world.sched.worker_add(world.now, WorkerSpec::new(PoolId::new(pool), [2, 100])).expect("a worker");
+    }
+    let acme = tenant(&mut world, "acme", TenantPolicy::new().max_running(1));
+    let west = |tenant| RequestSpec { pool: PoolId::new(1), ..batch(tenant) };
+    let other = tenant(&mut world, "other", TenantPolicy::new());
+    submit(&mut world, 1, west(other).demand([1, 1]));
+    world.round();
+    let wide = world.submit_spec(west(acme).demand([2, 1]));
+    assert_eq!(world.round(), []);
+    assert_eq!(world.state(wide), RequestState::Queued, "it has quota, and no room");
+    submit(&mut world, 1, batch(acme));
+    assert_eq!(world.round().len(), 1);
+    assert_eq!(world.state(wide), RequestState::Parked);
+}
+
+#[test]
+fn a_line_that_waits_for_quota_ends_no_drain_for_one_that_comes_back() {
+    let mut world = world(4);
+    let one = tenant(&mut world, "one", TenantPolicy::new().max_running(1));
+    let other = tenant(&mut world, "other", TenantPolicy::new());
+    let back = world.submit_spec(batch(one).demand([3, 1]));
+    let grows = world.submit_spec(batch(other));
+    assert_eq!(starts(&world.round()), [back, grows]);
+    world.progress(grows, 0, [2, 1]);
+    world.preempted(back, 0);
+    assert_eq!(world.round(), []);
+    world.pass(Duration::from_secs(3_600));
+    assert_eq!(world.round(), [], "the worker is kept clear from now on");
+    world.worker([1, 1_000]);
+    let lacks = world.submit_spec(batch(one));
+    submit(&mut world, 1, batch(other).demand([2, 1]));
+    assert_eq!(world.round(), [], "the other would fit, if the worker were not kept clear");
+    assert_eq!(world.state(lacks), RequestState::Parked);
+}
+
+#[test]
+fn who_waited_for_quota_is_relegated_in_time() {
+    let batch_tier = TierConfig::new("batch").order(Order::HybridDeadline).age_after(Duration::from_secs(1));
+    let tiers = Config::builder().dimensions(["slots", "kv_blocks"]).tier(TierConfig::new("realtime"));
+    let mut world = World::with_workers(tiers.tier(batch_tier), 1, [2, 1_000]);
+    let one = tenant(&mut world, "one", TenantPolicy::new().max_running(1));
+    let other = tenant(&mut world, "other", TenantPolicy::new());
+    submit(&mut world, 1, batch(one));
+    world.round();
+    let deadline = Some(Instant::from_nanos(10_000_000_000));
+    let _late = world.submit_spec(RequestSpec { deadline, ..batch(one) });
+    let patient = world.submit_spec(batch(one));
+    let fills = world.submit_spec(batch(other));
+    assert_eq!(starts(&world.round()), [fills]);
+    world.pass(Duration::from_secs(2));
+    assert_eq!(world.round(), []);
+    configure(&mut world, one, TenantPolicy::new());
+    assert_eq!(world.round(), []);
+    world.pass(Duration::from_secs(9));
+    complete(&mut world, fills, 50);
+    assert_eq!(starts(&world.round()), [patient], "the other cannot make its deadline any more");
 }

@@ -403,6 +403,11 @@ impl Ledger {
         self.places[slot].parent
     }
 
+    /// Whether a node of a path has a limit.
+    pub(crate) fn is_limited(&self, leaf: u32) -> bool {
+        self.path(leaf).any(|node| self.places[node].node.is_limited())
+    }
+
     /// The least burst of tokens on a path, if any node of it has one.
     pub(crate) fn least_burst(&self, leaf: u32) -> Option<u64> {
         let meter = |node| self.places[node].node.meter(QuotaLimit::Tokens);

@@ -206,6 +206,10 @@ impl Node {
         }
     }
 
+    pub(super) fn is_limited(&self) -> bool {
+        self.limits.is_some()
+    }
+
     /// Whether any of its rates is leased.
     pub(super) fn is_leased(&self) -> bool {
         let leased = |meter: &Option<Meter>| matches!(meter, Some(Meter::Leased(_)));

@@ -47,6 +47,9 @@ impl Scheduler {
         if moves || spec.demand != record.spec.demand {
             self.check_fits(&spec)?;
         }
+        if moves {
+            self.check_urgency(&spec)?;
+        }
         if moves && record.is_waiting() && !record.has_run {
             self.check_tier_limits(&spec)?;
         }

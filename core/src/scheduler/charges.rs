@@ -240,6 +240,8 @@ impl Scheduler {
         let mean = &mut self.tenants[tenant].mean_output;
         let newest = i128::from(tokens) * MEAN_SCALE;
         *mean = Some(mean.map_or(newest, |mean| mean + (newest - mean) / MEAN_OF));
+        // Its others may count for more than before.
+        self.less_quota(self.tenants[tenant].node);
     }
 
     /// A request costs its line so much in all.

@@ -104,6 +104,13 @@ impl Scheduler {
         }
     }
 
+    /// Quota is taken at a node and above: those who are on offer in any pool may lack it now, and keep others back.
+    pub(super) fn less_quota(&mut self, leaf: u32) {
+        if self.quota.is_limited(leaf) {
+            self.stir_all();
+        }
+    }
+
     /// What a start is expected to use: its prompt, and what the client allows; or what its tenant's requests usually
     /// generate, as far as a burst has it.
     fn estimate(&self, spec: &RequestSpec) -> u64 {
@@ -163,6 +170,7 @@ impl Scheduler {
         let record = &mut self.requests[slot];
         (record.held, record.held_units) = (Some(ask.tokens), ask.units);
         self.meter(slot).counts().held_tokens += ask.tokens;
+        self.less_quota(leaf);
     }
 
     /// Gives back what a request holds that does not start after all.
@@ -196,6 +204,9 @@ impl Scheduler {
         if !from.fits(&to) {
             self.look_at_path(leaf);
         }
+        if !to.fits(&from) {
+            self.less_quota(leaf);
+        }
     }
 
     /// A request uses more than it holds, or will soon: that is charged at once. How many tokens it may use then before
@@ -213,6 +224,7 @@ impl Scheduler {
         self.quota.charge(self.now, leaf, more).expect("tokens are limited");
         self.requests[slot].held = Some(held + more);
         self.meter(slot).charge(more);
+        self.less_quota(leaf);
         (held + more).saturating_sub(used)
     }
 
@@ -232,13 +244,19 @@ impl Scheduler {
         self.look_at_path(leaf);
     }
 
-    /// A newcomer that its tenant's quota has no room for waits, is refused, or goes to the next tier.
-    pub(super) fn admit_quota(&mut self, spec: &mut RequestSpec) -> Result<(), SubmitError> {
-        let tenant = &self.tenants[spec.tenant];
-        if spec.tier < tenant.policy.most_urgent {
-            let allowed = tenant.policy.most_urgent;
+    /// Refuses a tier that is more urgent than a tenant may use.
+    pub(super) fn check_urgency(&self, spec: &RequestSpec) -> Result<(), SubmitError> {
+        let allowed = self.tenants[spec.tenant].policy.most_urgent;
+        if spec.tier < allowed {
             return Err(SubmitError::TierTooUrgent { tenant: spec.tenant, tier: spec.tier, allowed });
         }
+        Ok(())
+    }
+
+    /// A newcomer that its tenant's quota has no room for waits, is refused, or goes to the next tier, if it can fit there.
+    pub(super) fn admit_quota(&mut self, spec: &mut RequestSpec) -> Result<(), SubmitError> {
+        self.check_urgency(spec)?;
+        let tenant = &self.tenants[spec.tenant];
         let ahead = |node: u32| {
             let waiting = self.tenants[self.tenants.of_node(node)].waiting;
             Ahead { requests: waiting.requests, tokens: waiting.tokens }
@@ -256,7 +274,7 @@ impl Scheduler {
                 }
                 OverQuota::Demote if spec.tier.index() + 1 < self.config.tiers.len() => {
                     spec.tier = Tier::new(spec.tier.get() + 1);
-                    Ok(())
+                    self.check_fits(spec)
                 }
                 OverQuota::Demote | OverQuota::Wait => Ok(()),
             },
@@ -284,7 +302,7 @@ impl Scheduler {
             self.join_lane(slot, false);
             self.quota_queue.insert(node, key, Waiter::Request(slot));
         }
-        self.stir(self.requests[slot].pool());
+        self.stir_all();
     }
 
     /// Its demand counts no more, or again; its drain ends.
@@ -299,13 +317,16 @@ impl Scheduler {
         }
         self.pools[pool.index()].queues[tier.index()].set_aside(&mut self.nodes, line, aside);
         let drains = self.pool(pool).drained.iter().filter_map(|&worker| self.worker(worker).drain);
-        let drain = drains.into_iter().find(|drain| aside && self.line_in_order(drain.slot).0 == line);
+        let in_line =
+            |slot| self.requests[slot].lane == Some(Lane::Fresh) && self.line_in_order(slot).0 == line;
+        let drain = drains.into_iter().find(|drain| aside && in_line(drain.slot));
         if let Some(drain) = drain {
             self.stop_draining(drain.slot);
         }
     }
 
-    /// Offers the first waiter of a node that has room for it again. Whether there was one.
+    /// Offers the first waiter of a node that has room for it again, or lets it wait where it lacks quota now. Whether
+    /// there was one: others may lack quota now, since it stands before them.
     pub(super) fn wake_waiter(&mut self) -> bool {
         while let Some(&node) = self.quota_queue.changed.first() {
             let Some((key, waiter)) = self.quota_queue.first(node) else {
@@ -325,7 +346,10 @@ impl Scheduler {
                     self.quota_queue.refills.extend(lack.retry_at.map(|at| (at, node)));
                     self.quota_queue.changed.remove(&node);
                 }
-                Some(lack) => self.wait_elsewhere(slot, waiter, (node, lack.node), key),
+                Some(lack) => {
+                    self.wait_elsewhere(slot, waiter, (node, lack.node), key);
+                    return true;
+                }
             }
         }
         false
@@ -336,6 +360,19 @@ impl Scheduler {
         for node in 0..self.quota_queue.waiters.len() as u32 {
             while let Some((key, waiter)) = self.quota_queue.first(node) {
                 let slot = self.first_waiter(waiter);
+                self.offer_again(slot, waiter, node, key);
+            }
+        }
+    }
+
+    /// Those below a tenant that wait at a node which it has left are offered again: that node lets nobody on there any
+    /// more, and they would stand behind those that it does not let on.
+    pub(super) fn offer_those_that_left(&mut self, moved: u32, node: u32) {
+        let waiters = self.quota_queue.waiters.get(node as usize).cloned().unwrap_or_default();
+        for (key, waiter) in waiters {
+            let slot = self.first_waiter(waiter);
+            let leaf = self.tenants[self.requests[slot].spec.tenant].node;
+            if self.quota.path(leaf).any(|above| above == moved) {
                 self.offer_again(slot, waiter, node, key);
             }
         }
@@ -363,6 +400,7 @@ impl Scheduler {
                 self.leave_lane(slot);
                 self.requests[slot].waits_at = None;
                 self.join_lane(slot, true);
+                self.set_turn(slot);
                 self.count_waiting(slot);
             }
         }
@@ -378,6 +416,7 @@ impl Scheduler {
             }
             Waiter::Request(_) => self.requests[slot].waits_at = Some((to, key)),
         }
+        self.stir_all();
     }
 
     /// A line that is set aside has another rank: it stands elsewhere among those who wait at its node.
@@ -387,6 +426,7 @@ impl Scheduler {
         self.quota_queue.remove(node, key);
         self.quota_queue.insert(node, new, Waiter::Line(line));
         self.quota_queue.lines.insert(line, (node, new));
+        self.stir_all();
     }
 
     /// A request has left its lane: it waits for quota no more, and if it was the last of its line, nor does that.

@@ -64,17 +64,18 @@ impl Scheduler {
             return Err(ReportError::WrongState { request, state: record.state });
         }
         let worker = record.worker;
-        if record.declines + 1 == MAX_DECLINES {
+        let is_last = record.declines + 1 == MAX_DECLINES;
+        if !record.has_run {
+            self.refund(slot);
+            self.undo_hold(slot);
+        }
+        if is_last {
             self.end(slot, Ending::Failed);
             self.say(Action::Drop { request, reason: Reason::Declined });
             return Ok(());
         }
         self.requests[slot].declines += 1;
         self.unsay(slot);
-        if !self.requests[slot].has_run {
-            self.refund(slot);
-            self.undo_hold(slot);
-        }
         self.leave(slot);
         self.requests[slot].victims_for = 0;
         self.exclude(slot, worker);

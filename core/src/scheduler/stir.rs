@@ -44,6 +44,11 @@ impl Scheduler {
         self.pool_mut(pool).dirty = true;
     }
 
+    /// The same in any pool: whoever is on offer there may lack quota now, and keep others back.
+    pub(super) fn stir_all(&mut self) {
+        self.pools.iter_mut().for_each(|pool| pool.dirty = true);
+    }
+
     /// Requests on a worker have more to lose, or less to do: whoever sought victims in vain may find some.
     pub(super) fn work_changed(&mut self, worker: WorkerId) {
         let pool = self.worker(worker).spec.pool;

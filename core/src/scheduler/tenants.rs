@@ -210,18 +210,23 @@ impl Scheduler {
                 Misplaced::TooDeep => TenantError::TooDeep(tenant),
                 Misplaced::Unbalanced(_) => TenantError::TooMuch(tenant),
             })?;
-            for above in path {
+            for &above in &path {
                 let tenant = self.tenants.of_node(above);
                 self.tenants[tenant].waiting.subtract_all(waiting);
                 self.look_at_node(above);
             }
-            for above in self.quota.path(node).skip(1).collect::<Vec<_>>() {
+            let joined: Vec<u32> = self.quota.path(node).skip(1).collect();
+            for &above in &joined {
                 let tenant = self.tenants.of_node(above);
                 self.tenants[tenant].waiting.add_all(waiting);
+            }
+            for &above in path.iter().filter(|above| !joined.contains(above)) {
+                self.offer_those_that_left(node, above);
             }
         }
         self.tenants.touch(tenant, |tenant| tenant.is_configured = true);
         self.set_policy(tenant, policy);
+        self.stir_all();
         Ok(())
     }
 

@@ -69,7 +69,8 @@ impl Scheduler {
         self.set_turn(slot);
     }
 
-    fn set_turn(&mut self, slot: u32) {
+    /// Sets when a waiting request is next relegated, if it is on offer, or has aged.
+    pub(super) fn set_turn(&mut self, slot: u32) {
         self.turns.remove(slot);
         let record = &self.requests[slot];
         let relegated = self.relegates_at(slot).filter(|_| record.lane == Some(Lane::Fresh));

@@ -189,9 +189,11 @@ impl Model {
 
     fn waiting(&self, pool: usize, tier: usize) -> Units {
         let reserve = self.reserve(pool, tier);
-        let waits = self.requests.iter().filter(|(_, r)| {
-            r.is_queued() && r.tier() == tier && r.spec.pool.get() as usize == pool && le(r.asks, reserve)
-        });
+        let waits = self
+            .requests
+            .iter()
+            .filter(|(_, r)| r.tier() == tier && r.spec.pool.get() as usize == pool && le(r.asks, reserve));
+        let waits = waits.filter(|(seq, _)| self.is_offered(**seq));
         sum(waits.map(|(&seq, r)| {
             let claim = self.claim_of(seq).map(|id| &self.claims[&id]);
             sub(r.asks, claim.map_or([0; 4], |claim| claim.earmarked))

@@ -84,6 +84,7 @@ impl Model {
             self.spare(victim);
         }
         self.let_choose_again(claim.owner);
+        self.undo_idle_hold(claim.owner);
     }
 
     fn let_choose_again(&mut self, seq: Seq) {
@@ -101,6 +102,8 @@ impl Model {
         claim.earmarked = min(claim.earmarked, size);
         let within = claim.within;
         self.let_choose_again(seq);
+        self.undo_idle_hold(seq);
+        self.hold(heir);
         self.rename_beneficiary(seq, heir, None);
         self.note_set(heir);
         if within {
@@ -145,6 +148,7 @@ impl Model {
             let within = self.is_within(pool, claim.tier, request.asks, claim.size);
             self.claim_of(seq).is_none()
                 && le(request.asks, claim.size)
+                && self.quota_lack(seq).is_none()
                 && !request.is_kept_off(claim.worker, self.now)
                 && (within || !claim.within && self.passes(seq, claim.size, pinned))
         })
@@ -226,6 +230,7 @@ impl Model {
         let (worker, former) = (self.claims[&from].worker, self.claims[&from].owner);
         self.count_further_set(seq);
         self.note_set(seq);
+        self.hold(seq);
         let id = self.lay_claim(seq, worker, true, Vec::new());
         self.top_up(id);
         let wanted = sub(self.claims[&id].size, self.claims[&id].earmarked);

@@ -7,10 +7,26 @@ use super::{Model, Request, Seq};
 /// A tenant in a tier of a pool.
 pub(crate) type LineName = (usize, usize, TenantId);
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Line {
     pub(crate) base: i128,
     pub(crate) served: i128,
+    weight: u32,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self { base: 0, served: 0, weight: 1 }
+    }
+}
+
+impl Line {
+    fn weighed(&self) -> i128 {
+        match self.weight {
+            0 => self.served * SCALE * SCALE,
+            weight => self.served * SCALE / i128::from(weight),
+        }
+    }
 }
 
 /// What a request is charged for.
@@ -29,15 +45,14 @@ impl Request {
     }
 
     /// Whether it makes its tenant active.
-    fn is_fresh(&self) -> bool {
-        self.is_queued() && !self.comes_back()
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.is_queued() && self.waits_at.is_none() && !self.comes_back()
     }
 }
 
 impl Model {
     fn counter(&self, line: LineName) -> i128 {
-        let Line { base, served } = self.lines.get(&line).copied().unwrap_or_default();
-        base + served * SCALE
+        self.lines.get(&line).map_or(0, |line| line.base + line.weighed())
     }
 
     /// The steps in which the counters of a tier's tenants are compared; `None` where they are not.
@@ -52,7 +67,10 @@ impl Model {
 
     /// Who has had how much, as far as the tier tells, of the tenant of a request.
     pub(crate) fn had(&self, seq: Seq) -> i128 {
-        let line = self.requests[&seq].line();
+        self.had_of(self.requests[&seq].line())
+    }
+
+    pub(crate) fn had_of(&self, line: LineName) -> i128 {
         self.quantum(line.1).map_or(0, |quantum| self.counter(line).div_euclid(quantum))
     }
 
@@ -66,8 +84,18 @@ impl Model {
         let others = self.requests.iter().filter(|&(&other, request)| other != seq && request.line() == line);
         if others.count() == 0 {
             let floor = self.floors.get(&(line.0, line.1)).copied().unwrap_or(0);
-            let lift = floor - self.counter(line);
-            self.lines.entry(line).or_default().base += lift.max(0);
+            let weight = self.tenant(line.2).policy.weight;
+            let base = floor.max(self.counter(line));
+            self.lines.insert(line, Line { base, served: 0, weight });
+        }
+    }
+
+    /// The counters of a tenant stay; what it is charged from now on weighs otherwise.
+    pub(crate) fn set_weight(&mut self, tenant: TenantId, weight: u32) {
+        for (_, line) in self.lines.iter_mut().filter(|((_, _, whose), _)| *whose == tenant) {
+            let counter = line.base + line.weighed();
+            line.weight = weight;
+            line.base = counter - line.weighed();
         }
     }
 
@@ -79,8 +107,11 @@ impl Model {
         if self.actives(line).any(|other| other.line() == line && other.id != id) {
             return;
         }
-        let others = self.actives(line).filter(|other| other.id != id);
-        let least = others.map(|other| self.counter(other.line()).div_euclid(quantum) * quantum).min();
+        let others = || self.actives(line).filter(|other| other.id != id);
+        let is_aside = |other: &&Request| self.aside.contains_key(&other.line());
+        let counter = |other: &Request| self.counter(other.line()).div_euclid(quantum) * quantum;
+        let on_offer = others().filter(|other| !is_aside(other)).map(counter).min();
+        let least = on_offer.or_else(|| others().map(counter).min());
         let queue = (line.0, line.1);
         let last = self.last_active.get(&queue).map(|&tenant| self.counter((line.0, line.1, tenant)));
         let floor = self.floors.entry(queue).or_default();
@@ -108,12 +139,20 @@ impl Model {
         let request = self.request(seq);
         let before = request.charge.cost.replace(cost).unwrap_or(0);
         let line = request.line();
+        let had = self.had_of(line);
         self.lines.entry(line).or_default().served += i128::from(cost) - i128::from(before);
+        if let Some(wait) = self.aside.get(&line).filter(|_| self.had_of(line) != had) {
+            self.changed.insert(wait.node);
+        }
     }
 
     /// A request is described otherwise from now on: what it was charged goes where it goes.
     pub(crate) fn move_charge(&mut self, seq: Seq, spec: RequestSpec) {
         let (line, charge) = (self.requests[&seq].line(), self.requests[&seq].charge);
+        if self.requests[&seq].spec.tier == spec.tier {
+            self.request(seq).spec = spec;
+            return;
+        }
         self.recharge(seq, 0);
         self.request(seq).spec = spec;
         if self.requests[&seq].line() != line {
@@ -154,6 +193,7 @@ impl Model {
             request.charge.output = request.output + 64;
             self.charge(seq);
         }
+        self.charge_beyond(seq);
     }
 
     pub(crate) fn refund(&mut self, seq: Seq) {
@@ -162,6 +202,7 @@ impl Model {
     }
 
     pub(crate) fn settle_charge(&mut self, seq: Seq, usage: Option<&Usage>) {
+        self.settle_hold(seq, usage);
         let request = &self.requests[&seq];
         if request.charge.cost.is_none() {
             return;

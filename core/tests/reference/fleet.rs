@@ -222,6 +222,7 @@ impl Model {
     }
 
     pub(crate) fn reconfigure(&mut self, setup: &Setup) {
+        self.offer_all_again();
         let stood = self.waiting_as_they_stand();
         let before = core::mem::replace(&mut self.setup, setup.clone());
         for pool in 0..self.setup.pools {
@@ -234,12 +235,17 @@ impl Model {
         self.refit_those(stood);
     }
 
-    /// All that wait: of each queue in its order, and then those that are parked.
+    /// All that wait: of each queue in its order, then the lines that wait for quota, then those that are parked.
     fn waiting_as_they_stand(&self) -> Vec<Seq> {
         let queues =
             (0..self.setup.pools).flat_map(|pool| (0..self.setup.tiers.len()).map(move |tier| (pool, tier)));
         let mut stand: Vec<Seq> = queues.flat_map(|(pool, tier)| self.in_order(pool, tier)).collect();
-        let parked = self.requests.iter().filter(|(_, request)| request.state == RequestState::Parked);
+        let mut aside: Vec<Seq> = self.requests.keys().copied().collect();
+        aside.retain(|&seq| self.requests[&seq].is_fresh() && !self.is_offered(seq));
+        aside.sort_by_key(|&seq| self.place(seq));
+        stand.extend(aside);
+        let parked =
+            self.requests.iter().filter(|(_, r)| r.waits() && !(r.is_queued() && r.waits_at.is_none()));
         stand.extend(parked.map(|(&seq, _)| seq));
         stand
     }
@@ -257,7 +263,14 @@ impl Model {
             if was == is {
                 continue;
             }
+            if self.requests[&seq].waits_at.is_some() {
+                self.request(seq).state = if is { RequestState::Parked } else { RequestState::Queued };
+                continue;
+            }
             self.note_departure(seq);
+            if is {
+                self.stop_waiting_for_quota(seq);
+            }
             let request = self.request(seq);
             request.blocked_since = None;
             request.bypassed = 0;

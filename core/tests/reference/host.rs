@@ -8,7 +8,9 @@ use tidegate::{
     WorkerId, WorkerSpec, Yielding,
 };
 
-use super::inputs::{refusal, tiers};
+use super::inputs::{refusal, tiers, told};
+use super::policies::policy;
+use super::tenants::Met;
 use super::worlds::{Bytes, World};
 use super::{Counters, Model, Setup, at};
 
@@ -20,6 +22,7 @@ pub(crate) struct Compared {
     pub(crate) polls: u64,
     pub(crate) actions: u64,
     pub(crate) counters: Counters,
+    pub(crate) quota: Met,
 }
 
 impl Compared {
@@ -30,6 +33,7 @@ impl Compared {
             polls: self.polls + more.polls,
             actions: self.actions + more.actions,
             counters: self.counters.and(more.counters),
+            quota: self.quota.and(more.quota),
         }
     }
 }
@@ -37,6 +41,8 @@ impl Compared {
 struct Host<'a> {
     bytes: Bytes<'a>,
     world: World,
+    /// Whether tenants have limits.
+    limited: bool,
     sched: Scheduler,
     model: Model,
     now: u64,
@@ -51,15 +57,16 @@ struct Host<'a> {
 pub(crate) fn compare(bytes: &[u8]) -> Result<Compared, String> {
     let mut bytes = Bytes(bytes);
     let world = World::read(&mut bytes);
+    let limited = bytes.rarely(2);
     let setup = world.setup(&mut bytes);
     let mut story = format!("{setup:#?}\n");
     story.push_str("---\n");
     let model = Model::new(setup.clone(), 0);
     let sched = Scheduler::new(setup.config(), at(0));
     let compared = Compared::default();
-    let mut host = Host { bytes, world, sched, model, now: 0, made: Vec::new(), compared, story };
+    let mut host = Host { bytes, world, limited, sched, model, now: 0, made: Vec::new(), compared, story };
     host.run()
-        .map(|()| Compared { counters: host.model.counters, ..host.compared })
+        .map(|()| Compared { counters: host.model.counters, quota: host.model.met, ..host.compared })
         .map_err(|difference| format!("{}{difference}\nmodel:\n{}", host.story, host.model.summary()))
 }
 
@@ -67,6 +74,11 @@ impl Host<'_> {
     fn run(&mut self) -> Result<(), String> {
         for name in ["a", "b", "c"] {
             self.say(Input::TenantSet { name: name.into() }, None)?;
+        }
+        for tenant in 0..if self.limited { 3 } else { 0 } {
+            let parents: Vec<TenantId> = (0..tenant).map(TenantId::new).collect();
+            let policy = Box::new(policy(&mut self.bytes, &parents, &self.model.setup));
+            self.say(Input::TenantConfigure { tenant: TenantId::new(tenant), policy }, None)?;
         }
         for _ in 0..self.bytes.below(3) {
             let limit = self.bytes.units(self.model.setup.dimensions, 12);
@@ -172,16 +184,22 @@ impl Host<'_> {
         };
         self.made.extend(made);
         let expected = self.model.input(now, &input, made, after.as_ref());
+        let of_quota = answer.as_ref().err().and_then(told);
         let told = answer.as_ref().map(|_| ()).map_err(refusal);
         if told != expected {
             return Err(format!("the page says {expected:?}, the scheduler {told:?}"));
         }
+        if of_quota != self.model.told {
+            return Err(format!("the page says {:?}", self.model.told));
+        }
+        self.model.violation.take().map_or(Ok(()), Err)?;
         self.compared.taken += u64::from(told.is_ok());
         self.check()
     }
 
     fn check(&self) -> Result<(), String> {
         self.sched.check_invariants().map_err(|violation| violation.to_string())?;
+        self.model.check_books()?;
         for (&seq, request) in &self.model.requests {
             let (told, expected) = (self.sched.state(request.id), self.model.state(seq));
             if told != Ok(expected) {
@@ -284,6 +302,9 @@ impl Host<'_> {
     }
 
     fn input(&mut self) -> (Input, Option<Setup>) {
+        if self.limited && self.bytes.rarely(10) {
+            return (self.tenants_change(), None);
+        }
         let input = match self.bytes.below(40) {
             0..=15 => self.submit(),
             16..=33 if self.world == World::Contended => self.report_slowly(),
@@ -303,6 +324,23 @@ impl Host<'_> {
         (input, None)
     }
 
+    fn tenant(&mut self) -> TenantId {
+        TenantId::new(self.bytes.number(self.model.tenants.len() as u64 + 1) as u32)
+    }
+
+    /// Tenants come, go, move, and may do more or less than before.
+    fn tenants_change(&mut self) -> Input {
+        match self.bytes.below(8) {
+            0 | 1 => Input::TenantSet { name: self.bytes.one_of(&["d", "e", "a", "f", "g", "h"]).into() },
+            2 => Input::TenantRemove { tenant: self.tenant() },
+            _ => {
+                let (tenant, parents) = (self.tenant(), self.model.ids());
+                let policy = Box::new(policy(&mut self.bytes, &parents, &self.model.setup));
+                Input::TenantConfigure { tenant, policy }
+            }
+        }
+    }
+
     fn tier(&mut self) -> Tier {
         Tier::new(self.bytes.number(self.model.setup.tiers.len() as u64) as u8)
     }
@@ -311,7 +349,8 @@ impl Host<'_> {
         let setup = &self.model.setup;
         let (dimensions, pools) = (setup.dimensions, setup.pools as u64);
         let yielding = [Yielding::Restart, Yielding::Checkpoint, Yielding::Restart, Yielding::Never];
-        let mut spec = RequestSpec::new(TenantId::new(self.bytes.number(3) as u32), self.tier())
+        let known = self.model.tenants.len() as u64;
+        let mut spec = RequestSpec::new(TenantId::new(self.bytes.number(known) as u32), self.tier())
             .pool(PoolId::new(self.bytes.number(pools) as u32))
             .demand(self.bytes.units(dimensions, 3))
             .prompt_tokens(self.bytes.number(20))

@@ -1,11 +1,12 @@
 //! What the host says of requests: every verb, what it refuses, and what it changes.
 
 use tidegate::{
-    Action, Amendment, Attempt, Input, InputError, Reason, ReportError, RequestId, RequestSpec, RequestState,
-    StepException, SubmitError, Tier, WorkerError, WorkerId,
+    Action, AmendError, Amendment, Attempt, Input, InputError, Reason, ReportError, RequestId, RequestSpec,
+    RequestState, StepException, SubmitError, TenantError, Tier, WorkerError, WorkerId,
 };
 
 use super::fair::Charge;
+use super::tenants::Told;
 use super::{Model, Request, Seq, Setup, Units, forget_checkpoint, is_zero, le, max, tier, units};
 
 /// What an input was refused for: the name of the error.
@@ -16,10 +17,11 @@ pub(crate) fn refusal(error: &InputError) -> Refusal {
     match error {
         InputError::Submit(error) => submit_refusal(error),
         InputError::Report(error) => report_refusal(error),
-        InputError::Amend(tidegate::AmendError::Submit(error)) => submit_refusal(error),
-        InputError::Amend(tidegate::AmendError::Report(error)) => report_refusal(error),
+        InputError::Amend(AmendError::Submit(error)) => submit_refusal(error),
+        InputError::Amend(AmendError::Report(error)) => report_refusal(error),
         InputError::Worker(error) => worker_refusal(error),
         InputError::Config(_) => "config",
+        InputError::Tenant(error) => tenant_refusal(error),
         _ => "other",
     }
 }
@@ -32,7 +34,35 @@ fn submit_refusal(error: &SubmitError) -> Refusal {
         SubmitError::ZeroDemand => "zero demand",
         SubmitError::NeverFits { .. } => "never fits",
         SubmitError::QueueFull { .. } => "queue full",
+        SubmitError::TierTooUrgent { .. } => "tier too urgent",
+        SubmitError::NeverAllowed { .. } => "never allowed",
+        SubmitError::OverQuota { .. } => "over quota",
         _ => "other",
+    }
+}
+
+fn tenant_refusal(error: &TenantError) -> Refusal {
+    match error {
+        TenantError::Unknown(_) => "unknown tenant",
+        TenantError::Cycle(_) => "cycle",
+        TenantError::TooDeep(_) => "too deep",
+        TenantError::Busy(_) => "busy",
+        TenantError::Policy(_) => "policy",
+        _ => "other",
+    }
+}
+
+/// What the first scheduler said of quota.
+pub(crate) fn told(error: &InputError) -> Option<Told> {
+    let (InputError::Submit(error) | InputError::Amend(AmendError::Submit(error))) = error else {
+        return None;
+    };
+    match *error {
+        SubmitError::OverQuota { tenant, limit, retry_at } => Some(Told::Later { tenant, limit, retry_at }),
+        SubmitError::NeverAllowed { tenant, limit, need, max } => {
+            Some(Told::Never { tenant, limit, need, max })
+        }
+        _ => None,
     }
 }
 
@@ -73,6 +103,7 @@ impl Model {
         after: Option<&Setup>,
     ) -> Result<(), Refusal> {
         self.advance(now);
+        self.told = None;
         let done = self.take(input, made, after);
         if done.is_ok() {
             self.settle();
@@ -84,14 +115,12 @@ impl Model {
     fn take(&mut self, input: &Input, made: Option<RequestId>, after: Option<&Setup>) -> Result<(), Refusal> {
         match input {
             Input::TenantSet { name } => {
-                if !self.tenants.iter().any(|known| **known == **name) {
-                    self.tenants.push(name.to_string());
-                }
+                self.tenant_set(name);
                 Ok(())
             }
-            Input::TenantConfigure { .. } | Input::TenantRemove { .. } | Input::LeaseGranted { .. } => {
-                unreachable!("the hosts of the reference model do not say it")
-            }
+            Input::TenantConfigure { tenant, policy } => self.tenant_configure(*tenant, policy),
+            Input::TenantRemove { tenant } => self.tenant_remove(*tenant),
+            Input::LeaseGranted { .. } => unreachable!("no tenant of the hosts leases"),
             Input::DeviceAdd(spec) => {
                 self.device_add(*spec);
                 Ok(())
@@ -173,6 +202,10 @@ impl Model {
             self.counters.clock_regressions += 1;
         }
         self.now = self.now.max(now);
+        while let Some(&(at, node)) = self.refills.first().filter(|&&(at, _)| at <= self.now) {
+            self.refills.remove(&(at, node));
+            self.changed.insert(node);
+        }
         for worker in &mut self.workers {
             if worker.tolerated_until.is_some_and(|until| until <= self.now) {
                 (worker.tolerated, worker.tolerated_until) = ([0; 4], None);
@@ -213,8 +246,8 @@ impl Model {
 
     // Requests.
 
-    fn check_spec(&self, spec: &RequestSpec, fits: bool) -> Result<(), Refusal> {
-        if spec.tenant.get() as usize >= self.tenants.len() {
+    pub(crate) fn check_spec(&self, spec: &RequestSpec, fits: bool) -> Result<(), Refusal> {
+        if !self.knows(spec.tenant) {
             return Err("unknown tenant");
         }
         if usize::from(spec.tier.get()) >= self.setup.tiers.len() {
@@ -244,11 +277,12 @@ impl Model {
 
     fn submit(&mut self, spec: &RequestSpec, made: Option<RequestId>) -> Result<(), Refusal> {
         self.check_spec(spec, true)?;
-        let displaced = self.make_room(spec)?;
+        let mut spec = *spec;
+        self.admit(&mut spec)?;
+        let displaced = self.make_room(&spec)?;
         for seq in displaced {
             self.drop(seq, Reason::Displaced);
         }
-        let mut spec = *spec;
         spec.peak = spec.peak.max(spec.demand);
         spec.cached_tokens = spec.cached_tokens.min(spec.prompt_tokens);
         let timeout = spec.queue_timeout_ns.or(self.setup.tiers[usize::from(spec.tier.get())].queue_timeout);
@@ -286,6 +320,9 @@ impl Model {
             unaccounted: [0; 4],
             checkpoint: None,
             charge: Charge::default(),
+            held: None,
+            held_units: [0; 4],
+            waits_at: None,
         };
         self.requests.insert(seq, request);
         self.join_line(seq);
@@ -294,7 +331,7 @@ impl Model {
     }
 
     /// Requests and tokens of those that wait and pass.
-    fn queued(&self, counts: impl Fn(&Request) -> bool) -> (u64, u64) {
+    pub(crate) fn queued(&self, counts: impl Fn(&Request) -> bool) -> (u64, u64) {
         let waits = self.requests.values().filter(|request| request.waits() && counts(request));
         waits.fold((0, 0), |(requests, tokens), request| (requests + 1, tokens + tokens_of(&request.spec)))
     }
@@ -308,8 +345,13 @@ impl Model {
     fn make_room(&self, spec: &RequestSpec) -> Result<Vec<Seq>, Refusal> {
         self.check_tier_limits(spec)?;
         let setup = &self.setup;
-        let of_tenant = self.queued(|request| request.spec.tenant == spec.tenant);
-        has_room(setup.tenant_queue_limit, setup.tenant_queue_token_limit, of_tenant, spec)?;
+        for id in self.path(spec.tenant) {
+            let policy = &self.tenant(id).policy;
+            let own = |limit: Option<u64>, all: Option<u64>| limit.or(all.filter(|_| id == spec.tenant));
+            let requests = own(policy.queue_limit, setup.tenant_queue_limit);
+            let tokens = own(policy.queue_token_limit, setup.tenant_queue_token_limit);
+            has_room(requests, tokens, self.queued_at(id), spec)?;
+        }
         let mut load = self.queued(|_| true);
         let fits = |load| has_room(setup.queue_limit, setup.queue_token_limit, load, spec);
         let mut displaced = Vec::new();
@@ -347,20 +389,25 @@ impl Model {
         spec.deadline = amendment.deadline.or(spec.deadline);
         let moves = spec.tier != request.spec.tier;
         self.check_spec(&spec, moves || spec.demand != request.spec.demand)?;
+        if moves && spec.tier < self.tenant(spec.tenant).policy.most_urgent {
+            return Err("tier too urgent");
+        }
         if moves && request.waits() && !request.has_run {
             self.check_tier_limits(&spec)?;
         }
         if request.waits() {
             let before = request.spec;
-            let was_fresh = request.is_queued() && !request.comes_back();
+            let was_fresh = request.is_fresh();
             self.note_departure(seq);
+            self.stop_waiting_for_quota(seq);
             self.request(seq).spec = spec;
             let keeps_claim = !moves && self.next_asks(seq) == self.requests[&seq].asks;
             self.request(seq).spec = before;
             self.end_drain(seq);
             if !keeps_claim {
-                self.leave_queue(seq);
+                self.give_up_unseen(seq);
             }
+            self.undo_idle_hold(seq);
             self.move_charge(seq, spec);
             self.enqueue(seq, moves || !was_fresh);
         } else {
@@ -389,9 +436,15 @@ impl Model {
     /// It waits no more, or waits anew: what it had as one that waits is gone.
     fn leave_queue(&mut self, seq: Seq) {
         self.end_drain(seq);
-        // Not to be found in the queue by whoever inherits the claim.
-        self.request(seq).state = RequestState::Starting;
+        self.stop_waiting_for_quota(seq);
+        self.give_up_unseen(seq);
+    }
+
+    /// Gives up its claim, and is not found in the queue by whoever inherits it.
+    fn give_up_unseen(&mut self, seq: Seq) {
+        let state = core::mem::replace(&mut self.request(seq).state, RequestState::Starting);
         self.give_up_claim(seq);
+        self.request(seq).state = state;
     }
 
     pub(crate) fn end_drain(&mut self, seq: Seq) {
@@ -405,12 +458,16 @@ impl Model {
     pub(crate) fn start_on(&mut self, seq: Seq, worker: WorkerId, reason: Reason) {
         self.end_drain(seq);
         self.note_departure(seq);
+        self.stop_waiting_for_quota(seq);
         self.charge_start(seq);
+        self.hold(seq);
         let now = self.now;
         let request = self.request(seq);
         request.state = RequestState::Starting;
         request.worker = worker;
         request.in_use = request.asks;
+        self.hold_units(seq);
+        let request = self.request(seq);
         request.attempt += 1;
         request.started_at = now;
         request.runs = false;
@@ -473,6 +530,7 @@ impl Model {
         if request.state == RequestState::Starting {
             request.state = RequestState::Running;
         }
+        self.hold_units(seq);
         self.charge_output(seq);
     }
 
@@ -512,14 +570,16 @@ impl Model {
         if !matches!(request.state, RequestState::Starting | RequestState::Preempting) || request.runs {
             return Err("wrong state");
         }
-        if request.declines == 2 {
+        let is_last = request.declines == 2;
+        if !request.has_run {
+            self.refund(seq);
+            self.undo_hold(seq);
+        }
+        if is_last {
             self.fail(seq, Reason::Declined);
             return Ok(());
         }
         self.unsay(seq);
-        if !self.requests[&seq].has_run {
-            self.refund(seq);
-        }
         self.forget_victim(seq);
         let worker = self.requests[&seq].worker;
         let request = self.request(seq);

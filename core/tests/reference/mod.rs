@@ -9,13 +9,17 @@ mod fleet;
 mod host;
 mod inputs;
 mod named;
+mod policies;
 mod poll;
 mod pressure;
+mod quota;
 mod reclaim;
 mod setup;
+mod tenants;
+mod waits;
 mod worlds;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tidegate::{
     Action, Attempt, DevicePart, DeviceSpec, Instant, Reason, RequestId, RequestSpec, RequestState,
@@ -23,6 +27,9 @@ use tidegate::{
 };
 
 use fair::{Charge, Line, LineName};
+use quota::Tenant;
+use tenants::{Met, Told};
+use waits::Wait;
 
 pub(crate) use host::{Compared, compare};
 pub(crate) use setup::Setup;
@@ -119,6 +126,10 @@ pub(crate) struct Request {
     pub(crate) unaccounted: Units,
     pub(crate) checkpoint: Option<(WorkerId, u128)>,
     pub(crate) charge: Charge,
+    /// The tokens and units that it holds of its tenant's quota, and where it waits for some alone.
+    pub(crate) held: Option<u64>,
+    pub(crate) held_units: Units,
+    pub(crate) waits_at: Option<Wait>,
 }
 
 /// It has no checkpoint any more, if it had one.
@@ -246,7 +257,18 @@ pub(crate) struct Model {
     pub(crate) now: u64,
     pub(crate) requests: BTreeMap<Seq, Request>,
     pub(crate) ended: Vec<RequestId>,
-    pub(crate) tenants: Vec<String>,
+    /// By number; those that were removed are gone.
+    pub(crate) tenants: Vec<Option<Tenant>>,
+    /// The numbers of nodes that were removed, the last one last.
+    pub(crate) free_nodes: Vec<u32>,
+    /// Where lines wait for quota.
+    pub(crate) aside: BTreeMap<LineName, Wait>,
+    /// The nodes whose first waiters are to be looked at, and those that will be.
+    pub(crate) changed: BTreeSet<u32>,
+    pub(crate) refills: BTreeSet<(u64, u32)>,
+    /// What was said of the last request that quota refused.
+    pub(crate) told: Option<Told>,
+    pub(crate) met: Met,
     pub(crate) workers: Vec<Worker>,
     pub(crate) devices: Vec<Device>,
     pub(crate) claims: BTreeMap<u64, Claim>,
@@ -255,8 +277,8 @@ pub(crate) struct Model {
     pub(crate) outbox: VecDeque<Action>,
     pub(crate) round: u64,
     pub(crate) in_round: bool,
-    /// Whether a look at a tier ended a drain.
-    pub(crate) drain_ended: bool,
+    /// Whether a look at a tier ended a drain, or set somebody aside for quota.
+    pub(crate) look_again: bool,
     /// The largest capacity that each pool ever had.
     pub(crate) largest: Vec<Units>,
     /// By pool and tier: every value of the demand, with its instant.
@@ -281,6 +303,12 @@ impl Model {
             requests: BTreeMap::new(),
             ended: Vec::new(),
             tenants: Vec::new(),
+            free_nodes: Vec::new(),
+            aside: BTreeMap::new(),
+            changed: BTreeSet::new(),
+            refills: BTreeSet::new(),
+            told: None,
+            met: Met::default(),
             workers: Vec::new(),
             devices: Vec::new(),
             claims: BTreeMap::new(),
@@ -289,7 +317,7 @@ impl Model {
             outbox: VecDeque::new(),
             round: 0,
             in_round: false,
-            drain_ended: false,
+            look_again: false,
             largest: vec![[0; 4]; pools],
             demands: vec![vec![vec![(0, [0; 4])]; tiers]; pools],
             budget_spent: vec![0; tiers],
@@ -372,6 +400,8 @@ impl Model {
             }
         }
         lines.push(format!("{:?} {:?} {:?} {:?}", self.lines, self.floors, self.last_active, self.means));
+        lines.push(format!("aside {:?}, changed {:?}, refills {:?}", self.aside, self.changed, self.refills));
+        lines.extend(self.ids().into_iter().map(|id| format!("{id}: {:?}", self.tenant(id))));
         lines.extend(self.requests.iter().map(|(seq, request)| format!("{seq}: {request:?}")));
         lines.join("\n")
     }

@@ -1,8 +1,9 @@
 //! Named invariants of starts and of sets of victims, asked of the books and not of the procedure that decided: what
-//! both schedulers misread alike shows here.
+//! both schedulers misread alike shows here. Likewise of quota.
 
 use tidegate::{Action, DeviceId, Preemption, Reason, WorkerId};
 
+use super::quota::{Took, Totals};
 use super::reclaim::{RULES, Set};
 use super::{Model, Seq, Units, add, le, le_where, max, on, sum, units};
 
@@ -66,6 +67,51 @@ impl Model {
             let waives = |rule: &str| RULES[..=set.waived].contains(&rule);
             ensure("PRE-4", (!young || waives("min_run")) && (!worn || waives("max_preemptions")), || {
                 format!("{} is protected", other.id)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What has to hold right after a request took quota, at each node of its path: QUO-4, and QUO-1 of every window
+    /// that ends now and has seen no other rate.
+    pub(super) fn check_hold(&self, seq: Seq) -> Result<(), String> {
+        let request = &self.requests[&seq];
+        for id in self.path(request.spec.tenant) {
+            let policy = &self.tenant(id).policy;
+            let (open, used) = (self.open_at(id).count() as u64, self.units_at(id));
+            let max = units(policy.max_in_use);
+            let fits = (0..4).all(|d| max[d] == 0 || request.asks[d] == 0 || used[d] <= max[d]);
+            ensure("QUO-4", fits && policy.max_running.is_none_or(|max| open <= max), || {
+                format!("{open} requests of {id} use {used:?}")
+            })?;
+            let Some(rate) = policy.tokens else { continue };
+            let [amount, period, burst] = [rate.amount, rate.period_ns, rate.burst].map(i128::from);
+            let Some((_, Took::Start(last))) = self.tenant(id).taken.last() else { continue };
+            let extra = (i128::from(*last) - burst).max(0);
+            let mut taken = 0;
+            for &(begin, what) in self.tenant(id).taken.iter().rev() {
+                taken += match what {
+                    Took::Start(tokens) => i128::from(tokens),
+                    Took::Back(tokens) => -i128::from(tokens),
+                };
+                let came = i128::from(self.now - begin) * amount;
+                ensure("QUO-1", (taken - burst - extra) * period <= came, || {
+                    format!("{id} took {taken} tokens since {begin}")
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// QUO-2, at every node.
+    pub(super) fn check_books(&self) -> Result<(), String> {
+        for id in self.ids() {
+            let Totals { charged, debt, refunded, used } = self.tenant(id).totals;
+            let held = self.held_at(id);
+            ensure("QUO-2", used + held == charged + debt - refunded, || {
+                format!(
+                    "{id} used {used}, holds {held}, was charged {charged}, owed {debt}, got {refunded} back"
+                )
             })?;
         }
         Ok(())

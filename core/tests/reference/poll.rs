@@ -19,6 +19,7 @@ impl Model {
             }
             self.note_demands();
             if !self.decide() {
+                self.note_demands();
                 self.in_round = false;
                 return None;
             }
@@ -48,17 +49,24 @@ impl Model {
     }
 
     fn decide(&mut self) -> bool {
-        self.relieve() || (0..self.setup.pools).any(|pool| self.decide_in(pool))
+        loop {
+            if self.relieve() || (0..self.setup.pools).any(|pool| self.decide_in(pool)) {
+                return true;
+            }
+            if !self.wake_waiter() {
+                return false;
+            }
+        }
     }
 
-    /// Looks again where a drain ended: others may start now.
+    /// Looks again where a drain ended, or somebody was set aside: others may start now.
     fn decide_in(&mut self, pool: usize) -> bool {
         loop {
-            self.drain_ended = false;
+            self.look_again = false;
             if self.guarantee(pool) || self.reclaim(pool) || self.borrow(pool) {
                 return true;
             }
-            if !self.drain_ended {
+            if !self.look_again {
                 return false;
             }
         }
@@ -67,27 +75,32 @@ impl Model {
     /// The unparked waiting requests of a tier, in order.
     pub(crate) fn in_order(&self, pool: usize, tier: usize) -> Vec<Seq> {
         let mut waiting: Vec<Seq> = (self.requests.iter())
-            .filter(|(_, r)| r.is_queued() && r.tier() == tier && r.spec.pool.get() as usize == pool)
+            .filter(|(seq, r)| {
+                r.tier() == tier && r.spec.pool.get() as usize == pool && self.is_offered(**seq)
+            })
             .map(|(&seq, _)| seq)
             .collect();
         waiting.sort_by_key(|&seq| (!self.requests[&seq].comes_back(), self.place(seq)));
         waiting
     }
 
+    /// Where a request stands among the fresh ones of its line.
+    pub(crate) fn place_in_line(&self, seq: Seq) -> (bool, u64, Seq) {
+        (self.is_relegated(seq), self.rank(seq), seq)
+    }
+
     /// Where a request stands among the fresh ones, or among those that come back.
-    fn place(&self, seq: Seq) -> (i128, (u64, Seq), (bool, u64, Seq)) {
+    pub(crate) fn place(&self, seq: Seq) -> (i128, (u64, Seq), (bool, u64, Seq)) {
         let request = &self.requests[&seq];
         if request.comes_back() {
             return (0, (0, 0), (false, 0, seq));
         }
-        let of_line = self
-            .requests
-            .iter()
-            .filter(|(_, other)| other.is_queued() && !other.comes_back() && other.line() == request.line());
+        let of_line =
+            self.requests.iter().filter(|(_, other)| other.is_fresh() && other.line() == request.line());
         let first =
             of_line.map(|(&other, _)| (self.rank(other), other)).min().expect("itself, if nobody else");
         let line = if self.quantum(request.tier()).is_some() { first } else { (0, 0) };
-        (self.had(seq), line, (self.is_relegated(seq), self.rank(seq), seq))
+        (self.had(seq), line, self.place_in_line(seq))
     }
 
     fn uncached(&self, seq: Seq) -> u64 {
@@ -95,7 +108,7 @@ impl Model {
         spec.prompt_tokens - spec.cached_tokens
     }
 
-    fn rank(&self, seq: Seq) -> u64 {
+    pub(crate) fn rank(&self, seq: Seq) -> u64 {
         let request = &self.requests[&seq];
         let setup = &self.setup.tiers[request.tier()];
         let deadline = request.spec.deadline.map(tidegate::Instant::as_nanos);
@@ -130,16 +143,39 @@ impl Model {
             return true;
         }
         for tier in 0..self.setup.tiers.len() {
-            let start = self.in_order(pool, tier).into_iter().find_map(|seq| {
-                let within = self.is_within(pool, tier, self.requests[&seq].asks, self.own_claim(seq));
-                (within && !self.sits_out(seq)).then(|| self.best_worker(seq, true).map(|id| (seq, id)))?
+            let start = self.start_first(Reason::Guaranteed, |model| {
+                model.in_order(pool, tier).into_iter().find_map(|seq| model.guaranteed(pool, tier, seq))
             });
-            if let Some((seq, worker)) = start {
-                self.start_on(seq, worker, Reason::Guaranteed);
+            if start.is_some() {
                 return true;
             }
         }
         false
+    }
+
+    /// Starts who is found; whoever lacks quota waits for it, and the next is sought.
+    fn start_first(
+        &mut self,
+        reason: Reason,
+        find: impl Fn(&Self) -> Option<(Seq, WorkerId)>,
+    ) -> Option<(Seq, WorkerId)> {
+        loop {
+            let (seq, worker) = find(self)?;
+            let Some(lack) = self.quota_lack(seq) else {
+                self.start_on(seq, worker, reason);
+                return Some((seq, worker));
+            };
+            self.wait_for_quota(seq, lack);
+        }
+    }
+
+    /// Where a request may start within its tier's reserve.
+    fn guaranteed(&self, pool: usize, tier: usize, seq: Seq) -> Option<(Seq, WorkerId)> {
+        let within = self.is_within(pool, tier, self.requests[&seq].asks, self.own_claim(seq));
+        if !within || self.sits_out(seq) {
+            return None;
+        }
+        Some((seq, self.best_worker(seq, true)?))
     }
 
     fn is_ready(&self, pool: usize, id: u64) -> bool {
@@ -190,12 +226,13 @@ impl Model {
     }
 
     fn borrow_for(&mut self, pool: usize, tier: usize) -> bool {
-        let own = self.in_order(pool, tier);
-        let head = own.iter().copied().find(|&seq| {
-            let size = self.own_claim(seq);
-            let pinned = if self.requests[&seq].never_yields() { size } else { [0; 4] };
-            !self.sits_out(seq) && self.passes(seq, size, pinned)
-        });
+        let head = loop {
+            let head = self.head(pool, tier);
+            match head.and_then(|seq| Some((seq, self.quota_lack(seq)?))) {
+                Some((seq, lack)) => self.wait_for_quota(seq, lack),
+                None => break head,
+            }
+        };
         self.end_other_drains(pool, tier, head);
         if let Some(head) = head {
             if let Some(worker) = self.borrowed(pool, head) {
@@ -203,22 +240,32 @@ impl Model {
                 return true;
             }
             self.attend(pool, head);
-            if let Some((seq, worker)) = own.iter().find_map(|&seq| Some((seq, self.borrowed(pool, seq)?))) {
+            let start = self.start_first(Reason::Borrowed, |model| {
+                let own = model.in_order(pool, tier);
+                own.into_iter().find_map(|seq| Some((seq, model.borrowed(pool, seq)?)))
+            });
+            if let Some((_, worker)) = start {
                 if le(self.requests[&head].asks, self.whole(worker)) {
                     self.request(head).bypassed += 1;
                 }
-                self.start_on(seq, worker, Reason::Borrowed);
                 return true;
             }
         }
-        let below = tier + 1..self.setup.tiers.len();
-        let list =
-            below.flat_map(|lower| self.in_order(pool, lower)).filter(|seq| self.has_aged_to(*seq, tier));
-        let aged =
-            list.collect::<Vec<_>>().into_iter().find_map(|seq| Some((seq, self.borrowed(pool, seq)?)));
-        let Some((seq, worker)) = aged else { return false };
-        self.start_on(seq, worker, Reason::Borrowed);
-        true
+        let aged = self.start_first(Reason::Borrowed, |model| {
+            let below = (tier + 1..model.setup.tiers.len()).flat_map(|lower| model.in_order(pool, lower));
+            let mut aged = below.filter(|seq| model.has_aged_to(*seq, tier));
+            aged.find_map(|seq| Some((seq, model.borrowed(pool, seq)?)))
+        });
+        aged.is_some()
+    }
+
+    /// The first of a tier's own that passes its gates.
+    fn head(&self, pool: usize, tier: usize) -> Option<Seq> {
+        self.in_order(pool, tier).into_iter().find(|&seq| {
+            let size = self.own_claim(seq);
+            let pinned = if self.requests[&seq].never_yields() { size } else { [0; 4] };
+            !self.sits_out(seq) && self.passes(seq, size, pinned)
+        })
     }
 
     fn has_aged_to(&self, seq: Seq, tier: usize) -> bool {
@@ -234,7 +281,7 @@ impl Model {
             let drain = self.worker(id).drain;
             if drain.is_some_and(|(other, _)| Some(other) != head && self.requests[&other].tier() == tier) {
                 self.workers[id.get() as usize].drain = None;
-                self.drain_ended = true;
+                self.look_again = true;
             }
         }
     }
@@ -248,7 +295,7 @@ impl Model {
         let able = drained.filter(|&id| le(self.requests[&head].asks, self.whole(id)));
         if able.is_none() && drained.is_some() {
             self.end_drain(head);
-            self.drain_ended = true;
+            self.look_again = true;
         }
         let drained = able;
         let old = |since: u64| now - since >= self.setup.drain_after;
@@ -256,7 +303,7 @@ impl Model {
             let (_, drained_since) = self.worker(id).drain.expect("it is drained");
             if self.here(id).is_empty() && old(drained_since) {
                 self.end_drain(head);
-                self.drain_ended = true;
+                self.look_again = true;
                 let request = self.request(head);
                 request.blocked_since = Some(now);
                 request.bypassed = 0;
@@ -284,6 +331,9 @@ impl Model {
     }
 
     pub(crate) fn state(&self, seq: Seq) -> RequestState {
-        self.requests[&seq].state
+        match self.requests[&seq].state {
+            RequestState::Queued if !self.is_offered(seq) => RequestState::Parked,
+            state => state,
+        }
     }
 }

@@ -55,6 +55,10 @@ impl Model {
                 continue;
             }
             let asks = request.asks;
+            if let Some(lack) = self.quota_lack(seq) {
+                self.wait_for_quota(seq, lack);
+                return self.reclaim_for(pool, tier);
+            }
             if !within && in_vain.iter().any(|&least| le(least, asks)) {
                 continue;
             }
@@ -95,6 +99,7 @@ impl Model {
         self.violation = self.violation.take().or(self.check_set(seq, within, &set).err());
         self.count_further_set(seq);
         self.note_set(seq);
+        self.hold(seq);
         self.counters.straddles += set.victims.iter().filter(|(_, straddles)| *straddles).count() as u64;
         match RULES[set.waived] {
             "finish test" => self.counters.waived_finish_test += 1,
