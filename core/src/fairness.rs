@@ -112,10 +112,10 @@ impl Fairness {
     /// The requests of a line begin to wait: others have `reached` that counter, the least of those that wait already, or
     /// the [last](Self::last) that did.
     pub(crate) fn lift(&mut self, line: u32, reached: i128) {
-        self.raise(self.lines[line].queue, reached);
         let target = &mut self.lines[line];
-        let floor = self.queues[target.queue as usize].floor;
-        target.base += (floor - target.counter()).max(0);
+        let floor = &mut self.queues[target.queue as usize].floor;
+        *floor = reached.max(*floor);
+        target.base += (*floor - target.counter()).max(0);
     }
 
     /// Whether a newcomer to its queue would not be behind a line, where others have `reached` that counter.
@@ -124,10 +124,11 @@ impl Fairness {
         self.counter(line) <= reached.max(queue.floor)
     }
 
-    /// Others have `reached` that counter: no newcomer to the queue will begin with less.
-    pub(crate) fn raise(&mut self, queue: u32, reached: i128) {
-        let floor = &mut self.queues[queue as usize].floor;
-        *floor = reached.max(*floor);
+    /// No newcomer to the queue of a line will begin with less than it has.
+    pub(crate) fn raise_floor(&mut self, line: u32) {
+        let counter = self.counter(line);
+        let floor = &mut self.queues[self.lines[line].queue as usize].floor;
+        *floor = counter.max(*floor);
     }
 
     /// No request of a line waits any more.

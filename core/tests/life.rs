@@ -7,8 +7,8 @@ use std::time::Duration;
 use common::{POOL, World, starts, three_tiers};
 use tidegate::{
     Action, Attempt, Config, Decline, Instant, Limit, MAX_UNITS, QueueScope, QueueUnit, Reason, ReportError,
-    RequestId, RequestState, SubmitError, TenantError, TenantPolicy, Tier, TierConfig, Usage, WorkerError, WorkerId,
-    Yielding,
+    RequestId, RequestState, SubmitError, TenantError, TenantPolicy, Tier, TierConfig, Usage, WorkerError,
+    WorkerId, Yielding,
 };
 
 fn refusal(world: &mut World, tier: Tier) -> SubmitError {

@@ -130,7 +130,11 @@ fn who_owes_tokens_is_not_forgotten_until_they_have_come_again() {
     let id = start(&mut world, debtor);
     complete(&mut world, id, 250);
     world.pass(Duration::from_nanos(2_999_999_999));
-    assert_eq!(try_tenant(&mut world, "newcomer"), refused(2), "300 were used, 100 of 100 are full 3 s later");
+    assert_eq!(
+        try_tenant(&mut world, "newcomer"),
+        refused(2),
+        "300 were used, 100 of 100 are full 3 s later"
+    );
     assert!(is_known(&world, debtor));
     world.pass(Duration::from_nanos(1));
     tenant(&mut world, "newcomer");
@@ -163,24 +167,23 @@ fn who_was_served_more_than_those_who_wait_is_not_forgotten() {
             .max_tenants(3);
         let mut world = world_of(config);
         let [greedy, modest] = ["greedy", "modest"].map(|name| tenant(&mut world, name));
+        let acme = world.tenant;
+        let in_the_way = start(&mut world, acme);
+        let waits = world.submit_spec(RequestSpec { demand: [8, 1_000].into(), ..spec(modest) });
         let id = start(&mut world, greedy);
-        let waits = RequestSpec { demand: [8, 1_000].into(), ..spec(modest) };
-        let waits = world.submit_spec(waits);
-        world.round();
         complete(&mut world, id, 50);
-        (world, greedy, waits)
+        (world, greedy, in_the_way, waits)
     };
-    let (mut world, greedy, waits) = served(Order::Fair);
+    let (mut world, greedy, in_the_way, waits) = served(Order::Fair);
     assert_eq!(try_tenant(&mut world, "newcomer"), refused(3));
     let again = world.submit_spec(RequestSpec { demand: [8, 1_000].into(), ..spec(greedy) });
+    complete(&mut world, in_the_way, 50);
     assert_eq!(starts(&world.round()), [waits], "who had more comes later");
     world.sched.cancel(world.now, again).expect("it waits");
-    // Now the other has had as much.
-    complete(&mut world, waits, 51);
     tenant(&mut world, "newcomer");
-    assert!(!is_known(&world, greedy));
+    assert!(!is_known(&world, greedy), "nobody waits: whoever comes begins where the last one is");
 
-    let (mut world, greedy, _) = served(Order::Fifo);
+    let (mut world, greedy, ..) = served(Order::Fifo);
     tenant(&mut world, "newcomer");
     assert!(!is_known(&world, greedy), "where tenants do not matter there is nobody to be ahead of");
 }

@@ -78,8 +78,8 @@ impl Scheduler {
         let gone = self.tenants.take(id);
         for (queue, line) in gone.lines {
             // It cannot come back with less than it had.
-            if let Some(reached) = self.reached_in(queue) {
-                self.fairness.raise(queue, reached);
+            if self.reached_in(queue).is_some() {
+                self.fairness.raise_floor(line);
             }
             self.fairness.forget(line);
         }

@@ -48,6 +48,7 @@ fn tenant_refusal(error: &TenantError) -> Refusal {
         TenantError::TooDeep(_) => "too deep",
         TenantError::Busy(_) => "busy",
         TenantError::Policy(_) => "policy",
+        TenantError::LimitExceeded { .. } => "too many tenants",
         _ => "other",
     }
 }
@@ -114,10 +115,7 @@ impl Model {
 
     fn take(&mut self, input: &Input, made: Option<RequestId>, after: Option<&Setup>) -> Result<(), Refusal> {
         match input {
-            Input::TenantSet { name } => {
-                self.tenant_set(name);
-                Ok(())
-            }
+            Input::TenantSet { name } => self.tenant_set(name),
             Input::TenantConfigure { tenant, policy } => self.tenant_configure(*tenant, policy),
             Input::TenantRemove { tenant } => self.tenant_remove(*tenant),
             Input::LeaseGranted { .. } => unreachable!("no tenant of the hosts leases"),
@@ -502,6 +500,7 @@ impl Model {
             self.off_worker(seq);
         }
         let request = self.requests.remove(&seq).expect("it lives");
+        self.note_use(request.spec.tenant);
         self.ended.push(request.id);
     }
 

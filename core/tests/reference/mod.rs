@@ -15,6 +15,7 @@ mod pressure;
 mod quota;
 mod reclaim;
 mod setup;
+mod strangers;
 mod tenants;
 mod waits;
 mod worlds;
@@ -261,6 +262,8 @@ pub(crate) struct Model {
     pub(crate) tenants: Vec<Option<Tenant>>,
     /// The numbers of nodes that were removed, the last one last.
     pub(crate) free_nodes: Vec<u32>,
+    /// How often something was done with a tenant.
+    pub(crate) uses: u64,
     /// Where lines wait for quota.
     pub(crate) aside: BTreeMap<LineName, Wait>,
     /// The nodes whose first waiters are to be looked at, and those that will be.
@@ -304,6 +307,7 @@ impl Model {
             ended: Vec::new(),
             tenants: Vec::new(),
             free_nodes: Vec::new(),
+            uses: 0,
             aside: BTreeMap::new(),
             changed: BTreeSet::new(),
             refills: BTreeSet::new(),

@@ -66,6 +66,10 @@ impl Bucket {
         Self { parts: parts.min(new.parts_of(rate.burst)), ..new }
     }
 
+    pub(crate) fn is_full(&self, now: u64) -> bool {
+        self.refilled(now).parts == self.parts_of(self.rate.burst)
+    }
+
     pub(crate) fn owes(&self, now: u64) -> bool {
         self.refilled(now).parts < 0
     }
@@ -99,6 +103,9 @@ pub(crate) struct Tenant {
     pub(crate) totals: Totals,
     /// What starts took of the tokens, and what came back, with its instant, since their rate was last set.
     pub(crate) taken: Vec<(u64, Took)>,
+    pub(crate) configured: bool,
+    /// The higher, the later something was done with it.
+    pub(crate) last_use: u64,
 }
 
 /// What became of tokens.
@@ -118,8 +125,17 @@ pub(crate) enum Took {
 
 impl Tenant {
     pub(crate) fn new(name: String, node: u32) -> Self {
-        let (policy, totals) = (TenantPolicy::new(), Totals::default());
-        Self { name, policy, node, requests: None, tokens: None, totals, taken: Vec::new() }
+        Self {
+            name,
+            policy: TenantPolicy::new(),
+            node,
+            requests: None,
+            tokens: None,
+            totals: Totals::default(),
+            taken: Vec::new(),
+            configured: false,
+            last_use: 0,
+        }
     }
 
     fn change_tokens(&mut self, now: u64, put: u64, take: u64) {
