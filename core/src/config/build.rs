@@ -52,6 +52,7 @@ impl Default for ConfigBuilder {
                 leases: LeaseTerms::new(1),
                 max_tenants: 1 << 20,
                 default_policy: TenantPolicy::new(),
+                hold_timeout_ns: nanos(Duration::from_secs(600)),
             },
         }
     }
@@ -234,6 +235,13 @@ impl ConfigBuilder {
         self
     }
 
+    /// Lets go what a request holds of its tenant's quota and has not used, when nobody told of it for this long after it
+    /// was started, or since it waits again. Default: 600 s, chosen arbitrarily.
+    pub fn hold_timeout(mut self, span: Duration) -> Self {
+        self.config.hold_timeout_ns = nanos(span);
+        self
+    }
+
     /// Validates.
     ///
     /// # Errors
@@ -255,6 +263,7 @@ impl ConfigBuilder {
             ("max_step", config.max_step_ns),
             ("lease_ask_again_after", config.leases.ask_again_after_ns),
             ("lease_fallback_after", config.leases.fallback_after_ns),
+            ("hold_timeout", config.hold_timeout_ns),
         ] {
             if span == 0 {
                 faults.add(path, "must be longer than zero".to_string());

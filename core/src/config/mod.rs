@@ -351,6 +351,7 @@ pub struct Config {
     pub(crate) leases: LeaseTerms,
     pub(crate) max_tenants: u32,
     pub(crate) default_policy: TenantPolicy,
+    pub(crate) hold_timeout_ns: u64,
 }
 
 impl Config {

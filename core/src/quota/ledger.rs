@@ -237,6 +237,12 @@ impl Ledger {
             .map_err(|Unbalanced { node, limit }| Refusal::NotNow(NotNow { node, limit, retry_at: None }))
     }
 
+    /// Holds what runs already, and was let go: no limit is asked, and no start counted.
+    pub(crate) fn hold_again(&mut self, now: Instant, leaf: u32, ask: &Ask) -> Result<(), Unbalanced> {
+        let more = Books { running: 1, held: ask.tokens, in_use: ask.units };
+        self.change(now, leaf, &Change { more, tokens: Flow::charged(ask.tokens), ..Change::default() })
+    }
+
     /// Gives back all that a hold took, the start included: it did not happen.
     pub(crate) fn undo(&mut self, now: Instant, leaf: u32, ask: &Ask) -> Result<(), Unbalanced> {
         let less = Books { running: 1, held: ask.tokens, in_use: ask.units };

@@ -136,8 +136,9 @@ impl Scheduler {
         for (slot, record) in self.requests.0.iter() {
             let id = || self.requests.id(slot);
             let must = !record.is_waiting() || record.claim.is_some() || record.has_run;
-            ensure("QUO-4", record.held.is_some() == must, || {
-                format!("{} is {} and holds {:?}", id(), record.state, record.held)
+            let holds = record.held.is_some() != record.lapsed;
+            ensure("QUO-4", holds == must, || {
+                format!("{} is {} and holds {:?}, lapsed {}", id(), record.state, record.held, record.lapsed)
             })?;
             for node in self.quota.path(self.tenants[record.spec.tenant].node) {
                 if let Some(held) = record.held {
@@ -216,8 +217,9 @@ impl Scheduler {
             (lane == Lane::Parked) != (self.is_startable(slot) && record.waits_at.is_none()),
             || format!("{} is {state}", id()),
         )?;
-        ensure("LIFE-3", !(record.has_run && self.timers.contains(slot)), || {
-            format!("{} has run and may expire", id())
+        let due = if record.has_run { record.lapses_at } else { record.expires_at };
+        ensure("LIFE-3", self.timers.contains(slot) == due.is_some(), || {
+            format!("{} is due at {due:?}, and nobody notices", id())
         })
     }
 

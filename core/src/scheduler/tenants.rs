@@ -250,8 +250,9 @@ impl Scheduler {
     pub fn tenant_remove(&mut self, now: Instant, tenant: TenantId) -> Result<(), TenantError> {
         self.advance(now);
         let node = self.known(tenant)?;
-        let waits = self.tenants[tenant].waiting.requests > 0;
-        if waits || matches!(self.quota.remove(node), Err(Busy::Children | Busy::Open(_))) {
+        // One that was started may hold nothing any more.
+        let lives = self.tenants[tenant].live > 0;
+        if lives || matches!(self.quota.remove(node), Err(Busy::Children | Busy::Open(_))) {
             return Err(TenantError::Busy(tenant));
         }
         for (_, line) in self.tenants.take(tenant).lines {

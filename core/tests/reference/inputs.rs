@@ -320,6 +320,9 @@ impl Model {
             charge: Charge::default(),
             held: None,
             held_units: [0; 4],
+            settled: 0,
+            lapsed: false,
+            lapses_at: None,
             waits_at: None,
         };
         self.requests.insert(seq, request);
@@ -462,6 +465,7 @@ impl Model {
         let now = self.now;
         let request = self.request(seq);
         request.state = RequestState::Starting;
+        request.lapses_at = None;
         request.worker = worker;
         request.in_use = request.asks;
         self.hold_units(seq);
@@ -481,6 +485,7 @@ impl Model {
             Some(claim) if self.claims[&claim].worker == worker => self.remove_claim(claim),
             _ => self.give_up_claim(seq),
         }
+        self.renew_hold(seq);
         self.outbox.push_front(start);
     }
 
@@ -521,6 +526,7 @@ impl Model {
     // Reports.
 
     fn report(&mut self, seq: Seq, in_use: Units) {
+        self.hear_of(seq);
         let request = self.request(seq);
         request.runs = true;
         request.has_run = true;
@@ -573,6 +579,7 @@ impl Model {
         if !request.has_run {
             self.refund(seq);
             self.undo_hold(seq);
+            self.request(seq).lapsed = false;
         }
         if is_last {
             self.fail(seq, Reason::Declined);
@@ -585,6 +592,7 @@ impl Model {
         request.declines += 1;
         request.chose_for = 0;
         self.keep_off(seq, worker);
+        self.renew_hold(seq);
         self.off_worker(seq);
         self.sit_out(seq);
         self.enqueue(seq, true);
@@ -622,6 +630,7 @@ impl Model {
             return Err("wrong state");
         }
         self.unsay(seq);
+        self.hear_of(seq);
         let request = self.request(seq);
         if tokens_kept == 0 {
             forget_checkpoint(request);
@@ -649,6 +658,7 @@ impl Model {
             return;
         }
         self.forget_victim(seq);
+        self.renew_hold(seq);
         self.off_worker(seq);
         self.sit_out(seq);
         self.enqueue(seq, true);

@@ -8,6 +8,7 @@ mod fair;
 mod fleet;
 mod host;
 mod inputs;
+mod lapse;
 mod named;
 mod policies;
 mod poll;
@@ -130,6 +131,10 @@ pub(crate) struct Request {
     /// The tokens and units that it holds of its tenant's quota, and where it waits for some alone.
     pub(crate) held: Option<u64>,
     pub(crate) held_units: Units,
+    /// The tokens that lapsed holds charged for good; whether its hold lapsed; when it will, if nobody tells of it.
+    pub(crate) settled: u64,
+    pub(crate) lapsed: bool,
+    pub(crate) lapses_at: Option<u64>,
     pub(crate) waits_at: Option<Wait>,
 }
 

@@ -55,6 +55,7 @@ pub(crate) struct Setup {
     pub(crate) predict_output: bool,
     pub(crate) max_tenants: u32,
     pub(crate) default_policy: TenantPolicy,
+    pub(crate) hold_timeout: u64,
 }
 
 fn ns(nanos: u64) -> Duration {
@@ -130,7 +131,8 @@ impl Setup {
             .output_cost(self.token_costs.2 as u32)
             .predict_output(self.predict_output)
             .max_tenants(self.max_tenants)
-            .default_policy(self.default_policy);
+            .default_policy(self.default_policy)
+            .hold_timeout(ns(self.hold_timeout));
         for (index, tier) in self.tiers.iter().enumerate() {
             builder = builder.tier(tier.config(format!("tier{index}")));
         }

@@ -34,11 +34,13 @@ pub(crate) struct Met {
     pub(crate) removed: u64,
     pub(crate) forgotten: u64,
     pub(crate) spared: u64,
+    pub(crate) lapsed: u64,
+    pub(crate) held_again: u64,
 }
 
 impl Met {
     /// By name.
-    pub(crate) fn all(&self) -> [(&'static str, u64); 18] {
+    pub(crate) fn all(&self) -> [(&'static str, u64); 20] {
         [
             ("holds", self.holds),
             ("settled", self.settled),
@@ -58,6 +60,8 @@ impl Met {
             ("removed", self.removed),
             ("forgotten", self.forgotten),
             ("spared", self.spared),
+            ("lapsed", self.lapsed),
+            ("held_again", self.held_again),
         ]
     }
 
@@ -81,6 +85,8 @@ impl Met {
             removed: self.removed + more.removed,
             forgotten: self.forgotten + more.forgotten,
             spared: self.spared + more.spared,
+            lapsed: self.lapsed + more.lapsed,
+            held_again: self.held_again + more.held_again,
         }
     }
 }

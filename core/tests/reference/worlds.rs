@@ -127,9 +127,10 @@ impl Setup {
         }
     }
 
-    /// There is hardly room for all tenants, and something is said of those that nobody configured.
+    /// There is hardly room for all tenants, something is said of those that nobody configured, and holds live shortly.
     pub(super) fn crowd(&mut self, bytes: &mut Bytes<'_>) {
         self.max_tenants = bytes.one_of(&[3, 4, 5]);
+        self.hold_timeout = bytes.one_of(&[12, 2, 40]);
         if bytes.rarely(2) {
             let mut policy = policy(bytes, &[], self);
             policy.most_urgent = policy.most_urgent.min(Tier::new(self.tiers.len() as u8 - 1));
@@ -186,5 +187,6 @@ fn setup(bytes: &mut Bytes<'_>) -> Setup {
         predict_output: bytes.rarely(3),
         max_tenants: 1 << 20,
         default_policy: TenantPolicy::new(),
+        hold_timeout: 600_000_000_000,
     }
 }
