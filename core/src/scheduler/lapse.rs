@@ -88,5 +88,6 @@ impl Scheduler {
         // MAX_TOKENS of each of MAX_REQUESTS fit the books.
         self.quota.hold_again(self.now, leaf, &ask).expect("tokens and units are limited");
         self.meter(slot).counts().held_tokens += tokens;
+        self.less_quota(leaf);
     }
 }
