@@ -261,6 +261,7 @@ lease_replicas = 1
 lease_ask_again_after = "1s"
 lease_fallback_after = "3s"
 lease_fallback = "local-share"
+hold_timeout = "600s"
 max_tenants = 1048576
 
 [default_policy]

@@ -30,6 +30,7 @@ EVERYTHING = {
     "tenant_queue_limit": 10,
     "tenant_queue_token_limit": 50_000,
     "displace": True,
+    "hold_timeout": "90s",
     "max_tenants": 7,
     "default_policy": {
         "weight": 2,

@@ -102,6 +102,7 @@ class _Settings(TypedDict, total=False):
     lease_ask_again_after: str | None
     lease_fallback_after: str | None
     lease_fallback: str | None
+    hold_timeout: str | None
     max_tenants: int | None
     default_policy: _DefaultPolicy | None
 
