@@ -494,3 +494,28 @@ proptest! {
         }
     }
 }
+
+/// Where it waits does not depend on what it is waited for: else two of them went from node to node for ever.
+#[test]
+fn who_lacks_at_two_leases_starts_when_both_have_lent() {
+    let leased_at = |amount| TenantPolicy::new().tokens(Rate::per_second(amount).burst(800)).leased(true);
+    for amounts in [[1_000, 900], [900, 1_000]] {
+        let mut world = World::with_workers(config(LeaseTerms::new(8)), 1, [1_000, 1_000_000]);
+        let now = world.now;
+        let mut tenant = |name, policy: TenantPolicy| {
+            let tenant = world.sched.tenant_set(now, name).expect("a name");
+            world.sched.tenant_configure(now, tenant, &policy).expect("a policy");
+            tenant
+        };
+        let key = tenant("key", TenantPolicy::new());
+        let team = tenant("team", leased_at(amounts[0]));
+        tenant("key", leased_at(amounts[1]).parent(team));
+        let other = tenant("other", TenantPolicy::new().parent(key));
+        let ids = [key, other].map(|tenant| world.submit_spec(of(tenant, 400)));
+        while world.now < Instant::from_nanos(60 * S) && world.running.len() < 2 {
+            world.round();
+            assert!(world.jump(), "both are asked again and again, and lend at last");
+        }
+        assert_eq!(world.running.len(), 2, "{ids:?}");
+    }
+}

@@ -315,6 +315,68 @@ fn weights_share_a_tier_in_proportion() {
 }
 
 #[test]
+fn weight_zero_is_served_when_nobody_else_wants() {
+    let mut world = world(1);
+    let [nobody, somebody] = [("nobody", 0), ("somebody", 1)]
+        .map(|(name, weight)| tenant(&mut world, name, TenantPolicy::new().weight(weight)));
+    let spare = submit(&mut world, 4, batch(nobody));
+    assert_eq!(starts(&world.round()), [spare[0]], "alone it is served at once");
+    let others = submit(&mut world, 20, batch(somebody));
+    complete(&mut world, spare[0], 50);
+    // A newcomer is lifted to where the others are, and they are even then.
+    assert_eq!(starts(&world.round()), [spare[1]]);
+    let mut runs = spare[1];
+    for other in others {
+        complete(&mut world, runs, 50);
+        assert_eq!(starts(&world.round()), [other]);
+        runs = other;
+    }
+    complete(&mut world, runs, 50);
+    assert_eq!(starts(&world.round()), [spare[2]]);
+}
+
+#[test]
+fn a_rate_of_zero_is_what_is_saved_up_and_then_nothing_until_it_is_changed() {
+    let mut world = world(8);
+    let none = TenantPolicy::new().tokens(Rate::per_hour(0).burst(100));
+    let acme = tenant(&mut world, "none", none);
+    let ids = submit(&mut world, 2, batch(acme));
+    assert_eq!(starts(&world.round()), [ids[0]]);
+    complete(&mut world, ids[0], 50);
+    world.round();
+    assert_eq!(world.sched.poll_timeout(), None, "time alone does not help");
+    world.pass(Duration::from_secs(1_000_000));
+    assert_eq!(world.round(), []);
+    configure(&mut world, acme, none.tokens(Rate::per_second(100).burst(100)));
+    world.round();
+    world.pass(Duration::from_secs(1));
+    assert_eq!(starts(&world.round()), [ids[1]]);
+}
+
+#[test]
+fn many_at_once_do_not_pass_a_limit_together() {
+    let mut world = world(100);
+    let team = tenant(&mut world, "team", TenantPolicy::new().tokens(Rate::per_hour(0).burst(350)));
+    let keys = ["a", "b", "c"].map(|name| tenant(&mut world, name, TenantPolicy::new().parent(team)));
+    let ids: Vec<_> = (0..30).map(|number| world.submit_spec(batch(keys[number % 3]))).collect();
+    assert_eq!(starts(&world.round()).len(), 3, "3 of 30 fit 350 tokens, whoever asks");
+    assert_eq!(ids.iter().filter(|&&id| world.state(id) == RequestState::Parked).count(), 27);
+}
+
+#[test]
+fn who_is_refused_by_one_limit_takes_nothing_of_the_others() {
+    let mut world = world(8);
+    let team = tenant(&mut world, "team", TenantPolicy::new().tokens(Rate::per_hour(0).burst(300)));
+    let closed = TenantPolicy::new().parent(team).requests(Rate::per_hour(0).burst(1));
+    let [open, shut] = [("open", TenantPolicy::new().parent(team)), ("shut", closed)]
+        .map(|(name, policy)| tenant(&mut world, name, policy));
+    let waits = submit(&mut world, 5, batch(shut));
+    assert_eq!(starts(&world.round()), waits[..1], "one start, of 100 tokens");
+    let ids = submit(&mut world, 2, batch(open));
+    assert_eq!(starts(&world.round()), ids, "all 200 tokens that are left are there");
+}
+
+#[test]
 fn the_third_decline_gives_the_start_back_as_those_before_it() {
     let mut world = world(2);
     let acme = tenant(&mut world, "acme", TenantPolicy::new().requests(Rate::per_hour(0).burst(1)));

@@ -123,6 +123,7 @@ impl Ledger {
     }
 
     /// How many nodes there are.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.places.len()
     }
@@ -378,9 +379,10 @@ impl Ledger {
         }
     }
 
-    /// What the meter of a rate of the node has, below zero if it owes; `None` if it has no such rate.
+    /// What the allowance of a rate of the node has, below zero if it owes; `None` if it has no such rate.
+    #[cfg(test)]
     pub(crate) fn level(&self, now: Instant, slot: u32, limit: QuotaLimit) -> Option<i128> {
-        Some(self.places[slot].node.meter(limit)?.level(now))
+        Some(self.places[slot].node.allowance(limit)?.level(now))
     }
 
     /// What is open at a node and below it.
@@ -389,11 +391,13 @@ impl Ledger {
     }
 
     /// What has become of the tokens of a node and of those below it.
+    #[cfg(test)]
     pub(crate) fn totals(&self, slot: u32) -> Totals {
         self.places[slot].node.totals
     }
 
     /// Whether forgetting the node loses and forgives nothing: it may be removed, and its buckets are as new ones.
+    #[cfg(test)]
     pub(crate) fn is_fresh(&self, now: Instant, slot: u32) -> bool {
         let place = &self.places[slot];
         place.is_leaf() && place.node.is_fresh(now)
@@ -416,8 +420,8 @@ impl Ledger {
 
     /// The least burst of tokens on a path, if any node of it has one.
     pub(crate) fn least_burst(&self, leaf: u32) -> Option<u64> {
-        let meter = |node| self.places[node].node.meter(QuotaLimit::Tokens);
-        self.path(leaf).filter_map(|node| Some(meter(node)?.rate().burst)).min()
+        let allowance = |node| self.places[node].node.allowance(QuotaLimit::Tokens);
+        self.path(leaf).filter_map(|node| Some(allowance(node)?.rate().burst)).min()
     }
 
     fn above(&self, lowest: Option<u32>) -> impl Iterator<Item = u32> {

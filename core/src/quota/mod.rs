@@ -4,10 +4,10 @@
 //! `docs/QUOTA.md` and `docs/LEASES.md`. Invariants: QUO-1, QUO-2 and QUO-4, each a property in `model`; QUO-3 in
 //! `lease`.
 
+mod allowance;
 mod bucket;
 mod lease;
 mod ledger;
-mod meter;
 #[cfg(test)]
 mod model;
 mod node;

@@ -5,9 +5,9 @@
 
 use alloc::boxed::Box;
 
+use super::allowance::Allowance;
 use super::bucket::Cover;
 use super::lease::Lease;
-use super::meter::Meter;
 use crate::config::LeaseTerms;
 use crate::resources::{MAX_DIMENSIONS, Resources};
 use crate::tenant::{QuotaLimit, Rate, TenantPolicy};
@@ -65,8 +65,8 @@ impl Gate {
 /// What a node may do.
 #[derive(Debug)]
 struct Limits {
-    requests: Option<Meter>,
-    tokens: Option<Meter>,
+    requests: Option<Allowance>,
+    tokens: Option<Allowance>,
     /// `u64::MAX` is no limit: so many requests there are not.
     max_running: u64,
     /// 0 in a dimension is no limit.
@@ -109,7 +109,7 @@ pub(super) struct Change {
     pub(super) totals: Totals,
 }
 
-/// What goes through the meter of a rate.
+/// What goes through the allowance of a rate.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Flow {
     /// For a start that it covers.
@@ -134,7 +134,7 @@ impl Flow {
 }
 
 impl Change {
-    fn of_meters(&self) -> [(QuotaLimit, Flow); 2] {
+    fn of_allowances(&self) -> [(QuotaLimit, Flow); 2] {
         [(QuotaLimit::Requests, self.starts), (QuotaLimit::Tokens, self.tokens)]
     }
 }
@@ -156,17 +156,17 @@ impl Node {
     pub(super) fn set(&mut self, now: Instant, policy: &TenantPolicy, terms: LeaseTerms) {
         let (requests, tokens) = self.limits.take().map_or((None, None), |old| (old.requests, old.tokens));
         let leased = policy.leased.then_some(terms);
-        let meter = |old: Option<Meter>, rate: Rate, held: u64| match old {
+        let allowance = |old: Option<Allowance>, rate: Rate, held: u64| match old {
             Some(old) => old.changed(now, rate, leased),
             None => {
-                let mut new = Meter::new(now, rate, leased);
+                let mut new = Allowance::new(now, rate, leased);
                 new.charge(now, held);
                 new
             }
         };
         let limits = Limits {
-            requests: policy.requests.map(|rate| meter(requests, rate, 0)),
-            tokens: policy.tokens.map(|rate| meter(tokens, rate, self.books.held)),
+            requests: policy.requests.map(|rate| allowance(requests, rate, 0)),
+            tokens: policy.tokens.map(|rate| allowance(tokens, rate, self.books.held)),
             max_running: policy.max_running.unwrap_or(u64::MAX),
             max_in_use: (!policy.max_in_use.is_zero()).then(|| Box::new(policy.max_in_use)),
             allow_when_full: policy.allow_when_full,
@@ -187,8 +187,8 @@ impl Node {
         }
     }
 
-    /// The meter of a rate, if the node has it.
-    pub(super) fn meter(&self, limit: QuotaLimit) -> Option<&Meter> {
+    /// The allowance of a rate, if the node has it.
+    pub(super) fn allowance(&self, limit: QuotaLimit) -> Option<&Allowance> {
         let limits = self.limits.as_ref()?;
         match limit {
             QuotaLimit::Requests => limits.requests.as_ref(),
@@ -197,7 +197,7 @@ impl Node {
         }
     }
 
-    fn meter_mut(&mut self, limit: QuotaLimit) -> Option<&mut Meter> {
+    fn allowance_mut(&mut self, limit: QuotaLimit) -> Option<&mut Allowance> {
         let limits = self.limits.as_mut()?;
         match limit {
             QuotaLimit::Requests => limits.requests.as_mut(),
@@ -212,31 +212,32 @@ impl Node {
 
     /// Whether any of its rates is leased.
     pub(super) fn is_leased(&self) -> bool {
-        let leased = |meter: &Option<Meter>| matches!(meter, Some(Meter::Leased(_)));
+        let leased = |allowance: &Option<Allowance>| matches!(allowance, Some(Allowance::Leased(_)));
         self.limits.as_ref().is_some_and(|limits| leased(&limits.requests) || leased(&limits.tokens))
     }
 
     /// The lease of a rate, if it is leased.
     pub(super) fn lease_mut(&mut self, limit: QuotaLimit) -> Option<&mut Lease> {
-        self.meter_mut(limit)?.lease_mut()
+        self.allowance_mut(limit)?.lease_mut()
     }
 
-    /// Whether nothing is open, and the meters are as those of a new node.
+    /// Whether nothing is open, and the allowances are as those of a new node.
+    #[cfg(test)]
     pub(super) fn is_fresh(&self, now: Instant) -> bool {
-        let mut meters = RATES.into_iter().filter_map(|limit| self.meter(limit));
-        self.books == Books::default() && meters.all(|meter| meter.is_fresh(now))
+        let mut allowances = RATES.into_iter().filter_map(|limit| self.allowance(limit));
+        self.books == Books::default() && allowances.all(|allowance| allowance.is_fresh(now))
     }
 
     /// The limit that keeps a start back, if one does; of several the one that does so longest.
     pub(super) fn gate(&self, now: Instant, ask: &Ask, ahead: Ahead) -> Option<Gate> {
         let limits = self.limits.as_ref()?;
         let when_full = limits.allow_when_full;
-        let rate = |limit, meter: &Option<Meter>, need, ahead| {
-            let meter = meter.as_ref()?;
-            let shut = match meter.cover(now, need, ahead, when_full) {
+        let rate = |limit, allowance: &Option<Allowance>, need, ahead| {
+            let allowance = allowance.as_ref()?;
+            let shut = match allowance.cover(now, need, ahead, when_full) {
                 Cover::Now => return None,
                 Cover::Later(at) => Shut::Until(at),
-                Cover::Never => Shut::Forever { need, max: meter.rate().burst },
+                Cover::Never => Shut::Forever { need, max: allowance.rate().burst },
             };
             Some(Gate { limit, shut })
         };
@@ -278,9 +279,9 @@ impl Node {
     /// beyond what a word holds. Lets in what came until `now`, so that nothing else asks for the time.
     pub(super) fn check(&mut self, now: Instant, change: &Change) -> Result<(), QuotaLimit> {
         self.after(change)?;
-        for (limit, flow) in change.of_meters() {
+        for (limit, flow) in change.of_allowances() {
             let units = flow.taken.checked_add(flow.charged).ok_or(limit)?;
-            if self.meter_mut(limit).is_some_and(|meter| !meter.bears(now, units)) {
+            if self.allowance_mut(limit).is_some_and(|allowance| !allowance.bears(now, units)) {
                 return Err(limit);
             }
         }
@@ -305,11 +306,11 @@ impl Node {
     /// Books a change that [`check`](Self::check) has found to balance.
     pub(super) fn book(&mut self, now: Instant, change: &Change) {
         self.books = self.after(change).expect("it was checked");
-        for (limit, flow) in change.of_meters() {
-            if let Some(meter) = self.meter_mut(limit) {
-                meter.take(now, flow.taken);
-                meter.charge(now, flow.charged);
-                meter.put(now, flow.put);
+        for (limit, flow) in change.of_allowances() {
+            if let Some(allowance) = self.allowance_mut(limit) {
+                allowance.take(now, flow.taken);
+                allowance.charge(now, flow.charged);
+                allowance.put(now, flow.put);
             }
         }
         let Totals { used, refunded, debt } = change.totals;

@@ -133,27 +133,29 @@ impl Lease {
 
     /// Whether it covers `need` at `now` beside `ahead`, as a bucket would: what is larger than the burst is covered by a
     /// whole burst that was granted, and that only if `when_full`. `Later` says when the fall-back alone would cover it,
-    /// once the store was asked; [`await_tokens`](Self::await_tokens) has to know of it.
+    /// once the store was asked, if [`await_tokens`](Self::await_tokens) knows of the need then: whether it does now
+    /// changes nothing, or who waits at two leases would go from one to the other for ever.
     pub(crate) fn cover(&self, now: Instant, need: u64, ahead: u64, when_full: bool) -> Cover {
         if need > self.rate.burst && !when_full {
             return Cover::Never;
         }
-        let least = i128::from(need.min(self.rate.burst)) + i128::from(ahead);
+        let need = need.min(self.rate.burst);
+        let least = i128::from(need) + i128::from(ahead);
         let lease = self.advanced(now);
         if lease.is_open(now) || lease.level >= least {
             Cover::Now
         } else {
-            Cover::Later(lease.lends_at(now, least))
+            Cover::Later(lease.lends_at(now, least, self.most_idle().max(need)))
         }
     }
 
-    /// When the fall-back has lent enough for this level, if no answer comes; it does not lend beyond what is kept.
-    fn lends_at(&self, now: Instant, level: i128) -> Option<Instant> {
+    /// When the fall-back has lent enough for this level, if no answer comes and so much is kept; it does not lend beyond.
+    fn lends_at(&self, now: Instant, level: i128, kept: u64) -> Option<Instant> {
         let silent_at = self.silent_at()?;
         match self.terms.fallback {
             Fallback::Deny => None,
             Fallback::Open => Some(silent_at),
-            Fallback::LocalShare if level > i128::from(self.keep()) => None,
+            Fallback::LocalShare if level > i128::from(kept) => None,
             Fallback::LocalShare => {
                 let missing = u64::try_from(level - self.level).ok()?;
                 match self.share.cover(now, missing, 0, false) {
@@ -253,6 +255,7 @@ impl Lease {
     }
 
     /// Whether nothing is here, owed or asked for: as a new one.
+    #[cfg(test)]
     pub(crate) fn is_fresh(&self, now: Instant) -> bool {
         self.asked.is_none() && self.level(now) == 0
     }

@@ -11,13 +11,13 @@ use crate::tenant::Rate;
 use crate::time::Instant;
 
 #[derive(Debug)]
-pub(super) enum Meter {
+pub(super) enum Allowance {
     Own(Bucket),
     /// Boxed: few limits are leased.
     Leased(Box<Lease>),
 }
 
-impl Meter {
+impl Allowance {
     /// Full, or empty if it is leased.
     pub(super) fn new(now: Instant, rate: Rate, leased: Option<LeaseTerms>) -> Self {
         match leased {
@@ -70,6 +70,7 @@ impl Meter {
     }
 
     /// What there is at `now`; below zero, a debt.
+    #[cfg(test)]
     pub(super) fn level(&self, now: Instant) -> i128 {
         match self {
             Self::Own(bucket) => bucket.refilled(now).level().into(),
@@ -78,6 +79,7 @@ impl Meter {
     }
 
     /// Whether it is as a new one.
+    #[cfg(test)]
     pub(super) fn is_fresh(&self, now: Instant) -> bool {
         match self {
             Self::Own(bucket) => bucket.refilled(now).is_full(),
