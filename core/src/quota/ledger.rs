@@ -397,7 +397,6 @@ impl Ledger {
     }
 
     /// Whether forgetting the node loses and forgives nothing: it may be removed, and its buckets are as new ones.
-    #[cfg(test)]
     pub(crate) fn is_fresh(&self, now: Instant, slot: u32) -> bool {
         let place = &self.places[slot];
         place.is_leaf() && place.node.is_fresh(now)
