@@ -74,7 +74,7 @@ fn complete(world: &mut World, id: RequestId, output_tokens: u64) {
 fn left(world: &mut World) -> u64 {
     let fits = |world: &mut World, tokens: u64| {
         let spec = batch(world.tenant).prompt_tokens(tokens).output_tokens(0);
-        let id = world.submit_spec(spec);
+        let Ok(id) = world.sched.submit(world.now, spec) else { return false };
         let is_started = starts(&world.round()).contains(&id);
         world.running.remove(&id);
         if is_started {
@@ -85,7 +85,7 @@ fn left(world: &mut World) -> u64 {
         }
         is_started
     };
-    let (mut least, mut beyond) = (0, 1_024);
+    let (mut least, mut beyond) = (0_u64, 1_024_u64);
     while beyond - least > 1 {
         let middle = least.midpoint(beyond);
         if fits(world, middle) { least = middle } else { beyond = middle }
