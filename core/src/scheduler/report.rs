@@ -181,6 +181,7 @@ impl Scheduler {
         if state != RequestState::Releasing {
             return Err(ReportError::WrongState { request, state });
         }
+        self.unsay(slot);
         self.wait_again(slot);
         Ok(())
     }

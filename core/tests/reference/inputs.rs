@@ -176,6 +176,7 @@ impl Model {
                 if self.requests[&seq].state != RequestState::Releasing {
                     return Err("wrong state");
                 }
+                self.unsay(seq);
                 self.wait_again(seq);
                 Ok(())
             }
