@@ -118,6 +118,19 @@ impl Fairness {
         target.base += (*floor - target.counter()).max(0);
     }
 
+    /// Whether a newcomer to its queue would not be behind a line, where others have `reached` that counter.
+    pub(crate) fn is_even(&self, line: u32, reached: i128) -> bool {
+        let queue = &self.queues[self.lines[line].queue as usize];
+        self.counter(line) <= reached.max(queue.floor)
+    }
+
+    /// No newcomer to the queue of a line will begin with less than it has.
+    pub(crate) fn raise_floor(&mut self, line: u32) {
+        let counter = self.counter(line);
+        let floor = &mut self.queues[self.lines[line].queue as usize].floor;
+        *floor = counter.max(*floor);
+    }
+
     /// No request of a line waits any more.
     pub(crate) fn note_last(&mut self, line: u32) {
         let Line { queue, tenant, .. } = self.lines[line];

@@ -9,9 +9,9 @@ use common::{POOL, World, starts, three_tiers};
 use tidegate::{
     Action, AmendError, Amendment, Attempt, Config, Decline, DeviceId, DeviceSpec, Input, InputError,
     Instant, Limit, MAX_DEVICES, MAX_POOLS, MAX_TOKENS, MAX_UNITS, MAX_WORKERS, Order, PoolId, Ppm,
-    PromptLeft, ReportError, RequestId, RequestSpec, RequestState, Reserve, Resources, Shrink, StepException,
-    StepTime, SubmitError, TenantError, TenantId, Tier, TierConfig, Usage, WorkerError, WorkerId, WorkerSpec,
-    Yielding,
+    PromptLeft, Rate, ReportError, RequestId, RequestSpec, RequestState, Reserve, Resources, Shrink,
+    StepException, StepTime, SubmitError, TenantError, TenantId, TenantPolicy, Tier, TierConfig, Usage,
+    WorkerError, WorkerId, WorkerSpec, Yielding,
 };
 
 /// Everything that can be said of a request.
@@ -321,6 +321,12 @@ fn all_faults_of_a_config_are_told_together_with_their_paths() {
         .drain_after(Duration::ZERO)
         .max_step(Duration::ZERO)
         .max_tenants(0)
+        .default_policy(
+            TenantPolicy::new()
+                .parent(TenantId::new(0))
+                .most_urgent(Tier::new(3))
+                .tokens(Rate::per_second(1).burst(u64::MAX)),
+        )
         .tier(TierConfig::new("a").reserve_ppm(1_000_001).lendable_ppm(u32::MAX).preemption_budget(0))
         .tier(TierConfig::new("a").prefill_share_ppm(u32::MAX).borrow_limit([1, u64::MAX, 1]))
         .tier(TierConfig::new("b\n").reserve_in(3, Reserve::Units(1)).reserve_in(0, Reserve::Units(u64::MAX)))
@@ -345,6 +351,9 @@ fn all_faults_of_a_config_are_told_together_with_their_paths() {
         "drain_after",
         "max_step",
         "max_tenants",
+        "default_policy.parent",
+        "default_policy.most_urgent",
+        "default_policy.tokens.burst",
     ];
     assert_eq!(paths, expected);
 }
@@ -585,8 +594,8 @@ fn a_million_tenants() {
         assert_eq!(tenant.get(), number);
     }
     assert_eq!(world.sched.tenant_set(world.now, &name(777_777)), Ok(TenantId::new(777_777)));
-    let full = TenantError::LimitExceeded { limit: Limit::Tenants, max: 1 << 20 };
-    assert_eq!(world.sched.tenant_set(world.now, &name(0)), Err(full));
+    assert_eq!(world.sched.tenant_set(world.now, &name(0)), Ok(TenantId::new(1 << 20)), "for the first");
+    assert_eq!(world.sched.usage(world.tenant), Err(TenantError::Unknown(world.tenant)));
 }
 
 #[test]

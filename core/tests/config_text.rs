@@ -6,8 +6,9 @@ use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use tidegate::{
-    Config, ConfigBuilder, MAX_DIMENSIONS, MAX_POOLS, MAX_TIERS, MAX_UNITS, Order, Placement, Ppm,
-    Preemption, Reserve, Resources, Rounding, StepTime, TierConfig,
+    Config, ConfigBuilder, MAX_DIMENSIONS, MAX_LEASED_PERIOD_NS, MAX_LEASED_TOKENS, MAX_POOLS, MAX_TIERS,
+    MAX_UNITS, Order, OverQuota, Placement, Ppm, Preemption, Rate, Reserve, Resources, Rounding, StepTime,
+    TenantPolicy, Tier, TierConfig,
 };
 
 /// Spans that need every unit, and those at the ends.
@@ -153,17 +154,51 @@ fn settings() -> impl Strategy<Value = ConfigBuilder> {
     )
 }
 
+fn rate() -> impl Strategy<Value = Rate> {
+    let amounts = (0..=MAX_LEASED_TOKENS, 1..=MAX_LEASED_PERIOD_NS, 0..=MAX_LEASED_TOKENS);
+    amounts.prop_map(|(amount, period_ns, burst)| Rate { amount, period_ns, burst })
+}
+
+fn policy() -> impl Strategy<Value = TenantPolicy> {
+    let rates = (option::of(rate()), option::of(rate()), any::<bool>());
+    let limits = (option::of(any::<u64>()), option::of(any::<u64>()), option::of(any::<u64>()));
+    let over = prop_oneof![Just(OverQuota::Wait), Just(OverQuota::Reject), Just(OverQuota::Demote)];
+    let units = proptest::array::uniform4(prop_oneof![Just(0), 0..=MAX_UNITS]);
+    (any::<u32>(), any::<u8>(), rates, limits, units, over, any::<bool>()).prop_map(
+        |(weight, tier, (requests, tokens, leased), limits, units, over, when_full)| TenantPolicy {
+            parent: None,
+            weight,
+            most_urgent: Tier::new(tier),
+            requests,
+            tokens,
+            leased: leased && (requests.is_some() || tokens.is_some()),
+            max_running: limits.0,
+            max_in_use: units.into(),
+            queue_limit: limits.1,
+            queue_token_limit: limits.2,
+            over_quota: over,
+            allow_when_full: when_full,
+        },
+    )
+}
+
 fn config() -> impl Strategy<Value = Config> {
     let dimensions = names(MAX_DIMENSIONS);
     let described = dimensions.prop_flat_map(|names| (tiers(names.len()), Just(names)));
-    (settings(), described, option::of(names(20))).prop_map(|(builder, (tiers, dimensions), pools)| {
-        let builder = tiers.into_iter().fold(builder.dimensions(dimensions), ConfigBuilder::tier);
-        pools
-            .into_iter()
-            .fold(builder, ConfigBuilder::pools)
-            .build()
-            .expect("every part is within its limits")
-    })
+    (settings(), described, option::of(names(20)), policy()).prop_map(
+        |(builder, described, pools, policy)| {
+            let (tiers, dimensions) = described;
+            let mut policy = policy.most_urgent(Tier::new(policy.most_urgent.get() % tiers.len() as u8));
+            (dimensions.len()..MAX_DIMENSIONS).for_each(|d| policy.max_in_use[d] = 0);
+            let builder = builder.default_policy(policy);
+            let builder = tiers.into_iter().fold(builder.dimensions(dimensions), ConfigBuilder::tier);
+            pools
+                .into_iter()
+                .fold(builder, ConfigBuilder::pools)
+                .build()
+                .expect("every part is within its limits")
+        },
+    )
 }
 
 proptest! {
@@ -226,7 +261,15 @@ lease_replicas = 1
 lease_ask_again_after = "1s"
 lease_fallback_after = "3s"
 lease_fallback = "local-share"
+hold_timeout = "600s"
 max_tenants = 1048576
+
+[default_policy]
+weight = 1
+most_urgent = "realtime"
+leased = false
+over_quota = "wait"
+allow_when_full = false
 
 [[tiers]]
 name = "realtime"
@@ -274,6 +317,38 @@ fn json_has_the_shape_of_toml() {
     );
     assert!(toml.is_ok(), "{toml:?}");
     assert_eq!(json, toml);
+}
+
+#[test]
+fn the_default_policy_is_a_table() {
+    let tiers = "[[tiers]]\nname = 'realtime'\n[[tiers]]\nname = 'batch'\n";
+    let text = format!(
+        "dimensions = ['slots', 'kv']\n[default_policy]\nweight = 2\nmost_urgent = 'batch'\nover_quota = 'reject'\n\
+         requests = {{ amount = 600, period = '60s' }}\n\
+         tokens = {{ amount = 7000000, period = '60s', burst = 500000 }}\nmax_in_use = {{ kv = 9 }}\n{tiers}"
+    );
+    let policy = TenantPolicy::new()
+        .weight(2)
+        .most_urgent(Tier::P1)
+        .over_quota(OverQuota::Reject)
+        .requests(Rate::per_minute(600))
+        .tokens(Rate::per_minute(7_000_000).burst(500_000))
+        .max_in_use([0, 9]);
+    assert_eq!(Config::from_toml(&text).expect("a sound config").default_policy(), &policy);
+    let bad = format!(
+        "dimensions = ['slots']\n[default_policy]\nmost_urgent = 'none'\nover_quota = 'never'\nleased = true\n\
+         requests = {{ amount = 1, period = '1m' }}\ntokens = {{ amount = 1, period = '0s' }}\n\
+         max_in_use = {{ gpus = 1 }}\n{tiers}"
+    );
+    let expected = [
+        r#"line 3: default_policy.most_urgent: there is no tier "none""#,
+        r#"line 6: default_policy.requests.period: "1m" is no duration: a whole number and one of s, ms, us, ns"#,
+        "line 8: default_policy.max_in_use.gpus: there is no such dimension",
+        r#"line 4: default_policy.over_quota: "never" is none of wait, reject, demote"#,
+        "line 7: default_policy.tokens.period: must be longer than zero",
+    ];
+    let error = Config::from_toml(&bad).expect_err("the text has faults");
+    assert_eq!(error.faults.iter().map(ToString::to_string).collect::<Vec<_>>(), expected);
 }
 
 #[test]

@@ -13,7 +13,8 @@ use source::{Token, tokens};
 const FLOORS: &[(&str, &[&str])] = &[
     ("foundation", &["time", "id", "resources", "share"]),
     ("structures", &["slab", "list", "heap", "tree"]),
-    ("description", &["config", "request", "tenant"]),
+    ("description", &["request", "tenant"]),
+    ("settings", &["config"]),
     ("alphabet", &["event", "error"]),
     ("mechanisms", &["queue", "fairness", "capacity", "placement", "preempt", "quota", "meter", "step_plan"]),
     ("policy", &["scheduler"]),
@@ -200,16 +201,8 @@ fn what_is_upward_or_sideways_is_found_however_it_is_written() {
             "list.rs:1: `crate::heap::new` is sideways",
         ),
         ("list.rs", "pub(in crate::scheduler) fn f() {}", "list.rs:1: `crate::scheduler` is upward"),
-        (
-            "config/mod.rs",
-            "use super::request::Usage;",
-            "config/mod.rs:1: `super::request::Usage` is sideways",
-        ),
-        (
-            "config/text.rs",
-            "use super::super::request;",
-            "config/text.rs:1: `super::super::request` is sideways",
-        ),
+        ("quota/mod.rs", "use super::queue::Lane;", "quota/mod.rs:1: `super::queue::Lane` is sideways"),
+        ("quota/node.rs", "use super::super::queue;", "quota/node.rs:1: `super::super::queue` is sideways"),
         ("config/text.rs", "use super::{super::event};", "config/text.rs:1: `super::super::event` is upward"),
         (
             "config/a/b.rs",

@@ -22,7 +22,12 @@ const MS: u64 = 1_000_000;
 const S: u64 = 1_000 * MS;
 
 fn config(terms: LeaseTerms) -> ConfigBuilder {
-    Config::builder().dimensions(["slots", "kv_blocks"]).tier(TierConfig::new("only")).leases(terms)
+    // What is held again is held whatever the store granted: it has run already.
+    Config::builder()
+        .dimensions(["slots", "kv_blocks"])
+        .tier(TierConfig::new("only"))
+        .hold_timeout(Duration::MAX)
+        .leases(terms)
 }
 
 /// Two replicas share 1,000 tokens a second, of which 800 are saved up: 200 may lie idle here.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use common::{POOL, World, starts, three_tiers};
 use tidegate::{
     Action, Attempt, Config, Decline, Instant, Limit, MAX_UNITS, QueueScope, QueueUnit, Reason, ReportError,
-    RequestId, RequestState, SubmitError, TenantError, Tier, TierConfig, Usage, WorkerError, WorkerId,
-    Yielding,
+    RequestId, RequestState, SubmitError, TenantError, TenantPolicy, Tier, TierConfig, Usage, WorkerError,
+    WorkerId, Yielding,
 };
 
 fn refusal(world: &mut World, tier: Tier) -> SubmitError {
@@ -301,6 +301,9 @@ fn a_tenant_is_its_name() {
     let again = world.sched.tenant_set(world.now, "acme");
     assert_eq!(again, Ok(world.tenant));
     assert!(world.sched.tenant_set(world.now, "initech").is_ok());
+    let other = TenantPolicy::new().weight(2);
+    world.sched.tenant_configure(world.now, world.tenant, &other).expect("a sound policy");
+    world.sched.tenant_configure(world.now, tidegate::TenantId::new(1), &other).expect("a sound policy");
     let third = world.sched.tenant_set(world.now, "hooli");
     assert_eq!(third, Err(TenantError::LimitExceeded { limit: Limit::Tenants, max: 2 }));
     assert_eq!(world.sched.tenant_set(world.now, ""), Err(TenantError::BadName));

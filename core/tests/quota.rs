@@ -14,6 +14,7 @@ use tidegate::{
 fn tiers() -> ConfigBuilder {
     Config::builder()
         .dimensions(["slots", "kv_blocks"])
+        .hold_timeout(Duration::MAX)
         .tier(TierConfig::new("realtime").reserve_ppm(300_000))
         .tier(TierConfig::new("batch"))
 }

@@ -30,7 +30,21 @@ EVERYTHING = {
     "tenant_queue_limit": 10,
     "tenant_queue_token_limit": 50_000,
     "displace": True,
+    "hold_timeout": "90s",
     "max_tenants": 7,
+    "default_policy": {
+        "weight": 2,
+        "most_urgent": "batch",
+        "requests": {"amount": 600, "period": "60s"},
+        "tokens": {"amount": 7_000_000, "period": "60s", "burst": 500_000},
+        "leased": False,
+        "max_running": 4,
+        "max_in_use": {"kv_blocks": 1_000},
+        "queue_limit": 20,
+        "queue_token_limit": 90_000,
+        "over_quota": "reject",
+        "allow_when_full": True,
+    },
     "tiers": [
         {
             "name": 'real "time" \\ 1',

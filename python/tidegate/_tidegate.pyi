@@ -53,6 +53,26 @@ class _StepTime(TypedDict):
     decode: str
 
 @type_check_only
+class _RateSettings(TypedDict, total=False):
+    amount: Required[int]
+    period: Required[str]
+    burst: int | None
+
+@type_check_only
+class _DefaultPolicy(TypedDict, total=False):
+    weight: int | None
+    most_urgent: str | None
+    requests: _RateSettings | None
+    tokens: _RateSettings | None
+    leased: bool | None
+    max_running: int | None
+    max_in_use: Mapping[str, int] | None
+    queue_limit: int | None
+    queue_token_limit: int | None
+    over_quota: str | None
+    allow_when_full: bool | None
+
+@type_check_only
 class _Settings(TypedDict, total=False):
     dimensions: Required[list[str] | tuple[str, ...]]
     tiers: Required[list[_TierSettings] | tuple[_TierSettings, ...]]
@@ -82,7 +102,9 @@ class _Settings(TypedDict, total=False):
     lease_ask_again_after: str | None
     lease_fallback_after: str | None
     lease_fallback: str | None
+    hold_timeout: str | None
     max_tenants: int | None
+    default_policy: _DefaultPolicy | None
 
 @final
 class Config:

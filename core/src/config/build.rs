@@ -13,6 +13,7 @@ use super::{
 };
 use crate::resources::{MAX_DIMENSIONS, MAX_UNITS};
 use crate::share::{Ppm, Reserve};
+use crate::tenant::TenantPolicy;
 use crate::time::nanos;
 
 /// Collects a config; [`build`](Self::build) validates it.
@@ -50,6 +51,8 @@ impl Default for ConfigBuilder {
                 predict_output: false,
                 leases: LeaseTerms::new(1),
                 max_tenants: 1 << 20,
+                default_policy: TenantPolicy::new(),
+                hold_timeout_ns: nanos(Duration::from_secs(600)),
             },
         }
     }
@@ -218,9 +221,24 @@ impl ConfigBuilder {
         self
     }
 
-    /// Knows at most this many tenants. Default: 2^20.
+    /// Knows at most this many tenants; when there is one more, one that nobody configured and that owes nothing is
+    /// forgotten, if there is one. Default: 2^20.
     pub fn max_tenants(mut self, tenants: u32) -> Self {
         self.config.max_tenants = tenants;
+        self
+    }
+
+    /// What a tenant may do until `tenant_configure` says otherwise; it stands below no other. Default: weight 1 and
+    /// no limits.
+    pub fn default_policy(mut self, policy: TenantPolicy) -> Self {
+        self.config.default_policy = policy;
+        self
+    }
+
+    /// Lets go what a request holds of its tenant's quota and has not used, when nobody told of it for this long after it
+    /// was started, or since it waits again. Default: 600 s, chosen arbitrarily.
+    pub fn hold_timeout(mut self, span: Duration) -> Self {
+        self.config.hold_timeout_ns = nanos(span);
         self
     }
 
@@ -245,6 +263,7 @@ impl ConfigBuilder {
             ("max_step", config.max_step_ns),
             ("lease_ask_again_after", config.leases.ask_again_after_ns),
             ("lease_fallback_after", config.leases.fallback_after_ns),
+            ("hold_timeout", config.hold_timeout_ns),
         ] {
             if span == 0 {
                 faults.add(path, "must be longer than zero".to_string());
@@ -265,6 +284,7 @@ impl ConfigBuilder {
                 faults.add(path, "must be at least 1".to_string());
             }
         }
+        faults.default_policy(config);
         if faults.0.is_empty() { Ok(self.config) } else { Err(ConfigError { faults: faults.0 }) }
     }
 }
@@ -365,6 +385,17 @@ impl Faults {
             if let Some(message) = too_much(sum(&of)) {
                 self.add("tiers.reserve_ppm", format!("in {name}: {message}"));
             }
+        }
+    }
+
+    fn default_policy(&mut self, config: &Config) {
+        let policy = &config.default_policy;
+        if policy.parent.is_some() {
+            self.add("default_policy.parent", "no tenant is known yet".to_string());
+        }
+        let Err(error) = policy.validate(config.tiers.len(), config.dimensions.len()) else { return };
+        for fault in error.faults {
+            self.add(&format!("default_policy.{}", fault.path), fault.message);
         }
     }
 

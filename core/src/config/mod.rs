@@ -18,6 +18,7 @@ pub use lease::{Fallback, LeaseTerms};
 use crate::id::{PoolId, Tier};
 use crate::resources::{MAX_DIMENSIONS, Resources};
 use crate::share::{Ppm, Reserve, Rounding};
+use crate::tenant::TenantPolicy;
 use crate::time::nanos;
 
 /// The most tiers a config may have.
@@ -349,6 +350,8 @@ pub struct Config {
     pub(crate) predict_output: bool,
     pub(crate) leases: LeaseTerms,
     pub(crate) max_tenants: u32,
+    pub(crate) default_policy: TenantPolicy,
+    pub(crate) hold_timeout_ns: u64,
 }
 
 impl Config {
@@ -390,6 +393,11 @@ impl Config {
     #[must_use]
     pub fn max_tenants(&self) -> u32 {
         self.max_tenants
+    }
+
+    /// What a tenant may do that nobody has configured.
+    pub const fn default_policy(&self) -> &TenantPolicy {
+        &self.default_policy
     }
 
     pub(crate) fn preempt_while_borrowing(&self, tier: Tier) -> Preemption {

@@ -79,7 +79,6 @@ impl Allowance {
     }
 
     /// Whether it is as a new one.
-    #[cfg(test)]
     pub(super) fn is_fresh(&self, now: Instant) -> bool {
         match self {
             Self::Own(bucket) => bucket.refilled(now).is_full(),

@@ -238,6 +238,12 @@ impl Ledger {
             .map_err(|Unbalanced { node, limit }| Refusal::NotNow(NotNow { node, limit, retry_at: None }))
     }
 
+    /// Holds what runs already, and was let go: no limit is asked, and no start counted.
+    pub(crate) fn hold_again(&mut self, now: Instant, leaf: u32, ask: &Ask) -> Result<(), Unbalanced> {
+        let more = Books { running: 1, held: ask.tokens, in_use: ask.units };
+        self.change(now, leaf, &Change { more, tokens: Flow::charged(ask.tokens), ..Change::default() })
+    }
+
     /// Gives back all that a hold took, the start included: it did not happen.
     pub(crate) fn undo(&mut self, now: Instant, leaf: u32, ask: &Ask) -> Result<(), Unbalanced> {
         let less = Books { running: 1, held: ask.tokens, in_use: ask.units };
@@ -391,7 +397,6 @@ impl Ledger {
     }
 
     /// Whether forgetting the node loses and forgives nothing: it may be removed, and its buckets are as new ones.
-    #[cfg(test)]
     pub(crate) fn is_fresh(&self, now: Instant, slot: u32) -> bool {
         let place = &self.places[slot];
         place.is_leaf() && place.node.is_fresh(now)

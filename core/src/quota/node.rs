@@ -222,7 +222,6 @@ impl Node {
     }
 
     /// Whether nothing is open, and the allowances are as those of a new node.
-    #[cfg(test)]
     pub(super) fn is_fresh(&self, now: Instant) -> bool {
         let mut allowances = RATES.into_iter().filter_map(|limit| self.allowance(limit));
         self.books == Books::default() && allowances.all(|allowance| allowance.is_fresh(now))

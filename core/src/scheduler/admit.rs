@@ -57,6 +57,7 @@ impl Scheduler {
         self.next_sequence += 1;
         self.meter_submission(slot);
         self.never_yielding += u64::from(spec.yielding == Yielding::Never);
+        self.tenants.touch(spec.tenant, |tenant| tenant.live += 1);
         self.join_line(slot);
         self.enqueue(slot, true);
         Ok(RequestId::new(slot, generation))

@@ -69,7 +69,8 @@ impl Scheduler {
     }
 
     /// Takes another config with the same dimensions, pools and tiers by number and name. Queues are ordered anew,
-    /// shares and parking computed anew; timeouts that run already stay. O(n log n) for n waiting requests.
+    /// shares and parking computed anew; timeouts that run already stay. Another default policy holds for all tenants
+    /// that nobody configured. O(n log n) for n waiting requests; O(tenants) for another default policy.
     ///
     /// # Errors
     /// [`ConfigError`] with a fault for each name that differs; nothing changed.
@@ -83,7 +84,11 @@ impl Scheduler {
         if config.leases != self.config.leases {
             self.quota.set_terms(self.now, config.leases);
         }
+        let is_another_default = config.default_policy != self.config.default_policy;
         self.config = config;
+        if is_another_default {
+            self.apply_default_policy();
+        }
         for pool in 0..self.pools.len() {
             self.pools[pool].capacity.reconfigure(&self.config.tiers);
             let pool = PoolId::new(pool as u32);

@@ -102,6 +102,11 @@ impl Scheduler {
         Some(rank * self.counted_in(tier)?)
     }
 
+    /// How far those are that wait in a queue, or, if nobody does, the last that did.
+    pub(super) fn reached(&self, pool: PoolId, tier: Tier) -> i128 {
+        self.least_counter(pool, tier).or_else(|| self.last_counter(pool, tier)).unwrap_or(0)
+    }
+
     /// The present counter of the last tenant that waited there, if it is known.
     fn last_counter(&self, pool: PoolId, tier: Tier) -> Option<i128> {
         let queue = self.queue_number(pool, tier);
@@ -122,8 +127,7 @@ impl Scheduler {
     pub(super) fn lift_line(&mut self, slot: u32) {
         let record = &self.requests[slot];
         let (pool, tier, line) = (record.pool(), record.tier(), record.line);
-        let reached = self.least_counter(pool, tier).or_else(|| self.last_counter(pool, tier));
-        self.fairness.lift(line, reached.unwrap_or(0));
+        self.fairness.lift(line, self.reached(pool, tier));
         let (line, rank) = self.line_in_order(slot);
         self.pools[pool.index()].queues[tier.index()].set_rank(&mut self.nodes, line, rank);
     }

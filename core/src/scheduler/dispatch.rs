@@ -356,6 +356,8 @@ impl Scheduler {
         let mark = self.worker(worker).step_tokens;
         let record = &mut self.requests[slot];
         record.begin_attempt(now, mark);
+        self.watch_hold(slot);
+        let record = &self.requests[slot];
         let (attempt, resume_tokens, pool) = (record.attempt(), record.tokens_kept, record.pool());
         let tier = record.tier();
         // The start goes before the news that it brings, such as victims that may go on.

@@ -40,6 +40,7 @@ impl Scheduler {
         self.check_lines()?;
         self.check_quota()?;
         self.check_usage()?;
+        self.check_strangers()?;
         for pool in (0..self.pools.len() as u32).map(PoolId::new) {
             self.check_capacity(pool)?;
             self.check_quiet(pool)?;
@@ -135,8 +136,9 @@ impl Scheduler {
         for (slot, record) in self.requests.0.iter() {
             let id = || self.requests.id(slot);
             let must = !record.is_waiting() || record.claim.is_some() || record.has_run;
-            ensure("QUO-4", record.held.is_some() == must, || {
-                format!("{} is {} and holds {:?}", id(), record.state, record.held)
+            let holds = record.held.is_some() != record.lapsed;
+            ensure("QUO-4", holds == must, || {
+                format!("{} is {} and holds {:?}, lapsed {}", id(), record.state, record.held, record.lapsed)
             })?;
             for node in self.quota.path(self.tenants[record.spec.tenant].node) {
                 if let Some(held) = record.held {
@@ -173,6 +175,8 @@ impl Scheduler {
             let told = self.usage(id).unwrap_or_default();
             submitted += told.submitted;
             let is = found.remove(&id).unwrap_or_default();
+            let live = self.tenants[id].live;
+            ensure("LIFE-1", u64::from(live) == is.0 + is.1, || format!("{id} has {live} live requests"))?;
             let said = (told.waiting, told.running, told.held_tokens, told.in_use);
             ensure("USE-1", said == is, || format!("{id} has {is:?}, and {said:?} is told"))?;
             let counted = told.queue_delays.iter().sum::<u64>();
@@ -184,6 +188,14 @@ impl Scheduler {
         }
         // What forgotten tenants had submitted is told of no more.
         ensure("USE-1", submitted <= self.stats.submitted, || format!("{submitted} are told"))
+    }
+
+    /// LIFE-1: who is idle and nobody's is among those who may be forgotten, and nobody else is.
+    fn check_strangers(&self) -> Result<(), InvariantViolation> {
+        let idle = self.tenants.iter().filter(|(_, tenant)| tenant.is_idle_stranger()).count();
+        let listed = self.tenants.idle_strangers().take(idle + 1);
+        let are_idle = listed.clone().all(|id| self.tenants[id].is_idle_stranger());
+        ensure("LIFE-1", are_idle && listed.count() == idle, || format!("{idle} tenants are idle strangers"))
     }
 
     fn check_waiting(
@@ -205,8 +217,9 @@ impl Scheduler {
             (lane == Lane::Parked) != (self.is_startable(slot) && record.waits_at.is_none()),
             || format!("{} is {state}", id()),
         )?;
-        ensure("LIFE-3", !(record.has_run && self.timers.contains(slot)), || {
-            format!("{} has run and may expire", id())
+        let due = if record.has_run { record.lapses_at } else { record.expires_at };
+        ensure("LIFE-3", self.timers.contains(slot) == due.is_some(), || {
+            format!("{} is due at {due:?}, and nobody notices", id())
         })
     }
 

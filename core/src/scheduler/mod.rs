@@ -16,6 +16,7 @@ mod drain;
 mod explain;
 mod fleet;
 mod invariants;
+mod lapse;
 mod leases;
 mod outbox;
 mod pressure;
@@ -27,6 +28,7 @@ mod room;
 mod step_plan;
 mod stir;
 mod stopping;
+mod strangers;
 mod tenants;
 mod timers;
 mod usage;
@@ -174,7 +176,8 @@ pub struct Scheduler {
     workers: Vec<Worker>,
     pools: Vec<Pool>,
     claims: Slab<Claim>,
-    /// One timer per request: the queue timeout of a waiting one, the confirmation of a victim.
+    /// One timer per request: the queue timeout of one that has not run, the confirmation of a victim, the end of a
+    /// hold.
     timers: Heap<(Instant, u64)>,
     /// When a waiting request is next relegated or aged.
     turns: Heap<(Instant, u64)>,

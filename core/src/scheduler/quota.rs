@@ -13,7 +13,6 @@ use crate::id::Tier;
 use crate::queue::Lane;
 use crate::quota::{Ahead, Ask, Never, NotNow, Refusal};
 use crate::request::{RequestSpec, Usage};
-use crate::resources::Resources;
 use crate::tenant::OverQuota;
 use crate::time::Instant;
 
@@ -96,7 +95,7 @@ impl Scheduler {
         }
     }
 
-    fn look_at_path(&mut self, leaf: u32) {
+    pub(super) fn look_at_path(&mut self, leaf: u32) {
         let mut at = Some(leaf);
         while let Some(node) = at {
             self.look_at_node(node);
@@ -125,8 +124,11 @@ impl Scheduler {
             .min(MAX_TOKENS)
     }
 
-    fn ask(&self, spec: &RequestSpec, units: Resources) -> Ask {
-        Ask { tokens: self.estimate(spec), units }
+    /// What the next start of a request needs beyond what is settled of it.
+    pub(super) fn ask_of(&self, slot: u32) -> Ask {
+        let record = &self.requests[slot];
+        let tokens = self.estimate(&record.spec).saturating_sub(record.settled);
+        Ask { tokens, units: record.asks }
     }
 
     /// What keeps a request from holding its quota now: a limit, or those who wait before it.
@@ -140,7 +142,7 @@ impl Scheduler {
             return None;
         }
         let leaf = self.tenants[record.spec.tenant].node;
-        match self.quota.would_hold(self.now, leaf, &self.ask(&record.spec, record.asks)) {
+        match self.quota.would_hold(self.now, leaf, &self.ask_of(slot)) {
             Err(Refusal::NotNow(NotNow { node, retry_at, .. })) => return Some(QuotaLack { node, retry_at }),
             Err(Refusal::Never(Never { node, .. })) => return Some(QuotaLack { node, retry_at: None }),
             Ok(()) => {}
@@ -165,10 +167,13 @@ impl Scheduler {
         if record.held.is_some() {
             return;
         }
-        let (leaf, ask) = (self.tenants[record.spec.tenant].node, self.ask(&record.spec, record.asks));
+        let (leaf, ask) = (self.tenants[record.spec.tenant].node, self.ask_of(slot));
         self.quota.hold(self.now, leaf, &ask).expect("who starts lacks nothing");
         let record = &mut self.requests[slot];
-        (record.held, record.held_units) = (Some(ask.tokens), ask.units);
+        (record.held, record.held_units, record.lapsed) = (Some(ask.tokens), ask.units, false);
+        if record.is_waiting() && record.has_run {
+            self.watch_hold(slot);
+        }
         self.meter(slot).counts().held_tokens += ask.tokens;
         self.less_quota(leaf);
     }
@@ -213,7 +218,7 @@ impl Scheduler {
     /// it has to be asked again.
     pub(super) fn charge_quota(&mut self, slot: u32, output: u64, ahead: u64) -> u64 {
         let record = &self.requests[slot];
-        let used = record.spec.prompt_tokens.saturating_add(output);
+        let used = record.spec.prompt_tokens.saturating_add(output).saturating_sub(record.settled);
         let Some(held) = record.held.filter(|&held| held < MAX_TOKENS) else { return u64::MAX };
         if used <= held {
             return held - used;
@@ -231,17 +236,14 @@ impl Scheduler {
     /// A request ends: what it did not use comes back, what it used beyond is owed.
     pub(super) fn settle_hold(&mut self, slot: u32, used: &Usage) {
         let record = &self.requests[slot];
-        let Some(held) = record.held else { return };
         if record.is_waiting() && !record.has_run {
             return self.undo_hold(slot);
         }
-        let (leaf, units) = (self.tenants[record.spec.tenant].node, record.held_units);
-        let used = used.prompt_tokens.saturating_add(used.output_tokens).min(MAX_TOKENS);
-        self.quota.settle(self.now, leaf, held, used).expect("it was held");
-        self.quota.release(self.now, leaf, units).expect("it was held");
-        self.requests[slot].held = None;
-        self.meter(slot).settle(held, used);
-        self.look_at_path(leaf);
+        let unsettled = self.unsettled(slot, used);
+        if self.requests[slot].lapsed && unsettled > 0 {
+            self.hold_again(slot, unsettled);
+        }
+        self.settle_part(slot, used);
     }
 
     /// Refuses a tier that is more urgent than a tenant may use.
@@ -261,7 +263,7 @@ impl Scheduler {
             let waiting = self.tenants[self.tenants.of_node(node)].waiting;
             Ahead { requests: waiting.requests, tokens: waiting.tokens }
         };
-        let ask = self.ask(spec, spec.demand);
+        let ask = Ask { tokens: self.estimate(spec), units: spec.demand };
         match self.quota.would_admit(self.now, tenant.node, &ask, ahead) {
             Err(Refusal::Never(Never { node, limit, need, max })) => {
                 Err(SubmitError::NeverAllowed { tenant: self.tenants.of_node(node), limit, need, max })
@@ -341,7 +343,7 @@ impl Scheduler {
                     return true;
                 }
                 Some(lack) if lack.node == node => {
-                    let ask = self.ask(&self.requests[slot].spec, self.requests[slot].asks);
+                    let ask = self.ask_of(slot);
                     self.quota.await_quota(self.now, node, Some(&ask));
                     self.quota_queue.refills.extend(lack.retry_at.map(|at| (at, node)));
                     self.quota_queue.changed.remove(&node);

@@ -81,6 +81,11 @@ pub(super) struct Record {
     /// The tokens and units of its tenant's quota that it holds, if it does.
     pub(super) held: Option<u64>,
     pub(super) held_units: Resources,
+    /// The tokens that are charged for good, since a hold of it lapsed; whether one did, and it has held nothing since; and
+    /// when the one that it has will.
+    pub(super) settled: u64,
+    pub(super) lapsed: bool,
+    pub(super) lapses_at: Option<Instant>,
     /// The node at which it waits for quota by itself, and where it stands there.
     pub(super) waits_at: Option<(u32, WaiterKey)>,
     /// Why it has to stop.
@@ -140,6 +145,9 @@ impl Record {
             charged_output: 0,
             held: None,
             held_units: Resources::ZERO,
+            settled: 0,
+            lapsed: false,
+            lapses_at: None,
             waits_at: None,
             yields_for: Reason::Reclaim,
             serves: None,

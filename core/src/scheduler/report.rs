@@ -68,6 +68,7 @@ impl Scheduler {
         if !record.has_run {
             self.refund(slot);
             self.undo_hold(slot);
+            self.requests[slot].lapsed = false;
         }
         if is_last {
             self.end(slot, Ending::Failed);
@@ -76,6 +77,7 @@ impl Scheduler {
         }
         self.requests[slot].declines += 1;
         self.unsay(slot);
+        self.renew_hold(slot);
         self.leave(slot);
         self.requests[slot].victims_for = 0;
         self.exclude(slot, worker);
@@ -136,6 +138,7 @@ impl Scheduler {
             return Err(ReportError::WrongState { request, state });
         }
         self.unsay(slot);
+        self.hear_of(slot);
         if tokens_kept == 0 {
             self.forget_checkpoint(slot);
         }
@@ -178,6 +181,7 @@ impl Scheduler {
         if state != RequestState::Releasing {
             return Err(ReportError::WrongState { request, state });
         }
+        self.unsay(slot);
         self.wait_again(slot);
         Ok(())
     }
@@ -296,6 +300,7 @@ impl Scheduler {
 
     /// A report shows that the request runs, with `in_use` units.
     fn set_running(&mut self, slot: u32, in_use: Resources, note: impl FnOnce(&mut Record)) {
+        self.hear_of(slot);
         let before = self.requests[slot].in_use;
         let mark = self.worker(self.requests[slot].worker).step_tokens;
         let record = &mut self.requests[slot];
@@ -332,6 +337,7 @@ impl Scheduler {
             self.say(Action::Drop { request, reason: Reason::NeverFits });
             return;
         }
+        self.renew_hold(slot);
         self.leave(slot);
         self.sit_out(slot);
         self.enqueue(slot, true);
@@ -355,6 +361,7 @@ impl Scheduler {
         }
         self.leave_line(slot);
         let ended = self.requests.0.remove(slot);
+        self.tenants.touch(ended.spec.tenant, |tenant| tenant.live -= 1);
         self.never_yielding -= u64::from(ended.never_yields());
     }
 }

@@ -108,6 +108,7 @@ impl Scheduler {
     ) {
         let confirm_by = self.now.plus_nanos(self.config.confirm_after_ns);
         let mode = self.choose_mode(victim);
+        self.stop_watching_hold(victim);
         self.rebook(victim, |record| {
             record.state = RequestState::Preempting;
             record.yields_for = reason;
@@ -138,6 +139,9 @@ impl Scheduler {
             record.state = if record.runs { RequestState::Running } else { RequestState::Starting };
             record.serves = None;
         });
+        if !self.requests[victim].runs {
+            self.watch_hold(victim);
+        }
         self.notice_pressure(self.requests[victim].worker);
         if !unheard {
             let (request, attempt) = (self.requests.id(victim), self.requests[victim].attempt());
@@ -147,6 +151,7 @@ impl Scheduler {
 
     /// A running request has to end; its units come when it has stopped.
     pub(super) fn abort(&mut self, slot: u32, reason: Reason) {
+        self.stop_watching_hold(slot);
         self.rebook(slot, |record| {
             record.state = RequestState::Aborting;
             record.yields_for = reason;

@@ -11,6 +11,7 @@ use super::record::Waiting;
 use crate::config::{MAX_NAME_BYTES, is_name};
 use crate::error::{Limit, TenantError};
 use crate::id::TenantId;
+use crate::list::{LinkTable, Links, List};
 use crate::meter::Meter;
 use crate::quota::{Busy, Misplaced};
 use crate::tenant::TenantPolicy;
@@ -30,12 +31,61 @@ pub(super) struct Tenant {
     pub(super) mean_output: Option<i128>,
     /// What it has used, once it has submitted something.
     pub(super) meter: Option<Box<Meter>>,
+    /// Whether somebody said what it may do.
+    pub(super) is_configured: bool,
+    /// Its live requests.
+    pub(super) live: u32,
+    /// Its neighbours among the idle.
+    links: Links,
+}
+
+impl Tenant {
+    fn new(name: &str, policy: TenantPolicy, node: u32) -> Self {
+        Self {
+            name: name.into(),
+            policy,
+            node,
+            waiting: Waiting::default(),
+            lines: SmallVec::new(),
+            mean_output: None,
+            meter: None,
+            is_configured: false,
+            live: 0,
+            links: Links::default(),
+        }
+    }
+}
+
+/// By number; one that is forgotten leaves its place empty.
+#[derive(Debug, Default)]
+pub(super) struct TenantList(Vec<Option<Box<Tenant>>>);
+
+impl TenantList {
+    fn get(&self, number: u32) -> Option<&Tenant> {
+        self.0.get(number as usize)?.as_deref()
+    }
+
+    fn get_mut(&mut self, number: u32) -> Option<&mut Tenant> {
+        self.0.get_mut(number as usize)?.as_deref_mut()
+    }
+}
+
+impl LinkTable for TenantList {
+    fn links(&self, number: u32) -> Links {
+        self.get(number).expect("who is idle is known").links
+    }
+
+    fn links_mut(&mut self, number: u32) -> &mut Links {
+        &mut self.get_mut(number).expect("who is idle is known").links
+    }
 }
 
 /// Tenants by number, which no other ever gets, and by name.
 #[derive(Debug, Default)]
 pub(super) struct Tenants {
-    list: Vec<Option<Box<Tenant>>>,
+    pub(super) list: TenantList,
+    /// Those that nobody configured and that have no live requests, the one used longest ago first.
+    pub(super) idle: List,
     by_name: BTreeMap<Box<str>, TenantId>,
     /// Whose node is whose.
     by_node: Vec<TenantId>,
@@ -43,17 +93,17 @@ pub(super) struct Tenants {
 
 impl Tenants {
     pub(super) fn get(&self, id: TenantId) -> Option<&Tenant> {
-        self.list.get(id.index())?.as_deref()
+        self.list.get(id.get())
     }
 
     /// Whether the number is, or was, a tenant's.
     pub(super) fn was_known(&self, id: TenantId) -> bool {
-        id.index() < self.list.len()
+        id.index() < self.list.0.len()
     }
 
     /// All, by number.
     pub(super) fn iter(&self) -> impl Iterator<Item = (TenantId, &Tenant)> {
-        let all = (0..).map(TenantId::new).zip(&self.list);
+        let all = (0..).map(TenantId::new).zip(&self.list.0);
         all.filter_map(|(id, tenant)| Some((id, tenant.as_deref()?)))
     }
 
@@ -61,15 +111,34 @@ impl Tenants {
         self.by_node[node as usize]
     }
 
+    pub(super) fn count(&self) -> u64 {
+        self.by_name.len() as u64
+    }
+
+    /// Whether no number is left that no tenant ever had.
+    pub(super) fn are_numbers_spent(&self) -> bool {
+        self.list.0.len() as u64 > u64::from(u32::MAX)
+    }
+
     fn insert(&mut self, tenant: Tenant) -> TenantId {
-        let id = TenantId::new(self.list.len() as u32);
+        let id = TenantId::new(self.list.0.len() as u32);
         if self.by_node.len() <= tenant.node as usize {
             self.by_node.resize(tenant.node as usize + 1, id);
         }
         self.by_node[tenant.node as usize] = id;
         self.by_name.insert(tenant.name.clone(), id);
-        self.list.push(Some(Box::new(tenant)));
+        self.list.0.push(Some(Box::new(tenant)));
+        self.idle.insert_after(&mut self.list, self.idle.tail(), id.get());
         id
+    }
+
+    /// Takes a tenant without live requests out; its number is nobody's.
+    pub(super) fn take(&mut self, id: TenantId) -> Box<Tenant> {
+        // Who is configured is not among the idle.
+        self.touch(id, |tenant| tenant.is_configured = true);
+        let gone = self.list.0[id.index()].take().expect("it is known");
+        self.by_name.remove(&gone.name);
+        gone
     }
 }
 
@@ -83,19 +152,23 @@ impl core::ops::Index<TenantId> for Tenants {
 
 impl core::ops::IndexMut<TenantId> for Tenants {
     fn index_mut(&mut self, id: TenantId) -> &mut Tenant {
-        self.list[id.index()].as_deref_mut().expect("a live request's tenant is known")
+        self.list.get_mut(id.get()).expect("a live request's tenant is known")
     }
 }
 
 impl Scheduler {
-    /// Makes a tenant known by its name; the same name gives the same tenant. A new one stands alone, with weight 1
-    /// and no limits: see [`tenant_configure`](Self::tenant_configure). O(log tenants).
+    /// Makes a tenant known by its name; the same name gives the same tenant. A new one stands alone, under the
+    /// config's default policy: see [`tenant_configure`](Self::tenant_configure). Where `max_tenants` are known, one
+    /// that nobody configured, without live requests and that owes nothing, is forgotten for it. O(log tenants); then
+    /// also O(queues that the one used).
     ///
     /// # Errors
-    /// A name that is empty, too long, or has control characters; more tenants than `max_tenants`.
+    /// A name that is empty, too long, or has control characters; more tenants than `max_tenants`, of which none may
+    /// be forgotten.
     pub fn tenant_set(&mut self, now: Instant, name: &str) -> Result<TenantId, TenantError> {
         self.advance(now);
         if let Some(&known) = self.tenants.by_name.get(name) {
+            self.tenants.touch(known, |_| ());
             return Ok(known);
         }
         if name.len() > MAX_NAME_BYTES {
@@ -104,17 +177,10 @@ impl Scheduler {
         if !is_name(name) {
             return Err(TenantError::BadName);
         }
-        let max = u64::from(self.config.max_tenants);
-        // A number is used once.
-        if self.tenants.by_name.len() as u64 >= max || self.tenants.list.len() as u64 > u64::from(u32::MAX) {
-            return Err(TenantError::LimitExceeded { limit: Limit::Tenants, max });
-        }
-        let policy = TenantPolicy::new();
+        self.make_room_for_tenant()?;
+        let policy = self.config.default_policy;
         let node = self.quota.add(self.now, None, &policy).expect("there is room at the top");
-        let (waiting, lines) = (Waiting::default(), SmallVec::new());
-        let name = Box::from(name);
-        let tenant = Tenant { name, policy, node, waiting, lines, mean_output: None, meter: None };
-        Ok(self.tenants.insert(tenant))
+        Ok(self.tenants.insert(Tenant::new(name, policy, node)))
     }
 
     /// Says where a tenant stands, what it weighs, and what it may use, instead of what was said before; for what is open
@@ -158,15 +224,22 @@ impl Scheduler {
                 self.offer_those_that_left(node, above);
             }
         }
-        self.quota.set(self.now, node, policy);
+        self.tenants.touch(tenant, |tenant| tenant.is_configured = true);
+        self.set_policy(tenant, policy);
+        self.stir_all();
+        Ok(())
+    }
+
+    /// What holds for a tenant from now on, beside where it stands.
+    pub(super) fn set_policy(&mut self, tenant: TenantId, policy: &TenantPolicy) {
         let target = &mut self.tenants[tenant];
         target.policy = *policy;
         for (_, line) in target.lines.clone() {
             self.fairness.set_weight(line, policy.weight);
         }
+        let node = target.node;
+        self.quota.set(self.now, node, policy);
         self.look_at_node(node);
-        self.stir_all();
-        Ok(())
     }
 
     /// Forgets a tenant without live requests, and below which there is none; its debts too. O(log tenants + log idle
@@ -177,13 +250,12 @@ impl Scheduler {
     pub fn tenant_remove(&mut self, now: Instant, tenant: TenantId) -> Result<(), TenantError> {
         self.advance(now);
         let node = self.known(tenant)?;
-        let waits = self.tenants[tenant].waiting.requests > 0;
-        if waits || matches!(self.quota.remove(node), Err(Busy::Children | Busy::Open(_))) {
+        // One that was started may hold nothing any more.
+        let lives = self.tenants[tenant].live > 0;
+        if lives || matches!(self.quota.remove(node), Err(Busy::Children | Busy::Open(_))) {
             return Err(TenantError::Busy(tenant));
         }
-        let gone = self.tenants.list[tenant.index()].take().expect("it is known");
-        self.tenants.by_name.remove(&gone.name);
-        for (_, line) in gone.lines {
+        for (_, line) in self.tenants.take(tenant).lines {
             self.fairness.forget(line);
         }
         Ok(())

@@ -1,11 +1,12 @@
-//! What the passing of time does: queue timeouts, confirmations that did not come, relegation, aging, and when to
-//! look again.
+//! What the passing of time does: queue timeouts, confirmations that did not come, holds that lapse, relegation, aging,
+//! and when to look again.
 
 use super::Scheduler;
 use super::workers::{Place, Tolerance};
 use crate::config::Order;
 use crate::event::{Action, Reason};
 use crate::queue::Lane;
+use crate::request::RequestState;
 use crate::time::Instant;
 
 impl Scheduler {
@@ -63,7 +64,8 @@ impl Scheduler {
     pub(super) fn set_timer(&mut self, slot: u32) {
         self.timers.remove(slot);
         let record = &self.requests[slot];
-        if let Some(at) = record.expires_at.filter(|_| !record.has_run) {
+        let at = if record.has_run { record.lapses_at } else { record.expires_at };
+        if let Some(at) = at {
             self.timers.insert((at, record.sequence), slot);
         }
         self.set_turn(slot);
@@ -119,8 +121,13 @@ impl Scheduler {
         while let Some(((at, _), slot)) = self.timers.peek()
             && at <= horizon
         {
-            if self.requests[slot].is_waiting() {
+            let record = &self.requests[slot];
+            if record.is_waiting() && !record.has_run {
                 self.drop_waiting(slot, Reason::QueueTimeout);
+                continue;
+            }
+            if record.is_waiting() || record.state == RequestState::Starting {
+                self.lapse(slot);
                 continue;
             }
             self.timers.remove(slot);

@@ -275,8 +275,10 @@ impl Model {
             return;
         }
         let unheard = self.unsay(seq);
+        let lapses_at = self.now.checked_add(self.setup.hold_timeout);
         let request = self.request(seq);
         request.confirm_by = None;
+        request.lapses_at = lapses_at;
         forget_checkpoint(request);
         request.state = if request.runs { RequestState::Running } else { RequestState::Starting };
         let (victim, attempt) = (request.id, request.attempt());

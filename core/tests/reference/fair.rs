@@ -1,6 +1,6 @@
 //! Section 13: what tenants are charged, and who of them is next.
 
-use tidegate::{Order, RequestSpec, TenantId, Usage};
+use tidegate::{Order, RequestId, RequestSpec, TenantId, Usage};
 
 use super::{Model, Request, Seq};
 
@@ -51,7 +51,7 @@ impl Request {
 }
 
 impl Model {
-    fn counter(&self, line: LineName) -> i128 {
+    pub(crate) fn counter(&self, line: LineName) -> i128 {
         self.lines.get(&line).map_or(0, |line| line.base + line.weighed())
     }
 
@@ -103,21 +103,30 @@ impl Model {
     pub(crate) fn note_arrival(&mut self, seq: Seq) {
         let request = &self.requests[&seq];
         let (line, id) = (request.line(), request.id);
-        let Some(quantum) = self.quantum(line.1).filter(|_| request.is_fresh()) else { return };
+        if self.quantum(line.1).is_none() || !request.is_fresh() {
+            return;
+        }
         if self.actives(line).any(|other| other.line() == line && other.id != id) {
             return;
         }
-        let others = || self.actives(line).filter(|other| other.id != id);
+        let reached = self.reached(line, Some(id));
+        let floor = self.floors.entry((line.0, line.1)).or_default();
+        *floor = reached.max(*floor);
+        let lift = *floor - self.counter(line);
+        self.lines.entry(line).or_default().base += lift.max(0);
+    }
+
+    /// How far those are that are active in the queue of a line, beside one request; or the last that was.
+    pub(crate) fn reached(&self, line: LineName, beside: Option<RequestId>) -> i128 {
+        let quantum = self.quantum(line.1).expect("its order tells tenants apart");
+        let others = || self.actives(line).filter(|other| Some(other.id) != beside);
         let is_aside = |other: &&Request| self.aside.contains_key(&other.line());
         let counter = |other: &Request| self.counter(other.line()).div_euclid(quantum) * quantum;
         let on_offer = others().filter(|other| !is_aside(other)).map(counter).min();
         let least = on_offer.or_else(|| others().map(counter).min());
-        let queue = (line.0, line.1);
-        let last = self.last_active.get(&queue).map(|&tenant| self.counter((line.0, line.1, tenant)));
-        let floor = self.floors.entry(queue).or_default();
-        *floor = least.or(last).unwrap_or(0).max(*floor);
-        let lift = *floor - self.counter(line);
-        self.lines.entry(line).or_default().base += lift.max(0);
+        let last = self.last_active.get(&(line.0, line.1));
+        let last = last.map(|&tenant| self.counter((line.0, line.1, tenant)));
+        least.or(last).unwrap_or(0)
     }
 
     /// A request is about to leave the fresh ones of its queue.

@@ -225,6 +225,9 @@ impl Model {
         self.offer_all_again();
         let stood = self.waiting_as_they_stand();
         let before = core::mem::replace(&mut self.setup, setup.clone());
+        if before.default_policy != self.setup.default_policy {
+            self.apply_default_policy();
+        }
         for pool in 0..self.setup.pools {
             for t in 0..self.setup.tiers.len() {
                 if before.tiers[t].hold_window / 2 != self.setup.tiers[t].hold_window / 2 {

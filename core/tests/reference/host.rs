@@ -43,6 +43,8 @@ struct Host<'a> {
     world: World,
     /// Whether tenants have limits.
     limited: bool,
+    /// Whether there is hardly room for them.
+    crowded: bool,
     sched: Scheduler,
     model: Model,
     now: u64,
@@ -57,14 +59,19 @@ struct Host<'a> {
 pub(crate) fn compare(bytes: &[u8]) -> Result<Compared, String> {
     let mut bytes = Bytes(bytes);
     let world = World::read(&mut bytes);
-    let limited = bytes.rarely(2);
-    let setup = world.setup(&mut bytes);
+    let kind = bytes.below(4);
+    let (limited, crowded) = (kind % 2 == 1, kind >= 2);
+    let mut setup = world.setup(&mut bytes);
+    if crowded {
+        setup.crowd(&mut bytes);
+    }
     let mut story = format!("{setup:#?}\n");
     story.push_str("---\n");
     let model = Model::new(setup.clone(), 0);
     let sched = Scheduler::new(setup.config(), at(0));
     let compared = Compared::default();
-    let mut host = Host { bytes, world, limited, sched, model, now: 0, made: Vec::new(), compared, story };
+    let mut host =
+        Host { bytes, world, limited, crowded, sched, model, now: 0, made: Vec::new(), compared, story };
     host.run()
         .map(|()| Compared { counters: host.model.counters, quota: host.model.met, ..host.compared })
         .map_err(|difference| format!("{}{difference}\nmodel:\n{}", host.story, host.model.summary()))
@@ -302,7 +309,7 @@ impl Host<'_> {
     }
 
     fn input(&mut self) -> (Input, Option<Setup>) {
-        if self.limited && self.bytes.rarely(10) {
+        if (self.limited || self.crowded) && self.bytes.rarely(10) {
             return (self.tenants_change(), None);
         }
         let input = match self.bytes.below(40) {
@@ -330,7 +337,7 @@ impl Host<'_> {
 
     /// Tenants come, go, move, and may do more or less than before.
     fn tenants_change(&mut self) -> Input {
-        match self.bytes.below(8) {
+        match self.bytes.below(if self.crowded { 4 } else { 8 }) {
             0 | 1 => Input::TenantSet { name: self.bytes.one_of(&["d", "e", "a", "f", "g", "h"]).into() },
             2 => Input::TenantRemove { tenant: self.tenant() },
             _ => {
@@ -492,6 +499,9 @@ impl Host<'_> {
                 let missing = before.tiers[after.tiers.len()..].iter().cloned();
                 after.tiers.extend(missing);
                 after.keep_valid();
+                if self.crowded {
+                    after.crowd(&mut self.bytes);
+                }
                 return (Input::Reconfigure { config: Box::new(after.config()) }, Some(after));
             }
         };

@@ -48,6 +48,7 @@ fn tenant_refusal(error: &TenantError) -> Refusal {
         TenantError::TooDeep(_) => "too deep",
         TenantError::Busy(_) => "busy",
         TenantError::Policy(_) => "policy",
+        TenantError::LimitExceeded { .. } => "too many tenants",
         _ => "other",
     }
 }
@@ -114,10 +115,7 @@ impl Model {
 
     fn take(&mut self, input: &Input, made: Option<RequestId>, after: Option<&Setup>) -> Result<(), Refusal> {
         match input {
-            Input::TenantSet { name } => {
-                self.tenant_set(name);
-                Ok(())
-            }
+            Input::TenantSet { name } => self.tenant_set(name),
             Input::TenantConfigure { tenant, policy } => self.tenant_configure(*tenant, policy),
             Input::TenantRemove { tenant } => self.tenant_remove(*tenant),
             Input::LeaseGranted { .. } => unreachable!("no tenant of the hosts leases"),
@@ -178,6 +176,7 @@ impl Model {
                 if self.requests[&seq].state != RequestState::Releasing {
                     return Err("wrong state");
                 }
+                self.unsay(seq);
                 self.wait_again(seq);
                 Ok(())
             }
@@ -322,6 +321,9 @@ impl Model {
             charge: Charge::default(),
             held: None,
             held_units: [0; 4],
+            settled: 0,
+            lapsed: false,
+            lapses_at: None,
             waits_at: None,
         };
         self.requests.insert(seq, request);
@@ -464,6 +466,7 @@ impl Model {
         let now = self.now;
         let request = self.request(seq);
         request.state = RequestState::Starting;
+        request.lapses_at = None;
         request.worker = worker;
         request.in_use = request.asks;
         self.hold_units(seq);
@@ -483,6 +486,7 @@ impl Model {
             Some(claim) if self.claims[&claim].worker == worker => self.remove_claim(claim),
             _ => self.give_up_claim(seq),
         }
+        self.renew_hold(seq);
         self.outbox.push_front(start);
     }
 
@@ -502,6 +506,7 @@ impl Model {
             self.off_worker(seq);
         }
         let request = self.requests.remove(&seq).expect("it lives");
+        self.note_use(request.spec.tenant);
         self.ended.push(request.id);
     }
 
@@ -522,6 +527,7 @@ impl Model {
     // Reports.
 
     fn report(&mut self, seq: Seq, in_use: Units) {
+        self.hear_of(seq);
         let request = self.request(seq);
         request.runs = true;
         request.has_run = true;
@@ -574,6 +580,7 @@ impl Model {
         if !request.has_run {
             self.refund(seq);
             self.undo_hold(seq);
+            self.request(seq).lapsed = false;
         }
         if is_last {
             self.fail(seq, Reason::Declined);
@@ -586,6 +593,7 @@ impl Model {
         request.declines += 1;
         request.chose_for = 0;
         self.keep_off(seq, worker);
+        self.renew_hold(seq);
         self.off_worker(seq);
         self.sit_out(seq);
         self.enqueue(seq, true);
@@ -623,6 +631,7 @@ impl Model {
             return Err("wrong state");
         }
         self.unsay(seq);
+        self.hear_of(seq);
         let request = self.request(seq);
         if tokens_kept == 0 {
             forget_checkpoint(request);
@@ -650,6 +659,7 @@ impl Model {
             return;
         }
         self.forget_victim(seq);
+        self.renew_hold(seq);
         self.off_worker(seq);
         self.sit_out(seq);
         self.enqueue(seq, true);

@@ -8,6 +8,7 @@ mod fair;
 mod fleet;
 mod host;
 mod inputs;
+mod lapse;
 mod named;
 mod policies;
 mod poll;
@@ -15,6 +16,7 @@ mod pressure;
 mod quota;
 mod reclaim;
 mod setup;
+mod strangers;
 mod tenants;
 mod waits;
 mod worlds;
@@ -129,6 +131,10 @@ pub(crate) struct Request {
     /// The tokens and units that it holds of its tenant's quota, and where it waits for some alone.
     pub(crate) held: Option<u64>,
     pub(crate) held_units: Units,
+    /// The tokens that lapsed holds charged for good; whether its hold lapsed; when it will, if nobody tells of it.
+    pub(crate) settled: u64,
+    pub(crate) lapsed: bool,
+    pub(crate) lapses_at: Option<u64>,
     pub(crate) waits_at: Option<Wait>,
 }
 
@@ -261,6 +267,8 @@ pub(crate) struct Model {
     pub(crate) tenants: Vec<Option<Tenant>>,
     /// The numbers of nodes that were removed, the last one last.
     pub(crate) free_nodes: Vec<u32>,
+    /// How often something was done with a tenant.
+    pub(crate) uses: u64,
     /// Where lines wait for quota.
     pub(crate) aside: BTreeMap<LineName, Wait>,
     /// The nodes whose first waiters are to be looked at, and those that will be.
@@ -304,6 +312,7 @@ impl Model {
             ended: Vec::new(),
             tenants: Vec::new(),
             free_nodes: Vec::new(),
+            uses: 0,
             aside: BTreeMap::new(),
             changed: BTreeSet::new(),
             refills: BTreeSet::new(),

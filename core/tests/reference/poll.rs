@@ -28,18 +28,17 @@ impl Model {
     }
 
     fn handle_due(&mut self) {
-        let due = |request: &super::Request| {
-            let waits = request.waits() && !request.has_run;
-            if waits { request.expires_at } else { request.confirm_by.filter(|_| !request.waits()) }
-        };
-        let first = self.requests.values().filter_map(due).min();
+        let first = self.requests.values().filter_map(super::Request::due).min();
         let Some(horizon) = first.map(|at| self.now.min(at.saturating_add(self.setup.max_step))) else {
             return;
         };
         loop {
-            let next = self.requests.iter().filter_map(|(&seq, r)| Some((due(r)?, seq))).min();
+            let next = self.requests.iter().filter_map(|(&seq, r)| Some((r.due()?, seq))).min();
             let Some((_, seq)) = next.filter(|&(at, _)| at <= horizon) else { return };
-            if self.requests[&seq].waits() {
+            let request = &self.requests[&seq];
+            if request.waits() && request.has_run || request.state == RequestState::Starting {
+                self.lapse(seq);
+            } else if request.waits() {
                 self.drop(seq, Reason::QueueTimeout);
             } else {
                 self.stuck(seq);

@@ -1,12 +1,12 @@
 //! `docs/QUOTA.md`: exact buckets, what keeps a start back and for how long, and what starts and ends do to the
 //! buckets of a path. What is open is counted from the requests whenever it is asked for.
 
-use tidegate::{QuotaLimit, Rate, RequestSpec, TenantId, TenantPolicy, Usage};
+use tidegate::{QuotaLimit, Rate, RequestSpec, TenantId, TenantPolicy};
 
 use super::{Model, Request, Seq, Units, le, units};
 
 /// No request counts for more.
-const MAX_TOKENS: u64 = 1 << 40;
+pub(crate) const MAX_TOKENS: u64 = 1 << 40;
 
 /// What a rate has saved up, in parts of a unit: its period has as many as nanoseconds.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +66,10 @@ impl Bucket {
         Self { parts: parts.min(new.parts_of(rate.burst)), ..new }
     }
 
+    pub(crate) fn is_full(&self, now: u64) -> bool {
+        self.refilled(now).parts == self.parts_of(self.rate.burst)
+    }
+
     pub(crate) fn owes(&self, now: u64) -> bool {
         self.refilled(now).parts < 0
     }
@@ -99,6 +103,9 @@ pub(crate) struct Tenant {
     pub(crate) totals: Totals,
     /// What starts took of the tokens, and what came back, with its instant, since their rate was last set.
     pub(crate) taken: Vec<(u64, Took)>,
+    pub(crate) configured: bool,
+    /// The higher, the later something was done with it.
+    pub(crate) last_use: u64,
 }
 
 /// What became of tokens.
@@ -118,11 +125,20 @@ pub(crate) enum Took {
 
 impl Tenant {
     pub(crate) fn new(name: String, node: u32) -> Self {
-        let (policy, totals) = (TenantPolicy::new(), Totals::default());
-        Self { name, policy, node, requests: None, tokens: None, totals, taken: Vec::new() }
+        Self {
+            name,
+            policy: TenantPolicy::new(),
+            node,
+            requests: None,
+            tokens: None,
+            totals: Totals::default(),
+            taken: Vec::new(),
+            configured: false,
+            last_use: 0,
+        }
     }
 
-    fn change_tokens(&mut self, now: u64, put: u64, take: u64) {
+    pub(crate) fn change_tokens(&mut self, now: u64, put: u64, take: u64) {
         self.tokens = self.tokens.map(|bucket| bucket.with(now, put, take));
         if put > 0 {
             self.taken.push((now, Took::Back(put)));
@@ -207,10 +223,9 @@ impl Model {
     pub(crate) fn gate(
         &self,
         spec: &RequestSpec,
-        asks: Units,
+        (tokens, asks): (u64, Units),
         ahead: impl Fn(TenantId) -> (u64, u64),
     ) -> Option<Gate> {
-        let tokens = self.estimate(spec);
         let mut gates: Vec<Gate> = Vec::new();
         for tenant in self.path(spec.tenant) {
             let node = self.tenant(tenant);
@@ -246,8 +261,10 @@ impl Model {
     /// A request that lacks no quota, and holds none yet, takes it.
     pub(crate) fn hold(&mut self, seq: Seq) {
         let Request { spec, asks, held: None, .. } = self.requests[&seq] else { return };
-        let (now, tokens) = (self.now, self.estimate(&spec));
-        (self.request(seq).held, self.request(seq).held_units) = (Some(tokens), asks);
+        let (now, tokens) = (self.now, self.needs(seq));
+        let request = self.request(seq);
+        (request.held, request.held_units, request.lapsed) = (Some(tokens), asks, false);
+        self.renew_hold(seq);
         for id in self.path(spec.tenant) {
             let tenant = self.tenant_mut(id);
             tenant.totals.charged += tokens;
@@ -295,7 +312,7 @@ impl Model {
     /// A request that uses more tokens than it holds is charged for 64 more than it uses.
     pub(crate) fn charge_beyond(&mut self, seq: Seq) {
         let (request, now) = (&self.requests[&seq], self.now);
-        let used = request.spec.prompt_tokens + request.output;
+        let used = (request.spec.prompt_tokens + request.output).saturating_sub(request.settled);
         let Some(held) = request.held.filter(|&held| used > held) else { return };
         let more = (used + 64).min(MAX_TOKENS).saturating_sub(held);
         for id in self.path(request.spec.tenant) {
@@ -306,30 +323,5 @@ impl Model {
         }
         self.request(seq).held = Some(held + more);
         self.met.charged_beyond += 1;
-    }
-
-    /// It ends: what it held and did not use comes back, and what it used beyond is owed.
-    pub(crate) fn settle_hold(&mut self, seq: Seq, usage: Option<&Usage>) {
-        let request = &self.requests[&seq];
-        let Some(held) = request.held else { return };
-        if request.waits() && !request.has_run {
-            return self.undo_hold(seq);
-        }
-        let used = match usage {
-            Some(usage) => usage.prompt_tokens + usage.output_tokens,
-            None if request.has_run => request.spec.prompt_tokens + request.output,
-            None => 0,
-        };
-        let (used, now) = (used.min(MAX_TOKENS), self.now);
-        for id in self.path(request.spec.tenant) {
-            let tenant = self.tenant_mut(id);
-            tenant.totals.used += used;
-            tenant.totals.debt += used.saturating_sub(held);
-            tenant.totals.refunded += held.saturating_sub(used);
-            tenant.change_tokens(now, held.saturating_sub(used), used.saturating_sub(held));
-        }
-        self.request(seq).held = None;
-        self.met.settled += 1;
-        self.mark_path(seq);
     }
 }

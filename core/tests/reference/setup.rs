@@ -3,7 +3,8 @@
 use core::time::Duration;
 
 use tidegate::{
-    Config, Order, Placement, Ppm, Preemption, Reserve, Resources, Rounding, StepTime, TierConfig,
+    Config, Order, Placement, Ppm, Preemption, Reserve, Resources, Rounding, StepTime, TenantPolicy,
+    TierConfig,
 };
 
 #[derive(Clone, Debug)]
@@ -52,6 +53,9 @@ pub(crate) struct Setup {
     /// Of a prompt token, of a cached one, of an output token.
     pub(crate) token_costs: (u64, u64, u64),
     pub(crate) predict_output: bool,
+    pub(crate) max_tenants: u32,
+    pub(crate) default_policy: TenantPolicy,
+    pub(crate) hold_timeout: u64,
 }
 
 fn ns(nanos: u64) -> Duration {
@@ -125,7 +129,10 @@ impl Setup {
             .input_cost(self.token_costs.0 as u32)
             .cached_cost(self.token_costs.1 as u32)
             .output_cost(self.token_costs.2 as u32)
-            .predict_output(self.predict_output);
+            .predict_output(self.predict_output)
+            .max_tenants(self.max_tenants)
+            .default_policy(self.default_policy)
+            .hold_timeout(ns(self.hold_timeout));
         for (index, tier) in self.tiers.iter().enumerate() {
             builder = builder.tier(tier.config(format!("tier{index}")));
         }

@@ -32,11 +32,15 @@ pub(crate) struct Met {
     pub(crate) configured: u64,
     pub(crate) moved_while_open: u64,
     pub(crate) removed: u64,
+    pub(crate) forgotten: u64,
+    pub(crate) spared: u64,
+    pub(crate) lapsed: u64,
+    pub(crate) held_again: u64,
 }
 
 impl Met {
     /// By name.
-    pub(crate) fn all(&self) -> [(&'static str, u64); 16] {
+    pub(crate) fn all(&self) -> [(&'static str, u64); 20] {
         [
             ("holds", self.holds),
             ("settled", self.settled),
@@ -54,6 +58,10 @@ impl Met {
             ("configured", self.configured),
             ("moved_while_open", self.moved_while_open),
             ("removed", self.removed),
+            ("forgotten", self.forgotten),
+            ("spared", self.spared),
+            ("lapsed", self.lapsed),
+            ("held_again", self.held_again),
         ]
     }
 
@@ -75,6 +83,10 @@ impl Met {
             configured: self.configured + more.configured,
             moved_while_open: self.moved_while_open + more.moved_while_open,
             removed: self.removed + more.removed,
+            forgotten: self.forgotten + more.forgotten,
+            spared: self.spared + more.spared,
+            lapsed: self.lapsed + more.lapsed,
+            held_again: self.held_again + more.held_again,
         }
     }
 }
@@ -88,14 +100,21 @@ impl Model {
         (0..self.tenants.len() as u32).map(TenantId::new).filter(|&id| self.knows(id)).collect()
     }
 
-    pub(crate) fn tenant_set(&mut self, name: &str) {
-        if self.tenants.iter().flatten().any(|known| known.name == name) {
-            return;
+    pub(crate) fn tenant_set(&mut self, name: &str) -> Result<(), Refusal> {
+        let known = self.ids().into_iter().find(|&id| self.tenant(id).name == name);
+        if let Some(known) = known {
+            self.note_use(known);
+            return Ok(());
         }
+        self.make_room_for_tenant()?;
         // The number of the node that was removed last, if one is free.
         let nodes = self.tenants.iter().flatten().count() + self.free_nodes.len();
         let node = self.free_nodes.pop().unwrap_or(nodes as u32);
-        self.tenants.push(Some(Tenant::new(name.to_owned(), node)));
+        let mut tenant = Tenant::new(name.to_owned(), node);
+        tenant.set(self.now, self.setup.default_policy, 0);
+        self.tenants.push(Some(tenant));
+        self.note_use(TenantId::new(self.tenants.len() as u32 - 1));
+        Ok(())
     }
 
     pub(crate) fn tenant_configure(&mut self, id: TenantId, policy: &TenantPolicy) -> Result<(), Refusal> {
@@ -108,12 +127,17 @@ impl Model {
         if self.tenant(id).policy.parent != policy.parent {
             self.move_tenant(id, policy.parent)?;
         }
-        let (now, held) = (self.now, self.held_at(id));
-        self.set_weight(id, policy.weight);
-        self.tenant_mut(id).set(now, *policy, held);
-        self.changed.insert(self.tenant(id).node);
+        self.set_policy(id, *policy);
+        self.tenant_mut(id).configured = true;
         self.met.configured += 1;
         Ok(())
+    }
+
+    pub(crate) fn set_policy(&mut self, id: TenantId, policy: TenantPolicy) {
+        let (now, held) = (self.now, self.held_at(id));
+        self.set_weight(id, policy.weight);
+        self.tenant_mut(id).set(now, policy, held);
+        self.changed.insert(self.tenant(id).node);
     }
 
     fn move_tenant(&mut self, id: TenantId, parent: Option<TenantId>) -> Result<(), Refusal> {

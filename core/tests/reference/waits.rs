@@ -96,7 +96,7 @@ impl Model {
         if request.held.is_some() {
             return None;
         }
-        if let Some(gate) = self.gate(&request.spec, request.asks, |_| (0, 0)) {
+        if let Some(gate) = self.gate(&request.spec, (self.needs(seq), request.asks), |_| (0, 0)) {
             let retry_at = if let Shut::Until(at) = gate.shut { Some(at) } else { None };
             return Some(Lack { node: self.tenant(gate.tenant).node, retry_at });
         }
@@ -225,6 +225,6 @@ impl Model {
 
     /// What keeps a newcomer back, beside what waits before it.
     pub(crate) fn gate_of_newcomer(&self, spec: &tidegate::RequestSpec) -> Option<super::quota::Gate> {
-        self.gate(spec, units(spec.demand), |id| self.queued_at(id))
+        self.gate(spec, (self.estimate(spec), units(spec.demand)), |id| self.queued_at(id))
     }
 }

@@ -1,8 +1,9 @@
 //! Random worlds, read from bytes: most show everything a little, some show much of what is rare.
 
-use tidegate::{Order, Placement, Ppm, Preemption, Reserve, Resources, Rounding};
+use tidegate::{Order, Placement, Ppm, Preemption, Reserve, Resources, Rounding, TenantPolicy, Tier};
 
 use super::Setup;
+use super::policies::policy;
 use super::setup::TierSetup;
 
 /// Choices; when they run out every choice is the first one.
@@ -126,6 +127,17 @@ impl Setup {
         }
     }
 
+    /// There is hardly room for all tenants, something is said of those that nobody configured, and holds live shortly.
+    pub(super) fn crowd(&mut self, bytes: &mut Bytes<'_>) {
+        self.max_tenants = bytes.one_of(&[3, 4, 5]);
+        self.hold_timeout = bytes.one_of(&[12, 2, 40]);
+        if bytes.rarely(2) {
+            let mut policy = policy(bytes, &[], self);
+            policy.most_urgent = policy.most_urgent.min(Tier::new(self.tiers.len() as u8 - 1));
+            self.default_policy = policy;
+        }
+    }
+
     fn contend(&mut self, bytes: &mut Bytes<'_>) {
         self.unlimit();
         while self.tiers.len() < 3 {
@@ -173,5 +185,8 @@ fn setup(bytes: &mut Bytes<'_>) -> Setup {
         displace: bytes.rarely(2),
         token_costs: bytes.one_of(&[(1, 0, 2), (1, 1, 1), (3, 0, 1)]),
         predict_output: bytes.rarely(3),
+        max_tenants: 1 << 20,
+        default_policy: TenantPolicy::new(),
+        hold_timeout: 600_000_000_000,
     }
 }

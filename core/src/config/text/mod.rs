@@ -3,6 +3,7 @@
 
 #[cfg(feature = "json")]
 mod json;
+mod policy;
 #[cfg(feature = "toml")]
 mod toml;
 
@@ -15,6 +16,7 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::time::Duration;
 
+use policy::PolicyText;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
@@ -57,7 +59,9 @@ struct ConfigText {
     lease_ask_again_after: Option<String>,
     lease_fallback_after: Option<String>,
     lease_fallback: Option<String>,
+    hold_timeout: Option<String>,
     max_tenants: Option<u32>,
+    default_policy: Option<PolicyText>,
     #[serde(default)]
     tiers: Vec<TierText>,
 }
@@ -193,6 +197,8 @@ impl ConfigText {
             predict_output,
             leases,
             max_tenants,
+            default_policy: _, // PolicyText::of
+            hold_timeout_ns,
         } = config;
         Self {
             dimensions: dimensions.iter().map(|name| name.to_string()).collect(),
@@ -226,7 +232,9 @@ impl ConfigText {
             lease_ask_again_after: Some(span_text(leases.ask_again_after_ns)),
             lease_fallback_after: Some(span_text(leases.fallback_after_ns)),
             lease_fallback: Some(name_in(&FALLBACKS, leases.fallback)),
+            hold_timeout: Some(span_text(*hold_timeout_ns)),
             max_tenants: Some(*max_tenants),
+            default_policy: Some(PolicyText::of(config)),
             tiers: tiers.iter().map(|tier| TierText::of(tier, config)).collect(),
         }
     }
@@ -274,6 +282,12 @@ impl ConfigText {
         terms =
             set(terms, read.choice("lease_fallback", self.lease_fallback, &FALLBACKS), LeaseTerms::fallback);
         builder = set(builder, self.max_tenants, ConfigBuilder::max_tenants).leases(terms);
+        builder = set(builder, read.span("hold_timeout", self.hold_timeout), ConfigBuilder::hold_timeout);
+        if let Some(text) = self.default_policy {
+            let tiers: Vec<_> = self.tiers.iter().map(|tier| tier.name.clone()).collect();
+            read.prefix = "default_policy.".to_owned();
+            builder = builder.default_policy(text.into_policy(&tiers, &self.dimensions, &mut read));
+        }
         for (index, tier) in self.tiers.into_iter().enumerate() {
             read.prefix = format!("tiers[{index}].");
             builder = builder.tier(tier.into_tier(&self.dimensions, &mut read));

@@ -255,7 +255,6 @@ impl Lease {
     }
 
     /// Whether nothing is here, owed or asked for: as a new one.
-    #[cfg(test)]
     pub(crate) fn is_fresh(&self, now: Instant) -> bool {
         self.asked.is_none() && self.level(now) == 0
     }

@@ -1,0 +1,93 @@
+//! The time to live of a hold of quota. It runs while nobody tells of a request: from its start until the first report, and
+//! while one that has run waits again. Then what it has used is charged for good, and the rest goes back to who can use
+//! it; the request stays where it is.
+//!
+//! Invariants: who is lapsed holds nothing; what was settled of it is never charged again.
+
+use super::{MAX_TOKENS, Scheduler};
+use crate::quota::Ask;
+use crate::request::{RequestState, Usage};
+
+impl Scheduler {
+    /// The hold of a request, if it has one, lives as long as the config says from now on.
+    pub(super) fn renew_hold(&mut self, slot: u32) {
+        let at = self.now.plus_nanos(self.config.hold_timeout_ns);
+        let record = &mut self.requests[slot];
+        // What would be at the end of time never comes.
+        record.lapses_at = (record.held.is_some() && at.as_nanos() < u64::MAX).then_some(at);
+    }
+
+    /// The same for one that is where time runs for it.
+    pub(super) fn watch_hold(&mut self, slot: u32) {
+        self.renew_hold(slot);
+        self.timers.remove(slot);
+        let record = &self.requests[slot];
+        if let Some(at) = record.lapses_at {
+            self.timers.insert((at, record.sequence), slot);
+        }
+    }
+
+    /// A request that was started is heard of, or has to end: time does not run any more.
+    pub(super) fn stop_watching_hold(&mut self, slot: u32) {
+        if self.requests[slot].state == RequestState::Starting {
+            self.requests[slot].lapses_at = None;
+            self.timers.remove(slot);
+        }
+    }
+
+    /// A report came: what the request needs is held again, if it lapsed. No gate is asked: it runs.
+    pub(super) fn hear_of(&mut self, slot: u32) {
+        self.stop_watching_hold(slot);
+        if self.requests[slot].lapsed {
+            self.hold_again(slot, self.ask_of(slot).tokens);
+        }
+    }
+
+    /// Nobody told of a request for too long.
+    pub(super) fn lapse(&mut self, slot: u32) {
+        if self.requests[slot].claim.is_some() {
+            // Those who stop for it have to be confirmed in time: it starts soon, or has no claim any more.
+            return self.watch_hold(slot);
+        }
+        self.timers.remove(slot);
+        let used = self.used_so_far(slot);
+        self.settle_part(slot, &used);
+        let record = &mut self.requests[slot];
+        (record.lapsed, record.lapses_at) = (true, None);
+        if record.is_waiting() {
+            let pool = record.pool();
+            self.stir(pool);
+        }
+    }
+
+    /// What a request has used beyond what was settled of it.
+    pub(super) fn unsettled(&self, slot: u32, used: &Usage) -> u64 {
+        let used = used.prompt_tokens.saturating_add(used.output_tokens).min(MAX_TOKENS);
+        used.saturating_sub(self.requests[slot].settled)
+    }
+
+    /// Charges for good what a request has used, and gives back what it holds beyond that.
+    pub(super) fn settle_part(&mut self, slot: u32, used: &Usage) {
+        let used = self.unsettled(slot, used);
+        let record = &mut self.requests[slot];
+        let Some(held) = record.held.take() else { return };
+        record.settled += used;
+        let (leaf, units) = (self.tenants[record.spec.tenant].node, record.held_units);
+        self.quota.settle(self.now, leaf, held, used).expect("it was held");
+        self.quota.release(self.now, leaf, units).expect("it was held");
+        self.meter(slot).settle(held, used);
+        self.look_at_path(leaf);
+    }
+
+    /// Holds so many tokens, and what units the request uses, for one that is lapsed.
+    pub(super) fn hold_again(&mut self, slot: u32, tokens: u64) {
+        let record = &mut self.requests[slot];
+        let ask = Ask { tokens, units: record.in_use };
+        (record.held, record.held_units, record.lapsed) = (Some(tokens), ask.units, false);
+        let leaf = self.tenants[record.spec.tenant].node;
+        // MAX_TOKENS of each of MAX_REQUESTS fit the books.
+        self.quota.hold_again(self.now, leaf, &ask).expect("tokens and units are limited");
+        self.meter(slot).counts().held_tokens += tokens;
+        self.less_quota(leaf);
+    }
+}
