@@ -40,7 +40,17 @@ def recorded(tidegate: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 
 
 VERBS = {
-    *("tenant_set", "tenant_configure", "tenant_remove", "reconfigure", "submit", "amend", "cancel", "poll"),
+    *(
+        "tenant_set",
+        "tenant_configure",
+        "tenant_remove",
+        "lease_granted",
+        "reconfigure",
+        "submit",
+        "amend",
+        "cancel",
+        "poll",
+    ),
     *("device_add", "device_resize", "device_lost"),
     *("worker_add", "worker_resize", "worker_usage", "worker_drain", "worker_lost", "step"),
     *("started", "declined", "progress", "preempted", "released", "complete", "failed"),
