@@ -72,7 +72,7 @@ static void json(void) {
 
 static void config_names(void) {
   tidegate_config_t *config = config_of(CONFIG), *again;
-  char text[1024];
+  char text[4096];
   size_t len = 0;
   uint32_t number = 99;
   STATUS(tidegate_config_find_tier(config, "batch", 5, &number), OK);

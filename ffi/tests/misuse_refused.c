@@ -52,6 +52,7 @@ static void full_queues(void) {
 
 static void refused_fleet(tidegate_scheduler_t *s) {
   tidegate_worker_spec_t worker = TIDEGATE_WORKER_SPEC_INIT;
+  tidegate_tenant_policy_t policy = TIDEGATE_TENANT_POLICY_INIT;
   char long_name[300];
   uint32_t number = 99;
   memset(long_name, 'x', sizeof long_name);
@@ -63,6 +64,9 @@ static void refused_fleet(tidegate_scheduler_t *s) {
   CHECK(last(s).limit == TIDEGATE_LIMIT_NAME_BYTES && last(s).max == 255);
   CHECK(number == 99);
   STATUS(tidegate_scheduler_tenant_set(s, 0, "second", 6, &number), OK);
+  /* Who is configured is not forgotten for another. */
+  STATUS(tidegate_scheduler_tenant_configure(s, 0, 0, &policy), OK);
+  STATUS(tidegate_scheduler_tenant_configure(s, 0, number, &policy), OK);
   STATUS(tidegate_scheduler_tenant_set(s, 0, "third", 5, &number), TIDEGATE_STATUS_LIMIT_EXCEEDED);
   CHECK(last(s).limit == TIDEGATE_LIMIT_TENANTS && last(s).max == 2);
   STATUS(tidegate_scheduler_tenant_set(s, 0, "acme", 4, &number), OK);

@@ -393,7 +393,9 @@ impl Faults {
         if policy.parent.is_some() {
             self.add("default_policy.parent", "no tenant is known yet".to_string());
         }
-        let Err(error) = policy.validate(config.tiers.len(), config.dimensions.len()) else { return };
+        // That there is no tier at all is told already.
+        let tiers = config.tiers.len().max(1);
+        let Err(error) = policy.validate(tiers, config.dimensions.len()) else { return };
         for fault in error.faults {
             self.add(&format!("default_policy.{}", fault.path), fault.message);
         }
