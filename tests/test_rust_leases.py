@@ -4,7 +4,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import toolchain
@@ -14,16 +13,6 @@ from tidegate.redis import Budget, Leases
 
 BUDGET = Budget("acme", amount=1_000, period_ns=1_000_000_000, burst=100_000)
 KEY = "tidegate:{acme}"
-
-
-class Wish(NamedTuple):
-    """What the action `LeaseWanted` has."""
-
-    seq: int
-    tokens: int
-    returned: int = 0
-    tenant: str = "acme"
-    limit: str = "tokens"
 
 
 @pytest.fixture(scope="module")

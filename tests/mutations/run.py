@@ -97,7 +97,7 @@ def failures(*arguments: str, package: str = "tidegate") -> list[str]:
 
 def package_of(test: str) -> str:
     """The package of a test that is named as `suite::test`."""
-    return "tidegate-sim" if test.split("::")[0] in SIMULATED else "tidegate"
+    return "tidegate-sim" if test.split("::", maxsplit=1)[0] in SIMULATED else "tidegate"
 
 
 def caught_by(mutation: Mutation) -> list[str]:
