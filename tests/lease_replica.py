@@ -85,12 +85,13 @@ class Run:
     output: int
     """Output tokens at its end."""
     fate: str
-    reported: int = 0
+    reported: int | None = None
+    """Output tokens that were reported last; `None` before the first report."""
 
     def used(self) -> int:
         if self.fate == "complete":
             return self.prompt + self.output
-        return self.prompt + self.reported if self.reported else 0
+        return 0 if self.reported is None else self.prompt + self.reported
 
 
 @dataclass
