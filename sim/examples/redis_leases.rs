@@ -155,7 +155,7 @@ impl Host {
     }
 
     fn now(&self) -> Instant {
-        Instant::ZERO.plus(self.began_at.elapsed())
+        Instant::from_nanos(self.began_at.elapsed().as_nanos() as u64)
     }
 
     /// Does what the scheduler wants. How many requests started, and ended.
