@@ -108,6 +108,7 @@ class Outcome:
     marks: dict[str, int]
     """Moments that the scenario names."""
 
+    @cached_property
     def events(self) -> list[Event]:
         """Those of all replicas, in the order of time."""
         return sorted((event for log in self.logs for event in log.events), key=lambda event: event.at)
@@ -122,7 +123,7 @@ class Outcome:
 
     def used(self, begin: int, end: int) -> int:
         """What was taken and charged, less what came back, between two moments."""
-        return sum(event.taken for event in self.events() if begin <= event.at < end)
+        return sum(event.taken for event in self.events if begin <= event.at < end)
 
     def utilisation(self, begin: int, end: int) -> float:
         return self.used(begin, end) / (self.budget(end) - self.budget(begin))
@@ -168,12 +169,14 @@ class Cluster:
             self._calls = client.info("commandstats")["cmdstat_evalsha"]["calls"]
 
     def _start(self, number: int) -> subprocess.Popen[bytes]:
-        name = f"{number}-{len(self._paths)}"
-        path = self.folder / f"{name}.log"
-        self._paths.append(path)
+        life = len(self._paths)
+        path = self.folder / f"{number}-{life}.log"
         path.touch()
+        self._paths.append(path)
         adapter = ["Leases", "AsyncLeases"][number % 2]
-        settings = Settings(self.server.port, str(path), name, REPLICAS, adapter, self.fallback, self.shuffles)
+        settings = Settings(
+            self.server.port, str(path), str(number), life, REPLICAS, adapter, self.fallback, self.shuffles
+        )
         return subprocess.Popen([sys.executable, Path(__file__).parent / "lease_replica.py", settings.dumps()])
 
     def _wait_until_all_run(self) -> None:

@@ -60,6 +60,8 @@ class Settings:
     port: int
     log: str
     name: str
+    """The same in each life."""
+    life: int
     replicas: int
     adapter: str = "Leases"
     fallback: str = "deny"
@@ -122,7 +124,7 @@ class Host:
         """The thread that is in `turn`."""
         self.sent = 0
         self._log = log
-        self._chance = random.Random(settings.name)
+        self._chance = random.Random(f"{settings.name}-{settings.life}")
         self._network = Network(self._chance) if settings.shuffles else None
         config = Config(
             dimensions=["slots"],

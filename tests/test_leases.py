@@ -1,10 +1,14 @@
 """The adapters between wishes for tokens and a Redis server: a real one, that dies, restarts and stops."""
 
 import asyncio
+import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import redis
@@ -231,6 +235,17 @@ def test_the_asyncio_kind_asks_and_comes_back_likewise(server: RedisServer) -> N
             assert (await grant()).seq == 3
 
     asyncio.run(host())
+
+
+@pytest.mark.parametrize("page", ["GUIDE.md", "LEASES.md"])
+def test_the_hosts_of_the_pages_run(server: RedisServer, page: str) -> None:
+    text = (Path(__file__).parent.parent / "docs" / page).read_text()
+    (program,) = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    command = [sys.executable, "-W", "error", "-c", program]
+    url = {"REDIS_URL": f"redis://127.0.0.1:{server.port}"}
+    run = subprocess.run(command, env=url, capture_output=True, text=True, check=False, timeout=60)
+    assert re.fullmatch(r"worker 0 starts \d+\n", run.stdout), run.stderr
+    assert run.stderr == ""
 
 
 def test_a_wish_for_an_unknown_limit_fails_at_once(client: redis.Redis) -> None:
