@@ -232,6 +232,20 @@ fn what_was_held_when_a_limit_became_leased_is_owed_until_it_comes_back() {
     assert_eq!(returned_by(&world.round()[0]), 200, "of 400 as many as may lie idle stay");
 }
 
+/// What a replica waits for may be what another gives back: nobody tells it, so it asks.
+#[test]
+fn who_waits_gets_what_others_give_back_however_slow_the_rate_is() {
+    let policy = TenantPolicy::new().tokens(Rate { amount: 0, period_ns: S, burst: 800 });
+    let (mut world, acme) = leased(LeaseTerms::new(2).fallback(Fallback::Deny), policy);
+    let id = world.submit_spec(of(acme, 500));
+    assert_eq!(world.round(), [wish(acme, 1, 500, 0, Reason::LeaseNeeded)]);
+    grant(&mut world, acme, 1, 100);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.round(), [wish(acme, 2, 400, 0, Reason::LeaseNeeded)], "another has given back 400");
+    grant(&mut world, acme, 2, 400);
+    assert_eq!(starts(&world.round()), [id]);
+}
+
 /// A grant that is good for no time at all is no reason to look at it all the time.
 #[test]
 fn a_lease_that_is_good_for_nothing_does_not_keep_the_host_busy() {
