@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import redis
 from lease_replica import BUDGET, FALLBACK_AFTER, RATE, Settings
 from redis_server import RedisServer
 
@@ -115,7 +116,7 @@ class Outcome:
 
     def budget(self, at: int) -> int:
         """What came until then."""
-        return (at - self.began_at) * RATE.amount // RATE.period_ns
+        return max(0, at - self.began_at) * RATE.amount // RATE.period_ns
 
     def lent_by(self, at: int) -> int:
         """The most that all of them together may have lent themselves until then."""
@@ -150,13 +151,13 @@ class Cluster:
     def running(self) -> Iterator[None]:
         """From an empty budget, and replicas that are warm, until each of them has ended."""
         with self.server, self.server.client() as client:
-            self._began_at = time.monotonic_ns()
-            seconds, microseconds = client.time()
-            self._empty_at = seconds * 1_000_000 + microseconds
-            client.hset(KEY, mapping={"level": 0, "rem": 0, "at": self._empty_at, "period": RATE.period_ns})
-            self._processes = [self._start(number) for number in range(REPLICAS)]
             try:
-                self._wait_until_all_run()
+                self._processes = [self._start(number) for number in range(REPLICAS)]
+                self._wait_for("ready")
+                self._empty_the_budget(client)
+                for process in self._processes:
+                    self._let_begin(process)
+                self._wait_for("start")
                 yield
                 for process in self._processes:
                     process.terminate()
@@ -168,6 +169,12 @@ class Cluster:
             self._level, self._counted_at = budget["level"], budget["at"]
             self._calls = client.info("commandstats")["cmdstat_evalsha"]["calls"]
 
+    def _empty_the_budget(self, client: redis.Redis) -> None:
+        self._began_at = time.monotonic_ns()
+        seconds, microseconds = client.time()
+        self._empty_at = seconds * 1_000_000 + microseconds
+        client.hset(KEY, mapping={"level": 0, "rem": 0, "at": self._empty_at, "period": RATE.period_ns})
+
     def _start(self, number: int) -> subprocess.Popen[bytes]:
         life = len(self._paths)
         path = self.folder / f"{number}-{life}.log"
@@ -177,14 +184,19 @@ class Cluster:
         settings = Settings(
             self.server.port, str(path), str(number), life, REPLICAS, adapter, self.fallback, self.shuffles
         )
-        return subprocess.Popen([sys.executable, Path(__file__).parent / "lease_replica.py", settings.dumps()])
+        command = [sys.executable, Path(__file__).parent / "lease_replica.py", settings.dumps()]
+        return subprocess.Popen(command, stdin=subprocess.PIPE)
 
-    def _wait_until_all_run(self) -> None:
+    def _let_begin(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdin is not None, "it is a pipe"
+        process.stdin.close()
+
+    def _wait_for(self, what: str) -> None:
         for _ in range(600):
-            if all(Log.read(path).of("start") for path in self._paths):
+            if all(Log.read(path).of(what) for path in self._paths):
                 return
             time.sleep(0.1)
-        raise AssertionError(f"not all of {self._paths} start something")
+        raise AssertionError(f"not all of {self._paths} tell {what!r}")
 
     def wait(self, seconds: float, mark: str) -> None:
         """Lets it run for a while, and names the moment."""
@@ -196,6 +208,7 @@ class Cluster:
         self._processes[number].kill()
         self._processes[number].wait(10)
         self._processes[number] = self._start(number)
+        self._let_begin(self._processes[number])
 
     def outcome(self) -> Outcome:
         came = (self._counted_at - self._empty_at) * 1_000 * RATE.amount // RATE.period_ns

@@ -2,9 +2,11 @@
 
 usage: lease_replica.py SETTINGS
 
+It begins when its standard input ends, and ends what it began when it is told to terminate.
 Each line of its log is a JSON list, an event and the time told to the scheduler with it: monotonic, in ns, the same
 clock for all processes of a machine:
 
+    ready                      it waits for the end of its standard input
     ask seq tokens returned    what the scheduler wants of the store
     grant seq tokens           what the scheduler is told of it
     start held                 a request starts, and holds its estimate
@@ -291,7 +293,7 @@ async def run_with_a_task(settings: Settings, host: Host) -> None:
 
 
 def main() -> None:
-    """Runs until it is killed, or ends what it began when it is told to terminate."""
+    """Runs until it is killed or told to terminate."""
     settings = Settings.loads(sys.argv[1])
     host = Host(settings, os.open(settings.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND))
 
@@ -301,6 +303,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, close)
     count_calls(redis.connection.AbstractConnection, host.count_a_call)
     count_calls(redis.asyncio.connection.AbstractConnection, host.count_a_call)
+    host.tell("ready", time.monotonic_ns())
+    sys.stdin.read()
     if settings.adapter == "Leases":
         run_with_a_thread(settings, host)
     else:
