@@ -130,7 +130,7 @@ class Outcome:
         return self.used(begin, end) / (self.budget(end) - self.budget(begin))
 
     def turns(self, begin: int, end: int) -> list[float]:
-        """How many ms newcomers took to be taken in and actions to be fetched, in order."""
+        """How many ms it took to take newcomers in, and to fetch and follow actions, the fastest first."""
         turns = [event for log in self.logs for event in log.of("turn") if begin <= event.at < end]
         return sorted(event.numbers[0] / 1e6 for event in turns)
 

@@ -12,7 +12,7 @@ clock for all processes of a machine:
     start held                 a request starts, and holds its estimate
     charge tokens              one has outrun what it holds
     end held used              one has ended
-    turn elapsed               how long newcomers were taken in and actions fetched, in ns
+    turn elapsed               how long newcomers were taken in, and actions fetched and followed, in ns
     call                       something was sent to the store meanwhile, which must not be
     books refunded debt        at the end: what the scheduler says of its tenants
     sent calls                 at the end: what was sent to the store in all
@@ -189,7 +189,6 @@ class Host:
                 if self._chance.random() < 0.01:
                     self._sched.cancel(self._waiting.popitem()[0], now_ns=began)
             actions = self._sched.poll(now_ns=began)
-            elapsed = time.monotonic_ns() - began
             started = False
             for action in actions:
                 match action:
@@ -201,7 +200,7 @@ class Host:
                         leases.ask(action)
                     case Drop():
                         raise AssertionError(f"nothing is dropped: {action}")
-            self.tell("turn", began, elapsed)
+            self.tell("turn", began, time.monotonic_ns() - began)
 
     def _submit(self, now: int) -> None:
         prompt, output = self._chance.randint(50, LARGEST // 2), self._chance.randint(50, LARGEST // 2)
