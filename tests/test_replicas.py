@@ -101,7 +101,8 @@ def test_what_is_held_is_in_the_budget(outcome: Outcome) -> None:
         held += event.taken - event.charged
         left = outcome.budget(event.at) + outcome.lent_by(event.at) - held
         assert left >= 0, f"{held} are held, {outcome.budget(event.at)} came, {outcome.lent_by(event.at)} may be lent"
-        closest = min(closest, left)
+        if event.what == "start":
+            closest = min(closest, left)
     print(f"{held} held, never less than {closest} below what came and may be lent")
 
 
