@@ -1,38 +1,33 @@
 """The adapters between wishes for tokens and a Redis server: a real one, that dies, restarts and stops."""
 
 import asyncio
+import re
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import redis
 import redis.asyncio
 from redis_server import RedisServer
 
+from tidegate import LeaseWanted, QuotaLimit, Rate
 from tidegate.redis import AsyncLeases, Budget, Grant, Leases
 
 SECOND = 1_000_000_000
 VALID_FOR = 10 * SECOND
-BUDGET = Budget("acme", amount=0, period_ns=SECOND, burst=1 << 40)
+ACME = 0
+BUDGET = Budget("acme", Rate(0, SECOND, 1 << 40))
 KEY = "tidegate:{acme}"
 PLENTY = 1 << 30
 
 
-class Wish(NamedTuple):
-    """What the action `LeaseWanted` has."""
-
-    seq: int
-    tokens: int
-    returned: int = 0
-    tenant: str = "acme"
-    limit: str = "tokens"
+def wish(seq: int, tokens: int, returned: int = 0, tenant: int = ACME) -> LeaseWanted:
+    return LeaseWanted(tenant, "tokens", seq, tokens, returned, "lease-needed")
 
 
 @pytest.fixture(scope="module")
@@ -94,32 +89,32 @@ def until_it_fails(leases: Leases, failures: int) -> None:
 
 
 def test_a_wish_is_granted_with_the_time_that_it_is_good_for(leases: Leases) -> None:
-    leases.ask(Wish(1, 50))
-    assert fetch(leases, 1) == [Grant("acme", "tokens", 1, 50, VALID_FOR)]
+    leases.ask(wish(1, 50))
+    assert fetch(leases, 1) == [Grant(ACME, QuotaLimit.TOKENS, 1, 50, VALID_FOR)]
     assert leases.grants() == []
 
 
 def test_the_host_is_woken_when_there_is_something_to_fetch(client: redis.Redis) -> None:
     woken = threading.Event()
     with Leases(client, lambda *_: BUDGET, replica="a", on_grant=woken.set) as leases:
-        leases.ask(Wish(1, 50))
+        leases.ask(wish(1, 50))
         assert woken.wait(5)
         assert len(leases.grants()) == 1
 
 
 def test_a_repeated_wish_gets_the_same_answer_and_a_debt_is_deducted(leases: Leases, client: redis.Redis) -> None:
-    leases.ask(Wish(1, 50, -20))
+    leases.ask(wish(1, 50, -20))
     fetch(leases, 1)
-    leases.ask(Wish(1, 50, -20))
+    leases.ask(wish(1, 50, -20))
     assert fetch(leases, 1)[0].tokens == 50
     assert taken(client) == 70
 
 
 def test_an_older_wish_gets_no_answer(leases: Leases) -> None:
-    leases.ask(Wish(7, 50))
+    leases.ask(wish(7, 50))
     fetch(leases, 1)
-    leases.ask(Wish(6, 50))
-    leases.ask(Wish(8, 50, tenant="the same"))
+    leases.ask(wish(6, 50))
+    leases.ask(wish(8, 50, tenant=1))
     assert [grant.seq for grant in fetch(leases, 1)] == [8]
     assert leases.failures == 0
 
@@ -127,35 +122,35 @@ def test_an_older_wish_gets_no_answer(leases: Leases) -> None:
 def test_many_wishes_go_together(server: RedisServer) -> None:
     with server.client(10) as client:
         client.config_resetstat()
-        with Leases(client, lambda tenant, _: Budget(f"b{tenant}", 0, SECOND, 1), replica="a") as leases:
+        with Leases(client, lambda tenant, _: Budget(f"b{tenant}", Rate(0, SECOND, 1)), replica="a") as leases:
             with server.stopped():
                 for tenant in range(2_000):
-                    leases.ask(Wish(1, 1, tenant=str(tenant)))
+                    leases.ask(wish(1, 1, tenant=tenant))
             assert len({grant.tenant for grant in fetch(leases, 2_000)}) == 2_000
         assert leases.calls <= 4, "the first few, and two batches"
 
 
 def test_a_limit_has_one_wish_at_a_time(server: RedisServer) -> None:
-    def budget_of(tenant: str, _: str) -> Budget:
-        return replace(BUDGET, name=tenant)
+    def budget_of(tenant: int, _: QuotaLimit) -> Budget:
+        return replace(BUDGET, name=str(tenant))
 
     with server.client(10) as client, Leases(client, budget_of, replica="a") as leases:
         with server.stopped():
             for _ in range(100):
-                leases.ask(Wish(1, 50))
-            leases.ask(Wish(1, 1, tenant="last"))
+                leases.ask(wish(1, 50))
+            leases.ask(wish(1, 1, tenant=1))
         granted = leases.grants()
-        while not any(grant.tenant == "last" for grant in granted):
+        while not any(grant.tenant == 1 for grant in granted):
             granted += fetch(leases, 1)
         assert len(granted) <= 3, "the first, what was said again meanwhile, and the last"
 
 
 def test_asking_does_not_wait_for_a_store_that_stopped(server: RedisServer, leases: Leases) -> None:
-    leases.ask(Wish(1, 10))
+    leases.ask(wish(1, 10))
     fetch(leases, 1)
     with server.stopped():
         before = time.monotonic()
-        leases.ask(Wish(2, 50))
+        leases.ask(wish(2, 50))
         assert leases.grants() == []
         assert time.monotonic() - before < 0.1
         until_it_fails(leases, 1)
@@ -166,27 +161,27 @@ def test_asking_does_not_wait_for_a_store_that_stopped(server: RedisServer, leas
 def test_what_a_stopped_store_did_afterwards_is_answered_when_it_is_asked_again(
     server: RedisServer, leases: Leases, client: redis.Redis
 ) -> None:
-    leases.ask(Wish(1, 10))
+    leases.ask(wish(1, 10))
     fetch(leases, 1)
     with server.stopped():
-        leases.ask(Wish(2, 50))
+        leases.ask(wish(2, 50))
         until_it_fails(leases, 1)
-        leases.ask(Wish(2, 50))
+        leases.ask(wish(2, 50))
         until_it_fails(leases, 2)
-    leases.ask(Wish(2, 50))
-    assert fetch(leases, 1) == [Grant("acme", "tokens", 2, 50, VALID_FOR)]
+    leases.ask(wish(2, 50))
+    assert fetch(leases, 1) == [Grant(ACME, QuotaLimit.TOKENS, 2, 50, VALID_FOR)]
     assert taken(client) == 60, "three times asked, once deducted"
 
 
 def test_a_store_that_restarted_is_told_the_script_again(server: RedisServer, leases: Leases) -> None:
-    leases.ask(Wish(1, 10))
+    leases.ask(wish(1, 10))
     fetch(leases, 1)
     server.kill()
-    leases.ask(Wish(2, 10))
+    leases.ask(wish(2, 10))
     until_it_fails(leases, 1)
     assert leases.grants() == []
     server.start()
-    leases.ask(Wish(2, 10))
+    leases.ask(wish(2, 10))
     assert fetch(leases, 1)[0].seq == 2
 
 
@@ -197,7 +192,7 @@ def test_nothing_is_granted_twice_however_many_ask_at_once(server: RedisServer, 
     def replica() -> None:
         with server.client() as own, Leases(own, lambda *_: BUDGET, replica="same name") as leases:
             for seq in range(1, 40):
-                leases.ask(Wish(seq, 7))
+                leases.ask(wish(seq, 7))
                 granted.append(fetch(leases, 1)[0].tokens)
 
     replicas = [threading.Thread(target=replica) for _ in range(8)]
@@ -210,24 +205,6 @@ def test_nothing_is_granted_twice_however_many_ask_at_once(server: RedisServer, 
     assert int(client.hget(KEY, "level")) == 0
 
 
-def life_of_a_replica(port: int) -> list[int]:
-    """What it was granted, as far as it knew, until it was killed."""
-    program = [sys.executable, str(Path(__file__).parent / "lease_replica.py"), str(port), "10"]
-    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as replica:
-        assert replica.stdout is not None, "it is a pipe"
-        granted = [int(replica.stdout.readline()) for _ in range(20)]
-        replica.kill()
-        return granted + [int(line) for line in replica.stdout]
-
-
-def test_replicas_that_are_killed_lose_what_was_under_way_and_no_more(server: RedisServer, client: redis.Redis) -> None:
-    with ThreadPoolExecutor(4) as four_at_once:
-        lives = list(four_at_once.map(life_of_a_replica, [server.port] * 8))
-    assert {tokens for life in lives for tokens in life} == {10}, "a new incarnation is a stranger, and begins anew"
-    known = sum(map(sum, lives))
-    assert known <= taken(client) <= known + len(lives) * 10
-
-
 def test_the_asyncio_kind_asks_and_comes_back_likewise(server: RedisServer) -> None:
     async def host() -> None:
         store = redis.asyncio.Redis(port=server.port, socket_timeout=0.2)
@@ -238,15 +215,15 @@ def test_the_asyncio_kind_asks_and_comes_back_likewise(server: RedisServer) -> N
                 (grant,) = leases.grants()
                 return grant
 
-            leases.ask(Wish(1, 50))
-            assert await grant() == Grant("acme", "tokens", 1, 50, VALID_FOR)
+            leases.ask(wish(1, 50))
+            assert await grant() == Grant(ACME, QuotaLimit.TOKENS, 1, 50, VALID_FOR)
             with server.stopped():
-                leases.ask(Wish(2, 30))
+                leases.ask(wish(2, 30))
                 await asyncio.sleep(0.1)
                 assert leases.grants() == []
             assert (await grant()).seq == 2
             server.kill()
-            leases.ask(Wish(3, 30))
+            leases.ask(wish(3, 30))
             for _ in range(2_000):
                 if leases.failures:
                     break
@@ -254,16 +231,27 @@ def test_the_asyncio_kind_asks_and_comes_back_likewise(server: RedisServer) -> N
             assert leases.failures == 1
             assert leases.grants() == []
             server.start()
-            leases.ask(Wish(3, 30))
+            leases.ask(wish(3, 30))
             assert (await grant()).seq == 3
 
     asyncio.run(host())
 
 
+@pytest.mark.parametrize("page", ["GUIDE.md", "LEASES.md"])
+def test_the_hosts_of_the_pages_run(server: RedisServer, page: str) -> None:
+    text = (Path(__file__).parent.parent / "docs" / page).read_text()
+    (program,) = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    command = [sys.executable, "-W", "error", "-c", program]
+    url = {"REDIS_URL": f"redis://127.0.0.1:{server.port}"}
+    run = subprocess.run(command, env=url, capture_output=True, text=True, check=False, timeout=60)
+    assert re.fullmatch(r"worker 0 starts \d+\n", run.stdout), run.stderr
+    assert run.stderr == ""
+
+
 def test_a_wish_for_an_unknown_limit_fails_at_once(client: redis.Redis) -> None:
-    budgets = {("acme", "tokens"): BUDGET}
+    budgets = {(ACME, QuotaLimit.TOKENS): BUDGET}
     with Leases(client, lambda *limit: budgets[limit], replica="a") as leases, pytest.raises(KeyError):
-        leases.ask(Wish(1, 1, tenant="unknown"))
+        leases.ask(wish(1, 1, tenant=1))
 
 
 def test_a_client_without_a_timeout_is_refused(server: RedisServer) -> None:
@@ -278,17 +266,16 @@ def test_a_lease_is_good_for_half_an_hour_at_most(client: redis.Redis, valid_for
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("name", "rate", "message"),
     [
-        ({"name": "a{b"}, "brace"),
-        ({"name": ""}, "empty"),
-        ({"amount": -1}, "amount of 'b' is -1"),
-        ({"period_ns": 0}, "period_ns"),
-        ({"period_ns": 2**52 + 1}, "period_ns"),
-        ({"burst": 2**40 + 1}, "burst"),
+        ("a{b", Rate(1, 1, 1), "brace"),
+        ("", Rate(1, 1, 1), "empty"),
+        ("b", Rate(-1, 1, 1), "amount of 'b' is -1"),
+        ("b", Rate(1, 0, 1), "period_ns"),
+        ("b", Rate(1, 2**52 + 1, 1), "period_ns"),
+        ("b", Rate(1, 1, 2**40 + 1), "burst"),
     ],
 )
-def test_a_budget_that_the_store_cannot_count_is_refused(change: dict[str, int | str], message: str) -> None:
-    budget = {"name": "b", "amount": 1, "period_ns": 1, "burst": 1}
+def test_a_budget_that_the_store_cannot_count_is_refused(name: str, rate: Rate, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Budget(**(budget | change))
+        Budget(name, rate)

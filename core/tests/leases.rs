@@ -219,6 +219,54 @@ fn what_outruns_its_estimate_is_owed_at_once_and_what_nobody_uses_goes_back() {
     assert_eq!(back, 100 + tokens as i64 - 120 + 264);
 }
 
+/// What was held before was not granted: when it comes back, the store must not count it as what it gave.
+#[test]
+fn what_was_held_when_a_limit_became_leased_is_owed_until_it_comes_back() {
+    let free = TenantPolicy::new().tokens(Rate::per_second(1_000).burst(800));
+    let mut world =
+        World::with_workers(config(LeaseTerms::new(2).fallback(Fallback::Deny)), 1, [1_000, 1_000]);
+    let acme = world.sched.tenant_set(world.now, "own").expect("a name");
+    world.sched.tenant_configure(world.now, acme, &free).expect("a sound policy");
+    let id = world.submit_spec(of(acme, 500));
+    assert_eq!(starts(&world.round()), [id]);
+    world.sched.tenant_configure(world.now, acme, &free.leased(true)).expect("a sound policy");
+    assert_eq!(world.round(), [wish(acme, 1, 200, -500, Reason::LeaseAhead)]);
+    grant(&mut world, acme, 1, 0);
+    end(&mut world, id, 100);
+    world.pass(Duration::from_millis(10));
+    assert_eq!(returned_by(&world.round()[0]), 200, "of 400 as many as may lie idle stay");
+}
+
+/// What a replica waits for may be what another gives back: nobody tells it, so it asks.
+#[test]
+fn who_waits_gets_what_others_give_back_however_slow_the_rate_is() {
+    let policy = TenantPolicy::new().tokens(Rate { amount: 0, period_ns: S, burst: 800 });
+    let (mut world, acme) = leased(LeaseTerms::new(2).fallback(Fallback::Deny), policy);
+    let id = world.submit_spec(of(acme, 500));
+    assert_eq!(world.round(), [wish(acme, 1, 500, 0, Reason::LeaseNeeded)]);
+    grant(&mut world, acme, 1, 100);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.round(), [wish(acme, 2, 400, 0, Reason::LeaseNeeded)], "another has given back 400");
+    grant(&mut world, acme, 2, 400);
+    assert_eq!(starts(&world.round()), [id]);
+}
+
+/// A grant that is good for no time at all is no reason to look at it all the time.
+#[test]
+fn a_lease_that_is_good_for_nothing_does_not_keep_the_host_busy() {
+    let (mut world, acme) = world(Fallback::Deny);
+    world.submit_spec(of(acme, 500));
+    world.round();
+    let granted = world.sched.lease_granted(world.now, acme, QuotaLimit::Tokens, 1, 10, 0);
+    granted.expect("it was wanted");
+    let mut polls = 0;
+    while world.now < Instant::from_nanos(400 * MS) && world.jump() {
+        world.round();
+        polls += 1;
+        assert!(polls <= 100, "{:?} after {polls} polls", world.now);
+    }
+}
+
 fn returned_by(action: &Action) -> i64 {
     if let Action::LeaseWanted { returned, .. } = *action { returned } else { 0 }
 }

@@ -1,8 +1,15 @@
 """Asks a Redis server for the tokens of budgets that several replicas share, off the path of requests.
 
-A leased limit wishes for tokens (`LeaseWanted`); hand each wish to `ask`, which never waits, and each of `grants` to
-the scheduler. What fails is reported to nobody: the core asks again, with the same number, and falls back if that does
-not help. The protocol, and what holds when something dies, is in `docs/LEASES.md`.
+A scheduler with a leased limit wishes for tokens; hand each wish to `ask`, and each answer back. Neither waits:
+
+    for action in scheduler.poll(now_ns=now):
+        if isinstance(action, LeaseWanted):
+            leases.ask(action)
+    for grant in leases.grants():
+        scheduler.lease_granted(*grant, now_ns=now)
+
+What fails is reported to nobody: the core asks again, with the same number, and falls back if that does not help. The
+protocol, what holds when something dies, and a whole host are in `docs/LEASES.md`.
 
 `Leases` has a thread of its own, `AsyncLeases` a task. Both need redis-py: `pip install tidegate[redis]`.
 """
@@ -11,17 +18,21 @@ import asyncio
 import hashlib
 import secrets
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from itertools import islice
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Self
 
 import redis
 import redis.asyncio
 
-__all__ = ["AsyncLeases", "Budget", "Grant", "Leases", "Wish"]
+from tidegate._enums import QuotaLimit
+from tidegate._records import Rate
+from tidegate._tidegate import LeaseWanted
+
+__all__ = ["AsyncLeases", "Budget", "Grant", "Leases"]
 
 MAX_TOKENS = 1 << 40
 MAX_PERIOD_NS = 1 << 52
@@ -32,35 +43,11 @@ MAX_BATCH = 1_000
 """Wishes that go to the store at once, chosen arbitrarily."""
 
 
-class Wish(Protocol):
-    """What a scheduler wants of the store: its action `LeaseWanted`."""
-
-    @property
-    def tenant(self) -> Hashable:
-        """Whose limit."""
-
-    @property
-    def limit(self) -> Hashable:
-        """Which of its limits."""
-
-    @property
-    def seq(self) -> int:
-        """The number of the wish, from 1; the same number is the same wish."""
-
-    @property
-    def tokens(self) -> int:
-        """How many are wanted."""
-
-    @property
-    def returned(self) -> int:
-        """How many go back; below zero, a debt."""
-
-
 class Grant(NamedTuple):
-    """The store's answer to a wish: the arguments of `lease_granted`."""
+    """The store's answer to a wish: the arguments of `Scheduler.lease_granted`."""
 
-    tenant: Hashable
-    limit: Hashable
+    tenant: int
+    limit: QuotaLimit
     seq: int
     tokens: int
     valid_for_ns: int
@@ -72,11 +59,8 @@ class Budget:
 
     name: str
     """Of any characters but braces."""
-    amount: int
-    """Tokens that come in a period."""
-    period_ns: int
-    burst: int
-    """Tokens that are saved up."""
+    rate: Rate
+    """That of the tenant's policy."""
 
     def __post_init__(self) -> None:
         if not self.name or "{" in self.name or "}" in self.name:
@@ -86,8 +70,8 @@ class Budget:
             ("period_ns", 1, MAX_PERIOD_NS),
             ("burst", 0, MAX_TOKENS),
         ]:
-            if not least <= getattr(self, field) <= most:
-                raise ValueError(f"{field} of {self.name!r} is {getattr(self, field)}, not from {least} to {most}")
+            if not least <= getattr(self.rate, field) <= most:
+                raise ValueError(f"{field} of {self.name!r} is {getattr(self.rate, field)}, not from {least} to {most}")
 
 
 class _Desk:
@@ -95,7 +79,7 @@ class _Desk:
 
     def __init__(
         self,
-        budget_of: Callable[[Any, Any], Budget],
+        budget_of: Callable[[int, QuotaLimit], Budget],
         *,
         replica: str,
         prefix: str = "tidegate",
@@ -115,29 +99,28 @@ class _Desk:
         self._valid_for_ns = valid_for_ns
         self._script = resources.files("tidegate").joinpath("lease.lua").read_text()
         self._sha = hashlib.sha1(self._script.encode(), usedforsecurity=False).hexdigest()
-        self._waiting: dict[tuple[Hashable, Hashable], tuple[Wish, Budget]] = {}
+        self._waiting: dict[tuple[int, QuotaLimit], tuple[LeaseWanted, Budget]] = {}
         self._granted: list[Grant] = []
 
-    def _put(self, wish: Wish) -> None:
+    def _put(self, wish: LeaseWanted) -> None:
         # A limit has one wish at a time: what is said again replaces what still waits here.
         self._waiting[wish.tenant, wish.limit] = (wish, self._budget_of(wish.tenant, wish.limit))
 
-    def _take(self) -> list[tuple[Wish, Budget]]:
+    def _take(self) -> list[tuple[LeaseWanted, Budget]]:
         keys = list(islice(self._waiting, MAX_BATCH))
         return [self._waiting.pop(key) for key in keys]
 
-    def _command(self, wish: Wish, budget: Budget) -> tuple[str | int, ...]:
+    def _command(self, wish: LeaseWanted, budget: Budget) -> tuple[str | int, ...]:
         key = f"{self._prefix}:{{{budget.name}}}"
         keys = (key, f"{key}:{self._incarnation}")
-        rate = (budget.amount, budget.period_ns, budget.burst)
-        return (self._sha, 2, *keys, *rate, wish.seq, wish.tokens, wish.returned)
+        return (self._sha, 2, *keys, *budget.rate, wish.seq, wish.tokens, wish.returned)
 
-    def _say(self, pipeline: Any, batch: Sequence[tuple[Wish, Budget]]) -> None:
+    def _say(self, pipeline: Any, batch: Sequence[tuple[LeaseWanted, Budget]]) -> None:
         self.calls += 1
         for wish, budget in batch:
             pipeline.evalsha(*self._command(wish, budget))
 
-    def _hear(self, batch: Sequence[tuple[Wish, Budget]], answers: Sequence[Any]) -> None:
+    def _hear(self, batch: Sequence[tuple[LeaseWanted, Budget]], answers: Sequence[Any]) -> None:
         for (wish, _), answer in zip(batch, answers, strict=True):
             if isinstance(answer, Exception):
                 self._fail(answer, 1)
@@ -170,7 +153,7 @@ class Leases(_Desk):
     def __init__(
         self,
         client: redis.Redis,
-        budget_of: Callable[[Any, Any], Budget],
+        budget_of: Callable[[int, QuotaLimit], Budget],
         *,
         replica: str,
         prefix: str = "tidegate",
@@ -187,7 +170,7 @@ class Leases(_Desk):
         self._thread = threading.Thread(target=self._run, name="tidegate-leases", daemon=True)
         self._thread.start()
 
-    def ask(self, wish: Wish) -> None:
+    def ask(self, wish: LeaseWanted) -> None:
         """Takes a wish to the store, some time soon. Never waits."""
         with self._changed:
             self._put(wish)
@@ -231,7 +214,7 @@ class Leases(_Desk):
             if self._on_grant is not None:
                 self._on_grant()
 
-    def _call(self, batch: Sequence[tuple[Wish, Budget]]) -> list[Any]:
+    def _call(self, batch: Sequence[tuple[LeaseWanted, Budget]]) -> list[Any]:
         answers = self._call_once(batch)
         if _script_is_unknown(answers):
             self._client.script_load(self._script)
@@ -239,7 +222,7 @@ class Leases(_Desk):
             answers = self._call_once(batch)
         return answers
 
-    def _call_once(self, batch: Sequence[tuple[Wish, Budget]]) -> list[Any]:
+    def _call_once(self, batch: Sequence[tuple[LeaseWanted, Budget]]) -> list[Any]:
         with self._client.pipeline(transaction=False) as pipeline:
             self._say(pipeline, batch)
             return pipeline.execute(raise_on_error=False)
@@ -255,7 +238,7 @@ class AsyncLeases(_Desk):
     def __init__(
         self,
         client: redis.asyncio.Redis,
-        budget_of: Callable[[Any, Any], Budget],
+        budget_of: Callable[[int, QuotaLimit], Budget],
         *,
         replica: str,
         prefix: str = "tidegate",
@@ -268,7 +251,7 @@ class AsyncLeases(_Desk):
         self._answered = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    def ask(self, wish: Wish) -> None:
+    def ask(self, wish: LeaseWanted) -> None:
         """Takes a wish to the store, some time soon. Never waits."""
         self._put(wish)
         self._asked.set()
@@ -308,7 +291,7 @@ class AsyncLeases(_Desk):
                     self._answered.set()
             self._asked.clear()
 
-    async def _call(self, batch: Sequence[tuple[Wish, Budget]]) -> list[Any]:
+    async def _call(self, batch: Sequence[tuple[LeaseWanted, Budget]]) -> list[Any]:
         answers = await self._call_once(batch)
         if _script_is_unknown(answers):
             await self._client.script_load(self._script)
@@ -316,7 +299,7 @@ class AsyncLeases(_Desk):
             answers = await self._call_once(batch)
         return answers
 
-    async def _call_once(self, batch: Sequence[tuple[Wish, Budget]]) -> list[Any]:
+    async def _call_once(self, batch: Sequence[tuple[LeaseWanted, Budget]]) -> list[Any]:
         async with self._client.pipeline(transaction=False) as pipeline:
             self._say(pipeline, batch)
             return await pipeline.execute(raise_on_error=False)

@@ -1,27 +1,31 @@
-//! Asks a Redis server for the tokens of budgets that several replicas share, in a thread of its own.
+//! A host with a leased limit: its scheduler starts requests on tokens of a budget that several replicas share, and a
+//! thread asks a Redis server for them.
 //!
-//! What a host does with each `LeaseWanted` of its scheduler: hand it to [`Leases::ask`], which never waits, and give
-//! [`Leases::grants`] back to the scheduler. What fails is reported to nobody: the core asks again with the same number,
-//! and falls back if that does not help. The script and the keys are those of Python's `tidegate.redis`; the protocol
-//! is in `docs/LEASES.md`.
+//! Each `LeaseWanted` goes to [`Leases::ask`], which never waits, and each answer back to `lease_granted`. What fails is
+//! reported to nobody: the core asks again with the same number, and falls back if that does not help. The script and
+//! the keys are those of Python's `tidegate.redis`; the protocol is in `docs/LEASES.md`.
 //!
 //!     cargo run -p tidegate-sim --example redis_leases -- redis://127.0.0.1:6379 BUDGET TOKENS TIMES
 
 use std::error::Error;
 use std::iter;
 use std::process;
-use std::sync::mpsc::{Receiver, Sender, TryIter, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use redis::{Client, Connection, RedisResult, cmd, pipe};
+use tidegate::{
+    Action, Config, Instant, LeaseTerms, PoolId, QuotaLimit, Rate, RequestSpec, Scheduler, TenantId,
+    TenantPolicy, Tier, TierConfig, Usage, WorkerSpec,
+};
 
 const SCRIPT: &str = include_str!("../../python/tidegate/lease.lua");
 
 /// How long a store that stopped holds up the wishes after it.
 const TIMEOUT: Duration = Duration::from_secs(1);
 /// For how long a grant is good: well below the hour for which the store remembers who has it.
-const VALID_FOR: Duration = Duration::from_secs(10);
+const VALID_FOR: Duration = Duration::from_secs(2);
 /// Wishes that go to the store at once, chosen arbitrarily.
 const MAX_BATCH: usize = 1_000;
 
@@ -29,24 +33,24 @@ const MAX_BATCH: usize = 1_000;
 #[derive(Clone, Debug)]
 struct Budget {
     name: String,
-    amount: u64,
-    period_ns: u64,
-    burst: u64,
+    rate: Rate,
 }
 
-/// What a scheduler wants of the store, and of which budget.
-#[derive(Clone, Debug)]
+/// What a scheduler wants of the store: its action `LeaseWanted`.
+#[derive(Clone, Copy, Debug)]
 struct Wish {
-    budget: Budget,
+    tenant: TenantId,
+    limit: QuotaLimit,
     seq: u64,
     tokens: u64,
     returned: i64,
 }
 
 /// The store's answer to a wish: what `lease_granted` takes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Grant {
-    budget: String,
+    tenant: TenantId,
+    limit: QuotaLimit,
     seq: u64,
     tokens: u64,
     valid_for: Duration,
@@ -54,7 +58,7 @@ struct Grant {
 
 /// One for each scheduler, made together with it. Its thread ends when it is dropped.
 struct Leases {
-    wishes: Sender<Wish>,
+    wishes: Sender<(Budget, Wish)>,
     grants: Receiver<Grant>,
 }
 
@@ -68,13 +72,8 @@ impl Leases {
     }
 
     /// Takes a wish to the store, some time soon. Never waits.
-    fn ask(&self, wish: Wish) {
-        self.wishes.send(wish).expect("the thread lives as long as this");
-    }
-
-    /// What was granted since the last call. Never waits.
-    fn grants(&self) -> TryIter<'_, Grant> {
-        self.grants.try_iter()
+    fn ask(&self, budget: Budget, wish: Wish) {
+        self.wishes.send((budget, wish)).expect("the thread lives as long as this");
     }
 }
 
@@ -100,23 +99,23 @@ impl Store {
     }
 
     /// The tokens granted to each; none for a wish that is older than what was answered.
-    fn ask(&mut self, incarnation: &str, batch: &[Wish]) -> RedisResult<Vec<Option<u64>>> {
+    fn ask(&mut self, incarnation: &str, batch: &[(Budget, Wish)]) -> RedisResult<Vec<Option<u64>>> {
         let mut pipeline = pipe();
-        for Wish { budget, seq, tokens, returned } in batch {
-            let key = format!("tidegate:{{{}}}", budget.name);
+        for (Budget { name, rate }, Wish { seq, tokens, returned, .. }) in batch {
+            let key = format!("tidegate:{{{name}}}");
             let evaluation = pipeline.cmd("EVALSHA").arg(&self.script).arg(2);
             evaluation.arg(&key).arg(format!("{key}:{incarnation}"));
-            evaluation.arg(budget.amount).arg(budget.period_ns).arg(budget.burst);
+            evaluation.arg(rate.amount).arg(rate.period_ns).arg(rate.burst);
             evaluation.arg(*seq).arg(*tokens).arg(*returned);
         }
         pipeline.query(&mut self.connection)
     }
 }
 
-fn run(client: &Client, incarnation: &str, asked: &Receiver<Wish>, answer: &Sender<Grant>) {
+fn run(client: &Client, incarnation: &str, asked: &Receiver<(Budget, Wish)>, answer: &Sender<Grant>) {
     let mut store = None;
     while let Ok(first) = asked.recv() {
-        let batch: Vec<Wish> = iter::once(first).chain(asked.try_iter()).take(MAX_BATCH).collect();
+        let batch: Vec<_> = iter::once(first).chain(asked.try_iter()).take(MAX_BATCH).collect();
         let connected = store.take().map_or_else(|| Store::connect(client), Ok);
         let answered = connected.and_then(|mut connected: Store| {
             let answers = connected.ask(incarnation, &batch)?;
@@ -124,9 +123,10 @@ fn run(client: &Client, incarnation: &str, asked: &Receiver<Wish>, answer: &Send
             Ok(answers)
         });
         // A connection that failed is not used again. The core repeats what got no answer.
-        for (wish, tokens) in batch.into_iter().zip(answered.unwrap_or_default()) {
+        for ((_, wish), tokens) in batch.into_iter().zip(answered.unwrap_or_default()) {
             let Some(tokens) = tokens else { continue };
-            let grant = Grant { budget: wish.budget.name, seq: wish.seq, tokens, valid_for: VALID_FOR };
+            let Wish { tenant, limit, seq, .. } = wish;
+            let grant = Grant { tenant, limit, seq, tokens, valid_for: VALID_FOR };
             if answer.send(grant).is_err() {
                 return;
             }
@@ -134,28 +134,82 @@ fn run(client: &Client, incarnation: &str, asked: &Receiver<Wish>, answer: &Send
     }
 }
 
-/// Plays the core of a tenant that always wants as much again: asks again what is not answered in time.
+/// Owns the scheduler. Its engine is done with a request as soon as it starts.
+struct Host {
+    sched: Scheduler,
+    leases: Leases,
+    budget: Budget,
+    tenant: TenantId,
+    began_at: std::time::Instant,
+}
+
+impl Host {
+    fn new(leases: Leases, budget: Budget) -> Result<Self, Box<dyn Error>> {
+        let config = Config::builder().dimensions(["slots"]).tier(TierConfig::new("only"));
+        let mut sched = Scheduler::new(config.leases(LeaseTerms::new(2)).build()?, Instant::ZERO);
+        sched.worker_add(Instant::ZERO, WorkerSpec::new(PoolId::new(0), [1]))?;
+        let tenant = sched.tenant_set(Instant::ZERO, &budget.name)?;
+        let policy = TenantPolicy::new().tokens(budget.rate).leased(true);
+        sched.tenant_configure(Instant::ZERO, tenant, &policy)?;
+        Ok(Self { sched, leases, budget, tenant, began_at: std::time::Instant::now() })
+    }
+
+    fn now(&self) -> Instant {
+        Instant::from_nanos(self.began_at.elapsed().as_nanos() as u64)
+    }
+
+    /// Does what the scheduler wants. How many requests started, and ended.
+    fn poll(&mut self) -> Result<u64, Box<dyn Error>> {
+        let mut started = 0;
+        while let Some(action) = self.sched.poll(self.now()) {
+            match action {
+                Action::Start { request, attempt, .. } => {
+                    let tokens = self.sched.usage(self.tenant)?.held_tokens;
+                    let usage = Usage { prompt_tokens: tokens, ..Usage::default() };
+                    self.sched.complete(self.now(), request, attempt, usage)?;
+                    started += 1;
+                }
+                Action::LeaseWanted { tenant, limit, seq, tokens, returned, .. } => {
+                    let wish = Wish { tenant, limit, seq, tokens, returned };
+                    self.leases.ask(self.budget.clone(), wish);
+                }
+                other => return Err(format!("nothing is stopped here: {other:?}").into()),
+            }
+        }
+        Ok(started)
+    }
+
+    /// Until the store answers, or the scheduler has something to do; whether either will ever be.
+    fn wait(&mut self) -> Result<bool, Box<dyn Error>> {
+        let Some(wake_at) = self.sched.poll_timeout() else { return Ok(false) };
+        let pause = Duration::from_nanos(wake_at.nanos_since(self.now()));
+        if let Ok(Grant { tenant, limit, seq, tokens, valid_for }) = self.leases.grants.recv_timeout(pause) {
+            let ns = valid_for.as_nanos() as u64;
+            self.sched.lease_granted(self.now(), tenant, limit, seq, tokens, ns)?;
+        }
+        Ok(true)
+    }
+}
+
+/// Serves so many requests of so many tokens, one after the other, and gives back what is left.
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [url, name, tokens, times] = arguments.as_slice() else {
         return Err("usage: redis_leases URL BUDGET TOKENS TIMES".into());
     };
-    let budget = Budget { name: name.clone(), amount: 1_000, period_ns: 1_000_000_000, burst: 100_000 };
+    let budget = Budget { name: name.clone(), rate: Rate::per_second(1_000).burst(100_000) };
     let leases = Leases::new(Client::open(url.as_str())?, "example")?;
-    for seq in 1..=times.parse()? {
-        let wish = Wish { budget: budget.clone(), seq, tokens: tokens.parse()?, returned: 0 };
-        let mut asked_at: Option<std::time::Instant> = None;
-        let grant = loop {
-            if asked_at.is_none_or(|at| at.elapsed() >= TIMEOUT) {
-                leases.ask(wish.clone());
-                asked_at = Some(std::time::Instant::now());
-            }
-            match leases.grants().find(|grant| grant.seq == seq) {
-                Some(grant) => break grant,
-                None => thread::sleep(Duration::from_millis(1)),
-            }
-        };
-        println!("{} {} {} {:?}", grant.budget, grant.seq, grant.tokens, grant.valid_for);
+    let mut host = Host::new(leases, budget)?;
+    let spec = RequestSpec::new(host.tenant, Tier::P0).demand([1]).prompt_tokens(tokens.parse()?);
+    for request in 1..=times.parse::<u64>()? {
+        host.sched.submit(host.now(), spec)?;
+        while host.poll()? == 0 {
+            host.wait()?;
+        }
+        println!("{request} of {tokens} tokens");
+    }
+    while host.wait()? {
+        host.poll()?;
     }
     Ok(())
 }

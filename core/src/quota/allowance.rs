@@ -27,8 +27,8 @@ impl Allowance {
     }
 
     /// With another rate, or terms, from `now` on. What is there stays, as far as the new burst has room; but what becomes
-    /// leased keeps nothing except what it owes.
-    pub(super) fn changed(self, now: Instant, rate: Rate, leased: Option<LeaseTerms>) -> Self {
+    /// leased keeps nothing except what it owes, and is charged for what is `held`: nobody granted that.
+    pub(super) fn changed(self, now: Instant, rate: Rate, leased: Option<LeaseTerms>, held: u64) -> Self {
         match (self, leased) {
             (Self::Own(mut bucket), None) => {
                 bucket.set_rate(now, rate);
@@ -42,6 +42,7 @@ impl Allowance {
                 let mut lease = Lease::new(now, rate, terms);
                 let level = bucket.refilled(now).level();
                 lease.charge(now, level.min(0).unsigned_abs());
+                lease.charge(now, held);
                 Self::Leased(Box::new(lease))
             }
             (Self::Leased(lease), None) => {

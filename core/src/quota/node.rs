@@ -157,7 +157,7 @@ impl Node {
         let (requests, tokens) = self.limits.take().map_or((None, None), |old| (old.requests, old.tokens));
         let leased = policy.leased.then_some(terms);
         let allowance = |old: Option<Allowance>, rate: Rate, held: u64| match old {
-            Some(old) => old.changed(now, rate, leased),
+            Some(old) => old.changed(now, rate, leased, held),
             None => {
                 let mut new = Allowance::new(now, rate, leased);
                 new.charge(now, held);

@@ -4,6 +4,7 @@
 //! the oldest there was. So what is still there of the begin is at least one window old when it is called stale, and
 //! at most two. O(1).
 
+use super::GAP_NS;
 use crate::time::Instant;
 
 /// The length of a window before the first grant says one; chosen arbitrarily.
@@ -39,9 +40,9 @@ impl Idle {
         }
     }
 
-    /// Grants are good for this long from now on.
+    /// Grants are good for this long from now on. No window is shorter than it takes until something can be wished for.
     pub(super) fn set_valid_for(&mut self, ns: u64) {
-        self.window_ns = (ns / 2).max(1);
+        self.window_ns = (ns / 2).max(GAP_NS);
     }
 
     /// Closes the windows that ended by `now`; call it before the level changes.

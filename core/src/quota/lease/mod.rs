@@ -326,7 +326,7 @@ impl Lease {
             0 => None,
             returned => Some((least, if returned < 0 { Why::Debt } else { Why::Idle })),
         };
-        let asks = self.short().and_then(|(why, _)| Some((least.max(self.refilled_at()?), why)));
+        let asks = self.short().map(|(why, _)| (least.max(self.refilled_at()), why));
         [asks, settles].into_iter().flatten().min_by_key(|&(at, _)| at)
     }
 
@@ -344,16 +344,17 @@ impl Lease {
         Some((why, tokens.min(MAX_LEASED_TOKENS)))
     }
 
-    /// The earliest instant at which the store can have what is missing; `None` if it never will.
-    fn refilled_at(&self) -> Option<Instant> {
-        let Some(dry_at) = self.dry_at else { return Some(Instant::ZERO) };
+    /// When the store may have what is missing: because it came, or because others gave some back, which nobody tells.
+    fn refilled_at(&self) -> Instant {
+        let Some(dry_at) = self.dry_at else { return Instant::ZERO };
         let level = self.level.max(0);
         let needed = self.needed();
         let goal = if level < i128::from(needed) { needed } else { self.target() };
         let missing = (i128::from(goal) - level).max(0).unsigned_abs();
         let parts = missing.saturating_mul(u128::from(self.rate.period_ns));
-        let ns = (self.rate.amount > 0).then(|| parts.div_ceil(u128::from(self.rate.amount)))?;
-        Some(dry_at.plus_nanos(u64::try_from(ns).unwrap_or(u64::MAX)))
+        let came = (self.rate.amount > 0).then(|| parts.div_ceil(u128::from(self.rate.amount)));
+        let came_ns = came.and_then(|ns| u64::try_from(ns).ok()).unwrap_or(u64::MAX);
+        dry_at.plus_nanos(came_ns.min(self.terms.ask_again_after_ns))
     }
 
     /// What goes back with the next wish: the debt, or what lies here beyond what may, or was stale.

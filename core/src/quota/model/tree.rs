@@ -66,12 +66,12 @@ impl Watched {
         if level >= least { Cover::Now } else { Cover::Later(None) }
     }
 
-    /// Another rate, or another kind of it.
-    fn set(&mut self, now: u64, rate: Rate, leased: bool) {
+    /// Another rate, or another kind of it, while so much is held.
+    fn set(&mut self, now: u64, rate: Rate, leased: bool, held: u64) {
         self.advance(now);
         let level = self.level(now);
         match (self.leased, leased) {
-            (None, true) => self.leased = Some(level.min(0)),
+            (None, true) => self.leased = Some(level.min(0) - i128::from(held)),
             (Some(_), false) => {
                 self.leased = None;
                 self.bucket = NaiveBucket::full(rate, now);
@@ -351,7 +351,7 @@ impl World {
                     new.add(-i128::from(held));
                     return new;
                 };
-                watched.set(now, rate, policy.leased);
+                watched.set(now, rate, policy.leased, held);
                 if policy.leased != node.policy.leased {
                     watched.events.clear();
                 }
