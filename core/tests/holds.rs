@@ -64,10 +64,7 @@ fn held(world: &World) -> u64 {
 }
 
 fn complete(world: &mut World, id: RequestId, output_tokens: u64) {
-    let (attempt, _) = world.running.remove(&id).expect("it runs");
-    let used = Usage { prompt_tokens: 50, cached_tokens: 0, output_tokens };
-    world.sched.complete(world.now, id, attempt, used).expect("it runs");
-    world.check();
+    world.complete_with(id, Usage { prompt_tokens: 50, cached_tokens: 0, output_tokens });
 }
 
 /// How many tokens a tenant may still use: the largest prompt that starts at once.

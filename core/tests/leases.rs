@@ -60,9 +60,7 @@ fn grant(world: &mut World, tenant: TenantId, seq: u64, tokens: u64) {
 }
 
 fn end(world: &mut World, id: RequestId, used: u64) {
-    let (attempt, _) = world.running.remove(&id).expect("it runs");
-    let usage = Usage { prompt_tokens: used, cached_tokens: 0, output_tokens: 0 };
-    world.sched.complete(world.now, id, attempt, usage).expect("it runs");
+    world.complete_with(id, Usage { prompt_tokens: used, cached_tokens: 0, output_tokens: 0 });
 }
 
 #[test]

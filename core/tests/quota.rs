@@ -45,10 +45,7 @@ fn submit(world: &mut World, count: usize, spec: RequestSpec) -> Vec<RequestId> 
 }
 
 fn complete(world: &mut World, id: RequestId, output_tokens: u64) {
-    let (attempt, _) = world.running.remove(&id).expect("it runs");
-    let usage = Usage { prompt_tokens: 50, cached_tokens: 0, output_tokens };
-    world.sched.complete(world.now, id, attempt, usage).expect("it runs");
-    world.check();
+    world.complete_with(id, Usage { prompt_tokens: 50, cached_tokens: 0, output_tokens });
 }
 
 #[test]

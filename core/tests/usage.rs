@@ -46,12 +46,6 @@ fn start(world: &mut World, spec: RequestSpec) -> RequestId {
     id
 }
 
-fn complete(world: &mut World, id: RequestId, usage: Usage) {
-    let (attempt, _) = world.running.remove(&id).expect("it runs");
-    world.sched.complete(world.now, id, attempt, usage).expect("it runs");
-    world.check();
-}
-
 #[test]
 fn one_that_has_done_nothing_has_used_nothing() {
     let mut world = World::with_workers(one_tier(), 1, [4, 100]);
@@ -113,7 +107,7 @@ fn the_largest_numbers_have_room() {
     let all = 2 * u128::from(units) * u128::from(u64::MAX);
     assert_eq!(told(&mut world).unit_ns[..2], [all, all]);
     assert_eq!(told(&mut world).borrowed_unit_ns[..2], [all, all]);
-    complete(&mut world, ids[0], Usage::default());
+    world.complete_with(ids[0], Usage::default());
     assert_eq!(told(&mut world).borrowed_unit_ns[..2], [all, all]);
 }
 
@@ -228,7 +222,7 @@ fn requests_count_for_how_they_end() {
     let nothing = told(&mut world);
     assert_eq!((nothing.cancelled, nothing.dropped, nothing.prompt_tokens), (1, 1, 0), "they used nothing");
     let used = Usage { prompt_tokens: 70, cached_tokens: 30, output_tokens: 11 };
-    complete(&mut world, completed, used);
+    world.complete_with(completed, used);
     assert_eq!(starts(&world.round()), [failed]);
     // Prompt 100, as it says itself; what was found in a cache, and generated, as was reported.
     let attempt = world.attempt(failed);
@@ -309,11 +303,11 @@ fn quota_is_told_as_it_is_held_and_comes_back() {
     let long = start(&mut world, spec);
     world.submit_spec(spec);
     assert_eq!(held(&mut world), (300, 0, 0), "who waits holds nothing");
-    complete(&mut world, short, Usage { prompt_tokens: 100, cached_tokens: 0, output_tokens: 20 });
+    world.complete_with(short, Usage { prompt_tokens: 100, cached_tokens: 0, output_tokens: 20 });
     assert_eq!(held(&mut world), (150, 30, 0));
     world.progress(long, 60, [1, 1]);
     assert_eq!(held(&mut world), (160 + 64, 30, 74), "charged ahead");
-    complete(&mut world, long, Usage { prompt_tokens: 100, cached_tokens: 0, output_tokens: 60 });
+    world.complete_with(long, Usage { prompt_tokens: 100, cached_tokens: 0, output_tokens: 60 });
     assert_eq!(held(&mut world), (0, 30 + 64, 74));
     let last = starts(&world.round())[0];
     world.declined(last, Decline::NoRoom);
@@ -331,7 +325,7 @@ fn a_tenant_is_told_of_alone_and_forgotten_with_its_name() {
     assert_eq!(usage(&mut world, team), TenantUsage::default(), "what is below it is not its own");
     // What it has used stays its own wherever it stands.
     world.sched.tenant_configure(world.now, key, &TenantPolicy::new()).expect("a sound policy");
-    complete(&mut world, id, Usage { prompt_tokens: 10, cached_tokens: 0, output_tokens: 1 });
+    world.complete_with(id, Usage { prompt_tokens: 10, cached_tokens: 0, output_tokens: 1 });
     let told = usage(&mut world, key);
     assert_eq!((told.completed, told.unit_ns[0], told.output_tokens), (1, 10, 1));
     world.sched.tenant_remove(world.now, key).expect("it is idle");
@@ -358,7 +352,7 @@ fn tiers_of_one_tenant_and_pools_add_up() {
     pass_ns(&mut world, 10);
     let told_now = told(&mut world);
     assert_eq!((told_now.unit_ns[0], told_now.borrowed_unit_ns[0]), (80, 40));
-    complete(&mut world, ids[1], Usage::default());
+    world.complete_with(ids[1], Usage::default());
     pass_ns(&mut world, 10);
     let told = told(&mut world);
     assert_eq!((told.unit_ns[0], told.borrowed_unit_ns[0]), (140, 60));

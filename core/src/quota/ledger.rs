@@ -9,7 +9,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::lease::{Answer, Want};
+use super::lease::{Answer, Lease, Want};
 use super::node::{Ahead, Ask, Books, Change, Flow, Gate, Node, RATES, Shut, Totals};
 use crate::config::LeaseTerms;
 use crate::heap::Heap;
@@ -293,22 +293,14 @@ impl Ledger {
         self.terms = terms;
         let slots: Vec<u32> = self.places.iter().map(|(slot, _)| slot).collect();
         for slot in slots {
-            self.places[slot].node.set_terms(now, terms);
-            self.attend(slot);
+            self.tell_leases(slot, None, |lease, _| lease.set(now, lease.rate(), terms));
         }
     }
 
     /// Says what the first of those that wait at a node needs of it; `None` when nobody waits, or the node is gone.
     pub(crate) fn await_quota(&mut self, now: Instant, slot: u32, ask: Option<&Ask>) {
-        if !self.places.contains(slot) {
-            return;
-        }
-        let needs = ask.map_or([0, 0], |ask| [1, ask.tokens]);
-        for (limit, need) in RATES.into_iter().zip(needs) {
-            if let Some(lease) = self.places[slot].node.lease_mut(limit) {
-                lease.await_tokens(now, need);
-                self.attend(slot);
-            }
+        if self.places.contains(slot) {
+            self.tell_leases(slot, ask, |lease, need| lease.await_tokens(now, need));
         }
     }
 
@@ -316,13 +308,19 @@ impl Ledger {
     pub(crate) fn miss(&mut self, now: Instant, leaf: u32, ask: &Ask) {
         let mut at = Some(leaf);
         while let Some(slot) = at {
-            for (limit, need) in RATES.into_iter().zip([1, ask.tokens]) {
-                if let Some(lease) = self.places[slot].node.lease_mut(limit) {
-                    lease.miss(now, need);
-                    self.attend(slot);
-                }
-            }
+            self.tell_leases(slot, Some(ask), |lease, need| lease.miss(now, need));
             at = self.places[slot].parent;
+        }
+    }
+
+    /// Tells each lease of a node what is asked of it, 0 without an ask.
+    fn tell_leases(&mut self, slot: u32, ask: Option<&Ask>, tell: impl Fn(&mut Lease, u64)) {
+        let needs = ask.map_or([0, 0], |ask| [1, ask.tokens]);
+        for (limit, need) in RATES.into_iter().zip(needs) {
+            if let Some(lease) = self.places[slot].node.lease_mut(limit) {
+                tell(lease, need);
+                self.set_turn(slot, limit);
+            }
         }
     }
 
@@ -359,8 +357,9 @@ impl Ledger {
         (seq, tokens, valid_for_ns): (u64, u64, u64),
     ) -> Answer {
         let lease = self.places[slot].node.lease_mut(limit);
-        let answer = lease.map_or(Answer::Stale, |lease| lease.granted(now, seq, tokens, valid_for_ns));
-        self.attend(slot);
+        let Some(lease) = lease else { return Answer::Stale };
+        let answer = lease.granted(now, seq, tokens, valid_for_ns);
+        self.set_turn(slot, limit);
         answer
     }
 

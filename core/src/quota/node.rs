@@ -178,15 +178,6 @@ impl Node {
         self.limits = (!none).then(|| Box::new(limits));
     }
 
-    /// Leases on other terms from `now` on.
-    pub(super) fn set_terms(&mut self, now: Instant, terms: LeaseTerms) {
-        for limit in RATES {
-            if let Some(lease) = self.lease_mut(limit) {
-                lease.set(now, lease.rate(), terms);
-            }
-        }
-    }
-
     /// The allowance of a rate, if the node has it.
     pub(super) fn allowance(&self, limit: QuotaLimit) -> Option<&Allowance> {
         let limits = self.limits.as_ref()?;

@@ -23,6 +23,12 @@ impl Scheduler {
         (pool.index() * self.config.tiers.len() + tier.index()) as u32
     }
 
+    /// The pool and the tier of a queue by its number.
+    pub(super) fn queue_of(&self, number: u32) -> (PoolId, Tier) {
+        let tiers = self.config.tiers.len() as u32;
+        (PoolId::new(number / tiers), Tier::new((number % tiers) as u8))
+    }
+
     /// A live request belongs to its tenant's line from now on.
     pub(super) fn join_line(&mut self, slot: u32) {
         let spec = &self.requests[slot].spec;

@@ -20,11 +20,7 @@ impl Scheduler {
     /// The same for one that is where time runs for it.
     pub(super) fn watch_hold(&mut self, slot: u32) {
         self.renew_hold(slot);
-        self.timers.remove(slot);
-        let record = &self.requests[slot];
-        if let Some(at) = record.lapses_at {
-            self.timers.insert((at, record.sequence), slot);
-        }
+        self.set_due(slot, self.requests[slot].lapses_at);
     }
 
     /// A request that was started is heard of, or has to end: time does not run any more.

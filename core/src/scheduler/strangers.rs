@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use super::Scheduler;
 use super::tenants::{Tenant, Tenants};
 use crate::error::{Limit, TenantError};
-use crate::id::{PoolId, TenantId, Tier};
+use crate::id::TenantId;
 use crate::list::LinkTable;
 
 /// How many of the idle are looked at for one newcomer: what bounds the cost. Chosen arbitrarily.
@@ -88,8 +88,7 @@ impl Scheduler {
 
     /// The counter that a newcomer to a queue would be lifted to; `None` where the order does not tell tenants apart.
     fn reached_in(&self, queue: u32) -> Option<i128> {
-        let tiers = self.config.tiers.len() as u32;
-        let (pool, tier) = (PoolId::new(queue / tiers), Tier::new((queue % tiers) as u8));
+        let (pool, tier) = self.queue_of(queue);
         self.tells_tenants(tier).then(|| self.reached(pool, tier))
     }
 

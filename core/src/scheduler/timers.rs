@@ -62,13 +62,17 @@ impl Scheduler {
 
     /// Sets what the time will do to a request that begins to wait, or waits in another place.
     pub(super) fn set_timer(&mut self, slot: u32) {
-        self.timers.remove(slot);
         let record = &self.requests[slot];
-        let at = if record.has_run { record.lapses_at } else { record.expires_at };
-        if let Some(at) = at {
-            self.timers.insert((at, record.sequence), slot);
-        }
+        self.set_due(slot, if record.has_run { record.lapses_at } else { record.expires_at });
         self.set_turn(slot);
+    }
+
+    /// Sets the one timer of a request.
+    pub(super) fn set_due(&mut self, slot: u32, at: Option<Instant>) {
+        self.timers.remove(slot);
+        if let Some(at) = at {
+            self.timers.insert((at, self.requests[slot].sequence), slot);
+        }
     }
 
     /// Sets when a waiting request is next relegated, if it is on offer, or has aged.

@@ -30,9 +30,8 @@ impl Scheduler {
 
     /// The sums of the loan of a queue's tier, now.
     fn loaned(&self, queue: u32) -> [u128; MAX_DIMENSIONS] {
-        let tiers = self.config.tiers.len();
-        let (pool, tier) = (queue as usize / tiers, queue as usize % tiers);
-        let account = &self.pools[pool].capacity.accounts()[tier];
+        let (pool, tier) = self.queue_of(queue);
+        let account = self.pool(pool).capacity.account(tier);
         self.loans[queue as usize].sums(self.now, &account.used, &account.reserve)
     }
 

@@ -147,8 +147,12 @@ impl World {
     }
 
     pub(crate) fn complete(&mut self, id: RequestId) {
+        self.complete_with(id, Usage::default());
+    }
+
+    pub(crate) fn complete_with(&mut self, id: RequestId, usage: Usage) {
         let (attempt, _) = self.running.remove(&id).expect("it runs");
-        self.sched.complete(self.now, id, attempt, Usage::default()).expect("it runs");
+        self.sched.complete(self.now, id, attempt, usage).expect("it runs");
         self.check();
     }
 
