@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 
 use tidegate::{
-    Action, Attempt, Config, Instant, PoolId, Preemption, RequestId, RequestSpec, Scheduler, TenantId, Tier,
-    TierConfig, Usage, WorkerSpec,
+    Action, Attempt, Config, Instant, PoolId, Preemption, Rate, RequestId, RequestSpec, Scheduler, TenantId,
+    TenantPolicy, Tier, TierConfig, Usage, WorkerSpec,
 };
 
 const TIERS: [Tier; 3] = [Tier::P0, Tier::P1, Tier::P2];
@@ -14,9 +14,15 @@ const SLOTS_PER_WORKER: usize = 16;
 const BLOCKS_PER_REQUEST: u64 = 40;
 /// Between two turns the host's clock moves by the pace of a busy server, far below every timeout.
 const TURN_NS: u64 = 10_000;
+/// How many tenants are known where nothing else is said, and how many of them share one organisation.
+const TENANTS: usize = 10_000;
+const TENANTS_PER_ORGANISATION: usize = 100;
+/// What a tenant may use: a few times what it does where 300 of them share the machine.
+const TOKENS_PER_MINUTE: u64 = 50_000_000;
+const MAX_RUNNING: u64 = 2_000;
 
-/// Three tiers, two dimensions, 64 workers of 16 slots, all taken; nobody may preempt, so that a turn is submit,
-/// start and complete and nothing else.
+/// Three tiers, two dimensions, 64 workers of 16 slots, all taken; tenants two levels deep, each with limits of tokens
+/// and of what runs at once; nobody may preempt, so that a turn is submit, start and complete and nothing else.
 #[derive(Debug)]
 pub struct SteadyState {
     scheduler: Scheduler,
@@ -34,7 +40,7 @@ impl SteadyState {
     /// If the scheduler refuses what it must accept.
     #[must_use]
     pub fn new(waiting: usize) -> Self {
-        Self::with_queue(waiting, 1, 1).0
+        Self::with_queue(waiting, TENANTS, TENANTS).0
     }
 
     /// A full machine of which so many tenants are known, and one request of each of the `active` ones in the queue of
@@ -73,23 +79,20 @@ impl SteadyState {
     fn with_queue(waiting: usize, known: usize, active: usize) -> (Self, Vec<RequestId>) {
         let now = Instant::ZERO;
         let mut scheduler = Scheduler::new(config(), now);
-        let mut named =
-            |number| scheduler.tenant_set(now, &format!("tenant-{number}")).expect("a valid name");
-        let tenants: Vec<TenantId> = (0..known).map(&mut named).collect();
+        let tenants = tenants(&mut scheduler, known);
         for _ in 0..WORKERS {
             let slots = SLOTS_PER_WORKER as u64;
             let worker = WorkerSpec::new(PoolId::new(0), [slots, slots * BLOCKS_PER_REQUEST]);
             scheduler.worker_add(now, worker).expect("a valid worker");
         }
         let mut state = Self { scheduler, now, tenants, running: VecDeque::new(), of_slot: Vec::new() };
-        let first = state.tenants[0];
         let slots = WORKERS * SLOTS_PER_WORKER;
-        for tier in TIERS.into_iter().cycle().take(slots) {
-            state.submit(tier, first);
+        for number in 0..slots {
+            state.submit(TIERS[number % TIERS.len()], state.tenants[number % active]);
             state.start();
         }
         for tier in TIERS {
-            state.submit(tier, first);
+            state.submit(tier, state.tenants[0]);
         }
         // The reserves and the order of borrowing settle which tiers hold the machine.
         for _ in 0..2 * slots {
@@ -140,7 +143,7 @@ impl Cancellations {
     /// If the scheduler refuses what it must accept.
     #[must_use]
     pub fn new(waiting: usize) -> Self {
-        let (state, queue) = SteadyState::with_queue(waiting, 1, 1);
+        let (state, queue) = SteadyState::with_queue(waiting, TENANTS, TENANTS);
         Self { state, queue, random: 1 }
     }
 
@@ -152,7 +155,7 @@ impl Cancellations {
         self.state.now = self.state.now.plus_nanos(TURN_NS);
         let index = random_index(&mut self.random, self.queue.len());
         self.state.scheduler.cancel(self.state.now, self.queue[index]).expect("it waits");
-        let tenant = self.state.tenants[0];
+        let tenant = self.state.of_slot[slot(self.queue[index])].1;
         self.queue[index] = self.state.submit(TIERS[index % TIERS.len()], tenant);
     }
 
@@ -175,6 +178,25 @@ pub fn random_index(random: &mut u64, len: usize) -> usize {
 /// The scheduler's slot of a request, the lower half of its number.
 fn slot(request: RequestId) -> usize {
     request.to_bits() as u32 as usize
+}
+
+/// Tenants below organisations, all with limits that they never reach.
+fn tenants(scheduler: &mut Scheduler, known: usize) -> Vec<TenantId> {
+    let now = Instant::ZERO;
+    let mut add = |name: String, policy: TenantPolicy| {
+        let tenant = scheduler.tenant_set(now, &name).expect("a valid name");
+        scheduler.tenant_configure(now, tenant, &policy).expect("a valid policy");
+        tenant
+    };
+    let policy = |times: u64| {
+        let tokens = Rate::per_minute(TOKENS_PER_MINUTE * times);
+        TenantPolicy::new().tokens(tokens).max_running(MAX_RUNNING * times)
+    };
+    let organisations: Vec<TenantId> = (0..known.div_ceil(TENANTS_PER_ORGANISATION))
+        .map(|number| add(format!("organisation-{number}"), policy(TENANTS_PER_ORGANISATION as u64)))
+        .collect();
+    let below = |number: usize| organisations[number / TENANTS_PER_ORGANISATION];
+    (0..known).map(|number| add(format!("tenant-{number}"), policy(1).parent(below(number)))).collect()
 }
 
 fn config() -> Config {
