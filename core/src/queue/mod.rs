@@ -150,6 +150,24 @@ impl TierQueue {
         in_resumed.map(|slot| (Lane::Resumed, slot)).or_else(fresh)
     }
 
+    /// The first of those in order behind `after` that ask for no more than one of `most` and pass.
+    pub(crate) fn find_that<T>(
+        &self,
+        nodes: &QueueNodes,
+        after: Option<(Lane, u32)>,
+        most: &[Least],
+        mut passes: impl FnMut(u32) -> Option<T>,
+    ) -> Option<(u32, T)> {
+        let mut found = self.find(nodes, after, most);
+        while let Some((lane, slot)) = found {
+            if let Some(value) = passes(slot) {
+                return Some((slot, value));
+            }
+            found = self.find(nodes, Some((lane, slot)), most);
+        }
+        None
+    }
+
     /// How many are offered a start before one that waits in `lane`.
     pub(crate) fn ahead_of(&self, nodes: &QueueNodes, lane: Lane, slot: u32) -> usize {
         match lane {

@@ -44,6 +44,7 @@ use crate::event::{Action, Input, Reason};
 use crate::fairness::Fairness;
 use crate::heap::Heap;
 use crate::id::{DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
+use crate::maxima::Maxima;
 use crate::meter::Loan;
 use crate::queue::{QueueNodes, TierQueue};
 use crate::quota::Ledger;
@@ -127,6 +128,8 @@ struct Pool {
     queues: Vec<TierQueue>,
     /// Its workers that are up, in the order of their numbers.
     up: Vec<WorkerId>,
+    /// What each of them, by its place in `up`, has free as far as its devices have it too.
+    rooms: Maxima,
     /// As if all workers that were ever up at one time were: what a request can never have is refused.
     configured: Capacity,
     /// All workers ever added to it.
@@ -212,6 +215,7 @@ impl Scheduler {
             capacity: Capacity::new(&config.tiers),
             queues: config.tiers.iter().map(|_| TierQueue::default()).collect(),
             up: Vec::new(),
+            rooms: Maxima::default(),
             configured: Capacity::new(&config.tiers),
             members: Vec::new(),
             shapes: Vec::new(),
