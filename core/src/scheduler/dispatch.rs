@@ -186,7 +186,7 @@ impl Scheduler {
     pub(super) fn guaranteed_start(&self, pool: PoolId, tier: Tier) -> Option<Found> {
         let target = self.pool(pool);
         let room = target.capacity.account(tier).unused_reserve();
-        if target.queues[tier.index()].is_idle() || room.is_zero() && target.claims.is_empty() {
+        if room.is_zero() && target.claims.is_empty() || !self.may_have_room(pool, tier) {
             return None;
         }
         let gates = OwnGates { latest_arrival: u64::MAX, most: room, pinned: room };
@@ -222,14 +222,19 @@ impl Scheduler {
         let head = self.find_head(pool, tier);
         self.stop_draining_for_former_heads(pool, tier, head);
         if let Some(head) = head {
-            let available = self.pool(pool).capacity.available(tier, self.now).positive();
-            if let Some(worker) = self.borrowed_worker(head, &available) {
-                self.start(head, worker, Reason::Borrowed);
-                return true;
+            let has_room = self.may_have_room(pool, tier);
+            if has_room {
+                let now = self.now;
+                self.pool_mut(pool).capacity.prepare(now);
+                let available = self.pool(pool).capacity.available(tier, self.now).positive();
+                if let Some(worker) = self.borrowed_worker(head, &available) {
+                    self.start(head, worker, Reason::Borrowed);
+                    return true;
+                }
             }
             self.attend(pool, head);
-            let own = self.start_first(Reason::Borrowed, |sched| sched.borrowed_start(pool, tier, u64::MAX));
-            if let Some((_, worker)) = own {
+            let start = |sched: &Self| sched.borrowed_start(pool, tier, u64::MAX);
+            if let Some((_, worker)) = has_room.then(|| self.start_first(Reason::Borrowed, start)).flatten() {
                 if self.requests[head].asks.fits(&self.worker(worker).whole) {
                     self.requests[head].bypassed = self.requests[head].bypassed.saturating_add(1);
                 }
@@ -237,6 +242,12 @@ impl Scheduler {
             }
         }
         self.start_first(Reason::Borrowed, |sched| sched.aged_start(pool, tier)).is_some()
+    }
+
+    /// Whether some waiting request of a tier asks for no more than the workers have: none can start if not.
+    fn may_have_room(&self, pool: PoolId, tier: Tier) -> bool {
+        let target = self.pool(pool);
+        target.queues[tier.index()].has_within(&self.nodes, &target.rooms.most())
     }
 
     /// The next of the less urgent requests that have climbed to a tier, one for each `age_after`, that may start on
@@ -254,7 +265,7 @@ impl Scheduler {
     /// borrow, and where.
     pub(super) fn borrowed_start(&self, pool: PoolId, tier: Tier, latest_arrival: u64) -> Option<Found> {
         let target = self.pool(pool);
-        if target.queues[tier.index()].is_idle() {
+        if !self.may_have_room(pool, tier) {
             return None;
         }
         let available = target.capacity.available(tier, self.now).positive();

@@ -344,7 +344,7 @@ impl Scheduler {
         // What engines share, and what a device has less of than its workers, is not in the sum over the workers.
         let shifts =
             target.up.iter().fold(Balance::default(), |sum, &id| sum.plus_signed(self.worker(id).shift()));
-        ensure("CAP-2", shifts == target.capacity.offset, || format!("{pool}: offsets do not add up"))?;
+        ensure("CAP-2", shifts == target.capacity.offset(), || format!("{pool}: offsets do not add up"))?;
         let is_short = |id: &WorkerId| {
             let worker = self.worker(*id);
             let device_is_short = |part: &DevicePart| {

@@ -42,7 +42,7 @@ use crate::config::Config;
 use crate::error::{InputError, ReportError};
 use crate::event::{Action, Input, Reason};
 use crate::fairness::Fairness;
-use crate::heap::Heap;
+use crate::heap::{Agenda, Heap};
 use crate::id::{DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
 use crate::maxima::Maxima;
 use crate::meter::Loan;
@@ -181,7 +181,7 @@ pub struct Scheduler {
     claims: Slab<Claim>,
     /// One timer per request: the queue timeout of one that has not run, the confirmation of a victim, the end of a
     /// hold.
-    timers: Heap<(Instant, u64)>,
+    timers: Agenda<(Instant, u64)>,
     /// When a waiting request is next relegated or aged.
     turns: Heap<(Instant, u64)>,
     /// Decided, and not returned yet: see `outbox`.
@@ -242,7 +242,7 @@ impl Scheduler {
             loans: (0..config.pools.len() * config.tiers.len()).map(|_| Loan::new(now)).collect(),
             workers: Vec::new(),
             claims: Slab::new(),
-            timers: Heap::new(),
+            timers: Agenda::new(),
             turns: Heap::new(),
             outbox: VecDeque::new(),
             pressured: BTreeSet::new(),

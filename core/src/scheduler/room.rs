@@ -211,8 +211,7 @@ impl Scheduler {
             device.offset = device.offset.plus_signed(share(after, part)).minus(share(before, part));
         }
         if target.is_up() {
-            let capacity = &mut self.pools[target.spec.pool.index()].capacity;
-            capacity.offset = capacity.offset.plus_signed(after).minus(before);
+            self.pools[target.spec.pool.index()].capacity.shift(before, after);
         }
     }
 
