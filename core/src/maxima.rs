@@ -33,6 +33,8 @@ pub(crate) struct Maxima {
     shifts: [u32; MAX_DIMENSIONS],
     /// The places; groups of them; groups of those; at last one group of all.
     levels: Vec<Vec<Scaled>>,
+    /// The most that any place has of each dimension, rounded up.
+    most: Resources,
 }
 
 impl Maxima {
@@ -44,7 +46,7 @@ impl Maxima {
         while let Some(lower) = levels.last().filter(|lower| lower.len() > 1) {
             levels.push(alloc::vec![[0; MAX_DIMENSIONS]; lower.len().div_ceil(FAN)]);
         }
-        Self { shifts, levels }
+        Self { shifts, levels, most: Resources::ZERO }
     }
 
     /// A place has these units now.
@@ -56,7 +58,10 @@ impl Maxima {
             if former == value {
                 return;
             }
-            let Some(&above) = self.levels.get(level + 1).map(|above| &above[index / FAN]) else { return };
+            let Some(&above) = self.levels.get(level + 1).map(|above| &above[index / FAN]) else {
+                self.most = self.rounded_back(&value);
+                return;
+            };
             // Who had the most and has less now leaves it to another.
             let leaves = (0..MAX_DIMENSIONS).any(|d| value[d] < former[d] && former[d] == above[d]);
             value = if leaves { self.largest_of(level, index / FAN) } else { larger(&above, &value) };
@@ -88,11 +93,14 @@ impl Maxima {
     }
 
     /// The most that any place has of each dimension, rounded up.
-    pub(crate) fn most(&self) -> Resources {
-        let Some(&[most]) = self.levels.last().map(Vec::as_slice) else { return Resources::ZERO };
+    pub(crate) fn most(&self) -> &Resources {
+        &self.most
+    }
+
+    fn rounded_back(&self, value: &Scaled) -> Resources {
         let mut units = Resources::BOUNDLESS;
-        for d in (0..MAX_DIMENSIONS).filter(|&d| most[d] < i32::MAX) {
-            units[d] = (most[d] as u64) << self.shifts[d];
+        for d in (0..MAX_DIMENSIONS).filter(|&d| value[d] < i32::MAX) {
+            units[d] = (value[d] as u64) << self.shifts[d];
         }
         units
     }
@@ -147,7 +155,7 @@ mod tests {
                 let enough: Vec<usize> = (0..places).filter(|&place| asked.fits(&model[place])).collect();
                 prop_assert_eq!(maxima.with(asked).collect::<Vec<_>>(), enough);
                 let most = model.iter().fold(Resources::ZERO, |most, &units| most.max(units));
-                prop_assert_eq!(maxima.most(), most);
+                prop_assert_eq!(*maxima.most(), most);
                 prop_assert!((0..places).all(|place| maxima.holds(place, model[place])));
             }
         }

@@ -99,6 +99,24 @@ impl<K: Ord + Copy + Default> Nodes<K> {
         slot
     }
 
+    /// The one before in order.
+    fn predecessor(&self, slot: u32) -> Option<u32> {
+        let mut node = self.node(slot);
+        if node.left != NIL {
+            let mut last = node.left;
+            while self.node(last).right != NIL {
+                last = self.node(last).right;
+            }
+            return Some(last);
+        }
+        let mut child = slot;
+        while node.parent != NIL && self.node(node.parent).left == child {
+            child = node.parent;
+            node = self.node(child);
+        }
+        (node.parent != NIL).then_some(node.parent)
+    }
+
     /// The next in order.
     fn successor(&self, slot: u32) -> Option<u32> {
         let node = self.node(slot);
@@ -178,6 +196,24 @@ impl Tree {
     pub(crate) fn set<K: Ord + Copy + Default>(&self, nodes: &mut Nodes<K>, slot: u32, own: Numbers) {
         nodes.node_mut(slot).own = own;
         nodes.sum_up_from(slot);
+    }
+
+    /// A slot has another key now: it stays where it stands if that is in order, else it is put where it belongs.
+    pub(crate) fn set_key<K: Ord + Copy + Default>(
+        &mut self,
+        nodes: &mut Nodes<K>,
+        slot: u32,
+        key: K,
+        own: Numbers,
+    ) {
+        let before = nodes.predecessor(slot).is_none_or(|other| nodes.key(other) < key);
+        if before && nodes.successor(slot).is_none_or(|other| key < nodes.key(other)) {
+            nodes.node_mut(slot).key = key;
+            self.set(nodes, slot, own);
+        } else {
+            self.remove(nodes, slot);
+            self.insert(nodes, key, slot, own);
+        }
     }
 
     /// All slots, in order.
@@ -304,6 +340,12 @@ mod tests {
                     (0, Some(place)) => {
                         tree.remove(&mut nodes, slot);
                         model.remove(place);
+                    }
+                    (2, Some(place)) => {
+                        let key = key << 32 | u64::from(slot);
+                        tree.set_key(&mut nodes, slot, key, own);
+                        model[place] = (key, slot, own);
+                        model.sort_unstable();
                     }
                     (1, Some(place)) => {
                         tree.set(&mut nodes, slot, own);

@@ -132,9 +132,8 @@ impl Lines {
         if nodes.lines.key(line).rank == rank {
             return false;
         }
-        let tree = self.tree(nodes, line);
-        tree.remove(&mut nodes.lines, line);
-        tree.insert(&mut nodes.lines, LineKey { rank, first: place.first }, line, place.least);
+        let key = LineKey { rank, first: place.first };
+        self.tree(nodes, line).set_key(&mut nodes.lines, line, key, place.least);
         true
     }
 
@@ -161,15 +160,13 @@ impl Lines {
         let old = before.map(|place| LineKey { rank: nodes.lines.key(line).rank, first: place.first });
         let rank = rank.or(old.map(|key| key.rank));
         let new = after.zip(rank).map(|(place, rank)| LineKey { rank, first: place.first });
-        if let (true, Some(place)) = (old == new, after) {
-            return self.tree(nodes, line).set(&mut nodes.lines, line, place.least);
-        }
         let tree = self.tree(nodes, line);
-        if old.is_some() {
-            tree.remove(&mut nodes.lines, line);
-        }
-        if let (Some(key), Some(place)) = (new, after) {
-            tree.insert(&mut nodes.lines, key, line, place.least);
+        match (old, new.zip(after)) {
+            (Some(old), Some((key, place))) if old == key => tree.set(&mut nodes.lines, line, place.least),
+            (Some(_), Some((key, place))) => tree.set_key(&mut nodes.lines, line, key, place.least),
+            (None, Some((key, place))) => tree.insert(&mut nodes.lines, key, line, place.least),
+            (Some(_), None) => tree.remove(&mut nodes.lines, line),
+            (None, None) => {}
         }
     }
 

@@ -145,7 +145,7 @@ impl Scheduler {
         let queue = &self.pool(pool).queues[tier.index()];
         let mut passes = |slot: u32| if self.sits_out(slot) { None } else { passes(slot) };
         // Nearly always it is the first that the workers together have room for.
-        let (lane, first) = queue.find(&self.nodes, None, &gates.within(&[self.pool(pool).rooms.most()]))?;
+        let (lane, first) = queue.find(&self.nodes, None, &gates.within(&[*self.pool(pool).rooms.most()]))?;
         if let Some(value) = passes(first) {
             return Some((first, value));
         }
@@ -247,7 +247,7 @@ impl Scheduler {
     /// Whether some waiting request of a tier asks for no more than the workers have: none can start if not.
     fn may_have_room(&self, pool: PoolId, tier: Tier) -> bool {
         let target = self.pool(pool);
-        target.queues[tier.index()].has_within(&self.nodes, &target.rooms.most())
+        target.queues[tier.index()].has_within(&self.nodes, target.rooms.most())
     }
 
     /// The next of the less urgent requests that have climbed to a tier, one for each `age_after`, that may start on
@@ -287,6 +287,9 @@ impl Scheduler {
     /// The gates of a borrowed start that no room on a worker opens.
     pub(super) fn passes_own_gates(&self, slot: u32) -> bool {
         let record = &self.requests[slot];
+        if self.config.tiers[record.tier().index()].borrow_limit.is_none() && !record.never_yields() {
+            return true;
+        }
         let (tier, capacity) = (record.tier(), &self.pool(record.pool()).capacity);
         let own = self.own_claim(slot);
         capacity.may_borrow(tier, record.asks, own, &self.config.tiers[tier.index()])

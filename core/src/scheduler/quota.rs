@@ -47,10 +47,15 @@ pub(super) struct QuotaQueue {
     refills: BTreeSet<(Instant, u32)>,
     /// Nodes that may have room for their first waiter.
     changed: BTreeSet<u32>,
+    /// How many wait anywhere.
+    len: usize,
 }
 
 impl QuotaQueue {
     fn first(&self, node: u32) -> Option<(WaiterKey, Waiter)> {
+        if self.len == 0 {
+            return None;
+        }
         let waiters = self.waiters.get(node as usize)?;
         waiters.first_key_value().map(|(&key, &waiter)| (key, waiter))
     }
@@ -59,12 +64,12 @@ impl QuotaQueue {
         if self.waiters.len() <= node as usize {
             self.waiters.resize_with(node as usize + 1, BTreeMap::new);
         }
-        self.waiters[node as usize].insert(key, waiter);
+        self.len += usize::from(self.waiters[node as usize].insert(key, waiter).is_none());
         self.changed.insert(node);
     }
 
     fn remove(&mut self, node: u32, key: WaiterKey) {
-        self.waiters[node as usize].remove(&key);
+        self.len -= usize::from(self.waiters[node as usize].remove(&key).is_some());
         self.changed.insert(node);
     }
 
@@ -96,6 +101,9 @@ impl Scheduler {
     }
 
     pub(super) fn look_at_path(&mut self, leaf: u32) {
+        if self.quota_queue.len == 0 {
+            return;
+        }
         let mut at = Some(leaf);
         while let Some(node) = at {
             self.look_at_node(node);
@@ -133,7 +141,14 @@ impl Scheduler {
 
     /// What keeps a request from holding its quota now: a limit, or those who wait before it.
     pub(super) fn quota_lack(&self, slot: u32) -> Option<QuotaLack> {
-        self.quota_lack_at(slot, self.waiter_key(slot))
+        if self.lacks_no_quota(slot) { None } else { self.quota_lack_at(slot, self.waiter_key(slot)) }
+    }
+
+    /// Whether it needs no second look to see that a request may hold its quota now: `true` is certain.
+    fn lacks_no_quota(&self, slot: u32) -> bool {
+        let record = &self.requests[slot];
+        let leaf = self.tenants[record.spec.tenant].node;
+        record.held.is_some() || self.quota_queue.len == 0 && self.quota.is_open(leaf, &self.ask_of(slot))
     }
 
     fn quota_lack_at(&self, slot: u32, key: WaiterKey) -> Option<QuotaLack> {
