@@ -9,6 +9,7 @@
 
 extern crate alloc;
 
+mod brief;
 mod capacity;
 mod config;
 mod error;

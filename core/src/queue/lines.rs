@@ -16,11 +16,16 @@ pub(crate) struct LineKey {
     first: OrderKey,
 }
 
+/// How many requests a node of their trees has: few, since a line of its own may have one request.
+type RequestNodes = Nodes<OrderKey, 4>;
+/// And lines: many of them change their places all the time, and a processor reads them together.
+type LineNodes = Nodes<LineKey, 16>;
+
 /// The requests and lines of all queues, by slot.
 #[derive(Debug)]
 pub(crate) struct QueueNodes {
-    pub(super) requests: Nodes<OrderKey>,
-    lines: Nodes<LineKey>,
+    pub(super) requests: RequestNodes,
+    lines: LineNodes,
     /// The requests of each line.
     members: Vec<Tree>,
     /// Whether each is set aside.
@@ -219,8 +224,13 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::brief::Brief;
     use crate::tree::NUMBERS;
     use proptest::prelude::*;
+
+    fn brief(number: u64) -> Numbers {
+        Brief::rounded_down([number; NUMBERS])
+    }
 
     fn key(rank: u64, slot: u32) -> OrderKey {
         OrderKey { relegated: false, rank, sequence: slot.into() }
@@ -243,7 +253,7 @@ mod tests {
                         model.remove(place);
                     }
                     (1, Some(place)) => {
-                        lines.set(&mut nodes, slot, [own; NUMBERS]);
+                        lines.set(&mut nodes, slot, brief(own));
                         model[place].3 = own;
                     }
                     (2, _) => {
@@ -255,7 +265,7 @@ mod tests {
                     (_, None) => {
                         ranks[line as usize] = own as i128;
                         let home = (line, ranks[line as usize]);
-                        lines.insert(&mut nodes, home, key(rank, slot), slot, [own; NUMBERS]);
+                        lines.insert(&mut nodes, home, key(rank, slot), slot, brief(own));
                         model.push((line, slot, key(rank, slot), own));
                     }
                     _ => {}
@@ -266,7 +276,7 @@ mod tests {
                 let slots: Vec<u32> = sorted.iter().map(|m| m.1).collect();
                 prop_assert_eq!(lines.offered(&nodes).collect::<Vec<_>>(), slots.clone());
                 prop_assert_eq!(lines.least_rank(&nodes), sorted.first().map(|m| ranks[m.0 as usize]));
-                let small = |own: &Numbers| own[0] <= most;
+                let small = |own: &Numbers| own.is_within(&brief(most));
                 for (index, &slot) in slots.iter().enumerate() {
                     let next = sorted[index + 1..].iter().find(|m| m.3 <= most).map(|m| m.1);
                     prop_assert_eq!(lines.find(&nodes, Some(slot), small), next);

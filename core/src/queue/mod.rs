@@ -6,6 +6,7 @@
 
 mod lines;
 
+use crate::brief::Brief;
 use crate::list::{LinkTable, List};
 use crate::resources::{MAX_DIMENSIONS, Resources};
 use crate::tree::{NUMBERS, Numbers, Tree};
@@ -38,11 +39,7 @@ impl Least {
         let mut numbers = [arrival; NUMBERS];
         numbers[..MAX_DIMENSIONS].copy_from_slice(units.as_array());
         numbers[NUMBERS - 1] = u64::from(pins);
-        Self(numbers)
-    }
-
-    fn covers(&self, numbers: &Numbers) -> bool {
-        numbers.iter().zip(&self.0).all(|(number, most)| number <= most)
+        Self(Brief::rounded_down(numbers))
     }
 }
 
@@ -112,9 +109,9 @@ impl TierQueue {
     }
 
     /// Whether any that is offered a start may ask for no more than these units, or has a claim.
-    pub(crate) fn has_within(&self, nodes: &QueueNodes, units: &Resources) -> bool {
+    pub(crate) fn has_within(&self, nodes: &QueueNodes, units: &Brief<MAX_DIMENSIONS>) -> bool {
         let least = [self.resumed.least(&nodes.requests), self.fresh.least(nodes)];
-        least.iter().flatten().any(|least| (0..MAX_DIMENSIONS).all(|d| least[d] <= units[d]))
+        least.iter().flatten().any(|least| least.first().is_within(units))
     }
 
     /// All that are offered a start, in order.
@@ -149,7 +146,7 @@ impl TierQueue {
         after: Option<(Lane, u32)>,
         most: &[Least],
     ) -> Option<(Lane, u32)> {
-        let small_enough = &|numbers: &Numbers| most.iter().any(|most| most.covers(numbers));
+        let small_enough = &|numbers: &Numbers| most.iter().any(|most| numbers.is_within(&most.0));
         let in_resumed = match after {
             Some((Lane::Fresh, slot)) => {
                 return self.fresh.find(nodes, Some(slot), small_enough).map(|slot| (Lane::Fresh, slot));

@@ -98,7 +98,8 @@ impl Bucket {
 
     /// Whether it covers `need` beside `ahead` even without what came since it was last refilled.
     pub(crate) fn covers_already(&self, need: u64, ahead: u64) -> bool {
-        need <= self.burst && need.checked_add(ahead).is_some_and(|sum| self.level >= 0 && self.level as u64 >= sum)
+        need <= self.burst
+            && need.checked_add(ahead).is_some_and(|sum| self.level >= 0 && self.level as u64 >= sum)
     }
 
     /// As it is at `now`.

@@ -271,7 +271,13 @@ impl Ledger {
 
     /// Ends a hold: its place and its units are free, what was held and not used comes back, what was used and not held
     /// is charged.
-    pub(crate) fn settle(&mut self, now: Instant, leaf: u32, hold: &Ask, used: u64) -> Result<(), Unbalanced> {
+    pub(crate) fn settle(
+        &mut self,
+        now: Instant,
+        leaf: u32,
+        hold: &Ask,
+        used: u64,
+    ) -> Result<(), Unbalanced> {
         let Ask { tokens: held, units } = *hold;
         let less = Books { running: 1, held, in_use: units };
         let (debt, refunded) = (used.saturating_sub(held), held.saturating_sub(used));

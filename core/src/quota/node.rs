@@ -289,7 +289,11 @@ impl Node {
     /// Books a change that [`check`](Self::check) has found to balance.
     #[inline(always)]
     pub(super) fn book(&mut self, now: Instant, change: &Change) {
-        self.books = self.after(change).expect("it was checked");
+        let (Change { less, more, .. }, books) = (change, &mut self.books);
+        books.running = books.running - less.running + more.running;
+        books.held = books.held - less.held + more.held;
+        books.in_use -= less.in_use;
+        books.in_use += more.in_use;
         for (limit, flow) in change.of_allowances() {
             if let Some(allowance) = self.allowance_mut(limit) {
                 allowance.book(now, &flow);

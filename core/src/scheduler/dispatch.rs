@@ -145,7 +145,8 @@ impl Scheduler {
         let queue = &self.pool(pool).queues[tier.index()];
         let mut passes = |slot: u32| if self.sits_out(slot) { None } else { passes(slot) };
         // Nearly always it is the first that the workers together have room for.
-        let (lane, first) = queue.find(&self.nodes, None, &gates.within(&[*self.pool(pool).rooms.most()]))?;
+        let (lane, first) =
+            queue.find(&self.nodes, None, &gates.within(&[self.pool(pool).rooms.most().values().into()]))?;
         if let Some(value) = passes(first) {
             return Some((first, value));
         }
@@ -247,7 +248,7 @@ impl Scheduler {
     /// Whether some waiting request of a tier asks for no more than the workers have: none can start if not.
     fn may_have_room(&self, pool: PoolId, tier: Tier) -> bool {
         let target = self.pool(pool);
-        target.queues[tier.index()].has_within(&self.nodes, target.rooms.most())
+        target.queues[tier.index()].has_within(&self.nodes, &target.rooms.most())
     }
 
     /// The next of the less urgent requests that have climbed to a tier, one for each `age_after`, that may start on
@@ -271,7 +272,11 @@ impl Scheduler {
         let available = target.capacity.available(tier, self.now).positive();
         let (most, pinned) = self.most_by_own_gates(pool, tier);
         let gates = OwnGates { latest_arrival, most: most.min(available), pinned };
-        let start = |slot| Some(self.with_quota(slot, self.borrowed_worker(slot, &available)?));
+        let start = |slot| {
+            // The search knows when they arrived no more exactly than what they ask for.
+            let is_early = self.requests[slot].arrived_at.as_nanos() <= latest_arrival;
+            is_early.then(|| Some(self.with_quota(slot, self.borrowed_worker(slot, &available)?))).flatten()
+        };
         self.first_with_room(pool, tier, &gates, |worker| self.is_open_to(tier, worker), start)
     }
 

@@ -121,8 +121,7 @@ impl Scheduler {
     /// Other workers of a pool are up, or have other capacities. O(workers of the pool).
     pub(super) fn note_all_rooms(&mut self, pool: PoolId) {
         let target = &mut self.pools[pool.index()];
-        let largest = target.shapes.iter().fold(Resources::ZERO, |most, &shape| most.max(shape));
-        target.rooms = Maxima::new(target.up.len(), largest);
+        target.rooms = Maxima::new(target.up.len());
         for place in 0..self.pool(pool).up.len() {
             let id = self.pool(pool).up[place];
             self.worker_mut(id).place = place as u32;
