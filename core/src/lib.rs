@@ -17,6 +17,7 @@ mod fairness;
 mod heap;
 mod id;
 mod list;
+mod maxima;
 mod meter;
 mod placement;
 mod preempt;

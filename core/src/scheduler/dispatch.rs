@@ -6,7 +6,7 @@
 use super::Scheduler;
 use super::quota::QuotaLack;
 use super::record::Record;
-use super::room::Roomy;
+use super::room::{OwnGates, Roomy};
 use super::workers::Worker;
 use crate::event::{Action, Reason};
 use crate::id::{PoolId, Tier, WorkerId};
@@ -129,17 +129,28 @@ impl Scheduler {
         most: &[Least],
         mut passes: impl FnMut(u32) -> Option<T>,
     ) -> Option<(u32, T)> {
+        let passes = |slot: u32| if self.sits_out(slot) { None } else { passes(slot) };
+        self.pool(pool).queues[tier.index()].find_that(&self.nodes, None, most, passes)
+    }
+
+    /// The same among those that some worker may have room for, of those that pass `is_open`.
+    fn first_with_room<T>(
+        &self,
+        pool: PoolId,
+        tier: Tier,
+        gates: &OwnGates,
+        is_open: impl Fn(&Worker) -> bool,
+        mut passes: impl FnMut(u32) -> Option<T>,
+    ) -> Option<(u32, T)> {
         let queue = &self.pool(pool).queues[tier.index()];
-        let mut found = queue.find(&self.nodes, None, most);
-        while let Some((lane, slot)) = found {
-            if !self.sits_out(slot)
-                && let Some(value) = passes(slot)
-            {
-                return Some((slot, value));
-            }
-            found = queue.find(&self.nodes, Some((lane, slot)), most);
+        let mut passes = |slot: u32| if self.sits_out(slot) { None } else { passes(slot) };
+        // Nearly always it is the first that the workers together have room for.
+        let (lane, first) = queue.find(&self.nodes, None, &gates.within(&[self.pool(pool).rooms.most()]))?;
+        if let Some(value) = passes(first) {
+            return Some((first, value));
         }
-        None
+        let most = gates.within(self.roomy(pool, is_open).as_slice());
+        queue.find_that(&self.nodes, Some((lane, first)), &most, passes)
     }
 
     /// Starts a request whose claim is ready, or whose tier is within its reserve with it.
@@ -175,12 +186,12 @@ impl Scheduler {
     pub(super) fn guaranteed_start(&self, pool: PoolId, tier: Tier) -> Option<Found> {
         let target = self.pool(pool);
         let room = target.capacity.account(tier).unused_reserve();
-        if target.queues[tier.index()].is_idle() || room.is_zero() && target.claims.is_empty() {
+        if room.is_zero() && target.claims.is_empty() || !self.may_have_room(pool, tier) {
             return None;
         }
-        let roomy = self.roomy(pool, |_| true);
-        let most = roomy.most(u64::MAX, room, room);
-        self.first_that(pool, tier, &most, |slot| Some(self.with_quota(slot, self.guaranteed_worker(slot)?)))
+        let gates = OwnGates { latest_arrival: u64::MAX, most: room, pinned: room };
+        let start = |slot| Some(self.with_quota(slot, self.guaranteed_worker(slot)?));
+        self.first_with_room(pool, tier, &gates, |_| true, start)
     }
 
     /// A worker for a request, unless it lacks quota.
@@ -211,14 +222,19 @@ impl Scheduler {
         let head = self.find_head(pool, tier);
         self.stop_draining_for_former_heads(pool, tier, head);
         if let Some(head) = head {
-            let available = self.pool(pool).capacity.available(tier, self.now).positive();
-            if let Some(worker) = self.borrowed_worker(head, &available) {
-                self.start(head, worker, Reason::Borrowed);
-                return true;
+            let has_room = self.may_have_room(pool, tier);
+            if has_room {
+                let now = self.now;
+                self.pool_mut(pool).capacity.prepare(now);
+                let available = self.pool(pool).capacity.available(tier, self.now).positive();
+                if let Some(worker) = self.borrowed_worker(head, &available) {
+                    self.start(head, worker, Reason::Borrowed);
+                    return true;
+                }
             }
             self.attend(pool, head);
-            let own = self.start_first(Reason::Borrowed, |sched| sched.borrowed_start(pool, tier, u64::MAX));
-            if let Some((_, worker)) = own {
+            let start = |sched: &Self| sched.borrowed_start(pool, tier, u64::MAX);
+            if let Some((_, worker)) = has_room.then(|| self.start_first(Reason::Borrowed, start)).flatten() {
                 if self.requests[head].asks.fits(&self.worker(worker).whole) {
                     self.requests[head].bypassed = self.requests[head].bypassed.saturating_add(1);
                 }
@@ -226,6 +242,12 @@ impl Scheduler {
             }
         }
         self.start_first(Reason::Borrowed, |sched| sched.aged_start(pool, tier)).is_some()
+    }
+
+    /// Whether some waiting request of a tier asks for no more than the workers have: none can start if not.
+    fn may_have_room(&self, pool: PoolId, tier: Tier) -> bool {
+        let target = self.pool(pool);
+        target.queues[tier.index()].has_within(&self.nodes, &target.rooms.most())
     }
 
     /// The next of the less urgent requests that have climbed to a tier, one for each `age_after`, that may start on
@@ -243,16 +265,14 @@ impl Scheduler {
     /// borrow, and where.
     pub(super) fn borrowed_start(&self, pool: PoolId, tier: Tier, latest_arrival: u64) -> Option<Found> {
         let target = self.pool(pool);
-        if target.queues[tier.index()].is_idle() {
+        if !self.may_have_room(pool, tier) {
             return None;
         }
         let available = target.capacity.available(tier, self.now).positive();
-        let roomy = self.roomy(pool, |worker| self.is_open_to(tier, worker));
         let (most, pinned) = self.most_by_own_gates(pool, tier);
-        let most = roomy.most(latest_arrival, most.min(available), pinned);
-        self.first_that(pool, tier, &most, |slot| {
-            Some(self.with_quota(slot, self.borrowed_worker(slot, &available)?))
-        })
+        let gates = OwnGates { latest_arrival, most: most.min(available), pinned };
+        let start = |slot| Some(self.with_quota(slot, self.borrowed_worker(slot, &available)?));
+        self.first_with_room(pool, tier, &gates, |worker| self.is_open_to(tier, worker), start)
     }
 
     /// Where a request may start on what its tier may borrow.
@@ -318,7 +338,7 @@ impl Scheduler {
                 && !record.is_excluded_from(*id, self.now)
                 && (drained == Drained::Last || !self.is_drained_for_another(slot, *id))
         };
-        self.pool(record.pool()).up.iter().copied().filter(open).min_by_key(|&id| {
+        self.with_room(slot).filter(open).min_by_key(|&id| {
             let worker = self.worker(id);
             let used = worker.in_use() + record.asks;
             let score = placement::score(self.config.placement, used, worker.spec.capacity);

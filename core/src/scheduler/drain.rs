@@ -14,6 +14,14 @@ use crate::time::Instant;
 impl Scheduler {
     /// The first of a tier's own that passes its own gates. Those that lack nothing but quota wait for it.
     pub(super) fn find_head(&mut self, pool: PoolId, tier: Tier) -> Option<u32> {
+        // Nearly always it is the first of all.
+        while let Some(first) = self.pool(pool).queues[tier.index()].first(&self.nodes)
+            && !self.sits_out(first)
+            && self.passes_own_gates(first)
+        {
+            let Some(lack) = self.quota_lack(first) else { return Some(first) };
+            self.wait_for_quota(first, lack.node);
+        }
         let (most, pinned) = self.most_by_own_gates(pool, tier);
         let most = [Least::new(most, u64::MAX, false), Least::new(most.min(pinned), u64::MAX, true)];
         loop {
@@ -67,6 +75,9 @@ impl Scheduler {
     /// A tier drains a worker for its head alone: whoever was passed by those that have run, or passes its own gates
     /// no more, is not it any more.
     pub(super) fn stop_draining_for_former_heads(&mut self, pool: PoolId, tier: Tier, head: Option<u32>) {
+        if self.pool(pool).drained.is_empty() {
+            return;
+        }
         let is_former = |drain: &Drain| drain.tier == tier && Some(drain.slot) != head;
         let drains = self.pool(pool).drained.iter().filter_map(|&worker| self.worker(worker).drain);
         if let Some(former) = drains.into_iter().find(is_former) {

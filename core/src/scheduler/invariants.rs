@@ -249,6 +249,9 @@ impl Scheduler {
             let earmarks_fit =
                 worker.earmarked.is_zero() || worker.free().overdrawn().min(worker.earmarked).is_zero();
             ensure("CAP-2", earmarks_fit, || format!("{id} earmarks more than is free"))?;
+            let (place, rooms) = (worker.place as usize, &self.pool(worker.spec.pool).rooms);
+            let is_noted = !worker.is_up() || rooms.holds(place, self.reachable(id));
+            ensure("CAP-2", is_noted, || format!("{id} is said to have other room than it has"))?;
         }
         Ok(running)
     }
@@ -341,7 +344,7 @@ impl Scheduler {
         // What engines share, and what a device has less of than its workers, is not in the sum over the workers.
         let shifts =
             target.up.iter().fold(Balance::default(), |sum, &id| sum.plus_signed(self.worker(id).shift()));
-        ensure("CAP-2", shifts == target.capacity.offset, || format!("{pool}: offsets do not add up"))?;
+        ensure("CAP-2", shifts == target.capacity.offset(), || format!("{pool}: offsets do not add up"))?;
         let is_short = |id: &WorkerId| {
             let worker = self.worker(*id);
             let device_is_short = |part: &DevicePart| {

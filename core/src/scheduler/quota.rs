@@ -438,7 +438,7 @@ impl Scheduler {
         }
         let line = self.line_in_order(slot).0;
         let Some(&(node, key)) = self.quota_queue.lines.get(&line) else { return };
-        if self.nodes.line_len(line) > 0 {
+        if self.nodes.has_requests(line) {
             // Another may be its first now, and lack less.
             return self.look_at_node(node);
         }

@@ -56,7 +56,7 @@ impl Scheduler {
     /// Hold windows remember what was demanded after each input and each decision.
     pub(super) fn note_demand(&mut self) {
         while let Some((pool, tier)) = self.changed_demands.pop() {
-            self.pools[pool.index()].capacity.account_mut(tier).note(self.now);
+            self.pools[pool.index()].capacity.note(tier, self.now);
         }
     }
 
