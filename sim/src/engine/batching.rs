@@ -8,11 +8,27 @@
 //! iteration cannot be broken, so a request asked to stop stops then.
 //!
 //! State: counters over the decoding requests, a wheel of the steps at which one grows or finishes, and the
-//! list of prompts. An iteration costs O(prompts in it + requests that grow or finish), not O(running).
+//! list of prompts with what is left of each, so that an iteration in which nobody begins, grows or finishes looks at
+//! no request's [`Run`]. An iteration costs O(prompts in it + requests that grow or finish), not O(running).
 
 use super::wheel::{MAX_AHEAD, Wheel};
 use super::{Engine, NEVER, Phase, Report, Run, Stop};
 use crate::model::{BLOCK_TOKENS, Batching, Load, ServiceModel};
+
+/// A request whose prompt, or what it lost, is being computed.
+#[derive(Clone, Copy, Debug)]
+struct Prompt {
+    request: u32,
+    /// Tokens in the KV cache.
+    computed: u32,
+    /// Tokens still to be computed, those of the running iteration included; at least 1.
+    left: u32,
+    /// Tokens of it in the running iteration.
+    taken: u32,
+    tier: u8,
+    /// It has not been in an iteration since it was admitted.
+    fresh: bool,
+}
 
 /// One worker. See the module.
 #[derive(Clone, Debug)]
@@ -25,16 +41,16 @@ pub struct BatchingEngine {
     decoding: u32,
     decode_context: u64,
     wheel: Wheel,
-    /// Requests whose prompts are not done, by tier, then admission.
-    prefilling: Vec<u32>,
-    admissions: u32,
+    /// By tier, then admission.
+    prompts: Vec<Prompt>,
+    /// How many of them, from the first, hold all that are in the running iteration.
+    chosen: usize,
     /// Copying of checkpoints that the next iteration waits for.
     swap_ns: u64,
     /// When the running iteration ends; [`NEVER`] between two.
     ends_at: u64,
     /// What it contains.
     decodes: bool,
-    chunks: Vec<(u32, u32)>,
     stopping: Vec<(u32, Stop)>,
     /// Emptied at the end of each use; kept for its allocation.
     due: Vec<u32>,
@@ -51,35 +67,40 @@ impl BatchingEngine {
             decoding: 0,
             decode_context: 0,
             wheel: Wheel::new(),
-            prefilling: Vec::new(),
-            admissions: 0,
+            prompts: Vec::new(),
+            chosen: 0,
             swap_ns: 0,
             ends_at: NEVER,
             decodes: false,
-            chunks: Vec::new(),
             stopping: Vec::new(),
             due: Vec::new(),
         }
     }
 
     /// Chooses the prompts of the next iteration.
+    #[inline]
     fn plan(&mut self, now: u64, runs: &mut [Run]) -> Load {
         let mut load = Load::default();
-        match self.batching {
+        let alone = match self.batching {
             Batching::Chunked { tokens, prompts } => {
-                let budget = tokens.saturating_sub(self.decoding);
-                self.share_out(budget, prompts as usize, runs);
+                self.share_out(tokens.saturating_sub(self.decoding), prompts as usize);
+                false
             }
-            Batching::PrefillFirst { tokens } => self.take_whole(tokens, runs),
+            Batching::PrefillFirst { tokens } => {
+                self.take_whole(tokens);
+                self.chosen > 0
+            }
+        };
+        for prompt in &self.prompts[..self.chosen] {
+            let taken = u64::from(prompt.taken);
+            load.prefill_tokens += taken;
+            load.prefill_context += u64::from(prompt.computed);
+            load.prefill_squares += taken * taken;
+            if prompt.fresh {
+                let run = &mut runs[prompt.request as usize];
+                run.first_iteration_at = run.first_iteration_at.min(now);
+            }
         }
-        for &(request, take) in &self.chunks {
-            let run = &mut runs[request as usize];
-            load.prefill_tokens += u64::from(take);
-            load.prefill_context += u64::from(run.computed);
-            load.prefill_squares += u64::from(take) * u64::from(take);
-            run.first_iteration_at = run.first_iteration_at.min(now);
-        }
-        let alone = matches!(self.batching, Batching::PrefillFirst { .. }) && !self.chunks.is_empty();
         self.decodes = self.decoding > 0 && !alone;
         if self.decodes {
             load.decode_tokens = u64::from(self.decoding);
@@ -89,37 +110,34 @@ impl BatchingEngine {
     }
 
     /// Shares a budget out evenly over the first few prompts of one tier, then what they leave over the next.
-    fn share_out(&mut self, mut budget: u32, prompts: usize, runs: &[Run]) {
-        let mut rest = &self.prefilling[..];
+    fn share_out(&mut self, mut budget: u32, at_a_time: usize) {
+        self.chosen = 0;
+        let mut rest = &mut self.prompts[..];
         while budget > 0
-            && let Some(&first) = rest.first()
+            && let Some(&Prompt { tier, .. }) = rest.first()
         {
-            let tier = runs[first as usize].tier;
-            let of_tier = rest.iter().take(prompts).take_while(|&&other| runs[other as usize].tier == tier);
-            let (group, others) = rest.split_at(of_tier.count());
+            let of_tier = rest.iter().take(at_a_time).take_while(|other| other.tier == tier).count();
+            let (group, others) = rest.split_at_mut(of_tier);
             rest = others;
-            for (&request, sharing) in group.iter().zip((1..=group.len() as u32).rev()) {
-                let run = &runs[request as usize];
-                let take = (run.tokens_needed() - run.computed).min(budget.div_ceil(sharing));
-                if take > 0 {
-                    budget -= take;
-                    self.chunks.push((request, take));
-                }
+            for (prompt, sharing) in group.iter_mut().zip((1..=of_tier as u32).rev()) {
+                prompt.taken = prompt.left.min(budget.div_ceil(sharing));
+                budget -= prompt.taken;
+                self.chosen += usize::from(prompt.taken > 0);
             }
         }
     }
 
     /// Takes whole prompts, at least one, up to a number of tokens.
-    fn take_whole(&mut self, tokens: u32, runs: &[Run]) {
+    fn take_whole(&mut self, tokens: u32) {
+        self.chosen = 0;
         let mut left = tokens;
-        for &request in &self.prefilling {
-            let run = &runs[request as usize];
-            let take = run.tokens_needed() - run.computed;
-            if take > left && !self.chunks.is_empty() {
+        for prompt in &mut self.prompts {
+            if prompt.left > left && self.chosen > 0 {
                 break;
             }
-            left = left.saturating_sub(take);
-            self.chunks.push((request, take));
+            left = left.saturating_sub(prompt.left);
+            prompt.taken = prompt.left;
+            self.chosen += 1;
         }
     }
 
@@ -127,6 +145,9 @@ impl BatchingEngine {
     fn end_decodes(&mut self, runs: &mut [Run], reports: &mut Vec<Report>) {
         self.step += 1;
         self.decode_context += u64::from(self.decoding);
+        if self.wheel.is_free(self.step) {
+            return;
+        }
         let mut due = std::mem::take(&mut self.due);
         self.wheel.take(self.step, &mut due);
         for request in due.drain(..) {
@@ -158,82 +179,95 @@ impl BatchingEngine {
         self.wheel.insert(run.due_step, request);
     }
 
-    /// Ends the parts of prompts in this iteration; a prompt that is done has generated a token.
+    /// Ends the parts of prompts in this iteration.
+    #[inline]
     fn end_prefills(&mut self, now: u64, runs: &mut [Run], reports: &mut Vec<Report>) {
         let mut done = false;
-        let mut chunks = std::mem::take(&mut self.chunks);
-        for (request, take) in chunks.drain(..) {
-            let run = &mut runs[request as usize];
-            run.computed += take;
-            if run.fresh {
-                run.fresh = false;
-                reports.push(Report::Started { request });
+        let mut prompts = std::mem::take(&mut self.prompts);
+        for prompt in &mut prompts[..self.chosen] {
+            let taken = std::mem::take(&mut prompt.taken);
+            if taken == 0 {
+                continue; // admitted meanwhile, before others
             }
-            if run.computed < run.tokens_needed() {
-                continue;
+            prompt.computed += taken;
+            prompt.left -= taken;
+            if std::mem::take(&mut prompt.fresh) {
+                reports.push(Report::Started { request: prompt.request });
             }
-            done = true;
-            run.generated += 1;
-            if run.first_token_at == NEVER {
-                run.first_token_at = now;
+            if prompt.left == 0 {
+                done = true;
+                self.end_prompt(now, &mut runs[prompt.request as usize], prompt.request, reports);
             }
-            if run.generated >= run.output {
-                run.phase = Phase::Away;
-                reports.push(Report::Finished { request });
-                continue;
-            }
-            run.phase = Phase::Decoding;
-            run.decode_from = self.step;
-            self.decoding += 1;
-            self.decode_context += u64::from(run.tokens_needed() - 1);
-            self.await_next(run, request, reports);
         }
-        self.chunks = chunks;
+        self.chosen = 0;
+        self.prompts = prompts;
         if done {
-            self.prefilling.retain(|&request| runs[request as usize].phase == Phase::Prefilling);
+            self.prompts.retain(|prompt| prompt.left > 0);
         }
+    }
+
+    /// A prompt is computed, which has generated a token.
+    fn end_prompt(&mut self, now: u64, run: &mut Run, request: u32, reports: &mut Vec<Report>) {
+        run.generated += 1;
+        if run.first_token_at == NEVER {
+            run.first_token_at = now;
+        }
+        if run.generated >= run.output {
+            run.phase = Phase::Away;
+            reports.push(Report::Finished { request });
+            return;
+        }
+        run.phase = Phase::Decoding;
+        run.decode_from = self.step;
+        self.decoding += 1;
+        self.decode_context += u64::from(run.tokens_needed() - 1);
+        self.await_next(run, request, reports);
     }
 
     /// Takes a request out between two iterations.
     fn remove(&mut self, runs: &mut [Run], request: u32, stop: Stop) -> Report {
         let run = &mut runs[request as usize];
-        match run.phase {
+        run.lost = match run.phase {
             Phase::Decoding => {
                 run.generated += self.step - run.decode_from;
-                run.computed = run.tokens_needed() - 1;
+                let computed = run.tokens_needed() - 1;
                 self.decoding -= 1;
-                self.decode_context -= u64::from(run.computed);
+                self.decode_context -= u64::from(computed);
                 self.wheel.remove(run.due_step, request);
+                computed
             }
-            Phase::Prefilling => self.prefilling.retain(|&other| other != request),
+            Phase::Prefilling => {
+                let place = self.prompts.iter().position(|prompt| prompt.request == request);
+                self.prompts.remove(place.expect("a request that is prefilling has a prompt here")).computed
+            }
             Phase::Away | Phase::Working => unreachable!("only a request that is here is asked to stop"),
-        }
+        };
         run.phase = Phase::Away;
-        let tokens_kept = if stop == Stop::Checkpoint { run.computed } else { 0 };
-        run.lost = run.computed;
+        let tokens_kept = if stop == Stop::Checkpoint { run.lost } else { 0 };
         Report::Stopped { request, stop, tokens_kept }
+    }
+
+    /// Tokens of a request's prompt in the KV cache, while it is computed.
+    #[cfg(test)]
+    pub(super) fn computed(&self, request: u32) -> Option<u32> {
+        self.prompts.iter().find(|prompt| prompt.request == request).map(|prompt| prompt.computed)
     }
 }
 
 impl Engine for BatchingEngine {
     fn admit(&mut self, _now: u64, runs: &mut [Run], request: u32, tokens_kept: u32) -> u32 {
         let run = &mut runs[request as usize];
-        let tokens_kept = tokens_kept.min(run.tokens_needed() - 1);
-        run.computed = tokens_kept;
-        let recomputed = run.lost.saturating_sub(tokens_kept);
+        let needed = run.tokens_needed();
+        let computed = tokens_kept.min(needed - 1);
+        let recomputed = run.lost.saturating_sub(computed);
         run.lost = 0;
-        run.fresh = true;
         run.phase = Phase::Prefilling;
-        run.admission = self.admissions;
-        self.admissions += 1;
         // Out when it stopped and in again now; charged together, to the worker that resumes it.
-        self.swap_ns += 2 * self.model.swap_ns(u64::from(tokens_kept));
-        let key = (run.tier, run.admission);
-        let place = self.prefilling.partition_point(|&other| {
-            let other = &runs[other as usize];
-            (other.tier, other.admission) < key
-        });
-        self.prefilling.insert(place, request);
+        self.swap_ns += 2 * self.model.swap_ns(u64::from(computed));
+        let (tier, left) = (run.tier, needed - computed);
+        let place = self.prompts.partition_point(|other| other.tier <= tier);
+        self.prompts.insert(place, Prompt { request, computed, left, taken: 0, tier, fresh: true });
+        self.chosen += usize::from(place < self.chosen);
         recomputed
     }
 
@@ -254,7 +288,7 @@ impl Engine for BatchingEngine {
         if self.decodes {
             self.end_decodes(runs, reports);
         }
-        if !self.chunks.is_empty() {
+        if self.chosen > 0 {
             self.end_prefills(now, runs, reports);
         }
         while let Some((request, stop)) = self.stopping.pop() {

@@ -55,22 +55,16 @@ pub struct Run {
     pub generated: u32,
     /// KV blocks it holds, or held when it stopped; for a job, thousandths of a GPU.
     pub units: u32,
-    /// Tokens computed and in the KV cache while prefilling; when away, those that a checkpoint kept.
-    pub computed: u32,
     /// Tokens that were computed when it stopped and have to be computed again.
     lost: u32,
     /// The decode step, counted by its engine, after which it began to decode.
     decode_from: u32,
     /// The decode step at which it next grows or finishes.
     due_step: u32,
-    /// Its place among the requests of its worker.
-    admission: u32,
     /// The tier that the scheduler was told, for the order of prompts.
     pub tier: u8,
     /// Where it stands.
     pub phase: Phase,
-    /// It has not been in an iteration since it was admitted.
-    fresh: bool,
     /// When the first iteration that contained it began; [`NEVER`] before.
     pub first_iteration_at: u64,
     /// When its first token was there; [`NEVER`] before.
@@ -100,14 +94,11 @@ impl Run {
             output: 0,
             generated: 0,
             units,
-            computed: 0,
             lost: 0,
             decode_from: 0,
             due_step: 0,
-            admission: 0,
             tier,
             phase: Phase::Away,
-            fresh: false,
             first_iteration_at: NEVER,
             first_token_at: NEVER,
             duration_ns: 0,
@@ -152,6 +143,19 @@ pub enum Report {
     },
 }
 
+impl Report {
+    /// Index of the request that it is about.
+    #[must_use]
+    pub fn request(&self) -> u32 {
+        match *self {
+            Self::Started { request }
+            | Self::Grew { request, .. }
+            | Self::Finished { request }
+            | Self::Stopped { request, .. } => request,
+        }
+    }
+}
+
 /// What the replay asks of an engine.
 pub trait Engine {
     /// Takes a request in. `tokens_kept` of it come back from a checkpoint. Returns the tokens that have to
@@ -164,7 +168,8 @@ pub trait Engine {
     /// Takes the asking back, for a request that has not stopped.
     fn spare(&mut self, request: u32);
 
-    /// What happened at `now`, the instant that [`Self::resume`] gave.
+    /// What happened at `now`, the instant that [`Self::resume`] gave. An engine that has nothing to report goes
+    /// on.
     fn advance(&mut self, now: u64, runs: &mut [Run], reports: &mut Vec<Report>);
 
     /// Goes on after starts and stops, or after [`Self::advance`]. Returns the instant of the next

@@ -107,10 +107,12 @@ fn the_most_urgent_prompt_goes_first_and_equals_share() {
         bench.admit(request, 0);
     }
     bench.iterate();
-    assert_eq!(bench.runs[0].computed, 20, "it ran before the others came");
+    assert_eq!(bench.engine.computed(0), Some(20), "it ran before the others came");
     bench.iterate();
     // Two of tier 0 share; the second leaves the third of them, not tier 2, what it does not need.
-    assert_eq!(bench.runs.iter().map(|run| run.computed).collect::<Vec<_>>(), [20, 10, 6, 4]);
+    let computed: Vec<_> = (0..4).map(|request| bench.engine.computed(request)).collect();
+    assert_eq!(computed, [Some(20), Some(10), None, Some(4)]);
+    assert_eq!(bench.runs[2].generated, 1, "all 6 tokens of its prompt were computed");
 }
 
 #[test]
@@ -147,7 +149,7 @@ fn a_victim_stops_at_the_end_of_the_iteration_and_computes_again_what_it_lost() 
     // 8 tokens of prompt and 2 of the 3 generated were in the cache.
     assert_eq!(bench.admit(0, 0), 10);
     bench.iterate(); // was running already
-    assert_eq!(bench.runs[0].computed, 0);
+    assert_eq!(bench.engine.computed(0), Some(0));
     let before = bench.now / MS;
     let (at, _) = bench.iterate();
     assert_eq!(at - before, 1 + 1 + 9, "one decode and 9 of the 11 tokens that the fourth one needs");

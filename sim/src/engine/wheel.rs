@@ -31,6 +31,11 @@ impl Wheel {
         bucket.swap_remove(place.expect("a decoding request stands in the bucket of its due step"));
     }
 
+    /// Whether none is due at `step`.
+    pub(super) fn is_free(&self, step: u32) -> bool {
+        self.buckets[step as usize % BUCKETS].is_empty()
+    }
+
     /// Exchanges the requests due at `step` for the empty `into`; give the vector back as the next `into`.
     pub(super) fn take(&mut self, step: u32, into: &mut Vec<u32>) {
         debug_assert!(into.is_empty());

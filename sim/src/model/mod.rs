@@ -150,7 +150,7 @@ impl ServiceModel {
     #[must_use]
     pub fn iteration_ns(&self, load: &Load) -> u64 {
         let femtos = match self.formula {
-            Formula::MixedByTokens { knee, below, above } => {
+            Formula::MixedByTokens { knee, ref below, ref above } => {
                 let tokens = load.prefill_tokens + load.decode_tokens;
                 match tokens {
                     0 => 0,
@@ -178,19 +178,32 @@ impl ServiceModel {
     }
 }
 
-/// `coefficient * count`, wide enough for any count.
-fn times(coefficient: i64, count: u64) -> i128 {
-    i128::from(coefficient) * i128::from(count)
+/// `base` and the sum of `coefficient * count`: in 64 bits where they are enough, as for all but absurd counts.
+#[inline]
+fn linear<const N: usize>(base: i64, terms: [(i64, u64); N]) -> i128 {
+    let narrow = terms.iter().try_fold(base, |sum, &(coefficient, count)| {
+        sum.checked_add(coefficient.checked_mul(i64::try_from(count).ok()?)?)
+    });
+    match narrow {
+        Some(sum) => i128::from(sum),
+        None => terms.iter().fold(i128::from(base), |sum, &(coefficient, count)| {
+            sum + i128::from(coefficient) * i128::from(count)
+        }),
+    }
 }
 
 impl MixedTerms {
+    #[inline]
     fn femtos(&self, load: &Load) -> i128 {
-        i128::from(self.base)
-            + times(self.token, load.prefill_tokens + load.decode_tokens)
-            + times(self.prefill_token, load.prefill_tokens)
-            + times(self.decode_token, load.decode_tokens)
-            + times(self.decode_context, load.decode_context)
-            + times(self.prefill_context, load.prefill_context)
+        linear(
+            self.base,
+            [
+                (self.token + self.prefill_token, load.prefill_tokens),
+                (self.token + self.decode_token, load.decode_tokens),
+                (self.decode_context, load.decode_context),
+                (self.prefill_context, load.prefill_context),
+            ],
+        )
     }
 }
 
@@ -199,9 +212,7 @@ impl PrefillTerms {
         if load.prefill_tokens == 0 {
             return 0;
         }
-        i128::from(self.base)
-            + times(self.token, load.prefill_tokens)
-            + times(self.square, load.prefill_squares)
+        linear(self.base, [(self.token, load.prefill_tokens), (self.square, load.prefill_squares)])
     }
 }
 
@@ -210,9 +221,8 @@ impl DecodeTerms {
         if load.decode_tokens == 0 {
             return 0;
         }
-        let linear = i128::from(self.base)
-            + times(self.token, load.decode_tokens)
-            + times(self.context, load.decode_context);
-        linear.max(i128::from(self.least))
+        let fit =
+            linear(self.base, [(self.token, load.decode_tokens), (self.context, load.decode_context)]);
+        fit.max(i128::from(self.least))
     }
 }

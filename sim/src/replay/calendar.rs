@@ -22,13 +22,13 @@ impl Calendar {
     }
 
     /// The worker of the earliest instant.
+    #[inline]
     pub(super) fn first(&self) -> usize {
+        let earliest = self.earliest();
         let mut node = 1;
         while node < self.leaves {
             node *= 2;
-            if self.times[node] > self.times[node + 1] {
-                node += 1;
-            }
+            node += usize::from(self.times[node] != earliest);
         }
         node - self.leaves
     }
@@ -37,15 +37,14 @@ impl Calendar {
         self.times[self.leaves + worker]
     }
 
+    #[inline]
     pub(super) fn set(&mut self, worker: usize, at: u64) {
         let mut node = self.leaves + worker;
+        let mut earlier = at;
         self.times[node] = at;
         while node > 1 {
+            earlier = earlier.min(self.times[node ^ 1]);
             node /= 2;
-            let earlier = self.times[2 * node].min(self.times[2 * node + 1]);
-            if self.times[node] == earlier {
-                break;
-            }
             self.times[node] = earlier;
         }
     }

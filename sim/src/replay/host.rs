@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tidegate::{
-    Action, Config, Digest, Input, InputError, Instant, InvariantViolation, PoolId, Recorder, RequestId,
+    Action, Attempt, Config, Digest, Input, InputError, Instant, InvariantViolation, PoolId, Recorder, RequestId,
     RequestSpec, Resources, Scheduler, Stats, SubmitError, Tier,
 };
 
@@ -88,6 +88,27 @@ impl Host {
         let answer = self.stopwatch.time(|| self.scheduler.submit(now, spec));
         self.verify(now)?;
         Ok(answer)
+    }
+
+    /// Most of what a scheduler is told is this: it goes to its verb without an [`Input`], but for the journal.
+    #[inline]
+    pub(super) fn progress(
+        &mut self,
+        now: Instant,
+        request: RequestId,
+        attempt: Attempt,
+        output_tokens: u64,
+        in_use: Resources,
+    ) -> Result<(), ReplayError> {
+        if let Some(recorder) = &mut self.recorder {
+            let input = Input::Progress { request, attempt, output_tokens, in_use };
+            recorder.input(now, &input).expect(NEVER_FAILS);
+        }
+        let call = || self.scheduler.progress(now, request, attempt, output_tokens, in_use);
+        if let Err(answer) = self.stopwatch.time(call) {
+            return Err(ReplayError::Refused { now, verb: "progress", answer: Box::new(answer.into()) });
+        }
+        self.verify(now)
     }
 
     /// Tells the scheduler something it has to take.

@@ -8,7 +8,7 @@
 //! inputs alone. Does not know: which set-up this is, how long an iteration takes.
 //!
 //! State: a [`Run`] and a [`Ticket`] for each request, an engine for each worker. Nothing is allocated per
-//! event.
+//! event. Most iterations end with nothing to report; they cost their engine's work and a place in the calendar.
 
 mod calendar;
 mod host;
@@ -84,6 +84,8 @@ struct Ticket {
     id: RequestId,
     attempt: Attempt,
     worker: u32,
+    /// Of the workload.
+    tier: u8,
 }
 
 struct Replay<'a, 'p, E> {
@@ -128,7 +130,12 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
         let host = Host::new(setup.config.clone(), options.journal.take(), options.check);
         let route = |request: &TraceRequest| setup.routes[usize::from(request.tier)];
         let runs: Vec<Run> = workload.requests.iter().map(|r| machine.run(r, route(r).tier.get())).collect();
-        let unknown = Ticket { id: RequestId::from_bits(0), attempt: Attempt::new(0), worker: 0 };
+        let ticket = |request: &TraceRequest| Ticket {
+            id: RequestId::from_bits(0),
+            attempt: Attempt::new(0),
+            worker: 0,
+            tier: request.tier,
+        };
         let mut sizes = vec![0; setup.routes.len()];
         for request in &workload.requests {
             sizes[usize::from(request.tier)] += 1;
@@ -141,7 +148,7 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
             calendar: Calendar::new(engines.len()),
             engines,
             busy_workers: 0,
-            tickets: vec![unknown; runs.len()],
+            tickets: workload.requests.iter().map(ticket).collect(),
             ttft_of: vec![None; runs.len()],
             runs,
             by_slot: Vec::new(),
@@ -186,7 +193,7 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
                 break;
             }
             self.busy.elapse(now, self.busy_workers, self.backlog > 0);
-            let mut heard = self.hear_engine(now)?;
+            let mut heard = self.pass_on_reports(now)?;
             heard |= self.submit_arrivals(now)?;
             let acted = if heard || wake_at <= now {
                 let acted = self.round(now)?;
@@ -208,21 +215,32 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
         Ok(self.finish())
     }
 
-    /// The instant of the next thing to happen.
-    fn next_event(&self, wake_at: u64) -> u64 {
+    /// Lets engines compute until there is something to hear, or to do. Returns that instant. An engine that ends an
+    /// iteration then has left its reports, if any, and is touched.
+    fn next_event(&mut self, wake_at: u64) -> u64 {
         let arrival = self.workload.requests.get(self.arriving).map_or(NEVER, |request| request.arrival_ns);
-        self.calendar.earliest().min(arrival).min(wake_at)
+        let other = arrival.min(wake_at);
+        loop {
+            let now = self.calendar.earliest();
+            if now > other || now == NEVER {
+                return other;
+            }
+            let worker = self.calendar.first();
+            let engine = &mut self.engines[worker];
+            engine.advance(now, &mut self.runs, &mut self.reports);
+            if now == other || !self.reports.is_empty() {
+                self.touched.push(worker as u32);
+                return now;
+            }
+            let next = engine.resume(now, &mut self.runs);
+            debug_assert_ne!(next, NEVER, "an engine that has nothing to report goes on");
+            self.calendar.set(worker, next);
+        }
     }
 
     /// Passes on what an engine has to report at `now`. Returns whether there was anything.
-    fn hear_engine(&mut self, now: u64) -> Result<bool, ReplayError> {
-        if self.calendar.earliest() != now {
-            return Ok(false);
-        }
-        let worker = self.calendar.first();
-        self.touched.push(worker as u32);
+    fn pass_on_reports(&mut self, now: u64) -> Result<bool, ReplayError> {
         let mut reports = std::mem::take(&mut self.reports);
-        self.engines[worker].advance(now, &mut self.runs, &mut reports);
         let heard = !reports.is_empty();
         for report in reports.drain(..) {
             self.pass_on(now, report)?;
@@ -288,24 +306,19 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
 
     /// Tells the scheduler what an engine reported, and counts it.
     fn pass_on(&mut self, now: u64, report: Report) -> Result<(), ReplayError> {
-        let index = match report {
-            Report::Started { request }
-            | Report::Grew { request, .. }
-            | Report::Finished { request }
-            | Report::Stopped { request, .. } => request as usize,
-        };
-        let Ticket { id: request, attempt, .. } = self.tickets[index];
+        let index = report.request() as usize;
+        let Ticket { id: request, attempt, tier, .. } = self.tickets[index];
         let run = &self.runs[index];
-        let in_use = self.setup.layout.resources(1, run.units.into());
-        let tier = self.workload.requests[index].tier;
+        let in_use = || self.setup.layout.resources(1, run.units.into());
+        let at = Instant::from_nanos(now);
         let input = match report {
-            Report::Started { .. } => Input::Started { request, attempt, cached_tokens: 0, in_use },
             Report::Grew { generated, .. } => {
                 if tier == 0 {
                     self.need.add(0, 1);
                 }
-                Input::Progress { request, attempt, output_tokens: generated.into(), in_use }
+                return self.host.progress(at, request, attempt, generated.into(), in_use());
             }
+            Report::Started { .. } => Input::Started { request, attempt, cached_tokens: 0, in_use: in_use() },
             Report::Finished { .. } => {
                 let usage = Usage {
                     prompt_tokens: run.prompt.into(),
@@ -326,7 +339,7 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
                 Input::Preempted { request, attempt, tokens_kept: tokens_kept.into(), releasing: false }
             }
         };
-        self.host.tell(Instant::from_nanos(now), &input)
+        self.host.tell(at, &input)
     }
 
     /// Polls until there is nothing more to do. Returns whether there was anything.
@@ -373,7 +386,7 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
 
     fn start(&mut self, now: u64, index: u32, resume_tokens: u64) {
         let worker = self.tickets[index as usize].worker;
-        let tier = self.workload.requests[index as usize].tier;
+        let tier = self.tickets[index as usize].tier;
         let kept = u32::try_from(resume_tokens).unwrap_or(u32::MAX);
         let again = self.engines[worker as usize].admit(now, &mut self.runs, index, kept);
         self.tiers[usize::from(tier)].recomputed_tokens += u64::from(again);
@@ -423,7 +436,7 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
 
     /// A waiting request was dropped.
     fn note_drop(&mut self, index: usize, reason: &'static str) {
-        let tier = self.workload.requests[index].tier;
+        let tier = self.tickets[index].tier;
         self.tiers[usize::from(tier)].drop_one(reason);
         self.backlog -= u64::from(tier == self.least_urgent);
         self.note_need_gone(index);
@@ -431,7 +444,7 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
 
     /// An accepted request has ended.
     fn note_need_gone(&mut self, index: usize) {
-        if self.workload.requests[index].tier == 0 {
+        if self.tickets[index].tier == 0 {
             self.need.remove(self.runs[index].units);
         }
         let slot = slot(self.tickets[index].id);
