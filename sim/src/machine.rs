@@ -2,7 +2,7 @@
 //!
 //! All workers of a replay are alike. Knows the workload's units of work, not who runs them when.
 
-use tidegate::Resources;
+use tidegate::{MAX_DIMENSIONS, Resources};
 
 use crate::engine::Run;
 use crate::model::{BLOCK_TOKENS, Batching, GPU_JOBS, Load, ServiceModel};
@@ -140,8 +140,9 @@ impl Machine {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     machine: Machine,
-    /// The config's place of the machine's dimensions, where it has them.
-    places: [Option<usize>; 2],
+    /// What a request uses however many units it holds, and what each unit is.
+    request: Resources,
+    unit: Resources,
 }
 
 impl Layout {
@@ -150,28 +151,27 @@ impl Layout {
     /// # Errors
     /// The first dimension that the machine does not have.
     pub fn new<'a>(machine: Machine, names: impl Iterator<Item = &'a str>) -> Result<Self, String> {
-        let mut places = [None; 2];
+        let (request, unit) = match machine {
+            Machine::Engine { .. } => ([1, 0], [0, 1]),
+            Machine::Node => ([0, 0], [1, 0]),
+        };
+        let mut layout = Self { machine, request: Resources::ZERO, unit: Resources::ZERO };
         for (place, name) in names.enumerate() {
             let known = machine.dimensions().iter().position(|&own| own == name);
-            places[known.ok_or_else(|| name.to_owned())?] = Some(place);
+            let own = known.ok_or_else(|| name.to_owned())?;
+            (layout.request[place], layout.unit[place]) = (request[own], unit[own]);
         }
-        Ok(Self { machine, places })
+        Ok(layout)
     }
 
     /// What so many requests that hold `units` between them use. Units are KV blocks, or thousandths of GPUs.
     #[must_use]
+    #[inline]
     pub fn resources(&self, requests: u64, units: u64) -> Resources {
-        let amounts = match self.machine {
-            Machine::Engine { .. } => [requests, units],
-            Machine::Node => [units, 0],
-        };
-        let mut all = Resources::ZERO;
-        for (place, amount) in self.places.iter().zip(amounts) {
-            if let Some(place) = *place {
-                all[place] = amount;
-            }
-        }
-        all
+        let (request, unit) = (self.request.as_array(), self.unit.as_array());
+        Resources::from(std::array::from_fn::<u64, MAX_DIMENSIONS, _>(|place| {
+            request[place] * requests + unit[place] * units
+        }))
     }
 
     /// What one worker has.

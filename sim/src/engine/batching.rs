@@ -8,26 +8,38 @@
 //! iteration cannot be broken, so a request asked to stop stops then.
 //!
 //! State: counters over the decoding requests, a wheel of the steps at which one grows or finishes, and the
-//! list of prompts with what is left of each, so that an iteration in which nobody begins, grows or finishes looks at
-//! no request's [`Run`]. An iteration costs O(prompts in it + requests that grow or finish), not O(running).
+//! list of prompts with what is left of each.
+//!
+//! As long as nobody comes, goes or finishes a prompt, one iteration after the other has the same decodes and
+//! as many tokens of the same prompts: a *stretch*. The first iteration of one is planned, O(prompts in it); each
+//! further one is O(1 + requests that grow), and longer than the one before by what the contexts grew.
 
 use super::wheel::{MAX_AHEAD, Wheel};
 use super::{Engine, NEVER, Phase, Report, Run, Stop};
-use crate::model::{BLOCK_TOKENS, Batching, Load, ServiceModel};
+use crate::model::{BLOCK_TOKENS, Batching, Load, Pace, ServiceModel};
 
 /// A request whose prompt, or what it lost, is being computed.
 #[derive(Clone, Copy, Debug)]
 struct Prompt {
     request: u32,
-    /// Tokens in the KV cache.
+    /// Tokens in the KV cache when the stretch began.
     computed: u32,
-    /// Tokens still to be computed, those of the running iteration included; at least 1.
+    /// Tokens that were still to be computed then; at least 1.
     left: u32,
-    /// Tokens of it in the running iteration.
+    /// Tokens of it in each iteration of the stretch.
     taken: u32,
     tier: u8,
     /// It has not been in an iteration since it was admitted.
     fresh: bool,
+}
+
+impl Prompt {
+    /// It has what it got in so many iterations, and no part in further ones.
+    fn settle(&mut self, iterations: u32) {
+        let got = std::mem::take(&mut self.taken) * iterations;
+        self.computed += got;
+        self.left -= got;
+    }
 }
 
 /// One worker. See the module.
@@ -43,8 +55,14 @@ pub struct BatchingEngine {
     wheel: Wheel,
     /// By tier, then admission.
     prompts: Vec<Prompt>,
-    /// How many of them, from the first, hold all that are in the running iteration.
+    /// How many of them, from the first, hold all that are in the stretch.
     chosen: usize,
+    /// Iterations of the stretch that have ended, and those that are to come after the one that runs.
+    ended: u32,
+    to_come: u32,
+    /// One of the chosen prompts is in an iteration for the first time.
+    begins: bool,
+    pace: Pace,
     /// Copying of checkpoints that the next iteration waits for.
     swap_ns: u64,
     /// When the running iteration ends; [`NEVER`] between two.
@@ -69,6 +87,10 @@ impl BatchingEngine {
             wheel: Wheel::new(),
             prompts: Vec::new(),
             chosen: 0,
+            ended: 0,
+            to_come: 0,
+            begins: false,
+            pace: Pace::default(),
             swap_ns: 0,
             ends_at: NEVER,
             decodes: false,
@@ -77,8 +99,19 @@ impl BatchingEngine {
         }
     }
 
-    /// Chooses the prompts of the next iteration.
-    #[inline]
+    /// Begins the first iteration of a stretch, if there is anything to compute. Returns when it ends.
+    fn begin_stretch(&mut self, now: u64, runs: &mut [Run]) -> u64 {
+        let load = self.plan(now, runs);
+        if load.prefill_tokens + load.decode_tokens == 0 {
+            self.to_come = 0;
+            return NEVER;
+        }
+        self.pace = self.model.pace(&load);
+        self.ends_at = now + std::mem::take(&mut self.swap_ns) + self.pace.ns().max(1);
+        self.ends_at
+    }
+
+    /// Chooses the prompts of a stretch, and finds out how long it lasts if nobody comes or goes.
     fn plan(&mut self, now: u64, runs: &mut [Run]) -> Load {
         let mut load = Load::default();
         let alone = match self.batching {
@@ -91,12 +124,15 @@ impl BatchingEngine {
                 self.chosen > 0
             }
         };
+        self.to_come = u32::MAX;
         for prompt in &self.prompts[..self.chosen] {
+            self.to_come = self.to_come.min(prompt.left / prompt.taken - 1);
             let taken = u64::from(prompt.taken);
             load.prefill_tokens += taken;
             load.prefill_context += u64::from(prompt.computed);
             load.prefill_squares += taken * taken;
             if prompt.fresh {
+                self.begins = true;
                 let run = &mut runs[prompt.request as usize];
                 run.first_iteration_at = run.first_iteration_at.min(now);
             }
@@ -141,13 +177,8 @@ impl BatchingEngine {
         }
     }
 
-    /// Ends the step of the decoding requests: those that are due grow or finish.
+    /// Lets those that are due at this step grow or finish.
     fn end_decodes(&mut self, runs: &mut [Run], reports: &mut Vec<Report>) {
-        self.step += 1;
-        self.decode_context += u64::from(self.decoding);
-        if self.wheel.is_free(self.step) {
-            return;
-        }
         let mut due = std::mem::take(&mut self.due);
         self.wheel.take(self.step, &mut due);
         for request in due.drain(..) {
@@ -158,6 +189,7 @@ impl BatchingEngine {
                 self.decoding -= 1;
                 self.decode_context -= u64::from(run.tokens_needed() - 1);
                 run.phase = Phase::Away;
+                self.to_come = 0;
                 reports.push(Report::Finished { request });
             } else {
                 self.await_next(run, request, reports);
@@ -179,31 +211,54 @@ impl BatchingEngine {
         self.wheel.insert(run.due_step, request);
     }
 
-    /// Ends the parts of prompts in this iteration.
-    #[inline]
+    /// Ends the parts of prompts in an iteration that is the first of some prompt, or the last of the stretch.
     fn end_prefills(&mut self, now: u64, runs: &mut [Run], reports: &mut Vec<Report>) {
+        let is_last = self.to_come == 0;
+        let ended = self.ended;
         let mut done = false;
         let mut prompts = std::mem::take(&mut self.prompts);
         for prompt in &mut prompts[..self.chosen] {
-            let taken = std::mem::take(&mut prompt.taken);
-            if taken == 0 {
+            if prompt.taken == 0 {
                 continue; // admitted meanwhile, before others
             }
-            prompt.computed += taken;
-            prompt.left -= taken;
+            let request = prompt.request;
             if std::mem::take(&mut prompt.fresh) {
-                reports.push(Report::Started { request: prompt.request });
+                reports.push(Report::Started { request });
             }
-            if prompt.left == 0 {
-                done = true;
-                self.end_prompt(now, &mut runs[prompt.request as usize], prompt.request, reports);
+            if is_last {
+                prompt.settle(ended);
+                if prompt.left == 0 {
+                    done = true;
+                    self.end_prompt(now, &mut runs[request as usize], request, reports);
+                }
             }
         }
-        self.chosen = 0;
         self.prompts = prompts;
+        self.begins = false;
+        if is_last {
+            (self.chosen, self.ended) = (0, 0);
+        }
         if done {
             self.prompts.retain(|prompt| prompt.left > 0);
         }
+    }
+
+    /// Takes out those that were asked to stop in this iteration.
+    fn end_stopping(&mut self, runs: &mut [Run], reports: &mut Vec<Report>) {
+        while let Some((request, stop)) = self.stopping.pop() {
+            // One that finished in this very iteration has said so already.
+            if runs[request as usize].phase != Phase::Away {
+                reports.push(self.remove(runs, request, stop));
+            }
+        }
+    }
+
+    /// Breaks the stretch between two iterations.
+    fn break_stretch(&mut self) {
+        for prompt in &mut self.prompts[..self.chosen] {
+            prompt.settle(self.ended);
+        }
+        (self.chosen, self.ended, self.to_come) = (0, 0, 0);
     }
 
     /// A prompt is computed, which has generated a token.
@@ -226,6 +281,7 @@ impl BatchingEngine {
 
     /// Takes a request out between two iterations.
     fn remove(&mut self, runs: &mut [Run], request: u32, stop: Stop) -> Report {
+        self.break_stretch();
         let run = &mut runs[request as usize];
         run.lost = match run.phase {
             Phase::Decoding => {
@@ -250,7 +306,8 @@ impl BatchingEngine {
     /// Tokens of a request's prompt in the KV cache, while it is computed.
     #[cfg(test)]
     pub(super) fn computed(&self, request: u32) -> Option<u32> {
-        self.prompts.iter().find(|prompt| prompt.request == request).map(|prompt| prompt.computed)
+        let prompt = self.prompts.iter().find(|prompt| prompt.request == request);
+        prompt.map(|prompt| prompt.computed + prompt.taken * self.ended)
     }
 }
 
@@ -264,6 +321,10 @@ impl Engine for BatchingEngine {
         run.phase = Phase::Prefilling;
         // Out when it stopped and in again now; charged together, to the worker that resumes it.
         self.swap_ns += 2 * self.model.swap_ns(u64::from(computed));
+        if self.ends_at == NEVER {
+            self.break_stretch();
+        }
+        self.to_come = 0;
         let (tier, left) = (run.tier, needed - computed);
         let place = self.prompts.partition_point(|other| other.tier <= tier);
         self.prompts.insert(place, Prompt { request, computed, left, taken: 0, tier, fresh: true });
@@ -283,30 +344,38 @@ impl Engine for BatchingEngine {
         self.stopping.retain(|&(other, _)| other != request);
     }
 
+    #[inline]
     fn advance(&mut self, now: u64, runs: &mut [Run], reports: &mut Vec<Report>) {
         self.ends_at = NEVER;
         if self.decodes {
-            self.end_decodes(runs, reports);
+            self.step += 1;
+            self.decode_context += u64::from(self.decoding);
+            if self.wheel.has(self.step) {
+                self.end_decodes(runs, reports);
+            }
         }
         if self.chosen > 0 {
-            self.end_prefills(now, runs, reports);
-        }
-        while let Some((request, stop)) = self.stopping.pop() {
-            // One that finished in this very iteration has said so already.
-            if runs[request as usize].phase != Phase::Away {
-                reports.push(self.remove(runs, request, stop));
+            self.ended += 1;
+            if self.begins || self.to_come == 0 {
+                self.end_prefills(now, runs, reports);
             }
+        }
+        if !self.stopping.is_empty() {
+            self.end_stopping(runs, reports);
         }
     }
 
+    #[inline]
     fn resume(&mut self, now: u64, runs: &mut [Run]) -> u64 {
-        if self.ends_at == NEVER {
-            let load = self.plan(now, runs);
-            if load.prefill_tokens + load.decode_tokens > 0 {
-                let copying = std::mem::take(&mut self.swap_ns);
-                self.ends_at = now + copying + self.model.iteration_ns(&load).max(1);
-            }
+        if self.ends_at != NEVER {
+            return self.ends_at;
         }
+        if self.to_come == 0 {
+            return self.begin_stretch(now, runs);
+        }
+        self.to_come -= 1;
+        self.pace.go_on();
+        self.ends_at = now + self.pace.ns().max(1);
         self.ends_at
     }
 }

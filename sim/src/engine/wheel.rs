@@ -5,7 +5,7 @@
 
 /// Buckets. A request grows every 16 steps, and one just admitted within 32 (its prompt's last block may be
 /// almost empty, and one more is held); 64 is the next power of two.
-const BUCKETS: usize = 64;
+const BUCKETS: usize = u64::BITS as usize;
 
 /// The farthest step, counted from the present one, that can be told apart.
 pub(super) const MAX_AHEAD: u32 = BUCKETS as u32 - 1;
@@ -14,31 +14,42 @@ pub(super) const MAX_AHEAD: u32 = BUCKETS as u32 - 1;
 #[derive(Clone, Debug)]
 pub(super) struct Wheel {
     buckets: [Vec<u32>; BUCKETS],
+    /// A bit for each bucket: it holds somebody.
+    in_use: u64,
 }
 
 impl Wheel {
     pub(super) fn new() -> Self {
-        Self { buckets: std::array::from_fn(|_| Vec::new()) }
+        Self { buckets: std::array::from_fn(|_| Vec::new()), in_use: 0 }
     }
 
     pub(super) fn insert(&mut self, step: u32, request: u32) {
-        self.buckets[step as usize % BUCKETS].push(request);
+        let index = step as usize % BUCKETS;
+        self.buckets[index].push(request);
+        self.in_use |= 1 << index;
     }
 
     pub(super) fn remove(&mut self, step: u32, request: u32) {
-        let bucket = &mut self.buckets[step as usize % BUCKETS];
+        let index = step as usize % BUCKETS;
+        let bucket = &mut self.buckets[index];
         let place = bucket.iter().position(|&other| other == request);
         bucket.swap_remove(place.expect("a decoding request stands in the bucket of its due step"));
+        if bucket.is_empty() {
+            self.in_use &= !(1 << index);
+        }
     }
 
-    /// Whether none is due at `step`.
-    pub(super) fn is_free(&self, step: u32) -> bool {
-        self.buckets[step as usize % BUCKETS].is_empty()
+    /// Whether any is due at `step`.
+    #[inline]
+    pub(super) fn has(&self, step: u32) -> bool {
+        self.in_use >> (step as usize % BUCKETS) & 1 != 0
     }
 
     /// Exchanges the requests due at `step` for the empty `into`; give the vector back as the next `into`.
     pub(super) fn take(&mut self, step: u32, into: &mut Vec<u32>) {
         debug_assert!(into.is_empty());
-        std::mem::swap(&mut self.buckets[step as usize % BUCKETS], into);
+        let index = step as usize % BUCKETS;
+        std::mem::swap(&mut self.buckets[index], into);
+        self.in_use &= !(1 << index);
     }
 }

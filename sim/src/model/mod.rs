@@ -34,6 +34,39 @@ pub struct Load {
     pub decode_context: u64,
 }
 
+/// How long one iteration after the other takes, as long as each has as many tokens of the same requests and only
+/// their contexts grow. In femtoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// What does not change.
+    fixed: i128,
+    /// The linear fit of the rest, at least `least`.
+    fit: i128,
+    least: i128,
+    /// What it grows by from one iteration to the next.
+    growth: i128,
+}
+
+impl Pace {
+    /// Nanoseconds of the iteration.
+    #[must_use]
+    #[inline]
+    pub fn ns(&self) -> u64 {
+        let femtos = self.fixed + self.fit.max(self.least);
+        match u64::try_from(femtos) {
+            Ok(femtos) => femtos / FEMTOS_PER_NANO,
+            // Beyond five hours the fit says nothing any more, but time goes on.
+            Err(_) => u64::try_from(femtos / i128::from(FEMTOS_PER_NANO)).unwrap_or(0),
+        }
+    }
+
+    /// Turns to the next iteration.
+    #[inline]
+    pub fn go_on(&mut self) {
+        self.fit += self.growth;
+    }
+}
+
 /// How prompts and decodes share iterations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Batching {
@@ -149,24 +182,25 @@ impl ServiceModel {
     /// Nanoseconds that an iteration takes; 0 for an empty one. O(1).
     #[must_use]
     pub fn iteration_ns(&self, load: &Load) -> u64 {
-        let femtos = match self.formula {
+        self.pace(load).ns()
+    }
+
+    /// How long an iteration with this load takes, and those after it that have as many tokens of the same
+    /// requests. O(1).
+    #[must_use]
+    pub fn pace(&self, load: &Load) -> Pace {
+        match self.formula {
             Formula::MixedByTokens { knee, ref below, ref above } => {
-                let tokens = load.prefill_tokens + load.decode_tokens;
-                match tokens {
-                    0 => 0,
-                    _ if tokens <= knee => below.femtos(load),
-                    _ => above.femtos(load),
+                match load.prefill_tokens + load.decode_tokens {
+                    0 => Pace::default(),
+                    tokens if tokens <= knee => below.pace(load),
+                    _ => above.pace(load),
                 }
             }
-            Formula::Apart { prefill, decode_below, knee, decode_above } => {
+            Formula::Apart { ref prefill, ref decode_below, knee, ref decode_above } => {
                 let decode = if load.decode_tokens < knee { decode_below } else { decode_above };
-                prefill.femtos(load) + decode.femtos(load)
+                Pace { fixed: prefill.femtos(load), ..decode.pace(load) }
             }
-        };
-        match u64::try_from(femtos) {
-            Ok(femtos) => femtos / FEMTOS_PER_NANO,
-            // Beyond five hours the fit says nothing any more, but time goes on.
-            Err(_) => u64::try_from(femtos / i128::from(FEMTOS_PER_NANO)).unwrap_or(0),
         }
     }
 
@@ -178,32 +212,22 @@ impl ServiceModel {
     }
 }
 
-/// `base` and the sum of `coefficient * count`: in 64 bits where they are enough, as for all but absurd counts.
-#[inline]
-fn linear<const N: usize>(base: i64, terms: [(i64, u64); N]) -> i128 {
-    let narrow = terms.iter().try_fold(base, |sum, &(coefficient, count)| {
-        sum.checked_add(coefficient.checked_mul(i64::try_from(count).ok()?)?)
-    });
-    match narrow {
-        Some(sum) => i128::from(sum),
-        None => terms.iter().fold(i128::from(base), |sum, &(coefficient, count)| {
-            sum + i128::from(coefficient) * i128::from(count)
-        }),
-    }
+/// `coefficient * count`, wide enough for any count.
+fn times(coefficient: i64, count: u64) -> i128 {
+    i128::from(coefficient) * i128::from(count)
 }
 
 impl MixedTerms {
-    #[inline]
-    fn femtos(&self, load: &Load) -> i128 {
-        linear(
-            self.base,
-            [
-                (self.token + self.prefill_token, load.prefill_tokens),
-                (self.token + self.decode_token, load.decode_tokens),
-                (self.decode_context, load.decode_context),
-                (self.prefill_context, load.prefill_context),
-            ],
-        )
+    fn pace(&self, load: &Load) -> Pace {
+        let fit = i128::from(self.base)
+            + times(self.token, load.prefill_tokens + load.decode_tokens)
+            + times(self.prefill_token, load.prefill_tokens)
+            + times(self.decode_token, load.decode_tokens)
+            + times(self.decode_context, load.decode_context)
+            + times(self.prefill_context, load.prefill_context);
+        let growth =
+            times(self.decode_context, load.decode_tokens) + times(self.prefill_context, load.prefill_tokens);
+        Pace { fixed: 0, fit, growth, least: 0 }
     }
 }
 
@@ -212,17 +236,21 @@ impl PrefillTerms {
         if load.prefill_tokens == 0 {
             return 0;
         }
-        linear(self.base, [(self.token, load.prefill_tokens), (self.square, load.prefill_squares)])
+        i128::from(self.base)
+            + times(self.token, load.prefill_tokens)
+            + times(self.square, load.prefill_squares)
     }
 }
 
 impl DecodeTerms {
-    fn femtos(&self, load: &Load) -> i128 {
+    fn pace(&self, load: &Load) -> Pace {
         if load.decode_tokens == 0 {
-            return 0;
+            return Pace::default();
         }
-        let fit =
-            linear(self.base, [(self.token, load.decode_tokens), (self.context, load.decode_context)]);
-        fit.max(i128::from(self.least))
+        let fit = i128::from(self.base)
+            + times(self.token, load.decode_tokens)
+            + times(self.context, load.decode_context);
+        let growth = times(self.context, load.decode_tokens);
+        Pace { fixed: 0, fit, growth, least: self.least.into() }
     }
 }

@@ -6,47 +6,49 @@ use crate::engine::NEVER;
 /// instant the lowest index comes first.
 #[derive(Clone, Debug)]
 pub(super) struct Calendar {
-    /// A heap-shaped tree: node `i` is the earlier of `2i` and `2i + 1`, the leaves are the workers.
-    times: Vec<u64>,
-    leaves: usize,
+    /// A heap-shaped tree: node `i` is the earlier of its children `2i` and `2i + 1`, which stand in `pairs[i]`; the
+    /// last nodes are the workers.
+    pairs: Vec<[u64; 2]>,
+    /// Node 1.
+    earliest: u64,
 }
 
 impl Calendar {
     pub(super) fn new(workers: usize) -> Self {
-        let leaves = workers.next_power_of_two();
-        Self { times: vec![NEVER; 2 * leaves], leaves }
+        Self { pairs: vec![[NEVER; 2]; workers.next_power_of_two().max(2)], earliest: NEVER }
     }
 
+    #[inline]
     pub(super) fn earliest(&self) -> u64 {
-        self.times[1]
+        self.earliest
     }
 
     /// The worker of the earliest instant.
     #[inline]
     pub(super) fn first(&self) -> usize {
-        let earliest = self.earliest();
         let mut node = 1;
-        while node < self.leaves {
-            node *= 2;
-            node += usize::from(self.times[node] != earliest);
+        while let Some(&[left, _]) = self.pairs.get(node) {
+            node = 2 * node + usize::from(left != self.earliest);
         }
-        node - self.leaves
+        node - self.pairs.len()
     }
 
     pub(super) fn at(&self, worker: usize) -> u64 {
-        self.times[self.leaves + worker]
+        let node = self.pairs.len() + worker;
+        self.pairs[node / 2][node % 2]
     }
 
     #[inline]
     pub(super) fn set(&mut self, worker: usize, at: u64) {
-        let mut node = self.leaves + worker;
+        let mut node = self.pairs.len() + worker;
         let mut earlier = at;
-        self.times[node] = at;
         while node > 1 {
-            earlier = earlier.min(self.times[node ^ 1]);
+            let pair = &mut self.pairs[node / 2];
+            pair[node % 2] = earlier;
+            earlier = pair[0].min(pair[1]);
             node /= 2;
-            self.times[node] = earlier;
         }
+        self.earliest = earlier;
     }
 }
 
