@@ -181,7 +181,7 @@ impl BatchingEngine {
     fn end_decodes(&mut self, runs: &mut [Run], reports: &mut Vec<Report>) {
         let mut due = std::mem::take(&mut self.due);
         self.wheel.take(self.step, &mut due);
-        for request in due.drain(..) {
+        for &request in &due {
             let run = &mut runs[request as usize];
             run.generated += self.step - run.decode_from;
             run.decode_from = self.step;
@@ -195,15 +195,17 @@ impl BatchingEngine {
                 self.await_next(run, request, reports);
             }
         }
+        due.clear();
         self.due = due;
     }
 
     /// Grows a decoding request if its next token needs a block, and notes when it is next due.
+    #[inline]
     fn await_next(&mut self, run: &mut Run, request: u32, reports: &mut Vec<Report>) {
         let needed = run.tokens_needed().div_ceil(BLOCK_TOKENS);
         if needed > run.units {
             run.units = needed;
-            reports.push(Report::Grew { request, generated: run.generated });
+            reports.push(Report::Grew { request, generated: run.generated, units: needed });
         }
         let until_growth = run.units * BLOCK_TOKENS - run.tokens_needed() + 1;
         let until_end = run.output - run.generated;

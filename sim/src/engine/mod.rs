@@ -120,12 +120,14 @@ pub enum Report {
         /// Index of the request.
         request: u32,
     },
-    /// It holds one block more: see its [`Run::units`].
+    /// It holds one block more.
     Grew {
         /// Index of the request.
         request: u32,
         /// Tokens generated so far.
         generated: u32,
+        /// The blocks it holds now: its [`Run::units`].
+        units: u32,
     },
     /// It has generated all its tokens, or has run its time, and is gone.
     Finished {

@@ -2,20 +2,28 @@
 
 use crate::engine::NEVER;
 
+/// Children of a node. The least of a few is found without a branch, and a replay of a few workers needs no more.
+const WIDTH: usize = 8;
+
 /// The next instant of each worker. Setting one is O(log workers), the earliest is O(1). Of workers at one
 /// instant the lowest index comes first.
 #[derive(Clone, Debug)]
 pub(super) struct Calendar {
-    /// A heap-shaped tree: node `i` is the earlier of its children `2i` and `2i + 1`, which stand in `pairs[i]`; the
-    /// last nodes are the workers.
-    pairs: Vec<[u64; 2]>,
+    /// A heap-shaped tree: node `i` is the earliest of its children, which are the nodes from `WIDTH * i` and stand in
+    /// `groups[i]`. Node 1 is the root; the last nodes, from `leaves`, are the workers.
+    groups: Vec<[u64; WIDTH]>,
+    leaves: usize,
     /// Node 1.
     earliest: u64,
 }
 
 impl Calendar {
     pub(super) fn new(workers: usize) -> Self {
-        Self { pairs: vec![[NEVER; 2]; workers.next_power_of_two().max(2)], earliest: NEVER }
+        let mut leaves = WIDTH;
+        while leaves < workers {
+            leaves *= WIDTH;
+        }
+        Self { groups: vec![[NEVER; WIDTH]; 2 * leaves / WIDTH], leaves, earliest: NEVER }
     }
 
     #[inline]
@@ -27,26 +35,27 @@ impl Calendar {
     #[inline]
     pub(super) fn first(&self) -> usize {
         let mut node = 1;
-        while let Some(&[left, _]) = self.pairs.get(node) {
-            node = 2 * node + usize::from(left != self.earliest);
+        while node < self.leaves {
+            let place = self.groups[node].iter().position(|&child| child == self.earliest);
+            node = WIDTH * node + place.expect("a node is as early as one of its children");
         }
-        node - self.pairs.len()
+        node - self.leaves
     }
 
     pub(super) fn at(&self, worker: usize) -> u64 {
-        let node = self.pairs.len() + worker;
-        self.pairs[node / 2][node % 2]
+        let node = self.leaves + worker;
+        self.groups[node / WIDTH][node % WIDTH]
     }
 
     #[inline]
     pub(super) fn set(&mut self, worker: usize, at: u64) {
-        let mut node = self.pairs.len() + worker;
+        let mut node = self.leaves + worker;
         let mut earlier = at;
         while node > 1 {
-            let pair = &mut self.pairs[node / 2];
-            pair[node % 2] = earlier;
-            earlier = pair[0].min(pair[1]);
-            node /= 2;
+            let group = &mut self.groups[node / WIDTH];
+            group[node % WIDTH] = earlier;
+            earlier = group.iter().fold(NEVER, |least, &child| least.min(child));
+            node /= WIDTH;
         }
         self.earliest = earlier;
     }
@@ -58,7 +67,7 @@ mod tests {
 
     #[test]
     fn the_earliest_comes_first_and_ties_go_to_the_lowest_worker() {
-        for workers in [1, 2, 3, 5, 8] {
+        for workers in [1, 2, 3, 8, 9, 64, 65] {
             let mut calendar = Calendar::new(workers);
             assert_eq!(calendar.earliest(), NEVER);
             for worker in (0..workers).rev() {

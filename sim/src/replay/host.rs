@@ -90,7 +90,7 @@ impl Host {
         Ok(answer)
     }
 
-    /// Most of what a scheduler is told is this: it goes to its verb without an [`Input`], but for the journal.
+    /// Tells the scheduler what it is told most often: unless somebody watches, without making an [`Input`] of it.
     #[inline]
     pub(super) fn progress(
         &mut self,
@@ -100,19 +100,16 @@ impl Host {
         output_tokens: u64,
         in_use: Resources,
     ) -> Result<(), ReplayError> {
-        if let Some(recorder) = &mut self.recorder {
-            let input = Input::Progress { request, attempt, output_tokens, in_use };
-            recorder.input(now, &input).expect(NEVER_FAILS);
+        if !self.is_watched()
+            && self.scheduler.progress(now, request, attempt, output_tokens, in_use).is_ok()
+        {
+            return Ok(());
         }
-        let call = || self.scheduler.progress(now, request, attempt, output_tokens, in_use);
-        if let Err(answer) = self.stopwatch.time(call) {
-            return Err(ReplayError::Refused { now, verb: "progress", answer: Box::new(answer.into()) });
-        }
-        self.verify(now)
+        // What was refused has changed nothing, and is refused again.
+        self.tell(now, &Input::Progress { request, attempt, output_tokens, in_use })
     }
 
     /// Tells the scheduler something it has to take.
-    #[inline]
     pub(super) fn tell(&mut self, now: Instant, input: &Input) -> Result<(), ReplayError> {
         if let Some(recorder) = &mut self.recorder {
             recorder.input(now, input).expect(NEVER_FAILS);
@@ -123,17 +120,29 @@ impl Host {
         self.verify(now)
     }
 
+    #[inline]
     pub(super) fn poll(&mut self, now: Instant) -> Result<Option<Action>, ReplayError> {
-        if let Some(recorder) = &mut self.recorder {
-            recorder.poll(now).expect(NEVER_FAILS);
-        }
-        let action = self.stopwatch.time(|| self.scheduler.poll(now));
+        let action = if self.is_watched() { self.poll_watched(now)? } else { self.scheduler.poll(now) };
         if let Some(action) = &action {
             self.digest.action(now, action);
             self.actions += 1;
         }
+        Ok(action)
+    }
+
+    fn poll_watched(&mut self, now: Instant) -> Result<Option<Action>, ReplayError> {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.poll(now).expect(NEVER_FAILS);
+        }
+        let action = self.stopwatch.time(|| self.scheduler.poll(now));
         self.verify(now)?;
         Ok(action)
+    }
+
+    /// Whether a call is recorded, checked or timed.
+    #[inline]
+    fn is_watched(&self) -> bool {
+        self.check || self.recorder.is_some() || self.stopwatch.is_running()
     }
 
     pub(super) fn poll_timeout(&mut self) -> Option<Instant> {

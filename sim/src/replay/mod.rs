@@ -239,14 +239,32 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
     }
 
     /// Passes on what an engine has to report at `now`. Returns whether there was anything.
+    #[inline]
     fn pass_on_reports(&mut self, now: u64) -> Result<bool, ReplayError> {
-        let mut reports = std::mem::take(&mut self.reports);
-        let heard = !reports.is_empty();
-        for report in reports.drain(..) {
-            self.pass_on(now, report)?;
+        if self.reports.is_empty() {
+            return Ok(false);
         }
+        let mut reports = std::mem::take(&mut self.reports);
+        for &report in &reports {
+            match report {
+                Report::Grew { request, generated, units } => self.grow(now, request, generated, units)?,
+                _ => self.pass_on(now, report)?,
+            }
+        }
+        reports.clear();
         self.reports = reports;
-        Ok(heard)
+        Ok(true)
+    }
+
+    /// Tells the scheduler that a request holds a block more.
+    #[inline]
+    fn grow(&mut self, now: u64, index: u32, generated: u32, units: u32) -> Result<(), ReplayError> {
+        let Ticket { id, attempt, tier, .. } = self.tickets[index as usize];
+        if tier == 0 {
+            self.need.add(0, 1);
+        }
+        let in_use = self.setup.layout.resources(1, units.into());
+        self.host.progress(Instant::from_nanos(now), id, attempt, generated.into(), in_use)
     }
 
     /// Submits the requests that arrive at `now`. Returns whether there were any.
@@ -309,16 +327,12 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
         let index = report.request() as usize;
         let Ticket { id: request, attempt, tier, .. } = self.tickets[index];
         let run = &self.runs[index];
-        let in_use = || self.setup.layout.resources(1, run.units.into());
-        let at = Instant::from_nanos(now);
         let input = match report {
-            Report::Grew { generated, .. } => {
-                if tier == 0 {
-                    self.need.add(0, 1);
-                }
-                return self.host.progress(at, request, attempt, generated.into(), in_use());
+            Report::Grew { generated, units, .. } => return self.grow(now, index as u32, generated, units),
+            Report::Started { .. } => {
+                let in_use = self.setup.layout.resources(1, run.units.into());
+                Input::Started { request, attempt, cached_tokens: 0, in_use }
             }
-            Report::Started { .. } => Input::Started { request, attempt, cached_tokens: 0, in_use: in_use() },
             Report::Finished { .. } => {
                 let usage = Usage {
                     prompt_tokens: run.prompt.into(),
@@ -339,7 +353,7 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
                 Input::Preempted { request, attempt, tokens_kept: tokens_kept.into(), releasing: false }
             }
         };
-        self.host.tell(at, &input)
+        self.host.tell(Instant::from_nanos(now), &input)
     }
 
     /// Polls until there is nothing more to do. Returns whether there was anything.

@@ -60,6 +60,12 @@ impl Stopwatch {
         }
     }
 
+    /// Whether the present event is timed.
+    #[inline]
+    pub(super) fn is_running(&self) -> bool {
+        self.event.is_some()
+    }
+
     fn end_sample(&mut self, took: Duration) {
         let readings = self.reading * (2 * self.calls + 1);
         if took < INTERRUPTED {
