@@ -146,11 +146,11 @@ impl Scheduler {
         let mut passes = |slot: u32| if self.sits_out(slot) { None } else { passes(slot) };
         // Nearly always it is the first that the workers together have room for.
         let (lane, first) =
-            queue.find(&self.nodes, None, &gates.within(&[self.pool(pool).rooms.most().values().into()]))?;
+            queue.find(&self.nodes, None, &gates.within(self.pool(pool).rooms.most().values().into()))?;
         if let Some(value) = passes(first) {
             return Some((first, value));
         }
-        let most = gates.within(self.roomy(pool, is_open).as_slice());
+        let most = gates.within_any(&self.roomy(pool, is_open));
         queue.find_that(&self.nodes, Some((lane, first)), &most, passes)
     }
 
@@ -346,12 +346,14 @@ impl Scheduler {
                 && !record.is_excluded_from(*id, self.now)
                 && (drained == Drained::Last || !self.is_drained_for_another(slot, *id))
         };
-        self.with_room(slot).filter(open).min_by_key(|&id| {
+        let rank = |id: WorkerId| {
             let worker = self.worker(id);
             let used = worker.in_use() + record.asks;
             let score = placement::score(self.config.placement, used, worker.spec.capacity);
             (self.is_drained_for_another(slot, id), score, id)
-        })
+        };
+        // Where most are full, there is often only one.
+        self.with_room(slot).filter(open).reduce(|best, id| if rank(id) < rank(best) { id } else { best })
     }
 
     /// Whether a worker is kept clear for another request that is as urgent.

@@ -4,11 +4,12 @@
 //! A drain reserves nothing and never delays a guaranteed start. A worker has at most one, a tier at most one.
 
 use super::Scheduler;
+use super::room::OwnGates;
 use super::workers::Drain;
 use crate::config::Placement;
 use crate::id::{PoolId, Tier, WorkerId};
 use crate::placement;
-use crate::queue::Least;
+use crate::resources::Resources;
 use crate::time::Instant;
 
 impl Scheduler {
@@ -23,7 +24,7 @@ impl Scheduler {
             self.wait_for_quota(first, lack.node);
         }
         let (most, pinned) = self.most_by_own_gates(pool, tier);
-        let most = [Least::new(most, u64::MAX, false), Least::new(most.min(pinned), u64::MAX, true)];
+        let most = OwnGates { latest_arrival: u64::MAX, most, pinned }.within(Resources::BOUNDLESS);
         loop {
             let passes = |slot| self.passes_own_gates(slot).then(|| self.quota_lack(slot));
             match self.first_that(pool, tier, &most, passes)? {

@@ -360,8 +360,9 @@ impl Scheduler {
             self.leave(slot);
         }
         self.leave_line(slot);
-        let ended = self.requests.0.remove(slot);
+        let ended = &self.requests[slot];
         self.tenants.touch(ended.spec.tenant, |tenant| tenant.live -= 1);
         self.never_yielding -= u64::from(ended.never_yields());
+        self.requests.0.forget(slot);
     }
 }
