@@ -340,10 +340,10 @@ impl Scheduler {
 
     /// The best worker that is up and has room for what a request asks.
     fn place(&self, slot: u32, drained: Drained) -> Option<WorkerId> {
-        let record = &self.requests[slot];
+        let (record, past) = (&self.requests[slot], self.requests.past(slot));
         let open = |id: &WorkerId| {
             self.fits(slot, *id)
-                && !record.is_excluded_from(*id, self.now)
+                && !past.is_excluded_from(*id, self.now)
                 && (drained == Drained::Last || !self.is_drained_for_another(slot, *id))
         };
         let rank = |id: WorkerId| {
@@ -388,7 +388,8 @@ impl Scheduler {
         record.begin_attempt(now, mark);
         self.watch_hold(slot);
         let record = &self.requests[slot];
-        let (attempt, resume_tokens, pool) = (record.attempt(), record.tokens_kept, record.pool());
+        let (attempt, resume_tokens, pool) =
+            (record.attempt(), self.requests.past(slot).tokens_kept, record.pool());
         let tier = record.tier();
         // The start goes before the news that it brings, such as victims that may go on.
         let request = self.requests.id(slot);

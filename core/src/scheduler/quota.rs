@@ -315,7 +315,7 @@ impl Scheduler {
             self.uncount_waiting(slot);
             self.stop_draining(slot);
             self.leave_lane(slot);
-            self.requests[slot].waits_at = Some((node, key));
+            self.requests.past_mut(slot).waits_at = Some((node, key));
             self.join_lane(slot, false);
             self.quota_queue.insert(node, key, Waiter::Request(slot));
         }
@@ -415,7 +415,7 @@ impl Scheduler {
             }
             Waiter::Request(_) => {
                 self.leave_lane(slot);
-                self.requests[slot].waits_at = None;
+                self.requests.past_mut(slot).waits_at = None;
                 self.join_lane(slot, true);
                 self.set_turn(slot);
                 self.count_waiting(slot);
@@ -431,7 +431,7 @@ impl Scheduler {
             Waiter::Line(line) => {
                 self.quota_queue.lines.insert(line, (to, key));
             }
-            Waiter::Request(_) => self.requests[slot].waits_at = Some((to, key)),
+            Waiter::Request(_) => self.requests.past_mut(slot).waits_at = Some((to, key)),
         }
         self.stir_all();
     }
@@ -448,7 +448,8 @@ impl Scheduler {
 
     /// A request has left its lane: it waits for quota no more, and if it was the last of its line, nor does that.
     pub(super) fn stop_waiting_for_quota(&mut self, slot: u32) {
-        if let Some((node, key)) = self.requests[slot].waits_at.take() {
+        if let Some((node, key)) = self.requests.past(slot).waits_at {
+            self.requests.past_mut(slot).waits_at = None;
             self.quota_queue.remove(node, key);
         }
         let line = self.line_in_order(slot).0;
@@ -470,6 +471,6 @@ impl Scheduler {
             let aside = record.lane == Some(Lane::Fresh);
             aside.then(|| self.quota_queue.lines.get(&self.line_in_order(slot).0)).flatten()
         };
-        record.waits_at.as_ref().or_else(of_line).map(|&(node, _)| node)
+        self.requests.past(slot).waits_at.as_ref().or_else(of_line).map(|&(node, _)| node)
     }
 }

@@ -40,7 +40,6 @@ impl Roomy {
             *last = (*last).max(free);
         }
     }
-
 }
 
 /// What a search goes by: a request that asks for no more than one of these.
