@@ -269,7 +269,10 @@ impl Capacity {
 
     /// When a hold may next shrink and let others borrow more; none if no window is open.
     pub(crate) fn next_turn(&self, now: Instant) -> Option<Instant> {
-        self.accounts.iter().filter_map(|account| account.hold.next_turn(now, account.demand())).min()
+        // Who uses all that it is guaranteed holds nothing back, whatever it demanded.
+        let holds = |account: &&Account| !account.reserve.fits(&(account.used + account.earmarked));
+        let holding = self.accounts.iter().filter(holds);
+        holding.filter_map(|account| account.hold.next_turn(now, account.demand())).min()
     }
 }
 

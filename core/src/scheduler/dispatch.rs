@@ -185,9 +185,12 @@ impl Scheduler {
 
     /// The next request of a tier that may start within its reserve, and where.
     pub(super) fn guaranteed_start(&self, pool: PoolId, tier: Tier) -> Option<Found> {
+        if !self.may_have_room(pool, tier) {
+            return None;
+        }
         let target = self.pool(pool);
         let room = target.capacity.account(tier).unused_reserve();
-        if room.is_zero() && target.claims.is_empty() || !self.may_have_room(pool, tier) {
+        if room.is_zero() && target.claims.is_empty() {
             return None;
         }
         let gates = OwnGates { latest_arrival: u64::MAX, most: room, pinned: room };

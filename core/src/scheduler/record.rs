@@ -7,7 +7,7 @@ use crate::config::Preemption;
 use crate::event::Reason;
 use crate::id::{Attempt, PoolId, RequestId, Tier, WorkerId};
 use crate::list::{LinkTable, Links};
-use crate::queue::{ArrivalList, Arrivals, Lane, Least};
+use crate::queue::{ArrivalList, Arrivals, Lane};
 use crate::request::{RequestSpec, RequestState, Yielding};
 use crate::resources::Resources;
 use crate::slab::{Lookup, Slab};
@@ -199,16 +199,6 @@ impl Record {
     /// Whether it is in a queue.
     pub(super) fn is_waiting(&self) -> bool {
         self.lane.is_some()
-    }
-
-    /// What a search for one that fits goes by. One with a claim is always looked at: what the claim has gathered
-    /// is room for it alone.
-    pub(super) fn least(&self) -> Least {
-        let arrival = self.arrived_at.as_nanos();
-        match self.claim {
-            Some(_) => Least::new(Resources::ZERO, arrival, false),
-            None => Least::new(self.asks, arrival, self.never_yields()),
-        }
     }
 
     /// Whether its units will come free without being asked for again.
