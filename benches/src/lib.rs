@@ -1,6 +1,8 @@
 //! What the benches measure: a machine that is full and a queue of constant length and mixture, so that nothing
 //! grows or drains while the clock runs. Every function checks that the scheduler did what it is timed for.
 
+pub mod shared;
+
 use std::collections::VecDeque;
 
 use tidegate::{

@@ -1,21 +1,15 @@
-//! The intake of `SharedScheduler` under a model checker: what `core/src/sync/intake.rs` says, word for word, over
-//! every interleaving of a few threads and every stale value that the memory model allows.
-//!
-//! `crossbeam-queue` knows no loom, so its bounded queue is here again with the same accesses in the same order. A lost
-//! wake-up shows as a deadlock, because nobody here wakes by the passing of time.
+//! The intake of `SharedScheduler` under a model checker: what `core/src/sync/intake.rs` says, word for word, over every
+//! interleaving of a few threads. A lost wake-up shows as a deadlock, because nobody here wakes by the passing of time.
+
+extern crate alloc;
 
 #[path = "../src/sync/intake.rs"]
-#[allow(dead_code)] // what only the scheduler around it needs
 mod intake;
 
 /// What stands in the place of `core/src/sync/primitives.rs`.
 mod primitives {
     use std::ops::{Deref, DerefMut};
     use std::time::Duration;
-
-    pub(crate) use loom::sync::atomic::{AtomicBool, Ordering, fence};
-
-    pub(crate) use crate::queue::ArrayQueue;
 
     /// A mutex of loom that is locked as one of `parking_lot`.
     #[derive(Debug)]
@@ -70,119 +64,25 @@ mod primitives {
     }
 }
 
-/// The bounded queue of `crossbeam-queue` 0.3.14, for capacities that are powers of two: Vyukov's.
-mod queue {
-    use std::sync::Mutex;
-
-    use loom::sync::atomic::{AtomicUsize, Ordering, fence};
-    use loom::thread::yield_now;
-
-    /// A place, and whose turn it is there. The mutex is not loom's: it orders nothing, and the stamp lets in one at a time.
-    #[derive(Debug)]
-    struct Slot<T>(AtomicUsize, Mutex<Option<T>>);
-
-    #[derive(Debug)]
-    pub(crate) struct ArrayQueue<T> {
-        head: AtomicUsize,
-        tail: AtomicUsize,
-        slots: Vec<Slot<T>>,
-    }
-
-    impl<T> ArrayQueue<T> {
-        pub(crate) fn new(capacity: usize) -> Self {
-            let slot = |number| Slot(AtomicUsize::new(number), Mutex::new(None));
-            let (head, tail) = (AtomicUsize::new(0), AtomicUsize::new(0));
-            Self { head, tail, slots: (0..capacity).map(slot).collect() }
-        }
-
-        pub(crate) fn capacity(&self) -> usize {
-            self.slots.len()
-        }
-
-        /// Positions count on over the laps; a slot's stamp is the position that may be pushed there, or one more than
-        /// the one that may be popped.
-        fn slot(&self, position: usize) -> &Slot<T> {
-            &self.slots[position % self.slots.len()]
-        }
-
-        pub(crate) fn push(&self, value: T) -> Result<(), T> {
-            let mut tail = self.tail.load(Ordering::Relaxed);
-            loop {
-                let Slot(stamp, place) = self.slot(tail);
-                let turn = stamp.load(Ordering::Acquire);
-                if turn == tail {
-                    let (seq, relaxed) = (Ordering::SeqCst, Ordering::Relaxed);
-                    match self.tail.compare_exchange_weak(tail, tail + 1, seq, relaxed) {
-                        Ok(_) => {
-                            *place.lock().expect("one at a time") = Some(value);
-                            stamp.store(tail + 1, Ordering::Release);
-                            return Ok(());
-                        }
-                        Err(moved) => tail = moved,
-                    }
-                } else if turn + self.slots.len() == tail + 1 {
-                    fence(Ordering::SeqCst);
-                    if self.head.load(Ordering::Relaxed) + self.slots.len() == tail {
-                        return Err(value);
-                    }
-                    yield_now();
-                    tail = self.tail.load(Ordering::Relaxed);
-                } else {
-                    yield_now();
-                    tail = self.tail.load(Ordering::Relaxed);
-                }
-            }
-        }
-
-        pub(crate) fn pop(&self) -> Option<T> {
-            let mut head = self.head.load(Ordering::Relaxed);
-            loop {
-                let Slot(stamp, place) = self.slot(head);
-                let turn = stamp.load(Ordering::Acquire);
-                if turn == head + 1 {
-                    let (seq, relaxed) = (Ordering::SeqCst, Ordering::Relaxed);
-                    match self.head.compare_exchange_weak(head, head + 1, seq, relaxed) {
-                        Ok(_) => {
-                            let value = place.lock().expect("one at a time").take();
-                            stamp.store(head + self.slots.len(), Ordering::Release);
-                            return value;
-                        }
-                        Err(moved) => head = moved,
-                    }
-                } else {
-                    if turn == head {
-                        fence(Ordering::SeqCst);
-                        if self.tail.load(Ordering::Relaxed) == head {
-                            return None;
-                        }
-                    }
-                    yield_now();
-                    head = self.head.load(Ordering::Relaxed);
-                }
-            }
-        }
-
-        pub(crate) fn is_empty(&self) -> bool {
-            let head = self.head.load(Ordering::SeqCst);
-            self.tail.load(Ordering::SeqCst) == head
-        }
-    }
-}
-
 use std::time::Duration;
 
 use intake::Intake;
 use loom::sync::{Arc, Mutex};
 use loom::thread;
+use tidegate::SharedError;
 
-/// Pops and sleeps in turn until so many items have come.
+fn push(intake: &Intake<u32>, item: u32) -> Result<(), SharedError> {
+    intake.push(|_| item).map(|_| ())
+}
+
+/// Takes and sleeps in turn until so many items have come.
 fn take(intake: &Intake<u32>, count: usize) -> Vec<u32> {
     let mut taken = Vec::new();
     while taken.len() < count {
-        taken.extend(intake.pop());
-        if taken.len() < count {
-            intake.wait(None);
-        }
+        assert!(intake.wait(None).is_ok());
+        let mut items = Vec::new();
+        intake.take(&mut items);
+        taken.extend(items);
     }
     taken
 }
@@ -193,7 +93,7 @@ fn nothing_is_lost_and_nobody_sleeps_over_it() {
         let intake = Arc::new(Intake::new(2));
         let pushers = [1, 2].map(|item| {
             let intake = Arc::clone(&intake);
-            thread::spawn(move || assert!(intake.push(item)))
+            thread::spawn(move || assert_eq!(push(&intake, item), Ok(())))
         });
         let mut taken = take(&intake, 2);
         taken.sort_unstable();
@@ -201,17 +101,20 @@ fn nothing_is_lost_and_nobody_sleeps_over_it() {
         for pusher in pushers {
             pusher.join().expect("it ends");
         }
-        assert!(!intake.has_work());
+        assert_eq!(intake.wait(Some(Duration::ZERO)), Ok(false));
     });
 }
 
 #[test]
-fn what_one_thread_says_stays_in_order() {
+fn what_one_thread_says_stays_in_order_and_has_rising_numbers() {
     loom::model(|| {
         let intake = Arc::new(Intake::new(4));
         let other = Arc::clone(&intake);
-        let pusher = thread::spawn(move || assert!(other.push(1) && other.push(2)));
-        assert!(intake.push(9));
+        let pusher = thread::spawn(move || {
+            let [first, second] = [1, 2].map(|item| other.push(|_| item).expect("there is room"));
+            assert!(first < second);
+        });
+        assert_eq!(push(&intake, 9), Ok(()));
         let taken = take(&intake, 3);
         let of_one: Vec<_> = taken.into_iter().filter(|&item| item < 9).collect();
         assert_eq!(of_one, [1, 2]);
@@ -224,12 +127,16 @@ fn a_full_intake_takes_nothing_and_loses_nothing() {
     loom::model(|| {
         let intake = Arc::new(Intake::new(2));
         let other = Arc::clone(&intake);
-        let pusher = thread::spawn(move || [1, 2, 3].map(|item| other.push(item)));
-        let first = take(&intake, 1);
+        let pusher = thread::spawn(move || [1, 2, 3].map(|item| push(&other, item)));
+        let mut taken = take(&intake, 1);
         let said = pusher.join().expect("it ends");
-        assert_eq!(said[..2], [true, true]);
-        let rest: Vec<_> = std::iter::from_fn(|| intake.pop()).collect();
-        assert_eq!((first, rest), (vec![1], if said[2] { vec![2, 3] } else { vec![2] }));
+        let mut rest = Vec::new();
+        intake.take(&mut rest);
+        taken.extend(rest);
+        assert_eq!(said[..2], [Ok(()), Ok(())]);
+        assert_eq!(intake.capacity(), 2);
+        let all = if said[2] == Err(SharedError::Busy) { vec![1, 2] } else { vec![1, 2, 3] };
+        assert_eq!(taken, all);
     });
 }
 
@@ -238,10 +145,11 @@ fn a_sleep_that_ends_by_itself_leaves_the_next_one_to_be_woken() {
     loom::model(|| {
         let intake = Arc::new(Intake::new(2));
         let other = Arc::clone(&intake);
-        let pusher = thread::spawn(move || assert!(other.push(1)));
-        let _ = intake.wait(Some(Duration::ZERO));
+        let pusher = thread::spawn(move || push(&other, 1));
+        let early = intake.wait(Some(Duration::ZERO));
+        assert!(early.is_ok());
         assert_eq!(take(&intake, 1), [1]);
-        pusher.join().expect("it ends");
+        assert_eq!(pusher.join().expect("it ends"), Ok(()));
     });
 }
 
@@ -251,19 +159,19 @@ fn all_who_sleep_are_woken() {
         let intake = Arc::new(Intake::new(2));
         let sleepers = [(); 2].map(|()| {
             let intake = Arc::clone(&intake);
-            thread::spawn(move || assert!(intake.wait(None)))
+            thread::spawn(move || assert_eq!(intake.wait(None), Ok(true)))
         });
-        assert!(intake.push(1));
+        assert_eq!(push(&intake, 1), Ok(()));
         for sleeper in sleepers {
             sleeper.join().expect("it is woken");
         }
     });
 }
 
-/// What `SharedScheduler::with` and `poll_into` do around the lock: one changes something and stirs, the other looks and
-/// settles.
+/// What `SharedScheduler::with` and `poll_into` do: one changes something under the lock and stirs, the other takes and
+/// then looks.
 #[test]
-fn what_is_done_past_the_queue_wakes_too() {
+fn what_is_done_past_the_items_wakes_too() {
     loom::model(|| {
         let shared = Arc::new((Intake::<u32>::new(2), Mutex::new(0)));
         let changers = [(); 2].map(|()| {
@@ -275,10 +183,10 @@ fn what_is_done_past_the_queue_wakes_too() {
         });
         let mut seen = 0;
         while seen < 2 {
-            shared.0.wait(None);
+            assert!(shared.0.wait(None).is_ok());
             let core = shared.1.lock().expect("no thread panicked");
+            shared.0.take(&mut Vec::new());
             seen = *core;
-            shared.0.settle();
         }
         for changer in changers {
             changer.join().expect("it ends");
@@ -290,10 +198,14 @@ fn what_is_done_past_the_queue_wakes_too() {
 fn whoever_sleeps_hears_that_there_will_be_no_more() {
     loom::model(|| {
         let intake = Arc::new(Intake::<u32>::new(2));
-        let other = Arc::clone(&intake);
-        let closer = thread::spawn(move || other.close());
-        assert!(intake.wait(None));
-        assert!(intake.is_closed());
-        closer.join().expect("it ends");
+        let sleepers = [(); 2].map(|()| {
+            let intake = Arc::clone(&intake);
+            thread::spawn(move || assert_eq!(intake.wait(None), Err(SharedError::Poisoned)))
+        });
+        intake.close();
+        assert_eq!(push(&intake, 1), Err(SharedError::Poisoned));
+        for sleeper in sleepers {
+            sleeper.join().expect("it is woken");
+        }
     });
 }

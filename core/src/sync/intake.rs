@@ -1,119 +1,112 @@
 //! Where threads leave what they have to say, and where the engine's thread sleeps while there is nothing.
 //!
-//! Knows neither what the items are nor what is done with them. Whenever [`Intake::has_work`], nobody sleeps in
-//! [`Intake::wait`] for long: who brings work looks for sleepers after it is there, who goes to sleep looks for work
-//! after it is said to be asleep, and the fences between let at least one of the two see the other.
-//! `core/tests/sync_model.rs` shows it, over all interleavings of a few threads.
+//! A monitor: one lock, never held for longer than it takes to put one item in or to take all of them out at once.
+//! Whoever brings work sees under it whether somebody sleeps, and whoever goes to sleep sees under it whether there is
+//! work, so that no wake-up is lost; `core/tests/sync_model.rs` shows it over all interleavings of a few threads. Knows
+//! neither what the items are nor what is done with them.
+//!
+//! `benches/src/shared.rs` measures a lock-free queue in its place: with items of this size it costs more.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::primitives::{ArrayQueue, AtomicBool, Condvar, Mutex, Ordering, fence};
+use super::SharedError;
+use super::primitives::{Condvar, Mutex};
 
 #[derive(Debug)]
 pub(super) struct Intake<T> {
-    queue: ArrayQueue<T>,
-    /// Whether there is work that the queue does not show.
-    stirred: AtomicBool,
-    /// Whether nothing is taken any more, for ever.
-    closed: AtomicBool,
-    /// Whether anybody may sleep: all that those who bring work look at.
-    asleep: AtomicBool,
-    /// How many sleep.
-    sleepers: Mutex<usize>,
+    capacity: usize,
+    state: Mutex<State<T>>,
     bell: Condvar,
 }
 
+#[derive(Debug)]
+struct State<T> {
+    items: Vec<T>,
+    /// Counts the items that were ever left.
+    count: u64,
+    /// Whether there is work that the items do not show.
+    stirred: bool,
+    /// Whether there is nothing to be done any more, for ever.
+    closed: bool,
+    /// Whether somebody may sleep and was not rung for.
+    asleep: bool,
+}
+
+impl<T> State<T> {
+    fn has_work(&self) -> bool {
+        !self.items.is_empty() || self.stirred
+    }
+}
+
 impl<T> Intake<T> {
+    /// With room for so many items.
     pub(super) fn new(capacity: usize) -> Self {
-        Self {
-            queue: ArrayQueue::new(capacity),
-            stirred: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
-            asleep: AtomicBool::new(false),
-            sleepers: Mutex::new(0),
-            bell: Condvar::new(),
-        }
+        let items = Vec::with_capacity(capacity);
+        let state = State { items, count: 0, stirred: false, closed: false, asleep: false };
+        Self { capacity, state: Mutex::new(state), bell: Condvar::new() }
     }
 
-    /// How many items may wait.
     pub(super) fn capacity(&self) -> usize {
-        self.queue.capacity()
+        self.capacity
     }
 
-    /// Leaves an item behind all that this thread left before; `false`, and nothing happened, if there is no place.
-    pub(super) fn push(&self, item: T) -> bool {
-        let taken = self.queue.push(item).is_ok();
-        if taken {
-            self.ring();
+    /// Leaves an item behind all others, made of its number: 1 for the first one ever left.
+    pub(super) fn push(&self, item: impl FnOnce(u64) -> T) -> Result<u64, SharedError> {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(SharedError::Poisoned);
         }
-        taken
+        if state.items.len() == self.capacity {
+            return Err(SharedError::Busy);
+        }
+        state.count += 1;
+        let number = state.count;
+        state.items.push(item(number));
+        let asleep = core::mem::take(&mut state.asleep);
+        drop(state);
+        self.ring(asleep);
+        Ok(number)
     }
 
-    /// The next item.
-    pub(super) fn pop(&self) -> Option<T> {
-        self.queue.pop()
+    /// Takes all items there are into `items`, which is empty. All work that was there before is this thread's now.
+    pub(super) fn take(&self, items: &mut Vec<T>) {
+        let mut state = self.state.lock();
+        core::mem::swap(&mut state.items, items);
+        state.stirred = false;
     }
 
-    /// There is work that the queue does not show, until [`settle`](Self::settle).
+    /// There is work that the items do not show, until the next [`take`](Self::take).
     pub(super) fn stir(&self) {
-        self.stirred.store(true, Ordering::Release);
-        self.ring();
+        let mut state = self.state.lock();
+        state.stirred = true;
+        let asleep = core::mem::take(&mut state.asleep);
+        drop(state);
+        self.ring(asleep);
     }
 
-    /// There is no work but what the queue shows.
-    pub(super) fn settle(&self) {
-        self.stirred.store(false, Ordering::Release);
-    }
-
-    /// Nothing is to be brought any more, nor waited for.
+    /// Nothing is to be left any more, nor waited for.
     pub(super) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-        self.ring();
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
-    }
-
-    pub(super) fn has_work(&self) -> bool {
-        !self.queue.is_empty() || self.stirred.load(Ordering::Acquire) || self.is_closed()
+        self.state.lock().closed = true;
+        self.ring(true);
     }
 
     /// Sleeps until there is work, but no longer than `at_most`, and sometimes less. Whether there is work.
-    pub(super) fn wait(&self, at_most: Option<Duration>) -> bool {
-        if self.has_work() {
-            return true;
-        }
-        let mut sleepers = self.sleepers.lock();
-        *sleepers += 1;
-        self.asleep.store(true, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-        if !self.has_work() {
+    pub(super) fn wait(&self, at_most: Option<Duration>) -> Result<bool, SharedError> {
+        let mut state = self.state.lock();
+        if !state.has_work() && !state.closed {
+            state.asleep = true;
             match at_most {
-                Some(span) => _ = self.bell.wait_for(&mut sleepers, span),
-                None => self.bell.wait(&mut sleepers),
+                Some(span) => _ = self.bell.wait_for(&mut state, span),
+                None => self.bell.wait(&mut state),
             }
         }
-        *sleepers -= 1;
-        self.asleep.store(*sleepers > 0, Ordering::Relaxed);
-        drop(sleepers);
-        self.has_work()
+        if state.closed { Err(SharedError::Poisoned) } else { Ok(state.has_work()) }
     }
 
-    /// Work is there: wakes those who sleep. Without a system call, a lock or a write if nobody does.
-    fn ring(&self) {
-        fence(Ordering::SeqCst);
-        if self.asleep.load(Ordering::Relaxed) {
-            self.wake();
-        }
-    }
-
-    #[cold]
-    fn wake(&self) {
-        // Whoever said it was asleep before this lock is in the condition variable by now, or gone.
-        let sleepers = self.sleepers.lock();
-        self.asleep.store(false, Ordering::Relaxed);
-        if *sleepers > 0 {
+    /// Wakes all who sleep; without a system call where nobody does.
+    fn ring(&self, asleep: bool) {
+        if asleep {
             self.bell.notify_all();
         }
     }

@@ -1,15 +1,16 @@
-//! One scheduler for any number of threads: an intake that is never waited for, and one lock behind it.
+//! One scheduler for any number of threads: an intake in front, and one lock around the scheduler behind it.
 //!
-//! Decides nothing. A thread leaves what it has to say with the instant at which it says it ([`SharedScheduler::tell`]),
-//! and goes on; what came of it is told to the thread that polls, in the order in which it was applied, before the
-//! actions that follow from it. Who takes the lock first applies what lies in the intake, so that all that one thread
-//! says is heard in its order, whichever way it says it. The items of different threads are heard in the order in which
-//! they came to lie there; a `now` that another item overtook counts as no time passed.
+//! Decides nothing. A thread leaves what it has to say with the instant at which it says it, and goes on; what came of
+//! it is told to the thread that polls, in the order in which it was applied, before the actions that follow from it.
+//! Who takes the lock first applies what lies in the intake, so that all that one thread says is heard in its order,
+//! whichever way it says it, and what a thread says because of another's word is heard after that. A `now` that another
+//! item overtook counts as no time passed, and as a clock regression.
 //!
-//! **Bounds.** [`submit`](SharedScheduler::submit), [`tell`](SharedScheduler::tell) and
-//! [`cancel`](SharedScheduler::cancel) take no lock that anybody polls under: no poll keeps them waiting. The lock is
-//! never held for longer than the intake's capacity in items and one closure or the actions that one poll may take; it
-//! is handed over to whoever waits, so that nobody waits for more than those who came before.
+//! **Bounds.** The intake is locked for one item to be put in or for all of them to be taken out in one, never under a
+//! poll: that is all that [`submit`](SharedScheduler::submit), [`cancel`](SharedScheduler::cancel),
+//! [`tell`](SharedScheduler::tell) and [`wait`](SharedScheduler::wait) can be kept by. The scheduler is locked for as
+//! many items as fit the intake and one closure, or as many actions as the poll may take; it is handed over to whoever
+//! waits for it, so that nobody waits for more than those who came before.
 
 mod intake;
 mod primitives;
@@ -17,7 +18,6 @@ mod tickets;
 
 use alloc::vec::Vec;
 use core::fmt;
-use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
 use intake::Intake;
@@ -138,6 +138,10 @@ struct Core {
     tickets: Tickets,
     /// What came of items that no poll applied, for the next one that polls.
     untold: Vec<Outcome>,
+    /// Room for the items that are applied next.
+    batch: Vec<Item>,
+    /// Whether somebody is at it: whoever finds it so after locking knows that a thread panicked.
+    held: bool,
 }
 
 /// A [`Scheduler`] that any number of threads use through one shared reference.
@@ -148,8 +152,6 @@ struct Core {
 #[derive(Debug)]
 pub struct SharedScheduler {
     intake: Intake<Item>,
-    /// The ticket of the next call.
-    next_ticket: AtomicU64,
     core: Mutex<Core>,
 }
 
@@ -161,39 +163,44 @@ impl SharedScheduler {
     /// Shares a scheduler, with room for so many items in the intake; 0 counts as 1.
     #[must_use]
     pub fn new(scheduler: Scheduler, intake: usize) -> Self {
-        Self {
-            intake: Intake::new(intake.max(1)),
-            next_ticket: AtomicU64::new(1),
-            core: Mutex::new(Core { scheduler, tickets: Tickets::default(), untold: Vec::new() }),
-        }
+        let intake = Intake::new(intake.max(1));
+        let core = Core {
+            scheduler,
+            tickets: Tickets::default(),
+            untold: Vec::new(),
+            batch: Vec::with_capacity(intake.capacity()),
+            held: false,
+        };
+        Self { intake, core: Mutex::new(core) }
     }
 
     /// Submits a request: [`Outcome::Accepted`] or [`Outcome::Refused`] follows, with the ticket and the spec's tag. A
-    /// thread that must find its request by then chooses the tag, which it knows before. Never waits for a lock. O(1).
+    /// thread that must find its request by then chooses the tag, which it knows before. Waits for no poll. O(1).
     ///
     /// # Errors
     /// [`SharedError`]: it was not taken.
     pub fn submit(&self, now: Instant, spec: RequestSpec) -> Result<Ticket, SharedError> {
-        self.leave(now, None, Verb::Input(Input::Submit(spec)))
+        self.leave(|ticket| Item { now, ticket, verb: Verb::Input(Input::Submit(spec)) })
     }
 
     /// Cancels what was submitted with this ticket, applied yet or not. While it waits it ends at once
     /// ([`Outcome::Cancelled`]); if an engine has it, the engine's thread is asked to stop it
-    /// ([`Outcome::StopFirst`]); if it has ended or was refused, nothing follows. Never waits for a lock. O(1).
+    /// ([`Outcome::StopFirst`]); if it has ended or was refused, nothing follows. Waits for no poll. O(1).
     ///
     /// # Errors
     /// [`SharedError`]: it was not taken.
     pub fn cancel(&self, now: Instant, ticket: Ticket) -> Result<(), SharedError> {
-        self.leave(now, Some(ticket), Verb::CancelByTicket).map(|_| ())
+        self.leave(|_| Item { now, ticket, verb: Verb::CancelByTicket }).map(|_| ())
     }
 
-    /// Tells any input. [`Outcome::Refused`] follows if it was, and what it made if it made something. Never waits for a
-    /// lock. O(1) and what a clone of the input takes.
+    /// Tells any input. [`Outcome::Refused`] follows if it was, and what it made if it made something. Waits for no
+    /// poll. O(1) and what a clone of the input takes.
     ///
     /// # Errors
     /// [`SharedError`]: it was not taken.
     pub fn tell(&self, now: Instant, input: &Input) -> Result<Ticket, SharedError> {
-        self.leave(now, None, Verb::Input(input.clone()))
+        let input = input.clone();
+        self.leave(|ticket| Item { now, ticket, verb: Verb::Input(input) })
     }
 
     /// Applies what lies in the intake, then appends to `outcomes` all that came of it, and at most `max_actions` of
@@ -209,14 +216,11 @@ impl SharedScheduler {
     ) -> Result<bool, SharedError> {
         let more = self.locked(|core| {
             outcomes.append(&mut core.untold);
-            self.drain(core, |outcome| outcomes.push(outcome));
+            core.drain(&self.intake, outcomes);
             for _ in 0..max_actions {
                 match core.scheduler.poll(now) {
                     Some(action) => outcomes.push(Outcome::Action(action)),
-                    None => {
-                        self.intake.settle();
-                        return false;
-                    }
+                    None => return false,
                 }
             }
             true
@@ -229,15 +233,14 @@ impl SharedScheduler {
     }
 
     /// Sleeps until there is something to poll or the host's clock, which shows `now`, shows `until`; sometimes returns
-    /// earlier. Whether there is something to poll. Takes no lock that anybody polls under.
+    /// earlier. Whether there is something to poll. Waits for no poll.
     ///
     /// Wait until [`Scheduler::poll_timeout`], read after the last poll: whatever changes in between is noticed.
     ///
     /// # Errors
     /// [`SharedError::Poisoned`], at once.
     pub fn wait(&self, now: Instant, until: Option<Instant>) -> Result<bool, SharedError> {
-        let has_work = self.intake.wait(until.map(|until| Duration::from_nanos(until.nanos_since(now))));
-        self.check().map(|()| has_work)
+        self.intake.wait(until.map(|until| Duration::from_nanos(until.nanos_since(now))))
     }
 
     /// Applies what lies in the intake, then does what `act` does. For verbs whose answer is wanted on the spot, and for
@@ -252,7 +255,7 @@ impl SharedScheduler {
                 return Err(SharedError::Busy);
             }
             let mut untold = core::mem::take(&mut core.untold);
-            self.drain(core, |outcome| untold.push(outcome));
+            core.drain(&self.intake, &mut untold);
             core.untold = untold;
             Ok(act(&mut core.scheduler))
         })??;
@@ -268,36 +271,22 @@ impl SharedScheduler {
         self.locked(|core| look(&core.scheduler))
     }
 
-    fn leave(&self, now: Instant, ticket: Option<Ticket>, verb: Verb) -> Result<Ticket, SharedError> {
-        self.check()?;
-        let ticket = ticket.unwrap_or_else(|| Ticket(self.next_ticket.fetch_add(1, Ordering::Relaxed)));
-        if self.intake.push(Item { now, ticket, verb }) { Ok(ticket) } else { Err(SharedError::Busy) }
-    }
-
-    fn check(&self) -> Result<(), SharedError> {
-        if self.intake.is_closed() { Err(SharedError::Poisoned) } else { Ok(()) }
+    fn leave(&self, item: impl FnOnce(Ticket) -> Item) -> Result<Ticket, SharedError> {
+        self.intake.push(|number| item(Ticket(number))).map(Ticket)
     }
 
     /// Does something under the lock, and then lets whoever waits for it be next.
     fn locked<R>(&self, act: impl FnOnce(&mut Core) -> R) -> Result<R, SharedError> {
         let mut core = self.core.lock();
-        self.check()?;
+        if core::mem::replace(&mut core.held, true) {
+            return Err(SharedError::Poisoned);
+        }
         let alarm = Alarm(&self.intake);
         let answer = act(&mut core);
         core::mem::forget(alarm);
+        core.held = false;
         MutexGuard::unlock_fair(core);
         Ok(answer)
-    }
-
-    /// Applies what lies in the intake: as much as there is room for, so that all that this thread left is among it,
-    /// and others cannot keep it here.
-    fn drain(&self, core: &mut Core, mut told: impl FnMut(Outcome)) {
-        for _ in 0..self.intake.capacity() {
-            let Some(item) = self.intake.pop() else { break };
-            if let Some(outcome) = core.apply(item) {
-                told(outcome);
-            }
-        }
     }
 }
 
@@ -311,6 +300,14 @@ impl Drop for Alarm<'_> {
 }
 
 impl Core {
+    /// Applies what lies in the intake, all that this thread left among it; no more comes while it does.
+    fn drain(&mut self, intake: &Intake<Item>, outcomes: &mut Vec<Outcome>) {
+        let mut batch = core::mem::take(&mut self.batch);
+        intake.take(&mut batch);
+        outcomes.extend(batch.drain(..).filter_map(|item| self.apply(item)));
+        self.batch = batch;
+    }
+
     fn apply(&mut self, Item { now, ticket, verb }: Item) -> Option<Outcome> {
         let Verb::Input(input) = verb else { return self.cancel(now, ticket) };
         let tag = match &input {

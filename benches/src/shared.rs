@@ -1,0 +1,241 @@
+//! Two threads that submit and one that polls, through one [`SharedScheduler`]; and what takes the place of it where
+//! there is no scheduler, a heap under a mutex. All measure the CPU time of the whole process, outside.
+//!
+//! Nobody spins: a producer that finds no room, and a consumer that finds nothing, sleep.
+
+use std::collections::BinaryHeap;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_queue::ArrayQueue;
+use parking_lot::Mutex;
+use tidegate::{
+    Action, Attempt, Instant, Outcome, PoolId, RequestId, RequestSpec, Scheduler, SharedError,
+    SharedScheduler, TenantId, Usage, WorkerSpec,
+};
+
+use crate::{BLOCKS_PER_REQUEST, SLOTS_PER_WORKER, TENANTS, TIERS, TURN_NS, WORKERS, config, tenants};
+
+const PRODUCERS: usize = 2;
+/// How many actions one poll may take: a quarter of the machine.
+const ACTIONS_PER_POLL: usize = 256;
+/// How long a producer sleeps that was told `Busy`: about as long as a full intake lasts at the speed that we aim at.
+const BACK_OFF: Duration = Duration::from_micros(100);
+
+/// 64 workers of 16 slots and 10,000 tenants, shared by three threads.
+#[derive(Debug)]
+pub struct SharedItems {
+    shared: SharedScheduler,
+    tenants: Vec<TenantId>,
+    now: Instant,
+}
+
+impl SharedItems {
+    /// A machine with nothing on it.
+    ///
+    /// # Panics
+    /// If the scheduler refuses what it must accept.
+    #[must_use]
+    pub fn new() -> Self {
+        let now = Instant::ZERO;
+        let mut scheduler = Scheduler::new(config(), now);
+        let tenants = tenants(&mut scheduler, TENANTS);
+        let slots = SLOTS_PER_WORKER as u64;
+        for _ in 0..WORKERS {
+            let worker = WorkerSpec::new(PoolId::new(0), [slots, slots * BLOCKS_PER_REQUEST]);
+            scheduler.worker_add(now, worker).expect("a valid worker");
+        }
+        Self { shared: SharedScheduler::new(scheduler, SharedScheduler::DEFAULT_INTAKE), tenants, now }
+    }
+
+    /// So many items from submission to end: a producer submits a request, the consumer is told that it was accepted and
+    /// that it starts, and reports it complete, many under one lock. The time of one item is that of a whole cycle of the
+    /// scheduler, its hand-over between threads, two outcomes and what the threads sleep and wake.
+    ///
+    /// # Panics
+    /// If one was not accepted, started and completed.
+    pub fn cycles(&mut self, items: usize) {
+        let completed = |shared: &SharedScheduler| shared.read(|scheduler| scheduler.stats().completed);
+        let before = completed(&self.shared).expect("nobody panicked");
+        let spec = |number: usize| {
+            let units = [1, BLOCKS_PER_REQUEST];
+            RequestSpec::new(self.tenants[number % TENANTS], TIERS[number % TIERS.len()])
+                .demand(units)
+                .peak(units)
+                .prompt_tokens(512)
+                .output_tokens(200)
+        };
+        self.now = pass(&self.shared, self.now, items, spec, |outcome| match outcome {
+            Outcome::Action(Action::Start { request, attempt, .. }) => Some(Told::Started(request, attempt)),
+            Outcome::Accepted { .. } => None,
+            other => panic!("expected a start, got {other:?}"),
+        });
+        assert_eq!(completed(&self.shared), Ok(before + items as u64));
+    }
+
+    /// So many items that the scheduler refuses at its first glance, because nobody knows their tenant: what it costs to
+    /// hand them over, and to be told.
+    ///
+    /// # Panics
+    /// If one was accepted.
+    pub fn hand_overs(&mut self, items: usize) {
+        let spec = |_| RequestSpec::new(TenantId::new(u32::MAX), TIERS[0]);
+        self.now = pass(&self.shared, self.now, items, spec, |outcome| match outcome {
+            Outcome::Refused { .. } => Some(Told::Refused),
+            other => panic!("expected a refusal, got {other:?}"),
+        });
+    }
+}
+
+impl Default for SharedItems {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What the consumer was told of an item when it is done with it.
+enum Told {
+    Started(RequestId, Attempt),
+    Refused,
+}
+
+/// Two threads submit, this one polls until all items are done. The instant by then.
+fn pass(
+    shared: &SharedScheduler,
+    mut now: Instant,
+    items: usize,
+    spec: impl Fn(usize) -> RequestSpec + Sync,
+    told: impl Fn(Outcome) -> Option<Told>,
+) -> Instant {
+    let start = now;
+    thread::scope(|scope| {
+        for producer in 0..PRODUCERS {
+            let spec = &spec;
+            scope.spawn(move || {
+                for number in (producer..items).step_by(PRODUCERS) {
+                    let now = start.plus_nanos(number as u64 * TURN_NS);
+                    while shared.submit(now, spec(number)) == Err(SharedError::Busy) {
+                        thread::sleep(BACK_OFF);
+                    }
+                }
+            });
+        }
+        let (mut outcomes, mut started, mut done) = (Vec::new(), Vec::new(), 0);
+        while done < items {
+            now = start.plus_nanos(done as u64 * TURN_NS);
+            let more = shared.poll_into(now, ACTIONS_PER_POLL, &mut outcomes).expect("nobody panicked");
+            let idle = outcomes.is_empty() && !more;
+            for told in outcomes.drain(..).filter_map(&told) {
+                done += 1;
+                match told {
+                    Told::Started(request, attempt) => started.push((request, attempt)),
+                    Told::Refused => {}
+                }
+            }
+            complete(shared, now, &mut started);
+            if idle {
+                shared.wait(now, None).expect("nobody panicked");
+            }
+        }
+    });
+    now
+}
+
+fn complete(shared: &SharedScheduler, now: Instant, started: &mut Vec<(RequestId, Attempt)>) {
+    if started.is_empty() {
+        return;
+    }
+    let usage = Usage { prompt_tokens: 512, cached_tokens: 0, output_tokens: 200 };
+    let all = |scheduler: &mut Scheduler| {
+        for (request, attempt) in started.drain(..) {
+            scheduler.complete(now, request, attempt, usage).expect("it runs");
+        }
+    };
+    shared.with(all).expect("this thread polls in time");
+}
+
+/// So many items through a `BinaryHeap` under a mutex of `parking_lot`: two threads push a priority, a number and an
+/// id, this one pops the least. No scheduler, no bound, no answer.
+///
+/// # Panics
+/// If one is lost.
+pub fn mutex_heap_items(items: usize) {
+    let heap = Mutex::new(BinaryHeap::new());
+    thread::scope(|scope| {
+        for producer in 0..PRODUCERS {
+            let heap = &heap;
+            scope.spawn(move || {
+                for number in (producer..items).step_by(PRODUCERS) {
+                    let entry = std::cmp::Reverse((number % TIERS.len(), number, number as u64));
+                    heap.lock().push(entry);
+                }
+            });
+        }
+        let mut sum = 0;
+        let mut done = 0;
+        while done < items {
+            let next = heap.lock().pop();
+            match next {
+                Some(std::cmp::Reverse((_, _, id))) => {
+                    sum += id;
+                    done += 1;
+                }
+                None => thread::sleep(BACK_OFF),
+            }
+        }
+        let items = items as u64;
+        assert_eq!(sum, items * items.saturating_sub(1) / 2, "each comes once");
+    });
+}
+
+/// So many items of the size of a submission through a bounded lock-free queue of `crossbeam-queue`: what the intake
+/// alone would cost then. No scheduler, no tickets, no waking of a consumer.
+///
+/// # Panics
+/// If one is lost.
+pub fn lock_free_queue_items(items: usize) {
+    let queue = ArrayQueue::new(SharedScheduler::DEFAULT_INTAKE);
+    thread::scope(|scope| {
+        for producer in 0..PRODUCERS {
+            let queue = &queue;
+            scope.spawn(move || {
+                for number in (producer..items).step_by(PRODUCERS) {
+                    let spec = RequestSpec::new(TenantId::new(0), TIERS[0]).tag(number as u64);
+                    let mut item = (Instant::from_nanos(number as u64), number as u64, spec);
+                    while let Err(refused) = queue.push(item) {
+                        item = refused;
+                        thread::sleep(BACK_OFF);
+                    }
+                }
+            });
+        }
+        let (mut sum, mut done) = (0, 0);
+        while done < items {
+            match queue.pop() {
+                Some((_, _, spec)) => {
+                    sum += spec.tag;
+                    done += 1;
+                }
+                None => thread::sleep(BACK_OFF),
+            }
+        }
+        let items = items as u64;
+        assert_eq!(sum, items * items.saturating_sub(1) / 2, "each comes once");
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_item_arrives() {
+        let mut items = SharedItems::new();
+        items.cycles(3_000);
+        items.hand_overs(3_000);
+        mutex_heap_items(3_000);
+        lock_free_queue_items(3_000);
+        let stats = items.shared.read(Scheduler::stats).expect("nobody panicked");
+        assert_eq!((stats.submitted, stats.completed, stats.live), (3_000, 3_000, 0));
+    }
+}
