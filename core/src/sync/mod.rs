@@ -4,7 +4,7 @@
 //! it is told to the thread that polls, in the order in which it was applied, before the actions that follow from it.
 //! Who takes the lock first applies what lies in the intake, so that all that one thread says is heard in its order,
 //! whichever way it says it, and what a thread says because of another's word is heard after that. A `now` that another
-//! item overtook counts as no time passed, and as a clock regression.
+//! one overtook counts as no time passed.
 //!
 //! **Bounds.** The intake is locked for one item to be put in or for all of them to be taken out in one, never under a
 //! poll: that is all that [`submit`](SharedScheduler::submit), [`cancel`](SharedScheduler::cancel),
@@ -142,6 +142,8 @@ struct Core {
     batch: Vec<Item>,
     /// Whether somebody is at it: whoever finds it so after locking knows that a thread panicked.
     held: bool,
+    /// The latest instant that anybody said: what another thread overtook is no fault of the host's clock.
+    now: Instant,
 }
 
 /// A [`Scheduler`] that any number of threads use through one shared reference.
@@ -170,6 +172,7 @@ impl SharedScheduler {
             untold: Vec::new(),
             batch: Vec::with_capacity(intake.capacity()),
             held: false,
+            now: Instant::ZERO,
         };
         Self { intake, core: Mutex::new(core) }
     }
@@ -217,6 +220,7 @@ impl SharedScheduler {
         let more = self.locked(|core| {
             outcomes.append(&mut core.untold);
             core.drain(&self.intake, outcomes);
+            let now = core.latest(now);
             for _ in 0..max_actions {
                 match core.scheduler.poll(now) {
                     Some(action) => outcomes.push(Outcome::Action(action)),
@@ -304,17 +308,19 @@ impl Core {
     fn drain(&mut self, intake: &Intake<Item>, outcomes: &mut Vec<Outcome>) {
         let mut batch = core::mem::take(&mut self.batch);
         intake.take(&mut batch);
-        outcomes.extend(batch.drain(..).filter_map(|item| self.apply(item)));
+        outcomes.extend(batch.iter().filter_map(|item| self.apply(item)));
+        batch.clear();
         self.batch = batch;
     }
 
-    fn apply(&mut self, Item { now, ticket, verb }: Item) -> Option<Outcome> {
+    fn apply(&mut self, &Item { now, ticket, ref verb }: &Item) -> Option<Outcome> {
+        let now = self.latest(now);
         let Verb::Input(input) = verb else { return self.cancel(now, ticket) };
-        let tag = match &input {
+        let tag = match input {
             Input::Submit(spec) => spec.tag,
             _ => 0,
         };
-        match self.scheduler.apply(now, &input) {
+        match self.scheduler.apply(now, input) {
             Ok(Created::Nothing) => None,
             Ok(Created::Request(request)) => {
                 self.tickets.insert(ticket, request);
@@ -323,6 +329,12 @@ impl Core {
             Ok(created) => Some(Outcome::Created { ticket, created }),
             Err(error) => Some(Outcome::Refused { ticket, tag, error }),
         }
+    }
+
+    /// This instant, or the one that overtook it.
+    fn latest(&mut self, now: Instant) -> Instant {
+        self.now = self.now.max(now);
+        self.now
     }
 
     fn cancel(&mut self, now: Instant, ticket: Ticket) -> Option<Outcome> {
