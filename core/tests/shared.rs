@@ -211,31 +211,6 @@ fn nobody_who_only_tells_waits_for_the_lock() {
     assert_eq!(started(&poll(&shared)).len(), 1);
 }
 
-/// One thread lets go of the lock and wants it again at once; another one waits for it.
-#[test]
-fn whoever_waits_for_the_lock_has_it_next() {
-    let (shared, _) = shared(8, 8);
-    for _ in 0..3 {
-        let order = std::sync::Mutex::new(Vec::new());
-        let note = |who| order.lock().expect("nobody panicked").push(who);
-        let (held, is_held) = mpsc::channel();
-        thread::scope(|scope| {
-            let (shared, note) = (&shared, &note);
-            scope.spawn(move || {
-                is_held.recv().expect("it is said");
-                shared.with(|_| note("waiter")).expect("polls are not behind");
-            });
-            let linger = |_: &mut Scheduler| {
-                held.send(()).expect("it is heard");
-                thread::sleep(Duration::from_millis(50)); // until the waiter is asleep
-            };
-            shared.with(linger).expect("polls are not behind");
-            shared.with(|_| note("holder")).expect("polls are not behind");
-        });
-        assert_eq!(order.into_inner().expect("nobody panicked"), ["waiter", "holder"]);
-    }
-}
-
 #[test]
 fn a_wait_ends_at_its_instant() {
     let (shared, _) = shared(8, 8);
