@@ -1,10 +1,44 @@
 //! CPU time of the process for each item that passes from two threads to one: `cargo run --release -p tidegate-benches
-//! --example shared [ITEMS]`.
+//! --example shared [ITEMS]`. Whole cycles are measured over a tenth of the items.
 
 use rustix::time::{ClockId, clock_gettime};
-use tidegate_benches::shared::{SharedItems, lock_free_queue_items, mutex_heap_items};
+use tidegate_benches::shared::{
+    SharedItems, exchanged_vector_items, lock_free_queue_items, mutex_heap_items,
+};
 
 const REPEATS: usize = 9;
+
+/// Something that passes so many items.
+struct Contender<'a> {
+    name: &'a str,
+    items: usize,
+    pass: Box<dyn FnMut(usize) + 'a>,
+    /// CPU time of the process and wall time, in nanoseconds per item.
+    figures: Vec<(f64, f64)>,
+}
+
+impl<'a> Contender<'a> {
+    fn new(name: &'a str, items: usize, pass: impl FnMut(usize) + 'a) -> Self {
+        Self { name, items, pass: Box::new(pass), figures: Vec::new() }
+    }
+
+    fn measure(&mut self) {
+        let (cpu, wall) = (process_cpu_ns(), std::time::Instant::now());
+        (self.pass)(self.items);
+        let per_item = |ns: f64| ns / self.items as f64;
+        self.figures.push((per_item(process_cpu_ns() - cpu), per_item(wall.elapsed().as_nanos() as f64)));
+    }
+
+    fn print(&mut self) {
+        self.figures.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let (least, median, most) = (self.figures[0], self.figures[REPEATS / 2], self.figures[REPEATS - 1]);
+        let name = self.name;
+        println!(
+            "{name}: {:.0} CPU ns per item ({:.0} to {:.0}), {:.0} of wall time",
+            median.0, least.0, most.0, median.1
+        );
+    }
+}
 
 fn process_cpu_ns() -> f64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);
@@ -12,30 +46,17 @@ fn process_cpu_ns() -> f64 {
 }
 
 fn main() {
-    let items = std::env::args().nth(1).map_or(100_000, |items| items.parse().expect("a number of items"));
-    let mut shared = SharedItems::new();
-    let mut other = SharedItems::new();
-    let mut contenders: [(&str, Box<dyn FnMut()>); 4] = [
-        ("whole cycles", Box::new(|| shared.cycles(items))),
-        ("hand-over alone", Box::new(|| other.hand_overs(items))),
-        ("Mutex<BinaryHeap>", Box::new(|| mutex_heap_items(items))),
-        ("ArrayQueue", Box::new(|| lock_free_queue_items(items))),
+    let items = std::env::args().nth(1).map_or(400_000, |items| items.parse().expect("a number of items"));
+    let (mut cycles, mut hand_overs) = (SharedItems::new(), SharedItems::new());
+    let mut contenders = [
+        Contender::new("SharedScheduler, whole cycles", items / 10, |items| cycles.cycles(items)),
+        Contender::new("SharedScheduler, hand-over alone", items, |items| hand_overs.hand_overs(items)),
+        Contender::new("Mutex<BinaryHeap>", items, mutex_heap_items),
+        Contender::new("lock-free queue", items, lock_free_queue_items),
+        Contender::new("exchanged vector", items, exchanged_vector_items),
     ];
-    let mut figures = [const { Vec::new() }; 4];
     for _ in 0..REPEATS {
-        for ((_, work), figures) in contenders.iter_mut().zip(&mut figures) {
-            let (cpu, wall) = (process_cpu_ns(), std::time::Instant::now());
-            work();
-            let per_item = |ns: f64| ns / items as f64;
-            figures.push((per_item(process_cpu_ns() - cpu), per_item(wall.elapsed().as_nanos() as f64)));
-        }
+        contenders.iter_mut().for_each(Contender::measure);
     }
-    for ((name, _), mut figures) in contenders.iter().zip(figures) {
-        figures.sort_by(|one, other| one.0.total_cmp(&other.0));
-        let (median, least, most) = (figures[REPEATS / 2], figures[0].0, figures[REPEATS - 1].0);
-        println!(
-            "{name}: {:.0} CPU ns per item ({least:.0} to {most:.0}), {:.0} ns of wall time",
-            median.0, median.1
-        );
-    }
+    contenders.iter_mut().for_each(Contender::print);
 }

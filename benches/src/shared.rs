@@ -4,6 +4,7 @@
 //! Nobody spins: a producer that finds no room, and a consumer that finds nothing, sleep.
 
 use std::collections::BinaryHeap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::thread;
 use std::time::Duration;
 
@@ -188,36 +189,72 @@ pub fn mutex_heap_items(items: usize) {
     });
 }
 
-/// So many items of the size of a submission through a bounded lock-free queue of `crossbeam-queue`: what the intake
-/// alone would cost then. No scheduler, no tickets, no waking of a consumer.
+/// What a producer leaves: an instant, a number, and a request.
+type Item = (Instant, u64, RequestSpec);
+
+/// So many items through a bounded lock-free queue of `crossbeam-queue`, with what an intake needs besides: a number for
+/// each item, and a barrier before the look at whether somebody sleeps. No scheduler, and nobody is woken.
 ///
 /// # Panics
 /// If one is lost.
 pub fn lock_free_queue_items(items: usize) {
     let queue = ArrayQueue::new(SharedScheduler::DEFAULT_INTAKE);
+    let (count, asleep) = (AtomicU64::new(0), AtomicBool::new(false));
+    let push = |spec| {
+        let number = count.fetch_add(1, Ordering::Relaxed);
+        let pushed = queue.push((Instant::ZERO, number, spec)).is_ok();
+        fence(Ordering::SeqCst);
+        assert!(!asleep.load(Ordering::Relaxed), "nobody says so");
+        pushed
+    };
+    let take =
+        |batch: &mut Vec<Item>| batch.extend(std::iter::from_fn(|| queue.pop()).take(queue.capacity()));
+    pass_items(items, push, take);
+}
+
+/// The same through a vector that is exchanged for an empty one under a mutex, as the intake does it.
+///
+/// # Panics
+/// If one is lost.
+pub fn exchanged_vector_items(items: usize) {
+    let capacity = SharedScheduler::DEFAULT_INTAKE;
+    let intake = Mutex::new((Vec::with_capacity(capacity), 0, false));
+    let push = |spec| {
+        let (items, count, asleep) = &mut *intake.lock();
+        let pushed = items.len() < capacity;
+        if pushed {
+            *count += 1;
+            items.push((Instant::ZERO, *count, spec));
+        }
+        assert!(!*asleep, "nobody says so");
+        pushed
+    };
+    let take = |batch: &mut Vec<Item>| std::mem::swap(&mut intake.lock().0, batch);
+    pass_items(items, push, take);
+}
+
+fn pass_items(items: usize, push: impl Fn(RequestSpec) -> bool + Sync, take: impl Fn(&mut Vec<Item>)) {
     thread::scope(|scope| {
         for producer in 0..PRODUCERS {
-            let queue = &queue;
+            let push = &push;
             scope.spawn(move || {
                 for number in (producer..items).step_by(PRODUCERS) {
                     let spec = RequestSpec::new(TenantId::new(0), TIERS[0]).tag(number as u64);
-                    let mut item = (Instant::from_nanos(number as u64), number as u64, spec);
-                    while let Err(refused) = queue.push(item) {
-                        item = refused;
+                    while !push(spec) {
                         thread::sleep(BACK_OFF);
                     }
                 }
             });
         }
+        let mut batch = Vec::with_capacity(SharedScheduler::DEFAULT_INTAKE);
         let (mut sum, mut done) = (0, 0);
         while done < items {
-            match queue.pop() {
-                Some((_, _, spec)) => {
-                    sum += spec.tag;
-                    done += 1;
-                }
-                None => thread::sleep(BACK_OFF),
+            take(&mut batch);
+            if batch.is_empty() {
+                thread::sleep(BACK_OFF);
             }
+            done += batch.len();
+            sum += batch.drain(..).map(|(_, _, spec)| spec.tag).sum::<u64>();
         }
         let items = items as u64;
         assert_eq!(sum, items * items.saturating_sub(1) / 2, "each comes once");
@@ -235,6 +272,7 @@ mod tests {
         items.hand_overs(3_000);
         mutex_heap_items(3_000);
         lock_free_queue_items(3_000);
+        exchanged_vector_items(3_000);
         let stats = items.shared.read(Scheduler::stats).expect("nobody panicked");
         assert_eq!((stats.submitted, stats.completed, stats.live), (3_000, 3_000, 0));
     }

@@ -56,7 +56,9 @@ mod primitives {
         }
 
         /// Its time is always up at once.
-        pub(crate) fn wait_for<T>(&self, _: &mut Guard<'_, T>, _: Duration) {}
+        pub(crate) fn wait_for<T>(&self, _: &mut Guard<'_, T>, _: Duration) -> bool {
+            true
+        }
 
         pub(crate) fn notify_all(&self) {
             self.0.notify_all();
