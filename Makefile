@@ -22,7 +22,7 @@ CARGO_FUZZ := $(TOOLS)/bin/cargo-fuzz
 export PYTHON
 .DEFAULT_GOAL := help
 .PHONY: help run test test-rust test-python lint lint-rust lint-dependencies lint-python advisories bench fuzz-smoke \
-    mutations venv wheel clean
+    scorecard mutations venv wheel clean
 .NOTPARALLEL:
 
 help: ## say what each target does
@@ -61,17 +61,23 @@ lint-dependencies:
 	@.ci/timed 'Dependencies of fuzz' $(CARGO_DENY) --config deny.toml --manifest-path fuzz/Cargo.toml check licenses bans sources
 
 lint-python: venv
-	@.ci/timed 'Python lints' $(VENV)/bin/ruff check --config python/pyproject.toml python tests
-	@.ci/timed 'Python format' $(VENV)/bin/ruff format --config python/pyproject.toml --check python tests
+	@.ci/timed 'Python lints' $(VENV)/bin/ruff check --config python/pyproject.toml python tests benches
+	@.ci/timed 'Python format' $(VENV)/bin/ruff format --config python/pyproject.toml --check python tests benches
 
 advisories: ## look the dependencies up in the database of known vulnerabilities, which is not a registry
 	@.ci/need cargo cc
 	@$(call install_tool,cargo-deny@0.20.2)
 	$(CARGO_DENY) check advisories
 
-bench: ## measure the cycle beside its peers from the registries (ARGS="--quick")
+bench: ## measure the scheduler's work beside its peers from the registries, for people (ARGS="--quick")
 	@.ci/need cargo cc
 	cargo bench $(LOCKED) -p tidegate-benches -- $(ARGS)
+
+scorecard: ## print all figures as one JSON object, on standard output nothing else (ARGS="--only cycle_ns_1k")
+	@.ci/need cargo cc python valgrind
+	@.ci/timed 'Programs of the scorecard' cargo build --release --quiet $(LOCKED) \
+	    -p tidegate-benches -p tidegate-ffi -p tidegate-python -p tidegate-sim >&2
+	@$(TARGET)/release/scorecard $(ARGS)
 
 fuzz-smoke: ## fuzz each target for a minute (FUZZ_SECONDS=n)
 	@.ci/need cargo cc c++

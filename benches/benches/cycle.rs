@@ -1,49 +1,28 @@
-//! The cycle (submit, start, complete) and cancellation by id, beside two queues that anybody would write first.
-//! The peers order by tier and arrival and know nothing of capacity, reserves or states: they are the floor.
+//! The work of the scorecard for people who compare two versions, beside the peers that do a part of it.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::hint::black_box;
+use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use priority_queue::PriorityQueue;
-use tidegate_benches::{Cancellations, SteadyState, random_index};
+use tidegate::{Attempt, RequestId};
+use tidegate_benches::peers::{CancelByKey, HeapGovernor};
+use tidegate_benches::{Cancellations, Idle, Placing, Preemptions, SteadyState};
 
 const WAITING: [u64; 2] = [1_000, 100_000];
 const KNOWN_TENANTS: usize = 100_000;
 const ACTIVE_TENANTS: [usize; 2] = [10, 10_000];
-
-/// Tier and arrival, the least first.
-type Key = Reverse<(u64, u64)>;
-
-fn key(id: u64) -> Key {
-    Reverse((id % 3, id))
-}
+const RUNNING: usize = 10_000;
+const VICTIMS: [usize; 2] = [1, 9];
+const WORKERS: [usize; 2] = [1, 1_000];
 
 fn cycle(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("cycle");
     for waiting in WAITING {
         let mut state = SteadyState::new(waiting as usize);
         group.bench_function(BenchmarkId::new("tidegate", waiting), |bencher| bencher.iter(|| state.turn()));
-
-        let mut heap: BinaryHeap<Key> = (0..waiting).map(key).collect();
-        group.bench_function(BenchmarkId::new("binary-heap", waiting), |bencher| {
-            let mut next = waiting;
-            bencher.iter(|| {
-                let Reverse((tier, _)) = black_box(heap.pop()).expect("it is never empty");
-                heap.push(Reverse((tier, next)));
-                next += 1;
-            });
-        });
-
-        let mut queue: PriorityQueue<u64, Key> = (0..waiting).map(|id| (id, key(id))).collect();
-        group.bench_function(BenchmarkId::new("priority-queue", waiting), |bencher| {
-            let mut next = waiting;
-            bencher.iter(|| {
-                let (_, Reverse((tier, _))) = black_box(queue.pop()).expect("it is never empty");
-                queue.push(next, Reverse((tier, next)));
-                next += 1;
-            });
+        let mut peer = HeapGovernor::new(waiting);
+        group.bench_function(BenchmarkId::new("heap-and-governor", waiting), |bencher| {
+            bencher.iter(|| peer.turn());
         });
     }
     group.finish();
@@ -66,22 +45,65 @@ fn cancel(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("tidegate", waiting), |bencher| {
             bencher.iter(|| queue.cancel_and_submit());
         });
-
-        let mut peer: PriorityQueue<u64, Key> = (0..waiting).map(|id| (id, key(id))).collect();
-        let mut ids: Vec<u64> = (0..waiting).collect();
+        let mut peer = CancelByKey::new(waiting);
         group.bench_function(BenchmarkId::new("priority-queue", waiting), |bencher| {
-            let (mut random, mut next) = (1, waiting);
-            bencher.iter(|| {
-                let index = random_index(&mut random, ids.len());
-                let (_, Reverse((tier, _))) = black_box(peer.remove(&ids[index])).expect("it waits");
-                peer.push(next, Reverse((tier, next)));
-                ids[index] = next;
-                next += 1;
+            bencher.iter(|| peer.cancel_and_push());
+        });
+    }
+    group.finish();
+}
+
+/// Only the polls that choose the victims of one urgent request, by their number.
+fn preempt(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("preempt");
+    for victims in VICTIMS {
+        let mut machine = Preemptions::new(RUNNING);
+        let mut told = vec![(RequestId::from_bits(0), Attempt::new(0)); victims];
+        group.bench_function(BenchmarkId::new("tidegate", victims), |bencher| {
+            bencher.iter_custom(|times| {
+                timed(times, || {
+                    machine.ask(1, victims);
+                    let start = Instant::now();
+                    machine.decide(&mut told);
+                    let took = start.elapsed();
+                    machine.settle(1, &told);
+                    took
+                })
             });
         });
     }
     group.finish();
 }
 
-criterion_group!(benches, cycle, tenants, cancel);
+/// Only the poll that starts a request, by the number of workers.
+fn place(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("place");
+    for workers in WORKERS {
+        let mut machine = Placing::new(workers, WORKERS[1]);
+        group.bench_function(BenchmarkId::new("tidegate", workers), |bencher| {
+            bencher.iter_custom(|times| {
+                timed(times, || {
+                    machine.submit(1);
+                    let start = Instant::now();
+                    machine.start(1);
+                    let took = start.elapsed();
+                    machine.complete(1);
+                    took
+                })
+            });
+        });
+    }
+    group.finish();
+}
+
+fn idle(criterion: &mut Criterion) {
+    let mut machine = Idle::new(RUNNING, 10 * RUNNING, RUNNING);
+    criterion.bench_function("idle-poll", |bencher| bencher.iter(|| black_box(&mut machine).poll()));
+}
+
+fn timed(times: u64, mut once: impl FnMut() -> Duration) -> Duration {
+    (0..times).map(|_| once()).sum()
+}
+
+criterion_group!(benches, cycle, tenants, cancel, preempt, place, idle);
 criterion_main!(benches);

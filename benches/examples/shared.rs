@@ -1,10 +1,9 @@
 //! CPU time of the process for each item that passes from two threads to one: `cargo run --release -p tidegate-benches
 //! --example shared [ITEMS]`. Whole cycles are measured over a tenth of the items.
 
-use rustix::time::{ClockId, clock_gettime};
-use tidegate_benches::shared::{
-    SharedItems, exchanged_vector_items, lock_free_queue_items, mutex_heap_items,
-};
+use tidegate_benches::measure::process_cpu_ns;
+use tidegate_benches::peers::pass_through_mutex;
+use tidegate_benches::shared::{SharedItems, exchanged_vector_items, lock_free_queue_items};
 
 const REPEATS: usize = 9;
 
@@ -26,7 +25,8 @@ impl<'a> Contender<'a> {
         let (cpu, wall) = (process_cpu_ns(), std::time::Instant::now());
         (self.pass)(self.items);
         let per_item = |ns: f64| ns / self.items as f64;
-        self.figures.push((per_item(process_cpu_ns() - cpu), per_item(wall.elapsed().as_nanos() as f64)));
+        self.figures
+            .push((per_item((process_cpu_ns() - cpu) as f64), per_item(wall.elapsed().as_nanos() as f64)));
     }
 
     fn print(&mut self) {
@@ -40,18 +40,13 @@ impl<'a> Contender<'a> {
     }
 }
 
-fn process_cpu_ns() -> f64 {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
-}
-
 fn main() {
     let items = std::env::args().nth(1).map_or(400_000, |items| items.parse().expect("a number of items"));
     let (mut cycles, mut hand_overs) = (SharedItems::new(), SharedItems::new());
     let mut contenders = [
         Contender::new("SharedScheduler, whole cycles", items / 10, |items| cycles.cycles(items)),
         Contender::new("SharedScheduler, hand-over alone", items, |items| hand_overs.hand_overs(items)),
-        Contender::new("Mutex<BinaryHeap>", items, mutex_heap_items),
+        Contender::new("Mutex<BinaryHeap>", items, |items| pass_through_mutex(items as u64 / 2)),
         Contender::new("lock-free queue", items, lock_free_queue_items),
         Contender::new("exchanged vector", items, exchanged_vector_items),
     ];

@@ -1,9 +1,8 @@
-//! Two threads that submit and one that polls, through one [`SharedScheduler`]; and what takes the place of it where
-//! there is no scheduler, a heap under a mutex. All measure the CPU time of the whole process, outside.
+//! Two threads that submit and one that polls, through one [`SharedScheduler`]; and two ways in which they could hand
+//! over. Whoever calls takes the CPU time of the whole process.
 //!
 //! Nobody spins: a producer that finds no room, and a consumer that finds nothing, sleep.
 
-use std::collections::BinaryHeap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::thread;
 use std::time::Duration;
@@ -11,11 +10,14 @@ use std::time::Duration;
 use crossbeam_queue::ArrayQueue;
 use parking_lot::Mutex;
 use tidegate::{
-    Action, Attempt, Instant, Outcome, PoolId, RequestId, RequestSpec, Scheduler, SharedError,
-    SharedScheduler, TenantId, Usage, WorkerSpec,
+    Action, Attempt, Instant, Outcome, RequestId, RequestSpec, Scheduler, SharedError, SharedScheduler,
+    TenantId,
 };
 
-use crate::{BLOCKS_PER_REQUEST, SLOTS_PER_WORKER, TENANTS, TIERS, TURN_NS, WORKERS, config, tenants};
+use crate::conditions::{
+    TENANTS, TIERS, TURN_NS, Tenants, WORKERS, add_workers, config_without_preemption, request,
+};
+use crate::steady_state::{SLOTS_PER_WORKER, USAGE};
 
 const PRODUCERS: usize = 2;
 /// How many actions one poll may take: a quarter of the machine.
@@ -39,13 +41,9 @@ impl SharedItems {
     #[must_use]
     pub fn new() -> Self {
         let now = Instant::ZERO;
-        let mut scheduler = Scheduler::new(config(), now);
-        let tenants = tenants(&mut scheduler, TENANTS);
-        let slots = SLOTS_PER_WORKER as u64;
-        for _ in 0..WORKERS {
-            let worker = WorkerSpec::new(PoolId::new(0), [slots, slots * BLOCKS_PER_REQUEST]);
-            scheduler.worker_add(now, worker).expect("a valid worker");
-        }
+        let mut scheduler = Scheduler::new(config_without_preemption(), now);
+        let tenants = Tenants::known(&mut scheduler, TENANTS);
+        add_workers(&mut scheduler, WORKERS, WORKERS * SLOTS_PER_WORKER);
         Self { shared: SharedScheduler::new(scheduler, SharedScheduler::DEFAULT_INTAKE), tenants, now }
     }
 
@@ -58,14 +56,7 @@ impl SharedItems {
     pub fn cycles(&mut self, items: usize) {
         let completed = |shared: &SharedScheduler| shared.read(|scheduler| scheduler.stats().completed);
         let before = completed(&self.shared).expect("nobody panicked");
-        let spec = |number: usize| {
-            let units = [1, BLOCKS_PER_REQUEST];
-            RequestSpec::new(self.tenants[number % TENANTS], TIERS[number % TIERS.len()])
-                .demand(units)
-                .peak(units)
-                .prompt_tokens(512)
-                .output_tokens(200)
-        };
+        let spec = |number: usize| request(self.tenants[number % TENANTS], TIERS[number % TIERS.len()], 1);
         self.now = pass(&self.shared, self.now, items, spec, |outcome| match outcome {
             Outcome::Action(Action::Start { request, attempt, .. }) => Some(Told::Started(request, attempt)),
             Outcome::Accepted { .. } => None,
@@ -146,47 +137,12 @@ fn complete(shared: &SharedScheduler, now: Instant, started: &mut Vec<(RequestId
     if started.is_empty() {
         return;
     }
-    let usage = Usage { prompt_tokens: 512, cached_tokens: 0, output_tokens: 200 };
     let all = |scheduler: &mut Scheduler| {
         for (request, attempt) in started.drain(..) {
-            scheduler.complete(now, request, attempt, usage).expect("it runs");
+            scheduler.complete(now, request, attempt, USAGE).expect("it runs");
         }
     };
     shared.with(all).expect("this thread polls in time");
-}
-
-/// So many items through a `BinaryHeap` under a mutex of `parking_lot`: two threads push a priority, a number and an
-/// id, this one pops the least. No scheduler, no bound, no answer.
-///
-/// # Panics
-/// If one is lost.
-pub fn mutex_heap_items(items: usize) {
-    let heap = Mutex::new(BinaryHeap::new());
-    thread::scope(|scope| {
-        for producer in 0..PRODUCERS {
-            let heap = &heap;
-            scope.spawn(move || {
-                for number in (producer..items).step_by(PRODUCERS) {
-                    let entry = std::cmp::Reverse((number % TIERS.len(), number, number as u64));
-                    heap.lock().push(entry);
-                }
-            });
-        }
-        let mut sum = 0;
-        let mut done = 0;
-        while done < items {
-            let next = heap.lock().pop();
-            match next {
-                Some(std::cmp::Reverse((_, _, id))) => {
-                    sum += id;
-                    done += 1;
-                }
-                None => thread::sleep(BACK_OFF),
-            }
-        }
-        let items = items as u64;
-        assert_eq!(sum, items * items.saturating_sub(1) / 2, "each comes once");
-    });
 }
 
 /// What a producer leaves: an instant, a number, and a request.
@@ -270,7 +226,6 @@ mod tests {
         let mut items = SharedItems::new();
         items.cycles(3_000);
         items.hand_overs(3_000);
-        mutex_heap_items(3_000);
         lock_free_queue_items(3_000);
         exchanged_vector_items(3_000);
         let stats = items.shared.read(Scheduler::stats).expect("nobody panicked");

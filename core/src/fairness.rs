@@ -23,19 +23,35 @@ struct Line {
     base: i128,
     /// The cost of all that was charged to it.
     served: i128,
+    /// Where it is: `base`, and `served` by weight.
+    counter: i128,
     /// Its live requests.
     live: u32,
 }
 
 impl Line {
-    fn counter(&self) -> i128 {
-        self.base + scaled(self.served, self.weight)
+    fn serve(&mut self, cost: i128) {
+        self.served += cost;
+        self.counter = self.base + scaled(self.served, self.weight);
+    }
+
+    fn move_to(&mut self, counter: i128) {
+        self.base += counter - self.counter;
+        self.counter = counter;
     }
 }
 
 /// Weight 0 is a millionth of weight 1: served when hardly anybody else wants to be, and never starved.
 fn scaled(cost: i128, weight: u32) -> i128 {
-    if weight == 0 { cost * COST_SCALE * COST_SCALE } else { cost * COST_SCALE / i128::from(weight) }
+    match weight {
+        0 => cost * COST_SCALE * COST_SCALE,
+        1 => cost * COST_SCALE,
+        // A division of words is a tenth of one of double words, which hardly any cost needs.
+        _ => match i64::try_from(cost * COST_SCALE) {
+            Ok(cost) => (cost / i64::from(weight)).into(),
+            Err(_) => cost * COST_SCALE / i128::from(weight),
+        },
+    }
 }
 
 /// What is known of a queue beside those that wait in it.
@@ -63,11 +79,11 @@ impl Fairness {
 
     /// A line for a tenant that has none in this queue.
     pub(crate) fn open(&mut self, queue: u32, tenant: u32, weight: u32) -> u32 {
-        self.lines.insert(Line { queue, tenant, weight, base: 0, served: 0, live: 0 }).0
+        self.lines.insert(Line { queue, tenant, weight, base: 0, served: 0, counter: 0, live: 0 }).0
     }
 
     pub(crate) fn counter(&self, line: u32) -> i128 {
-        self.lines[line].counter()
+        self.lines[line].counter
     }
 
     /// All lines, and how many live requests each has.
@@ -83,7 +99,8 @@ impl Fairness {
         if target.live == 1 {
             let queue = &mut self.queues[target.queue as usize];
             queue.idle.remove(&(counter, line));
-            (target.base, target.served) = (counter.max(queue.floor), 0);
+            let counter = counter.max(queue.floor);
+            (target.base, target.served, target.counter) = (counter, 0, counter);
         }
     }
 
@@ -99,13 +116,13 @@ impl Fairness {
 
     /// A request of a live line costs `after`, in place of what was charged for it before.
     pub(crate) fn recharge(&mut self, line: u32, before: u64, after: u64) {
-        self.lines[line].served += i128::from(after) - i128::from(before);
+        self.lines[line].serve(i128::from(after) - i128::from(before));
     }
 
     /// Its counter stays; what is charged from now on weighs otherwise.
     pub(crate) fn set_weight(&mut self, line: u32, weight: u32) {
         let target = &mut self.lines[line];
-        target.base = target.counter() - scaled(target.served, weight);
+        target.base = target.counter - scaled(target.served, weight);
         target.weight = weight;
     }
 
@@ -115,7 +132,7 @@ impl Fairness {
         let target = &mut self.lines[line];
         let floor = &mut self.queues[target.queue as usize].floor;
         *floor = reached.max(*floor);
-        target.base += (*floor - target.counter()).max(0);
+        target.move_to(target.counter.max(*floor));
     }
 
     /// Whether a newcomer to its queue would not be behind a line, where others have `reached` that counter.

@@ -9,6 +9,7 @@
 
 extern crate alloc;
 
+mod brief;
 mod capacity;
 mod config;
 mod error;
@@ -17,6 +18,7 @@ mod fairness;
 mod heap;
 mod id;
 mod list;
+mod maxima;
 mod meter;
 mod placement;
 mod preempt;

@@ -98,8 +98,7 @@ impl Loan {
         let passed = u128::from(now.nanos_since(self.at));
         for d in 0..MAX_DIMENSIONS {
             if used[d] > reserve[d] && passed > 0 {
-                let borrowed = u128::from(used[d] - reserve[d]) << PART_BITS;
-                sums[d] += borrowed / u128::from(used[d]) * passed;
+                sums[d] += part(used[d] - reserve[d], used[d]) * passed;
             }
         }
         sums
@@ -111,6 +110,15 @@ impl Loan {
             self.sums = self.sums(now, used, reserve);
             self.at = now;
         }
+    }
+}
+
+/// What part `units` are of `all`, in 1/2^32, rounded down.
+fn part(units: u64, all: u64) -> u128 {
+    match u32::try_from(units) {
+        // A division of words is a tenth of one of double words.
+        Ok(units) => ((u64::from(units) << PART_BITS) / all).into(),
+        Err(_) => (u128::from(units) << PART_BITS) / u128::from(all),
     }
 }
 
@@ -134,11 +142,12 @@ impl Meter {
 
     /// Units are in use from `now` on that were not, and others are no more.
     pub(crate) fn change(&mut self, now: Instant, before: Resources, after: Resources) {
-        let clock = u128::from(now.as_nanos());
+        // A product of two words is one instruction.
+        let until_now = |units: u64| u128::from(units) * u128::from(now.as_nanos());
         for d in 0..MAX_DIMENSIONS {
             if before[d] != after[d] {
-                let moved = u128::from(before[d]).wrapping_sub(after[d].into()).wrapping_mul(clock);
-                self.sums.unit_ns[d] = self.sums.unit_ns[d].wrapping_add(moved);
+                let sum = self.sums.unit_ns[d].wrapping_add(until_now(before[d]));
+                self.sums.unit_ns[d] = sum.wrapping_sub(until_now(after[d]));
             }
         }
         self.sums.in_use += after;

@@ -11,8 +11,8 @@ use source::{Token, tokens};
 
 /// From the foundation to the roof; a room that is not here has no place in the house.
 const FLOORS: &[(&str, &[&str])] = &[
-    ("foundation", &["time", "id", "resources", "share"]),
-    ("structures", &["slab", "list", "heap", "tree"]),
+    ("foundation", &["time", "id", "resources", "share", "brief"]),
+    ("structures", &["slab", "list", "heap", "tree", "maxima"]),
     ("description", &["request", "tenant"]),
     ("settings", &["config"]),
     ("alphabet", &["event", "error"]),

@@ -9,8 +9,8 @@ use crate::time::Instant;
 pub(crate) struct HoldWindow {
     /// Zero keeps only the present demand.
     half_ns: u64,
-    /// Which half we are in, counted from the clock's origin.
-    half: u64,
+    /// When the half that we are in ends: a multiple of its length from the clock's origin.
+    ends_at: u64,
     /// The demand since the last note.
     last: Resources,
     /// The largest demand of this half and of the one before.
@@ -22,7 +22,7 @@ impl HoldWindow {
     pub(crate) const fn new(window_ns: u64) -> Self {
         Self {
             half_ns: window_ns / 2,
-            half: 0,
+            ends_at: window_ns / 2,
             last: Resources::ZERO,
             current: Resources::ZERO,
             previous: Resources::ZERO,
@@ -36,13 +36,10 @@ impl HoldWindow {
 
     /// The demand is `demand` from now on.
     pub(crate) fn note(&mut self, now: Instant, demand: Resources) {
-        if self.half_ns > 0 && self.is_this_half(now) {
-            self.last = demand;
-            self.current = self.current.max(demand);
-            return;
+        if !self.is_this_half(now) {
+            (self.previous, self.current) = self.halves(now);
+            self.ends_at = self.end_of_half(now);
         }
-        (self.previous, self.current) = self.halves(now);
-        self.half = now.as_nanos().checked_div(self.half_ns).unwrap_or(0);
         self.last = demand;
         self.current = self.current.max(demand);
     }
@@ -58,16 +55,24 @@ impl HoldWindow {
 
     /// When the peak may fall, if it can: at the next half.
     pub(crate) fn next_turn(&self, now: Instant, demand: Resources) -> Option<Instant> {
-        if self.peak(now, demand) == demand {
-            return None;
-        }
-        let half = now.as_nanos() / self.half_ns;
-        Some(Instant::from_nanos(half.saturating_add(1).saturating_mul(self.half_ns)))
+        if self.peak(now, demand) == demand { None } else { self.next_half(now) }
     }
 
-    /// Whether `now` is in the half of the last note: the common case, and cheaper to tell than in which it is.
+    /// When the next half begins, if it remembers anything.
+    pub(crate) fn next_half(&self, now: Instant) -> Option<Instant> {
+        let ends_at = if self.is_this_half(now) { self.ends_at } else { self.end_of_half(now) };
+        (self.half_ns > 0).then_some(Instant::from_nanos(ends_at))
+    }
+
+    /// Whether `now` is in the half of the last note: the common case, and cheaper to tell than in which it is. The last
+    /// half of all does not end.
     fn is_this_half(&self, now: Instant) -> bool {
-        now.as_nanos() - self.half.saturating_mul(self.half_ns) < self.half_ns
+        now.as_nanos() < self.ends_at || self.ends_at == u64::MAX
+    }
+
+    fn end_of_half(&self, now: Instant) -> u64 {
+        let half = now.as_nanos().checked_div(self.half_ns).unwrap_or(0);
+        half.saturating_add(1).saturating_mul(self.half_ns)
     }
 
     /// The two halves as they are at `now`: the demand did not change since the last note.
@@ -75,8 +80,8 @@ impl HoldWindow {
         if self.half_ns == 0 || self.is_this_half(now) {
             return (self.previous, self.current);
         }
-        let passed = now.as_nanos() / self.half_ns - self.half;
-        (if passed == 1 { self.current } else { self.last }, self.last)
+        let is_next = now.as_nanos() - self.ends_at < self.half_ns;
+        (if is_next { self.current } else { self.last }, self.last)
     }
 }
 

@@ -9,7 +9,7 @@ mod hold;
 
 use alloc::vec::Vec;
 
-use crate::config::TierConfig;
+use crate::config::{MAX_TIERS, TierConfig};
 use crate::id::Tier;
 use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
 use crate::share::{Reserve, Rounding};
@@ -59,12 +59,6 @@ impl Account {
         }
     }
 
-    /// Notes what the tier demands, after an input or a decision: the hold window remembers the peak.
-    pub(crate) fn note(&mut self, now: Instant) {
-        let demand = self.demand();
-        self.hold.note(now, demand);
-    }
-
     /// What the hold window watches.
     fn demand(&self) -> Resources {
         self.used + self.earmarked + self.waiting
@@ -72,8 +66,11 @@ impl Account {
 
     /// What the others may not borrow, less what the tier uses of it.
     fn withheld(&self, now: Instant) -> Resources {
-        let hold = self.hold.peak(now, self.demand()).max(self.keep).min(self.reserve);
-        hold.saturating_sub(self.used + self.earmarked)
+        let taken = self.used + self.earmarked;
+        if self.reserve.fits(&taken) {
+            return Resources::ZERO;
+        }
+        self.hold.peak(now, self.demand()).max(self.keep).min(self.reserve).saturating_sub(taken)
     }
 
     /// R - U - K, where it is positive: what a request without a claim may ask for and stay within.
@@ -92,6 +89,16 @@ impl Account {
     }
 }
 
+/// What the tiers withhold from each other.
+#[derive(Clone, Copy, Debug)]
+struct Lending {
+    /// What is left when all have taken what they use, and withheld what they hold.
+    left: Balance,
+    withheld: [Resources; MAX_TIERS],
+    /// Until when that is so, if nothing changes: a window turns then.
+    until: Instant,
+}
+
 /// The accounts of one pool.
 #[derive(Debug)]
 pub(crate) struct Capacity {
@@ -99,7 +106,9 @@ pub(crate) struct Capacity {
     total: Resources,
     accounts: Vec<Account>,
     /// What engines report to use beyond the sum of their requests, or less: see `worker_usage`.
-    pub(crate) offset: Balance,
+    offset: Balance,
+    /// `None` since something changed.
+    lending: Option<Lending>,
 }
 
 impl Capacity {
@@ -108,11 +117,13 @@ impl Capacity {
             total: Resources::ZERO,
             accounts: tiers.iter().map(Account::new).collect(),
             offset: Balance::default(),
+            lending: None,
         }
     }
 
     /// Begins the hold windows anew whose length has changed.
     pub(crate) fn reconfigure(&mut self, tiers: &[TierConfig]) {
+        self.lending = None;
         for (account, config) in self.accounts.iter_mut().zip(tiers) {
             if !account.hold.is_of(config.hold_window_ns) {
                 account.hold = HoldWindow::new(config.hold_window_ns);
@@ -133,11 +144,31 @@ impl Capacity {
     }
 
     pub(crate) fn account_mut(&mut self, tier: Tier) -> &mut Account {
+        self.lending = None;
         &mut self.accounts[tier.index()]
+    }
+
+    /// Notes what a tier demands, after an input or a decision: the hold window remembers the peak. What may be borrowed
+    /// stays as it is.
+    pub(crate) fn note(&mut self, tier: Tier, now: Instant) {
+        let account = &mut self.accounts[tier.index()];
+        let demand = account.demand();
+        account.hold.note(now, demand);
+    }
+
+    pub(crate) fn offset(&self) -> Balance {
+        self.offset
+    }
+
+    /// Engines report to use that much more than before beyond the sum of their requests, or less.
+    pub(crate) fn shift(&mut self, before: Balance, after: Balance) {
+        self.lending = None;
+        self.offset = self.offset.plus_signed(after).minus(before);
     }
 
     /// Takes a new capacity and computes the reserves anew.
     pub(crate) fn resize(&mut self, total: Resources, tiers: &[TierConfig]) {
+        self.lending = None;
         self.total = total;
         for ((reserve, config), account) in reserves(total, tiers).zip(tiers).zip(&mut self.accounts) {
             account.reserve = reserve;
@@ -163,16 +194,31 @@ impl Capacity {
         if never_yields { account.pinned_ceiling } else { account.ceiling }
     }
 
-    /// avail: what `tier` may borrow now.
+    /// avail: what `tier` may borrow now. O(1) after [`prepare`](Self::prepare), as long as nothing changes.
     pub(crate) fn available(&self, tier: Tier, now: Instant) -> Balance {
-        let mut taken = Resources::ZERO;
-        for (index, account) in self.accounts.iter().enumerate() {
-            taken += account.used + account.earmarked;
-            if index != tier.index() {
-                taken += account.withheld(now);
-            }
+        let ready = self.lending.filter(|lending| now < lending.until);
+        let lending = ready.unwrap_or_else(|| self.lending(now));
+        lending.left.plus(lending.withheld[tier.index()])
+    }
+
+    /// What may be borrowed will be asked for.
+    pub(crate) fn prepare(&mut self, now: Instant) {
+        if self.lending.is_none_or(|lending| now >= lending.until) {
+            self.lending = Some(self.lending(now));
         }
-        Balance::of(self.total, taken).minus(self.offset)
+    }
+
+    fn lending(&self, now: Instant) -> Lending {
+        let mut withheld = [Resources::ZERO; MAX_TIERS];
+        let mut taken = Resources::ZERO;
+        for (account, withheld) in self.accounts.iter().zip(&mut withheld) {
+            taken += account.used + account.earmarked;
+            *withheld = account.withheld(now);
+            taken += *withheld;
+        }
+        let turns = self.accounts.iter().filter_map(|account| account.hold.next_half(now));
+        let until = turns.min().unwrap_or(Instant::from_nanos(u64::MAX));
+        Lending { left: Balance::of(self.total, taken).minus(self.offset), withheld, until }
     }
 
     /// Whether `asked` more keeps the tier within its reserve; `own` is a claim that it would use up.
@@ -274,11 +320,11 @@ mod tests {
         capacity.resize([10].into(), &tiers());
         let at = |s: u64| Instant::from_nanos(s * 1_000_000_000);
         assert_eq!(capacity.available(Tier::P1, at(0)).0[0], 10, "nothing asked for, everything is lent");
-        let account = capacity.account_mut(Tier::P0);
-        account.waiting = [2].into();
-        account.note(at(1));
-        account.waiting = Resources::ZERO;
-        account.note(at(2));
+        capacity.account_mut(Tier::P0).waiting = [2].into();
+        capacity.note(Tier::P0, at(1));
+        capacity.account_mut(Tier::P0).waiting = Resources::ZERO;
+        capacity.note(Tier::P0, at(2));
+        capacity.prepare(at(2));
         assert_eq!(capacity.available(Tier::P1, at(2)).0[0], 8);
         assert_eq!(capacity.next_turn(at(2)), Some(at(15)));
         assert_eq!(capacity.available(Tier::P1, at(29)).0[0], 8);

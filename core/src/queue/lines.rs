@@ -7,7 +7,7 @@
 use alloc::vec::Vec;
 
 use super::OrderKey;
-use crate::tree::{NUMBERS, Nodes, Sum, Tree};
+use crate::tree::{Nodes, Numbers, Tree};
 
 /// Where a line stands: by its rank, then by its first request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,11 +16,16 @@ pub(crate) struct LineKey {
     first: OrderKey,
 }
 
+/// How many requests a node of their trees has: few, since a line of its own may have one request.
+type RequestNodes = Nodes<OrderKey, 4>;
+/// And lines: many of them change their places all the time, and a processor reads them together.
+type LineNodes = Nodes<LineKey, 16>;
+
 /// The requests and lines of all queues, by slot.
 #[derive(Debug)]
 pub(crate) struct QueueNodes {
-    pub(super) requests: Nodes<OrderKey>,
-    lines: Nodes<LineKey>,
+    pub(super) requests: RequestNodes,
+    lines: LineNodes,
     /// The requests of each line.
     members: Vec<Tree>,
     /// Whether each is set aside.
@@ -55,9 +60,9 @@ impl QueueNodes {
         self.members[line as usize].iter(&self.requests)
     }
 
-    /// How many requests of a line are in it.
-    pub(crate) fn line_len(&self, line: u32) -> usize {
-        self.members.get(line as usize).map_or(0, |tree| tree.count(&self.requests))
+    /// Whether a line has requests.
+    pub(crate) fn has_requests(&self, line: u32) -> bool {
+        self.members.get(line as usize).is_some_and(|tree| !tree.is_empty())
     }
 }
 
@@ -74,9 +79,14 @@ impl Lines {
         self.offered.is_empty()
     }
 
-    /// How many requests are offered.
-    pub(super) fn count(&self, nodes: &QueueNodes) -> usize {
-        self.offered.count(&nodes.lines)
+    /// The first request that is offered.
+    pub(super) fn first(&self, nodes: &QueueNodes) -> Option<u32> {
+        nodes.members[self.offered.first(&nodes.lines)? as usize].first(&nodes.requests)
+    }
+
+    /// The least numbers of those that are offered.
+    pub(super) fn least(&self, nodes: &QueueNodes) -> Option<Numbers> {
+        self.offered.least(&nodes.lines)
     }
 
     /// The rank of the first line that is offered, or else of the first that is set aside.
@@ -92,7 +102,7 @@ impl Lines {
         (line, rank): (u32, i128),
         key: OrderKey,
         slot: u32,
-        own: [u64; NUMBERS],
+        own: Numbers,
     ) {
         if nodes.members.len() <= line as usize {
             nodes.members.resize(line as usize + 1, Tree::default());
@@ -103,7 +113,7 @@ impl Lines {
         }
         nodes.line_of[slot as usize] = line;
         let before = Place::of(nodes, line);
-        nodes.members[line as usize].insert(&mut nodes.requests, key, slot, Sum::one(own));
+        nodes.members[line as usize].insert(&mut nodes.requests, key, slot, own);
         self.keep_place(nodes, line, before, Some(rank));
     }
 
@@ -114,10 +124,10 @@ impl Lines {
         self.keep_place(nodes, line, before, None);
     }
 
-    pub(super) fn set(&mut self, nodes: &mut QueueNodes, slot: u32, own: [u64; NUMBERS]) {
+    pub(super) fn set(&mut self, nodes: &mut QueueNodes, slot: u32, own: Numbers) {
         let line = nodes.line_of[slot as usize];
         let before = Place::of(nodes, line);
-        nodes.members[line as usize].set(&mut nodes.requests, slot, Sum::one(own));
+        nodes.members[line as usize].set(&mut nodes.requests, slot, own);
         self.keep_place(nodes, line, before, None);
     }
 
@@ -127,21 +137,20 @@ impl Lines {
         if nodes.lines.key(line).rank == rank {
             return false;
         }
-        let tree = self.tree(nodes, line);
-        tree.remove(&mut nodes.lines, line);
-        tree.insert(&mut nodes.lines, LineKey { rank, first: place.first }, line, place.sum);
+        let key = LineKey { rank, first: place.first };
+        self.tree(nodes, line).set_key(&mut nodes.lines, line, key, place.least);
         true
     }
 
     /// Sets a line aside with all its requests, or offers it again.
     pub(super) fn set_aside(&mut self, nodes: &mut QueueNodes, line: u32, aside: bool) {
-        let place = Place::of(nodes, line).map(|place| (nodes.lines.key(line), place.sum));
+        let place = Place::of(nodes, line).map(|place| (nodes.lines.key(line), place.least));
         if place.is_some() {
             self.tree(nodes, line).remove(&mut nodes.lines, line);
         }
         nodes.is_aside[line as usize] = aside;
-        if let Some((key, sum)) = place {
-            self.tree(nodes, line).insert(&mut nodes.lines, key, line, sum);
+        if let Some((key, least)) = place {
+            self.tree(nodes, line).insert(&mut nodes.lines, key, line, least);
         }
     }
 
@@ -156,15 +165,13 @@ impl Lines {
         let old = before.map(|place| LineKey { rank: nodes.lines.key(line).rank, first: place.first });
         let rank = rank.or(old.map(|key| key.rank));
         let new = after.zip(rank).map(|(place, rank)| LineKey { rank, first: place.first });
-        if let (true, Some(place)) = (old == new, after) {
-            return self.tree(nodes, line).set(&mut nodes.lines, line, place.sum);
-        }
         let tree = self.tree(nodes, line);
-        if old.is_some() {
-            tree.remove(&mut nodes.lines, line);
-        }
-        if let (Some(key), Some(place)) = (new, after) {
-            tree.insert(&mut nodes.lines, key, line, place.sum);
+        match (old, new.zip(after)) {
+            (Some(old), Some((key, place))) if old == key => tree.set(&mut nodes.lines, line, place.least),
+            (Some(_), Some((key, place))) => tree.set_key(&mut nodes.lines, line, key, place.least),
+            (None, Some((key, place))) => tree.insert(&mut nodes.lines, key, line, place.least),
+            (Some(_), None) => tree.remove(&mut nodes.lines, line),
+            (None, None) => {}
         }
     }
 
@@ -184,7 +191,7 @@ impl Lines {
         &self,
         nodes: &QueueNodes,
         after: Option<u32>,
-        small_enough: impl Fn(&[u64; NUMBERS]) -> bool + Copy,
+        small_enough: impl Fn(&Numbers) -> bool + Copy,
     ) -> Option<u32> {
         let in_line = |line: u32, after: Option<u32>| {
             nodes.members[line as usize].find(&nodes.requests, after, small_enough)
@@ -196,20 +203,13 @@ impl Lines {
             core::iter::successors(next(last), |&line| next(Some(line))).find_map(|line| in_line(line, None))
         })
     }
-
-    /// How many come before a request, of those that are offered, or of those that are set aside.
-    pub(super) fn rank(&self, nodes: &QueueNodes, slot: u32) -> usize {
-        let line = nodes.line_of[slot as usize];
-        let tree = if nodes.is_aside[line as usize] { self.aside } else { self.offered };
-        tree.rank(&nodes.lines, line) + nodes.members[line as usize].rank(&nodes.requests, slot)
-    }
 }
 
 /// What a line's place depends on, and what a search must know of it.
 #[derive(Clone, Copy)]
 struct Place {
     first: OrderKey,
-    sum: Sum,
+    least: Numbers,
 }
 
 impl Place {
@@ -217,14 +217,20 @@ impl Place {
     fn of(nodes: &QueueNodes, line: u32) -> Option<Self> {
         let members = nodes.members.get(line as usize)?;
         let first = nodes.requests.key(members.first(&nodes.requests)?);
-        Some(Self { first, sum: members.sum(&nodes.requests)? })
+        Some(Self { first, least: members.least(&nodes.requests)? })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::brief::Brief;
+    use crate::tree::NUMBERS;
     use proptest::prelude::*;
+
+    fn brief(number: u64) -> Numbers {
+        Brief::rounded_down([number; NUMBERS])
+    }
 
     fn key(rank: u64, slot: u32) -> OrderKey {
         OrderKey { relegated: false, rank, sequence: slot.into() }
@@ -247,7 +253,7 @@ mod tests {
                         model.remove(place);
                     }
                     (1, Some(place)) => {
-                        lines.set(&mut nodes, slot, [own; NUMBERS]);
+                        lines.set(&mut nodes, slot, brief(own));
                         model[place].3 = own;
                     }
                     (2, _) => {
@@ -259,7 +265,7 @@ mod tests {
                     (_, None) => {
                         ranks[line as usize] = own as i128;
                         let home = (line, ranks[line as usize]);
-                        lines.insert(&mut nodes, home, key(rank, slot), slot, [own; NUMBERS]);
+                        lines.insert(&mut nodes, home, key(rank, slot), slot, brief(own));
                         model.push((line, slot, key(rank, slot), own));
                     }
                     _ => {}
@@ -269,11 +275,9 @@ mod tests {
                 sorted.sort_by_key(|&(line, _, key, _)| (ranks[line as usize], head(line), key));
                 let slots: Vec<u32> = sorted.iter().map(|m| m.1).collect();
                 prop_assert_eq!(lines.offered(&nodes).collect::<Vec<_>>(), slots.clone());
-                prop_assert_eq!(lines.count(&nodes), slots.len());
                 prop_assert_eq!(lines.least_rank(&nodes), sorted.first().map(|m| ranks[m.0 as usize]));
-                let small = |own: &[u64; NUMBERS]| own[0] <= most;
+                let small = |own: &Numbers| own.is_within(&brief(most));
                 for (index, &slot) in slots.iter().enumerate() {
-                    prop_assert_eq!(lines.rank(&nodes, slot), index);
                     let next = sorted[index + 1..].iter().find(|m| m.3 <= most).map(|m| m.1);
                     prop_assert_eq!(lines.find(&nodes, Some(slot), small), next);
                 }

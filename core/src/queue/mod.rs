@@ -6,9 +6,10 @@
 
 mod lines;
 
+use crate::brief::Brief;
 use crate::list::{LinkTable, List};
 use crate::resources::{MAX_DIMENSIONS, Resources};
-use crate::tree::{NUMBERS, Sum, Tree};
+use crate::tree::{NUMBERS, Numbers, Tree};
 use lines::Lines;
 pub(crate) use lines::QueueNodes;
 
@@ -31,18 +32,14 @@ pub(crate) struct OrderKey {
 /// What a search may take at most, or what a request must be given at least: units, the nanosecond of arrival, and
 /// whether the units may be such that never come back.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Least([u64; NUMBERS]);
+pub(crate) struct Least(Numbers);
 
 impl Least {
     pub(crate) fn new(units: Resources, arrival: u64, pins: bool) -> Self {
         let mut numbers = [arrival; NUMBERS];
         numbers[..MAX_DIMENSIONS].copy_from_slice(units.as_array());
         numbers[NUMBERS - 1] = u64::from(pins);
-        Self(numbers)
-    }
-
-    fn covers(&self, numbers: &[u64; NUMBERS]) -> bool {
-        numbers.iter().zip(&self.0).all(|(number, most)| number <= most)
+        Self(Brief::rounded_down(numbers))
     }
 }
 
@@ -71,7 +68,7 @@ impl TierQueue {
         least: Least,
     ) {
         match self.tree(lane) {
-            Some(tree) => tree.insert(&mut nodes.requests, key, slot, Sum::one(least.0)),
+            Some(tree) => tree.insert(&mut nodes.requests, key, slot, least.0),
             None => self.fresh.insert(nodes, line, key, slot, least.0),
         }
     }
@@ -86,7 +83,7 @@ impl TierQueue {
     /// A search must know something else of a request.
     pub(crate) fn set_least(&mut self, nodes: &mut QueueNodes, lane: Lane, slot: u32, least: Least) {
         match self.tree(lane) {
-            Some(tree) => tree.set(&mut nodes.requests, slot, Sum::one(least.0)),
+            Some(tree) => tree.set(&mut nodes.requests, slot, least.0),
             None => self.fresh.set(nodes, slot, least.0),
         }
     }
@@ -104,6 +101,17 @@ impl TierQueue {
     /// The rank of the first line that has fresh requests on offer, or else of the first that is set aside.
     pub(crate) fn least_rank(&self, nodes: &QueueNodes) -> Option<i128> {
         self.fresh.least_rank(nodes)
+    }
+
+    /// The first that is offered a start.
+    pub(crate) fn first(&self, nodes: &QueueNodes) -> Option<u32> {
+        self.resumed.first(&nodes.requests).or_else(|| self.fresh.first(nodes))
+    }
+
+    /// Whether any that is offered a start may ask for no more than these units, or has a claim.
+    pub(crate) fn has_within(&self, nodes: &QueueNodes, units: &Brief<MAX_DIMENSIONS>) -> bool {
+        let least = [self.resumed.least(&nodes.requests), self.fresh.least(nodes)];
+        least.iter().flatten().any(|least| least.first().is_within(units))
     }
 
     /// All that are offered a start, in order.
@@ -138,7 +146,7 @@ impl TierQueue {
         after: Option<(Lane, u32)>,
         most: &[Least],
     ) -> Option<(Lane, u32)> {
-        let small_enough = &|numbers: &[u64; NUMBERS]| most.iter().any(|most| most.covers(numbers));
+        let small_enough = &|numbers: &Numbers| most.iter().any(|most| numbers.is_within(&most.0));
         let in_resumed = match after {
             Some((Lane::Fresh, slot)) => {
                 return self.fresh.find(nodes, Some(slot), small_enough).map(|slot| (Lane::Fresh, slot));
@@ -150,13 +158,34 @@ impl TierQueue {
         in_resumed.map(|slot| (Lane::Resumed, slot)).or_else(fresh)
     }
 
-    /// How many are offered a start before one that waits in `lane`.
-    pub(crate) fn ahead_of(&self, nodes: &QueueNodes, lane: Lane, slot: u32) -> usize {
-        match lane {
-            Lane::Resumed => self.resumed.rank(&nodes.requests, slot),
-            Lane::Fresh => self.resumed.count(&nodes.requests) + self.fresh.rank(nodes, slot),
-            Lane::Parked => self.resumed.count(&nodes.requests) + self.fresh.count(nodes),
+    /// The first of those in order behind `after` that ask for no more than one of `most` and pass.
+    pub(crate) fn find_that<T>(
+        &self,
+        nodes: &QueueNodes,
+        after: Option<(Lane, u32)>,
+        most: &[Least],
+        mut passes: impl FnMut(u32) -> Option<T>,
+    ) -> Option<(u32, T)> {
+        let mut found = self.find(nodes, after, most);
+        while let Some((lane, slot)) = found {
+            if let Some(value) = passes(slot) {
+                return Some((slot, value));
+            }
+            found = self.find(nodes, Some((lane, slot)), most);
         }
+        None
+    }
+
+    /// How many are offered a start before one that waits; of one that is set aside, how many will be. O(them).
+    pub(crate) fn ahead_of(&self, nodes: &QueueNodes, lane: Lane, slot: u32) -> usize {
+        let count = |slots: &mut dyn Iterator<Item = u32>| slots.take_while(|&other| other != slot).count();
+        let resumed = count(&mut self.resumed.iter(&nodes.requests));
+        resumed
+            + match lane {
+                Lane::Resumed => 0,
+                Lane::Fresh if nodes.is_aside(nodes.line_of(slot)) => count(&mut self.fresh.aside(nodes)),
+                Lane::Fresh | Lane::Parked => count(&mut self.fresh.offered(nodes)),
+            }
     }
 
     /// The tree of a lane that is no lane of lines.

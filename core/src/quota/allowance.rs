@@ -87,6 +87,14 @@ impl Allowance {
         }
     }
 
+    /// Whether there is enough whatever came since it was last looked at: `true` is certain.
+    pub(super) fn covers_already(&self, need: u64, ahead: u64) -> bool {
+        match self {
+            Self::Own(bucket) => bucket.covers_already(need, ahead),
+            Self::Leased(_) => false,
+        }
+    }
+
     /// Whether there is enough at `now` for `need` beside `ahead`.
     pub(super) fn cover(&self, now: Instant, need: u64, ahead: u64, when_full: bool) -> Cover {
         match self {
@@ -100,32 +108,49 @@ impl Allowance {
         match self {
             Self::Own(bucket) => {
                 bucket.refill(now);
-                bucket.clone().take(now, units).is_some()
+                bucket.level().checked_sub_unsigned(units).is_some()
             }
             Self::Leased(_) => true,
         }
     }
 
-    /// Takes what it covers for a start.
-    pub(super) fn take(&mut self, now: Instant, units: u64) {
+    /// Books what goes through it, and that it [bears](Self::bears).
+    pub(super) fn book(&mut self, now: Instant, flow: &Flow) {
         match self {
-            Self::Own(bucket) => bucket.take(now, units).expect("it bears it"),
-            Self::Leased(lease) => lease.take(now, units),
+            Self::Own(_) if *flow == Flow::default() => {}
+            Self::Own(bucket) => {
+                bucket.take(now, flow.taken + flow.charged).expect("it bears it");
+                bucket.put(now, flow.put);
+            }
+            Self::Leased(lease) => {
+                lease.take(now, flow.taken);
+                lease.charge(now, flow.charged);
+                lease.put(now, flow.put);
+            }
         }
     }
+}
 
-    /// Takes what was used without having been taken for it.
-    pub(super) fn charge(&mut self, now: Instant, units: u64) {
-        match self {
-            Self::Own(bucket) => bucket.take(now, units).expect("it bears it"),
-            Self::Leased(lease) => lease.charge(now, units),
-        }
+/// What goes through the allowance of a rate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Flow {
+    /// For a start that it covers.
+    pub(super) taken: u64,
+    /// Used without that.
+    pub(super) charged: u64,
+    pub(super) put: u64,
+}
+
+impl Flow {
+    pub(super) const fn taken(units: u64) -> Self {
+        Self { taken: units, charged: 0, put: 0 }
     }
 
-    pub(super) fn put(&mut self, now: Instant, units: u64) {
-        match self {
-            Self::Own(bucket) => bucket.put(now, units),
-            Self::Leased(lease) => lease.put(now, units),
-        }
+    pub(super) const fn charged(units: u64) -> Self {
+        Self { taken: 0, charged: units, put: 0 }
+    }
+
+    pub(super) const fn put(units: u64) -> Self {
+        Self { taken: 0, charged: 0, put: units }
     }
 }

@@ -9,8 +9,9 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::allowance::Flow;
 use super::lease::{Answer, Lease, Want};
-use super::node::{Ahead, Ask, Books, Change, Flow, Gate, Node, RATES, Shut, Totals};
+use super::node::{Ahead, Ask, Books, Change, Gate, Node, RATES, Shut, Totals};
 use crate::config::LeaseTerms;
 use crate::heap::Heap;
 use crate::resources::Resources;
@@ -201,8 +202,16 @@ impl Ledger {
         Ok(())
     }
 
+    /// Whether it needs no second look to see that every node from `leaf` up lets a start pass: `true` is certain.
+    pub(crate) fn is_open(&self, leaf: u32, ask: &Ask) -> bool {
+        self.path(leaf).all(|node| self.places[node].node.is_open(ask, Ahead::default()))
+    }
+
     /// Whether a start may be held at every node from `leaf` up.
     pub(crate) fn would_hold(&self, now: Instant, leaf: u32, ask: &Ask) -> Result<(), Refusal> {
+        if self.is_open(leaf, ask) {
+            return Ok(());
+        }
         self.would_admit(now, leaf, ask, |_| Ahead::default())
     }
 
@@ -260,19 +269,21 @@ impl Ledger {
         self.change(now, leaf, &Change { more, tokens: Flow::charged(tokens), totals, ..Change::default() })
     }
 
-    /// Ends a hold, before its request is released: what was held and not used comes back, what was used and not held is charged.
-    pub(crate) fn settle(&mut self, now: Instant, leaf: u32, held: u64, used: u64) -> Result<(), Unbalanced> {
-        let less = Books { held, ..Books::default() };
+    /// Ends a hold: its place and its units are free, what was held and not used comes back, what was used and not held
+    /// is charged.
+    pub(crate) fn settle(
+        &mut self,
+        now: Instant,
+        leaf: u32,
+        hold: &Ask,
+        used: u64,
+    ) -> Result<(), Unbalanced> {
+        let Ask { tokens: held, units } = *hold;
+        let less = Books { running: 1, held, in_use: units };
         let (debt, refunded) = (used.saturating_sub(held), held.saturating_sub(used));
         let totals = Totals { used, refunded, debt };
         let tokens = Flow { taken: 0, charged: debt, put: refunded };
         self.change(now, leaf, &Change { less, tokens, totals, ..Change::default() })
-    }
-
-    /// Ends what runs: its place and its units are free.
-    pub(crate) fn release(&mut self, now: Instant, leaf: u32, units: Resources) -> Result<(), Unbalanced> {
-        let less = Books { running: 1, held: 0, in_use: units };
-        self.change(now, leaf, &Change { less, ..Change::default() })
     }
 
     /// Notes that what runs uses other units than before: no gate asks, it does so already.
@@ -430,7 +441,9 @@ impl Ledger {
         self.path(slot).count()
     }
 
-    /// Books a change at every node from `leaf` up, or at none.
+    /// Books a change at every node from `leaf` up, or at none. Inlined, so that what a change leaves as it is costs
+    /// nothing: a quarter of the instructions of a start.
+    #[inline(always)]
     fn change(&mut self, now: Instant, leaf: u32, change: &Change) -> Result<(), Unbalanced> {
         self.check(now, Some(leaf), None, change)?;
         self.book(now, Some(leaf), None, change);
@@ -438,6 +451,7 @@ impl Ledger {
     }
 
     /// Whether a change balances from `lowest` up to below `end`.
+    #[inline(always)]
     fn check(
         &mut self,
         now: Instant,
@@ -454,6 +468,7 @@ impl Ledger {
         Ok(())
     }
 
+    #[inline(always)]
     fn book(&mut self, now: Instant, lowest: Option<u32>, end: Option<u32>, change: &Change) {
         let mut at = lowest;
         while let Some(node) = at.filter(|_| at != end) {

@@ -5,7 +5,7 @@
 
 use alloc::boxed::Box;
 
-use super::allowance::Allowance;
+use super::allowance::{Allowance, Flow};
 use super::bucket::Cover;
 use super::lease::Lease;
 use crate::config::LeaseTerms;
@@ -109,30 +109,6 @@ pub(super) struct Change {
     pub(super) totals: Totals,
 }
 
-/// What goes through the allowance of a rate.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Flow {
-    /// For a start that it covers.
-    pub(super) taken: u64,
-    /// Used without that.
-    pub(super) charged: u64,
-    pub(super) put: u64,
-}
-
-impl Flow {
-    pub(super) const fn taken(units: u64) -> Self {
-        Self { taken: units, charged: 0, put: 0 }
-    }
-
-    pub(super) const fn charged(units: u64) -> Self {
-        Self { taken: 0, charged: units, put: 0 }
-    }
-
-    pub(super) const fn put(units: u64) -> Self {
-        Self { taken: 0, charged: 0, put: units }
-    }
-}
-
 impl Change {
     fn of_allowances(&self) -> [(QuotaLimit, Flow); 2] {
         [(QuotaLimit::Requests, self.starts), (QuotaLimit::Tokens, self.tokens)]
@@ -160,7 +136,7 @@ impl Node {
             Some(old) => old.changed(now, rate, leased, held),
             None => {
                 let mut new = Allowance::new(now, rate, leased);
-                new.charge(now, held);
+                new.book(now, &Flow::charged(held));
                 new
             }
         };
@@ -221,6 +197,9 @@ impl Node {
     /// The limit that keeps a start back, if one does; of several the one that does so longest.
     pub(super) fn gate(&self, now: Instant, ask: &Ask, ahead: Ahead) -> Option<Gate> {
         let limits = self.limits.as_ref()?;
+        if self.is_open(ask, ahead) {
+            return None;
+        }
         let when_full = limits.allow_when_full;
         let rate = |limit, allowance: &Option<Allowance>, need, ahead| {
             let allowance = allowance.as_ref()?;
@@ -238,6 +217,18 @@ impl Node {
             limits.max_in_use.as_ref().and_then(|max| self.units_gate(max, &ask.units)),
         ];
         gates.into_iter().flatten().reduce(|worst, gate| if gate.outlasts(&worst) { gate } else { worst })
+    }
+
+    /// Whether it needs no second look to see that all limits let a start pass: `true` is certain.
+    pub(super) fn is_open(&self, ask: &Ask, ahead: Ahead) -> bool {
+        let Some(limits) = &self.limits else { return true };
+        let has = |allowance: &Option<Allowance>, need, ahead| {
+            allowance.as_ref().is_none_or(|allowance| allowance.covers_already(need, ahead))
+        };
+        limits.max_in_use.is_none()
+            && u64::from(self.books.running).saturating_add(ahead.requests) < limits.max_running
+            && has(&limits.tokens, ask.tokens, ahead.tokens)
+            && has(&limits.requests, 1, ahead.requests)
     }
 
     fn running_gate(&self, max: u64, ahead: u64) -> Option<Gate> {
@@ -266,18 +257,20 @@ impl Node {
     }
 
     /// The limit whose books would not balance after a change, if one would not: they would go below zero, or
-    /// beyond what a word holds. Lets in what came until `now`, so that nothing else asks for the time.
+    /// beyond what a word holds. Lets in what came until `now` where something is taken.
+    #[inline(always)]
     pub(super) fn check(&mut self, now: Instant, change: &Change) -> Result<(), QuotaLimit> {
         self.after(change)?;
         for (limit, flow) in change.of_allowances() {
             let units = flow.taken.checked_add(flow.charged).ok_or(limit)?;
-            if self.allowance_mut(limit).is_some_and(|allowance| !allowance.bears(now, units)) {
+            if units > 0 && self.allowance_mut(limit).is_some_and(|allowance| !allowance.bears(now, units)) {
                 return Err(limit);
             }
         }
         Ok(())
     }
 
+    #[inline(always)]
     fn after(&self, Change { less, more, .. }: &Change) -> Result<Books, QuotaLimit> {
         let Books { running, held, mut in_use } = self.books;
         let running = running.checked_sub(less.running).and_then(|left| left.checked_add(more.running));
@@ -294,13 +287,16 @@ impl Node {
     }
 
     /// Books a change that [`check`](Self::check) has found to balance.
+    #[inline(always)]
     pub(super) fn book(&mut self, now: Instant, change: &Change) {
-        self.books = self.after(change).expect("it was checked");
+        let (Change { less, more, .. }, books) = (change, &mut self.books);
+        books.running = books.running - less.running + more.running;
+        books.held = books.held - less.held + more.held;
+        books.in_use -= less.in_use;
+        books.in_use += more.in_use;
         for (limit, flow) in change.of_allowances() {
             if let Some(allowance) = self.allowance_mut(limit) {
-                allowance.take(now, flow.taken);
-                allowance.charge(now, flow.charged);
-                allowance.put(now, flow.put);
+                allowance.book(now, &flow);
             }
         }
         let Totals { used, refunded, debt } = change.totals;

@@ -63,7 +63,7 @@ impl Scheduler {
     /// lane, if it comes there.
     pub(super) fn join_lane(&mut self, slot: u32, is_new: bool) {
         let comes_back = self.requests[slot].has_run || self.requests[slot].declines > 0;
-        let is_offered = self.is_startable(slot) && self.requests[slot].waits_at.is_none();
+        let is_offered = self.is_startable(slot) && self.requests.past(slot).waits_at.is_none();
         let lane = match (is_offered, comes_back) {
             (false, _) => Lane::Parked,
             (true, true) => Lane::Resumed,
@@ -292,6 +292,7 @@ impl Scheduler {
         if let Some(before) = shift {
             self.note_shift(id, before);
         }
+        self.note_room(id);
     }
 
     /// What a request asks for when it starts next. One that stopped: what it used, and after memory pressure what
@@ -303,15 +304,15 @@ impl Scheduler {
 
     /// What a request would ask for were it described so.
     pub(super) fn asks_with(&self, slot: u32, spec: &RequestSpec) -> Resources {
-        let record = &self.requests[slot];
-        let Some(stopped_with) = record.stopped_with else { return spec.demand };
+        let (record, past) = (&self.requests[slot], self.requests.past(slot));
+        let Some(stopped_with) = past.stopped_with else { return spec.demand };
         let pool = self.pool(spec.pool);
         let ceiling = pool.configured.ceiling(spec.tier, record.never_yields());
         let least = spec.demand.max(stopped_with.min(ceiling));
-        if !record.stopped_for_memory {
+        if !past.stopped_for_memory {
             return least;
         }
-        let peak = spec.peak.max(least) + record.unaccounted;
+        let peak = spec.peak.max(least) + past.unaccounted;
         let holders = pool.shapes.iter().filter(|shape| least.fits(shape));
         holders.map(|&shape| peak.min(shape)).max().unwrap_or(least).min(ceiling).max(least)
     }
@@ -338,6 +339,7 @@ impl Scheduler {
         target.capacity.resize(total, &self.config.tiers);
         let largest = target.configured.total().max(total);
         target.configured.resize(largest, &self.config.tiers);
+        self.note_all_rooms(pool);
         let mut parked = Vec::new();
         for &slot in &waiting {
             let was_parked = self.requests[slot].lane == Some(Lane::Parked);

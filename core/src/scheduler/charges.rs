@@ -82,6 +82,7 @@ impl Scheduler {
         let record = &self.requests[slot];
         let queues = (self.pools.len() * self.config.tiers.len()) as u32;
         match self.counted_in(record.tier()) {
+            Some(1) => (queues + record.line, self.fairness.counter(record.line)),
             Some(unit) => (queues + record.line, self.fairness.counter(record.line).div_euclid(unit)),
             None => (self.queue_number(record.pool(), record.tier()), 0),
         }
@@ -124,7 +125,7 @@ impl Scheduler {
     /// A request joins the fresh lane: perhaps it is the first of its line there.
     pub(super) fn note_arrival(&mut self, slot: u32) {
         let tier = self.requests[slot].tier();
-        if self.tells_tenants(tier) && self.nodes.line_len(self.line_in_order(slot).0) == 0 {
+        if self.tells_tenants(tier) && !self.nodes.has_requests(self.line_in_order(slot).0) {
             self.lift_line(slot);
         }
     }
@@ -140,7 +141,7 @@ impl Scheduler {
 
     /// A request left the fresh lane: perhaps it was the last of its line there.
     pub(super) fn note_departure(&mut self, slot: u32) {
-        if self.nodes.line_len(self.line_in_order(slot).0) == 0 {
+        if !self.nodes.has_requests(self.line_in_order(slot).0) {
             self.fairness.note_last(self.requests[slot].line);
         }
     }

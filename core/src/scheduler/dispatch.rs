@@ -6,7 +6,7 @@
 use super::Scheduler;
 use super::quota::QuotaLack;
 use super::record::Record;
-use super::room::Roomy;
+use super::room::{OwnGates, Roomy};
 use super::workers::Worker;
 use crate::event::{Action, Reason};
 use crate::id::{PoolId, Tier, WorkerId};
@@ -129,17 +129,29 @@ impl Scheduler {
         most: &[Least],
         mut passes: impl FnMut(u32) -> Option<T>,
     ) -> Option<(u32, T)> {
+        let passes = |slot: u32| if self.sits_out(slot) { None } else { passes(slot) };
+        self.pool(pool).queues[tier.index()].find_that(&self.nodes, None, most, passes)
+    }
+
+    /// The same among those that some worker may have room for, of those that pass `is_open`.
+    fn first_with_room<T>(
+        &self,
+        pool: PoolId,
+        tier: Tier,
+        gates: &OwnGates,
+        is_open: impl Fn(&Worker) -> bool,
+        mut passes: impl FnMut(u32) -> Option<T>,
+    ) -> Option<(u32, T)> {
         let queue = &self.pool(pool).queues[tier.index()];
-        let mut found = queue.find(&self.nodes, None, most);
-        while let Some((lane, slot)) = found {
-            if !self.sits_out(slot)
-                && let Some(value) = passes(slot)
-            {
-                return Some((slot, value));
-            }
-            found = queue.find(&self.nodes, Some((lane, slot)), most);
+        let mut passes = |slot: u32| if self.sits_out(slot) { None } else { passes(slot) };
+        // Nearly always it is the first that the workers together have room for.
+        let (lane, first) =
+            queue.find(&self.nodes, None, &gates.within(self.pool(pool).rooms.most().values().into()))?;
+        if let Some(value) = passes(first) {
+            return Some((first, value));
         }
-        None
+        let most = gates.within_any(&self.roomy(pool, is_open));
+        queue.find_that(&self.nodes, Some((lane, first)), &most, passes)
     }
 
     /// Starts a request whose claim is ready, or whose tier is within its reserve with it.
@@ -175,12 +187,12 @@ impl Scheduler {
     pub(super) fn guaranteed_start(&self, pool: PoolId, tier: Tier) -> Option<Found> {
         let target = self.pool(pool);
         let room = target.capacity.account(tier).unused_reserve();
-        if target.queues[tier.index()].is_idle() || room.is_zero() && target.claims.is_empty() {
+        if room.is_zero() && target.claims.is_empty() || !self.may_have_room(pool, tier) {
             return None;
         }
-        let roomy = self.roomy(pool, |_| true);
-        let most = roomy.most(u64::MAX, room, room);
-        self.first_that(pool, tier, &most, |slot| Some(self.with_quota(slot, self.guaranteed_worker(slot)?)))
+        let gates = OwnGates { latest_arrival: u64::MAX, most: room, pinned: room };
+        let start = |slot| Some(self.with_quota(slot, self.guaranteed_worker(slot)?));
+        self.first_with_room(pool, tier, &gates, |_| true, start)
     }
 
     /// A worker for a request, unless it lacks quota.
@@ -211,14 +223,19 @@ impl Scheduler {
         let head = self.find_head(pool, tier);
         self.stop_draining_for_former_heads(pool, tier, head);
         if let Some(head) = head {
-            let available = self.pool(pool).capacity.available(tier, self.now).positive();
-            if let Some(worker) = self.borrowed_worker(head, &available) {
-                self.start(head, worker, Reason::Borrowed);
-                return true;
+            let has_room = self.may_have_room(pool, tier);
+            if has_room {
+                let now = self.now;
+                self.pool_mut(pool).capacity.prepare(now);
+                let available = self.pool(pool).capacity.available(tier, self.now).positive();
+                if let Some(worker) = self.borrowed_worker(head, &available) {
+                    self.start(head, worker, Reason::Borrowed);
+                    return true;
+                }
             }
             self.attend(pool, head);
-            let own = self.start_first(Reason::Borrowed, |sched| sched.borrowed_start(pool, tier, u64::MAX));
-            if let Some((_, worker)) = own {
+            let start = |sched: &Self| sched.borrowed_start(pool, tier, u64::MAX);
+            if let Some((_, worker)) = has_room.then(|| self.start_first(Reason::Borrowed, start)).flatten() {
                 if self.requests[head].asks.fits(&self.worker(worker).whole) {
                     self.requests[head].bypassed = self.requests[head].bypassed.saturating_add(1);
                 }
@@ -226,6 +243,12 @@ impl Scheduler {
             }
         }
         self.start_first(Reason::Borrowed, |sched| sched.aged_start(pool, tier)).is_some()
+    }
+
+    /// Whether some waiting request of a tier asks for no more than the workers have: none can start if not.
+    fn may_have_room(&self, pool: PoolId, tier: Tier) -> bool {
+        let target = self.pool(pool);
+        target.queues[tier.index()].has_within(&self.nodes, &target.rooms.most())
     }
 
     /// The next of the less urgent requests that have climbed to a tier, one for each `age_after`, that may start on
@@ -243,16 +266,18 @@ impl Scheduler {
     /// borrow, and where.
     pub(super) fn borrowed_start(&self, pool: PoolId, tier: Tier, latest_arrival: u64) -> Option<Found> {
         let target = self.pool(pool);
-        if target.queues[tier.index()].is_idle() {
+        if !self.may_have_room(pool, tier) {
             return None;
         }
         let available = target.capacity.available(tier, self.now).positive();
-        let roomy = self.roomy(pool, |worker| self.is_open_to(tier, worker));
         let (most, pinned) = self.most_by_own_gates(pool, tier);
-        let most = roomy.most(latest_arrival, most.min(available), pinned);
-        self.first_that(pool, tier, &most, |slot| {
-            Some(self.with_quota(slot, self.borrowed_worker(slot, &available)?))
-        })
+        let gates = OwnGates { latest_arrival, most: most.min(available), pinned };
+        let start = |slot| {
+            // The search knows when they arrived no more exactly than what they ask for.
+            let is_early = self.requests[slot].arrived_at.as_nanos() <= latest_arrival;
+            is_early.then(|| Some(self.with_quota(slot, self.borrowed_worker(slot, &available)?))).flatten()
+        };
+        self.first_with_room(pool, tier, &gates, |worker| self.is_open_to(tier, worker), start)
     }
 
     /// Where a request may start on what its tier may borrow.
@@ -267,6 +292,9 @@ impl Scheduler {
     /// The gates of a borrowed start that no room on a worker opens.
     pub(super) fn passes_own_gates(&self, slot: u32) -> bool {
         let record = &self.requests[slot];
+        if self.config.tiers[record.tier().index()].borrow_limit.is_none() && !record.never_yields() {
+            return true;
+        }
         let (tier, capacity) = (record.tier(), &self.pool(record.pool()).capacity);
         let own = self.own_claim(slot);
         capacity.may_borrow(tier, record.asks, own, &self.config.tiers[tier.index()])
@@ -312,18 +340,20 @@ impl Scheduler {
 
     /// The best worker that is up and has room for what a request asks.
     fn place(&self, slot: u32, drained: Drained) -> Option<WorkerId> {
-        let record = &self.requests[slot];
+        let (record, past) = (&self.requests[slot], self.requests.past(slot));
         let open = |id: &WorkerId| {
             self.fits(slot, *id)
-                && !record.is_excluded_from(*id, self.now)
+                && !past.is_excluded_from(*id, self.now)
                 && (drained == Drained::Last || !self.is_drained_for_another(slot, *id))
         };
-        self.pool(record.pool()).up.iter().copied().filter(open).min_by_key(|&id| {
+        let rank = |id: WorkerId| {
             let worker = self.worker(id);
             let used = worker.in_use() + record.asks;
             let score = placement::score(self.config.placement, used, worker.spec.capacity);
             (self.is_drained_for_another(slot, id), score, id)
-        })
+        };
+        // Where most are full, there is often only one.
+        self.with_room(slot).filter(open).reduce(|best, id| if rank(id) < rank(best) { id } else { best })
     }
 
     /// Whether a worker is kept clear for another request that is as urgent.
@@ -358,7 +388,8 @@ impl Scheduler {
         record.begin_attempt(now, mark);
         self.watch_hold(slot);
         let record = &self.requests[slot];
-        let (attempt, resume_tokens, pool) = (record.attempt(), record.tokens_kept, record.pool());
+        let (attempt, resume_tokens, pool) =
+            (record.attempt(), self.requests.past(slot).tokens_kept, record.pool());
         let tier = record.tier();
         // The start goes before the news that it brings, such as victims that may go on.
         let request = self.requests.id(slot);

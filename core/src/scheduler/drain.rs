@@ -4,18 +4,27 @@
 //! A drain reserves nothing and never delays a guaranteed start. A worker has at most one, a tier at most one.
 
 use super::Scheduler;
+use super::room::OwnGates;
 use super::workers::Drain;
 use crate::config::Placement;
 use crate::id::{PoolId, Tier, WorkerId};
 use crate::placement;
-use crate::queue::Least;
+use crate::resources::Resources;
 use crate::time::Instant;
 
 impl Scheduler {
     /// The first of a tier's own that passes its own gates. Those that lack nothing but quota wait for it.
     pub(super) fn find_head(&mut self, pool: PoolId, tier: Tier) -> Option<u32> {
+        // Nearly always it is the first of all.
+        while let Some(first) = self.pool(pool).queues[tier.index()].first(&self.nodes)
+            && !self.sits_out(first)
+            && self.passes_own_gates(first)
+        {
+            let Some(lack) = self.quota_lack(first) else { return Some(first) };
+            self.wait_for_quota(first, lack.node);
+        }
         let (most, pinned) = self.most_by_own_gates(pool, tier);
-        let most = [Least::new(most, u64::MAX, false), Least::new(most.min(pinned), u64::MAX, true)];
+        let most = OwnGates { latest_arrival: u64::MAX, most, pinned }.within(Resources::BOUNDLESS);
         loop {
             let passes = |slot| self.passes_own_gates(slot).then(|| self.quota_lack(slot));
             match self.first_that(pool, tier, &most, passes)? {
@@ -67,6 +76,9 @@ impl Scheduler {
     /// A tier drains a worker for its head alone: whoever was passed by those that have run, or passes its own gates
     /// no more, is not it any more.
     pub(super) fn stop_draining_for_former_heads(&mut self, pool: PoolId, tier: Tier, head: Option<u32>) {
+        if self.pool(pool).drained.is_empty() {
+            return;
+        }
         let is_former = |drain: &Drain| drain.tier == tier && Some(drain.slot) != head;
         let drains = self.pool(pool).drained.iter().filter_map(|&worker| self.worker(worker).drain);
         if let Some(former) = drains.into_iter().find(is_former) {
@@ -76,11 +88,11 @@ impl Scheduler {
 
     /// The least used worker that could hold the request and is not drained for one as urgent.
     fn worker_to_drain(&self, pool: PoolId, head: u32) -> Option<WorkerId> {
-        let record = &self.requests[head];
+        let (record, past) = (&self.requests[head], self.requests.past(head));
         let able = self.pool(pool).up.iter().copied().filter(|&id| {
             let worker = self.worker(id);
             record.asks.fits(&worker.whole)
-                && !record.is_excluded_from(id, self.now)
+                && !past.is_excluded_from(id, self.now)
                 && worker.drain.is_none_or(|drain| drain.tier > record.tier())
         });
         able.min_by_key(|&id| {

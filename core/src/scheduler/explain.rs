@@ -98,7 +98,7 @@ pub struct ShareWarning {
 }
 
 impl Scheduler {
-    /// Why a request waits, how many are ahead of it, and when it may start. O(log n + workers of the pool).
+    /// Why a request waits, how many are ahead of it, and when it may start. O(those ahead + workers of the pool).
     ///
     /// # Errors
     /// [`ReportError::AlreadyTerminal`] or [`ReportError::UnknownRequest`].

@@ -48,7 +48,7 @@ impl Scheduler {
                 self.check_account(pool, tier)?;
             }
         }
-        let live = self.requests.0.len();
+        let live = self.requests.len();
         ensure("LIFE-1", queued + running == live, || {
             format!("{queued} queued and {running} on workers, of {live} live")
         })?;
@@ -56,7 +56,7 @@ impl Scheduler {
             action.request().is_some_and(|request| self.requests.lookup(request) == Lookup::Live)
         };
         let said = self.outbox.iter().filter(live_request);
-        let unheard: i32 = self.requests.0.iter().map(|(_, record)| record.unheard).sum();
+        let unheard: i32 = self.requests.iter().map(|(_, record)| record.unheard).sum();
         ensure("LIFE-1", said.count() == unheard as usize, || {
             format!("{unheard} actions are said to be unheard")
         })?;
@@ -88,7 +88,7 @@ impl Scheduler {
             format!("{total:?} wait, {:?} counted", self.waiting)
         })?;
         for (tier, never_ran) in self.never_ran.iter().enumerate() {
-            let fresh = self.requests.0.iter().filter(|(_, record)| {
+            let fresh = self.requests.iter().filter(|(_, record)| {
                 record.is_waiting() && !record.has_run && record.tier().index() == tier
             });
             let mut sum = Waiting::default();
@@ -117,14 +117,14 @@ impl Scheduler {
 
     /// FAIR: a line knows how many live requests it has, and each live request is in its tenant's line.
     fn check_lines(&self) -> Result<(), InvariantViolation> {
-        for (_, record) in self.requests.0.iter() {
+        for (_, record) in self.requests.iter() {
             let tenant = &self.tenants[record.spec.tenant];
             let queue = self.queue_number(record.pool(), record.tier());
             ensure("LIFE-1", tenant.lines.contains(&(queue, record.line)), || {
                 format!("{} is in no line of its tenant", record.sequence)
             })?;
         }
-        let mine = |line| self.requests.0.iter().filter(|(_, record)| record.line == line).count();
+        let mine = |line| self.requests.iter().filter(|(_, record)| record.line == line).count();
         let unlike = self.fairness.lives().find(|&(line, live)| live as usize != mine(line));
         ensure("LIFE-1", unlike.is_none(), || format!("line and live requests: {unlike:?}"))
     }
@@ -133,7 +133,7 @@ impl Scheduler {
     fn check_quota(&self) -> Result<(), InvariantViolation> {
         let mut found: BTreeMap<u32, Books> = BTreeMap::new();
         let mut waiting: BTreeMap<u32, Waiting> = BTreeMap::new();
-        for (slot, record) in self.requests.0.iter() {
+        for (slot, record) in self.requests.iter() {
             let id = || self.requests.id(slot);
             let must = !record.is_waiting() || record.claim.is_some() || record.has_run;
             let holds = record.held.is_some() != record.lapsed;
@@ -164,7 +164,7 @@ impl Scheduler {
     /// USE-1: what is told of a tenant is what its requests are, hold and use.
     fn check_usage(&self) -> Result<(), InvariantViolation> {
         let mut found: BTreeMap<TenantId, (u64, u64, u64, Resources)> = BTreeMap::new();
-        for (_, record) in self.requests.0.iter() {
+        for (_, record) in self.requests.iter() {
             let (waiting, running, held, in_use) = found.entry(record.spec.tenant).or_default();
             *(if record.is_waiting() { waiting } else { running }) += 1;
             *held += record.held.unwrap_or(0);
@@ -214,7 +214,8 @@ impl Scheduler {
         })?;
         ensure(
             "LIFE-1",
-            (lane == Lane::Parked) != (self.is_startable(slot) && record.waits_at.is_none()),
+            (lane == Lane::Parked)
+                != (self.is_startable(slot) && self.requests.past(slot).waits_at.is_none()),
             || format!("{} is {state}", id()),
         )?;
         let due = if record.has_run { record.lapses_at } else { record.expires_at };
@@ -249,6 +250,9 @@ impl Scheduler {
             let earmarks_fit =
                 worker.earmarked.is_zero() || worker.free().overdrawn().min(worker.earmarked).is_zero();
             ensure("CAP-2", earmarks_fit, || format!("{id} earmarks more than is free"))?;
+            let (place, rooms) = (worker.place as usize, &self.pool(worker.spec.pool).rooms);
+            let is_noted = !worker.is_up() || rooms.holds(place, self.reachable(id));
+            ensure("CAP-2", is_noted, || format!("{id} is said to have other room than it has"))?;
         }
         Ok(running)
     }
@@ -341,7 +345,7 @@ impl Scheduler {
         // What engines share, and what a device has less of than its workers, is not in the sum over the workers.
         let shifts =
             target.up.iter().fold(Balance::default(), |sum, &id| sum.plus_signed(self.worker(id).shift()));
-        ensure("CAP-2", shifts == target.capacity.offset, || format!("{pool}: offsets do not add up"))?;
+        ensure("CAP-2", shifts == target.capacity.offset(), || format!("{pool}: offsets do not add up"))?;
         let is_short = |id: &WorkerId| {
             let worker = self.worker(*id);
             let device_is_short = |part: &DevicePart| {

@@ -68,9 +68,9 @@ impl Scheduler {
         let record = &mut self.requests[slot];
         let Some(held) = record.held.take() else { return };
         record.settled += used;
-        let (leaf, units) = (self.tenants[record.spec.tenant].node, record.held_units);
-        self.quota.settle(self.now, leaf, held, used).expect("it was held");
-        self.quota.release(self.now, leaf, units).expect("it was held");
+        let leaf = self.tenants[record.spec.tenant].node;
+        let hold = Ask { tokens: held, units: record.held_units };
+        self.quota.settle(self.now, leaf, &hold, used).expect("it was held");
         self.meter(slot).settle(held, used);
         self.look_at_path(leaf);
     }

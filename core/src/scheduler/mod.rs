@@ -42,8 +42,9 @@ use crate::config::Config;
 use crate::error::{InputError, ReportError};
 use crate::event::{Action, Input, Reason};
 use crate::fairness::Fairness;
-use crate::heap::Heap;
+use crate::heap::{Agenda, Heap};
 use crate::id::{DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
+use crate::maxima::Maxima;
 use crate::meter::Loan;
 use crate::queue::{QueueNodes, TierQueue};
 use crate::quota::Ledger;
@@ -127,6 +128,8 @@ struct Pool {
     queues: Vec<TierQueue>,
     /// Its workers that are up, in the order of their numbers.
     up: Vec<WorkerId>,
+    /// What each of them, by its place in `up`, has free as far as its devices have it too.
+    rooms: Maxima,
     /// As if all workers that were ever up at one time were: what a request can never have is refused.
     configured: Capacity,
     /// All workers ever added to it.
@@ -178,7 +181,7 @@ pub struct Scheduler {
     claims: Slab<Claim>,
     /// One timer per request: the queue timeout of one that has not run, the confirmation of a victim, the end of a
     /// hold.
-    timers: Heap<(Instant, u64)>,
+    timers: Agenda<(Instant, u64)>,
     /// When a waiting request is next relegated or aged.
     turns: Heap<(Instant, u64)>,
     /// Decided, and not returned yet: see `outbox`.
@@ -212,6 +215,7 @@ impl Scheduler {
             capacity: Capacity::new(&config.tiers),
             queues: config.tiers.iter().map(|_| TierQueue::default()).collect(),
             up: Vec::new(),
+            rooms: Maxima::default(),
             configured: Capacity::new(&config.tiers),
             members: Vec::new(),
             shapes: Vec::new(),
@@ -227,7 +231,7 @@ impl Scheduler {
         Self {
             pools: pools.collect(),
             now,
-            requests: Requests(Slab::new()),
+            requests: Requests::new(),
             nodes: QueueNodes::new(),
             line_demands: Vec::new(),
             quota: Ledger::new(config.leases),
@@ -238,7 +242,7 @@ impl Scheduler {
             loans: (0..config.pools.len() * config.tiers.len()).map(|_| Loan::new(now)).collect(),
             workers: Vec::new(),
             claims: Slab::new(),
-            timers: Heap::new(),
+            timers: Agenda::new(),
             turns: Heap::new(),
             outbox: VecDeque::new(),
             pressured: BTreeSet::new(),
@@ -364,7 +368,7 @@ impl Scheduler {
     /// The counters. O(1).
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats { live: self.requests.0.len() as u64, ..self.stats }
+        Stats { live: self.requests.len() as u64, ..self.stats }
     }
 
     fn account(&self, pool: PoolId, tier: Tier) -> Option<&crate::capacity::Account> {

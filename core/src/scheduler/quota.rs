@@ -47,10 +47,15 @@ pub(super) struct QuotaQueue {
     refills: BTreeSet<(Instant, u32)>,
     /// Nodes that may have room for their first waiter.
     changed: BTreeSet<u32>,
+    /// How many wait anywhere.
+    len: usize,
 }
 
 impl QuotaQueue {
     fn first(&self, node: u32) -> Option<(WaiterKey, Waiter)> {
+        if self.len == 0 {
+            return None;
+        }
         let waiters = self.waiters.get(node as usize)?;
         waiters.first_key_value().map(|(&key, &waiter)| (key, waiter))
     }
@@ -59,12 +64,12 @@ impl QuotaQueue {
         if self.waiters.len() <= node as usize {
             self.waiters.resize_with(node as usize + 1, BTreeMap::new);
         }
-        self.waiters[node as usize].insert(key, waiter);
+        self.len += usize::from(self.waiters[node as usize].insert(key, waiter).is_none());
         self.changed.insert(node);
     }
 
     fn remove(&mut self, node: u32, key: WaiterKey) {
-        self.waiters[node as usize].remove(&key);
+        self.len -= usize::from(self.waiters[node as usize].remove(&key).is_some());
         self.changed.insert(node);
     }
 
@@ -96,6 +101,9 @@ impl Scheduler {
     }
 
     pub(super) fn look_at_path(&mut self, leaf: u32) {
+        if self.quota_queue.len == 0 {
+            return;
+        }
         let mut at = Some(leaf);
         while let Some(node) = at {
             self.look_at_node(node);
@@ -133,7 +141,14 @@ impl Scheduler {
 
     /// What keeps a request from holding its quota now: a limit, or those who wait before it.
     pub(super) fn quota_lack(&self, slot: u32) -> Option<QuotaLack> {
-        self.quota_lack_at(slot, self.waiter_key(slot))
+        if self.lacks_no_quota(slot) { None } else { self.quota_lack_at(slot, self.waiter_key(slot)) }
+    }
+
+    /// Whether it needs no second look to see that a request may hold its quota now: `true` is certain.
+    fn lacks_no_quota(&self, slot: u32) -> bool {
+        let record = &self.requests[slot];
+        let leaf = self.tenants[record.spec.tenant].node;
+        record.held.is_some() || self.quota_queue.len == 0 && self.quota.is_open(leaf, &self.ask_of(slot))
     }
 
     fn quota_lack_at(&self, slot: u32, key: WaiterKey) -> Option<QuotaLack> {
@@ -300,7 +315,7 @@ impl Scheduler {
             self.uncount_waiting(slot);
             self.stop_draining(slot);
             self.leave_lane(slot);
-            self.requests[slot].waits_at = Some((node, key));
+            self.requests.past_mut(slot).waits_at = Some((node, key));
             self.join_lane(slot, false);
             self.quota_queue.insert(node, key, Waiter::Request(slot));
         }
@@ -400,7 +415,7 @@ impl Scheduler {
             }
             Waiter::Request(_) => {
                 self.leave_lane(slot);
-                self.requests[slot].waits_at = None;
+                self.requests.past_mut(slot).waits_at = None;
                 self.join_lane(slot, true);
                 self.set_turn(slot);
                 self.count_waiting(slot);
@@ -416,7 +431,7 @@ impl Scheduler {
             Waiter::Line(line) => {
                 self.quota_queue.lines.insert(line, (to, key));
             }
-            Waiter::Request(_) => self.requests[slot].waits_at = Some((to, key)),
+            Waiter::Request(_) => self.requests.past_mut(slot).waits_at = Some((to, key)),
         }
         self.stir_all();
     }
@@ -433,12 +448,13 @@ impl Scheduler {
 
     /// A request has left its lane: it waits for quota no more, and if it was the last of its line, nor does that.
     pub(super) fn stop_waiting_for_quota(&mut self, slot: u32) {
-        if let Some((node, key)) = self.requests[slot].waits_at.take() {
+        if let Some((node, key)) = self.requests.past(slot).waits_at {
+            self.requests.past_mut(slot).waits_at = None;
             self.quota_queue.remove(node, key);
         }
         let line = self.line_in_order(slot).0;
         let Some(&(node, key)) = self.quota_queue.lines.get(&line) else { return };
-        if self.nodes.line_len(line) > 0 {
+        if self.nodes.has_requests(line) {
             // Another may be its first now, and lack less.
             return self.look_at_node(node);
         }
@@ -455,6 +471,6 @@ impl Scheduler {
             let aside = record.lane == Some(Lane::Fresh);
             aside.then(|| self.quota_queue.lines.get(&self.line_in_order(slot).0)).flatten()
         };
-        record.waits_at.as_ref().or_else(of_line).map(|&(node, _)| node)
+        self.requests.past(slot).waits_at.as_ref().or_else(of_line).map(|&(node, _)| node)
     }
 }

@@ -13,6 +13,7 @@ use super::Scheduler;
 use super::workers::{Worker, WorkerStatus};
 use crate::event::DevicePart;
 use crate::id::{DeviceId, PoolId, WorkerId};
+use crate::maxima::Maxima;
 use crate::queue::Least;
 use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
 use crate::share::Rounding;
@@ -39,24 +40,34 @@ impl Roomy {
             *last = (*last).max(free);
         }
     }
-
-    /// What requests that fit ask for at most, where they may have `most`, and those that never yield `pinned` of it.
-    pub(super) fn most(&self, latest_arrival: u64, most: Resources, pinned: Resources) -> Most {
-        let one_for_all = most.fits(&pinned);
-        let mut found = Most::default();
-        for free in &self.0 {
-            let most = most.min(*free);
-            found.push(Least::new(most, latest_arrival, one_for_all));
-            if !one_for_all {
-                found.push(Least::new(most.min(pinned), latest_arrival, true));
-            }
-        }
-        found
-    }
 }
 
 /// What a search goes by: a request that asks for no more than one of these.
 pub(super) type Most = SmallVec<[Least; 2 * FEW]>;
+
+/// What requests without a claim ask for at most if they may start, wherever there is room.
+#[derive(Clone, Copy)]
+pub(super) struct OwnGates {
+    /// The latest nanosecond at which they arrived.
+    pub(super) latest_arrival: u64,
+    pub(super) most: Resources,
+    /// What of it those that never yield may ask for.
+    pub(super) pinned: Resources,
+}
+
+impl OwnGates {
+    /// The same, where they have to be within these free units: of those that may yield, and of those that never do.
+    pub(super) fn within(&self, room: Resources) -> [Least; 2] {
+        let most = self.most.min(room);
+        let pinned = most.min(self.pinned);
+        [Least::new(most, self.latest_arrival, false), Least::new(pinned, self.latest_arrival, true)]
+    }
+
+    /// The same, within one of several vectors of free units.
+    pub(super) fn within_any(&self, roomy: &Roomy) -> Most {
+        roomy.0.iter().flat_map(|&room| self.within(room)).collect()
+    }
+}
 
 impl Scheduler {
     /// Whether a worker and its devices have room for what a request asks; what its own claim has gathered there
@@ -80,6 +91,45 @@ impl Scheduler {
             let on_device = self.devices[part.device.index()].free().positive();
             free.zip(on_device, |units, left| units.min(part.most_for(left)))
         })
+    }
+
+    /// The free units of a worker changed: so did those that it shares with others.
+    pub(super) fn note_room(&mut self, worker: WorkerId) {
+        self.note_own_room(worker);
+        for index in 0..self.worker(worker).spec.devices.len() {
+            let device = self.worker(worker).spec.devices[index].device.index();
+            for neighbour in 0..self.devices[device].workers.len() {
+                self.note_own_room(self.devices[device].workers[neighbour]);
+            }
+        }
+    }
+
+    fn note_own_room(&mut self, id: WorkerId) {
+        let worker = self.worker(id);
+        if worker.is_up() {
+            let (pool, place, free) = (worker.spec.pool, worker.place, self.reachable(id));
+            self.pools[pool.index()].rooms.set(place as usize, free);
+        }
+    }
+
+    /// Other workers of a pool are up, or have other capacities. O(workers of the pool).
+    pub(super) fn note_all_rooms(&mut self, pool: PoolId) {
+        let target = &mut self.pools[pool.index()];
+        target.rooms = Maxima::new(target.up.len());
+        for place in 0..self.pool(pool).up.len() {
+            let id = self.pool(pool).up[place];
+            self.worker_mut(id).place = place as u32;
+            self.note_own_room(id);
+        }
+    }
+
+    /// The workers of a pool that may have room for what a request asks: all that have, and perhaps others.
+    pub(super) fn with_room(&self, slot: u32) -> impl Iterator<Item = WorkerId> + use<'_> {
+        let record = &self.requests[slot];
+        let pool = self.pool(record.pool());
+        // What its own claim has gathered is room for it alone.
+        let own = record.claim.map(|claim| self.claims[claim].worker);
+        pool.rooms.with(record.asks).map(|place| pool.up[place]).chain(own)
     }
 
     /// What a worker itself is short of for what a request asks.
@@ -141,6 +191,7 @@ impl Scheduler {
         let shift = target.shift();
         target.offset = offset;
         self.note_shift(worker, shift);
+        self.note_room(worker);
     }
 
     /// The truth of a worker, as far as it differs from the sum over its requests, is part of its devices' and its
@@ -153,8 +204,7 @@ impl Scheduler {
             device.offset = device.offset.plus_signed(share(after, part)).minus(share(before, part));
         }
         if target.is_up() {
-            let capacity = &mut self.pools[target.spec.pool.index()].capacity;
-            capacity.offset = capacity.offset.plus_signed(after).minus(before);
+            self.pools[target.spec.pool.index()].capacity.shift(before, after);
         }
     }
 
@@ -266,10 +316,11 @@ impl Scheduler {
             device.earmarked += part.of(after);
             device.earmarked -= part.of(before);
         }
-        let (pool, counted) = (target.spec.pool, self.requests[owner].counted);
+        let (worker, pool, counted) = (claim.worker, target.spec.pool, self.requests[owner].counted);
         let account = self.account_mut(pool, tier);
         account.earmarked += after;
         account.earmarked -= before;
+        self.note_room(worker);
         if counted {
             self.change_waiting(owner, before, after);
         }

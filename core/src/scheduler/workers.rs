@@ -49,6 +49,8 @@ impl Tolerance {
 pub(super) struct Worker {
     pub(super) spec: WorkerSpec,
     pub(super) status: WorkerStatus,
+    /// Where it stands among those of its pool that are up, if it is.
+    pub(super) place: u32,
     /// What it could hold, were it and its devices empty.
     pub(super) whole: Resources,
     /// The sum over its requests.
@@ -77,6 +79,7 @@ impl Worker {
         Self {
             spec,
             status: WorkerStatus::Up,
+            place: 0,
             whole,
             used: Resources::ZERO,
             offset: Balance::default(),

@@ -143,8 +143,8 @@ struct NaiveNode {
 #[derive(Clone, Copy, Debug)]
 struct Open {
     leaf: u32,
-    units: Option<Resources>,
-    held: Option<u64>,
+    units: Resources,
+    held: u64,
 }
 
 struct World {
@@ -179,9 +179,9 @@ impl World {
     fn books(&self, slot: u32) -> Books {
         let mut books = Books::default();
         for open in self.open.iter().filter(|open| self.path(Some(open.leaf)).contains(&slot)) {
-            books.running += u32::from(open.units.is_some());
-            books.in_use += open.units.unwrap_or_default();
-            books.held += open.held.unwrap_or(0);
+            books.running += 1;
+            books.in_use += open.units;
+            books.held += open.held;
         }
         books
     }
@@ -260,7 +260,7 @@ impl World {
                 bucket.iter_mut().for_each(|bucket| bucket.hold(now, units));
             }
         }
-        self.open.push(Open { leaf, units: Some(ask.units), held: Some(ask.tokens) });
+        self.open.push(Open { leaf, units: ask.units, held: ask.tokens });
         for slot in self.path(Some(leaf)) {
             // QUO-4: whoever has just started is within the limit, whatever shrank before.
             let most = self.nodes[&slot].policy.max_running.unwrap_or(u64::MAX);
@@ -275,7 +275,7 @@ impl World {
             self.nodes.get_mut(&slot).expect("it stands").charged += ask.tokens;
         }
         self.tokens(leaf, ask.tokens, 0, Totals::default());
-        self.open.push(Open { leaf, units: Some(ask.units), held: Some(ask.tokens) });
+        self.open.push(Open { leaf, units: ask.units, held: ask.tokens });
     }
 
     /// Of the path: so many tokens are charged, and so many come back.
@@ -294,7 +294,7 @@ impl World {
     }
 
     fn undo(&mut self, index: usize) {
-        let Open { leaf, units: Some(units), held: Some(tokens) } = self.open[index] else { return };
+        let Open { leaf, units, held: tokens } = self.open[index];
         assert_eq!(self.ledger.undo(self.at(), leaf, &Ask { tokens, units }), Ok(()));
         self.tokens(leaf, 0, tokens, Totals { refunded: tokens, ..Totals::default() });
         let now = self.now;
@@ -306,37 +306,23 @@ impl World {
     }
 
     fn charge(&mut self, index: usize, tokens: u64) {
-        let Open { leaf, held: Some(held), .. } = self.open[index] else { return };
+        let Open { leaf, held, .. } = self.open[index];
         assert_eq!(self.ledger.charge(self.at(), leaf, tokens), Ok(()));
         self.tokens(leaf, tokens, 0, Totals { debt: tokens, ..Totals::default() });
-        self.open[index].held = Some(held + tokens);
+        self.open[index].held = held + tokens;
     }
 
     fn settle(&mut self, index: usize, used: u64) {
-        let Open { leaf, held: Some(held), .. } = self.open[index] else { return };
-        assert_eq!(self.ledger.settle(self.at(), leaf, held, used), Ok(()));
+        let Open { leaf, units, held } = self.open.remove(index);
+        assert_eq!(self.ledger.settle(self.at(), leaf, &Ask { tokens: held, units }, used), Ok(()));
         let (debt, refunded) = (used.saturating_sub(held), held.saturating_sub(used));
         self.tokens(leaf, debt, refunded, Totals { used, refunded, debt });
-        self.open[index].held = None;
-        self.sweep();
-    }
-
-    fn release(&mut self, index: usize) {
-        let Open { leaf, units: Some(units), .. } = self.open[index] else { return };
-        assert_eq!(self.ledger.release(self.at(), leaf, units), Ok(()));
-        self.open[index].units = None;
-        self.sweep();
-    }
-
-    fn sweep(&mut self) {
-        // A hold of nothing by what does not run is no hold.
-        self.open.retain(|open| open.units.is_some() || open.held.is_some_and(|held| held > 0));
     }
 
     fn resize(&mut self, index: usize, to: Resources) {
-        let Open { leaf, units: Some(from), .. } = self.open[index] else { return };
+        let Open { leaf, units: from, .. } = self.open[index];
         assert_eq!(self.ledger.resize_use(self.at(), leaf, from, to), Ok(()));
-        self.open[index].units = Some(to);
+        self.open[index].units = to;
     }
 
     fn set(&mut self, slot: u32, policy: TenantPolicy) {
@@ -430,17 +416,16 @@ impl World {
         let at = self.at();
         let root = *self.path(Some(leaf)).last().expect("itself at least");
         let too_many = self.books(root).held + 1;
-        let found = self.ledger.settle(at, leaf, too_many, 0).expect_err("nobody holds as much");
-        assert_eq!(found, Unbalanced { node: leaf, limit: QuotaLimit::Tokens });
+        let ask = |tokens| Ask { tokens, units: Resources::ZERO };
+        let found = self.ledger.settle(at, leaf, &ask(too_many), 0).expect_err("nobody holds as much");
+        let nothing_runs = self.books(leaf).running == 0;
+        let limit = if nothing_runs { QuotaLimit::Running } else { QuotaLimit::Tokens };
+        assert_eq!(found, Unbalanced { node: leaf, limit });
         let units = self.books(root).in_use + [0, 1].into();
         let found = self.ledger.resize_use(at, leaf, units, Resources::ZERO).expect_err("nor uses it");
         assert_eq!(found, Unbalanced { node: leaf, limit: QuotaLimit::Units });
         let tokens = self.books(root).held + 1;
         assert!(self.ledger.undo(at, leaf, &Ask { tokens, units: Resources::ZERO }).is_err());
-        if self.books(leaf).running == 0 {
-            let found = self.ledger.release(at, leaf, Resources::ZERO);
-            assert_eq!(found, Err(Unbalanced { node: leaf, limit: QuotaLimit::Running }));
-        }
     }
 
     /// The store answers the wish of a leased limit, if it has one: with so many tokens of those that it wants.
@@ -503,8 +488,7 @@ impl World {
             (3, Some(slot), _) => self.set_parent(slot, parent),
             (4, _, Some(index)) => self.undo(index),
             (5, _, Some(index)) => self.charge(index, number),
-            (6 | 7, _, Some(index)) => self.settle(index, number),
-            (8 | 9, _, Some(index)) => self.release(index),
+            (6..=9, _, Some(index)) => self.settle(index, number),
             (10, _, Some(index)) => self.resize(index, units),
             (11, Some(slot), _) => self.report_too_much(slot),
             (12, Some(slot), _) => self.grant(slot, whom % 2, number),

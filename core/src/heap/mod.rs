@@ -1,7 +1,11 @@
 //! A binary heap of slots by key, from which any slot can be taken: O(log n) insert and remove, O(1) peek.
 //! Equal keys leave in the order of their slots' sequence, which callers put into the key.
 
+mod agenda;
+
 use alloc::vec::Vec;
+
+pub(crate) use agenda::Agenda;
 
 const ABSENT: u32 = u32::MAX;
 

@@ -1,0 +1,72 @@
+//! What Python pays, beside queues of its standard library: `benches/doors/rows.py` in an interpreter of the system.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+use serde_json::Value;
+use tidegate_benches::measure::Figure;
+
+use crate::card::{Card, Failure};
+use crate::programs::{built, in_scratch, run, source};
+
+pub(crate) const KEYS: &[&str] =
+    &["py_call_ns", "py_cycle_ns_100k", "peer_heapq_ns_100k", "peer_asyncio_pq_ns_100k"];
+
+pub(crate) fn rows(card: &mut Card) -> Result<(), Failure> {
+    let extension = built("lib_tidegate.so", "tidegate-python")?;
+    let measured = in_scratch("python", |folder| {
+        lay_out(folder, &extension)?;
+        measure(card, folder)
+    })?;
+    for key in KEYS {
+        let repeats = measured[key].as_array().map(|list| list.iter().filter_map(Value::as_f64).collect());
+        match repeats {
+            Some(repeats) => card.put(key, Figure::of(repeats)),
+            None => return Err(Failure::Failed(format!("rows.py prints no {key}"))),
+        }
+    }
+    Ok(())
+}
+
+/// Lays the package out as a wheel would: its files, and the extension among them.
+fn lay_out(folder: &Path, extension: &Path) -> Result<(), Failure> {
+    let package = folder.join("tidegate");
+    let copy = || {
+        fs::create_dir_all(&package)?;
+        for file in fs::read_dir(source("python/tidegate"))? {
+            let file = file?.path();
+            if file.extension().is_some_and(|extension| extension == "py") {
+                fs::copy(&file, package.join(file.file_name().expect("a file has a name")))?;
+            }
+        }
+        fs::copy(extension, package.join("_tidegate.abi3.so"))
+    };
+    copy().map(drop).map_err(|error| Failure::Failed(format!("{}: {error}", package.display())))
+}
+
+fn measure(card: &Card, package: &Path) -> Result<Value, Failure> {
+    let mut python = Command::new(interpreter());
+    python.env("PYTHONPATH", package).arg("-B").arg(source("benches/doors/rows.py"));
+    python.args([
+        "--waiting",
+        &card.scale.of(100_000).to_string(),
+        "--turns",
+        &card.scale.of(20_000).to_string(),
+    ]);
+    python.args(["--repeats", &card.scale.repeats().to_string()]);
+    let output = run(&mut python, "Python 3.11 or newer")?;
+    eprint!("{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout)
+        .map_err(|error| Failure::Failed(format!("what rows.py prints: {error}")))
+}
+
+/// The one that is asked for, or that of the system: others are often built without optimisation.
+fn interpreter() -> PathBuf {
+    let of_system = PathBuf::from("/usr/bin/python3");
+    match env::var_os("SCORECARD_PYTHON") {
+        Some(asked) => asked.into(),
+        None if of_system.exists() => of_system,
+        None => "python3".into(),
+    }
+}
