@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::{World, three_tiers};
 use tidegate::{
-    Action, Created, Input, InputError, Instant, Outcome, RequestId, RequestSpec, Scheduler, SharedError,
+    Action, Created, Input, InputError, Instant, Outcome, RequestId, RequestSpec, SharedError,
     SharedScheduler, SubmitError, Ticket, Tier,
 };
 
@@ -197,7 +197,7 @@ fn nobody_who_only_tells_waits_for_the_lock() {
         scope.spawn(move || {
             shared.with(|_| {
                 held.send(()).expect("it is heard");
-                may_go_on.recv().expect("it is said")
+                may_go_on.recv().expect("it is said");
             })
         });
         is_held.recv().expect("it is said");
