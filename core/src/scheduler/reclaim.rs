@@ -86,7 +86,7 @@ impl Scheduler {
             }
             match self.win_back(pool, slot, within) {
                 Sought::Won => return true,
-                Sought::Nothing if !within && !self.requests[slot].is_kept_off(self.now) => {
+                Sought::Nothing if !within && !self.requests.past(slot).is_kept_off(self.now) => {
                     too_much.push(asks);
                 }
                 Sought::Nothing | Sought::TooDear => {}
@@ -252,7 +252,7 @@ impl Scheduler {
     /// The workers that could hold the request with what others may have to give back there, in the order of
     /// their numbers.
     fn searched_workers(&self, pool: PoolId, asker: &Asker) -> Vec<WorkerId> {
-        let record = &self.requests[asker.slot];
+        let (record, past) = (&self.requests[asker.slot], self.requests.past(asker.slot));
         let yielding = |id: WorkerId| {
             let by_tier = (0..).map(Tier::new).zip(self.worker(id).used_by_tier.iter());
             let theirs = by_tier.filter(|&(tier, _)| asker.whom.reaches(asker.tier, tier));
@@ -261,7 +261,7 @@ impl Scheduler {
         let mut able: Vec<WorkerId> = self.pool(pool).up.clone();
         able.retain(|&id| {
             record.asks.fits(&self.worker(id).whole)
-                && !record.is_excluded_from(id, self.now)
+                && !past.is_excluded_from(id, self.now)
                 && self.shortage(asker.slot, id).fits(&yielding(id))
         });
         if able.len() > SEARCHED_WORKERS {
