@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tidegate::{
-    Action, Attempt, Config, Digest, Input, InputError, Instant, InvariantViolation, PoolId, Recorder, RequestId,
-    RequestSpec, Resources, Scheduler, Stats, SubmitError, Tier,
+    Action, Attempt, Config, Digest, Input, InputError, Instant, InvariantViolation, PoolId, Recorder,
+    RequestId, RequestSpec, Resources, Scheduler, Stats, SubmitError, Tier,
 };
 
 use super::stopwatch::Stopwatch;
@@ -100,13 +100,11 @@ impl Host {
         output_tokens: u64,
         in_use: Resources,
     ) -> Result<(), ReplayError> {
-        if !self.is_watched()
-            && self.scheduler.progress(now, request, attempt, output_tokens, in_use).is_ok()
-        {
-            return Ok(());
+        if self.is_watched() {
+            return self.tell(now, &Input::Progress { request, attempt, output_tokens, in_use });
         }
-        // What was refused has changed nothing, and is refused again.
-        self.tell(now, &Input::Progress { request, attempt, output_tokens, in_use })
+        let answer = self.scheduler.progress(now, request, attempt, output_tokens, in_use);
+        answer.map_err(|answer| refused(now, "progress", answer.into()))
     }
 
     /// Tells the scheduler something it has to take.
@@ -115,7 +113,7 @@ impl Host {
             recorder.input(now, input).expect(NEVER_FAILS);
         }
         if let Err(answer) = self.stopwatch.time(|| self.scheduler.apply(now, input)) {
-            return Err(ReplayError::Refused { now, verb: input.verb(), answer: Box::new(answer) });
+            return Err(refused(now, input.verb(), answer));
         }
         self.verify(now)
     }
@@ -172,6 +170,11 @@ impl Host {
             journal: self.recorder.map(|recorder| recorder.finish().expect(NEVER_FAILS)),
         }
     }
+}
+
+#[cold]
+fn refused(now: Instant, verb: &'static str, answer: InputError) -> ReplayError {
+    ReplayError::Refused { now, verb, answer: Box::new(answer) }
 }
 
 /// What a [`Host`] saw of a whole run.

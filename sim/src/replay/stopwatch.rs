@@ -47,7 +47,7 @@ impl Stopwatch {
         }
     }
 
-    /// One event ends here and the next begins.
+    /// One event ends here and the next begins, with the iterations that end silently before it.
     #[inline]
     pub(super) fn next_event(&mut self) {
         if let Some(began) = self.event.take() {
