@@ -173,6 +173,27 @@ fn a_checkpoint_costs_the_copies_and_nothing_is_computed_again() {
 }
 
 #[test]
+fn who_stops_in_the_middle_of_a_prompt_has_what_was_computed() {
+    let mut bench = Bench::chunked(10, 1, vec![request(95, 2, 1), request(5, 1, 0)]);
+    bench.admit(0, 0);
+    for _ in 0..3 {
+        bench.iterate();
+    }
+    bench.admit(1, 0);
+    assert_eq!(bench.engine.computed(0), Some(30));
+    assert_eq!(bench.iterate(), (44, vec![]), "the fourth iteration ran already");
+    // Then the other, which is more urgent, gets half of one.
+    let others = vec![Report::Started { request: 1 }, Report::Finished { request: 1 }];
+    assert_eq!(bench.iterate(), (55, others));
+    bench.iterate();
+    bench.engine.stop(&mut bench.runs, 0, Stop::Checkpoint);
+    let stopped = Report::Stopped { request: 0, stop: Stop::Checkpoint, tokens_kept: 65 };
+    assert_eq!(bench.iterate(), (77, vec![stopped]));
+    assert_eq!(bench.admit(0, 65), 0);
+    assert_eq!(bench.engine.computed(0), Some(65));
+}
+
+#[test]
 fn a_spared_victim_goes_on_and_an_idle_engine_stops_at_once() {
     let mut bench = Bench::chunked(10, 1, vec![request(8, 3, 0)]);
     bench.admit(0, 0);

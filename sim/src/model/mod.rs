@@ -254,3 +254,25 @@ impl DecodeTerms {
         Pace { fixed: 0, fit, growth, least: self.least.into() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pace_goes_on_as_iterations_with_longer_contexts_do() {
+        for model in MODELS {
+            for (prefill_tokens, decode_tokens) in [(0, 3), (100, 0), (100, 60), (700, 200)] {
+                let mut load =
+                    Load { prefill_tokens, decode_tokens, decode_context: 9_000, ..Load::default() };
+                let mut pace = model.pace(&load);
+                for _ in 0..50 {
+                    assert_eq!(pace.ns(), model.iteration_ns(&load), "{}: {load:?}", model.id);
+                    load.prefill_context += prefill_tokens;
+                    load.decode_context += decode_tokens;
+                    pace.go_on();
+                }
+            }
+        }
+    }
+}

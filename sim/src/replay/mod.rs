@@ -248,7 +248,7 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
         for &report in &reports {
             match report {
                 Report::Grew { request, generated, units } => {
-                    self.pass_on_growth(now, request, generated, units)?
+                    self.pass_on_growth(now, request, generated, units)?;
                 }
                 _ => self.pass_on(now, report)?,
             }
