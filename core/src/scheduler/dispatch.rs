@@ -29,7 +29,7 @@ enum Drained {
 
 impl Scheduler {
     /// The next thing to do, or `None` when there is nothing more: that ends the round. Poll again after
-    /// inputs, and at [`poll_timeout`](Self::poll_timeout). O(tiers · (log waiting + workers of a pool)) where
+    /// inputs, and at [`poll_timeout`](Self::poll_timeout). O(tiers · (log waiting + workers with room)) where
     /// something changed and who is first in line fits, O(pools) where nothing did; choosing victims costs
     /// O(requests on the workers of the pool).
     pub fn poll(&mut self, now: Instant) -> Option<Action> {
@@ -85,7 +85,9 @@ impl Scheduler {
     fn decide_in(&mut self, pool: PoolId) -> bool {
         // What a pass itself stirs up, such as a worker that is drained no more, needs another.
         while core::mem::take(&mut self.pool_mut(pool).dirty) {
-            self.pool_mut(pool).sought_in_vain = false;
+            let target = self.pool_mut(pool);
+            target.sought_in_vain = false;
+            target.rooms.tighten();
             if self.guarantee(pool) || self.reclaim(pool) || self.borrow(pool) {
                 self.pool_mut(pool).dirty = true;
                 return true;

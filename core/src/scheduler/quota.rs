@@ -279,6 +279,10 @@ impl Scheduler {
             Ahead { requests: waiting.requests, tokens: waiting.tokens }
         };
         let ask = Ask { tokens: self.estimate(spec), units: spec.demand };
+        // Who would wait anyway is refused for what can never be alone: not if there is room even now.
+        if tenant.policy.over_quota == OverQuota::Wait && self.quota.is_open(tenant.node, &ask) {
+            return Ok(());
+        }
         match self.quota.would_admit(self.now, tenant.node, &ask, ahead) {
             Err(Refusal::Never(Never { node, limit, need, max })) => {
                 Err(SubmitError::NeverAllowed { tenant: self.tenants.of_node(node), limit, need, max })

@@ -38,8 +38,11 @@ impl Scheduler {
             self.stats.clock_regressions += 1;
             return;
         }
-        self.now = now;
+        let passed = core::mem::replace(&mut self.now, now) < now;
         self.quota_queue.advance(now);
+        if !passed {
+            return;
+        }
         while let Some(((at, _), slot)) = self.turns.peek()
             && at <= now
         {
