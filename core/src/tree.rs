@@ -19,6 +19,11 @@ pub(crate) type Numbers = Brief<NUMBERS>;
 
 const NIL: u32 = u32::MAX;
 
+/// What slots can be ordered by.
+pub(crate) trait Key: Ord + Copy + Default {}
+
+impl<K: Ord + Copy + Default> Key for K {}
+
 /// What a node knows of a slot, or of a node below it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Entry<K> {
@@ -44,7 +49,7 @@ struct Node<K, const FAN: usize> {
     next: u32,
 }
 
-impl<K: Ord + Copy + Default, const FAN: usize> Node<K, FAN> {
+impl<K: Key, const FAN: usize> Node<K, FAN> {
     fn new(is_leaf: bool, parent: u32) -> Self {
         Self {
             keys: [K::default(); FAN],
@@ -156,7 +161,7 @@ impl Default for Tree {
     }
 }
 
-impl<K: Ord + Copy + Default, const FAN: usize> Nodes<K, FAN> {
+impl<K: Key, const FAN: usize> Nodes<K, FAN> {
     pub(crate) const fn new() -> Self {
         const { assert!(FAN >= 4 && FAN <= 64, "what is split leaves something in both halves") };
         Self { nodes: Vec::new(), free: NIL, leaf_of: Vec::new() }
@@ -254,23 +259,17 @@ impl Tree {
     }
 
     /// The least of each number of all; `None` if it is empty.
-    pub(crate) fn least<K: Ord + Copy + Default, const FAN: usize>(
-        &self,
-        nodes: &Nodes<K, FAN>,
-    ) -> Option<Numbers> {
+    pub(crate) fn least<K: Key, const FAN: usize>(&self, nodes: &Nodes<K, FAN>) -> Option<Numbers> {
         (self.root != NIL).then(|| nodes.node(self.root).least)
     }
 
     /// The first slot in order.
-    pub(crate) fn first<K: Ord + Copy + Default, const FAN: usize>(
-        &self,
-        nodes: &Nodes<K, FAN>,
-    ) -> Option<u32> {
+    pub(crate) fn first<K: Key, const FAN: usize>(&self, nodes: &Nodes<K, FAN>) -> Option<u32> {
         (self.first != NIL).then(|| nodes.node(self.first).whats[0])
     }
 
     /// Puts `slot` in; it must be in no tree.
-    pub(crate) fn insert<K: Ord + Copy + Default, const FAN: usize>(
+    pub(crate) fn insert<K: Key, const FAN: usize>(
         &mut self,
         nodes: &mut Nodes<K, FAN>,
         key: K,
@@ -290,7 +289,7 @@ impl Tree {
     }
 
     /// The leaf where a key belongs.
-    fn leaf_for<K: Ord + Copy + Default, const FAN: usize>(&self, nodes: &Nodes<K, FAN>, key: &K) -> u32 {
+    fn leaf_for<K: Key, const FAN: usize>(&self, nodes: &Nodes<K, FAN>, key: &K) -> u32 {
         // Who comes last goes to the end.
         if nodes.node(self.last).keys().first().is_none_or(|first| first <= key) {
             return self.last;
@@ -305,7 +304,7 @@ impl Tree {
     }
 
     /// Puts an entry into a node, which is split if it is full.
-    fn insert_entry<K: Ord + Copy + Default, const FAN: usize>(
+    fn insert_entry<K: Key, const FAN: usize>(
         &mut self,
         nodes: &mut Nodes<K, FAN>,
         number: u32,
@@ -327,7 +326,7 @@ impl Tree {
     }
 
     /// Moves what is behind the first `kept` entries of a node to a new one behind it, and tells that one.
-    fn split<K: Ord + Copy + Default, const FAN: usize>(
+    fn split<K: Key, const FAN: usize>(
         &mut self,
         nodes: &mut Nodes<K, FAN>,
         number: u32,
@@ -353,12 +352,7 @@ impl Tree {
     }
 
     /// Puts a new node behind `left` into the node above it, or both into a new root.
-    fn join_parent<K: Ord + Copy + Default, const FAN: usize>(
-        &mut self,
-        nodes: &mut Nodes<K, FAN>,
-        left: u32,
-        right: u32,
-    ) {
+    fn join_parent<K: Key, const FAN: usize>(&mut self, nodes: &mut Nodes<K, FAN>, left: u32, right: u32) {
         let entry = nodes.node(right).entry(right);
         let parent = nodes.node(left).parent;
         if parent == NIL {
@@ -374,16 +368,12 @@ impl Tree {
         }
     }
 
-    pub(crate) fn remove<K: Ord + Copy + Default, const FAN: usize>(
-        &mut self,
-        nodes: &mut Nodes<K, FAN>,
-        slot: u32,
-    ) {
+    pub(crate) fn remove<K: Key, const FAN: usize>(&mut self, nodes: &mut Nodes<K, FAN>, slot: u32) {
         let (leaf, place) = nodes.find_slot(slot);
         self.remove_entry(nodes, leaf, place);
     }
 
-    fn remove_entry<K: Ord + Copy + Default, const FAN: usize>(
+    fn remove_entry<K: Key, const FAN: usize>(
         &mut self,
         nodes: &mut Nodes<K, FAN>,
         number: u32,
@@ -408,12 +398,7 @@ impl Tree {
     }
 
     /// Moves the entries of the next node into one that has room to spare, if both are below one. Whether it did.
-    fn merge<K: Ord + Copy + Default, const FAN: usize>(
-        &mut self,
-        nodes: &mut Nodes<K, FAN>,
-        number: u32,
-        next: u32,
-    ) -> bool {
+    fn merge<K: Key, const FAN: usize>(&mut self, nodes: &mut Nodes<K, FAN>, number: u32, next: u32) -> bool {
         let (node, other) = (nodes.node(number), nodes.node(next));
         let (kept, more) = (node.len(), other.len());
         if node.parent != other.parent || kept + more > FAN * 3 / 4 {
@@ -431,11 +416,7 @@ impl Tree {
     }
 
     /// Takes out a node that has no entries.
-    fn remove_node<K: Ord + Copy + Default, const FAN: usize>(
-        &mut self,
-        nodes: &mut Nodes<K, FAN>,
-        number: u32,
-    ) {
+    fn remove_node<K: Key, const FAN: usize>(&mut self, nodes: &mut Nodes<K, FAN>, number: u32) {
         let Node { parent, prev, next, is_leaf, .. } = *nodes.node(number);
         if prev != NIL {
             nodes.node_mut(prev).next = next;
@@ -457,12 +438,7 @@ impl Tree {
     }
 
     /// A slot has something else now.
-    pub(crate) fn set<K: Ord + Copy + Default, const FAN: usize>(
-        &self,
-        nodes: &mut Nodes<K, FAN>,
-        slot: u32,
-        own: Numbers,
-    ) {
+    pub(crate) fn set<K: Key, const FAN: usize>(&self, nodes: &mut Nodes<K, FAN>, slot: u32, own: Numbers) {
         let (leaf, place) = nodes.find_slot(slot);
         let entry = Entry { least: own, ..nodes.node(leaf).get(place) };
         nodes.node_mut(leaf).replace(place, entry);
@@ -470,7 +446,7 @@ impl Tree {
     }
 
     /// A slot has another key now: it stays where it stands if that is in order, else it is put where it belongs.
-    pub(crate) fn set_key<K: Ord + Copy + Default, const FAN: usize>(
+    pub(crate) fn set_key<K: Key, const FAN: usize>(
         &mut self,
         nodes: &mut Nodes<K, FAN>,
         slot: u32,
@@ -489,7 +465,7 @@ impl Tree {
     }
 
     /// All slots, in order.
-    pub(crate) fn iter<'a, K: Ord + Copy + Default, const FAN: usize>(
+    pub(crate) fn iter<'a, K: Key, const FAN: usize>(
         &self,
         nodes: &'a Nodes<K, FAN>,
     ) -> impl Iterator<Item = u32> + use<'a, K, FAN> {
@@ -500,7 +476,7 @@ impl Tree {
 
     /// The first slot in order, behind `after` if that is given, whose numbers are small enough: if some are, so are all
     /// that are no larger.
-    pub(crate) fn find<K: Ord + Copy + Default, const FAN: usize>(
+    pub(crate) fn find<K: Key, const FAN: usize>(
         &self,
         nodes: &Nodes<K, FAN>,
         after: Option<u32>,

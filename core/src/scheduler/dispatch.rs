@@ -11,7 +11,6 @@ use super::workers::Worker;
 use crate::event::{Action, Reason};
 use crate::id::{PoolId, Tier, WorkerId};
 use crate::placement;
-use crate::queue::Least;
 use crate::request::RequestState;
 use crate::resources::Resources;
 use crate::time::Instant;
@@ -122,20 +121,22 @@ impl Scheduler {
         self.pool(pool).queues[tier.index()].in_order(&self.nodes)
     }
 
-    /// The first waiting request of a tier that passes, among those that ask for no more than one of `most` or have a
-    /// claim; those that sit this round out are no candidates.
-    pub(super) fn first_that<T>(
-        &self,
-        pool: PoolId,
-        tier: Tier,
-        most: &[Least],
-        mut passes: impl FnMut(u32) -> Option<T>,
-    ) -> Option<(u32, T)> {
-        let passes = |slot: u32| if self.sits_out(slot) { None } else { passes(slot) };
-        self.pool(pool).queues[tier.index()].find_that(&self.nodes, None, most, passes)
+    /// The first waiting request of a tier that passes its own gates; those that sit this round out are no candidates.
+    pub(super) fn first_past_own_gates(&self, pool: PoolId, tier: Tier) -> Option<u32> {
+        let queue = &self.pool(pool).queues[tier.index()];
+        let passes = |slot: u32| !self.sits_out(slot) && self.passes_own_gates(slot);
+        // Nearly always it is the first of all.
+        let first = queue.first(&self.nodes)?;
+        if passes(first) {
+            return Some(first);
+        }
+        let (most, pinned) = self.most_by_own_gates(pool, tier);
+        let most = OwnGates { latest_arrival: u64::MAX, most, pinned }.within(Resources::BOUNDLESS);
+        queue.find_that(&self.nodes, None, &most, |slot| passes(slot).then_some(())).map(|(slot, ())| slot)
     }
 
-    /// The same among those that some worker may have room for, of those that pass `is_open`.
+    /// The first waiting request of a tier that passes, of those that some worker may have room for which is open to it;
+    /// those that sit this round out are no candidates.
     fn first_with_room<T>(
         &self,
         pool: PoolId,
@@ -279,8 +280,10 @@ impl Scheduler {
         let gates = OwnGates { latest_arrival, most: most.min(available), pinned };
         let start = |slot| {
             // The search knows when they arrived no more exactly than what they ask for.
-            let is_early = self.requests[slot].arrived_at.as_nanos() <= latest_arrival;
-            is_early.then(|| Some(self.with_quota(slot, self.borrowed_worker(slot, &available)?))).flatten()
+            if self.requests[slot].arrived_at.as_nanos() > latest_arrival {
+                return None;
+            }
+            Some(self.with_quota(slot, self.borrowed_worker(slot, &available)?))
         };
         self.first_with_room(pool, tier, &gates, |worker| self.is_open_to(tier, worker), start)
     }

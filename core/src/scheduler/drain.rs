@@ -4,32 +4,20 @@
 //! A drain reserves nothing and never delays a guaranteed start. A worker has at most one, a tier at most one.
 
 use super::Scheduler;
-use super::room::OwnGates;
 use super::workers::Drain;
 use crate::config::Placement;
 use crate::id::{PoolId, Tier, WorkerId};
 use crate::placement;
-use crate::resources::Resources;
 use crate::time::Instant;
 
 impl Scheduler {
     /// The first of a tier's own that passes its own gates. Those that lack nothing but quota wait for it.
     pub(super) fn find_head(&mut self, pool: PoolId, tier: Tier) -> Option<u32> {
-        // Nearly always it is the first of all.
-        while let Some(first) = self.pool(pool).queues[tier.index()].first(&self.nodes)
-            && !self.sits_out(first)
-            && self.passes_own_gates(first)
-        {
-            let Some(lack) = self.quota_lack(first) else { return Some(first) };
-            self.wait_for_quota(first, lack.node);
-        }
-        let (most, pinned) = self.most_by_own_gates(pool, tier);
-        let most = OwnGates { latest_arrival: u64::MAX, most, pinned }.within(Resources::BOUNDLESS);
         loop {
-            let passes = |slot| self.passes_own_gates(slot).then(|| self.quota_lack(slot));
-            match self.first_that(pool, tier, &most, passes)? {
-                (slot, None) => return Some(slot),
-                (slot, Some(lack)) => self.wait_for_quota(slot, lack.node),
+            let head = self.first_past_own_gates(pool, tier)?;
+            match self.quota_lack(head) {
+                None => return Some(head),
+                Some(lack) => self.wait_for_quota(head, lack.node),
             }
         }
     }

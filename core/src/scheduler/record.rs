@@ -96,7 +96,7 @@ pub(super) struct Record {
 
 /// What few requests have: that they stopped, were kept off a worker, or waited by themselves. Kept apart, so that the
 /// others are small.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Past {
     /// What it used when it last stopped, and whether that was for memory.
     pub(super) stopped_with: Option<Resources>,
@@ -265,7 +265,7 @@ impl Requests {
     pub(super) fn past_mut(&mut self, slot: u32) -> &mut Past {
         let past = match self.live[slot].past {
             Some(past) => past,
-            None => self.pasts.insert(Past::default()).0,
+            None => self.pasts.insert(Past::NONE).0,
         };
         self.live[slot].past = Some(past);
         &mut self.pasts[past]

@@ -42,6 +42,26 @@ fn warm_ns(turns: usize, mut turn: impl FnMut()) -> f64 {
     cpu_ns(|| (0..turns).for_each(|_| turn())) / turns as f64
 }
 
+/// How a queue chooses so many, cancels them, and takes others like them.
+type CancelVerbs<Q, Id> = (fn(&mut Q, usize) -> Vec<Id>, fn(&mut Q, &[Id]), fn(&mut Q, &[Id]));
+
+/// Cancels so many, so many times; those that come instead are not timed.
+fn cancelling<'a, Q: 'a, Id: 'a>(
+    mut queue: Q,
+    (batch, times): (usize, usize),
+    (choose, cancel, refill): CancelVerbs<Q, Id>,
+) -> Contender<'a> {
+    Box::new(move || {
+        let mut ns = 0.0;
+        for _ in 0..times {
+            let chosen = choose(&mut queue, batch);
+            ns += cpu_ns(|| cancel(&mut queue, &chosen));
+            refill(&mut queue, &chosen);
+        }
+        ns / (batch * times) as f64
+    })
+}
+
 /// A quarter of the queue goes, and comes back off the clock, until enough has gone.
 pub(crate) fn cancellations(card: &mut Card) -> Result<(), Failure> {
     let [k, hundred_k, million] = [1_000, 100_000, 1_000_000].map(|waiting| card.scale.of(waiting));
@@ -50,30 +70,12 @@ pub(crate) fn cancellations(card: &mut Card) -> Result<(), Failure> {
         let batch = waiting.div_ceil(4).min(in_all);
         (batch, in_all.div_ceil(batch))
     };
-    let ours = |waiting: usize| -> Contender<'_> {
-        let mut queue = Cancellations::new(waiting);
-        let (batch, times) = batches(waiting);
-        Box::new(move || {
-            let mut ns = 0.0;
-            for _ in 0..times {
-                let chosen = queue.choose(batch);
-                ns += cpu_ns(|| queue.cancel(&chosen));
-                queue.refill(&chosen);
-            }
-            ns / (batch * times) as f64
-        })
+    let ours = |waiting: usize| {
+        let verbs = (Cancellations::choose as _, Cancellations::cancel as _, Cancellations::refill as _);
+        cancelling(Cancellations::new(waiting), batches(waiting), verbs)
     };
-    let mut peer = CancelByKey::new(hundred_k as u64);
-    let (batch, times) = batches(hundred_k);
-    let theirs: Contender<'_> = Box::new(move || {
-        let mut ns = 0.0;
-        for _ in 0..times {
-            let chosen = peer.choose(batch);
-            ns += cpu_ns(|| peer.cancel(&chosen));
-            peer.refill(&chosen);
-        }
-        ns / (batch * times) as f64
-    });
+    let verbs = (CancelByKey::choose as _, CancelByKey::cancel as _, CancelByKey::refill as _);
+    let theirs = cancelling(CancelByKey::new(hundred_k as u64), batches(hundred_k), verbs);
     let figures = by_turns(card.scale.repeats(), [ours(k), ours(hundred_k), ours(million), theirs]);
     let keys = ["cancel_ns_1k", "cancel_ns_100k", "cancel_ns_1m", "peer_priority_queue_cancel_ns_100k"];
     keys.into_iter().zip(figures).for_each(|(key, figure)| card.put(key, figure));
