@@ -369,6 +369,8 @@ impl Scheduler {
         self.hold(slot);
         self.requests[slot].state = RequestState::Starting;
         let asks = self.requests[slot].asks;
+        let (now, mark) = (self.now, self.worker(worker).step_tokens);
+        self.requests[slot].begin_attempt(now, mark);
         match claim {
             Some(claim) if self.claims[claim].worker == worker => {
                 self.remove_claim(claim);
@@ -380,10 +382,6 @@ impl Scheduler {
             }
         }
         self.freed(worker);
-        let now = self.now;
-        let mark = self.worker(worker).step_tokens;
-        let record = &mut self.requests[slot];
-        record.begin_attempt(now, mark);
         self.watch_hold(slot);
         let record = &self.requests[slot];
         let (attempt, resume_tokens, pool) = (record.attempt(), record.tokens_kept, record.pool());

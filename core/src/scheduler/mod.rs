@@ -54,6 +54,7 @@ use crate::slab::Slab;
 use crate::time::Instant;
 pub use explain::{Explanation, Gate, ShareWarning};
 use quota::QuotaQueue;
+use reclaim::SearchMemory;
 use record::{Claim, NeverRan, Pace, Requests, Waiting};
 pub use step_plan::PromptLeft;
 use tenants::Tenants;
@@ -205,6 +206,7 @@ pub struct Scheduler {
     round: u64,
     in_round: bool,
     stats: Stats,
+    search_memory: SearchMemory,
 }
 
 impl Scheduler {
@@ -257,6 +259,7 @@ impl Scheduler {
             round: 0,
             in_round: false,
             stats: Stats::default(),
+            search_memory: SearchMemory::default(),
             config,
         }
     }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use crate::event::{DevicePart, DeviceSpec, WorkerSpec};
 use crate::id::{DeviceId, Tier, WorkerId};
+use crate::preempt::Yielders;
 use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
 use crate::time::Instant;
 
@@ -69,6 +70,8 @@ pub(super) struct Worker {
     pub(super) until_outrun: u64,
     /// The requests on it, in no order that means anything.
     pub(super) running: Vec<u32>,
+    /// Those of them that may yield, by tier.
+    pub(super) yielders: Box<[Yielders]>,
     /// Its claims, the most urgent first, then by the owner's arrival.
     pub(super) claims: Vec<u32>,
     pub(super) drain: Option<Drain>,
@@ -90,6 +93,7 @@ impl Worker {
             step_tokens: 0,
             until_outrun: u64::MAX,
             running: Vec::new(),
+            yielders: (0..tiers).map(|_| Yielders::default()).collect(),
             claims: Vec::new(),
             drain: None,
         }
