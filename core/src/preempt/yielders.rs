@@ -16,15 +16,13 @@ const NOBODY: u32 = u32::MAX;
 
 /// The worker's count of tokens that bounds are told against stops here, far below where it goes round: bounds that
 /// are older than that are lower than they could be, and still bounds.
-const MOST_STEPS: u64 = 1 << 62;
+const MOST_STEPS: u64 = 1 << 61;
+/// The most tokens that a request is thought to have.
+const MOST_CONTEXT: u64 = 1 << 62;
 
 /// What a worker's steps have counted, for [`Bounds`].
 pub(crate) fn steps_told(step_tokens: u64) -> i64 {
-    tokens(step_tokens)
-}
-
-fn tokens(count: u64) -> i64 {
-    count.min(MOST_STEPS) as i64
+    step_tokens.min(MOST_STEPS) as i64
 }
 
 /// What holds for some requests: each has at least the least of everything and at most the most.
@@ -83,9 +81,9 @@ impl Bounds {
         started_at: Instant,
         preemptions: u32,
     ) -> Self {
-        let context = tokens(stake.context);
-        let lost = if stake.runs { context - tokens(stake.safe) - steps } else { i64::MIN };
-        let swapped = if stake.can_swap { context - steps } else { i64::MAX };
+        let context = stake.context.min(MOST_CONTEXT) as i64;
+        let lost = if stake.runs { context - stake.safe.min(MOST_CONTEXT) as i64 - steps } else { i64::MIN };
+        let swapped = if stake.runs && stake.can_swap { context - steps } else { i64::MAX };
         Self {
             least_use: used,
             most_use: used,

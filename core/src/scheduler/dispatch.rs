@@ -381,6 +381,7 @@ impl Scheduler {
                 self.give_up_claim(slot);
             }
         }
+        self.note_young(slot);
         self.freed(worker);
         self.watch_hold(slot);
         let record = &self.requests[slot];

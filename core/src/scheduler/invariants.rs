@@ -238,6 +238,9 @@ impl Scheduler {
                 if record.is_yielding() {
                     yielding += record.in_use;
                 }
+                ensure("TIME-1", self.knows_young(slot), || {
+                    format!("nobody notices when {} may be asked to yield", self.requests.id(slot))
+                })?;
                 running += 1;
             }
             self.check_yielders(id, worker)?;

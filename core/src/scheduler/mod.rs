@@ -33,6 +33,7 @@ mod tenants;
 mod timers;
 mod usage;
 mod workers;
+mod young;
 
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -59,6 +60,7 @@ use record::{Claim, NeverRan, Pace, Requests, Waiting};
 pub use step_plan::PromptLeft;
 use tenants::Tenants;
 use workers::{Device, Place, Worker};
+use young::Young;
 
 /// The most requests that may live at once: 2^22, so that sums of units fit a signed word.
 pub const MAX_REQUESTS: u64 = 1 << 22;
@@ -139,6 +141,8 @@ struct Pool {
     shapes: Vec<Resources>,
     /// Its claims, in no order that means anything.
     claims: Vec<u32>,
+    /// By tier, who started not long ago.
+    young: Vec<Young>,
     /// How fast its tiers' requests start.
     pace: Vec<Pace>,
     /// Its workers that are drained for a head.
@@ -222,6 +226,7 @@ impl Scheduler {
             members: Vec::new(),
             shapes: Vec::new(),
             claims: Vec::new(),
+            young: config.tiers.iter().map(|_| Young::default()).collect(),
             pace: config.tiers.iter().map(|_| Pace::default()).collect(),
             drained: Vec::new(),
             dirty: false,

@@ -100,39 +100,40 @@ impl Scheduler {
             self.pool_mut(pool).sought_in_vain = true;
             return false;
         }
-        let waiting = self.first_waiting(pool, tier);
         // What was sought in vain beyond the reserve; who asks for as much or more need not try.
         let mut too_much: Vec<Resources> = Vec::new();
-        for slot in waiting.into_iter().flatten() {
-            if self.sits_out(slot) {
-                continue;
-            }
-            let Some(within) = self.may_claim(slot) else { continue };
-            if let Some(lack) = self.quota_lack(slot) {
-                self.wait_for_quota(slot, lack.node);
-                return self.reclaim_for(pool, tier);
-            }
-            let asks = self.requests[slot].asks;
-            if !within && too_much.iter().any(|least| least.fits(&asks)) {
-                continue;
-            }
-            match self.win_back(pool, slot, within) {
-                Sought::Won => return true,
-                Sought::Nothing if !within && !self.requests[slot].is_kept_off(self.now) => {
-                    too_much.push(asks);
+        let mut tried = 0;
+        // Nearly always the first is served: the others are looked for when it was not.
+        for count in [1, SCAN_WINDOW] {
+            let waiting: SmallVec<[_; 1]> = self.claimants(pool, tier).skip(tried).take(count).collect();
+            tried = waiting.len();
+            for (slot, within) in waiting {
+                if let Some(lack) = self.quota_lack(slot) {
+                    self.wait_for_quota(slot, lack.node);
+                    return self.reclaim_for(pool, tier);
                 }
-                Sought::Nothing | Sought::TooDear => {}
+                let asks = self.requests[slot].asks;
+                if !within && too_much.iter().any(|least| least.fits(&asks)) {
+                    continue;
+                }
+                match self.win_back(pool, slot, within) {
+                    Sought::Won => return true,
+                    Sought::Nothing if !within && !self.requests[slot].is_kept_off(self.now) => {
+                        too_much.push(asks);
+                    }
+                    Sought::Nothing | Sought::TooDear => {}
+                }
+                self.pool_mut(pool).sought_in_vain = true;
+                self.wake_when_exposed(pool, tier, within);
             }
-            self.pool_mut(pool).sought_in_vain = true;
-            self.wake_when_exposed(pool, tier, within);
         }
         false
     }
 
-    /// The first of a tier in order, as many as may choose victims.
-    fn first_waiting(&self, pool: PoolId, tier: Tier) -> [Option<u32>; SCAN_WINDOW] {
-        let mut in_order = self.waiting_in_order(pool, tier);
-        core::array::from_fn(|_| in_order.next())
+    /// The first of a tier in order, those that may choose victims, and whether they are within its reserve.
+    fn claimants(&self, pool: PoolId, tier: Tier) -> impl Iterator<Item = (u32, bool)> + use<'_> {
+        let first = self.waiting_in_order(pool, tier).take(SCAN_WINDOW);
+        first.filter(|&slot| !self.sits_out(slot)).filter_map(|slot| Some((slot, self.may_claim(slot)?)))
     }
 
     /// Lays a claim for a request, on units of victims or of a less urgent claim, if it can.
@@ -337,8 +338,10 @@ impl Scheduler {
     fn find_able_workers(&self, pool: PoolId, asker: &Asker, able: &mut Vec<(Reverse<u64>, WorkerId)>) {
         let record = &self.requests[asker.slot];
         let asks = record.asks;
-        let are_asked: Vec<bool> =
-            self.tiers().map(|tier| asker.whom.reaches(asker.tier, tier)).collect();
+        let mut are_asked = [false; MAX_TIERS];
+        for tier in self.tiers() {
+            are_asked[tier.index()] = asker.whom.reaches(asker.tier, tier);
+        }
         able.clear();
         for &id in &self.pool(pool).up {
             let worker = self.worker(id);
@@ -388,14 +391,10 @@ impl Scheduler {
         if within {
             return;
         }
-        let min_run = self.config.min_run_ns;
-        let running = self.pool(pool).up.iter().flat_map(|&id| &self.worker(id).running);
-        let ages = running
-            .map(|&slot| &self.requests[slot])
-            .filter(|record| record.tier() > tier)
-            .map(|record| record.started_at.plus_nanos(min_run));
-        let first = ages.filter(|&at| at > self.now).min();
-        self.wake(pool, first);
+        for other in self.tiers().skip(tier.index() + 1) {
+            let first = self.first_exposed(pool, other);
+            self.wake(pool, first);
+        }
     }
 }
 
