@@ -99,15 +99,28 @@ pub(crate) struct Candidate {
     pub(crate) straddles: bool,
 }
 
+/// Which tiers have to yield.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Order {
+    /// The tier of the request that waits.
+    pub(crate) tier: Tier,
+    /// Whom it may stop.
+    pub(crate) whom: Preemption,
+}
+
+impl Order {
+    /// The least urgent first.
+    fn tiers(self, count: usize) -> impl Iterator<Item = Tier> {
+        (0..count as u8).rev().map(Tier::new).filter(move |&other| self.whom.reaches(self.tier, other))
+    }
+}
+
 /// What is wanted of a worker.
 #[derive(Clone, Debug)]
 pub(crate) struct Need {
-    /// The tier of the request that waits.
-    pub(crate) tier: Tier,
+    pub(crate) order: Order,
     /// Whether it would stay within its tier's reserve: only then do waivers apply.
     pub(crate) within: bool,
-    /// Whom it may stop.
-    pub(crate) whom: Preemption,
     /// What is short, by dimension.
     pub(crate) short: PlaceUnits,
 }
@@ -116,12 +129,6 @@ impl Need {
     /// Those rules that may be waived, with those before: in this order, when there is no set otherwise.
     pub(crate) fn waivers(within: bool) -> &'static [Waiver] {
         if within { &Waiver::ALL } else { &Waiver::ALL[..1] }
-    }
-
-    /// The tiers that have to yield, the least urgent first.
-    fn tiers(&self, count: usize) -> impl Iterator<Item = Tier> + use<> {
-        let (whom, tier) = (self.whom, self.tier);
-        (0..count as u8).rev().map(Tier::new).filter(move |&other| whom.reaches(tier, other))
     }
 }
 
@@ -231,34 +238,35 @@ impl Harm {
         }
     }
 
-    /// No set on a worker does less than this; `None` if there is none. O(tiers).
+    /// No set does less.
+    pub(crate) const LEAST: Self =
+        Self { straddles: 0, most_urgent: Reverse(Tier::new(u8::MAX)), work_lost: 0, victims: 1 };
+
+    /// No set on a worker that is short of so much, and not of anything on devices, does less than this; `None` if
+    /// there is none. O(tiers).
     pub(crate) fn at_least(
-        need: &Need,
+        order: Order,
+        short: Resources,
         yielders: &[Yielders],
         steps: i64,
         prices: Prices,
     ) -> Option<Self> {
-        let mut left = need.short.worker;
-        let (mut lost, mut most_use) = (u64::MAX, Resources::ZERO);
-        for tier in need.tiers(yielders.len()) {
+        let (mut left, mut lost, mut most_use) = (short, u64::MAX, Resources::ZERO);
+        for tier in order.tiers(yielders.len()) {
             let theirs = &yielders[tier.index()];
-            // Those of other workers may help where a device is short: of them nothing is known here.
-            let is_known = need.short.devices.is_empty();
-            let Some(top) = theirs.top().filter(|_| is_known) else { continue };
+            let Some(top) = theirs.top() else { continue };
             let bounds = theirs.bounds(top);
             lost = lost.min(bounds.work_lost(steps, prices));
             most_use = most_use.max(bounds.most_use);
             left = left.saturating_sub(theirs.total);
             if left.is_zero() {
-                let short = need.short.worker;
-                let dimensions = (0..MAX_DIMENSIONS).filter(|&d| short[d] > 0);
-                let victims = dimensions.map(|d| short[d].div_ceil(most_use[d])).max().unwrap_or(1);
+                let needed = |d: usize| if short[d] > most_use[d] { short[d].div_ceil(most_use[d]) } else { 1 };
+                let victims = (0..MAX_DIMENSIONS).map(needed).max().unwrap_or(1);
                 let work_lost = u128::from(lost) * u128::from(victims);
                 let most_urgent = Reverse(tier);
                 return Some(Self { straddles: 0, most_urgent, work_lost, victims: victims as usize });
             }
         }
-        let nothing = Self { straddles: 0, most_urgent: Reverse(Tier::new(u8::MAX)), work_lost: 0, victims: 1 };
-        (!need.short.devices.is_empty()).then_some(nothing)
+        None
     }
 }

@@ -54,7 +54,7 @@ struct Search<'a, R> {
 
 impl<R: Runners> Search<'_, R> {
     fn tiers(&self) -> impl Iterator<Item = Tier> + use<R> {
-        self.need.tiers(self.sources.first().map_or(0, |source| source.yielders.len()))
+        self.need.order.tiers(self.sources.first().map_or(0, |source| source.yielders.len()))
     }
 
     fn walk<'a>(&'a self, tier: Tier, scratch: &'a mut Scratch) -> Walk<'a, R> {

@@ -118,7 +118,7 @@ fn candidate(slot: u32, tier: Tier, used: [u64; 2]) -> Candidate {
 
 fn need(within: bool, short: [u64; 2]) -> Need {
     let short = PlaceUnits { worker: short.into(), devices: SmallVec::new() };
-    Need { tier: Tier::P0, within, whom: Preemption::LowerTier, short }
+    Need { order: Order { tier: Tier::P0, whom: Preemption::LowerTier }, within, short }
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn exhaustive(crowd: &Crowd, need: &Need, excess: &[Balance; MAX_TIERS]) -> Opti
     let source = |slot: usize| &sources[usize::from(!crowd.is_here[slot])];
     let mut all: Vec<Candidate> =
         (0..crowd.all.len()).map(|slot| crowd.candidate(slot as u32, source(slot))).collect();
-    all.retain(|one| need.whom.reaches(need.tier, one.tier));
+    all.retain(|one| need.order.whom.reaches(need.order.tier, one.tier));
     all.sort_by(|one, other| yields_before(one, other, need));
     Need::waivers(need.within).iter().find_map(|&waiver| {
         let mut victims: Vec<&Candidate> = Vec::new();
@@ -295,7 +295,7 @@ proptest! {
         let mut crowd = Crowd::spread((0..).zip(all).map(number).collect(), parts);
         let short = PlaceUnits { worker: short.into(), devices };
         prop_assume!(!short.is_zero());
-        let need = Need { tier: Tier::P1, within, whom, short };
+        let need = Need { order: Order { tier: Tier::P1, whom }, within, short };
         let mut by_tier = [Balance::default(); MAX_TIERS];
         for (tier, units) in by_tier.iter_mut().zip(excess) {
             *tier = Balance([units[0], units[1], 0, 0]);
@@ -304,8 +304,9 @@ proptest! {
         for _ in 0..2 {
             let mut scratch = Scratch::default();
             let found = crowd.choose(&need, &by_tier, &mut scratch);
-            let least = Harm::at_least(&need, &crowd.yielders[0], 0, PRICES);
-            if let Some(set) = &found {
+            let short = need.short.worker;
+            let least = Harm::at_least(need.order, short, &crowd.yielders[0], 0, PRICES);
+            if let Some(set) = found.as_ref().filter(|_| on_device.is_none()) {
                 prop_assert!(least.is_some_and(|least| least <= set.harm), "{least:?} of {:?}", set.harm);
             }
             prop_assert_eq!(found.map(|set| (set.victims, set.waiver)), expected.clone());

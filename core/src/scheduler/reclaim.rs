@@ -11,7 +11,7 @@ use crate::config::{MAX_TIERS, Preemption};
 use crate::event::Reason;
 use crate::id::{DeviceId, PoolId, Tier, WorkerId};
 use crate::preempt::{
-    self, Bounds, Candidate, Harm, Need, PlaceUnits, Prices, Rules, Runners, Scratch, Source, VictimSet, Waiver,
+    self, Bounds, Candidate, Harm, Need, Order, PlaceUnits, Prices, Rules, Runners, Scratch, Source, VictimSet, Waiver,
 };
 use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
 use crate::time::Instant;
@@ -36,30 +36,13 @@ impl Found {
     }
 }
 
-/// A worker on which there may be a set.
-#[derive(Debug)]
-struct Prospect {
-    worker: WorkerId,
-    need: Need,
-    /// Its devices that are short of something.
-    short_devices: SmallVec<[DeviceId; 2]>,
-    /// The least harm that a set there may do.
-    least: Harm,
-}
-
-impl Prospect {
-    /// The most promising first; no two are alike.
-    fn rank(&self) -> (Harm, WorkerId) {
-        (self.least, self.worker)
-    }
-}
-
 /// What searches for victims work with, kept for the next.
 #[derive(Debug, Default)]
 pub(super) struct SearchMemory {
     /// Workers, those on which more is used by tiers that may have to yield first.
     able: Vec<(Reverse<u64>, WorkerId)>,
-    prospects: Vec<Prospect>,
+    /// Those on which there may be a set, and the least harm that it does.
+    prospects: Vec<(Harm, WorkerId)>,
     scratch: Scratch,
 }
 
@@ -76,7 +59,16 @@ enum Sought {
 struct Asker {
     slot: u32,
     tier: Tier,
+    within: bool,
     whom: Preemption,
+    /// What its tier may not borrow any more, if it has to.
+    missing: Resources,
+}
+
+impl Asker {
+    fn order(&self) -> Order {
+        Order { tier: self.tier, whom: self.whom }
+    }
 }
 
 impl Scheduler {
@@ -258,44 +250,51 @@ impl Scheduler {
         within: bool,
         memory: &mut SearchMemory,
     ) -> Option<Found> {
-        let tier = self.requests[slot].tier();
-        let asker = Asker { slot, tier, whom: self.whom(tier, within) };
-        let capacity = &self.pool(pool).capacity;
+        let record = &self.requests[slot];
+        let (tier, capacity) = (record.tier(), &self.pool(pool).capacity);
+        let missing =
+            if within { Resources::ZERO } else { capacity.available(tier, self.now).shortage(&record.asks) };
+        let asker = Asker { slot, tier, within, whom: self.whom(tier, within), missing };
         let mut excess = [Balance::default(); MAX_TIERS];
         for (index, account) in capacity.accounts().iter().enumerate() {
             excess[index] = account.excess();
         }
-        self.find_prospects(pool, &asker, within, memory);
+        self.find_prospects(pool, &asker, memory);
         let SearchMemory { prospects, scratch, .. } = memory;
-        for &waiver in Need::waivers(within) {
+        Need::waivers(within).iter().find_map(|&waiver| {
             let mut best: Option<(Harm, WorkerId, VictimSet)> = None;
-            let mut next = prospects.iter().min_by_key(|prospect| prospect.rank());
-            while let Some(prospect) = next {
-                if best.as_ref().is_some_and(|&(harm, worker, _)| (harm, worker) < prospect.rank()) {
+            let mut next = prospects.iter().min();
+            while let Some(&prospect) = next {
+                if best.as_ref().is_some_and(|&(harm, worker, _)| (harm, worker) < prospect) {
                     break;
                 }
-                let set = self.choose_on(prospect, waiver, &excess, scratch);
-                let set = set.map(|set| (set.harm, prospect.worker, set));
+                let (_, worker) = prospect;
+                let set = self.choose_on(worker, &asker, waiver, &excess, scratch);
+                let set = set.map(|set| (set.harm, worker, set));
                 best = best.into_iter().chain(set).min_by_key(|&(harm, worker, _)| (harm, worker));
-                let rest = prospects.iter().filter(|other| other.rank() > prospect.rank());
-                next = rest.min_by_key(|other| other.rank());
+                next = prospects.iter().filter(|&&other| other > prospect).min();
             }
-            if let Some((_, worker, set)) = best {
-                return Some(Found { worker, within, set });
-            }
-        }
-        None
+            best.map(|(_, worker, set)| Found { worker, within, set })
+        })
     }
 
     fn choose_on(
         &self,
-        prospect: &Prospect,
+        worker: WorkerId,
+        asker: &Asker,
         waiver: Waiver,
         excess: &[Balance; MAX_TIERS],
         scratch: &mut Scratch,
     ) -> Option<VictimSet> {
-        let sources = self.sources(prospect);
-        preempt::choose(&prospect.need, self.rules(), waiver, excess, (&sources, self), scratch)
+        let (short_devices, devices): (SmallVec<[DeviceId; 2]>, _) =
+            self.device_shortages(asker.slot, worker).into_iter().unzip();
+        let short = PlaceUnits { worker: self.shortage(asker.slot, worker).max(asker.missing), devices };
+        if short.is_zero() {
+            return None;
+        }
+        let need = Need { order: asker.order(), within: asker.within, short };
+        let sources = self.sources(worker, &short_devices);
+        preempt::choose(&need, self.rules(), waiver, excess, (&sources, self), scratch)
     }
 
     fn rules(&self) -> Rules {
@@ -307,46 +306,39 @@ impl Scheduler {
         }
     }
 
-    /// The workers on which there may be a set, and what is wanted there.
-    fn find_prospects(&self, pool: PoolId, asker: &Asker, within: bool, memory: &mut SearchMemory) {
+    /// The workers on which there may be a set, of those that could hold the request with what others may have to
+    /// give back there.
+    fn find_prospects(&self, pool: PoolId, asker: &Asker, memory: &mut SearchMemory) {
         let SearchMemory { able, prospects, .. } = memory;
         self.find_able_workers(pool, asker, able);
-        let (asks, capacity) = (self.requests[asker.slot].asks, &self.pool(pool).capacity);
-        let missing = if within {
-            Resources::ZERO
-        } else {
-            capacity.available(asker.tier, self.now).shortage(&asks)
-        };
         let prices = self.rules().prices;
         prospects.clear();
         for &(_, worker) in &*able {
-            let (short_devices, devices) = self.device_shortages(asker.slot, worker).into_iter().unzip();
-            let short = PlaceUnits { worker: self.shortage(asker.slot, worker).max(missing), devices };
-            if short.is_zero() {
-                continue;
-            }
             let target = self.worker(worker);
-            let need = Need { tier: asker.tier, within, whom: asker.whom, short };
-            let steps = preempt::steps_told(target.step_tokens);
-            if let Some(least) = Harm::at_least(&need, &target.yielders, steps, prices) {
-                prospects.push(Prospect { worker, need, short_devices, least });
-            }
+            let short = self.shortage(asker.slot, worker).max(asker.missing);
+            let least = if target.spec.devices.is_empty() {
+                let steps = preempt::steps_told(target.step_tokens);
+                Harm::at_least(asker.order(), short, &target.yielders, steps, prices)
+            } else {
+                // Those of other workers may help where a device is short.
+                Some(Harm::LEAST)
+            };
+            prospects.extend(least.map(|least| (least, worker)));
         }
     }
 
-    /// The workers that could hold the request with what others may have to give back there.
     fn find_able_workers(&self, pool: PoolId, asker: &Asker, able: &mut Vec<(Reverse<u64>, WorkerId)>) {
         let record = &self.requests[asker.slot];
         let asks = record.asks;
-        let mut are_asked = [false; MAX_TIERS];
-        for tier in self.tiers() {
-            are_asked[tier.index()] = asker.whom.reaches(asker.tier, tier);
-        }
         able.clear();
         for &id in &self.pool(pool).up {
             let worker = self.worker(id);
-            let theirs = worker.used_by_tier.iter().zip(&are_asked).filter(|&(_, &is_asked)| is_asked);
-            let yielding = theirs.fold(Resources::ZERO, |sum, (&units, _)| sum + units);
+            let mut yielding = Resources::ZERO;
+            for (tier, &units) in (0..).map(Tier::new).zip(&worker.used_by_tier) {
+                if asker.whom.reaches(asker.tier, tier) {
+                    yielding += units;
+                }
+            }
             if asks.fits(&worker.whole)
                 && worker.free().shortage(&asks).fits(&yielding)
                 && !record.is_excluded_from(id, self.now)
@@ -362,10 +354,10 @@ impl Scheduler {
     }
 
     /// Where those are who may yield: on the worker, and on the others of its devices that are short.
-    fn sources(&self, prospect: &Prospect) -> SmallVec<[Source<'_>; 1]> {
-        let mut workers: SmallVec<[WorkerId; 4]> = SmallVec::from_slice(&[prospect.worker]);
-        let pool = self.worker(prospect.worker).spec.pool;
-        for device in &prospect.short_devices {
+    fn sources(&self, here: WorkerId, short_devices: &[DeviceId]) -> SmallVec<[Source<'_>; 1]> {
+        let mut workers: SmallVec<[WorkerId; 4]> = SmallVec::from_slice(&[here]);
+        let pool = self.worker(here).spec.pool;
+        for device in short_devices {
             let sharing = self.devices[device.index()].workers.iter().copied();
             workers.extend(sharing.filter(|&id| self.worker(id).is_up() && self.worker(id).spec.pool == pool));
         }
@@ -377,8 +369,8 @@ impl Scheduler {
                 worker: id,
                 yielders: &worker.yielders,
                 steps: preempt::steps_told(worker.step_tokens),
-                is_here: id == prospect.worker,
-                parts: prospect.short_devices.iter().map(|&id| worker.part_on(id).copied()).collect(),
+                is_here: id == here,
+                parts: short_devices.iter().map(|&id| worker.part_on(id).copied()).collect(),
             }
         };
         workers.into_iter().map(source).collect()
