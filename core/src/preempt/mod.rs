@@ -110,7 +110,7 @@ pub(crate) struct Order {
 
 impl Order {
     /// The least urgent first.
-    fn tiers(self, count: usize) -> impl Iterator<Item = Tier> {
+    pub(crate) fn tiers(self, count: usize) -> impl Iterator<Item = Tier> {
         (0..count as u8).rev().map(Tier::new).filter(move |&other| self.whom.reaches(self.tier, other))
     }
 }
@@ -149,11 +149,13 @@ pub(crate) struct Source<'a> {
 impl Source<'_> {
     /// What use of this worker is where something is short.
     pub(crate) fn frees(&self, used: Resources) -> PlaceUnits {
-        let on = |part: &Option<DevicePart>| part.map_or(Resources::ZERO, |part| part.of(used));
-        PlaceUnits {
-            worker: if self.is_here { used } else { Resources::ZERO },
-            devices: self.parts.iter().map(on).collect(),
+        let mut frees =
+            PlaceUnits { worker: if self.is_here { used } else { Resources::ZERO }, ..PlaceUnits::default() };
+        // Mostly there are none.
+        for part in &self.parts {
+            frees.devices.push(part.map_or(Resources::ZERO, |part| part.of(used)));
         }
+        frees
     }
 }
 
@@ -260,7 +262,8 @@ impl Harm {
             most_use = most_use.max(bounds.most_use);
             left = left.saturating_sub(theirs.total);
             if left.is_zero() {
-                let needed = |d: usize| if short[d] > most_use[d] { short[d].div_ceil(most_use[d]) } else { 1 };
+                let needed =
+                    |d: usize| if short[d] > most_use[d] { short[d].div_ceil(most_use[d]) } else { 1 };
                 let victims = (0..MAX_DIMENSIONS).map(needed).max().unwrap_or(1);
                 let work_lost = u128::from(lost) * u128::from(victims);
                 let most_urgent = Reverse(tier);

@@ -3,9 +3,7 @@
 use alloc::vec::Vec;
 
 use super::walk::Walk;
-use super::{
-    Bounds, Candidate, Harm, Need, PlaceUnits, Rules, Runners, Scratch, Source, VictimSet, Waiver,
-};
+use super::{Bounds, Candidate, Harm, Need, PlaceUnits, Rules, Runners, Scratch, Source, VictimSet, Waiver};
 use crate::config::MAX_TIERS;
 use crate::id::Tier;
 use crate::resources::{Balance, MAX_DIMENSIONS};

@@ -72,12 +72,7 @@ impl Crowd {
     }
 
     /// The set, with as few rules waived as it takes, and what was seen on the way.
-    fn choose(
-        &self,
-        need: &Need,
-        excess: &[Balance; MAX_TIERS],
-        scratch: &mut Scratch,
-    ) -> Option<VictimSet> {
+    fn choose(&self, need: &Need, excess: &[Balance; MAX_TIERS], scratch: &mut Scratch) -> Option<VictimSet> {
         let sources = self.sources();
         let mut waivers = Need::waivers(need.within).iter();
         waivers.find_map(|&waiver| choose(need, RULES, waiver, excess, (&sources, self), scratch))
@@ -198,7 +193,10 @@ fn exhaustive(crowd: &Crowd, need: &Need, excess: &[Balance; MAX_TIERS]) -> Opti
         for one in &all {
             let mut left = need.short.clone();
             victims.iter().for_each(|victim| left.subtract(&victim.frees));
-            if !left.is_zero() && left.is_helped_by(&one.frees) && is_legal(one, &victims, need, waiver, excess) {
+            if !left.is_zero()
+                && left.is_helped_by(&one.frees)
+                && is_legal(one, &victims, need, waiver, excess)
+            {
                 victims.push(one);
             }
         }
@@ -227,7 +225,8 @@ fn yields_before(one: &Candidate, other: &Candidate, need: &Need) -> Ordering {
     let freed = |one: &Candidate| -> u128 {
         let places = need.short.beside(&one.frees);
         let units = places.flat_map(|(short, frees)| (0..MAX_DIMENSIONS).map(move |d| (short[d], frees[d])));
-        let ppm = units.filter(|&(short, _)| short > 0).map(|(short, frees)| frees.min(short) * 1_000_000 / short);
+        let ppm =
+            units.filter(|&(short, _)| short > 0).map(|(short, frees)| frees.min(short) * 1_000_000 / short);
         u128::from(ppm.sum::<u64>().max(1))
     };
     let loss = |one: &Candidate, by: &Candidate| u128::from(one.work_lost) * freed(by);

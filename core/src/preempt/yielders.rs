@@ -258,7 +258,8 @@ impl Yielders {
             *index /= FAN;
             level.get(*index)
         });
-        self.members.get(place as usize) == Some(&slot) && groups.into_iter().all(|group| group.holds_for(bounds))
+        self.members.get(place as usize) == Some(&slot)
+            && groups.into_iter().all(|group| group.holds_for(bounds))
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -261,7 +261,7 @@ impl Scheduler {
         Ok(running)
     }
 
-    /// PRE-3: a search for victims sees all who may yield, and nobody else.
+    /// LIFE-1: a search for victims knows all who may yield, and nobody else, and no bounds that do not hold.
     fn check_yielders(&self, id: WorkerId, worker: &Worker) -> Result<(), InvariantViolation> {
         let may_yield = worker.running.iter().copied().filter(|&slot| self.requests[slot].may_yield());
         for (tier, yielders) in self.tiers().zip(&worker.yielders) {
@@ -270,7 +270,7 @@ impl Scheduler {
                 yielders.knows(self.requests[slot].yield_place, slot, &self.yielder_bounds(slot))
             });
             let total = theirs.clone().fold(Resources::ZERO, |sum, slot| sum + self.requests[slot].in_use);
-            ensure("PRE-3", known && total == yielders.total && theirs.count() == yielders.len(), || {
+            ensure("LIFE-1", known && total == yielders.total && theirs.count() == yielders.len(), || {
                 format!("{id}: not all of {tier} who may yield are known as they are")
             })?;
         }

@@ -11,9 +11,10 @@ use crate::config::{MAX_TIERS, Preemption};
 use crate::event::Reason;
 use crate::id::{DeviceId, PoolId, Tier, WorkerId};
 use crate::preempt::{
-    self, Bounds, Candidate, Harm, Need, Order, PlaceUnits, Prices, Rules, Runners, Scratch, Source, VictimSet, Waiver,
+    self, Bounds, Candidate, Harm, Need, Order, PlaceUnits, Prices, Rules, Runners, Scratch, Source,
+    VictimSet, Waiver,
 };
-use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
+use crate::resources::{Balance, Resources};
 use crate::time::Instant;
 
 /// How many workers are searched for victims: those with the most units of the tiers that may have to yield.
@@ -329,22 +330,12 @@ impl Scheduler {
 
     fn find_able_workers(&self, pool: PoolId, asker: &Asker, able: &mut Vec<(Reverse<u64>, WorkerId)>) {
         let record = &self.requests[asker.slot];
-        let asks = record.asks;
         able.clear();
         for &id in &self.pool(pool).up {
-            let worker = self.worker(id);
-            let mut yielding = Resources::ZERO;
-            for (tier, &units) in (0..).map(Tier::new).zip(&worker.used_by_tier) {
-                if asker.whom.reaches(asker.tier, tier) {
-                    yielding += units;
-                }
-            }
-            if asks.fits(&worker.whole)
-                && worker.free().shortage(&asks).fits(&yielding)
+            if let Some(units) = self.worker(id).yielding_for(asker.order(), &record.asks)
                 && !record.is_excluded_from(id, self.now)
             {
-                let dimensions = (0..MAX_DIMENSIONS).filter(|&d| asks[d] > 0);
-                able.push((Reverse(dimensions.map(|d| yielding[d]).sum()), id));
+                able.push((Reverse(units), id));
             }
         }
         if able.len() > SEARCHED_WORKERS {
@@ -359,7 +350,8 @@ impl Scheduler {
         let pool = self.worker(here).spec.pool;
         for device in short_devices {
             let sharing = self.devices[device.index()].workers.iter().copied();
-            workers.extend(sharing.filter(|&id| self.worker(id).is_up() && self.worker(id).spec.pool == pool));
+            workers
+                .extend(sharing.filter(|&id| self.worker(id).is_up() && self.worker(id).spec.pool == pool));
         }
         workers.sort_unstable();
         workers.dedup();
