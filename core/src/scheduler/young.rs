@@ -1,6 +1,7 @@
 //! Those who may not have run for `min_run` yet, in the order of their starts: when the first of them will have.
 //!
-//! Who has left is forgotten when it comes to the front, or when there are too many of them. O(1), amortized.
+//! Who has run that long is forgotten when the next one starts; who has left, when it comes to the front, or when there are
+//! too many of them. O(1), amortized.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -23,7 +24,16 @@ pub(super) struct Young {
 const FEW: usize = 64;
 
 impl Young {
-    fn insert(&mut self, at: Instant, id: RequestId, stays: impl Fn(Instant, RequestId) -> bool) {
+    fn insert(
+        &mut self,
+        at: Instant,
+        id: RequestId,
+        is_young: impl Fn(Instant) -> bool,
+        stays: impl Fn(Instant, RequestId) -> bool,
+    ) {
+        while self.starts.front().is_some_and(|&(at, _)| !is_young(at)) {
+            self.starts.pop_front();
+        }
         if self.starts.len() >= self.most.max(FEW) {
             self.starts.retain(|&(at, id)| stays(at, id));
             self.most = 2 * self.starts.len();
@@ -72,15 +82,16 @@ impl Scheduler {
         let (at, pool, tier) = (record.started_at, record.pool(), record.tier());
         let (requests, now, min_run) = (&self.requests, self.now, self.config.min_run_ns);
         let young = &mut self.pools[pool.index()].young[tier.index()];
-        young.insert(at, id, |at, id| at.plus_nanos(min_run) > now && requests.has_run_since(id, tier, at));
+        let is_young = |at: Instant| at.plus_nanos(min_run) > now;
+        young.insert(at, id, is_young, |at, id| is_young(at) && requests.has_run_since(id, tier, at));
     }
 
     /// When the first request of a tier that has not run for `min_run` will have.
     pub(super) fn first_exposed(&mut self, pool: PoolId, tier: Tier) -> Option<Instant> {
         let (requests, now, min_run) = (&self.requests, self.now, self.config.min_run_ns);
         let young = &mut self.pools[pool.index()].young[tier.index()];
-        let stays = |at: Instant, id| at.plus_nanos(min_run) > now && requests.has_run_since(id, tier, at);
-        young.first(stays).map(|at| at.plus_nanos(min_run))
+        let exposed_at = |at: Instant| at.plus_nanos(min_run);
+        young.first(|at, id| exposed_at(at) > now && requests.has_run_since(id, tier, at)).map(exposed_at)
     }
 
     /// `min_run` changed: who was old enough may not be any more.
