@@ -9,6 +9,7 @@ pub mod measure;
 pub mod peers;
 mod placing;
 mod preemption;
+pub mod shared;
 mod steady_state;
 
 pub use cancellations::Cancellations;

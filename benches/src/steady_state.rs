@@ -8,7 +8,7 @@ use crate::conditions::{
     TENANTS, TIERS, TURN_NS, Tenants, WORKERS, add_workers, config_without_preemption, expect_start, request,
 };
 
-const SLOTS_PER_WORKER: usize = 16;
+pub(crate) const SLOTS_PER_WORKER: usize = 16;
 /// What a request used when it completes, where nothing else is said.
 pub(crate) const USAGE: Usage = Usage { prompt_tokens: 512, cached_tokens: 0, output_tokens: 200 };
 

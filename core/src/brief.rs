@@ -24,7 +24,7 @@ impl<const N: usize> Brief<N> {
     pub(crate) fn rounded_up(numbers: [u64; N]) -> Self {
         Self(numbers.map(|number| {
             let code = code(number);
-            if value(code) < number { code + 1 } else { code }
+            if number >> EXACT_BITS > 0 && value(code) < number { code + 1 } else { code }
         }))
     }
 
@@ -60,6 +60,9 @@ impl<const N: usize> Brief<N> {
 
 /// Rounded down: the number itself, or its leading bits and how many others there are.
 fn code(number: u64) -> i32 {
+    if number >> EXACT_BITS == 0 {
+        return number as i32;
+    }
     let more_bits = (u64::BITS - number.leading_zeros()).saturating_sub(EXACT_BITS);
     ((more_bits << (EXACT_BITS - 1)) as i32) + (number >> more_bits) as i32
 }

@@ -30,6 +30,8 @@ mod scheduler;
 mod share;
 mod slab;
 mod step_plan;
+#[cfg(feature = "sync")]
+mod sync;
 mod tenant;
 mod time;
 mod tree;
@@ -59,6 +61,8 @@ pub use scheduler::{
     ShareWarning, Stats,
 };
 pub use share::{Ppm, Reserve, Rounding};
+#[cfg(feature = "sync")]
+pub use sync::{Outcome, SharedError, SharedScheduler, Ticket};
 pub use tenant::{
     MAX_BURST, MAX_LEASED_PERIOD_NS, MAX_LEASED_TOKENS, MAX_TENANT_DEPTH, OverQuota, PolicyError,
     PolicyFault, QuotaLimit, Rate, TenantPolicy,

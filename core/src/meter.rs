@@ -142,13 +142,12 @@ impl Meter {
 
     /// Units are in use from `now` on that were not, and others are no more.
     pub(crate) fn change(&mut self, now: Instant, before: Resources, after: Resources) {
-        // A product of two words is one instruction.
-        let until_now = |units: u64| u128::from(units) * u128::from(now.as_nanos());
         for d in 0..MAX_DIMENSIONS {
-            if before[d] != after[d] {
-                let sum = self.sums.unit_ns[d].wrapping_add(until_now(before[d]));
-                self.sums.unit_ns[d] = sum.wrapping_sub(until_now(after[d]));
-            }
+            let sum = &mut self.sums.unit_ns[d];
+            // A product of two words is one instruction.
+            let until_now = u128::from(before[d].abs_diff(after[d])) * u128::from(now.as_nanos());
+            *sum =
+                if before[d] > after[d] { sum.wrapping_add(until_now) } else { sum.wrapping_sub(until_now) };
         }
         self.sums.in_use += after;
         self.sums.in_use -= before;
@@ -158,8 +157,9 @@ impl Meter {
     pub(crate) fn change_in(&mut self, queue: u32, loan: &Loan, before: Resources, after: Resources) {
         for d in 0..MAX_DIMENSIONS {
             if before[d] != after[d] && loan.sums[d] > 0 {
-                let less = Fine::product(after[d], loan.sums[d]);
-                let sum = self.borrowed(d).plus(Fine::product(before[d], loan.sums[d])).minus(less);
+                let change = Fine::product(before[d].abs_diff(after[d]), loan.sums[d]);
+                let sum = self.borrowed(d);
+                let sum = if before[d] > after[d] { sum.plus(change) } else { sum.minus(change) };
                 (self.sums.borrowed_unit_ns[d], self.fractions[d]) = (sum.whole, sum.fraction);
             }
         }

@@ -59,6 +59,14 @@ impl<T> Slab<T> {
         value
     }
 
+    /// Forgets the value where it stands: a large one is not moved.
+    pub(crate) fn forget(&mut self, number: u32) {
+        let value = &mut self.slots[number as usize].value;
+        assert!(value.is_some(), "the slot is taken");
+        *value = None;
+        self.free.push(number);
+    }
+
     /// What the name `number` with `generation` refers to.
     pub(crate) fn lookup(&self, number: u32, generation: u32) -> Lookup {
         match self.slots.get(number as usize) {

@@ -66,8 +66,11 @@ impl Account {
 
     /// What the others may not borrow, less what the tier uses of it.
     fn withheld(&self, now: Instant) -> Resources {
-        let hold = self.hold.peak(now, self.demand()).max(self.keep).min(self.reserve);
-        hold.saturating_sub(self.used + self.earmarked)
+        let taken = self.used + self.earmarked;
+        if self.reserve.fits(&taken) {
+            return Resources::ZERO;
+        }
+        self.hold.peak(now, self.demand()).max(self.keep).min(self.reserve).saturating_sub(taken)
     }
 
     /// R - U - K, where it is positive: what a request without a claim may ask for and stay within.
@@ -210,10 +213,8 @@ impl Capacity {
         let mut taken = Resources::ZERO;
         for (account, withheld) in self.accounts.iter().zip(&mut withheld) {
             taken += account.used + account.earmarked;
-            if !account.reserve.is_zero() {
-                *withheld = account.withheld(now);
-                taken += *withheld;
-            }
+            *withheld = account.withheld(now);
+            taken += *withheld;
         }
         let turns = self.accounts.iter().filter_map(|account| account.hold.next_half(now));
         let until = turns.min().unwrap_or(Instant::from_nanos(u64::MAX));
@@ -268,7 +269,10 @@ impl Capacity {
 
     /// When a hold may next shrink and let others borrow more; none if no window is open.
     pub(crate) fn next_turn(&self, now: Instant) -> Option<Instant> {
-        self.accounts.iter().filter_map(|account| account.hold.next_turn(now, account.demand())).min()
+        // Who uses all that it is guaranteed holds nothing back, whatever it demanded.
+        let holds = |account: &&Account| !account.reserve.fits(&(account.used + account.earmarked));
+        let holding = self.accounts.iter().filter(holds);
+        holding.filter_map(|account| account.hold.next_turn(now, account.demand())).min()
     }
 }
 

@@ -167,7 +167,11 @@ impl Lines {
         let new = after.zip(rank).map(|(place, rank)| LineKey { rank, first: place.first });
         let tree = self.tree(nodes, line);
         match (old, new.zip(after)) {
-            (Some(old), Some((key, place))) if old == key => tree.set(&mut nodes.lines, line, place.least),
+            (Some(old), Some((key, place))) if old == key => {
+                if before.is_none_or(|before| before.least != place.least) {
+                    tree.set(&mut nodes.lines, line, place.least);
+                }
+            }
             (Some(_), Some((key, place))) => tree.set_key(&mut nodes.lines, line, key, place.least),
             (None, Some((key, place))) => tree.insert(&mut nodes.lines, key, line, place.least),
             (Some(_), None) => tree.remove(&mut nodes.lines, line),

@@ -7,7 +7,7 @@ use super::record::{Record, Waiting};
 use super::workers::WorkerStatus;
 use crate::config::Order;
 use crate::id::{PoolId, Tier, WorkerId};
-use crate::queue::{Lane, OrderKey};
+use crate::queue::{Lane, Least, OrderKey};
 use crate::request::{RequestSpec, RequestState};
 use crate::resources::{Balance, Resources};
 
@@ -63,7 +63,7 @@ impl Scheduler {
     /// lane, if it comes there.
     pub(super) fn join_lane(&mut self, slot: u32, is_new: bool) {
         let comes_back = self.requests[slot].has_run || self.requests[slot].declines > 0;
-        let is_offered = self.is_startable(slot) && self.requests[slot].waits_at.is_none();
+        let is_offered = self.is_startable(slot) && self.requests.past(slot).waits_at.is_none();
         let lane = match (is_offered, comes_back) {
             (false, _) => Lane::Parked,
             (true, true) => Lane::Resumed,
@@ -74,11 +74,12 @@ impl Scheduler {
         if is_new && lane == Lane::Fresh {
             self.note_arrival(slot);
         }
-        let (key, line) = (self.order_key(slot, lane), self.line_in_order(slot));
+        let line = (self.line_in_order(slot), self.rank_in_order(slot));
+        let (key, least) = (self.order_key(slot, lane), self.least_of(slot));
         let record = &mut self.requests[slot];
         record.lane = Some(lane);
         record.state = if lane == Lane::Parked { RequestState::Parked } else { RequestState::Queued };
-        let (pool, tier, least) = (record.spec.pool, record.spec.tier, record.least());
+        let (pool, tier) = (record.spec.pool, record.spec.tier);
         self.pools[pool.index()].queues[tier.index()].insert(&mut self.nodes, lane, line, key, slot, least);
     }
 
@@ -96,8 +97,20 @@ impl Scheduler {
     pub(super) fn refresh_least(&mut self, slot: u32) {
         let record = &self.requests[slot];
         let Some(lane) = record.lane else { return };
-        let (pool, tier, least) = (record.spec.pool, record.spec.tier, record.least());
+        let (pool, tier, least) = (record.spec.pool, record.spec.tier, self.least_of(slot));
         self.pools[pool.index()].queues[tier.index()].set_least(&mut self.nodes, lane, slot, least);
+    }
+
+    /// What a search for a request that fits goes by. One with a claim is always looked at: what the claim has gathered
+    /// is room for it alone. When it arrived matters only where age does: else all are alike, and cheaper to keep.
+    fn least_of(&self, slot: u32) -> Least {
+        let record = &self.requests[slot];
+        let ages = self.config.tiers[record.tier().index()].age_after_ns.is_some();
+        let arrival = if ages { record.arrived_at.as_nanos() } else { 0 };
+        match record.claim {
+            Some(_) => Least::new(Resources::ZERO, arrival, false),
+            None => Least::new(record.asks, arrival, record.never_yields()),
+        }
     }
 
     pub(super) fn order_key(&self, slot: u32, lane: Lane) -> OrderKey {
@@ -307,15 +320,15 @@ impl Scheduler {
 
     /// What a request would ask for were it described so.
     pub(super) fn asks_with(&self, slot: u32, spec: &RequestSpec) -> Resources {
-        let record = &self.requests[slot];
-        let Some(stopped_with) = record.stopped_with else { return spec.demand };
+        let (record, past) = (&self.requests[slot], self.requests.past(slot));
+        let Some(stopped_with) = past.stopped_with else { return spec.demand };
         let pool = self.pool(spec.pool);
         let ceiling = pool.configured.ceiling(spec.tier, record.never_yields());
         let least = spec.demand.max(stopped_with.min(ceiling));
-        if !record.stopped_for_memory {
+        if !past.stopped_for_memory {
             return least;
         }
-        let peak = spec.peak.max(least) + record.unaccounted;
+        let peak = spec.peak.max(least) + past.unaccounted;
         let holders = pool.shapes.iter().filter(|shape| least.fits(shape));
         holders.map(|&shape| peak.min(shape)).max().unwrap_or(least).min(ceiling).max(least)
     }

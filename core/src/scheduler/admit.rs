@@ -42,7 +42,7 @@ impl Scheduler {
         self.check_names(&spec)?;
         self.check_numbers(&spec)?;
         self.check_fits(&spec)?;
-        if self.requests.0.len() as u64 >= MAX_REQUESTS {
+        if self.requests.len() as u64 >= MAX_REQUESTS {
             return Err(SubmitError::LimitExceeded { limit: Limit::Requests, max: MAX_REQUESTS });
         }
         self.admit_quota(&mut spec)?;
@@ -53,7 +53,7 @@ impl Scheduler {
         let wait_ns = spec.queue_timeout_ns.or(self.config.tiers[spec.tier.index()].queue_timeout_ns);
         let expires_at = wait_ns.map(|nanos| self.now.plus_nanos(nanos));
         let (slot, generation) =
-            self.requests.0.insert(Record::new(spec, self.next_sequence, self.now, expires_at));
+            self.requests.insert(Record::new(spec, self.next_sequence, self.now, expires_at));
         self.next_sequence += 1;
         self.meter_submission(slot);
         self.never_yielding += u64::from(spec.yielding == Yielding::Never);

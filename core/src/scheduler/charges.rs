@@ -76,15 +76,23 @@ impl Scheduler {
         }
     }
 
-    /// The line in which a request stands in the order of its tier, and that line's rank: one for all, where tenants do
-    /// not matter.
-    pub(super) fn line_in_order(&self, slot: u32) -> (u32, i128) {
+    /// The line in which a request stands in the order of its tier: one for all, where tenants do not matter.
+    pub(super) fn line_in_order(&self, slot: u32) -> u32 {
         let record = &self.requests[slot];
-        let queues = (self.pools.len() * self.config.tiers.len()) as u32;
+        if self.tells_tenants(record.tier()) {
+            (self.pools.len() * self.config.tiers.len()) as u32 + record.line
+        } else {
+            self.queue_number(record.pool(), record.tier())
+        }
+    }
+
+    /// The rank of that line.
+    pub(super) fn rank_in_order(&self, slot: u32) -> i128 {
+        let record = &self.requests[slot];
         match self.counted_in(record.tier()) {
-            Some(1) => (queues + record.line, self.fairness.counter(record.line)),
-            Some(unit) => (queues + record.line, self.fairness.counter(record.line).div_euclid(unit)),
-            None => (self.queue_number(record.pool(), record.tier()), 0),
+            Some(1) => self.fairness.counter(record.line),
+            Some(unit) => self.fairness.counter(record.line).div_euclid(unit),
+            None => 0,
         }
     }
 
@@ -125,7 +133,7 @@ impl Scheduler {
     /// A request joins the fresh lane: perhaps it is the first of its line there.
     pub(super) fn note_arrival(&mut self, slot: u32) {
         let tier = self.requests[slot].tier();
-        if self.tells_tenants(tier) && !self.nodes.has_requests(self.line_in_order(slot).0) {
+        if self.tells_tenants(tier) && !self.nodes.has_requests(self.line_in_order(slot)) {
             self.lift_line(slot);
         }
     }
@@ -135,13 +143,13 @@ impl Scheduler {
         let record = &self.requests[slot];
         let (pool, tier, line) = (record.pool(), record.tier(), record.line);
         self.fairness.lift(line, self.reached(pool, tier));
-        let (line, rank) = self.line_in_order(slot);
+        let (line, rank) = (self.line_in_order(slot), self.rank_in_order(slot));
         self.pools[pool.index()].queues[tier.index()].set_rank(&mut self.nodes, line, rank);
     }
 
     /// A request left the fresh lane: perhaps it was the last of its line there.
     pub(super) fn note_departure(&mut self, slot: u32) {
-        if !self.nodes.has_requests(self.line_in_order(slot).0) {
+        if !self.nodes.has_requests(self.line_in_order(slot)) {
             self.fairness.note_last(self.requests[slot].line);
         }
     }
@@ -260,7 +268,7 @@ impl Scheduler {
         }
         let (pool, tier) = (record.pool(), record.tier());
         self.fairness.recharge(record.line, before, cost);
-        let (line, rank) = self.line_in_order(slot);
+        let (line, rank) = (self.line_in_order(slot), self.rank_in_order(slot));
         if self.pools[pool.index()].queues[tier.index()].set_rank(&mut self.nodes, line, rank) {
             self.rerank_waiter(line, rank);
             self.stir(pool);

@@ -207,8 +207,9 @@ impl Scheduler {
     /// Victims stop for this request now: its one set for this attempt.
     pub(super) fn note_set_for(&mut self, slot: u32) {
         let record = &mut self.requests[slot];
-        record.victims_for = record.attempt + 1;
-        record.last_set_for = record.victims_for;
+        let attempt = record.attempt + 1;
+        record.victims_for = attempt;
+        self.requests.past_mut(slot).last_set_for = attempt;
     }
 
     fn heir(&self, id: u32) -> Option<u32> {
@@ -222,7 +223,7 @@ impl Scheduler {
             record.claim.is_none()
                 && record.asks.fits(&claim.size)
                 && self.quota_lack(slot).is_none()
-                && !record.is_excluded_from(claim.worker, self.now)
+                && !self.requests.past(slot).is_excluded_from(claim.worker, self.now)
                 && (within
                     || !claim.within && pool.capacity.may_borrow(claim.tier, record.asks, claim.size, config))
                 && (!record.never_yields()
@@ -241,7 +242,7 @@ impl Scheduler {
             let claim = &self.claims[id];
             claim.tier > record.tier()
                 && record.asks.fits(&self.worker(claim.worker).whole)
-                && !record.is_excluded_from(claim.worker, self.now)
+                && !self.requests.past(slot).is_excluded_from(claim.worker, self.now)
                 // PRE-1: those of another claim may be of any tier.
                 && claim.victims.iter().all(|&victim| self.requests[victim].tier() > record.tier())
                 && self.would_cover(id, slot)
@@ -299,8 +300,7 @@ impl Scheduler {
 
     /// Counts a set of victims for an attempt that had one before.
     pub(super) fn count_further_set(&mut self, slot: u32) {
-        let record = &self.requests[slot];
-        if record.last_set_for == record.attempt + 1 {
+        if self.requests.past(slot).last_set_for == self.requests[slot].attempt + 1 {
             self.stats.further_sets += 1;
         }
     }

@@ -29,7 +29,7 @@ enum Drained {
 
 impl Scheduler {
     /// The next thing to do, or `None` when there is nothing more: that ends the round. Poll again after
-    /// inputs, and at [`poll_timeout`](Self::poll_timeout). O(tiers · (log waiting + workers of a pool)) where
+    /// inputs, and at [`poll_timeout`](Self::poll_timeout). O(tiers · (log waiting + workers with room)) where
     /// something changed and who is first in line fits, O(pools) where nothing did; choosing victims costs
     /// O(requests on the workers of the pool).
     pub fn poll(&mut self, now: Instant) -> Option<Action> {
@@ -85,7 +85,9 @@ impl Scheduler {
     fn decide_in(&mut self, pool: PoolId) -> bool {
         // What a pass itself stirs up, such as a worker that is drained no more, needs another.
         while core::mem::take(&mut self.pool_mut(pool).dirty) {
-            self.pool_mut(pool).sought_in_vain = false;
+            let target = self.pool_mut(pool);
+            target.sought_in_vain = false;
+            target.rooms.tighten();
             if self.guarantee(pool) || self.reclaim(pool) || self.borrow(pool) {
                 self.pool_mut(pool).dirty = true;
                 return true;
@@ -146,11 +148,11 @@ impl Scheduler {
         let mut passes = |slot: u32| if self.sits_out(slot) { None } else { passes(slot) };
         // Nearly always it is the first that the workers together have room for.
         let (lane, first) =
-            queue.find(&self.nodes, None, &gates.within(&[self.pool(pool).rooms.most().values().into()]))?;
+            queue.find(&self.nodes, None, &gates.within(self.pool(pool).rooms.most().values().into()))?;
         if let Some(value) = passes(first) {
             return Some((first, value));
         }
-        let most = gates.within(self.roomy(pool, is_open).as_slice());
+        let most = gates.within_any(&self.roomy(pool, is_open));
         queue.find_that(&self.nodes, Some((lane, first)), &most, passes)
     }
 
@@ -185,9 +187,12 @@ impl Scheduler {
 
     /// The next request of a tier that may start within its reserve, and where.
     pub(super) fn guaranteed_start(&self, pool: PoolId, tier: Tier) -> Option<Found> {
+        if !self.may_have_room(pool, tier) {
+            return None;
+        }
         let target = self.pool(pool);
         let room = target.capacity.account(tier).unused_reserve();
-        if room.is_zero() && target.claims.is_empty() || !self.may_have_room(pool, tier) {
+        if room.is_zero() && target.claims.is_empty() {
             return None;
         }
         let gates = OwnGates { latest_arrival: u64::MAX, most: room, pinned: room };
@@ -340,18 +345,20 @@ impl Scheduler {
 
     /// The best worker that is up and has room for what a request asks.
     fn place(&self, slot: u32, drained: Drained) -> Option<WorkerId> {
-        let record = &self.requests[slot];
+        let (record, past) = (&self.requests[slot], self.requests.past(slot));
         let open = |id: &WorkerId| {
             self.fits(slot, *id)
-                && !record.is_excluded_from(*id, self.now)
+                && !past.is_excluded_from(*id, self.now)
                 && (drained == Drained::Last || !self.is_drained_for_another(slot, *id))
         };
-        self.with_room(slot).filter(open).min_by_key(|&id| {
+        let rank = |id: WorkerId| {
             let worker = self.worker(id);
             let used = worker.in_use() + record.asks;
             let score = placement::score(self.config.placement, used, worker.spec.capacity);
             (self.is_drained_for_another(slot, id), score, id)
-        })
+        };
+        // Where most are full, there is often only one.
+        self.with_room(slot).filter(open).reduce(|best, id| if rank(id) < rank(best) { id } else { best })
     }
 
     /// Whether a worker is kept clear for another request that is as urgent.
@@ -385,7 +392,8 @@ impl Scheduler {
         self.freed(worker);
         self.watch_hold(slot);
         let record = &self.requests[slot];
-        let (attempt, resume_tokens, pool) = (record.attempt(), record.tokens_kept, record.pool());
+        let (attempt, resume_tokens, pool) =
+            (record.attempt(), self.requests.past(slot).tokens_kept, record.pool());
         let tier = record.tier();
         // The start goes before the news that it brings, such as victims that may go on.
         let request = self.requests.id(slot);

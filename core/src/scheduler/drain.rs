@@ -4,11 +4,12 @@
 //! A drain reserves nothing and never delays a guaranteed start. A worker has at most one, a tier at most one.
 
 use super::Scheduler;
+use super::room::OwnGates;
 use super::workers::Drain;
 use crate::config::Placement;
 use crate::id::{PoolId, Tier, WorkerId};
 use crate::placement;
-use crate::queue::Least;
+use crate::resources::Resources;
 use crate::time::Instant;
 
 impl Scheduler {
@@ -23,7 +24,7 @@ impl Scheduler {
             self.wait_for_quota(first, lack.node);
         }
         let (most, pinned) = self.most_by_own_gates(pool, tier);
-        let most = [Least::new(most, u64::MAX, false), Least::new(most.min(pinned), u64::MAX, true)];
+        let most = OwnGates { latest_arrival: u64::MAX, most, pinned }.within(Resources::BOUNDLESS);
         loop {
             let passes = |slot| self.passes_own_gates(slot).then(|| self.quota_lack(slot));
             match self.first_that(pool, tier, &most, passes)? {
@@ -87,11 +88,11 @@ impl Scheduler {
 
     /// The least used worker that could hold the request and is not drained for one as urgent.
     fn worker_to_drain(&self, pool: PoolId, head: u32) -> Option<WorkerId> {
-        let record = &self.requests[head];
+        let (record, past) = (&self.requests[head], self.requests.past(head));
         let able = self.pool(pool).up.iter().copied().filter(|&id| {
             let worker = self.worker(id);
             record.asks.fits(&worker.whole)
-                && !record.is_excluded_from(id, self.now)
+                && !past.is_excluded_from(id, self.now)
                 && worker.drain.is_none_or(|drain| drain.tier > record.tier())
         });
         able.min_by_key(|&id| {

@@ -354,7 +354,7 @@ impl Scheduler {
                 self.forget_checkpoint(slot); // it was about to be made
             }
             self.meter_lost_work(slot);
-            self.requests[slot].note_stop();
+            self.requests.note_stop(slot);
         }
         self.requests[slot].has_run = true;
         self.requests[slot].victims_for = 0;

@@ -49,7 +49,7 @@ impl Scheduler {
                 self.check_account(pool, tier)?;
             }
         }
-        let live = self.requests.0.len();
+        let live = self.requests.len();
         ensure("LIFE-1", queued + running == live, || {
             format!("{queued} queued and {running} on workers, of {live} live")
         })?;
@@ -57,7 +57,7 @@ impl Scheduler {
             action.request().is_some_and(|request| self.requests.lookup(request) == Lookup::Live)
         };
         let said = self.outbox.iter().filter(live_request);
-        let unheard: i32 = self.requests.0.iter().map(|(_, record)| record.unheard).sum();
+        let unheard: i32 = self.requests.iter().map(|(_, record)| record.unheard).sum();
         ensure("LIFE-1", said.count() == unheard as usize, || {
             format!("{unheard} actions are said to be unheard")
         })?;
@@ -89,7 +89,7 @@ impl Scheduler {
             format!("{total:?} wait, {:?} counted", self.waiting)
         })?;
         for (tier, never_ran) in self.never_ran.iter().enumerate() {
-            let fresh = self.requests.0.iter().filter(|(_, record)| {
+            let fresh = self.requests.iter().filter(|(_, record)| {
                 record.is_waiting() && !record.has_run && record.tier().index() == tier
             });
             let mut sum = Waiting::default();
@@ -105,7 +105,8 @@ impl Scheduler {
     /// LIFE-1: lines by their counters, and within a line, and where there are no lines, by the order of the tier.
     fn check_order(&self, before: Option<u32>, slot: u32, lane: Lane) -> Result<(), InvariantViolation> {
         let Some(before) = before else { return Ok(()) };
-        let [one, other] = [before, slot].map(|slot| (self.line_in_order(slot), self.order_key(slot, lane)));
+        let [one, other] = [before, slot]
+            .map(|slot| ((self.line_in_order(slot), self.rank_in_order(slot)), self.order_key(slot, lane)));
         let ((one_line, one_rank), (line, rank)) = (one.0, other.0);
         let is_aside = |line| self.nodes.is_aside(line);
         let in_order = match lane {
@@ -118,14 +119,14 @@ impl Scheduler {
 
     /// FAIR: a line knows how many live requests it has, and each live request is in its tenant's line.
     fn check_lines(&self) -> Result<(), InvariantViolation> {
-        for (_, record) in self.requests.0.iter() {
+        for (_, record) in self.requests.iter() {
             let tenant = &self.tenants[record.spec.tenant];
             let queue = self.queue_number(record.pool(), record.tier());
             ensure("LIFE-1", tenant.lines.contains(&(queue, record.line)), || {
                 format!("{} is in no line of its tenant", record.sequence)
             })?;
         }
-        let mine = |line| self.requests.0.iter().filter(|(_, record)| record.line == line).count();
+        let mine = |line| self.requests.iter().filter(|(_, record)| record.line == line).count();
         let unlike = self.fairness.lives().find(|&(line, live)| live as usize != mine(line));
         ensure("LIFE-1", unlike.is_none(), || format!("line and live requests: {unlike:?}"))
     }
@@ -134,7 +135,7 @@ impl Scheduler {
     fn check_quota(&self) -> Result<(), InvariantViolation> {
         let mut found: BTreeMap<u32, Books> = BTreeMap::new();
         let mut waiting: BTreeMap<u32, Waiting> = BTreeMap::new();
-        for (slot, record) in self.requests.0.iter() {
+        for (slot, record) in self.requests.iter() {
             let id = || self.requests.id(slot);
             let must = !record.is_waiting() || record.claim.is_some() || record.has_run;
             let holds = record.held.is_some() != record.lapsed;
@@ -165,7 +166,7 @@ impl Scheduler {
     /// USE-1: what is told of a tenant is what its requests are, hold and use.
     fn check_usage(&self) -> Result<(), InvariantViolation> {
         let mut found: BTreeMap<TenantId, (u64, u64, u64, Resources)> = BTreeMap::new();
-        for (_, record) in self.requests.0.iter() {
+        for (_, record) in self.requests.iter() {
             let (waiting, running, held, in_use) = found.entry(record.spec.tenant).or_default();
             *(if record.is_waiting() { waiting } else { running }) += 1;
             *held += record.held.unwrap_or(0);
@@ -215,7 +216,8 @@ impl Scheduler {
         })?;
         ensure(
             "LIFE-1",
-            (lane == Lane::Parked) != (self.is_startable(slot) && record.waits_at.is_none()),
+            (lane == Lane::Parked)
+                != (self.is_startable(slot) && self.requests.past(slot).waits_at.is_none()),
             || format!("{} is {state}", id()),
         )?;
         let due = if record.has_run { record.lapses_at } else { record.expires_at };

@@ -238,7 +238,7 @@ impl Scheduler {
         Self {
             pools: pools.collect(),
             now,
-            requests: Requests(Slab::new()),
+            requests: Requests::new(),
             nodes: QueueNodes::new(),
             line_demands: Vec::new(),
             quota: Ledger::new(config.leases),
@@ -376,7 +376,7 @@ impl Scheduler {
     /// The counters. O(1).
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats { live: self.requests.0.len() as u64, ..self.stats }
+        Stats { live: self.requests.len() as u64, ..self.stats }
     }
 
     fn account(&self, pool: PoolId, tier: Tier) -> Option<&crate::capacity::Account> {

@@ -98,7 +98,8 @@ impl Scheduler {
         } else if record.never_yields() {
             self.abort(victim, Reason::OutOfMemory);
         } else {
-            self.requests[victim].unaccounted = self.unaccounted(victim, place, short);
+            let unaccounted = self.unaccounted(victim, place, short);
+            self.requests.past_mut(victim).unaccounted = unaccounted;
             self.ask_to_stop(victim, None, None, Reason::OutOfMemory);
         }
         true

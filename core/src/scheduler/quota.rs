@@ -170,7 +170,7 @@ impl Scheduler {
         let record = &self.requests[slot];
         let rank = match record.lane {
             Some(Lane::Resumed) => i128::MIN,
-            _ if self.tells_tenants(record.tier()) => self.line_in_order(slot).1,
+            _ if self.tells_tenants(record.tier()) => self.rank_in_order(slot),
             _ => self.order_key(slot, Lane::Fresh).rank.into(),
         };
         (record.tier(), rank, record.sequence)
@@ -279,6 +279,10 @@ impl Scheduler {
             Ahead { requests: waiting.requests, tokens: waiting.tokens }
         };
         let ask = Ask { tokens: self.estimate(spec), units: spec.demand };
+        // Who would wait anyway is refused for what can never be alone: not if there is room even now.
+        if tenant.policy.over_quota == OverQuota::Wait && self.quota.is_open(tenant.node, &ask) {
+            return Ok(());
+        }
         match self.quota.would_admit(self.now, tenant.node, &ask, ahead) {
             Err(Refusal::Never(Never { node, limit, need, max })) => {
                 Err(SubmitError::NeverAllowed { tenant: self.tenants.of_node(node), limit, need, max })
@@ -304,7 +308,7 @@ impl Scheduler {
         let key = self.waiter_key(slot);
         let record = &mut self.requests[slot];
         (record.blocked_since, record.bypassed) = (None, 0);
-        let line = self.line_in_order(slot).0;
+        let line = self.line_in_order(slot);
         let is_in_line = self.requests[slot].lane == Some(Lane::Fresh) && self.tells_tenants(key.0);
         // Whoever is next of a line tells when it goes on: another waits by itself.
         if is_in_line && self.first_waiter(Waiter::Line(line)) == slot {
@@ -315,7 +319,7 @@ impl Scheduler {
             self.uncount_waiting(slot);
             self.stop_draining(slot);
             self.leave_lane(slot);
-            self.requests[slot].waits_at = Some((node, key));
+            self.requests.past_mut(slot).waits_at = Some((node, key));
             self.join_lane(slot, false);
             self.quota_queue.insert(node, key, Waiter::Request(slot));
         }
@@ -335,7 +339,7 @@ impl Scheduler {
         self.pools[pool.index()].queues[tier.index()].set_aside(&mut self.nodes, line, aside);
         let drains = self.pool(pool).drained.iter().filter_map(|&worker| self.worker(worker).drain);
         let in_line =
-            |slot| self.requests[slot].lane == Some(Lane::Fresh) && self.line_in_order(slot).0 == line;
+            |slot| self.requests[slot].lane == Some(Lane::Fresh) && self.line_in_order(slot) == line;
         let drain = drains.into_iter().find(|drain| aside && in_line(drain.slot));
         if let Some(drain) = drain {
             self.stop_draining(drain.slot);
@@ -415,7 +419,7 @@ impl Scheduler {
             }
             Waiter::Request(_) => {
                 self.leave_lane(slot);
-                self.requests[slot].waits_at = None;
+                self.requests.past_mut(slot).waits_at = None;
                 self.join_lane(slot, true);
                 self.set_turn(slot);
                 self.count_waiting(slot);
@@ -431,7 +435,7 @@ impl Scheduler {
             Waiter::Line(line) => {
                 self.quota_queue.lines.insert(line, (to, key));
             }
-            Waiter::Request(_) => self.requests[slot].waits_at = Some((to, key)),
+            Waiter::Request(_) => self.requests.past_mut(slot).waits_at = Some((to, key)),
         }
         self.stir_all();
     }
@@ -448,10 +452,11 @@ impl Scheduler {
 
     /// A request has left its lane: it waits for quota no more, and if it was the last of its line, nor does that.
     pub(super) fn stop_waiting_for_quota(&mut self, slot: u32) {
-        if let Some((node, key)) = self.requests[slot].waits_at.take() {
+        if let Some((node, key)) = self.requests.past(slot).waits_at {
+            self.requests.past_mut(slot).waits_at = None;
             self.quota_queue.remove(node, key);
         }
-        let line = self.line_in_order(slot).0;
+        let line = self.line_in_order(slot);
         let Some(&(node, key)) = self.quota_queue.lines.get(&line) else { return };
         if self.nodes.has_requests(line) {
             // Another may be its first now, and lack less.
@@ -468,8 +473,8 @@ impl Scheduler {
         let record = &self.requests[slot];
         let of_line = || {
             let aside = record.lane == Some(Lane::Fresh);
-            aside.then(|| self.quota_queue.lines.get(&self.line_in_order(slot).0)).flatten()
+            aside.then(|| self.quota_queue.lines.get(&self.line_in_order(slot))).flatten()
         };
-        record.waits_at.as_ref().or_else(of_line).map(|&(node, _)| node)
+        self.requests.past(slot).waits_at.as_ref().or_else(of_line).map(|&(node, _)| node)
     }
 }

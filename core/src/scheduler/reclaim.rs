@@ -111,7 +111,7 @@ impl Scheduler {
                 }
                 match self.win_back(pool, slot, within) {
                     Sought::Won => return true,
-                    Sought::Nothing if !within && !self.requests[slot].is_kept_off(self.now) => {
+                    Sought::Nothing if !within && !self.requests.past(slot).is_kept_off(self.now) => {
                         too_much.push(asks);
                     }
                     Sought::Nothing | Sought::TooDear => {}
@@ -329,11 +329,11 @@ impl Scheduler {
     }
 
     fn find_able_workers(&self, pool: PoolId, asker: &Asker, able: &mut Vec<(Reverse<u64>, WorkerId)>) {
-        let record = &self.requests[asker.slot];
+        let (asks, past) = (self.requests[asker.slot].asks, self.requests.past(asker.slot));
         able.clear();
         for &id in &self.pool(pool).up {
-            if let Some(units) = self.worker(id).yielding_for(asker.order(), &record.asks)
-                && !record.is_excluded_from(id, self.now)
+            if let Some(units) = self.worker(id).yielding_for(asker.order(), &asks)
+                && !past.is_excluded_from(id, self.now)
             {
                 able.push((Reverse(units), id));
             }

@@ -7,7 +7,7 @@ use crate::config::Preemption;
 use crate::event::Reason;
 use crate::id::{Attempt, PoolId, RequestId, Tier, WorkerId};
 use crate::list::{LinkTable, Links};
-use crate::queue::{ArrivalList, Arrivals, Lane, Least};
+use crate::queue::{ArrivalList, Arrivals, Lane};
 use crate::request::{RequestSpec, RequestState, Yielding};
 use crate::resources::Resources;
 use crate::slab::{Lookup, Slab};
@@ -47,8 +47,6 @@ pub(super) struct Record {
     pub(super) sat_out_round: u64,
     /// The attempt for which victims were chosen already; 0 if it may choose.
     pub(super) victims_for: u32,
-    /// The attempt for which victims were last chosen, whether it may choose again or not.
-    pub(super) last_set_for: u32,
     pub(super) claim: Option<u32>,
     /// Since when it is its tier's head and does not fit.
     pub(super) blocked_since: Option<Instant>,
@@ -56,8 +54,6 @@ pub(super) struct Record {
     pub(super) bypassed: u32,
     /// The worker that is drained for it.
     pub(super) drains: Option<WorkerId>,
-    /// The last workers that declined it or did not stop its victims, and until when it is kept off them.
-    pub(super) excluded: [Option<(WorkerId, Instant)>; 2],
     /// Declines in a row.
     pub(super) declines: u8,
 
@@ -91,8 +87,6 @@ pub(super) struct Record {
     pub(super) settled: u64,
     pub(super) lapsed: bool,
     pub(super) lapses_at: Option<Instant>,
-    /// The node at which it waits for quota by itself, and where it stands there.
-    pub(super) waits_at: Option<(u32, WaiterKey)>,
     /// Why it has to stop.
     pub(super) yields_for: Reason,
     /// The claim that its units go to.
@@ -101,6 +95,14 @@ pub(super) struct Record {
     /// Actions that speak of it and were not returned yet.
     pub(super) unheard: i32,
     pub(super) preemptions: u32,
+    /// Where its [`Past`] is, if it has one.
+    past: Option<u32>,
+}
+
+/// What few requests have: that they stopped, were kept off a worker, or waited by themselves. Kept apart, so that the
+/// others are small.
+#[derive(Debug, Default)]
+pub(super) struct Past {
     /// What it used when it last stopped, and whether that was for memory.
     pub(super) stopped_with: Option<Resources>,
     pub(super) stopped_for_memory: bool,
@@ -110,6 +112,34 @@ pub(super) struct Record {
     pub(super) tokens_kept: u64,
     /// Memory that its checkpoint takes, and the worker on whose devices.
     pub(super) checkpoint: Option<(WorkerId, u128)>,
+    /// The last workers that declined it or did not stop its victims, and until when it is kept off them.
+    pub(super) excluded: [Option<(WorkerId, Instant)>; 2],
+    /// The node at which it waits for quota by itself, and where it stands there.
+    pub(super) waits_at: Option<(u32, WaiterKey)>,
+    /// The attempt for which victims were last chosen, whether it may choose again or not.
+    pub(super) last_set_for: u32,
+}
+
+impl Past {
+    const NONE: Self = Self {
+        stopped_with: None,
+        stopped_for_memory: false,
+        unaccounted: Resources::ZERO,
+        tokens_kept: 0,
+        checkpoint: None,
+        excluded: [None; 2],
+        waits_at: None,
+        last_set_for: 0,
+    };
+
+    /// Whether some worker is closed to it.
+    pub(super) fn is_kept_off(&self, now: Instant) -> bool {
+        self.excluded.iter().flatten().any(|&(_, until)| now < until)
+    }
+
+    pub(super) fn is_excluded_from(&self, worker: WorkerId, now: Instant) -> bool {
+        self.excluded.iter().flatten().any(|&(other, until)| other == worker && now < until)
+    }
 }
 
 impl Record {
@@ -129,12 +159,10 @@ impl Record {
             expires_at,
             sat_out_round: 0,
             victims_for: 0,
-            last_set_for: 0,
             claim: None,
             blocked_since: None,
             bypassed: 0,
             drains: None,
-            excluded: [None; 2],
             declines: 0,
             worker: WorkerId::new(0),
             place: 0,
@@ -154,16 +182,11 @@ impl Record {
             settled: 0,
             lapsed: false,
             lapses_at: None,
-            waits_at: None,
             yields_for: Reason::Reclaim,
             serves: None,
             unheard: 0,
             preemptions: 0,
-            stopped_with: None,
-            stopped_for_memory: false,
-            unaccounted: Resources::ZERO,
-            tokens_kept: 0,
-            checkpoint: None,
+            past: None,
         }
     }
 
@@ -184,31 +207,6 @@ impl Record {
         self.lane.is_some()
     }
 
-    /// What a search for one that fits goes by. One with a claim is always looked at: what the claim has gathered
-    /// is room for it alone.
-    pub(super) fn least(&self) -> Least {
-        let arrival = self.arrived_at.as_nanos();
-        match self.claim {
-            Some(_) => Least::new(Resources::ZERO, arrival, false),
-            None => Least::new(self.asks, arrival, self.never_yields()),
-        }
-    }
-
-    /// It is about to leave its worker, stopped.
-    pub(super) fn note_stop(&mut self) {
-        self.stopped_with = Some(self.in_use);
-        self.stopped_for_memory =
-            self.state == RequestState::Preempting && self.yields_for == Reason::OutOfMemory;
-        self.has_run = true;
-        // Steps of its worker are not its own any more, though its units may still be there.
-        self.runs = false;
-    }
-
-    /// Whether some worker is closed to it.
-    pub(super) fn is_kept_off(&self, now: Instant) -> bool {
-        self.excluded.iter().flatten().any(|&(_, until)| now < until)
-    }
-
     /// Whether its units will come free without being asked for again.
     pub(super) fn is_yielding(&self) -> bool {
         matches!(self.state, RequestState::Preempting | RequestState::Releasing | RequestState::Aborting)
@@ -222,23 +220,73 @@ impl Record {
     pub(super) fn may_yield(&self) -> bool {
         !self.never_yields() && matches!(self.state, RequestState::Starting | RequestState::Running)
     }
-
-    pub(super) fn is_excluded_from(&self, worker: WorkerId, now: Instant) -> bool {
-        self.excluded.iter().flatten().any(|&(other, until)| other == worker && now < until)
-    }
 }
 
 /// All live requests.
 #[derive(Debug)]
-pub(super) struct Requests(pub(super) Slab<Record>);
+pub(super) struct Requests {
+    live: Slab<Record>,
+    pasts: Slab<Past>,
+}
 
 impl Requests {
+    pub(super) const fn new() -> Self {
+        Self { live: Slab::new(), pasts: Slab::new() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.live.len()
+    }
+
+    /// All with their slots, in the order of the slots.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Record)> {
+        self.live.iter()
+    }
+
+    /// Adds one; returns its slot and the slot's generation.
+    pub(super) fn insert(&mut self, record: Record) -> (u32, u32) {
+        self.live.insert(record)
+    }
+
+    /// Forgets one that has ended.
+    pub(super) fn forget(&mut self, slot: u32) {
+        if let Some(past) = self[slot].past {
+            self.pasts.forget(past);
+        }
+        self.live.forget(slot);
+    }
+
     pub(super) fn id(&self, slot: u32) -> RequestId {
-        RequestId::new(slot, self.0.generation(slot))
+        RequestId::new(slot, self.live.generation(slot))
     }
 
     pub(super) fn lookup(&self, id: RequestId) -> Lookup {
-        self.0.lookup(id.slot(), id.generation())
+        self.live.lookup(id.slot(), id.generation())
+    }
+
+    pub(super) fn past(&self, slot: u32) -> &Past {
+        self[slot].past.map_or(&Past::NONE, |past| &self.pasts[past])
+    }
+
+    pub(super) fn past_mut(&mut self, slot: u32) -> &mut Past {
+        let past = match self.live[slot].past {
+            Some(past) => past,
+            None => self.pasts.insert(Past::default()).0,
+        };
+        self.live[slot].past = Some(past);
+        &mut self.pasts[past]
+    }
+
+    /// One is about to leave its worker, stopped.
+    pub(super) fn note_stop(&mut self, slot: u32) {
+        let record = &mut self.live[slot];
+        let for_memory = record.state == RequestState::Preempting && record.yields_for == Reason::OutOfMemory;
+        record.has_run = true;
+        // Steps of its worker are not its own any more, though its units may still be there.
+        record.runs = false;
+        let in_use = record.in_use;
+        let past = self.past_mut(slot);
+        (past.stopped_with, past.stopped_for_memory) = (Some(in_use), for_memory);
     }
 }
 
@@ -246,29 +294,29 @@ impl core::ops::Index<u32> for Requests {
     type Output = Record;
 
     fn index(&self, slot: u32) -> &Record {
-        &self.0[slot]
+        &self.live[slot]
     }
 }
 
 impl core::ops::IndexMut<u32> for Requests {
     fn index_mut(&mut self, slot: u32) -> &mut Record {
-        &mut self.0[slot]
+        &mut self.live[slot]
     }
 }
 
 impl LinkTable for Requests {
     fn links(&self, slot: u32) -> Links {
-        self.0[slot].links
+        self.live[slot].links
     }
 
     fn links_mut(&mut self, slot: u32) -> &mut Links {
-        &mut self.0[slot].links
+        &mut self.live[slot].links
     }
 }
 
 impl Arrivals for Requests {
     fn sequence(&self, slot: u32) -> u64 {
-        self.0[slot].sequence
+        self.live[slot].sequence
     }
 }
 

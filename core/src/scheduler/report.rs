@@ -143,13 +143,13 @@ impl Scheduler {
             self.forget_checkpoint(slot);
         }
         self.settle_tokens(slot);
-        self.requests[slot].tokens_kept = tokens_kept;
+        self.requests.past_mut(slot).tokens_kept = tokens_kept;
         self.meter_lost_work(slot);
+        self.requests.note_stop(slot);
+        let for_memory = self.requests.past(slot).stopped_for_memory;
         let record = &mut self.requests[slot];
-        record.note_stop();
         record.declines = 0;
         record.victims_for = 0;
-        let for_memory = record.stopped_for_memory;
         if state == RequestState::Preempting {
             record.preemptions += u32::from(!for_memory);
             let counts = self.meter(slot).counts();
@@ -332,7 +332,7 @@ impl Scheduler {
     /// A request that has stopped waits again, unless it has outgrown every worker there is.
     pub(super) fn wait_again(&mut self, slot: u32) {
         let record = &self.requests[slot];
-        let needs = self.next_asks(slot).max(record.stopped_with.unwrap_or_default());
+        let needs = self.next_asks(slot).max(self.requests.past(slot).stopped_with.unwrap_or_default());
         if !self.pool(record.pool()).shapes.iter().any(|shape| needs.fits(shape)) {
             let request = self.requests.id(slot);
             self.end(slot, Ending::Failed);
@@ -362,8 +362,9 @@ impl Scheduler {
             self.leave(slot);
         }
         self.leave_line(slot);
-        let ended = self.requests.0.remove(slot);
+        let ended = &self.requests[slot];
         self.tenants.touch(ended.spec.tenant, |tenant| tenant.live -= 1);
         self.never_yielding -= u64::from(ended.never_yields());
+        self.requests.forget(slot);
     }
 }

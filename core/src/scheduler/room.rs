@@ -40,10 +40,6 @@ impl Roomy {
             *last = (*last).max(free);
         }
     }
-
-    pub(super) fn as_slice(&self) -> &[Resources] {
-        &self.0
-    }
 }
 
 /// What a search goes by: a request that asks for no more than one of these.
@@ -60,18 +56,16 @@ pub(super) struct OwnGates {
 }
 
 impl OwnGates {
-    /// The same, where they have to be within one of these vectors of free units.
-    pub(super) fn within(&self, rooms: &[Resources]) -> Most {
-        let one_for_all = self.most.fits(&self.pinned);
-        let mut found = Most::new();
-        for &room in rooms {
-            let most = self.most.min(room);
-            found.push(Least::new(most, self.latest_arrival, one_for_all));
-            if !one_for_all {
-                found.push(Least::new(most.min(self.pinned), self.latest_arrival, true));
-            }
-        }
-        found
+    /// The same, where they have to be within these free units: of those that may yield, and of those that never do.
+    pub(super) fn within(&self, room: Resources) -> [Least; 2] {
+        let most = self.most.min(room);
+        let pinned = most.min(self.pinned);
+        [Least::new(most, self.latest_arrival, false), Least::new(pinned, self.latest_arrival, true)]
+    }
+
+    /// The same, within one of several vectors of free units.
+    pub(super) fn within_any(&self, roomy: &Roomy) -> Most {
+        roomy.0.iter().flat_map(|&room| self.within(room)).collect()
     }
 }
 

@@ -60,12 +60,12 @@ impl Scheduler {
     /// Keeps a waiting request off a worker for a while.
     pub(super) fn exclude(&mut self, slot: u32, worker: WorkerId) {
         let until = self.now.plus_nanos(self.config.decline_backoff_ns);
-        let record = &mut self.requests[slot];
-        if record.excluded[0].is_none_or(|(last, _)| last != worker) {
-            record.excluded.rotate_right(1);
+        let excluded = &mut self.requests.past_mut(slot).excluded;
+        if excluded[0].is_none_or(|(last, _)| last != worker) {
+            excluded.rotate_right(1);
         }
-        record.excluded[0] = Some((worker, until));
-        let pool = record.pool();
+        excluded[0] = Some((worker, until));
+        let pool = self.requests[slot].pool();
         self.next_admission(pool); // forgets those that are over
         self.pool_mut(pool).admissions.insert(until);
     }

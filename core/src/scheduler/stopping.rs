@@ -37,7 +37,8 @@ impl Scheduler {
         if !record.runs {
             return 0;
         }
-        self.context_tokens(slot).saturating_sub(record.cached_tokens.max(record.tokens_kept))
+        self.context_tokens(slot)
+            .saturating_sub(record.cached_tokens.max(self.requests.past(slot).tokens_kept))
     }
 
     /// Nanoseconds to compute again what a running request would lose without a checkpoint; as many as tokens,
@@ -55,7 +56,7 @@ impl Scheduler {
         let record = &self.requests[slot];
         let stake = AtStake {
             context: self.context_tokens(slot),
-            safe: record.cached_tokens.max(record.tokens_kept),
+            safe: record.cached_tokens.max(self.requests.past(slot).tokens_kept),
             runs: record.runs,
             can_swap: record.spec.yielding == Yielding::Checkpoint,
         };
@@ -142,14 +143,15 @@ impl Scheduler {
         for part in &self.workers[worker.index()].spec.devices {
             self.devices[part.device.index()].checkpoints_kib += kib;
         }
-        self.requests[slot].checkpoint = Some((worker, kib));
+        self.requests.past_mut(slot).checkpoint = Some((worker, kib));
         YieldMode::Checkpoint
     }
 
     /// A request's checkpoint is gone, if it had one, and its memory free.
     pub(super) fn forget_checkpoint(&mut self, slot: u32) {
-        let Some((worker, kib)) = self.requests[slot].checkpoint.take() else { return };
-        self.requests[slot].tokens_kept = 0;
+        let Some((worker, kib)) = self.requests.past(slot).checkpoint else { return };
+        let past = self.requests.past_mut(slot);
+        (past.checkpoint, past.tokens_kept) = (None, 0);
         for part in &self.workers[worker.index()].spec.devices {
             self.devices[part.device.index()].checkpoints_kib -= kib;
         }

@@ -38,8 +38,11 @@ impl Scheduler {
             self.stats.clock_regressions += 1;
             return;
         }
-        self.now = now;
+        let passed = core::mem::replace(&mut self.now, now) < now;
         self.quota_queue.advance(now);
+        if !passed {
+            return;
+        }
         while let Some(((at, _), slot)) = self.turns.peek()
             && at <= now
         {
@@ -79,6 +82,10 @@ impl Scheduler {
     pub(super) fn set_turn(&mut self, slot: u32) {
         self.turns.remove(slot);
         let record = &self.requests[slot];
+        let tier = &self.config.tiers[record.tier().index()];
+        if tier.order != Order::HybridDeadline && tier.age_after_ns.is_none() {
+            return;
+        }
         let relegated = self.relegates_at(slot).filter(|_| record.lane == Some(Lane::Fresh));
         let next = relegated.filter(|&at| at > self.now).into_iter().chain(self.climbs_at(slot)).min();
         if let Some(at) = next {

@@ -72,7 +72,7 @@ const ROWS: [Row; 31] = [
     row("peer_mutex_heap_item_cpu_ns", "`Mutex<BinaryHeap>`, 2 threads to a third, CPU time of all"),
     row("peer_heapq_ns_100k", "`heapq`, pop and push, 100,000 waiting"),
     row("peer_asyncio_pq_ns_100k", "`asyncio.PriorityQueue`, get and put, 100,000 waiting"),
-    row("shared_item_cpu_ns", "the same hand-over through `SharedScheduler`")
+    row("shared_item_cpu_ns", "cycle through `SharedScheduler`, 2 threads to a third, CPU time of all")
         .aims(200.0, 120.0)
         .over("peer_mutex_heap_item_cpu_ns"),
 ];

@@ -3,8 +3,9 @@
 use std::hint::black_box;
 
 use tidegate::{Attempt, RequestId};
-use tidegate_benches::measure::{Contender, Figure, by_turns, cpu_ns, process_cpu_ns};
+use tidegate_benches::measure::{Contender, by_turns, cpu_ns, process_cpu_ns};
 use tidegate_benches::peers::{CancelByKey, HeapGovernor, pass_through_mutex};
+use tidegate_benches::shared::SharedItems;
 use tidegate_benches::{Cancellations, Idle, Placing, Preemptions, SteadyState};
 
 use crate::card::{Card, Failure};
@@ -140,7 +141,14 @@ pub(crate) fn handing_over(card: &mut Card) -> Result<(), Failure> {
         pass_through_mutex(each as u64);
         (process_cpu_ns() - start) as f64 / (2 * each) as f64
     });
-    let [figure]: [Figure; 1] = by_turns(card.scale.repeats(), [mutex]);
-    card.put("peer_mutex_heap_item_cpu_ns", figure);
+    let mut items = SharedItems::new();
+    let shared: Contender<'_> = Box::new(|| {
+        let start = process_cpu_ns();
+        items.cycles(2 * each);
+        (process_cpu_ns() - start) as f64 / (2 * each) as f64
+    });
+    let [mutex, shared] = by_turns(card.scale.repeats(), [mutex, shared]);
+    card.put("peer_mutex_heap_item_cpu_ns", mutex);
+    card.put("shared_item_cpu_ns", shared);
     Ok(())
 }
