@@ -252,9 +252,11 @@ impl Scheduler {
 
     pub(super) fn add_use(&mut self, slot: u32) {
         self.book(slot, Resources::ZERO, self.requests[slot].in_use);
+        self.expose(slot);
     }
 
     pub(super) fn subtract_use(&mut self, slot: u32) {
+        self.shelter(slot);
         self.book(slot, self.requests[slot].in_use, Resources::ZERO);
     }
 
@@ -262,6 +264,7 @@ impl Scheduler {
     pub(super) fn resize_use(&mut self, slot: u32, in_use: Resources) {
         let before = core::mem::replace(&mut self.requests[slot].in_use, in_use);
         self.hold_units(slot);
+        self.note_report(slot, before);
         self.book(slot, before, in_use);
     }
 

@@ -63,6 +63,7 @@ impl Scheduler {
             self.enqueue(slot, moves || lane != Lane::Fresh);
         } else {
             self.change_line(slot, moves, |sched| sched.rebook(slot, |record| record.spec = spec));
+            self.note_young(slot);
             self.freed(self.requests[slot].worker);
         }
         Ok(())
@@ -92,6 +93,7 @@ impl Scheduler {
         for pool in 0..self.pools.len() {
             self.pools[pool].capacity.reconfigure(&self.config.tiers);
             let pool = PoolId::new(pool as u32);
+            self.note_all_young(pool);
             self.refit(pool);
             // A window that begins anew has to know what is demanded now.
             self.changed_demands.extend(self.tiers().map(|tier| (pool, tier)));

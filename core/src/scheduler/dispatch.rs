@@ -379,6 +379,8 @@ impl Scheduler {
         self.hold(slot);
         self.requests[slot].state = RequestState::Starting;
         let asks = self.requests[slot].asks;
+        let (now, mark) = (self.now, self.worker(worker).step_tokens);
+        self.requests[slot].begin_attempt(now, mark);
         match claim {
             Some(claim) if self.claims[claim].worker == worker => {
                 self.remove_claim(claim);
@@ -389,11 +391,8 @@ impl Scheduler {
                 self.give_up_claim(slot);
             }
         }
+        self.note_young(slot);
         self.freed(worker);
-        let now = self.now;
-        let mark = self.worker(worker).step_tokens;
-        let record = &mut self.requests[slot];
-        record.begin_attempt(now, mark);
         self.watch_hold(slot);
         let record = &self.requests[slot];
         let (attempt, resume_tokens, pool) =

@@ -3,7 +3,7 @@
 //! State: requests in a slab, each in exactly one container (a queue, or a worker); accounts of every tier in
 //! every pool; claims of waiting requests on units that victims give back. `admit`, `amend`, `fleet` and `report`
 //! take inputs; `dispatch`, `drain`, `reclaim` and `pressure` decide; `accounts`, `room`, `claims` and `stopping`
-//! keep the books; `stir` and `timers` say what to look at again, and when; `explain`, `usage` and `step_plan` answer
+//! keep the books; `stir`, `timers` and `young` say what to look at again, and when; `explain`, `usage` and `step_plan` answer
 //! questions; `invariants` checks it all.
 
 mod accounts;
@@ -33,6 +33,7 @@ mod tenants;
 mod timers;
 mod usage;
 mod workers;
+mod young;
 
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -54,10 +55,12 @@ use crate::slab::Slab;
 use crate::time::Instant;
 pub use explain::{Explanation, Gate, ShareWarning};
 use quota::QuotaQueue;
+use reclaim::SearchMemory;
 use record::{Claim, NeverRan, Pace, Requests, Waiting};
 pub use step_plan::PromptLeft;
 use tenants::Tenants;
 use workers::{Device, Place, Worker};
+use young::Young;
 
 /// The most requests that may live at once: 2^22, so that sums of units fit a signed word.
 pub const MAX_REQUESTS: u64 = 1 << 22;
@@ -138,6 +141,8 @@ struct Pool {
     shapes: Vec<Resources>,
     /// Its claims, in no order that means anything.
     claims: Vec<u32>,
+    /// By tier, who started not long ago.
+    young: Vec<Young>,
     /// How fast its tiers' requests start.
     pace: Vec<Pace>,
     /// Its workers that are drained for a head.
@@ -205,6 +210,7 @@ pub struct Scheduler {
     round: u64,
     in_round: bool,
     stats: Stats,
+    search_memory: SearchMemory,
 }
 
 impl Scheduler {
@@ -220,6 +226,7 @@ impl Scheduler {
             members: Vec::new(),
             shapes: Vec::new(),
             claims: Vec::new(),
+            young: config.tiers.iter().map(|_| Young::default()).collect(),
             pace: config.tiers.iter().map(|_| Pace::default()).collect(),
             drained: Vec::new(),
             dirty: false,
@@ -257,6 +264,7 @@ impl Scheduler {
             round: 0,
             in_round: false,
             stats: Stats::default(),
+            search_memory: SearchMemory::default(),
             config,
         }
     }

@@ -324,6 +324,8 @@ impl Scheduler {
             } else {
                 self.freed(worker);
             }
+        } else {
+            self.note_report(slot, before);
         }
     }
 

@@ -303,6 +303,9 @@ impl Scheduler {
 
     /// Adds to the earmarks of a claim, or with `less` takes from them, in all books.
     pub(super) fn change_earmarks(&mut self, id: u32, more: Resources, less: Resources) {
+        if more == less {
+            return;
+        }
         let claim = &mut self.claims[id];
         let before = claim.earmarked;
         claim.earmarked = before + more - less;
