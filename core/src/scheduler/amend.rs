@@ -71,7 +71,7 @@ impl Scheduler {
 
     /// Takes another config with the same dimensions, pools and tiers by number and name. Queues are ordered anew,
     /// shares and parking computed anew; timeouts that run already stay. Another default policy holds for all tenants
-    /// that nobody configured. O(n log n) for n waiting requests; O(tenants) for another default policy.
+    /// that nobody configured. O(n log n) for n live requests; O(tenants) for another default policy.
     ///
     /// # Errors
     /// [`ConfigError`] with a fault for each name that differs; nothing changed.
@@ -86,7 +86,12 @@ impl Scheduler {
             self.quota.set_terms(self.now, config.leases);
         }
         let is_another_default = config.default_policy != self.config.default_policy;
+        let running: Vec<u32> =
+            self.workers.iter().flat_map(|worker| worker.running.iter().copied()).collect();
+        running.iter().for_each(|&slot| self.shelter(slot));
+        self.stoppable = config.stoppable_tiers();
         self.config = config;
+        running.iter().for_each(|&slot| self.expose(slot));
         if is_another_default {
             self.apply_default_policy();
         }

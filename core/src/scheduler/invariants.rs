@@ -265,7 +265,7 @@ impl Scheduler {
 
     /// LIFE-1: a search for victims knows all who may yield, and nobody else, and no bounds that do not hold.
     fn check_yielders(&self, id: WorkerId, worker: &Worker) -> Result<(), InvariantViolation> {
-        let may_yield = worker.running.iter().copied().filter(|&slot| self.requests[slot].may_yield());
+        let may_yield = worker.running.iter().copied().filter(|&slot| self.may_be_stopped(slot));
         for (tier, yielders) in self.tiers().zip(&worker.yielders) {
             let theirs = may_yield.clone().filter(|&slot| self.requests[slot].tier() == tier);
             let known = theirs.clone().all(|slot| {

@@ -202,6 +202,8 @@ pub struct Scheduler {
     never_yielding: u64,
     /// By tier.
     never_ran: Vec<NeverRan>,
+    /// By tier, whether its requests may ever be stopped for another: who may not is not kept ready for searches.
+    stoppable: Vec<bool>,
     /// Until when each tier's preemption budget is spent.
     budget_spent: Vec<Instant>,
     /// Tiers that demand something else in a pool than their hold windows noted last.
@@ -259,6 +261,7 @@ impl Scheduler {
             waiting_by_tier: alloc::vec![Waiting::default(); config.tiers.len()],
             never_yielding: 0,
             never_ran: alloc::vec![NeverRan::default(); config.tiers.len()],
+            stoppable: config.stoppable_tiers(),
             budget_spent: alloc::vec![Instant::ZERO; config.tiers.len()],
             changed_demands: Vec::new(),
             round: 0,

@@ -65,9 +65,15 @@ impl Scheduler {
         Bounds::of_one(id, record.in_use, stake, steps, record.started_at, record.preemptions)
     }
 
+    /// Whether another request may stop one now.
+    pub(super) fn may_be_stopped(&self, slot: u32) -> bool {
+        let record = &self.requests[slot];
+        self.stoppable[record.tier().index()] && record.may_yield()
+    }
+
     /// One that came to a worker, or may yield again, is known to searches for victims if it may.
     pub(super) fn expose(&mut self, slot: u32) {
-        if !self.requests[slot].may_yield() {
+        if !self.may_be_stopped(slot) {
             return;
         }
         let bounds = self.yielder_bounds(slot);

@@ -59,7 +59,8 @@ impl Scheduler {
     pub(super) fn knows_young(&self, slot: u32) -> bool {
         let (record, id) = (&self.requests[slot], self.requests.id(slot));
         let young = &self.pool(record.pool()).young[record.tier().index()];
-        record.started_at.plus_nanos(self.config.min_run_ns) <= self.now
+        !self.stoppable[record.tier().index()]
+            || record.started_at.plus_nanos(self.config.min_run_ns) <= self.now
             || young.starts.contains(&(record.started_at, id))
     }
 }
@@ -80,6 +81,9 @@ impl Scheduler {
     pub(super) fn note_young(&mut self, slot: u32) {
         let (record, id) = (&self.requests[slot], self.requests.id(slot));
         let (at, pool, tier) = (record.started_at, record.pool(), record.tier());
+        if !self.stoppable[tier.index()] {
+            return;
+        }
         let (requests, now, min_run) = (&self.requests, self.now, self.config.min_run_ns);
         let young = &mut self.pools[pool.index()].young[tier.index()];
         let is_young = |at: Instant| at.plus_nanos(min_run) > now;
