@@ -84,10 +84,11 @@ impl Scheduler {
     }
 
     pub(super) fn leave_lane(&mut self, slot: u32) {
+        let rank = self.rank_in_order(slot);
         let record = &mut self.requests[slot];
         let lane = record.lane.take().expect("a request that waits is in a lane");
         let (pool, tier) = (record.spec.pool, record.spec.tier);
-        self.pools[pool.index()].queues[tier.index()].remove(&mut self.nodes, lane, slot);
+        self.pools[pool.index()].queues[tier.index()].remove(&mut self.nodes, lane, slot, rank);
         if lane == Lane::Fresh {
             self.note_departure(slot);
         }

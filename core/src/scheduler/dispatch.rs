@@ -8,6 +8,7 @@ use super::quota::QuotaLack;
 use super::record::Record;
 use super::room::{OwnGates, Roomy};
 use super::workers::Worker;
+use crate::config::MAX_TIERS;
 use crate::event::{Action, Reason};
 use crate::id::{PoolId, Tier, WorkerId};
 use crate::placement;
@@ -17,6 +18,17 @@ use crate::time::Instant;
 
 /// Who could start, and where, or what quota it lacks.
 pub(super) type Found = (u32, Result<WorkerId, QuotaLack>);
+
+/// Whether anything can happen without an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Quiet {
+    /// It can, or may: an input came.
+    No,
+    /// A round ended, and no input came since.
+    SinceRound,
+    /// The same, and this is when time may change something.
+    Until(Instant),
+}
 
 /// Whether a request may come to workers that are drained for another.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,6 +44,10 @@ impl Scheduler {
     /// something changed and who is first in line fits, O(pools) where nothing did; choosing victims costs
     /// O(requests on the workers of the pool).
     pub fn poll(&mut self, now: Instant) -> Option<Action> {
+        if self.is_quiet_at(now) {
+            self.now = now;
+            return None;
+        }
         self.advance(now);
         self.expire();
         if !self.in_round {
@@ -45,9 +61,18 @@ impl Scheduler {
             self.note_demand();
             if !self.decide() {
                 self.in_round = false;
+                self.quiet = Quiet::SinceRound;
                 return None;
             }
         }
+    }
+
+    /// Whether no input came since a round ended, and time alone changes nothing yet: for hosts that poll at every step.
+    fn is_quiet_at(&mut self, now: Instant) -> bool {
+        if self.quiet == Quiet::SinceRound {
+            self.quiet = Quiet::Until(self.poll_timeout().unwrap_or(Instant::from_nanos(u64::MAX)));
+        }
+        matches!(self.quiet, Quiet::Until(end) if self.now <= now && now < end)
     }
 
     fn begin_round(&mut self) {
@@ -87,7 +112,8 @@ impl Scheduler {
             let target = self.pool_mut(pool);
             target.sought_in_vain = false;
             target.rooms.tighten();
-            if self.guarantee(pool) || self.reclaim(pool) || self.borrow(pool) {
+            let have_room = self.tiers_with_room(pool);
+            if self.guarantee(pool, &have_room) || self.reclaim(pool) || self.borrow(pool, &have_room) {
                 self.pool_mut(pool).dirty = true;
                 return true;
             }
@@ -158,13 +184,13 @@ impl Scheduler {
     }
 
     /// Starts a request whose claim is ready, or whose tier is within its reserve with it.
-    fn guarantee(&mut self, pool: PoolId) -> bool {
+    fn guarantee(&mut self, pool: PoolId, have_room: &[bool; MAX_TIERS]) -> bool {
         if let Some(claim) = self.ready_claim(pool) {
             let (owner, worker) = (self.claims[claim].owner, self.claims[claim].worker);
             self.start(owner, worker, Reason::Reclaimed);
             return true;
         }
-        self.tiers().any(|tier| {
+        self.tiers().filter(|tier| have_room[tier.index()]).any(|tier| {
             self.start_first(Reason::Guaranteed, |sched| sched.guaranteed_start(pool, tier)).is_some()
         })
     }
@@ -188,9 +214,6 @@ impl Scheduler {
 
     /// The next request of a tier that may start within its reserve, and where.
     pub(super) fn guaranteed_start(&self, pool: PoolId, tier: Tier) -> Option<Found> {
-        if !self.may_have_room(pool, tier) {
-            return None;
-        }
         let target = self.pool(pool);
         let room = target.capacity.account(tier).unused_reserve();
         if room.is_zero() && target.claims.is_empty() {
@@ -220,16 +243,15 @@ impl Scheduler {
     }
 
     /// Starts a request on what nobody holds.
-    fn borrow(&mut self, pool: PoolId) -> bool {
-        self.tiers().any(|tier| self.borrow_for(pool, tier))
+    fn borrow(&mut self, pool: PoolId, have_room: &[bool; MAX_TIERS]) -> bool {
+        self.tiers().any(|tier| self.borrow_for(pool, tier, have_room[tier.index()]))
     }
 
     /// A tier's own come first, then those that have aged up to it.
-    fn borrow_for(&mut self, pool: PoolId, tier: Tier) -> bool {
+    fn borrow_for(&mut self, pool: PoolId, tier: Tier, has_room: bool) -> bool {
         let head = self.find_head(pool, tier);
         self.stop_draining_for_former_heads(pool, tier, head);
         if let Some(head) = head {
-            let has_room = self.may_have_room(pool, tier);
             if has_room {
                 let now = self.now;
                 self.pool_mut(pool).capacity.prepare(now);
@@ -251,10 +273,14 @@ impl Scheduler {
         self.start_first(Reason::Borrowed, |sched| sched.aged_start(pool, tier)).is_some()
     }
 
-    /// Whether some waiting request of a tier asks for no more than the workers have: none can start if not.
-    fn may_have_room(&self, pool: PoolId, tier: Tier) -> bool {
-        let target = self.pool(pool);
-        target.queues[tier.index()].has_within(&self.nodes, &target.rooms.most())
+    /// The tiers of which some waiting request asks for no more than the workers have: none of another can start.
+    fn tiers_with_room(&self, pool: PoolId) -> [bool; MAX_TIERS] {
+        let (target, mut have_room) = (self.pool(pool), [false; MAX_TIERS]);
+        let most = target.rooms.most();
+        for (queue, has_room) in target.queues.iter().zip(&mut have_room) {
+            *has_room = queue.has_within(&self.nodes, &most);
+        }
+        have_room
     }
 
     /// The next of the less urgent requests that have climbed to a tier, one for each `age_after`, that may start on
@@ -272,9 +298,6 @@ impl Scheduler {
     /// borrow, and where.
     pub(super) fn borrowed_start(&self, pool: PoolId, tier: Tier, latest_arrival: u64) -> Option<Found> {
         let target = self.pool(pool);
-        if !self.may_have_room(pool, tier) {
-            return None;
-        }
         let available = target.capacity.available(tier, self.now).positive();
         let (most, pinned) = self.most_by_own_gates(pool, tier);
         let gates = OwnGates { latest_arrival, most: most.min(available), pinned };
@@ -373,9 +396,10 @@ impl Scheduler {
     /// Starts a waiting request.
     fn start(&mut self, slot: u32, worker: WorkerId, reason: Reason) {
         let claim = self.requests[slot].claim;
-        self.dequeue(slot);
-        self.meter_start(slot);
         self.charge_start(slot);
+        self.dequeue(slot);
+        self.rerank_waiter(self.line_in_order(slot), self.rank_in_order(slot));
+        self.meter_start(slot);
         self.hold(slot);
         self.requests[slot].state = RequestState::Starting;
         let asks = self.requests[slot].asks;

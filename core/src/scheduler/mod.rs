@@ -53,6 +53,7 @@ use crate::request::RequestState;
 use crate::resources::Resources;
 use crate::slab::Slab;
 use crate::time::Instant;
+use dispatch::Quiet;
 pub use explain::{Explanation, Gate, ShareWarning};
 use quota::QuotaQueue;
 use reclaim::SearchMemory;
@@ -211,6 +212,7 @@ pub struct Scheduler {
     /// Counts the rounds, from 1.
     round: u64,
     in_round: bool,
+    quiet: Quiet,
     stats: Stats,
     search_memory: SearchMemory,
 }
@@ -266,6 +268,7 @@ impl Scheduler {
             changed_demands: Vec::new(),
             round: 0,
             in_round: false,
+            quiet: Quiet::No,
             stats: Stats::default(),
             search_memory: SearchMemory::default(),
             config,
