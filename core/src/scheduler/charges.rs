@@ -6,6 +6,7 @@ use super::usage::Ending;
 use crate::config::Order;
 use crate::fairness::COST_SCALE;
 use crate::id::{PoolId, TenantId, Tier, WorkerId};
+use crate::queue::Lane;
 use crate::request::Usage;
 
 /// How many output tokens beyond those reported are charged where a request outruns what was charged for it: so that
@@ -154,14 +155,18 @@ impl Scheduler {
         }
     }
 
-    /// A request is about to start, and to leave its lane: the first time, what it is expected to cost is charged. Its line
-    /// moves once, when it leaves.
+    /// A request is about to start, and to leave its lane: the first time, what it is expected to cost is charged.
     pub(super) fn charge_start(&mut self, slot: u32) {
         if self.requests[slot].charge.is_none() {
             let expected = self.expected_output(slot);
             let record = &mut self.requests[slot];
             (record.charged_cached, record.charged_output) = (record.spec.cached_tokens, expected);
-            self.charge_line(slot, self.cost(slot));
+            if record.lane == Some(Lane::Fresh) {
+                // Its line moves once, when it leaves.
+                self.charge_line(slot, self.cost(slot));
+            } else {
+                self.charge(slot);
+            }
         }
     }
 
