@@ -40,9 +40,9 @@ enum Drained {
 
 impl Scheduler {
     /// The next thing to do, or `None` when there is nothing more: that ends the round. Poll again after
-    /// inputs, and at [`poll_timeout`](Self::poll_timeout). O(tiers · (log waiting + workers with room)) where
-    /// something changed and who is first in line fits, O(pools) where nothing did; choosing victims costs
-    /// O(requests on the workers of the pool).
+    /// inputs, and at [`poll_timeout`](Self::poll_timeout). O(tiers · log waiting), and O(workers / 16) where many have room, if something changed and who
+    /// is first in line fits; O(1) if nothing did. Choosing victims costs O(workers of the pool), and what a search takes
+    /// on few of them.
     pub fn poll(&mut self, now: Instant) -> Option<Action> {
         if self.is_quiet_at(now) {
             self.now = now;
@@ -111,7 +111,7 @@ impl Scheduler {
         while core::mem::take(&mut self.pool_mut(pool).dirty) {
             let target = self.pool_mut(pool);
             target.sought_in_vain = false;
-            target.rooms.tighten();
+            self.refresh_rooms(pool);
             let have_room = self.tiers_with_room(pool);
             if self.guarantee(pool, &have_room) || self.reclaim(pool) || self.borrow(pool, &have_room) {
                 self.pool_mut(pool).dirty = true;
@@ -174,8 +174,11 @@ impl Scheduler {
         let queue = &self.pool(pool).queues[tier.index()];
         let mut passes = |slot: u32| if self.sits_out(slot) { None } else { passes(slot) };
         // Nearly always it is the first that the workers together have room for.
-        let (lane, first) =
-            queue.find(&self.nodes, None, &gates.within(self.pool(pool).rooms.most().values().into()))?;
+        let (lane, first) = queue.find(
+            &self.nodes,
+            None,
+            &gates.within(self.pool(pool).rooms.most_free().values().into()),
+        )?;
         if let Some(value) = passes(first) {
             return Some((first, value));
         }
@@ -276,7 +279,7 @@ impl Scheduler {
     /// The tiers of which some waiting request asks for no more than the workers have: none of another can start.
     fn tiers_with_room(&self, pool: PoolId) -> [bool; MAX_TIERS] {
         let (target, mut have_room) = (self.pool(pool), [false; MAX_TIERS]);
-        let most = target.rooms.most();
+        let most = target.rooms.most_free();
         for (queue, has_room) in target.queues.iter().zip(&mut have_room) {
             *has_room = queue.has_within(&self.nodes, &most);
         }
@@ -371,20 +374,28 @@ impl Scheduler {
 
     /// The best worker that is up and has room for what a request asks.
     fn place(&self, slot: u32, drained: Drained) -> Option<WorkerId> {
+        let best = self.best_worker(slot, |id| !self.is_drained_for_another(slot, id));
+        let may_be_last =
+            drained == Drained::Last && !self.pool(self.requests[slot].pool()).drained.is_empty();
+        let last = || self.best_worker(slot, |id| self.is_drained_for_another(slot, id));
+        best.or_else(|| if may_be_last { last() } else { None })
+    }
+
+    /// The best of those that pass.
+    fn best_worker(&self, slot: u32, passes: impl Fn(WorkerId) -> bool) -> Option<WorkerId> {
         let (record, past) = (&self.requests[slot], self.requests.past(slot));
-        let open = |id: &WorkerId| {
-            self.fits(slot, *id)
-                && !past.is_excluded_from(*id, self.now)
-                && (drained == Drained::Last || !self.is_drained_for_another(slot, *id))
+        let pool = self.pool(record.pool());
+        let score = |place: usize| {
+            let (id, worker) = (pool.up[place], self.worker(pool.up[place]));
+            let is_open = passes(id) && self.fits(slot, id) && !past.is_excluded_from(id, self.now);
+            let used = || worker.in_use() + record.asks;
+            is_open.then(|| placement::score(self.config.placement, used(), worker.spec.capacity))
         };
-        let rank = |id: WorkerId| {
-            let worker = self.worker(id);
-            let used = worker.in_use() + record.asks;
-            let score = placement::score(self.config.placement, used, worker.spec.capacity);
-            (self.is_drained_for_another(slot, id), score, id)
-        };
-        // Where most are full, there is often only one.
-        self.with_room(slot).filter(open).reduce(|best, id| if rank(id) < rank(best) { id } else { best })
+        // What its own claim has gathered is room for it alone.
+        let own = record.claim.map(|claim| self.worker(self.claims[claim].worker)).filter(|own| own.is_up());
+        let besides = own.map(|own| own.place as usize).into_iter();
+        let best = pool.rooms.best(record.asks, self.config.placement, besides, score);
+        best.map(|place| pool.up[place])
     }
 
     /// Whether a worker is kept clear for another request that is as urgent.

@@ -257,7 +257,7 @@ impl Scheduler {
                 worker.earmarked.is_zero() || worker.free().overdrawn().min(worker.earmarked).is_zero();
             ensure("CAP-2", earmarks_fit, || format!("{id} earmarks more than is free"))?;
             let (place, rooms) = (worker.place as usize, &self.pool(worker.spec.pool).rooms);
-            let is_noted = !worker.is_up() || rooms.holds(place, self.reachable(id));
+            let is_noted = !worker.is_up() || rooms.knows(place, &self.room_of(id));
             ensure("CAP-2", is_noted, || format!("{id} is said to have other room than it has"))?;
         }
         Ok(running)

@@ -45,8 +45,8 @@ use crate::event::{Action, Input, Reason};
 use crate::fairness::Fairness;
 use crate::heap::{Agenda, Heap};
 use crate::id::{DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
-use crate::maxima::Maxima;
 use crate::meter::Loan;
+use crate::placement::Rooms;
 use crate::queue::{QueueNodes, TierQueue};
 use crate::quota::Ledger;
 use crate::request::RequestState;
@@ -132,8 +132,8 @@ struct Pool {
     queues: Vec<TierQueue>,
     /// Its workers that are up, in the order of their numbers.
     up: Vec<WorkerId>,
-    /// What each of them, by its place in `up`, has free as far as its devices have it too.
-    rooms: Maxima,
+    /// What each of them, by its place in `up`, has free as far as its devices have it too, and how full it is.
+    rooms: Rooms,
     /// As if all workers that were ever up at one time were: what a request can never have is refused.
     configured: Capacity,
     /// All workers ever added to it.
@@ -225,7 +225,7 @@ impl Scheduler {
             capacity: Capacity::new(&config.tiers),
             queues: config.tiers.iter().map(|_| TierQueue::default()).collect(),
             up: Vec::new(),
-            rooms: Maxima::default(),
+            rooms: Rooms::default(),
             configured: Capacity::new(&config.tiers),
             members: Vec::new(),
             shapes: Vec::new(),
