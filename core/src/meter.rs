@@ -8,7 +8,7 @@
 
 use smallvec::SmallVec;
 
-use crate::resources::{MAX_DIMENSIONS, Resources};
+use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
 use crate::time::Instant;
 
 /// Into how many buckets queue delays are counted: the last begins at 70 minutes, beyond every usual timeout.
@@ -152,8 +152,7 @@ impl Meter {
             *sum =
                 if before[d] > after[d] { sum.wrapping_add(until_now) } else { sum.wrapping_sub(until_now) };
         }
-        self.sums.in_use += after;
-        self.sums.in_use -= before;
+        self.sums.in_use.shift(&Balance::of(after, before));
     }
 
     /// The same, of what counts as the use of the tier of a queue: its loan has these sums now.
@@ -166,9 +165,7 @@ impl Meter {
                 (self.sums.borrowed_unit_ns[d], self.fractions[d]) = (sum.whole, sum.fraction);
             }
         }
-        let used = self.in_queue(queue);
-        *used += after;
-        *used -= before;
+        self.in_queue(queue).shift(&Balance::of(after, before));
     }
 
     /// What is in use of a queue; a place that nobody uses serves the next.

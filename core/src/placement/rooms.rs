@@ -1,9 +1,10 @@
 //! What the workers of a pool have free and how full they are, by their places among those that are up: who fits a
 //! request, and which of them best.
 //!
-//! Over groups of places it keeps the most that is free, the fullest and the emptiest, so that
-//! a search looks at few places. What changed is only noted, O(1); it is looked at when somebody is about to search
-//! ([`Rooms::refresh`]): O(group) for each place that changed. Until then a search looks at such places besides.
+//! Over groups of places it keeps the most that is free, the fullest and the emptiest, so that a search looks at few
+//! places; how full they are only where many have room. What changed is only noted, O(1); it is looked at when somebody
+//! is about to search ([`Rooms::next_changed`]): O(group) for each place that changed. Until then a search looks at such
+//! places besides.
 
 use alloc::vec::Vec;
 
@@ -14,7 +15,7 @@ use crate::maxima::{BriefUnits, FAN, Maxima};
 use crate::resources::{MAX_DIMENSIONS, Resources};
 
 /// What a place has.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Room {
     pub(crate) free: Resources,
     pub(crate) used: Resources,
@@ -22,10 +23,6 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    fn load(&self) -> u64 {
-        load_ppm(self.used, self.capacity)
-    }
-
     /// Whether something is free of all that it has.
     fn is_open(&self) -> bool {
         (0..MAX_DIMENSIONS).all(|d| self.capacity[d] == 0 || self.free[d] > 0)
@@ -39,7 +36,13 @@ struct Load {
     is_open: bool,
 }
 
-/// How full the places of a group are.
+impl Load {
+    fn of(room: &Room) -> Self {
+        Self { ppm: load_ppm(room.used, room.capacity), is_open: room.is_open() }
+    }
+}
+
+/// How full the places of a group are at most, and at least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Loads {
     fullest: u64,
@@ -51,32 +54,103 @@ struct Loads {
 impl Loads {
     fn of(places: &[Load]) -> Self {
         let none = Self { fullest: 0, fullest_open: 0, emptiest: u64::MAX };
-        places.iter().fold(none, |all, place| Self {
-            fullest: all.fullest.max(place.ppm),
-            fullest_open: all.fullest_open.max(if place.is_open { place.ppm } else { 0 }),
-            emptiest: all.emptiest.min(place.ppm),
-        })
+        places.iter().fold(none, |all, place| all.widened_by(place))
+    }
+
+    fn widened_by(&self, place: &Load) -> Self {
+        Self {
+            fullest: self.fullest.max(place.ppm),
+            fullest_open: self.fullest_open.max(if place.is_open { place.ppm } else { 0 }),
+            emptiest: self.emptiest.min(place.ppm),
+        }
+    }
+
+    /// Whether they may be tighter when a place becomes another: it was the fullest of the open ones, or the emptiest.
+    fn may_tighten(&self, former: &Load, place: &Load) -> bool {
+        let is_fullest = former.is_open && former.ppm == self.fullest_open;
+        is_fullest && !(place.is_open && place.ppm >= former.ppm)
+            || former.ppm == self.emptiest && place.ppm > former.ppm
+    }
+}
+
+/// How full all places are.
+#[derive(Debug, Default)]
+struct Fullness {
+    loads: Vec<Load>,
+    groups: Vec<Loads>,
+    /// The places that were not weighed since they changed; whether each is among them.
+    unweighed: Vec<u32>,
+    is_unweighed: Vec<bool>,
+}
+
+impl Fullness {
+    fn new(places: usize) -> Self {
+        Self {
+            loads: alloc::vec![Load::default(); places],
+            groups: alloc::vec![Loads::of(&[]); places.div_ceil(FAN)],
+            unweighed: Vec::with_capacity(places),
+            is_unweighed: alloc::vec![false; places],
+        }
+    }
+
+    fn note(&mut self, place: usize) {
+        if !core::mem::replace(&mut self.is_unweighed[place], true) {
+            self.unweighed.push(place as u32);
+        }
+    }
+
+    fn weigh(&mut self, rooms: &[Room]) {
+        while let Some(place) = self.unweighed.pop() {
+            let place = place as usize;
+            self.is_unweighed[place] = false;
+            let (group, load) = (place / FAN, Load::of(&rooms[place]));
+            let former = core::mem::replace(&mut self.loads[place], load);
+            let known = self.groups[group];
+            let tightens = known.may_tighten(&former, &load);
+            let members = group * FAN..self.loads.len().min((group + 1) * FAN);
+            self.groups[group] =
+                if tightens { Loads::of(&self.loads[members]) } else { known.widened_by(&load) };
+        }
     }
 }
 
 /// What any place can hold, dimension by dimension: the least where it has any, and the most.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Capacities {
     least: Resources,
     most: Resources,
 }
 
-/// What a search goes by.
-struct Search {
-    asked: BriefUnits,
+impl Capacities {
+    fn of(all: impl Iterator<Item = Resources>) -> Self {
+        all.fold(Self::default(), |range, one| Self {
+            least: range.least.zip(one, |a, b| if a == 0 || b == 0 { a.max(b) } else { a.min(b) }),
+            most: range.most.max(one),
+        })
+    }
+}
+
+/// What places become by a request.
+struct Prospect {
     policy: Placement,
     /// Whether a place that has nothing free of something may do.
     asks_for_part: bool,
-    /// By how much the request makes a place fuller at least, and at most.
+    /// By how much it makes a place fuller at least, and at most.
     adds: (u64, u64),
 }
 
-impl Search {
+impl Prospect {
+    fn new(asked: &Resources, policy: Placement, capacities: &Capacities) -> Self {
+        let (mut least, mut most, mut asks_for_part) = (u64::MAX, 0, false);
+        for d in (0..MAX_DIMENSIONS).filter(|&d| capacities.most[d] > 0) {
+            // Rounded down, a sum has at most what its parts have, one of them rounded up.
+            most = most.max(asked[d].saturating_mul(1_000_000).div_ceil(capacities.least[d]));
+            least = least.min(ppm(asked[d], capacities.most[d]));
+            asks_for_part |= asked[d] == 0;
+        }
+        Self { policy, asks_for_part, adds: (if least == u64::MAX { 0 } else { least }, most) }
+    }
+
     /// No place of a group has a better score than this.
     fn bound(&self, loads: &Loads) -> u64 {
         match self.policy {
@@ -89,13 +163,37 @@ impl Search {
     }
 }
 
+/// The best place so far: the one with the least score, and of equals the first.
+struct Best<F> {
+    score: F,
+    found: Option<(u64, usize)>,
+}
+
+impl<F: Fn(usize) -> Option<u64>> Best<F> {
+    fn look_at(&mut self, places: impl Iterator<Item = usize>) {
+        for place in places {
+            if let Some(score) = (self.score)(place)
+                && self.is_beaten_by((score, place))
+            {
+                self.found = Some((score, place));
+            }
+        }
+    }
+
+    fn is_beaten_by(&self, other: (u64, usize)) -> bool {
+        self.found.is_none_or(|found| other < found)
+    }
+}
+
 /// All places of a pool.
 #[derive(Debug, Default)]
 pub(crate) struct Rooms {
+    rooms: Vec<Room>,
+    capacities: Capacities,
     free: Maxima,
-    loads: Vec<Load>,
-    groups: Vec<Loads>,
-    capacities: Option<Capacities>,
+    fullness: Fullness,
+    /// How many have something free of everything.
+    open: usize,
     /// The places that have something else now than is known; whether each is among them.
     changed: Vec<u32>,
     is_changed: Vec<bool>,
@@ -103,20 +201,14 @@ pub(crate) struct Rooms {
 
 impl Rooms {
     /// Places with these capacities, of which nothing else is known yet.
-    pub(crate) fn new(capacities: impl Iterator<Item = Resources>) -> Self {
-        let mut places = 0;
-        let capacities = capacities.inspect(|_| places += 1).fold(None, |range: Option<Capacities>, one| {
-            let Some(Capacities { least, most }) = range else {
-                return Some(Capacities { least: one, most: one });
-            };
-            let least = least.zip(one, |a, b| if a == 0 || b == 0 { a.max(b) } else { a.min(b) });
-            Some(Capacities { least, most: most.max(one) })
-        });
+    pub(crate) fn new(capacities: impl Iterator<Item = Resources> + Clone) -> Self {
+        let places = capacities.clone().count();
         Self {
+            rooms: alloc::vec![Room::default(); places],
+            capacities: Capacities::of(capacities),
             free: Maxima::new(places),
-            loads: alloc::vec![Load::default(); places],
-            groups: alloc::vec![Loads::of(&[]); places.div_ceil(FAN)],
-            capacities,
+            fullness: Fullness::new(places),
+            open: places,
             changed: (0..places as u32).collect(),
             is_changed: alloc::vec![true; places],
         }
@@ -124,28 +216,38 @@ impl Rooms {
 
     /// A place has something else now.
     pub(crate) fn note(&mut self, place: usize) {
-        if !self.is_changed[place] {
-            self.is_changed[place] = true;
+        if !core::mem::replace(&mut self.is_changed[place], true) {
             self.changed.push(place as u32);
         }
     }
 
-    /// Looks at the places that changed. Before a search, so that it finds what is there.
-    pub(crate) fn refresh(&mut self, room_of: impl Fn(usize) -> Room) {
-        while let Some(place) = self.changed.pop() {
-            let place = place as usize;
-            self.is_changed[place] = false;
-            let room = room_of(place);
-            self.free.set(place, room.free);
-            self.loads[place] = Load { ppm: room.load(), is_open: room.is_open() };
-            let group = place / FAN;
-            self.groups[group] = Loads::of(self.group(group));
-        }
-        self.free.tighten();
+    /// A place that changed, if one did: to be [`set`](Self::set). When all are, [`tighten`](Self::tighten), and search.
+    pub(crate) fn next_changed(&mut self) -> Option<usize> {
+        let place = self.changed.pop()? as usize;
+        self.is_changed[place] = false;
+        Some(place)
     }
 
-    fn group(&self, group: usize) -> &[Load] {
-        &self.loads[group * FAN..self.loads.len().min((group + 1) * FAN)]
+    /// What a place has now.
+    pub(crate) fn set(&mut self, place: usize, room: Room) {
+        self.free.set(place, room.free);
+        self.open += usize::from(room.is_open());
+        self.open -= usize::from(self.rooms[place].is_open());
+        self.rooms[place] = room;
+        self.fullness.note(place);
+    }
+
+    /// Makes what is known of groups as narrow as it has to be.
+    pub(crate) fn tighten(&mut self) {
+        self.free.tighten();
+        if self.are_many_open() {
+            self.fullness.weigh(&self.rooms);
+        }
+    }
+
+    /// Whether it is worth knowing how full they are: a few are looked at one by one.
+    fn are_many_open(&self) -> bool {
+        self.open > FAN
     }
 
     /// The most that any place has free of each dimension, as far as is known.
@@ -157,61 +259,40 @@ impl Rooms {
     /// that of [`score`](super::score), or `None` for a place that will not do.
     pub(crate) fn best(
         &self,
-        asked: Resources,
+        asked: &Resources,
         policy: Placement,
         besides: impl Iterator<Item = usize>,
         score: impl Fn(usize) -> Option<u64>,
     ) -> Option<usize> {
-        let mut best: Option<(u64, usize)> = None;
-        let look = |best: &mut Option<(u64, usize)>, place: usize| {
-            let found = score(place).map(|score| (score, place));
-            *best = best.iter().copied().chain(found).min();
-        };
-        let search = self.search(asked, policy);
-        let may_have = |&group: &usize| self.free.group_may_have(group, &search.asked);
-        let bound = |group: usize| search.bound(&self.groups[group]);
-        // The most promising first, so that most others need not be looked at.
-        let first = (0..self.groups.len()).filter(may_have).min_by_key(|&group| bound(group));
-        let others = (0..self.groups.len()).filter(may_have).filter(|&group| Some(group) != first);
-        for group in first.into_iter().chain(others) {
-            if best.is_none_or(|best| (bound(group), group * FAN) < best) {
-                self.free.places_with(group, &search.asked).for_each(|place| look(&mut best, place));
+        let mut best = Best { score, found: None };
+        let brief = Brief::rounded_down(*asked.as_array());
+        let groups = 0..self.fullness.groups.len();
+        let able = groups.filter(|&group| self.free.group_may_have(group, &brief));
+        if self.are_many_open() {
+            let prospect = Prospect::new(asked, policy, &self.capacities);
+            let bound = |&group: &usize| prospect.bound(&self.fullness.groups[group]);
+            // The most promising first, so that most others need not be looked at.
+            let first = able.clone().min_by_key(bound);
+            for group in first.into_iter().chain(able.filter(|&group| Some(group) != first)) {
+                if best.is_beaten_by((bound(&group), group * FAN)) {
+                    best.look_at(self.free.places_with(group, &brief));
+                }
             }
+        } else {
+            able.for_each(|group| best.look_at(self.free.places_with(group, &brief)));
         }
-        self.changed
-            .iter()
-            .map(|&place| place as usize)
-            .chain(besides)
-            .for_each(|place| look(&mut best, place));
-        best.map(|(_, place)| place)
-    }
-
-    fn search(&self, asked: Resources, policy: Placement) -> Search {
-        let (mut least, mut most, mut asks_for_part) = (u64::MAX, 0, false);
-        let capacities =
-            self.capacities.unwrap_or(Capacities { least: Resources::ZERO, most: Resources::ZERO });
-        for d in (0..MAX_DIMENSIONS).filter(|&d| capacities.most[d] > 0) {
-            // Rounded down, a sum has at most what its parts have, one of them rounded up.
-            most = most.max(asked[d].saturating_mul(1_000_000).div_ceil(capacities.least[d]));
-            least = least.min(ppm(asked[d], capacities.most[d]));
-            asks_for_part |= asked[d] == 0;
-        }
-        Search {
-            asked: Brief::rounded_down(*asked.as_array()),
-            policy,
-            asks_for_part,
-            adds: (if least == u64::MAX { 0 } else { least }, most),
-        }
+        best.look_at(self.changed.iter().map(|&place| place as usize).chain(besides));
+        best.found.map(|(_, place)| place)
     }
 
     /// Whether what is known of a place is true, or known to have changed.
     pub(crate) fn knows(&self, place: usize, room: &Room) -> bool {
-        let load = Load { ppm: room.load(), is_open: room.is_open() };
-        let group = place / FAN;
+        let Fullness { groups, is_unweighed, .. } = &self.fullness;
+        let group = &groups[place / FAN];
         self.is_changed[place]
-            || self.free.holds(place, room.free)
-                && self.loads[place] == load
-                && self.groups[group] == Loads::of(self.group(group))
+            || self.rooms[place] == *room
+                && self.free.holds(place, room.free)
+                && (is_unweighed[place] || group.widened_by(&Load::of(room)) == *group)
     }
 }
 
@@ -220,6 +301,13 @@ mod tests {
     use super::super::score as score_of;
     use super::*;
     use proptest::prelude::*;
+
+    fn refresh(rooms: &mut Rooms, room_of: impl Fn(usize) -> Room) {
+        while let Some(place) = rooms.next_changed() {
+            rooms.set(place, room_of(place));
+        }
+        rooms.tighten();
+    }
 
     proptest! {
         #[test]
@@ -239,7 +327,7 @@ mod tests {
                 let (used, capacity) = (used[place], capacities[place]);
                 Room { free: capacity.saturating_sub(used), used, capacity }
             };
-            rooms.refresh(|place| room(&used, place));
+            refresh(&mut rooms, |place| room(&used, place));
             let mut unseen = 0;
             for (place, units) in steps {
                 let place = place % capacities.len();
@@ -247,7 +335,7 @@ mod tests {
                 rooms.note(place);
                 unseen += 1;
                 if unseen > late {
-                    rooms.refresh(|place| room(&used, place));
+                    refresh(&mut rooms, |place| room(&used, place));
                     unseen = 0;
                 }
             }
@@ -258,7 +346,7 @@ mod tests {
                 asked.fits(&free).then(|| score_of(policy, used + asked, capacity))
             };
             let scan = (0..capacities.len()).filter_map(|place| Some((score(place)?, place))).min();
-            prop_assert_eq!(rooms.best(asked, policy, core::iter::empty(), score), scan.map(|(_, place)| place));
+            prop_assert_eq!(rooms.best(&asked, policy, core::iter::empty(), score), scan.map(|(_, place)| place));
             prop_assert!((0..capacities.len()).all(|place| rooms.knows(place, &room(&used, place))));
         }
     }
@@ -272,7 +360,7 @@ mod tests {
             let used = Resources::from([taken(place), 40 * taken(place)]);
             Room { free: capacity - used, used, capacity }
         };
-        rooms.refresh(room);
+        refresh(&mut rooms, room);
         for policy in [Placement::Pack, Placement::Spread] {
             let looks = core::cell::Cell::new(0);
             let score = |place: usize| {
@@ -280,7 +368,8 @@ mod tests {
                 let Room { used, capacity, .. } = room(place);
                 Some(score_of(policy, used + [1, 40].into(), capacity))
             };
-            let best = rooms.best([1, 40].into(), policy, core::iter::empty(), score).expect("there is room");
+            let best =
+                rooms.best(&[1, 40].into(), policy, core::iter::empty(), score).expect("there is room");
             assert_eq!(taken(best), if policy == Placement::Pack { 15 } else { 0 });
             assert!(looks.get() <= 4 * FAN, "{} of {places} places", looks.get());
         }

@@ -159,6 +159,7 @@ impl Scheduler {
     /// What a waiting request adds to its tier's waiting demand is `more` and no more `less`; nothing while its line is
     /// set aside.
     pub(super) fn change_waiting(&mut self, slot: u32, more: Resources, less: Resources) {
+        let change = Balance::of(more, less);
         let record = &self.requests[slot];
         let (pool, tier) = (record.pool(), record.tier());
         if record.lane == Some(Lane::Fresh) {
@@ -166,16 +167,12 @@ impl Scheduler {
             if self.line_demands.len() <= line as usize {
                 self.line_demands.resize(line as usize + 1, Resources::ZERO);
             }
-            let demand = &mut self.line_demands[line as usize];
-            *demand += more;
-            *demand -= less;
+            self.line_demands[line as usize].shift(&change);
             if self.nodes.is_aside(line) {
                 return;
             }
         }
-        let account = self.account_mut(pool, tier);
-        account.waiting += more;
-        account.waiting -= less;
+        self.account_mut(pool, tier).waiting.shift(&change);
     }
 
     /// What the waiting requests of a line add to their tier's waiting demand while it is on offer.
@@ -274,36 +271,31 @@ impl Scheduler {
         self.meter_units(slot, before, after);
         let record = &self.requests[slot];
         let (tier, yielding) = (record.spec.tier, record.is_yielding());
-        let change = |units: &mut Resources| {
-            *units += after;
-            *units -= before;
-        };
+        let change = Balance::of(after, before);
         let worker = &mut self.workers[record.worker.index()];
         let shift = (worker.offset != Balance::default()).then(|| worker.shift());
-        change(&mut worker.used);
-        change(&mut worker.used_by_tier[tier.index()]);
+        worker.used.shift(&change);
+        worker.used_by_tier[tier.index()].shift(&change);
         if yielding {
-            change(&mut worker.yielding);
+            worker.yielding.shift(&change);
         }
         for part in &worker.spec.devices {
             let device = &mut self.devices[part.device.index()];
-            let (before, after) = (part.of(before), part.of(after));
-            device.used += after;
-            device.used -= before;
+            let change = Balance::of(part.of(after), part.of(before));
+            device.used.shift(&change);
             if yielding {
-                device.yielding += after;
-                device.yielding -= before;
+                device.yielding.shift(&change);
             }
         }
         let (id, pool, never_yields) = (record.worker, record.pool(), record.never_yields());
         if worker.status == WorkerStatus::Up {
             let account = self.account_mut(pool, tier);
-            change(&mut account.used);
+            account.used.shift(&change);
             if yielding {
-                change(&mut account.yielding);
+                account.yielding.shift(&change);
             }
             if never_yields {
-                change(&mut account.pinned);
+                account.pinned.shift(&change);
             }
         }
         if let Some(before) = shift {

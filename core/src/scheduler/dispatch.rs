@@ -394,7 +394,7 @@ impl Scheduler {
         // What its own claim has gathered is room for it alone.
         let own = record.claim.map(|claim| self.worker(self.claims[claim].worker)).filter(|own| own.is_up());
         let besides = own.map(|own| own.place as usize).into_iter();
-        let best = pool.rooms.best(record.asks, self.config.placement, besides, score);
+        let best = pool.rooms.best(&record.asks, self.config.placement, besides, score);
         best.map(|place| pool.up[place])
     }
 

@@ -119,10 +119,11 @@ impl Scheduler {
 
     /// Somebody is about to search for room in a pool.
     pub(super) fn refresh_rooms(&mut self, pool: PoolId) {
-        let mut rooms = core::mem::take(&mut self.pool_mut(pool).rooms);
-        let up = &self.pool(pool).up;
-        rooms.refresh(|place| self.room_of(up[place]));
-        self.pool_mut(pool).rooms = rooms;
+        while let Some(place) = self.pool_mut(pool).rooms.next_changed() {
+            let room = self.room_of(self.pool(pool).up[place]);
+            self.pool_mut(pool).rooms.set(place, room);
+        }
+        self.pool_mut(pool).rooms.tighten();
     }
 
     /// Other workers of a pool are up, or have other capacities. O(workers of the pool).
