@@ -50,6 +50,12 @@ impl QueueNodes {
         self.line_of[slot as usize]
     }
 
+    /// Whether one request of the fresh lane stands before another of the same queue.
+    pub(super) fn is_before(&self, slot: u32, other: u32) -> bool {
+        let place = |slot: u32| (self.lines.key(self.line_of(slot)), self.requests.key(slot));
+        place(slot) < place(other)
+    }
+
     /// Whether a line is set aside.
     pub(crate) fn is_aside(&self, line: u32) -> bool {
         self.is_aside.get(line as usize).is_some_and(|&aside| aside)

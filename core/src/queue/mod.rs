@@ -41,6 +41,11 @@ impl Least {
         numbers[NUMBERS - 1] = u64::from(pins);
         Self(Brief::rounded_down(numbers))
     }
+
+    /// What no search finds: more than any takes.
+    pub(crate) fn hidden() -> Self {
+        Self(Brief::rounded_down([u64::MAX; NUMBERS]))
+    }
 }
 
 /// The three lanes.
@@ -109,7 +114,7 @@ impl TierQueue {
         self.resumed.first(&nodes.requests).or_else(|| self.fresh.first(nodes))
     }
 
-    /// Whether any that is offered a start may ask for no more than these units, or has a claim.
+    /// Whether any that is offered a start and not hidden may ask for no more than these units.
     pub(crate) fn has_within(&self, nodes: &QueueNodes, units: &Brief<MAX_DIMENSIONS>) -> bool {
         let least = [self.resumed.least(&nodes.requests), self.fresh.least(nodes)];
         least.iter().flatten().any(|least| least.first().is_within(units))
@@ -175,6 +180,16 @@ impl TierQueue {
             found = self.find(nodes, Some((lane, slot)), most);
         }
         None
+    }
+
+    /// Whether one that is offered a start stands before another.
+    pub(crate) fn is_before(&self, nodes: &QueueNodes, one: (Lane, u32), other: (Lane, u32)) -> bool {
+        match (one, other) {
+            ((Lane::Fresh, slot), (Lane::Fresh, other)) => nodes.is_before(slot, other),
+            ((Lane::Fresh, _), _) => false,
+            (_, (Lane::Fresh, _)) => true,
+            ((_, slot), (_, other)) => nodes.requests.key(slot) < nodes.requests.key(other),
+        }
     }
 
     /// How many are offered a start before one that waits; of one that is set aside, how many will be. O(them).

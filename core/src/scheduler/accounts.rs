@@ -102,16 +102,16 @@ impl Scheduler {
         self.pools[pool.index()].queues[tier.index()].set_least(&mut self.nodes, lane, slot, least);
     }
 
-    /// What a search for a request that fits goes by. One with a claim is always looked at: what the claim has gathered
+    /// What a search for a request that fits goes by. One with a claim is looked at besides: what the claim has gathered
     /// is room for it alone. When it arrived matters only where age does: else all are alike, and cheaper to keep.
     fn least_of(&self, slot: u32) -> Least {
         let record = &self.requests[slot];
+        if record.claim.is_some() {
+            return Least::hidden();
+        }
         let ages = self.config.tiers[record.tier().index()].age_after_ns.is_some();
         let arrival = if ages { record.arrived_at.as_nanos() } else { 0 };
-        match record.claim {
-            Some(_) => Least::new(Resources::ZERO, arrival, false),
-            None => Least::new(record.asks, arrival, record.never_yields()),
-        }
+        Least::new(record.asks, arrival, record.never_yields())
     }
 
     pub(super) fn order_key(&self, slot: u32, lane: Lane) -> OrderKey {

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use super::record::Claim;
 use super::{SCAN_WINDOW, Scheduler};
 use crate::id::{DeviceId, PoolId, Tier, WorkerId};
+use crate::queue::Lane;
 use crate::resources::Resources;
 
 /// What is missing of a claim, on its worker and on each of the worker's devices.
@@ -232,6 +233,46 @@ impl Scheduler {
         };
         let queue = &pool.queues[claim.tier.index()];
         queue.in_order(&self.nodes).take(SCAN_WINDOW).find(|&slot| may_have(slot))
+    }
+
+    /// The first of a tier's requests on offer that have a claim and pass: no search that goes by units finds them.
+    pub(super) fn first_owner<T>(
+        &self,
+        pool: PoolId,
+        tier: Tier,
+        passes: impl Fn(u32) -> Option<T>,
+    ) -> Option<(u32, T)> {
+        let claims = self.pool(pool).claims.iter().map(|&id| &self.claims[id]);
+        let owners = claims.filter(|claim| claim.tier == tier).map(|claim| claim.owner);
+        let able =
+            owners.filter(|&slot| self.is_on_offer(slot)).filter_map(|slot| Some((slot, passes(slot)?)));
+        able.reduce(|first, other| if self.is_before(other.0, first.0) { other } else { first })
+    }
+
+    /// Whether some worker may have room for the owner of a claim.
+    pub(super) fn owner_may_have_room(&self, slot: u32) -> bool {
+        let record = &self.requests[slot];
+        let most = Resources::from(self.pool(record.pool()).rooms.most_free().values());
+        record.asks.fits(&most)
+            || record.claim.is_some_and(|claim| self.fits(slot, self.claims[claim].worker))
+    }
+
+    fn is_on_offer(&self, slot: u32) -> bool {
+        match self.requests[slot].lane {
+            Some(Lane::Resumed) => true,
+            Some(Lane::Fresh) => !self.nodes.is_aside(self.nodes.line_of(slot)),
+            Some(Lane::Parked) | None => false,
+        }
+    }
+
+    /// Whether one request stands before another of its tier and pool, both on offer.
+    pub(super) fn is_before(&self, slot: u32, other: u32) -> bool {
+        let [one, other] = [slot, other].map(|slot| {
+            let lane = self.requests[slot].lane.expect("who is on offer is in a lane");
+            (lane, slot)
+        });
+        let record = &self.requests[slot];
+        self.pool(record.pool()).queues[record.tier().index()].is_before(&self.nodes, one, other)
     }
 
     /// The claim of a less urgent tier whose earmarks and victims cover what a request within its reserve is short

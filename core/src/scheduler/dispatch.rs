@@ -150,15 +150,16 @@ impl Scheduler {
     /// The first waiting request of a tier that passes its own gates; those that sit this round out are no candidates.
     pub(super) fn first_past_own_gates(&self, pool: PoolId, tier: Tier) -> Option<u32> {
         let queue = &self.pool(pool).queues[tier.index()];
-        let passes = |slot: u32| !self.sits_out(slot) && self.passes_own_gates(slot);
+        let passes = |slot: u32| (!self.sits_out(slot) && self.passes_own_gates(slot)).then_some(());
         // Nearly always it is the first of all.
         let first = queue.first(&self.nodes)?;
-        if passes(first) {
+        if passes(first).is_some() {
             return Some(first);
         }
         let (most, pinned) = self.most_by_own_gates(pool, tier);
         let most = OwnGates { latest_arrival: u64::MAX, most, pinned }.within(Resources::BOUNDLESS);
-        queue.find_that(&self.nodes, None, &most, |slot| passes(slot).then_some(())).map(|(slot, ())| slot)
+        let found = queue.find_that(&self.nodes, None, &most, passes);
+        self.earlier(found, self.first_owner(pool, tier, passes)).map(|(slot, ())| slot)
     }
 
     /// The first waiting request of a tier that passes, of those that some worker may have room for which is open to it;
@@ -169,21 +170,40 @@ impl Scheduler {
         tier: Tier,
         gates: &OwnGates,
         is_open: impl Fn(&Worker) -> bool,
-        mut passes: impl FnMut(u32) -> Option<T>,
+        passes: impl Fn(u32) -> Option<T>,
+    ) -> Option<(u32, T)> {
+        let passes = |slot: u32| if self.sits_out(slot) { None } else { passes(slot) };
+        let found = self.first_without_claim(pool, tier, gates, is_open, passes);
+        let owner =
+            self.first_owner(pool, tier, |slot| self.owner_may_have_room(slot).then(|| passes(slot))?);
+        self.earlier(found, owner)
+    }
+
+    fn first_without_claim<T>(
+        &self,
+        pool: PoolId,
+        tier: Tier,
+        gates: &OwnGates,
+        is_open: impl Fn(&Worker) -> bool,
+        passes: impl Fn(u32) -> Option<T>,
     ) -> Option<(u32, T)> {
         let queue = &self.pool(pool).queues[tier.index()];
-        let mut passes = |slot: u32| if self.sits_out(slot) { None } else { passes(slot) };
         // Nearly always it is the first that the workers together have room for.
-        let (lane, first) = queue.find(
-            &self.nodes,
-            None,
-            &gates.within(self.pool(pool).rooms.most_free().values().into()),
-        )?;
+        let most = self.pool(pool).rooms.most_free().values().into();
+        let (lane, first) = queue.find(&self.nodes, None, &gates.within(most))?;
         if let Some(value) = passes(first) {
             return Some((first, value));
         }
         let most = gates.within_any(&self.roomy(pool, is_open));
         queue.find_that(&self.nodes, Some((lane, first)), &most, passes)
+    }
+
+    /// The one of two that stands before the other in their tier.
+    fn earlier<T>(&self, one: Option<(u32, T)>, other: Option<(u32, T)>) -> Option<(u32, T)> {
+        match (one, other) {
+            (Some(one), Some(other)) => Some(if self.is_before(one.0, other.0) { one } else { other }),
+            (one, other) => one.or(other),
+        }
     }
 
     /// Starts a request whose claim is ready, or whose tier is within its reserve with it.
@@ -282,6 +302,10 @@ impl Scheduler {
         let most = target.rooms.most_free();
         for (queue, has_room) in target.queues.iter().zip(&mut have_room) {
             *has_room = queue.has_within(&self.nodes, &most);
+        }
+        for &id in &target.claims {
+            let claim = &self.claims[id];
+            have_room[claim.tier.index()] |= self.owner_may_have_room(claim.owner);
         }
         have_room
     }
