@@ -1,6 +1,7 @@
 //! What the benches and the scorecard measure, one file for each kind of work. Every function checks that the scheduler
 //! did what it is timed for.
 
+mod batches;
 mod cancellations;
 mod conditions;
 mod growth;
@@ -12,6 +13,7 @@ mod preemption;
 pub mod shared;
 mod steady_state;
 
+pub use batches::Batches;
 pub use cancellations::Cancellations;
 pub use growth::{GrowingQueue, GrowingTenants};
 pub use idle::Idle;
