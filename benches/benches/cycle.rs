@@ -44,9 +44,8 @@ fn tenants(criterion: &mut Criterion) {
 fn batch(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("cycles");
     group.throughput(Throughput::Elements(BATCH as u64));
-    let ways: [(_, fn(&mut Batches, usize)); 2] =
-        [("at-once", Batches::turn_at_once), ("one-by-one", Batches::turn_one_by_one)];
-    for (name, turn) in ways {
+    let at_once: fn(&mut Batches, usize) = Batches::turn_at_once;
+    for (name, turn) in [("at-once", at_once), ("one-by-one", Batches::turn_one_by_one)] {
         let mut batches = Batches::new(WAITING[0] as usize);
         group.bench_function(name, |bencher| bencher.iter(|| turn(&mut batches, BATCH)));
     }
