@@ -3,7 +3,7 @@
 use pyo3::exceptions::{PyOverflowError, PyUnicodeEncodeError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
-use pyo3::types::{PyDict, PyMapping, PyString};
+use pyo3::types::{PyDict, PyMapping, PyString, PyTuple};
 use tidegate::{Config, MAX_DIMENSIONS, PoolId, Resources, Tier};
 
 use crate::error::{self, raised};
@@ -93,7 +93,8 @@ pub(crate) fn pool(py: Python<'_>, config: &Config, named: &Named) -> PyResult<P
 /// config. Numbers for dimensions that the config does not name go on to the core.
 pub(crate) fn resources(config: &Config, amounts: &Bound<'_, PyAny>) -> PyResult<Resources> {
     let mut out = [0; MAX_DIMENSIONS];
-    if let Ok(by_name) = amounts.cast::<PyMapping>() {
+    let is_tuple = amounts.is_instance_of::<PyTuple>(); // what is no mapping takes long to tell
+    if !is_tuple && let Ok(by_name) = amounts.cast::<PyMapping>() {
         // `items` is a copy: `__index__` of an amount may change the mapping.
         for item in by_name.items()? {
             let (name, units): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
