@@ -16,15 +16,24 @@ impl<'py, T: TryFrom<u64>> FromPyObject<'_, 'py> for Whole<T> {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        let message = || {
-            let bits = 8 * size_of::<T>();
-            format!("{} is not a whole number from 0 to 2^{bits} - 1", error::shown(&object))
-        };
-        let number: u64 = object
-            .extract()
-            .map_err(|error| error::unusable::<PyOverflowError>(object.py(), error, message))?;
-        T::try_from(number).map(Self).map_err(|_| raised!(object.py(), BadArgument, message()))
+        // Python reads what fits a signed word faster, and the rest is rare.
+        let small = object.extract().ok().and_then(|number: i64| u64::try_from(number).ok());
+        match small.map(T::try_from) {
+            Some(Ok(number)) => Ok(Self(number)),
+            _ => large(object),
+        }
     }
+}
+
+#[cold]
+fn large<T: TryFrom<u64>>(object: Borrowed<'_, '_, PyAny>) -> PyResult<Whole<T>> {
+    let message = || {
+        let bits = 8 * size_of::<T>();
+        format!("{} is not a whole number from 0 to 2^{bits} - 1", error::shown(&object))
+    };
+    let number: u64 =
+        object.extract().map_err(|error| error::unusable::<PyOverflowError>(object.py(), error, message))?;
+    T::try_from(number).map(Whole).map_err(|_| raised!(object.py(), BadArgument, message()))
 }
 
 /// A thing by its name, or by its number.

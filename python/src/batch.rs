@@ -86,11 +86,11 @@ impl Submissions {
         let mut refused = self.refused;
         refused.extend(submitted.nameless.into_iter().map(|(place, error)| (place, exception(error.into()))));
         refused.sort_by_key(|(place, _)| *place);
-        let of_result = |result: Result<RequestId, SubmitError>| match result {
-            Ok(id) => Ok(id.to_bits().into_pyobject(py)?.into_any()),
-            Err(error) => Ok(exception(error.into()).into_value(py).into_bound(py).into_any()),
+        let answer = |result: Result<RequestId, SubmitError>| match result {
+            Ok(id) => number(py, id.to_bits()),
+            Err(error) => thrown(py, exception(error.into())),
         };
-        merged(py, submitted.results.into_iter().map(of_result), refused)
+        merged(py, submitted.results.into_iter().map(answer), refused)
     }
 }
 
@@ -122,11 +122,11 @@ impl Completions {
         py: Python<'_>,
         results: Vec<Result<(), ReportError>>,
     ) -> PyResult<Bound<'_, PyList>> {
-        let of_result = |result: Result<(), ReportError>| {
-            let answer = result.err().map(|error| error::report(py, &error).into_value(py));
-            Ok(answer.into_pyobject(py)?)
+        let answer = |result: Result<(), ReportError>| match result {
+            Ok(()) => py.None().into_bound(py),
+            Err(error) => thrown(py, error::report(py, &error)),
         };
-        merged(py, results.into_iter().map(of_result), self.refused)
+        merged(py, results.into_iter().map(answer), self.refused)
     }
 }
 
@@ -150,31 +150,48 @@ fn read_each(
 /// What became of all: the answers in their order, and between them those that were refused, in their places.
 fn merged<'py>(
     py: Python<'py>,
-    answers: impl Iterator<Item = PyResult<Bound<'py, PyAny>>>,
+    answers: impl ExactSizeIterator<Item = Bound<'py, PyAny>>,
     refused: Refused<PyErr>,
 ) -> PyResult<Bound<'py, PyList>> {
-    let mut all = answers.collect::<PyResult<Vec<_>>>()?;
+    if refused.is_empty() {
+        return PyList::new(py, answers);
+    }
+    let mut all: Vec<_> = answers.collect();
     for (place, error) in refused {
-        all.insert(place, error.into_value(py).into_bound(py).into_any());
+        all.insert(place, thrown(py, error));
     }
     PyList::new(py, all)
+}
+
+fn number(py: Python<'_>, number: u64) -> Bound<'_, PyAny> {
+    let Ok(number) = number.into_pyobject(py);
+    number.into_any()
+}
+
+/// The exception as a value: it is handed over, not raised.
+fn thrown(py: Python<'_>, error: PyErr) -> Bound<'_, PyAny> {
+    error.into_value(py).into_bound(py).into_any()
 }
 
 /// A `RequestSpec`, and who asks; what is left out at its end is as `submit` has it.
 fn request_spec(config: &Config, item: &Bound<'_, PyAny>) -> PyResult<(Named, RequestSpec)> {
     let py = item.py();
     let item = record::fields("RequestSpec", item, 3..=12)?;
-    let (tenant, tier, pool) =
-        (field(item, 0, Named::FIRST)?, field(item, 1, Named::FIRST)?, field(item, 3, Named::FIRST)?);
-    let tokens = |index| field(item, index, Whole(0)).map(|Whole(tokens)| tokens);
-    let number = |index| field(item, index, None).map(|number: Option<Whole<u64>>| number.map(|n| n.0));
+    let len = item.len();
+    let (tenant, tier, pool) = (
+        field(item, len, 0, Named::FIRST)?,
+        field(item, len, 1, Named::FIRST)?,
+        field(item, len, 3, Named::FIRST)?,
+    );
+    let tokens = |index| field(item, len, index, Whole(0)).map(|Whole(tokens)| tokens);
+    let number = |index| field(item, len, index, None).map(|number: Option<Whole<u64>>| number.map(|n| n.0));
     let units = |index| argument::resources(config, &item.get_item(index)?);
-    let has_peak = item.len() > 4 && !item.get_borrowed_item(4)?.is_none();
+    let has_peak = len > 4 && !item.get_borrowed_item(4)?.is_none();
     let spec = RequestSpec {
         prompt_tokens: tokens(5)?,
         cached_tokens: tokens(6)?,
         output_tokens: number(7)?,
-        yielding: field(item, 8, Member(Yielding::Restart))?.0,
+        yielding: field(item, len, 8, Member(Yielding::Restart))?.0,
         deadline: number(9)?.map(Instant::from_nanos),
         queue_timeout_ns: number(10)?,
         tag: tokens(11)?,
@@ -190,10 +207,11 @@ fn request_spec(config: &Config, item: &Bound<'_, PyAny>) -> PyResult<(Named, Re
 /// A `Completion`; what is left out at its end is 0.
 fn completion(item: &Bound<'_, PyAny>) -> PyResult<Completion> {
     let item = record::fields("Completion", item, 2..=5)?;
-    let tokens = |index| field(item, index, Whole(0)).map(|Whole(tokens)| tokens);
+    let len = item.len();
+    let tokens = |index| field(item, len, index, Whole(0)).map(|Whole(tokens)| tokens);
     Ok(Completion {
         request: RequestId::from_bits(tokens(0)?),
-        attempt: Attempt::new(field(item, 1, Whole(0))?.0),
+        attempt: Attempt::new(field(item, len, 1, Whole(0))?.0),
         usage: Usage { prompt_tokens: tokens(2)?, cached_tokens: tokens(3)?, output_tokens: tokens(4)? },
     })
 }
@@ -201,8 +219,9 @@ fn completion(item: &Bound<'_, PyAny>) -> PyResult<Completion> {
 /// One field of a tuple, or what it is where the tuple ends before.
 fn field<'a, 'py: 'a, T: FromPyObject<'a, 'py, Error = PyErr>>(
     item: &'a Bound<'py, PyTuple>,
+    len: usize,
     index: usize,
     absent: T,
 ) -> PyResult<T> {
-    if index < item.len() { item.get_borrowed_item(index)?.extract() } else { Ok(absent) }
+    if index < len { item.get_borrowed_item(index)?.extract() } else { Ok(absent) }
 }
