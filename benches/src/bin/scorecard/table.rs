@@ -37,7 +37,7 @@ impl Row {
     }
 }
 
-const ROWS: [Row; 33] = [
+const ROWS: [Row; 34] = [
     row("cycle_ns_1k", "cycle, 1,000 waiting").aims(130.0, 80.0),
     row("cycle_ns_100k", "cycle, 100,000 waiting").aims(250.0, 150.0).over("peer_heap_governor_ns_100k"),
     row("cycle_ns_1m", "cycle, 1,000,000 waiting").aims(400.0, 250.0).over("cycle_ns_1k"),
@@ -66,6 +66,7 @@ const ROWS: [Row; 33] = [
     row("syscalls_per_cycle", "other system calls of a cycle").aims(0.0, 0.0),
     row("c_call_ns", "what C adds to a call").aims(8.0, 4.0),
     row("py_call_ns", "a method from Python, one positional number").aims(60.0, 45.0),
+    row("py_item_ns", "what Python adds to an item of a batch").aims(30.0, 20.0),
     row("py_cycle_ns_100k", "cycle from Python, 100,000 waiting")
         .aims(500.0, 300.0)
         .over("peer_asyncio_pq_ns_100k"),
