@@ -15,13 +15,16 @@ pub(crate) struct Whole<T>(pub(crate) T);
 impl<'py, T: TryFrom<u64>> FromPyObject<'_, 'py> for Whole<T> {
     type Error = PyErr;
 
+    #[inline]
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         // Python reads what fits a signed word faster, and the rest is rare.
-        let small = object.extract().ok().and_then(|number: i64| u64::try_from(number).ok());
-        match small.map(T::try_from) {
-            Some(Ok(number)) => Ok(Self(number)),
-            _ => large(object),
+        if let Ok(number) = object.extract::<i64>()
+            && let Ok(number) = u64::try_from(number)
+            && let Ok(number) = T::try_from(number)
+        {
+            return Ok(Self(number));
         }
+        large(object)
     }
 }
 

@@ -207,12 +207,18 @@ fn request_spec(config: &Config, item: &Bound<'_, PyAny>) -> PyResult<(Named, Re
 /// A `Completion`; what is left out at its end is 0.
 fn completion(item: &Bound<'_, PyAny>) -> PyResult<Completion> {
     let item = record::fields("Completion", item, 2..=5)?;
-    let len = item.len();
-    let tokens = |index| field(item, len, index, Whole(0)).map(|Whole(tokens)| tokens);
+    let mut numbers = [0; 5];
+    for (index, number) in numbers.iter_mut().enumerate().take(item.len()) {
+        *number = match index {
+            1 => item.get_borrowed_item(1)?.extract::<Whole<u32>>()?.0.into(),
+            _ => item.get_borrowed_item(index)?.extract::<Whole<u64>>()?.0,
+        };
+    }
+    let [request, attempt, prompt_tokens, cached_tokens, output_tokens] = numbers;
     Ok(Completion {
-        request: RequestId::from_bits(tokens(0)?),
-        attempt: Attempt::new(field(item, len, 1, Whole(0))?.0),
-        usage: Usage { prompt_tokens: tokens(2)?, cached_tokens: tokens(3)?, output_tokens: tokens(4)? },
+        request: RequestId::from_bits(request),
+        attempt: Attempt::new(attempt as u32),
+        usage: Usage { prompt_tokens, cached_tokens, output_tokens },
     })
 }
 
