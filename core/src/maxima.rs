@@ -11,7 +11,7 @@ use crate::brief::Brief;
 use crate::resources::{MAX_DIMENSIONS, Resources};
 
 /// How many places, or groups, make a group: chosen so that the workers of a usual fleet make two levels.
-const FAN: usize = 16;
+pub(crate) const FAN: usize = 16;
 
 pub(crate) type BriefUnits = Brief<MAX_DIMENSIONS>;
 
@@ -92,28 +92,20 @@ impl Maxima {
         self.levels.last().and_then(|top| top.first().copied()).unwrap_or_default()
     }
 
-    /// The places that have what is asked, in order, and perhaps some that have a little less.
-    pub(crate) fn with(&self, asked: Resources) -> impl Iterator<Item = usize> + use<'_> {
-        let asked = Brief::rounded_down(*asked.as_array());
-        core::iter::successors(self.next_with(&asked, 0), move |&place| self.next_with(&asked, place + 1))
+    /// Whether some place of a group may have what is asked.
+    pub(crate) fn group_may_have(&self, group: usize, asked: &BriefUnits) -> bool {
+        self.levels.get(1).is_none_or(|groups| asked.is_within(&groups[group]))
     }
 
-    /// The first place from `from` on that has enough.
-    fn next_with(&self, asked: &BriefUnits, from: usize) -> Option<usize> {
-        let (mut level, mut index) = (0, from);
-        loop {
-            let members = self.levels.get(level)?;
-            // To the end of the group; then the groups behind it are asked.
-            let end = members.len().min((index / FAN + 1) * FAN);
-            match (index..end).find(|&index| asked.is_within(&members[index])) {
-                Some(found) if level == 0 => return Some(found),
-                Some(found) => (level, index) = (level - 1, found * FAN),
-                None => (level, index) = (level + 1, index / FAN + 1),
-            }
-            if index >= self.levels.get(level)?.len() {
-                return None;
-            }
-        }
+    /// The places of a group that have what is asked, in order, and perhaps some that have a little less.
+    pub(crate) fn places_with(
+        &self,
+        group: usize,
+        asked: &BriefUnits,
+    ) -> impl Iterator<Item = usize> + use<'_> {
+        let (places, asked) = (&self.levels[0], *asked);
+        let members = group * FAN..places.len().min((group + 1) * FAN);
+        members.filter(move |&place| asked.is_within(&places[place]))
     }
 }
 
@@ -121,6 +113,13 @@ impl Maxima {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    fn with(maxima: &Maxima, asked: Resources) -> Vec<usize> {
+        let asked = Brief::rounded_down(*asked.as_array());
+        let groups = 0..maxima.levels[0].len().div_ceil(FAN);
+        let able = groups.filter(|&group| maxima.group_may_have(group, &asked));
+        able.flat_map(|group| maxima.places_with(group, &asked)).collect()
+    }
 
     proptest! {
         #[test]
@@ -143,7 +142,7 @@ mod tests {
                 maxima.tighten();
                 let asked = resources(asked);
                 let enough: Vec<usize> = (0..places).filter(|&place| asked.fits(&model[place])).collect();
-                prop_assert_eq!(maxima.with(asked).collect::<Vec<_>>(), enough);
+                prop_assert_eq!(with(&maxima, asked), enough);
                 let most = model.iter().fold(Resources::ZERO, |most, &units| most.max(units));
                 prop_assert_eq!(maxima.most().values(), *most.as_array());
             }
@@ -155,9 +154,9 @@ mod tests {
         let mut maxima = Maxima::new(3);
         maxima.set(1, [(1 << 39) + 1, 7].into());
         maxima.set(2, [u64::MAX, 7].into());
-        assert_eq!(maxima.with([(1 << 39) + 1, 7].into()).collect::<Vec<_>>(), [1, 2]);
-        assert_eq!(maxima.with([(1 << 39) + 2, 7].into()).collect::<Vec<_>>(), [1, 2], "one too many");
-        assert_eq!(maxima.with([1 << 40, 7].into()).collect::<Vec<_>>(), [2]);
-        assert_eq!(maxima.with([1, 8].into()).count(), 0);
+        assert_eq!(with(&maxima, [(1 << 39) + 1, 7].into()), [1, 2]);
+        assert_eq!(with(&maxima, [(1 << 39) + 2, 7].into()), [1, 2], "one too many");
+        assert_eq!(with(&maxima, [1 << 40, 7].into()), [2]);
+        assert_eq!(with(&maxima, [1, 8].into()).len(), 0);
     }
 }

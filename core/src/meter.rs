@@ -122,6 +122,9 @@ fn part(units: u64, all: u64) -> u128 {
     }
 }
 
+/// In how many queues a tenant may use something at once without memory of its own: the tiers of a usual config.
+const QUEUES: usize = 3;
+
 /// What one tenant has used.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
@@ -131,7 +134,7 @@ pub(crate) struct Meter {
     /// The fractions of `borrowed_unit_ns`.
     fractions: [u32; MAX_DIMENSIONS],
     /// What is in use, by the number of the queue it came from, where it counts as its tier's use.
-    by_queue: SmallVec<[(u32, Resources); 1]>,
+    by_queue: SmallVec<[(u32, Resources); QUEUES]>,
 }
 
 impl Meter {
@@ -254,8 +257,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_has_submitted_something_takes_half_a_kibibyte_more() {
-        assert!(size_of::<Meter>() <= 576, "{}", size_of::<Meter>());
+    fn who_has_submitted_something_takes_two_thirds_of_a_kibibyte_more() {
+        assert!(size_of::<Meter>() <= 656, "{}", size_of::<Meter>());
     }
 
     #[test]
@@ -280,6 +283,6 @@ mod tests {
             meter.change_in(queue, &loan, Resources::ZERO, [1].into());
             meter.change_in(queue, &loan, [1].into(), Resources::ZERO);
         }
-        assert!(!meter.by_queue.spilled(), "one place is enough, and costs no memory of its own");
+        assert_eq!(meter.by_queue.len(), 1, "one place is enough");
     }
 }

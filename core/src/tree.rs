@@ -100,6 +100,10 @@ impl<K: Key, const FAN: usize> Node<K, FAN> {
     /// Moves what stands from a place on to another.
     fn shift(&mut self, from: usize, to: usize) {
         let rest = from..self.len();
+        // Many come last, or are alone.
+        if rest.is_empty() {
+            return;
+        }
         self.keys.copy_within(rest.clone(), to);
         self.leasts.copy_within(rest.clone(), to);
         self.whats.copy_within(rest, to);

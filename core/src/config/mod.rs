@@ -404,4 +404,14 @@ impl Config {
         let default = if tier == Tier::P0 { Preemption::LowerTier } else { Preemption::Never };
         self.tiers[tier.index()].preempt_while_borrowing.unwrap_or(default)
     }
+
+    /// By tier, whether any other may ever stop its requests.
+    pub(crate) fn stoppable_tiers(&self) -> Vec<bool> {
+        let tiers = (0..self.tiers.len() as u8).map(Tier::new);
+        let reached = |other: Tier, asker: Tier| {
+            let whom = [self.tiers[asker.index()].preemption, self.preempt_while_borrowing(asker)];
+            whom.iter().any(|whom| whom.reaches(asker, other))
+        };
+        tiers.clone().map(|other| tiers.clone().any(|asker| reached(other, asker))).collect()
+    }
 }

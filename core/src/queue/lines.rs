@@ -117,11 +117,12 @@ impl Lines {
         self.keep_place(nodes, line, before, Some(rank));
     }
 
-    pub(super) fn remove(&mut self, nodes: &mut QueueNodes, slot: u32) {
+    /// Takes a request out of its line, whose rank is `rank` from now on.
+    pub(super) fn remove(&mut self, nodes: &mut QueueNodes, slot: u32, rank: i128) {
         let line = nodes.line_of[slot as usize];
         let before = Place::of(nodes, line);
         nodes.members[line as usize].remove(&mut nodes.requests, slot);
-        self.keep_place(nodes, line, before, None);
+        self.keep_place(nodes, line, before, Some(rank));
     }
 
     pub(super) fn set(&mut self, nodes: &mut QueueNodes, slot: u32, own: Numbers) {
@@ -253,8 +254,9 @@ mod tests {
                 let place = model.iter().position(|&(_, other, ..)| other == slot);
                 match (verb, place) {
                     (0, Some(place)) => {
-                        lines.remove(&mut nodes, slot);
-                        model.remove(place);
+                        let home = model.remove(place).0 as usize;
+                        ranks[home] = own.into();
+                        lines.remove(&mut nodes, slot, ranks[home]);
                     }
                     (1, Some(place)) => {
                         lines.set(&mut nodes, slot, brief(own));

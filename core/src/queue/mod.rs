@@ -73,10 +73,11 @@ impl TierQueue {
         }
     }
 
-    pub(crate) fn remove(&mut self, nodes: &mut QueueNodes, lane: Lane, slot: u32) {
+    /// Takes a request out of a lane; the rank of its line is `rank` from now on, in the fresh lane.
+    pub(crate) fn remove(&mut self, nodes: &mut QueueNodes, lane: Lane, slot: u32, rank: i128) {
         match self.tree(lane) {
             Some(tree) => tree.remove(&mut nodes.requests, slot),
-            None => self.fresh.remove(nodes, slot),
+            None => self.fresh.remove(nodes, slot, rank),
         }
     }
 

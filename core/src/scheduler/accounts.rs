@@ -84,10 +84,11 @@ impl Scheduler {
     }
 
     pub(super) fn leave_lane(&mut self, slot: u32) {
+        let rank = self.rank_in_order(slot);
         let record = &mut self.requests[slot];
         let lane = record.lane.take().expect("a request that waits is in a lane");
         let (pool, tier) = (record.spec.pool, record.spec.tier);
-        self.pools[pool.index()].queues[tier.index()].remove(&mut self.nodes, lane, slot);
+        self.pools[pool.index()].queues[tier.index()].remove(&mut self.nodes, lane, slot, rank);
         if lane == Lane::Fresh {
             self.note_departure(slot);
         }
@@ -252,9 +253,11 @@ impl Scheduler {
 
     pub(super) fn add_use(&mut self, slot: u32) {
         self.book(slot, Resources::ZERO, self.requests[slot].in_use);
+        self.expose(slot);
     }
 
     pub(super) fn subtract_use(&mut self, slot: u32) {
+        self.shelter(slot);
         self.book(slot, self.requests[slot].in_use, Resources::ZERO);
     }
 
@@ -262,6 +265,7 @@ impl Scheduler {
     pub(super) fn resize_use(&mut self, slot: u32, in_use: Resources) {
         let before = core::mem::replace(&mut self.requests[slot].in_use, in_use);
         self.hold_units(slot);
+        self.note_report(slot, before);
         self.book(slot, before, in_use);
     }
 

@@ -63,6 +63,7 @@ impl Scheduler {
             self.enqueue(slot, moves || lane != Lane::Fresh);
         } else {
             self.change_line(slot, moves, |sched| sched.rebook(slot, |record| record.spec = spec));
+            self.note_young(slot);
             self.freed(self.requests[slot].worker);
         }
         Ok(())
@@ -70,7 +71,7 @@ impl Scheduler {
 
     /// Takes another config with the same dimensions, pools and tiers by number and name. Queues are ordered anew,
     /// shares and parking computed anew; timeouts that run already stay. Another default policy holds for all tenants
-    /// that nobody configured. O(n log n) for n waiting requests; O(tenants) for another default policy.
+    /// that nobody configured. O(n log n) for n live requests; O(tenants) for another default policy.
     ///
     /// # Errors
     /// [`ConfigError`] with a fault for each name that differs; nothing changed.
@@ -85,13 +86,19 @@ impl Scheduler {
             self.quota.set_terms(self.now, config.leases);
         }
         let is_another_default = config.default_policy != self.config.default_policy;
+        let running: Vec<u32> =
+            self.workers.iter().flat_map(|worker| worker.running.iter().copied()).collect();
+        running.iter().for_each(|&slot| self.shelter(slot));
+        self.stoppable = config.stoppable_tiers();
         self.config = config;
+        running.iter().for_each(|&slot| self.expose(slot));
         if is_another_default {
             self.apply_default_policy();
         }
         for pool in 0..self.pools.len() {
             self.pools[pool].capacity.reconfigure(&self.config.tiers);
             let pool = PoolId::new(pool as u32);
+            self.note_all_young(pool);
             self.refit(pool);
             // A window that begins anew has to know what is demanded now.
             self.changed_demands.extend(self.tiers().map(|tier| (pool, tier)));

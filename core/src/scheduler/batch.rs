@@ -45,10 +45,11 @@ impl Scheduler {
     /// `None`. For hosts that give no inputs in between: what they hear of the first action comes after the last one
     /// was decided. Allocates only where `actions` lacks room. O(1) less than the calls for each action.
     pub fn poll_into(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        self.advance(now);
-        while let Some(action) = self.next_action() {
+        let mut next = self.poll(now);
+        while let Some(action) = next {
             actions.push(action);
             self.stand(now);
+            next = self.next_action();
         }
     }
 

@@ -6,6 +6,7 @@ use super::usage::Ending;
 use crate::config::Order;
 use crate::fairness::COST_SCALE;
 use crate::id::{PoolId, TenantId, Tier, WorkerId};
+use crate::queue::Lane;
 use crate::request::Usage;
 
 /// How many output tokens beyond those reported are charged where a request outruns what was charged for it: so that
@@ -154,13 +155,18 @@ impl Scheduler {
         }
     }
 
-    /// A request starts: the first time, what it is expected to cost is charged.
+    /// A request is about to start, and to leave its lane: the first time, what it is expected to cost is charged.
     pub(super) fn charge_start(&mut self, slot: u32) {
         if self.requests[slot].charge.is_none() {
             let expected = self.expected_output(slot);
             let record = &mut self.requests[slot];
             (record.charged_cached, record.charged_output) = (record.spec.cached_tokens, expected);
-            self.charge(slot);
+            if record.lane == Some(Lane::Fresh) {
+                // Its line moves once, when it leaves.
+                self.charge_line(slot, self.cost(slot));
+            } else {
+                self.charge(slot);
+            }
         }
     }
 
@@ -213,10 +219,14 @@ impl Scheduler {
     }
 
     fn charge(&mut self, slot: u32) {
+        self.recharge(slot, self.cost(slot));
+    }
+
+    /// What the tokens cost that a request is charged for.
+    fn cost(&self, slot: u32) -> u64 {
         let record = &self.requests[slot];
         let costs = &self.config.token_costs;
-        let cost = costs.of(record.spec.prompt_tokens, record.charged_cached, record.charged_output);
-        self.recharge(slot, cost);
+        costs.of(record.spec.prompt_tokens, record.charged_cached, record.charged_output)
     }
 
     /// A request never ran: nothing was had.
@@ -259,19 +269,26 @@ impl Scheduler {
         self.less_quota(self.tenants[tenant].node);
     }
 
-    /// A request costs its line so much in all.
+    /// A request costs its line so much in all, which moves accordingly.
     fn recharge(&mut self, slot: u32, cost: u64) {
-        let record = &mut self.requests[slot];
-        let before = record.charge.replace(cost).unwrap_or(0);
-        if before == cost {
+        if !self.charge_line(slot, cost) {
             return;
         }
-        let (pool, tier) = (record.pool(), record.tier());
-        self.fairness.recharge(record.line, before, cost);
+        let (pool, tier) = (self.requests[slot].pool(), self.requests[slot].tier());
         let (line, rank) = (self.line_in_order(slot), self.rank_in_order(slot));
         if self.pools[pool.index()].queues[tier.index()].set_rank(&mut self.nodes, line, rank) {
             self.rerank_waiter(line, rank);
             self.stir(pool);
         }
+    }
+
+    /// The counter of a request's line is what it is if the request costs so much in all. Whether that changes it.
+    fn charge_line(&mut self, slot: u32, cost: u64) -> bool {
+        let record = &mut self.requests[slot];
+        let before = record.charge.replace(cost).unwrap_or(0);
+        if before != cost {
+            self.fairness.recharge(record.line, before, cost);
+        }
+        before != cost
     }
 }

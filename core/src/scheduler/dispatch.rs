@@ -8,6 +8,7 @@ use super::quota::QuotaLack;
 use super::record::Record;
 use super::room::{OwnGates, Roomy};
 use super::workers::Worker;
+use crate::config::MAX_TIERS;
 use crate::event::{Action, Reason};
 use crate::id::{PoolId, Tier, WorkerId};
 use crate::placement;
@@ -17,6 +18,17 @@ use crate::time::Instant;
 
 /// Who could start, and where, or what quota it lacks.
 pub(super) type Found = (u32, Result<WorkerId, QuotaLack>);
+
+/// Whether anything can happen without an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Quiet {
+    /// It can, or may: an input came.
+    No,
+    /// A round ended, and no input came since.
+    SinceRound,
+    /// The same, and this is when time may change something.
+    Until(Instant),
+}
 
 /// Whether a request may come to workers that are drained for another.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,10 +40,14 @@ enum Drained {
 
 impl Scheduler {
     /// The next thing to do, or `None` when there is nothing more: that ends the round. Poll again after
-    /// inputs, and at [`poll_timeout`](Self::poll_timeout). O(tiers · (log waiting + workers with room)) where
-    /// something changed and who is first in line fits, O(pools) where nothing did; choosing victims costs
-    /// O(requests on the workers of the pool).
+    /// inputs, and at [`poll_timeout`](Self::poll_timeout). O(tiers · log waiting), and O(workers / 16) where many have room, if something changed and who
+    /// is first in line fits; O(1) if nothing did. Choosing victims costs O(workers of the pool), and what a search takes
+    /// on few of them.
     pub fn poll(&mut self, now: Instant) -> Option<Action> {
+        if self.is_quiet_at(now) {
+            self.now = now;
+            return None;
+        }
         self.advance(now);
         self.next_action()
     }
@@ -50,9 +66,18 @@ impl Scheduler {
             self.note_demand();
             if !self.decide() {
                 self.in_round = false;
+                self.quiet = Quiet::SinceRound;
                 return None;
             }
         }
+    }
+
+    /// Whether no input came since a round ended, and time alone changes nothing yet: for hosts that poll at every step.
+    fn is_quiet_at(&mut self, now: Instant) -> bool {
+        if self.quiet == Quiet::SinceRound {
+            self.quiet = Quiet::Until(self.poll_timeout().unwrap_or(Instant::from_nanos(u64::MAX)));
+        }
+        matches!(self.quiet, Quiet::Until(end) if self.now <= now && now < end)
     }
 
     fn begin_round(&mut self) {
@@ -91,8 +116,9 @@ impl Scheduler {
         while core::mem::take(&mut self.pool_mut(pool).dirty) {
             let target = self.pool_mut(pool);
             target.sought_in_vain = false;
-            target.rooms.tighten();
-            if self.guarantee(pool) || self.reclaim(pool) || self.borrow(pool) {
+            self.refresh_rooms(pool);
+            let have_room = self.tiers_with_room(pool);
+            if self.guarantee(pool, &have_room) || self.reclaim(pool) || self.borrow(pool, &have_room) {
                 self.pool_mut(pool).dirty = true;
                 return true;
             }
@@ -153,8 +179,11 @@ impl Scheduler {
         let queue = &self.pool(pool).queues[tier.index()];
         let mut passes = |slot: u32| if self.sits_out(slot) { None } else { passes(slot) };
         // Nearly always it is the first that the workers together have room for.
-        let (lane, first) =
-            queue.find(&self.nodes, None, &gates.within(self.pool(pool).rooms.most().values().into()))?;
+        let (lane, first) = queue.find(
+            &self.nodes,
+            None,
+            &gates.within(self.pool(pool).rooms.most_free().values().into()),
+        )?;
         if let Some(value) = passes(first) {
             return Some((first, value));
         }
@@ -163,13 +192,13 @@ impl Scheduler {
     }
 
     /// Starts a request whose claim is ready, or whose tier is within its reserve with it.
-    fn guarantee(&mut self, pool: PoolId) -> bool {
+    fn guarantee(&mut self, pool: PoolId, have_room: &[bool; MAX_TIERS]) -> bool {
         if let Some(claim) = self.ready_claim(pool) {
             let (owner, worker) = (self.claims[claim].owner, self.claims[claim].worker);
             self.start(owner, worker, Reason::Reclaimed);
             return true;
         }
-        self.tiers().any(|tier| {
+        self.tiers().filter(|tier| have_room[tier.index()]).any(|tier| {
             self.start_first(Reason::Guaranteed, |sched| sched.guaranteed_start(pool, tier)).is_some()
         })
     }
@@ -193,9 +222,6 @@ impl Scheduler {
 
     /// The next request of a tier that may start within its reserve, and where.
     pub(super) fn guaranteed_start(&self, pool: PoolId, tier: Tier) -> Option<Found> {
-        if !self.may_have_room(pool, tier) {
-            return None;
-        }
         let target = self.pool(pool);
         let room = target.capacity.account(tier).unused_reserve();
         if room.is_zero() && target.claims.is_empty() {
@@ -225,16 +251,15 @@ impl Scheduler {
     }
 
     /// Starts a request on what nobody holds.
-    fn borrow(&mut self, pool: PoolId) -> bool {
-        self.tiers().any(|tier| self.borrow_for(pool, tier))
+    fn borrow(&mut self, pool: PoolId, have_room: &[bool; MAX_TIERS]) -> bool {
+        self.tiers().any(|tier| self.borrow_for(pool, tier, have_room[tier.index()]))
     }
 
     /// A tier's own come first, then those that have aged up to it.
-    fn borrow_for(&mut self, pool: PoolId, tier: Tier) -> bool {
+    fn borrow_for(&mut self, pool: PoolId, tier: Tier, has_room: bool) -> bool {
         let head = self.find_head(pool, tier);
         self.stop_draining_for_former_heads(pool, tier, head);
         if let Some(head) = head {
-            let has_room = self.may_have_room(pool, tier);
             if has_room {
                 let now = self.now;
                 self.pool_mut(pool).capacity.prepare(now);
@@ -256,10 +281,14 @@ impl Scheduler {
         self.start_first(Reason::Borrowed, |sched| sched.aged_start(pool, tier)).is_some()
     }
 
-    /// Whether some waiting request of a tier asks for no more than the workers have: none can start if not.
-    fn may_have_room(&self, pool: PoolId, tier: Tier) -> bool {
-        let target = self.pool(pool);
-        target.queues[tier.index()].has_within(&self.nodes, &target.rooms.most())
+    /// The tiers of which some waiting request asks for no more than the workers have: none of another can start.
+    fn tiers_with_room(&self, pool: PoolId) -> [bool; MAX_TIERS] {
+        let (target, mut have_room) = (self.pool(pool), [false; MAX_TIERS]);
+        let most = target.rooms.most_free();
+        for (queue, has_room) in target.queues.iter().zip(&mut have_room) {
+            *has_room = queue.has_within(&self.nodes, &most);
+        }
+        have_room
     }
 
     /// The next of the less urgent requests that have climbed to a tier, one for each `age_after`, that may start on
@@ -277,9 +306,6 @@ impl Scheduler {
     /// borrow, and where.
     pub(super) fn borrowed_start(&self, pool: PoolId, tier: Tier, latest_arrival: u64) -> Option<Found> {
         let target = self.pool(pool);
-        if !self.may_have_room(pool, tier) {
-            return None;
-        }
         let available = target.capacity.available(tier, self.now).positive();
         let (most, pinned) = self.most_by_own_gates(pool, tier);
         let gates = OwnGates { latest_arrival, most: most.min(available), pinned };
@@ -353,20 +379,28 @@ impl Scheduler {
 
     /// The best worker that is up and has room for what a request asks.
     fn place(&self, slot: u32, drained: Drained) -> Option<WorkerId> {
+        let best = self.best_worker(slot, |id| !self.is_drained_for_another(slot, id));
+        let may_be_last =
+            drained == Drained::Last && !self.pool(self.requests[slot].pool()).drained.is_empty();
+        let last = || self.best_worker(slot, |id| self.is_drained_for_another(slot, id));
+        best.or_else(|| if may_be_last { last() } else { None })
+    }
+
+    /// The best of those that pass.
+    fn best_worker(&self, slot: u32, passes: impl Fn(WorkerId) -> bool) -> Option<WorkerId> {
         let (record, past) = (&self.requests[slot], self.requests.past(slot));
-        let open = |id: &WorkerId| {
-            self.fits(slot, *id)
-                && !past.is_excluded_from(*id, self.now)
-                && (drained == Drained::Last || !self.is_drained_for_another(slot, *id))
+        let pool = self.pool(record.pool());
+        let score = |place: usize| {
+            let (id, worker) = (pool.up[place], self.worker(pool.up[place]));
+            let is_open = passes(id) && self.fits(slot, id) && !past.is_excluded_from(id, self.now);
+            let used = || worker.in_use() + record.asks;
+            is_open.then(|| placement::score(self.config.placement, used(), worker.spec.capacity))
         };
-        let rank = |id: WorkerId| {
-            let worker = self.worker(id);
-            let used = worker.in_use() + record.asks;
-            let score = placement::score(self.config.placement, used, worker.spec.capacity);
-            (self.is_drained_for_another(slot, id), score, id)
-        };
-        // Where most are full, there is often only one.
-        self.with_room(slot).filter(open).reduce(|best, id| if rank(id) < rank(best) { id } else { best })
+        // What its own claim has gathered is room for it alone.
+        let own = record.claim.map(|claim| self.worker(self.claims[claim].worker)).filter(|own| own.is_up());
+        let besides = own.map(|own| own.place as usize).into_iter();
+        let best = pool.rooms.best(record.asks, self.config.placement, besides, score);
+        best.map(|place| pool.up[place])
     }
 
     /// Whether a worker is kept clear for another request that is as urgent.
@@ -378,12 +412,15 @@ impl Scheduler {
     /// Starts a waiting request.
     fn start(&mut self, slot: u32, worker: WorkerId, reason: Reason) {
         let claim = self.requests[slot].claim;
-        self.dequeue(slot);
-        self.meter_start(slot);
         self.charge_start(slot);
+        self.dequeue(slot);
+        self.rerank_waiter(self.line_in_order(slot), self.rank_in_order(slot));
+        self.meter_start(slot);
         self.hold(slot);
         self.requests[slot].state = RequestState::Starting;
         let asks = self.requests[slot].asks;
+        let (now, mark) = (self.now, self.worker(worker).step_tokens);
+        self.requests[slot].begin_attempt(now, mark);
         match claim {
             Some(claim) if self.claims[claim].worker == worker => {
                 self.remove_claim(claim);
@@ -394,11 +431,8 @@ impl Scheduler {
                 self.give_up_claim(slot);
             }
         }
+        self.note_young(slot);
         self.freed(worker);
-        let now = self.now;
-        let mark = self.worker(worker).step_tokens;
-        let record = &mut self.requests[slot];
-        record.begin_attempt(now, mark);
         self.watch_hold(slot);
         let record = &self.requests[slot];
         let (attempt, resume_tokens, pool) =

@@ -4,8 +4,9 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 
+use super::reclaim::SearchMemory;
 use super::record::Waiting;
-use super::workers::{Place, WorkerStatus};
+use super::workers::{Place, Worker, WorkerStatus};
 use super::{SCAN_WINDOW, Scheduler};
 use crate::error::InvariantViolation;
 use crate::event::{Action, DevicePart};
@@ -239,8 +240,12 @@ impl Scheduler {
                 if record.is_yielding() {
                     yielding += record.in_use;
                 }
+                ensure("TIME-1", self.knows_young(slot), || {
+                    format!("nobody notices when {} may be asked to yield", self.requests.id(slot))
+                })?;
                 running += 1;
             }
+            self.check_yielders(id, worker)?;
             ensure("CAP-2", used == worker.used && yielding == worker.yielding, || {
                 format!("{id} books {:?}, its requests use {used:?}", worker.used)
             })?;
@@ -252,10 +257,26 @@ impl Scheduler {
                 worker.earmarked.is_zero() || worker.free().overdrawn().min(worker.earmarked).is_zero();
             ensure("CAP-2", earmarks_fit, || format!("{id} earmarks more than is free"))?;
             let (place, rooms) = (worker.place as usize, &self.pool(worker.spec.pool).rooms);
-            let is_noted = !worker.is_up() || rooms.holds(place, self.reachable(id));
+            let is_noted = !worker.is_up() || rooms.knows(place, &self.room_of(id));
             ensure("CAP-2", is_noted, || format!("{id} is said to have other room than it has"))?;
         }
         Ok(running)
+    }
+
+    /// LIFE-1: a search for victims knows all who may yield, and nobody else, and no bounds that do not hold.
+    fn check_yielders(&self, id: WorkerId, worker: &Worker) -> Result<(), InvariantViolation> {
+        let may_yield = worker.running.iter().copied().filter(|&slot| self.may_be_stopped(slot));
+        for (tier, yielders) in self.tiers().zip(&worker.yielders) {
+            let theirs = may_yield.clone().filter(|&slot| self.requests[slot].tier() == tier);
+            let known = theirs.clone().all(|slot| {
+                yielders.knows(self.requests[slot].yield_place, slot, &self.yielder_bounds(slot))
+            });
+            let total = theirs.clone().fold(Resources::ZERO, |sum, slot| sum + self.requests[slot].in_use);
+            ensure("LIFE-1", known && total == yielders.total && theirs.count() == yielders.len(), || {
+                format!("{id}: not all of {tier} who may yield are known as they are")
+            })?;
+        }
+        Ok(())
     }
 
     /// CAP-2 on each device.
@@ -388,7 +409,7 @@ impl Scheduler {
                     continue;
                 }
                 let id = || self.requests.id(slot);
-                match self.find_victims(pool, slot, true) {
+                match self.find_victims(pool, slot, true, &mut SearchMemory::default()) {
                     Some(found) => {
                         let affordable = self.affordable_at(slot, found.victims()) <= self.now;
                         ensure("CAP-3", !affordable, || format!("{} could choose victims, and waits", id()))?;

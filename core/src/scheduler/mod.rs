@@ -2,8 +2,8 @@
 //!
 //! State: requests in a slab, each in exactly one container (a queue, or a worker); accounts of every tier in
 //! every pool; claims of waiting requests on units that victims give back. `admit`, `amend`, `fleet` and `report`
-//! take inputs, `batch` many of them; `dispatch`, `drain`, `reclaim` and `pressure` decide; `accounts`, `room`, `claims` and `stopping`
-//! keep the books; `stir` and `timers` say what to look at again, and when; `explain`, `usage` and `step_plan` answer
+//! take inputs, `batch` many; `dispatch`, `drain`, `reclaim` and `pressure` decide; `accounts`, `room`, `claims` and `stopping`
+//! keep the books; `stir`, `timers` and `young` say what to look at again, and when; `explain`, `usage` and `step_plan` answer
 //! questions; `invariants` checks it all.
 
 mod accounts;
@@ -34,6 +34,7 @@ mod tenants;
 mod timers;
 mod usage;
 mod workers;
+mod young;
 
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -45,20 +46,23 @@ use crate::event::{Action, Input, Reason};
 use crate::fairness::Fairness;
 use crate::heap::{Agenda, Heap};
 use crate::id::{DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
-use crate::maxima::Maxima;
 use crate::meter::Loan;
+use crate::placement::Rooms;
 use crate::queue::{QueueNodes, TierQueue};
 use crate::quota::Ledger;
 use crate::request::RequestState;
 use crate::resources::Resources;
 use crate::slab::Slab;
 use crate::time::Instant;
+use dispatch::Quiet;
 pub use explain::{Explanation, Gate, ShareWarning};
 use quota::QuotaQueue;
+use reclaim::SearchMemory;
 use record::{Claim, NeverRan, Pace, Requests, Waiting};
 pub use step_plan::PromptLeft;
 use tenants::Tenants;
 use workers::{Device, Place, Worker};
+use young::Young;
 
 /// The most requests that may live at once: 2^22, so that sums of units fit a signed word.
 pub const MAX_REQUESTS: u64 = 1 << 22;
@@ -129,8 +133,8 @@ struct Pool {
     queues: Vec<TierQueue>,
     /// Its workers that are up, in the order of their numbers.
     up: Vec<WorkerId>,
-    /// What each of them, by its place in `up`, has free as far as its devices have it too.
-    rooms: Maxima,
+    /// What each of them, by its place in `up`, has free as far as its devices have it too, and how full it is.
+    rooms: Rooms,
     /// As if all workers that were ever up at one time were: what a request can never have is refused.
     configured: Capacity,
     /// All workers ever added to it.
@@ -139,6 +143,8 @@ struct Pool {
     shapes: Vec<Resources>,
     /// Its claims, in no order that means anything.
     claims: Vec<u32>,
+    /// By tier, who started not long ago.
+    young: Vec<Young>,
     /// How fast its tiers' requests start.
     pace: Vec<Pace>,
     /// Its workers that are drained for a head.
@@ -198,6 +204,8 @@ pub struct Scheduler {
     never_yielding: u64,
     /// By tier.
     never_ran: Vec<NeverRan>,
+    /// By tier, whether its requests may ever be stopped for another: who may not is not kept ready for searches.
+    stoppable: Vec<bool>,
     /// Until when each tier's preemption budget is spent.
     budget_spent: Vec<Instant>,
     /// Tiers that demand something else in a pool than their hold windows noted last.
@@ -205,7 +213,9 @@ pub struct Scheduler {
     /// Counts the rounds, from 1.
     round: u64,
     in_round: bool,
+    quiet: Quiet,
     stats: Stats,
+    search_memory: SearchMemory,
 }
 
 impl Scheduler {
@@ -216,11 +226,12 @@ impl Scheduler {
             capacity: Capacity::new(&config.tiers),
             queues: config.tiers.iter().map(|_| TierQueue::default()).collect(),
             up: Vec::new(),
-            rooms: Maxima::default(),
+            rooms: Rooms::default(),
             configured: Capacity::new(&config.tiers),
             members: Vec::new(),
             shapes: Vec::new(),
             claims: Vec::new(),
+            young: config.tiers.iter().map(|_| Young::default()).collect(),
             pace: config.tiers.iter().map(|_| Pace::default()).collect(),
             drained: Vec::new(),
             dirty: false,
@@ -253,11 +264,14 @@ impl Scheduler {
             waiting_by_tier: alloc::vec![Waiting::default(); config.tiers.len()],
             never_yielding: 0,
             never_ran: alloc::vec![NeverRan::default(); config.tiers.len()],
+            stoppable: config.stoppable_tiers(),
             budget_spent: alloc::vec![Instant::ZERO; config.tiers.len()],
             changed_demands: Vec::new(),
             round: 0,
             in_round: false,
+            quiet: Quiet::No,
             stats: Stats::default(),
+            search_memory: SearchMemory::default(),
             config,
         }
     }

@@ -444,6 +444,9 @@ impl Scheduler {
     pub(super) fn rerank_waiter(&mut self, line: u32, rank: i128) {
         let Some(&(node, key)) = self.quota_queue.lines.get(&line) else { return };
         let new = (key.0, rank, key.2);
+        if new == key {
+            return;
+        }
         self.quota_queue.remove(node, key);
         self.quota_queue.insert(node, new, Waiter::Line(line));
         self.quota_queue.lines.insert(line, (node, new));

@@ -2,13 +2,19 @@
 //! chooses victims on one worker and lays a claim there.
 
 use alloc::vec::Vec;
+use core::cmp::Reverse;
+
+use smallvec::SmallVec;
 
 use super::{SCAN_WINDOW, Scheduler};
 use crate::config::{MAX_TIERS, Preemption};
 use crate::event::Reason;
 use crate::id::{DeviceId, PoolId, Tier, WorkerId};
-use crate::preempt::{self, Candidate, Need, Rules, VictimSet, Waiver};
-use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
+use crate::preempt::{
+    self, Bounds, Candidate, Harm, Need, Order, PlaceUnits, Prices, Rules, Runners, Scratch, Source,
+    VictimSet, Waiver,
+};
+use crate::resources::{Balance, Resources};
 use crate::time::Instant;
 
 /// How many workers are searched for victims: those with the most units of the tiers that may have to yield.
@@ -31,6 +37,16 @@ impl Found {
     }
 }
 
+/// What searches for victims work with, kept for the next.
+#[derive(Debug, Default)]
+pub(super) struct SearchMemory {
+    /// Workers, those on which more is used by tiers that may have to yield first.
+    able: Vec<(Reverse<u64>, WorkerId)>,
+    /// Those on which there may be a set, and the least harm that it does.
+    prospects: Vec<(Harm, WorkerId)>,
+    scratch: Scratch,
+}
+
 /// How a search for victims ended.
 enum Sought {
     Won,
@@ -44,7 +60,16 @@ enum Sought {
 struct Asker {
     slot: u32,
     tier: Tier,
+    within: bool,
     whom: Preemption,
+    /// What its tier may not borrow any more, if it has to.
+    missing: Resources,
+}
+
+impl Asker {
+    fn order(&self) -> Order {
+        Order { tier: self.tier, whom: self.whom }
+    }
 }
 
 impl Scheduler {
@@ -68,50 +93,57 @@ impl Scheduler {
             self.pool_mut(pool).sought_in_vain = true;
             return false;
         }
-        let waiting = self.first_waiting(pool, tier);
         // What was sought in vain beyond the reserve; who asks for as much or more need not try.
         let mut too_much: Vec<Resources> = Vec::new();
-        for slot in waiting.into_iter().flatten() {
-            if self.sits_out(slot) {
-                continue;
-            }
-            let Some(within) = self.may_claim(slot) else { continue };
-            if let Some(lack) = self.quota_lack(slot) {
-                self.wait_for_quota(slot, lack.node);
-                return self.reclaim_for(pool, tier);
-            }
-            let asks = self.requests[slot].asks;
-            if !within && too_much.iter().any(|least| least.fits(&asks)) {
-                continue;
-            }
-            match self.win_back(pool, slot, within) {
-                Sought::Won => return true,
-                Sought::Nothing if !within && !self.requests.past(slot).is_kept_off(self.now) => {
-                    too_much.push(asks);
+        let mut tried = 0;
+        // Nearly always the first is served: the others are looked for when it was not.
+        for count in [1, SCAN_WINDOW] {
+            let waiting: SmallVec<[_; 1]> = self.claimants(pool, tier).skip(tried).take(count).collect();
+            tried = waiting.len();
+            for (slot, within) in waiting {
+                if let Some(lack) = self.quota_lack(slot) {
+                    self.wait_for_quota(slot, lack.node);
+                    return self.reclaim_for(pool, tier);
                 }
-                Sought::Nothing | Sought::TooDear => {}
+                let asks = self.requests[slot].asks;
+                if !within && too_much.iter().any(|least| least.fits(&asks)) {
+                    continue;
+                }
+                match self.win_back(pool, slot, within) {
+                    Sought::Won => return true,
+                    Sought::Nothing if !within && !self.requests.past(slot).is_kept_off(self.now) => {
+                        too_much.push(asks);
+                    }
+                    Sought::Nothing | Sought::TooDear => {}
+                }
+                self.pool_mut(pool).sought_in_vain = true;
+                self.wake_when_exposed(pool, tier, within);
             }
-            self.pool_mut(pool).sought_in_vain = true;
-            self.wake_when_exposed(pool, tier, within);
         }
         false
     }
 
-    /// The first of a tier in order, as many as may choose victims.
-    fn first_waiting(&self, pool: PoolId, tier: Tier) -> [Option<u32>; SCAN_WINDOW] {
-        let mut in_order = self.waiting_in_order(pool, tier);
-        core::array::from_fn(|_| in_order.next())
+    /// The first of a tier in order, those that may choose victims, and whether they are within its reserve.
+    fn claimants(&self, pool: PoolId, tier: Tier) -> impl Iterator<Item = (u32, bool)> + use<'_> {
+        let first = self.waiting_in_order(pool, tier).take(SCAN_WINDOW);
+        first.filter(|&slot| !self.sits_out(slot)).filter_map(|slot| Some((slot, self.may_claim(slot)?)))
     }
 
     /// Lays a claim for a request, on units of victims or of a less urgent claim, if it can.
     fn win_back(&mut self, pool: PoolId, slot: u32, within: bool) -> Sought {
-        if let Some(found) = self.find_victims(pool, slot, within) {
+        let mut memory = core::mem::take(&mut self.search_memory);
+        let found = self.find_victims(pool, slot, within, &mut memory);
+        for (worker, tier, group, bounds) in memory.scratch.seen.drain(..) {
+            self.worker_mut(worker).yielders[tier.index()].tighten(group, bounds);
+        }
+        self.search_memory = memory;
+        if let Some(found) = found {
             let affordable_at = self.affordable_at(slot, found.victims());
             if affordable_at > self.now {
                 self.wake(pool, Some(affordable_at));
                 return Sought::TooDear;
             }
-            self.preempt_for(slot, &found);
+            self.preempt_for(slot, found);
             return Sought::Won;
         }
         let Some(claim) = self.claim_to_take_over(slot).filter(|_| within) else { return Sought::Nothing };
@@ -161,15 +193,15 @@ impl Scheduler {
         }
     }
 
-    fn preempt_for(&mut self, slot: u32, found: &Found) {
-        let victims: Vec<u32> = found.set.victims.iter().map(|victim| victim.id.slot()).collect();
+    fn preempt_for(&mut self, slot: u32, found: Found) {
         let reason = if found.within { Reason::Reclaim } else { Reason::Urgent };
         self.count_set(slot, &found.set);
         self.note_set_for(slot);
         self.hold(slot);
-        self.spend(slot, victims.len());
-        let claim = self.lay_claim(slot, found.worker, found.within, victims.clone());
-        for victim in victims {
+        self.spend(slot, found.victims());
+        let claim = self.lay_claim(slot, found.worker, found.within, found.set.victims);
+        for index in 0..self.claims[claim].victims.len() {
+            let victim = self.claims[claim].victims[index];
             self.ask_to_stop(victim, Some(slot), Some(claim), reason);
         }
         self.freed(found.worker);
@@ -177,7 +209,7 @@ impl Scheduler {
 
     fn count_set(&mut self, slot: u32, set: &VictimSet) {
         self.count_further_set(slot);
-        self.stats.straddles += set.straddles() as u64;
+        self.stats.straddles += set.harm.straddles as u64;
         match set.waiver {
             Waiver::None | Waiver::Straddle => {}
             Waiver::FinishTest => self.stats.waived_finish_test += 1,
@@ -210,35 +242,60 @@ impl Scheduler {
         }
     }
 
-    /// The worker and the victims there that do the least harm.
-    pub(super) fn find_victims(&self, pool: PoolId, slot: u32, within: bool) -> Option<Found> {
+    /// The worker and the victims there that do the least harm. Looks at the workers that could do less harm than the
+    /// best found, the most promising first: O(workers), and what a search takes on few of them.
+    pub(super) fn find_victims(
+        &self,
+        pool: PoolId,
+        slot: u32,
+        within: bool,
+        memory: &mut SearchMemory,
+    ) -> Option<Found> {
         let record = &self.requests[slot];
-        let tier = record.tier();
-        let asker = Asker { slot, tier, whom: self.whom(tier, within) };
-        let capacity = &self.pool(pool).capacity;
+        let (tier, capacity) = (record.tier(), &self.pool(pool).capacity);
+        let missing =
+            if within { Resources::ZERO } else { capacity.available(tier, self.now).shortage(&record.asks) };
+        let asker = Asker { slot, tier, within, whom: self.whom(tier, within), missing };
         let mut excess = [Balance::default(); MAX_TIERS];
         for (index, account) in capacity.accounts().iter().enumerate() {
             excess[index] = account.excess();
         }
-        let missing =
-            if within { Resources::ZERO } else { capacity.available(tier, self.now).shortage(&record.asks) };
-        let mut best: Option<Found> = None;
-        let mut candidates = Vec::new();
-        for worker in self.searched_workers(pool, &asker) {
-            let short = self.shortage(slot, worker).max(missing);
-            let (devices, device_shorts): (Vec<_>, Vec<_>) =
-                self.device_shortages(slot, worker).into_iter().unzip();
-            if short.is_zero() && devices.is_empty() {
-                continue;
+        self.find_prospects(pool, &asker, memory);
+        let SearchMemory { prospects, scratch, .. } = memory;
+        Need::waivers(within).iter().find_map(|&waiver| {
+            let mut best: Option<(Harm, WorkerId, VictimSet)> = None;
+            let mut next = prospects.iter().min();
+            while let Some(&prospect) = next {
+                if best.as_ref().is_some_and(|&(harm, worker, _)| (harm, worker) < prospect) {
+                    break;
+                }
+                let (_, worker) = prospect;
+                let set = self.choose_on(worker, &asker, waiver, &excess, scratch);
+                let set = set.map(|set| (set.harm, worker, set));
+                best = best.into_iter().chain(set).min_by_key(|&(harm, worker, _)| (harm, worker));
+                next = prospects.iter().filter(|&&other| other > prospect).min();
             }
-            self.collect_candidates(worker, &devices, &asker, &mut candidates);
-            let need = Need { tier, within, whom: asker.whom, short, device_shorts };
-            let Some(set) = preempt::choose(&need, self.rules(), &mut candidates, &excess) else { continue };
-            if best.as_ref().is_none_or(|least| set.compare(&least.set).is_lt()) {
-                best = Some(Found { worker, within, set });
-            }
+            best.map(|(_, worker, set)| Found { worker, within, set })
+        })
+    }
+
+    fn choose_on(
+        &self,
+        worker: WorkerId,
+        asker: &Asker,
+        waiver: Waiver,
+        excess: &[Balance; MAX_TIERS],
+        scratch: &mut Scratch,
+    ) -> Option<VictimSet> {
+        let (short_devices, devices): (SmallVec<[DeviceId; 2]>, _) =
+            self.device_shortages(asker.slot, worker).into_iter().unzip();
+        let short = PlaceUnits { worker: self.shortage(asker.slot, worker).max(asker.missing), devices };
+        if short.is_zero() {
+            return None;
         }
-        best
+        let need = Need { order: asker.order(), within: asker.within, short };
+        let sources = self.sources(worker, &short_devices);
+        preempt::choose(&need, self.rules(), waiver, excess, (&sources, self), scratch)
     }
 
     fn rules(&self) -> Rules {
@@ -246,82 +303,69 @@ impl Scheduler {
             now: self.now,
             min_run_ns: self.config.min_run_ns,
             max_preemptions: self.config.max_preemptions,
+            prices: Prices { compute_ns: self.compute_token_ns(), swap_ns: self.config.swap_token_ns },
         }
     }
 
-    /// The workers that could hold the request with what others may have to give back there, in the order of
-    /// their numbers.
-    fn searched_workers(&self, pool: PoolId, asker: &Asker) -> Vec<WorkerId> {
-        let (record, past) = (&self.requests[asker.slot], self.requests.past(asker.slot));
-        let yielding = |id: WorkerId| {
-            let by_tier = (0..).map(Tier::new).zip(self.worker(id).used_by_tier.iter());
-            let theirs = by_tier.filter(|&(tier, _)| asker.whom.reaches(asker.tier, tier));
-            theirs.fold(Resources::ZERO, |sum, (_, &units)| sum + units)
-        };
-        let mut able: Vec<WorkerId> = self.pool(pool).up.clone();
-        able.retain(|&id| {
-            record.asks.fits(&self.worker(id).whole)
-                && !past.is_excluded_from(id, self.now)
-                && self.shortage(asker.slot, id).fits(&yielding(id))
-        });
-        if able.len() > SEARCHED_WORKERS {
-            let units = |id| {
-                let dimensions = (0..MAX_DIMENSIONS).filter(|&d| record.asks[d] > 0);
-                dimensions.map(|d| yielding(id)[d]).sum::<u64>()
+    /// The workers on which there may be a set, of those that could hold the request with what others may have to
+    /// give back there.
+    fn find_prospects(&self, pool: PoolId, asker: &Asker, memory: &mut SearchMemory) {
+        let SearchMemory { able, prospects, .. } = memory;
+        self.find_able_workers(pool, asker, able);
+        let prices = self.rules().prices;
+        prospects.clear();
+        for &(_, worker) in &*able {
+            let target = self.worker(worker);
+            let short = self.shortage(asker.slot, worker).max(asker.missing);
+            let least = if target.spec.devices.is_empty() {
+                let steps = preempt::steps_told(target.step_tokens);
+                Harm::at_least(asker.order(), short, &target.yielders, steps, prices)
+            } else {
+                // Those of other workers may help where a device is short.
+                Some(Harm::LEAST)
             };
-            able.sort_by_cached_key(|&id| (core::cmp::Reverse(units(id)), id));
-            able.truncate(SEARCHED_WORKERS);
-            able.sort_unstable();
+            prospects.extend(least.map(|least| (least, worker)));
         }
-        able
     }
 
-    /// Who may yield on a worker, and on the others of its devices that are short.
-    fn collect_candidates(
-        &self,
-        worker: WorkerId,
-        short_devices: &[DeviceId],
-        asker: &Asker,
-        candidates: &mut Vec<Candidate>,
-    ) {
-        candidates.clear();
-        let mut workers: Vec<WorkerId> = alloc::vec![worker];
+    fn find_able_workers(&self, pool: PoolId, asker: &Asker, able: &mut Vec<(Reverse<u64>, WorkerId)>) {
+        let (asks, past) = (self.requests[asker.slot].asks, self.requests.past(asker.slot));
+        able.clear();
+        for &id in &self.pool(pool).up {
+            if let Some(units) = self.worker(id).yielding_for(asker.order(), &asks)
+                && !past.is_excluded_from(id, self.now)
+            {
+                able.push((Reverse(units), id));
+            }
+        }
+        if able.len() > SEARCHED_WORKERS {
+            able.select_nth_unstable(SEARCHED_WORKERS);
+            able.truncate(SEARCHED_WORKERS);
+        }
+    }
+
+    /// Where those are who may yield: on the worker, and on the others of its devices that are short.
+    fn sources(&self, here: WorkerId, short_devices: &[DeviceId]) -> SmallVec<[Source<'_>; 1]> {
+        let mut workers: SmallVec<[WorkerId; 4]> = SmallVec::from_slice(&[here]);
+        let pool = self.worker(here).spec.pool;
         for device in short_devices {
-            let sharing = self.devices[device.index()].workers.iter();
-            workers.extend(sharing.filter(|&&id| {
-                self.worker(id).is_up() && self.worker(id).spec.pool == self.worker(worker).spec.pool
-            }));
+            let sharing = self.devices[device.index()].workers.iter().copied();
+            workers
+                .extend(sharing.filter(|&id| self.worker(id).is_up() && self.worker(id).spec.pool == pool));
         }
         workers.sort_unstable();
         workers.dedup();
-        for id in workers {
-            for &slot in &self.worker(id).running {
-                let record = &self.requests[slot];
-                if record.may_yield() && asker.whom.reaches(asker.tier, record.tier()) {
-                    candidates.push(self.candidate(slot, id == worker, short_devices));
-                }
+        let source = |id: WorkerId| {
+            let worker = self.worker(id);
+            Source {
+                worker: id,
+                yielders: &worker.yielders,
+                steps: preempt::steps_told(worker.step_tokens),
+                is_here: id == here,
+                parts: short_devices.iter().map(|&id| worker.part_on(id).copied()).collect(),
             }
-        }
-    }
-
-    fn candidate(&self, slot: u32, is_here: bool, short_devices: &[DeviceId]) -> Candidate {
-        let record = &self.requests[slot];
-        let on = |&device: &DeviceId| {
-            let part = self.worker(record.worker).part_on(device);
-            part.map_or(Resources::ZERO, |part| part.of(record.in_use))
         };
-        Candidate {
-            id: self.requests.id(slot),
-            tier: record.tier(),
-            used: record.in_use,
-            frees: if is_here { record.in_use } else { Resources::ZERO },
-            device_frees: short_devices.iter().map(on).collect(),
-            preemptions: record.preemptions,
-            started_at: record.started_at,
-            work_lost: self.work_lost(slot),
-            finishes_first: self.finishes_after(slot).is_some_and(|takes| takes < self.config.stop_takes_ns),
-            straddles: false,
-        }
+        workers.into_iter().map(source).collect()
     }
 
     /// Some are protected by `min_run`, or by being nearly done: the search is worth repeating when the first
@@ -331,13 +375,30 @@ impl Scheduler {
         if within {
             return;
         }
-        let min_run = self.config.min_run_ns;
-        let running = self.pool(pool).up.iter().flat_map(|&id| &self.worker(id).running);
-        let ages = running
-            .map(|&slot| &self.requests[slot])
-            .filter(|record| record.tier() > tier)
-            .map(|record| record.started_at.plus_nanos(min_run));
-        let first = ages.filter(|&at| at > self.now).min();
-        self.wake(pool, first);
+        for other in self.tiers().skip(tier.index() + 1) {
+            let first = self.first_exposed(pool, other);
+            self.wake(pool, first);
+        }
+    }
+}
+
+impl Runners for Scheduler {
+    fn candidate(&self, slot: u32, source: &Source<'_>) -> Candidate {
+        let record = &self.requests[slot];
+        Candidate {
+            id: self.requests.id(slot),
+            tier: record.tier(),
+            used: record.in_use,
+            frees: source.frees(record.in_use),
+            preemptions: record.preemptions,
+            started_at: record.started_at,
+            work_lost: self.work_lost(slot),
+            finishes_first: self.finishes_after(slot).is_some_and(|takes| takes < self.config.stop_takes_ns),
+            straddles: false,
+        }
+    }
+
+    fn bounds(&self, slot: u32) -> Bounds {
+        self.yielder_bounds(slot)
     }
 }

@@ -13,6 +13,9 @@ use crate::resources::Resources;
 use crate::slab::{Lookup, Slab};
 use crate::time::Instant;
 
+/// No place among those that may yield.
+pub(super) const NOWHERE: u32 = u32::MAX;
+
 /// A live request.
 #[derive(Debug)]
 pub(super) struct Record {
@@ -58,6 +61,8 @@ pub(super) struct Record {
     pub(super) worker: WorkerId,
     /// Where it stands in its worker's `running`.
     pub(super) place: u32,
+    /// Where it stands among those of its worker and tier that may yield, if it may.
+    pub(super) yield_place: u32,
     pub(super) in_use: Resources,
     pub(super) started_at: Instant,
     /// Whether the engine has reported of this attempt.
@@ -161,6 +166,7 @@ impl Record {
             declines: 0,
             worker: WorkerId::new(0),
             place: 0,
+            yield_place: NOWHERE,
             in_use: Resources::ZERO,
             started_at: Instant::ZERO,
             runs: false,

@@ -330,6 +330,8 @@ impl Scheduler {
             } else {
                 self.freed(worker);
             }
+        } else {
+            self.note_report(slot, before);
         }
     }
 

@@ -13,7 +13,7 @@ use super::Scheduler;
 use super::workers::{Worker, WorkerStatus};
 use crate::event::DevicePart;
 use crate::id::{DeviceId, PoolId, WorkerId};
-use crate::maxima::Maxima;
+use crate::placement::{Room, Rooms};
 use crate::queue::Least;
 use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
 use crate::share::Rounding;
@@ -105,31 +105,34 @@ impl Scheduler {
     }
 
     fn note_own_room(&mut self, id: WorkerId) {
-        let worker = self.worker(id);
+        let worker = &self.workers[id.index()];
         if worker.is_up() {
-            let (pool, place, free) = (worker.spec.pool, worker.place, self.reachable(id));
-            self.pools[pool.index()].rooms.set(place as usize, free);
+            self.pools[worker.spec.pool.index()].rooms.note(worker.place as usize);
         }
+    }
+
+    /// What a search for room goes by, of a worker that is up.
+    pub(super) fn room_of(&self, id: WorkerId) -> Room {
+        let worker = self.worker(id);
+        Room { free: self.reachable(id), used: worker.in_use(), capacity: worker.spec.capacity }
+    }
+
+    /// Somebody is about to search for room in a pool.
+    pub(super) fn refresh_rooms(&mut self, pool: PoolId) {
+        let mut rooms = core::mem::take(&mut self.pool_mut(pool).rooms);
+        let up = &self.pool(pool).up;
+        rooms.refresh(|place| self.room_of(up[place]));
+        self.pool_mut(pool).rooms = rooms;
     }
 
     /// Other workers of a pool are up, or have other capacities. O(workers of the pool).
     pub(super) fn note_all_rooms(&mut self, pool: PoolId) {
-        let target = &mut self.pools[pool.index()];
-        target.rooms = Maxima::new(target.up.len());
-        for place in 0..self.pool(pool).up.len() {
-            let id = self.pool(pool).up[place];
-            self.worker_mut(id).place = place as u32;
-            self.note_own_room(id);
+        let up = self.pool(pool).up.clone();
+        for (&id, place) in up.iter().zip(0..) {
+            self.worker_mut(id).place = place;
         }
-    }
-
-    /// The workers of a pool that may have room for what a request asks: all that have, and perhaps others.
-    pub(super) fn with_room(&self, slot: u32) -> impl Iterator<Item = WorkerId> + use<'_> {
-        let record = &self.requests[slot];
-        let pool = self.pool(record.pool());
-        // What its own claim has gathered is room for it alone.
-        let own = record.claim.map(|claim| self.claims[claim].worker);
-        pool.rooms.with(record.asks).map(|place| pool.up[place]).chain(own)
+        let rooms = Rooms::new(up.iter().map(|&id| self.worker(id).spec.capacity));
+        self.pool_mut(pool).rooms = rooms;
     }
 
     /// What a worker itself is short of for what a request asks.
@@ -303,6 +306,9 @@ impl Scheduler {
 
     /// Adds to the earmarks of a claim, or with `less` takes from them, in all books.
     pub(super) fn change_earmarks(&mut self, id: u32, more: Resources, less: Resources) {
+        if more == less {
+            return;
+        }
         let claim = &mut self.claims[id];
         let before = claim.earmarked;
         claim.earmarked = before + more - less;

@@ -3,8 +3,11 @@
 //! to is decided by others.
 
 use super::Scheduler;
+use super::record::NOWHERE;
 use crate::event::{Action, Reason, YieldMode};
+use crate::preempt::{self, AtStake, Bounds};
 use crate::request::{RequestState, Yielding};
+use crate::resources::Resources;
 
 impl Scheduler {
     /// Tokens a request has generated over its life.
@@ -41,8 +44,68 @@ impl Scheduler {
     /// Nanoseconds to compute again what a running request would lose without a checkpoint; as many as tokens,
     /// where no step-time model is given.
     fn recompute_ns(&self, slot: u32) -> u64 {
-        let lost = self.tokens_to_recompute(slot);
-        lost.saturating_mul(self.config.step_time.map_or(1, |model| model.prompt_token_ns))
+        self.tokens_to_recompute(slot).saturating_mul(self.compute_token_ns())
+    }
+
+    pub(super) fn compute_token_ns(&self) -> u64 {
+        self.config.step_time.map_or(1, |model| model.prompt_token_ns)
+    }
+
+    /// What a search for victims goes by, of one that may yield.
+    pub(super) fn yielder_bounds(&self, slot: u32) -> Bounds {
+        let record = &self.requests[slot];
+        let stake = AtStake {
+            context: self.context_tokens(slot),
+            safe: record.cached_tokens.max(self.requests.past(slot).tokens_kept),
+            runs: record.runs,
+            can_swap: record.spec.yielding == Yielding::Checkpoint,
+        };
+        let steps = preempt::steps_told(self.worker(record.worker).step_tokens);
+        let id = self.requests.id(slot);
+        Bounds::of_one(id, record.in_use, stake, steps, record.started_at, record.preemptions)
+    }
+
+    /// Whether another request may stop one now.
+    pub(super) fn may_be_stopped(&self, slot: u32) -> bool {
+        let record = &self.requests[slot];
+        self.stoppable[record.tier().index()] && record.may_yield()
+    }
+
+    /// One that came to a worker, or may yield again, is known to searches for victims if it may.
+    pub(super) fn expose(&mut self, slot: u32) {
+        if !self.may_be_stopped(slot) {
+            return;
+        }
+        let bounds = self.yielder_bounds(slot);
+        let record = &mut self.requests[slot];
+        let yielders = &mut self.workers[record.worker.index()].yielders[record.spec.tier.index()];
+        record.yield_place = yielders.insert(slot, &bounds);
+        yielders.total += record.in_use;
+    }
+
+    /// One that leaves its worker, or is to stop, is known to searches for victims no more.
+    pub(super) fn shelter(&mut self, slot: u32) {
+        let record = &mut self.requests[slot];
+        let place = core::mem::replace(&mut record.yield_place, NOWHERE);
+        if place != NOWHERE {
+            let yielders = &mut self.workers[record.worker.index()].yielders[record.spec.tier.index()];
+            yielders.remove(place);
+            yielders.total -= record.in_use;
+        }
+    }
+
+    /// One that used `before` has reported; searches for victims know it as it is now.
+    pub(super) fn note_report(&mut self, slot: u32, before: Resources) {
+        let place = self.requests[slot].yield_place;
+        if place == NOWHERE {
+            return;
+        }
+        let bounds = self.yielder_bounds(slot);
+        let record = &self.requests[slot];
+        let yielders = &mut self.workers[record.worker.index()].yielders[record.spec.tier.index()];
+        yielders.widen(place, &bounds);
+        yielders.total += record.in_use;
+        yielders.total -= before;
     }
 
     fn swap_ns(&self, slot: u32) -> u64 {

@@ -2,6 +2,7 @@
 //! and when to look again.
 
 use super::Scheduler;
+use super::dispatch::Quiet;
 use super::workers::{Place, Tolerance};
 use crate::config::Order;
 use crate::event::{Action, Reason};
@@ -33,6 +34,7 @@ impl Scheduler {
 
     /// Time never goes back: an earlier `now` counts as no time passed.
     pub(super) fn advance(&mut self, now: Instant) {
+        self.quiet = Quiet::No;
         self.note_demand();
         if now < self.now {
             self.stats.clock_regressions += 1;

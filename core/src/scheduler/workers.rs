@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use crate::event::{DevicePart, DeviceSpec, WorkerSpec};
 use crate::id::{DeviceId, Tier, WorkerId};
+use crate::preempt::{Order, Yielders};
 use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
 use crate::time::Instant;
 
@@ -69,6 +70,8 @@ pub(super) struct Worker {
     pub(super) until_outrun: u64,
     /// The requests on it, in no order that means anything.
     pub(super) running: Vec<u32>,
+    /// Those of them that may yield, by tier.
+    pub(super) yielders: Box<[Yielders]>,
     /// Its claims, the most urgent first, then by the owner's arrival.
     pub(super) claims: Vec<u32>,
     pub(super) drain: Option<Drain>,
@@ -90,6 +93,7 @@ impl Worker {
             step_tokens: 0,
             until_outrun: u64::MAX,
             running: Vec::new(),
+            yielders: (0..tiers).map(|_| Yielders::default()).collect(),
             claims: Vec::new(),
             drain: None,
         }
@@ -120,6 +124,23 @@ impl Worker {
     /// Capacity less use and earmarks.
     pub(super) fn free(&self) -> Balance {
         Balance::of(self.spec.capacity, self.in_use() + self.earmarked)
+    }
+
+    /// What those that may have to yield use of the dimensions asked for, in sum; `None` if it could not hold what is
+    /// asked with that.
+    pub(super) fn yielding_for(&self, order: Order, asks: &Resources) -> Option<u64> {
+        let taken = self.in_use() + self.earmarked;
+        let mut sum = 0;
+        // Of all workers, for every search: only the dimensions that count.
+        for d in (0..MAX_DIMENSIONS).filter(|&d| asks[d] > 0) {
+            let yielding: u64 =
+                order.tiers(self.used_by_tier.len()).map(|tier| self.used_by_tier[tier.index()][d]).sum();
+            if asks[d] > self.whole[d] || asks[d] + taken[d] > self.spec.capacity[d] + yielding {
+                return None;
+            }
+            sum += yielding;
+        }
+        Some(sum)
     }
 
     /// What is used beyond the capacity.
