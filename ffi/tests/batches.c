@@ -40,56 +40,70 @@ static size_t round_of(tidegate_scheduler_t *s, uint64_t now, tidegate_action_t 
   return count;
 }
 
-/* One scheduler is told singly what another is told at once. */
-static void as_single_calls(void) {
-  tidegate_scheduler_t *singly = scheduler_of(ROOMY), *at_once = scheduler_of(ROOMY);
+/* What is submitted at once, and its ids. */
+static void submitted(tidegate_scheduler_t *singly, tidegate_scheduler_t *at_once, uint64_t now, uint64_t *requests) {
   tidegate_request_spec_t specs[COUNT];
-  tidegate_completion_t ends[COUNT];
-  tidegate_action_t actions[COUNT], same[COUNT];
-  tidegate_usage_t usage = TIDEGATE_USAGE_INIT;
-  tidegate_stats_t stats = TIDEGATE_STATS_INIT, same_stats = TIDEGATE_STATS_INIT;
-  tidegate_tenant_usage_t used = TIDEGATE_TENANT_USAGE_INIT;
-  uint64_t requests[COUNT], request;
+  uint64_t request;
   uint32_t statuses[COUNT], status;
   size_t i;
   mixed_specs(specs);
-  memset(requests, 0xFF, sizeof requests);
-  STATUS(tidegate_scheduler_submit_many(at_once, 5, specs, COUNT, requests, statuses), OK);
+  memset(requests, 0xFF, COUNT * sizeof *requests);
+  STATUS(tidegate_scheduler_submit_many(at_once, now, specs, COUNT, requests, statuses), OK);
   for (i = 0; i < COUNT; i++) {
     request = 0;
-    status = tidegate_scheduler_submit(singly, 5, &specs[i], &request);
+    status = tidegate_scheduler_submit(singly, now, &specs[i], &request);
     CHECK(status == statuses[i] && request == requests[i]);
   }
   CHECK(statuses[0] == OK && requests[0] != 0 && statuses[4] == OK && requests[4] != 0);
   CHECK(statuses[1] == TIDEGATE_STATUS_UNKNOWN_TENANT && requests[1] == 0);
   CHECK(statuses[2] == TIDEGATE_STATUS_NEVER_FITS && statuses[3] == TIDEGATE_STATUS_UNKNOWN_TIER);
   CHECK(last(at_once).status == TIDEGATE_STATUS_UNKNOWN_TIER);
+}
 
-  CHECK(round_of(singly, 6, actions) == 2 && round_of(at_once, 6, same) == 2);
-  CHECK(memcmp(actions, same, sizeof actions) == 0);
-
+/* The ends of the first and of the last. */
+static void completed(tidegate_scheduler_t *singly, tidegate_scheduler_t *at_once, uint64_t now,
+                      const uint64_t *requests) {
+  tidegate_completion_t ends[COUNT];
+  tidegate_usage_t usage = TIDEGATE_USAGE_INIT;
+  uint32_t statuses[COUNT];
+  size_t i;
   ends[0] = completion_of(requests[0], 1);
   ends[1] = completion_of(requests[0], 1);
   ends[2] = completion_of(12345, 1);
   ends[3] = completion_of(requests[4], 2);
   ends[4] = completion_of(requests[4], 1);
-  STATUS(tidegate_scheduler_complete_many(at_once, 7, ends, COUNT, statuses), OK);
+  STATUS(tidegate_scheduler_complete_many(at_once, now, ends, COUNT, statuses), OK);
   usage.prompt_tokens = 30;
   usage.cached_tokens = 20;
   usage.output_tokens = 10;
   for (i = 0; i < COUNT; i++) {
-    STATUS(tidegate_scheduler_complete(singly, 7, ends[i].request, ends[i].attempt, &usage), statuses[i]);
+    STATUS(tidegate_scheduler_complete(singly, now, ends[i].request, ends[i].attempt, &usage), statuses[i]);
   }
   CHECK(statuses[0] == OK && statuses[1] == TIDEGATE_STATUS_ALREADY_TERMINAL);
   CHECK(statuses[2] == TIDEGATE_STATUS_UNKNOWN_REQUEST && statuses[3] == TIDEGATE_STATUS_STALE_ATTEMPT);
   CHECK(statuses[4] == OK);
   CHECK(last(at_once).status == TIDEGATE_STATUS_STALE_ATTEMPT && last(at_once).request == requests[4]);
   CHECK(last(at_once).attempt == 2 && last(at_once).current_attempt == 1);
+}
+
+/* One scheduler is told singly what another is told at once, twice. */
+static void as_single_calls(void) {
+  tidegate_scheduler_t *singly = scheduler_of(ROOMY), *at_once = scheduler_of(ROOMY);
+  tidegate_action_t actions[COUNT], same[COUNT];
+  tidegate_stats_t stats = TIDEGATE_STATS_INIT, same_stats = TIDEGATE_STATS_INIT;
+  tidegate_tenant_usage_t used = TIDEGATE_TENANT_USAGE_INIT;
+  uint64_t requests[COUNT], now;
+  for (now = 5; now < 15; now += 5) {
+    submitted(singly, at_once, now, requests);
+    CHECK(round_of(singly, now, actions) == 2 && round_of(at_once, now, same) == 2);
+    CHECK(memcmp(actions, same, sizeof actions) == 0);
+    completed(singly, at_once, now, requests);
+  }
   STATUS(tidegate_scheduler_stats(singly, &stats), OK);
   STATUS(tidegate_scheduler_stats(at_once, &same_stats), OK);
-  CHECK(memcmp(&stats, &same_stats, sizeof stats) == 0 && stats.completed == 2);
+  CHECK(memcmp(&stats, &same_stats, sizeof stats) == 0 && stats.completed == 4);
   STATUS(tidegate_scheduler_usage(at_once, 0, &used), OK);
-  CHECK(used.prompt_tokens == 60 && used.cached_tokens == 40 && used.output_tokens == 20);
+  CHECK(used.prompt_tokens == 120 && used.cached_tokens == 80 && used.output_tokens == 40);
   tidegate_scheduler_free(singly);
   tidegate_scheduler_free(at_once);
 }
