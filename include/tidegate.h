@@ -1120,6 +1120,36 @@ typedef struct tidegate_usage_t {
 } tidegate_usage_t;
 
 /**
+ * The end of one request of many: 64 bytes in every version.
+ */
+typedef struct tidegate_completion_t {
+  /**
+   * The request.
+   */
+  uint64_t request;
+  /**
+   * Tokens of the prompt, cached ones included.
+   */
+  uint64_t prompt_tokens;
+  /**
+   * Tokens of the prompt that the engine found in its cache.
+   */
+  uint64_t cached_tokens;
+  /**
+   * Tokens generated.
+   */
+  uint64_t output_tokens;
+  /**
+   * Its attempt.
+   */
+  uint32_t attempt;
+  /**
+   * 0.
+   */
+  uint32_t reserved[7];
+} tidegate_completion_t;
+
+/**
  * One wish of the scheduler: 64 bytes in every version. Fields that its kind does not use are 0.
  */
 typedef struct tidegate_action_t {
@@ -1927,6 +1957,35 @@ tidegate_status_t tidegate_scheduler_failed(tidegate_scheduler_t *scheduler,
                                             uint64_t now_ns,
                                             uint64_t request,
                                             uint32_t attempt);
+
+/* Many requests at once. */
+
+/**
+ * Queues many requests, as tidegate_scheduler_submit for each in turn would, and gives their ids: 0 for one that
+ * was refused, which keeps none of the others back. `out_statuses`, which may be NULL, gets the
+ * tidegate_status_t of each. TIDEGATE_STATUS_OK says that the scheduler answered for all of them, by whatever
+ * statuses, and the last error is that of the last one refused; else something is wrong with the call itself, with
+ * some number or size in it, and none was queued. All have the struct_size of the first. A count of 0 is no call: not even
+ * the time goes on. All is read before anything is written, so that the ids may take the place of the specs. A journal has
+ * them one by one.
+ */
+tidegate_status_t tidegate_scheduler_submit_many(tidegate_scheduler_t *scheduler,
+                                                 uint64_t now_ns,
+                                                 const tidegate_request_spec_t *specs,
+                                                 size_t spec_count,
+                                                 uint64_t *out_requests,
+                                                 uint32_t *out_statuses);
+
+/**
+ * Reports that many requests completed, as tidegate_scheduler_complete for each in turn would; one that is refused
+ * keeps none of the others back. `out_statuses`, the statuses and the last error are those of
+ * tidegate_scheduler_submit_many. A count of 0 is no call: not even the time goes on.
+ */
+tidegate_status_t tidegate_scheduler_complete_many(tidegate_scheduler_t *scheduler,
+                                                   uint64_t now_ns,
+                                                   const tidegate_completion_t *completions,
+                                                   size_t completion_count,
+                                                   uint32_t *out_statuses);
 
 /* Questions; they change nothing. */
 

@@ -3,10 +3,10 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tidegate::{Attempt, RequestId};
 use tidegate_benches::peers::{CancelByKey, HeapGovernor};
-use tidegate_benches::{Cancellations, Idle, Placing, Preemptions, SteadyState};
+use tidegate_benches::{Batches, Cancellations, Idle, Placing, Preemptions, SteadyState};
 
 const WAITING: [u64; 2] = [1_000, 100_000];
 const KNOWN_TENANTS: usize = 100_000;
@@ -14,6 +14,8 @@ const ACTIVE_TENANTS: [usize; 2] = [10, 10_000];
 const RUNNING: usize = 10_000;
 const VICTIMS: [usize; 2] = [1, 9];
 const WORKERS: [usize; 2] = [1, 1_000];
+/// Requests that a host hears of at once.
+const BATCH: usize = 64;
 
 fn cycle(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("cycle");
@@ -34,6 +36,18 @@ fn tenants(criterion: &mut Criterion) {
     for active in ACTIVE_TENANTS {
         let mut state = SteadyState::of_tenants(3 * ACTIVE_TENANTS[1], KNOWN_TENANTS, active);
         group.bench_function(BenchmarkId::new("tidegate", active), |bencher| bencher.iter(|| state.turn()));
+    }
+    group.finish();
+}
+
+/// The cycles of many requests, in three batches or in a call for each.
+fn batch(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("cycles");
+    group.throughput(Throughput::Elements(BATCH as u64));
+    let at_once: fn(&mut Batches, usize) = Batches::turn_at_once;
+    for (name, turn) in [("at-once", at_once), ("one-by-one", Batches::turn_one_by_one)] {
+        let mut batches = Batches::new(WAITING[0] as usize);
+        group.bench_function(name, |bencher| bencher.iter(|| turn(&mut batches, BATCH)));
     }
     group.finish();
 }
@@ -105,5 +119,5 @@ fn timed(times: u64, mut once: impl FnMut() -> Duration) -> Duration {
     (0..times).map(|_| once()).sum()
 }
 
-criterion_group!(benches, cycle, tenants, cancel, preempt, place, idle);
+criterion_group!(benches, cycle, batch, tenants, cancel, preempt, place, idle);
 criterion_main!(benches);

@@ -20,6 +20,7 @@ TENANTS, TENANTS_PER_ORGANISATION = 10_000, 100
 TOKENS_PER_MINUTE, MAX_RUNNING = 50_000_000, 2_000
 MINUTE_NS, TURN_NS = 60_000_000_000, 10_000
 CALLS_PER_TURN = 50
+BATCH = 256
 
 CONFIG = tidegate.Config(
     dimensions=["slots", "kv_blocks"],
@@ -127,6 +128,32 @@ def call(turns: int) -> Callable[[], float]:
     return measure
 
 
+def item(turns: int) -> Callable[[], float]:
+    """A completion of a batch, what the scheduler does for it included: nobody waits, and all runs on one worker."""
+    config = tidegate.Config(dimensions=["slots"], tiers=[{"name": "only"}])
+    scheduler = tidegate.Scheduler(config, now_ns=0)
+    scheduler.worker_add((BATCH,), now_ns=0)
+    specs = [(scheduler.tenant_set("only", now_ns=0), 0, (1,))] * BATCH
+    batches = -(-turns // BATCH)
+    now = 0
+
+    def measure() -> float:
+        nonlocal now
+        took = 0
+        for _ in range(batches):
+            now += TURN_NS
+            scheduler.submit_many(specs, now_ns=now)
+            ends = [(started.request, started.attempt, 512, 0, 200) for started in scheduler.poll(now_ns=now)]
+            start = thread_time_ns()
+            refused = scheduler.complete_many(ends, now_ns=now)
+            took += thread_time_ns() - start
+            if any(refused):
+                raise RuntimeError("all of them run")
+        return took / (batches * BATCH)
+
+    return measure
+
+
 def heap(waiting: int, turns: int) -> Callable[[], float]:
     """`heapq`: the first leaves, and one of its tier comes."""
     queue = [(number % TIERS, number) for number in range(waiting)]
@@ -172,6 +199,7 @@ def main() -> None:
     print(f"Python {sys.version.split()[0]} at {sys.executable}", file=sys.stderr)
     rows = {
         "py_call_ns": call(args.turns),
+        "py_item_ns": item(args.turns),
         "py_cycle_ns_100k": cycle(args.waiting, args.turns),
         "peer_heapq_ns_100k": heap(args.waiting, args.turns),
         "peer_asyncio_pq_ns_100k": asyncio_queue(args.waiting, args.turns),

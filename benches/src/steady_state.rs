@@ -18,7 +18,7 @@ pub struct SteadyState {
     pub(crate) scheduler: Scheduler,
     pub(crate) now: Instant,
     tenants: Vec<TenantId>,
-    running: VecDeque<(RequestId, Attempt)>,
+    pub(crate) running: VecDeque<(RequestId, Attempt)>,
     /// Tier and tenant of the request in each slot of the scheduler: what a host keeps beside its own requests.
     of_slot: Vec<(Tier, TenantId)>,
 }
@@ -98,11 +98,16 @@ impl SteadyState {
 
     pub(crate) fn submit(&mut self, tier: Tier, tenant: TenantId) -> RequestId {
         let id = self.scheduler.submit(self.now, request(tenant, tier, 1)).expect("no limit is set");
+        self.note(id, tier, tenant);
+        id
+    }
+
+    /// Remembers the tier and the tenant of a request.
+    pub(crate) fn note(&mut self, id: RequestId, tier: Tier, tenant: TenantId) {
         if self.of_slot.len() <= slot(id) {
             self.of_slot.resize(slot(id) + 1, (tier, tenant));
         }
         self.of_slot[slot(id)] = (tier, tenant);
-        id
     }
 
     /// Tier and tenant of a request.

@@ -192,6 +192,17 @@ pub struct StepException {
     pub in_use: Resources,
 }
 
+/// The end of one request, as [`Scheduler::complete_many`](crate::Scheduler::complete_many) takes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Completion {
+    /// The request.
+    pub request: RequestId,
+    /// Its attempt.
+    pub attempt: Attempt,
+    /// What it used.
+    pub usage: Usage,
+}
+
 /// Why an engine did not take a request that it was told to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]

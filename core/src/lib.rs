@@ -45,8 +45,8 @@ pub use error::{
     TenantError, WorkerError,
 };
 pub use event::{
-    Action, Amendment, Decline, DevicePart, DeviceSpec, Input, MAX_DEVICES_PER_WORKER, Reason, Shrink,
-    StepException, WorkerSpec, YieldMode,
+    Action, Amendment, Completion, Decline, DevicePart, DeviceSpec, Input, MAX_DEVICES_PER_WORKER, Reason,
+    Shrink, StepException, WorkerSpec, YieldMode,
 };
 pub use id::{Attempt, DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
 #[cfg(feature = "toml")]

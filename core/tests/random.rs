@@ -6,11 +6,12 @@ mod common;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use common::configs::configs;
 use common::{POOL, World};
 use proptest::prelude::*;
 use tidegate::{
-    Action, Config, ConfigBuilder, Decline, Digest, Instant, Reason, Recorder, RequestId, RequestSpec,
-    RequestState, Scheduler, Tier, TierConfig, WorkerId, WorkerSpec, Yielding,
+    Action, Decline, Digest, Instant, Reason, Recorder, RequestId, RequestSpec, RequestState, Scheduler,
+    Tier, WorkerId, WorkerSpec, Yielding,
 };
 
 /// One thing that a host may do. Numbers pick among what there is.
@@ -70,46 +71,6 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => (1_u64..3_000).prop_map(Step::Pass),
     ];
     proptest::collection::vec(step, 1..120)
-}
-
-prop_compose! {
-    fn configs()(
-        reserves in (0_u32..500_000, 0_u32..300_000, 0_u32..200_000),
-        lendable in 0_u32..=1_000_000,
-        windows in prop_oneof![Just(0_u64), 1_u64..4_000],
-        min_run_ms in 0_u64..1_500,
-        max_preemptions in 0_u32..4,
-        max_bypass in 0_u32..4,
-        limit in proptest::option::weighted(0.3, 1_u64..20),
-        displace in any::<bool>(),
-        spread in any::<bool>(),
-        borrow_limit in proptest::option::weighted(0.2, (0_u64..6, 0_u64..60)),
-    ) -> ConfigBuilder {
-        let tier = |name: &str, ppm| {
-            let tier = TierConfig::new(name).reserve_ppm(ppm).lendable_ppm(lendable);
-            tier.hold_window(Duration::from_millis(windows))
-        };
-        let mut batch = tier("batch", reserves.2);
-        if let Some((slots, blocks)) = borrow_limit {
-            batch = batch.borrow_limit([slots, blocks]);
-        }
-        let mut config = Config::builder()
-            .dimensions(["slots", "kv_blocks"])
-            .tier(tier("realtime", reserves.0))
-            .tier(tier("near-realtime", reserves.1))
-            .tier(batch)
-            .min_run(Duration::from_millis(min_run_ms))
-            .max_preemptions(max_preemptions)
-            .max_bypass(max_bypass)
-            .displace(displace);
-        if let Some(limit) = limit {
-            config = config.queue_limit(limit);
-        }
-        if spread {
-            config = config.placement(tidegate::Placement::Spread);
-        }
-        config
-    }
 }
 
 /// Does a step in the world, if there is anything to do it to.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tidegate_core::{Config, Scheduler};
 
+use crate::batch::Lists;
 use crate::fault::Fault;
 use crate::status::TidegateStatus as Status;
 
@@ -17,6 +18,8 @@ pub struct ConfigHandle(pub(crate) Config);
 /// A scheduler. Made by tidegate_scheduler_new, ended by tidegate_scheduler_free.
 pub struct SchedulerHandle {
     scheduler: Scheduler,
+    /// Of the last batch: kept so that the next one finds room.
+    lists: Lists,
     /// Atomic because an observer that panics sets it too, and observers may run side by side.
     poisoned: AtomicBool,
     last: Option<Fault>,
@@ -24,7 +27,7 @@ pub struct SchedulerHandle {
 
 impl SchedulerHandle {
     pub(crate) const fn new(scheduler: Scheduler) -> Self {
-        Self { scheduler, poisoned: AtomicBool::new(false), last: None }
+        Self { scheduler, lists: Lists::new(), poisoned: AtomicBool::new(false), last: None }
     }
 
     /// Why the last verb that failed did.
@@ -65,13 +68,30 @@ pub(crate) unsafe fn mutate(
     body: impl FnOnce(&mut Scheduler) -> Result<(), Fault>,
 ) -> Status {
     // SAFETY: the caller's promise.
+    unsafe { mutate_many(handle, |scheduler, _| body(scheduler).map(|()| None)) }
+}
+
+/// As [`mutate`], for a body that does many things: the call succeeds, and what became of the last that did not is
+/// remembered.
+///
+/// # Safety
+/// As for [`mutate`].
+pub(crate) unsafe fn mutate_many(
+    handle: *mut SchedulerHandle,
+    body: impl FnOnce(&mut Scheduler, &mut Lists) -> Result<Option<Fault>, Fault>,
+) -> Status {
+    // SAFETY: the caller's promise.
     let Some(handle) = (unsafe { handle.as_mut() }) else { return Status::NullPointer };
     if handle.is_poisoned() {
         return Status::Poisoned;
     }
-    let result = guard(|| body(&mut handle.scheduler));
+    let mut refused = None;
+    let result = guard(|| {
+        refused = body(&mut handle.scheduler, &mut handle.lists)?;
+        Ok(())
+    });
     let status = handle.answer(&result);
-    if let Err(fault) = result {
+    if let Some(fault) = result.err().or(refused) {
         handle.last = Some(fault);
     }
     status

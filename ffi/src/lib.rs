@@ -12,6 +12,7 @@ mod fault;
 mod guard;
 mod memory;
 
+pub mod batch;
 pub mod config;
 pub mod error;
 pub mod fleet;

@@ -110,6 +110,49 @@ pub(crate) unsafe fn read<T: Versioned>(at: *const T, argument: &'static str) ->
     }
 }
 
+/// A list of structs that begin with their size: all have that of the first.
+pub(crate) struct Structs<T> {
+    at: *const T,
+    count: usize,
+    size: usize,
+    argument: &'static str,
+}
+
+impl<T: Versioned> Structs<T> {
+    /// # Safety
+    /// Until the last is read `at` has `count` readable structs of the size that the first one states, which nobody
+    /// changes.
+    pub(crate) unsafe fn new(at: *const T, count: usize, argument: &'static str) -> Result<Self, Fault> {
+        if count == 0 {
+            return Ok(Self { at, count, size: 0, argument });
+        }
+        // SAFETY: the caller's promise.
+        let size = unsafe { stated_size(at, argument) }?;
+        if !size.is_multiple_of(align_of::<T>()) {
+            return Err(wrong_size::<T>(argument, size));
+        }
+        match count.checked_mul(size).map(isize::try_from) {
+            Some(Ok(_)) => Ok(Self { at, count, size, argument }),
+            _ => Err(Fault::OutOfRange { argument, got: count as u64 }),
+        }
+    }
+
+    /// Each of them, as [`read`] reads it.
+    pub(crate) fn read_all(&self) -> impl Iterator<Item = Result<T, Fault>> + use<'_, T> {
+        (0..self.count).map(|index| {
+            // SAFETY: `new` was promised as many of that size, which keeps them aligned.
+            let at = unsafe { self.at.byte_add(index * self.size) };
+            // SAFETY: as above, and the first field of a `Versioned` is a u32.
+            let got = unsafe { at.cast::<u32>().read() } as usize;
+            if got != self.size {
+                return Err(wrong_size::<T>(self.argument, got));
+            }
+            // SAFETY: it has the size that it states.
+            unsafe { read(at, self.argument) }
+        })
+    }
+}
+
 /// Room for a record that begins with its size, checked before the call has any effect.
 pub(crate) struct RecordOut<T> {
     at: NonNull<T>,
@@ -270,6 +313,19 @@ impl<T: Copy> ListOut<T> {
         Ok(Self { at, capacity })
     }
 
+    /// Room that the caller need not offer.
+    ///
+    /// # Safety
+    /// As for [`new`](Self::new), unless `at` is NULL.
+    pub(crate) unsafe fn optional(
+        at: *mut T,
+        capacity: usize,
+        argument: &'static str,
+    ) -> Result<Self, Fault> {
+        // SAFETY: the caller's promise.
+        unsafe { Self::new(at, if at.is_null() { 0 } else { capacity }, argument) }
+    }
+
     /// Writes what fits.
     pub(crate) fn set(self, items: impl Iterator<Item = T>) {
         for (index, item) in items.take(self.capacity).enumerate() {
@@ -314,6 +370,7 @@ mod tests {
     fn flat_records_never_grow() {
         assert_eq!(size_of::<types::ActionRecord>(), 64);
         assert_eq!(size_of::<types::StepExceptionInput>(), 64);
+        assert_eq!(size_of::<types::CompletionInput>(), 64);
         assert_eq!(size_of::<types::ShareWarningRecord>(), 32);
         assert_eq!(size_of::<types::RateInput>(), 24);
         assert_eq!(size_of::<types::PromptRecord>(), 16);

@@ -218,7 +218,7 @@ unsafe fn report(
     }
 }
 
-fn request_spec(scheduler: &Scheduler, input: &RequestInput) -> Result<RequestSpec, Fault> {
+pub(crate) fn request_spec(scheduler: &Scheduler, input: &RequestInput) -> Result<RequestSpec, Fault> {
     let known = TIDEGATE_REQUEST_HAS_OUTPUT_TOKENS
         | TIDEGATE_REQUEST_HAS_QUEUE_TIMEOUT
         | TIDEGATE_REQUEST_HAS_DEADLINE;

@@ -439,6 +439,24 @@ pub struct StepExceptionInput {
     pub reserved: [u32; 3],
 }
 
+/// The end of one request of many: 64 bytes in every version.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct CompletionInput {
+    /// The request.
+    pub request: u64,
+    /// Tokens of the prompt, cached ones included.
+    pub prompt_tokens: u64,
+    /// Tokens of the prompt that the engine found in its cache.
+    pub cached_tokens: u64,
+    /// Tokens generated.
+    pub output_tokens: u64,
+    /// Its attempt.
+    pub attempt: u32,
+    /// 0.
+    pub reserved: [u32; 7],
+}
+
 /// Tokens of a request's prompt, those left to compute or those to compute in the next step: 16 bytes in
 /// every version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

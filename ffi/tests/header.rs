@@ -27,13 +27,14 @@ const ENUMS: [(&str, &str); 13] = [
 ];
 
 /// The functions, in the order of the header: a heading and the source that exports them.
-const SECTIONS: [(&str, &str); 8] = [
+const SECTIONS: [(&str, &str); 9] = [
     ("Version and names", "names.rs"),
     ("Config", "config.rs"),
     ("A scheduler and its rounds", "scheduler.rs"),
     ("Tenants", "tenant.rs"),
     ("Devices and workers", "fleet.rs"),
     ("Requests, and what the engine reports of them", "request.rs"),
+    ("Many requests at once", "batch.rs"),
     ("Questions; they change nothing", "observe.rs"),
     ("The last error", "error.rs"),
 ];

@@ -188,6 +188,8 @@ static void null_handle(void) {
   STATUS(tidegate_scheduler_worker_drain(NULL, 0, 0), NULL_POINTER);
   STATUS(tidegate_scheduler_worker_lost(NULL, 0, 0), NULL_POINTER);
   STATUS(tidegate_scheduler_submit(NULL, 0, &spec, &wide), NULL_POINTER);
+  STATUS(tidegate_scheduler_submit_many(NULL, 0, &spec, 1, &wide, NULL), NULL_POINTER);
+  STATUS(tidegate_scheduler_complete_many(NULL, 0, NULL, 0, NULL), NULL_POINTER);
   STATUS(tidegate_scheduler_cancel(NULL, 0, 1), NULL_POINTER);
   STATUS(tidegate_scheduler_started(NULL, 0, 1, 1, 0, units), NULL_POINTER);
   STATUS(tidegate_scheduler_declined(NULL, 0, 1, 1, 0), NULL_POINTER);

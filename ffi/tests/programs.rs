@@ -8,8 +8,13 @@ use std::process::Command;
 
 use support::{Dialect, Linkage, compile, succeed, valgrind};
 
-const PROGRAMS: [&str; 4] =
-    ["tests/header.c", "tests/misuse_calls.c", "tests/misuse_refused.c", "examples/mixed.c"];
+const PROGRAMS: [&str; 5] = [
+    "tests/header.c",
+    "tests/misuse_calls.c",
+    "tests/misuse_refused.c",
+    "tests/batches.c",
+    "examples/mixed.c",
+];
 
 #[test]
 fn run_as_c99_c11_and_cpp17() {

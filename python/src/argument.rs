@@ -3,7 +3,7 @@
 use pyo3::exceptions::{PyOverflowError, PyUnicodeEncodeError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
-use pyo3::types::{PyDict, PyMapping, PyString};
+use pyo3::types::{PyDict, PyMapping, PyString, PyTuple};
 use tidegate::{Config, MAX_DIMENSIONS, PoolId, Resources, Tier};
 
 use crate::error::{self, raised};
@@ -15,16 +15,28 @@ pub(crate) struct Whole<T>(pub(crate) T);
 impl<'py, T: TryFrom<u64>> FromPyObject<'_, 'py> for Whole<T> {
     type Error = PyErr;
 
+    #[inline]
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        let message = || {
-            let bits = 8 * size_of::<T>();
-            format!("{} is not a whole number from 0 to 2^{bits} - 1", error::shown(&object))
-        };
-        let number: u64 = object
-            .extract()
-            .map_err(|error| error::unusable::<PyOverflowError>(object.py(), error, message))?;
-        T::try_from(number).map(Self).map_err(|_| raised!(object.py(), BadArgument, message()))
+        // Python reads what fits a signed word faster, and the rest is rare.
+        if let Ok(number) = object.extract::<i64>()
+            && let Ok(number) = u64::try_from(number)
+            && let Ok(number) = T::try_from(number)
+        {
+            return Ok(Self(number));
+        }
+        large(object)
     }
+}
+
+#[cold]
+fn large<T: TryFrom<u64>>(object: Borrowed<'_, '_, PyAny>) -> PyResult<Whole<T>> {
+    let message = || {
+        let bits = 8 * size_of::<T>();
+        format!("{} is not a whole number from 0 to 2^{bits} - 1", error::shown(&object))
+    };
+    let number: u64 =
+        object.extract().map_err(|error| error::unusable::<PyOverflowError>(object.py(), error, message))?;
+    T::try_from(number).map(Whole).map_err(|_| raised!(object.py(), BadArgument, message()))
 }
 
 /// A thing by its name, or by its number.
@@ -93,7 +105,8 @@ pub(crate) fn pool(py: Python<'_>, config: &Config, named: &Named) -> PyResult<P
 /// config. Numbers for dimensions that the config does not name go on to the core.
 pub(crate) fn resources(config: &Config, amounts: &Bound<'_, PyAny>) -> PyResult<Resources> {
     let mut out = [0; MAX_DIMENSIONS];
-    if let Ok(by_name) = amounts.cast::<PyMapping>() {
+    let is_tuple = amounts.is_instance_of::<PyTuple>(); // what is no mapping takes long to tell
+    if !is_tuple && let Ok(by_name) = amounts.cast::<PyMapping>() {
         // `items` is a copy: `__index__` of an amount may change the mapping.
         for item in by_name.items()? {
             let (name, units): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;

@@ -217,6 +217,11 @@ pub(crate) fn internal(py: Python<'_>, panicked: &Panicked) -> PyErr {
     )
 }
 
+/// Whether it is one of those that tidegate raises for what the caller said.
+pub(crate) fn is_ours(py: Python<'_>, error: &PyErr) -> PyResult<bool> {
+    Ok(error.is_instance(py, &py.import("tidegate._errors")?.getattr("Error")?))
+}
+
 /// Makes the fault `F` of a value ours. What else went wrong is not: a wrong type stays a `TypeError`, and what
 /// the caller's own code raised while it was asked for the value goes through.
 pub(crate) fn unusable<F: PyTypeInfo>(

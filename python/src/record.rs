@@ -1,5 +1,7 @@
 //! The named tuples of `tidegate._records`: those that come in as tuples, and those that go out.
 
+use std::ops::RangeInclusive;
+
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use tidegate::{
@@ -17,21 +19,21 @@ pub(crate) fn devices(parts: &Bound<'_, PyAny>) -> PyResult<Vec<DevicePart>> {
 }
 
 fn device_part(part: &Bound<'_, PyAny>) -> PyResult<DevicePart> {
-    let (device, part): (Whole<u32>, Whole<u32>) = fields("DevicePart", part, 2)?.extract()?;
+    let (device, part): (Whole<u32>, Whole<u32>) = fields("DevicePart", part, 2..=2)?.extract()?;
     Ok(DevicePart { device: DeviceId::new(device.0), part: Ppm::new(part.0) })
 }
 
 /// What comes in a period.
 pub(crate) fn rate(item: &Bound<'_, PyAny>) -> PyResult<Rate> {
     let (amount, period_ns, burst): (Whole<u64>, Whole<u64>, Whole<u64>) =
-        fields("Rate", item, 3)?.extract()?;
+        fields("Rate", item, 3..=3)?.extract()?;
     Ok(Rate { amount: amount.0, period_ns: period_ns.0, burst: burst.0 })
 }
 
 /// What a step reports of single requests.
 pub(crate) fn exceptions(config: &Config, items: &Bound<'_, PyAny>) -> PyResult<Vec<StepException>> {
     bounded(items, |item| {
-        let item = fields("StepException", item, 4)?;
+        let item = fields("StepException", item, 4..=4)?;
         let (request, attempt, output_tokens, in_use): (
             Whole<u64>,
             Whole<u32>,
@@ -50,13 +52,16 @@ pub(crate) fn exceptions(config: &Config, items: &Bound<'_, PyAny>) -> PyResult<
 /// The prompts that a worker has not computed yet.
 pub(crate) fn prompts(items: &Bound<'_, PyAny>) -> PyResult<Vec<PromptLeft>> {
     bounded(items, |item| {
-        let (request, tokens): (Whole<u64>, Whole<u64>) = fields("PromptLeft", item, 2)?.extract()?;
+        let (request, tokens): (Whole<u64>, Whole<u64>) = fields("PromptLeft", item, 2..=2)?.extract()?;
         Ok(PromptLeft { request: RequestId::from_bits(request.0), tokens: tokens.0 })
     })
 }
 
 /// One item for each request that may live, and no more.
-fn bounded<T>(items: &Bound<'_, PyAny>, read: impl Fn(&Bound<'_, PyAny>) -> PyResult<T>) -> PyResult<Vec<T>> {
+pub(crate) fn bounded<T>(
+    items: &Bound<'_, PyAny>,
+    mut read: impl FnMut(&Bound<'_, PyAny>) -> PyResult<T>,
+) -> PyResult<Vec<T>> {
     let mut out = Vec::new();
     for item in items.try_iter()? {
         if out.len() as u64 >= MAX_REQUESTS {
@@ -68,15 +73,18 @@ fn bounded<T>(items: &Bound<'_, PyAny>, read: impl Fn(&Bound<'_, PyAny>) -> PyRe
     Ok(out)
 }
 
-fn fields<'a, 'py>(
+/// The tuple, if it has so many fields.
+pub(crate) fn fields<'a, 'py>(
     class: &str,
     item: &'a Bound<'py, PyAny>,
-    count: usize,
+    counts: RangeInclusive<usize>,
 ) -> PyResult<&'a Bound<'py, PyTuple>> {
     let tuple = item.cast::<PyTuple>()?;
-    if tuple.len() == count {
+    if counts.contains(&tuple.len()) {
         return Ok(tuple);
     }
+    let (least, most) = (counts.start(), counts.end());
+    let count = if least == most { format!("{most}") } else { format!("{least} to {most}") };
     let message = format!("a {class} has {count} fields, this tuple has {}", tuple.len());
     Err(raised!(item.py(), BadArgument, message))
 }

@@ -11,6 +11,7 @@ use tidegate::{
 
 use crate::action;
 use crate::argument::{self, Named, Whole};
+use crate::batch::{Completions, Submissions};
 use crate::config::Config;
 use crate::error::{self, raised};
 use crate::guard::{self, Guarded};
@@ -37,7 +38,12 @@ impl Scheduler {
 
     /// Looks at the core, alone.
     fn ask<R>(&self, py: Python<'_>, look: impl FnOnce(&tidegate::Scheduler) -> R) -> PyResult<R> {
-        self.core.run(|core| look(core)).map_err(|panicked| error::internal(py, &panicked))
+        self.change(py, |core| look(core))
+    }
+
+    /// Has the core, alone.
+    fn change<R>(&self, py: Python<'_>, work: impl FnOnce(&mut tidegate::Scheduler) -> R) -> PyResult<R> {
+        self.core.run(work).map_err(|panicked| error::internal(py, &panicked))
     }
 
     /// Says something to the core, alone.
@@ -46,7 +52,7 @@ impl Scheduler {
         py: Python<'_>,
         say: impl FnOnce(&mut tidegate::Scheduler) -> Result<R, E>,
     ) -> PyResult<R> {
-        let answer = self.core.run(say).map_err(|panicked| error::internal(py, &panicked))?;
+        let answer = self.change(py, say)?;
         answer.map_err(|refusal| {
             let dimensions: Vec<_> = self.description().dimensions().collect();
             error::refused(py, &refusal.into(), &dimensions)
@@ -370,6 +376,23 @@ impl Scheduler {
         submitted.map(RequestId::to_bits)
     }
 
+    /// Submits many requests in their order, each a `RequestSpec`, and returns what became of them: for each its id, or
+    /// the `tidegate.Error` that `submit` would raise. One that is refused keeps none of the others back.
+    ///
+    /// An item of the wrong type raises `TypeError`, and none is submitted.
+    #[pyo3(signature = (requests, *, now_ns))]
+    fn submit_many<'py>(
+        &self,
+        py: Python<'py>,
+        requests: &Bound<'py, PyAny>,
+        now_ns: Whole<u64>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let mut requests = Submissions::read(self.description(), requests)?;
+        let submitted = self.change(py, |core| requests.submit(core, at(now_ns)))?;
+        let dimensions: Vec<_> = self.description().dimensions().collect();
+        requests.answers(py, &dimensions, submitted)
+    }
+
     /// Changes what a live request asks for, how urgent it is, or when its answer is wanted; what is not given
     /// stays. One on a worker asks for it at its next start.
     ///
@@ -510,6 +533,22 @@ impl Scheduler {
         self.tell(py, |core| core.complete(at(now_ns), id(request), start(attempt), usage))
     }
 
+    /// Many requests are done, each a `Completion`. Returns what became of them: for each `None`, or the
+    /// `tidegate.Error` that `complete` would raise. One that is refused keeps none of the others back.
+    ///
+    /// An item of the wrong type raises `TypeError`, and none is reported.
+    #[pyo3(signature = (completions, *, now_ns))]
+    fn complete_many<'py>(
+        &self,
+        py: Python<'py>,
+        completions: &Bound<'py, PyAny>,
+        now_ns: Whole<u64>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let completions = Completions::read(completions)?;
+        let results = self.change(py, |core| completions.complete(core, at(now_ns)))?;
+        completions.answers(py, results)
+    }
+
     /// The request ended without success, on request of an `Abort` too. Raises `ReportError`.
     #[pyo3(signature = (request, attempt, *, now_ns))]
     fn failed(
@@ -525,15 +564,10 @@ impl Scheduler {
     /// The actions of a whole round, in order. Call it after each batch of inputs, and at `poll_timeout`.
     #[pyo3(signature = (*, now_ns))]
     fn poll<'py>(&self, py: Python<'py>, now_ns: Whole<u64>) -> PyResult<Bound<'py, PyList>> {
-        let round = self.core.run(|core| {
-            let mut round = Vec::new();
-            while let Some(action) = core.poll(at(now_ns)) {
-                round.push(action);
-            }
-            round
-        });
+        let mut round = Vec::new();
+        self.change(py, |core| core.poll_into(at(now_ns), &mut round))?;
         let actions = PyList::empty(py);
-        for action in round.map_err(|panicked| error::internal(py, &panicked))? {
+        for action in round {
             actions.append(action::object(py, &action)?)?;
         }
         Ok(actions)
@@ -542,8 +576,7 @@ impl Scheduler {
     /// The next action of the round, or `None` at its end: for inputs between the actions of a round.
     #[pyo3(signature = (*, now_ns))]
     fn poll_one<'py>(&self, py: Python<'py>, now_ns: Whole<u64>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let polled = self.core.run(|core| core.poll(at(now_ns)));
-        let action = polled.map_err(|panicked| error::internal(py, &panicked))?;
+        let action = self.change(py, |core| core.poll(at(now_ns)))?;
         action.map(|action| action::object(py, &action)).transpose()
     }
 

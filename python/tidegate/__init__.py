@@ -59,7 +59,17 @@ from tidegate._errors import (
     ZeroCapacity,
     ZeroDemand,
 )
-from tidegate._records import DevicePart, Explanation, PromptLeft, Rate, ShareWarning, StepException, TenantUsage
+from tidegate._records import (
+    Completion,
+    DevicePart,
+    Explanation,
+    PromptLeft,
+    Rate,
+    RequestSpec,
+    ShareWarning,
+    StepException,
+    TenantUsage,
+)
 from tidegate._tidegate import (
     Abort,
     Config,
@@ -84,6 +94,7 @@ __all__ = [
     "BadArgument",
     "BadName",
     "BadPart",
+    "Completion",
     "Config",
     "ConfigError",
     "Decline",
@@ -114,6 +125,7 @@ __all__ = [
     "Rate",
     "Reason",
     "ReportError",
+    "RequestSpec",
     "RequestState",
     "Rounding",
     "Scheduler",

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from tidegate._enums import Gate, RequestState
+from tidegate._enums import Gate, RequestState, Yielding
 
 
 class DevicePart(NamedTuple):
@@ -22,6 +22,33 @@ class Rate(NamedTuple):
     period_ns: int
     burst: int
     """The most that is saved up."""
+
+
+class RequestSpec(NamedTuple):
+    """A request as `submit_many` takes it: the arguments of `submit`."""
+
+    tenant: str | int
+    tier: str | int
+    demand: Mapping[str, int] | Iterable[int]
+    pool: str | int = 0
+    peak: Mapping[str, int] | Iterable[int] | None = None
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int | None = None
+    yielding: Yielding | str = "restart"
+    deadline_ns: int | None = None
+    queue_timeout_ns: int | None = None
+    tag: int = 0
+
+
+class Completion(NamedTuple):
+    """The end of a request as `complete_many` takes it: the arguments of `complete`."""
+
+    request: int
+    attempt: int
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
 
 
 class StepException(NamedTuple):

@@ -4,7 +4,18 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar, Final, Literal, Required, TypeAlias, TypedDict, Unpack, final, type_check_only
 
 from tidegate._enums import Decline, OverQuotaAction, QuotaLimit, Reason, RequestState, Yielding, YieldMode
-from tidegate._records import DevicePart, Explanation, PromptLeft, Rate, ShareWarning, StepException, TenantUsage
+from tidegate._errors import Error
+from tidegate._records import (
+    Completion,
+    DevicePart,
+    Explanation,
+    PromptLeft,
+    Rate,
+    RequestSpec,
+    ShareWarning,
+    StepException,
+    TenantUsage,
+)
 
 __all__ = [
     "Abort",
@@ -197,6 +208,9 @@ class Scheduler:
         tag: int = 0,
         now_ns: int,
     ) -> int: ...
+    def submit_many(
+        self, requests: Iterable[RequestSpec | tuple[object, ...]], *, now_ns: int
+    ) -> list[int | Error]: ...
     def amend(
         self,
         request: int,
@@ -225,6 +239,9 @@ class Scheduler:
         output_tokens: int = 0,
         now_ns: int,
     ) -> None: ...
+    def complete_many(
+        self, completions: Iterable[Completion | tuple[int, ...]], *, now_ns: int
+    ) -> list[Error | None]: ...
     def failed(self, request: int, attempt: int, *, now_ns: int) -> None: ...
     def poll(self, *, now_ns: int) -> list[Start | Preempt | Spare | Abort | Drop | Stuck | LeaseWanted]: ...
     def poll_one(self, *, now_ns: int) -> Start | Preempt | Spare | Abort | Drop | Stuck | LeaseWanted | None: ...

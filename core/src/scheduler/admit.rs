@@ -37,8 +37,13 @@ impl Scheduler {
     /// # Errors
     /// Permanent: something in it is unknown, it asks for nothing, for more than it can ever have, or for
     /// more than [the limits](Limit). Not now: [`SubmitError::QueueFull`].
-    pub fn submit(&mut self, now: Instant, mut spec: RequestSpec) -> Result<RequestId, SubmitError> {
+    pub fn submit(&mut self, now: Instant, spec: RequestSpec) -> Result<RequestId, SubmitError> {
         self.advance(now);
+        self.admit(spec)
+    }
+
+    /// Takes a request, now.
+    pub(super) fn admit(&mut self, mut spec: RequestSpec) -> Result<RequestId, SubmitError> {
         self.check_names(&spec)?;
         self.check_numbers(&spec)?;
         self.check_fits(&spec)?;

@@ -49,6 +49,11 @@ impl Scheduler {
             return None;
         }
         self.advance(now);
+        self.next_action()
+    }
+
+    /// The next thing to do now, or `None` at the end of the round.
+    pub(super) fn next_action(&mut self) -> Option<Action> {
         self.expire();
         if !self.in_round {
             self.begin_round();

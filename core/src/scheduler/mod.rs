@@ -2,13 +2,14 @@
 //!
 //! State: requests in a slab, each in exactly one container (a queue, or a worker); accounts of every tier in
 //! every pool; claims of waiting requests on units that victims give back. `admit`, `amend`, `fleet` and `report`
-//! take inputs; `dispatch`, `drain`, `reclaim` and `pressure` decide; `accounts`, `room`, `claims` and `stopping`
+//! take inputs, `batch` many; `dispatch`, `drain`, `reclaim` and `pressure` decide; `accounts`, `room`, `claims` and `stopping`
 //! keep the books; `stir`, `timers` and `young` say what to look at again, and when; `explain`, `usage` and `step_plan` answer
 //! questions; `invariants` checks it all.
 
 mod accounts;
 mod admit;
 mod amend;
+mod batch;
 mod charges;
 mod claims;
 mod dispatch;

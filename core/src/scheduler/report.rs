@@ -5,7 +5,7 @@ use super::usage::Ending;
 use super::workers::WorkerStatus;
 use super::{MAX_TOKENS, Scheduler};
 use crate::error::{Limit, ReportError, WorkerError};
-use crate::event::{Action, Decline, Reason, StepException};
+use crate::event::{Action, Completion, Decline, Reason, StepException};
 use crate::id::{Attempt, RequestId, WorkerId};
 use crate::request::{RequestState, Usage};
 use crate::resources::Resources;
@@ -198,6 +198,12 @@ impl Scheduler {
         usage: Usage,
     ) -> Result<(), ReportError> {
         self.advance(now);
+        self.take_completion(&Completion { request, attempt, usage })
+    }
+
+    /// The request is done, now.
+    pub(super) fn take_completion(&mut self, completion: &Completion) -> Result<(), ReportError> {
+        let Completion { request, attempt, usage } = *completion;
         let slot = self.resolve_attempt(request, attempt)?;
         self.check_report(
             usage.prompt_tokens.max(usage.cached_tokens).max(usage.output_tokens),

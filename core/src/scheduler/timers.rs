@@ -58,6 +58,12 @@ impl Scheduler {
         }
     }
 
+    /// What `advance` does where the call before had the same `now`: no time passes.
+    pub(super) fn stand(&mut self, now: Instant) {
+        self.note_demand();
+        self.stats.clock_regressions += u64::from(now < self.now);
+    }
+
     /// Hold windows remember what was demanded after each input and each decision.
     pub(super) fn note_demand(&mut self) {
         while let Some((pool, tier)) = self.changed_demands.pop() {

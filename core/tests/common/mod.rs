@@ -2,6 +2,7 @@
 //! are told and report it. Every step checks the invariants.
 #![allow(dead_code)] // each test binary uses its part
 
+pub(crate) mod configs;
 pub(crate) mod counters;
 
 use std::collections::{BTreeMap, BTreeSet};

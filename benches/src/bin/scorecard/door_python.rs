@@ -5,13 +5,18 @@ use std::process::Command;
 use std::{env, fs};
 
 use serde_json::Value;
-use tidegate_benches::measure::Figure;
+use tidegate_benches::OneBatch;
+use tidegate_benches::measure::{Contender, Figure, by_turns, cpu_ns};
 
 use crate::card::{Card, Failure};
 use crate::programs::{built, in_scratch, run, source};
 
+const TURNS: usize = 20_000;
+/// As many items as `rows.py` has in a batch.
+const BATCH: usize = 256;
+
 pub(crate) const KEYS: &[&str] =
-    &["py_call_ns", "py_cycle_ns_100k", "peer_heapq_ns_100k", "peer_asyncio_pq_ns_100k"];
+    &["py_call_ns", "py_item_ns", "py_cycle_ns_100k", "peer_heapq_ns_100k", "peer_asyncio_pq_ns_100k"];
 
 pub(crate) fn rows(card: &mut Card) -> Result<(), Failure> {
     let extension = built("lib_tidegate.so", "tidegate-python")?;
@@ -19,14 +24,29 @@ pub(crate) fn rows(card: &mut Card) -> Result<(), Failure> {
         lay_out(folder, &extension)?;
         measure(card, folder)
     })?;
-    for key in KEYS {
-        let repeats = measured[key].as_array().map(|list| list.iter().filter_map(Value::as_f64).collect());
-        match repeats {
-            Some(repeats) => card.put(key, Figure::of(repeats)),
-            None => return Err(Failure::Failed(format!("rows.py prints no {key}"))),
-        }
+    let from_rust = item_from_rust(card);
+    for &key in KEYS {
+        let repeats = measured[key].as_array().map(|list| list.iter().filter_map(Value::as_f64));
+        let repeats = repeats.ok_or_else(|| Failure::Failed(format!("rows.py prints no {key}")))?;
+        let beside = if key == "py_item_ns" { from_rust } else { 0.0 };
+        card.put(key, Figure::of(repeats.map(|ns| ns - beside).collect()));
     }
     Ok(())
+}
+
+/// What the scheduler does for an item of a batch, which every door has to add to.
+fn item_from_rust(card: &Card) -> f64 {
+    let mut machine = OneBatch::new(BATCH);
+    let batches = card.scale.of(TURNS).div_ceil(BATCH);
+    let ours: Contender<'_> = Box::new(move || {
+        let timed = |_| {
+            machine.start();
+            cpu_ns(|| machine.complete())
+        };
+        (0..batches).map(timed).sum::<f64>() / (batches * BATCH) as f64
+    });
+    let [figure] = by_turns(card.scale.repeats(), [ours]);
+    figure.median
 }
 
 /// Lays the package out as a wheel would: its files, and the extension among them.
@@ -52,7 +72,7 @@ fn measure(card: &Card, package: &Path) -> Result<Value, Failure> {
         "--waiting",
         &card.scale.of(100_000).to_string(),
         "--turns",
-        &card.scale.of(20_000).to_string(),
+        &card.scale.of(TURNS).to_string(),
     ]);
     python.args(["--repeats", &card.scale.repeats().to_string()]);
     let output = run(&mut python, "Python 3.11 or newer")?;

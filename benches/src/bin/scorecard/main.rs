@@ -30,7 +30,7 @@ use card::{Card, Failure, Group, Scale};
 static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 
 /// In the order of their cost, so that what is cheap is seen early.
-const GROUPS: [Group; 14] = [
+const GROUPS: [Group; 15] = [
     Group { keys: &["preempt_ns_10k", "preempt_next_victim_ns"], measure: times::preemptions },
     Group { keys: &["idle_poll_ns"], measure: times::idle_polls },
     Group { keys: &["place_ns_1k_workers", "place_ns_1_worker"], measure: times::placements },
@@ -44,6 +44,10 @@ const GROUPS: [Group; 14] = [
     Group {
         keys: &["clock_reads_per_cycle", "syscalls_per_cycle"],
         measure: counts::clock_reads_and_system_calls,
+    },
+    Group {
+        keys: &["batch_cycle_instructions_1k", "batch_cycle_instructions_singly_1k"],
+        measure: instructions::of_batches,
     },
     Group { keys: &["c_call_ns"], measure: door_c::calls },
     Group { keys: door_python::KEYS, measure: door_python::rows },

@@ -37,12 +37,15 @@ impl Row {
     }
 }
 
-const ROWS: [Row; 31] = [
+const ROWS: [Row; 34] = [
     row("cycle_ns_1k", "cycle, 1,000 waiting").aims(130.0, 80.0),
     row("cycle_ns_100k", "cycle, 100,000 waiting").aims(250.0, 150.0).over("peer_heap_governor_ns_100k"),
     row("cycle_ns_1m", "cycle, 1,000,000 waiting").aims(400.0, 250.0).over("cycle_ns_1k"),
     row("cycle_instructions_1k", "instructions of a cycle, 1,000 waiting").aims(800.0, 500.0),
     row("cycle_instructions_1m", "the same, 1,000,000 waiting").over("cycle_instructions_1k"),
+    row("batch_cycle_instructions_1k", "a cycle in batches of 64, 1,000 waiting")
+        .over("batch_cycle_instructions_singly_1k"),
+    row("batch_cycle_instructions_singly_1k", "the same cycle, a call for each request and action"),
     row("cancel_ns_1k", "cancel a random one of 1,000").aims(60.0, 40.0),
     row("cancel_ns_100k", "of 100,000").aims(200.0, 120.0).over("peer_priority_queue_cancel_ns_100k"),
     row("cancel_ns_1m", "of 1,000,000").aims(400.0, 250.0),
@@ -63,6 +66,7 @@ const ROWS: [Row; 31] = [
     row("syscalls_per_cycle", "other system calls of a cycle").aims(0.0, 0.0),
     row("c_call_ns", "what C adds to a call").aims(8.0, 4.0),
     row("py_call_ns", "a method from Python, one positional number").aims(60.0, 45.0),
+    row("py_item_ns", "what Python adds to an item of a batch").aims(30.0, 20.0),
     row("py_cycle_ns_100k", "cycle from Python, 100,000 waiting")
         .aims(500.0, 300.0)
         .over("peer_asyncio_pq_ns_100k"),
