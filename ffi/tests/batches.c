@@ -92,13 +92,18 @@ static void as_single_calls(void) {
   tidegate_action_t actions[COUNT], same[COUNT];
   tidegate_stats_t stats = TIDEGATE_STATS_INIT, same_stats = TIDEGATE_STATS_INIT;
   tidegate_tenant_usage_t used = TIDEGATE_TENANT_USAGE_INIT;
+  tidegate_completion_t again;
   uint64_t requests[COUNT], now;
+  uint32_t status = 99;
   for (now = 5; now < 15; now += 5) {
     submitted(singly, at_once, now, requests);
     CHECK(round_of(singly, now, actions) == 2 && round_of(at_once, now, same) == 2);
     CHECK(memcmp(actions, same, sizeof actions) == 0);
     completed(singly, at_once, now, requests);
   }
+  again = completion_of(requests[0], 1);
+  STATUS(tidegate_scheduler_complete_many(at_once, now, &again, 1, &status), OK);
+  CHECK(status == TIDEGATE_STATUS_ALREADY_TERMINAL);
   STATUS(tidegate_scheduler_stats(singly, &stats), OK);
   STATUS(tidegate_scheduler_stats(at_once, &same_stats), OK);
   CHECK(memcmp(&stats, &same_stats, sizeof stats) == 0 && stats.completed == 4);
