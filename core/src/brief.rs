@@ -3,7 +3,7 @@
 //! What a search compares by the thousand: half the memory, and a processor compares four at once. Who searches rounds so
 //! that nothing is passed by, and looks at the exact numbers of what it finds.
 
-/// The numbers below this are exact.
+/// Numbers of so many bits are exact: what is left of 31 when 38 lengths beyond have their place.
 const EXACT_BITS: u32 = 26;
 
 /// A few numbers, each rounded.
@@ -28,7 +28,8 @@ impl<const N: usize> Brief<N> {
         }))
     }
 
-    /// The largest numbers that are rounded to these, downwards; what is more than a word is the largest word.
+    /// Numbers that are rounded to these: at least what was rounded up to them, at most what was rounded down. What is more
+    /// than a word is the largest word.
     pub(crate) fn values(&self) -> [u64; N] {
         self.0.map(value)
     }

@@ -3,7 +3,7 @@
 //! B+trees: the slots stand in leaves in the order of their keys, and every node knows, for each of its entries, the least
 //! key and the least of each number below it. A search passes by what has nothing small enough. Insert, remove: O(log n),
 //! and O(1) at the ends where the numbers are alike; a search is O(log n) as well, unless many slots are small enough in
-//! each number alone and none in all. Invariant: a slot is in at most one tree.
+//! each number alone and none in all. Invariants: a slot is in at most one tree; no two slots of a tree have equal keys.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -287,6 +287,7 @@ impl Tree {
             self.root = nodes.add(true, NIL);
             (self.first, self.last) = (self.root, self.root);
         }
+        debug_assert!(nodes.leaf_of[slot as usize] == NIL, "a slot is in at most one tree");
         let leaf = self.leaf_for(nodes, &key);
         let place = nodes.node(leaf).keys().partition_point(|other| *other < key);
         self.insert_entry(nodes, leaf, place, Entry { key, least: own, what: slot });
@@ -374,6 +375,7 @@ impl Tree {
 
     pub(crate) fn remove<K: Key, const FAN: usize>(&mut self, nodes: &mut Nodes<K, FAN>, slot: u32) {
         let (leaf, place) = nodes.find_slot(slot);
+        nodes.leaf_of[slot as usize] = NIL;
         self.remove_entry(nodes, leaf, place);
     }
 
@@ -463,7 +465,7 @@ impl Tree {
             nodes.node_mut(leaf).replace(place, Entry { key, least: own, what: slot });
             nodes.tell_above(leaf);
         } else {
-            self.remove_entry(nodes, leaf, place);
+            self.remove(nodes, slot);
             self.insert(nodes, key, slot, own);
         }
     }

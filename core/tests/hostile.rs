@@ -12,7 +12,7 @@ use std::time::Duration;
 use common::{POOL, World, starts, victims};
 use tidegate::{
     Config, ConfigBuilder, Decline, DeviceSpec, Instant, MAX_TOKENS, Order, Ppm, RequestId, Scheduler,
-    Shrink, SubmitError, TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec, Yielding,
+    Shrink, SubmitError, TenantId, TenantPolicy, Tier, TierConfig, Usage, WorkerId, WorkerSpec, Yielding,
 };
 
 fn tier(name: &str) -> TierConfig {
@@ -77,25 +77,57 @@ fn many_full_claims() -> (Scheduler, WorkerId) {
     (sched, worker)
 }
 
-/// Claims that lose their earmarks at once dissolve one after the other, not one within the other: the depth of the
-/// stack does not depend on how many there are. An overflow ends the process, so that a child tries it.
-#[test]
-fn claims_without_number_dissolve_on_a_small_stack() {
+/// Does something on a small stack. An overflow ends the process, so that a child does it: a test calls this first and
+/// does nothing else.
+fn on_a_small_stack(test: &str, act: impl FnOnce() + Send + 'static) {
     const CHILD: &str = "TIDEGATE_TEST_SMALL_STACK";
     if std::env::var_os(CHILD).is_none() {
         let this = std::env::current_exe().expect("a test runs from a file");
-        let test = ["claims_without_number_dissolve_on_a_small_stack", "--exact", "--test-threads=1"];
-        let child = Command::new(this).args(test).env(CHILD, "1").output().expect("it starts again");
-        assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
+        let args = [test, "--exact", "--test-threads=1"];
+        let child = Command::new(this).args(args).env(CHILD, "1").output().expect("it starts again");
+        let said = String::from_utf8_lossy(&child.stdout);
+        assert!(child.status.success() && said.contains("1 passed"), "{said}{child:?}");
         return;
     }
-    let (mut sched, worker) = many_full_claims();
-    let shrink = move || {
+    let small = std::thread::Builder::new().stack_size(128 << 10).spawn(act).expect("a thread starts");
+    small.join().expect("it has room");
+}
+
+/// Claims that lose their earmarks at once dissolve one after the other, not one within the other: the depth of the
+/// stack does not depend on how many there are.
+#[test]
+fn claims_without_number_dissolve_on_a_small_stack() {
+    on_a_small_stack("claims_without_number_dissolve_on_a_small_stack", || {
+        // What comes before would do on any stack.
+        let many = std::thread::spawn(many_full_claims).join();
+        let (mut sched, worker) = many.expect("they are laid");
         sched.worker_resize(Instant::ZERO, worker, [1, 1].into(), Shrink::Drain).expect("it is up");
-        sched
-    };
-    let small = std::thread::Builder::new().stack_size(128 << 10).spawn(shrink).expect("a thread starts");
-    small.join().expect("it resizes").check_invariants().expect("the books agree");
+        sched.check_invariants().expect("the books agree");
+    });
+}
+
+/// Nor does it depend on how many that seek victims lack quota.
+#[test]
+fn those_without_quota_are_sent_to_wait_on_a_small_stack() {
+    on_a_small_stack("those_without_quota_are_sent_to_wait_on_a_small_stack", || {
+        let first = tier("urgent").reserve_ppm(1_000_000).order(Order::Fifo);
+        let mut world = World::new(two_dimensions().tier(first).tier(tier("batch")));
+        world.worker([4, 4]);
+        for _ in 0..4 {
+            world.submit(Tier::P1, [1, 1]);
+        }
+        world.round();
+        let limited = world.sched.tenant_set(world.now, "limited").expect("a name");
+        let policy = TenantPolicy::new().max_running(1);
+        world.sched.tenant_configure(world.now, limited, &policy).expect("sound");
+        let mut spec = world.spec(Tier::P0, [1, 1]);
+        spec.tenant = limited;
+        for _ in 0..4_000 {
+            world.sched.submit(world.now, spec).expect("it is accepted");
+        }
+        assert_eq!(victims(&world.round()).len(), 1, "one of them may run");
+        world.sched.check_invariants().expect("the books agree");
+    });
 }
 
 /// How much longer one step of a host takes with sixteen times as many waiting.

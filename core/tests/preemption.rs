@@ -5,7 +5,9 @@ mod common;
 use std::time::Duration;
 
 use common::{World, starts, three_tiers, victims};
-use tidegate::{Action, Config, Reason, RequestId, RequestState, Tier, TierConfig, Usage, YieldMode};
+use tidegate::{
+    Action, Config, Reason, RequestId, RequestState, Tier, TierConfig, Usage, WorkerId, YieldMode,
+};
 
 /// One worker of ten slots, full of batch work, and then one urgent request.
 fn full_of_batch() -> (World, Vec<RequestId>, RequestId) {
@@ -312,4 +314,21 @@ fn a_preemption_budget_spreads_the_choices_of_a_tier() {
     world.now = tidegate::Instant::from_nanos(500_000_000);
     assert!(at <= world.now);
     assert_eq!(victims(&world.round()).len(), 1);
+}
+
+/// TIME-1 holds of those who can be chosen: nobody asks a worker that drains.
+#[test]
+fn the_young_on_a_worker_that_drains_are_nobodys_victims_after_a_reconfiguration() {
+    let config = three_tiers().min_run(Duration::from_secs(1));
+    let mut world = World::with_workers(config, 2, [4, 1000]);
+    world.submit_many(8, Tier::P2, [1, 10]);
+    assert_eq!(starts(&world.round()).len(), 8);
+    world.sched.worker_drain(world.now, WorkerId::new(0)).expect("it is up");
+    let config = world.sched.config().clone();
+    world.sched.reconfigure(world.now, config).expect("the names are the same");
+    assert_eq!(world.sched.check_invariants(), Ok(()));
+    world.submit(Tier::P0, [1, 10]);
+    let chosen = victims(&world.round());
+    assert_eq!(chosen.len(), 1);
+    assert_eq!(world.running[&chosen[0]].1, WorkerId::new(1));
 }

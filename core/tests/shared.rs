@@ -275,3 +275,17 @@ fn an_instant_that_was_overtaken_does_no_harm() {
         shared.read(|scheduler| (scheduler.stats().clock_regressions, scheduler.check_invariants()));
     assert_eq!(regressions, Ok((0, Ok(()))));
 }
+
+#[test]
+fn an_instant_that_was_overtaken_under_the_lock_does_no_harm() {
+    let (shared, spec) = shared(8, 8);
+    let ticket = shared.submit(NOW, spec).expect("there is room");
+    let later = NOW.plus_nanos(5);
+    shared
+        .with(|scheduler| assert_eq!(scheduler.poll(later).map(|_| ()), Some(())))
+        .expect("nobody panicked");
+    shared.cancel(NOW, ticket).expect("there is room");
+    shared.submit(NOW, spec).expect("there is room");
+    let _ = poll(&shared);
+    assert_eq!(shared.read(|scheduler| scheduler.stats().clock_regressions), Ok(0));
+}

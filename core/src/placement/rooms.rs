@@ -8,7 +8,7 @@
 
 use alloc::vec::Vec;
 
-use super::{load_ppm, ppm};
+use super::{load_ppm, ppm, score};
 use crate::brief::Brief;
 use crate::config::Placement;
 use crate::maxima::{BriefUnits, FAN, Maxima};
@@ -202,15 +202,17 @@ pub(crate) struct Rooms {
 impl Rooms {
     /// Places with these capacities, of which nothing else is known yet.
     pub(crate) fn new(capacities: impl Iterator<Item = Resources> + Clone) -> Self {
-        let places = capacities.clone().count();
+        let room = |capacity| Room { capacity, ..Room::default() };
+        let rooms: Vec<Room> = capacities.clone().map(room).collect();
+        let places = rooms.len();
         Self {
-            rooms: alloc::vec![Room::default(); places],
             capacities: Capacities::of(capacities),
             free: Maxima::new(places),
             fullness: Fullness::new(places),
-            open: places,
+            open: rooms.iter().filter(|room| room.is_open()).count(),
             changed: (0..places as u32).collect(),
             is_changed: alloc::vec![true; places],
+            rooms,
         }
     }
 
@@ -255,16 +257,18 @@ impl Rooms {
         self.free.most()
     }
 
-    /// The first of the places with the least score, of those that have what is asked and of some besides; the score is
-    /// that of [`score`](super::score), or `None` for a place that will not do.
+    /// The first of the places with the least [`score`], of those that have what is asked and of some besides. `used_of` is
+    /// what is used of a place, if it will do.
     pub(crate) fn best(
         &self,
         asked: &Resources,
         policy: Placement,
         besides: impl Iterator<Item = usize>,
-        score: impl Fn(usize) -> Option<u64>,
+        used_of: impl Fn(usize) -> Option<Resources>,
     ) -> Option<usize> {
-        let mut best = Best { score, found: None };
+        let score_of =
+            |place: usize| Some(score(policy, used_of(place)? + *asked, self.rooms[place].capacity));
+        let mut best = Best { score: score_of, found: None };
         let brief = Brief::rounded_down(*asked.as_array());
         let groups = 0..self.fullness.groups.len();
         let able = groups.filter(|&group| self.free.group_may_have(group, &brief));
@@ -298,7 +302,6 @@ impl Rooms {
 
 #[cfg(test)]
 mod tests {
-    use super::super::score as score_of;
     use super::*;
     use proptest::prelude::*;
 
@@ -341,12 +344,13 @@ mod tests {
             }
             let policy = if pack { Placement::Pack } else { Placement::Spread };
             let asked = resources(asked);
-            let score = |place: usize| {
-                let Room { free, used, capacity } = room(&used, place);
-                asked.fits(&free).then(|| score_of(policy, used + asked, capacity))
+            let used_of = |place: usize| {
+                let Room { free, used, .. } = room(&used, place);
+                asked.fits(&free).then_some(used)
             };
-            let scan = (0..capacities.len()).filter_map(|place| Some((score(place)?, place))).min();
-            prop_assert_eq!(rooms.best(&asked, policy, core::iter::empty(), score), scan.map(|(_, place)| place));
+            let score_of = |place: usize| Some(score(policy, used_of(place)? + asked, capacities[place]));
+            let scan = (0..capacities.len()).filter_map(|place| Some((score_of(place)?, place))).min();
+            prop_assert_eq!(rooms.best(&asked, policy, core::iter::empty(), used_of), scan.map(|(_, place)| place));
             prop_assert!((0..capacities.len()).all(|place| rooms.knows(place, &room(&used, place))));
         }
     }
@@ -363,13 +367,12 @@ mod tests {
         refresh(&mut rooms, room);
         for policy in [Placement::Pack, Placement::Spread] {
             let looks = core::cell::Cell::new(0);
-            let score = |place: usize| {
+            let used_of = |place: usize| {
                 looks.set(looks.get() + 1);
-                let Room { used, capacity, .. } = room(place);
-                Some(score_of(policy, used + [1, 40].into(), capacity))
+                Some(room(place).used)
             };
             let best =
-                rooms.best(&[1, 40].into(), policy, core::iter::empty(), score).expect("there is room");
+                rooms.best(&[1, 40].into(), policy, core::iter::empty(), used_of).expect("there is room");
             assert_eq!(taken(best), if policy == Placement::Pack { 15 } else { 0 });
             assert!(looks.get() <= 4 * FAN, "{} of {places} places", looks.get());
         }

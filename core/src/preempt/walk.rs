@@ -112,6 +112,7 @@ pub(crate) struct Scratch {
     /// Groups whose bounds can be tighter.
     pub(crate) seen: Vec<Seen>,
     /// How many requests were looked at.
+    #[cfg(test)]
     pub(crate) looked_at: u64,
 }
 
@@ -172,7 +173,10 @@ impl<R: Runners> Walk<'_, R> {
         let from = &self.sources[source as usize];
         let yielders = &from.yielders[self.tier.index()];
         for slot in yielders.members_of(group) {
-            self.scratch.looked_at += 1;
+            #[cfg(test)]
+            {
+                self.scratch.looked_at += 1;
+            }
             let rank = Rank::of(&self.runners.candidate(slot, from), self.need);
             self.scratch.heap.push(Entry { rank, source, node: Node::Member(slot) });
         }

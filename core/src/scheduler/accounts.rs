@@ -250,11 +250,11 @@ impl Scheduler {
 
     pub(super) fn add_use(&mut self, slot: u32) {
         self.book(slot, Resources::ZERO, self.requests[slot].in_use);
-        self.expose(slot);
+        self.list_yielder(slot);
     }
 
     pub(super) fn subtract_use(&mut self, slot: u32) {
-        self.shelter(slot);
+        self.unlist_yielder(slot);
         self.book(slot, self.requests[slot].in_use, Resources::ZERO);
     }
 

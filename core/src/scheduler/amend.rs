@@ -63,7 +63,9 @@ impl Scheduler {
             self.enqueue(slot, moves || lane != Lane::Fresh);
         } else {
             self.change_line(slot, moves, |sched| sched.rebook(slot, |record| record.spec = spec));
-            self.note_young(slot);
+            if moves && !self.knows_young(slot) {
+                self.note_young(slot);
+            }
             self.freed(self.requests[slot].worker);
         }
         Ok(())
@@ -88,10 +90,10 @@ impl Scheduler {
         let is_another_default = config.default_policy != self.config.default_policy;
         let running: Vec<u32> =
             self.workers.iter().flat_map(|worker| worker.running.iter().copied()).collect();
-        running.iter().for_each(|&slot| self.shelter(slot));
+        running.iter().for_each(|&slot| self.unlist_yielder(slot));
         self.stoppable = config.stoppable_tiers();
         self.config = config;
-        running.iter().for_each(|&slot| self.expose(slot));
+        running.iter().for_each(|&slot| self.list_yielder(slot));
         if is_another_default {
             self.apply_default_policy();
         }

@@ -15,8 +15,8 @@ use crate::time::Instant;
 
 impl Scheduler {
     /// Takes many requests, as if [`submit`](Self::submit) were called for each in turn: one that is refused does not
-    /// keep the others back. Appends to `results` what became of each, in their order, and allocates nothing where
-    /// they have room there. An empty batch does not even pass the time. O(1) less than the calls for each.
+    /// keep the others back. Appends to `results` what became of each, in their order. An empty batch does not even
+    /// pass the time. Costs what the calls for each cost, less what passes the time for all but one.
     pub fn submit_many(
         &mut self,
         now: Instant,
@@ -28,9 +28,8 @@ impl Scheduler {
     }
 
     /// Takes the ends of many requests, as if [`complete`](Self::complete) were called for each in turn: one that is
-    /// refused does not keep the others back. Appends to `results` what became of each, in their order, and allocates
-    /// nothing where they have room there. An empty batch does not even pass the time. O(1) less than the calls for
-    /// each.
+    /// refused does not keep the others back. Appends to `results` what became of each, in their order. An empty
+    /// batch does not even pass the time. Costs what the calls for each cost, less what passes the time for all but one.
     pub fn complete_many(
         &mut self,
         now: Instant,
@@ -43,7 +42,7 @@ impl Scheduler {
 
     /// Appends the actions of a whole round to `actions`, as if [`poll`](Self::poll) were called until it returns
     /// `None`. For hosts that give no inputs in between: what they hear of the first action comes after the last one
-    /// was decided. Allocates only where `actions` lacks room. O(1) less than the calls for each action.
+    /// was decided. Costs what the calls for each action cost, less what passes the time for all but one.
     pub fn poll_into(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let mut next = self.poll(now);
         while let Some(action) = next {

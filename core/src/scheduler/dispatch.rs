@@ -11,7 +11,6 @@ use super::workers::Worker;
 use crate::config::MAX_TIERS;
 use crate::event::{Action, Reason};
 use crate::id::{PoolId, Tier, WorkerId};
-use crate::placement;
 use crate::request::RequestState;
 use crate::resources::Resources;
 use crate::time::Instant;
@@ -40,9 +39,10 @@ enum Drained {
 
 impl Scheduler {
     /// The next thing to do, or `None` when there is nothing more: that ends the round. Poll again after
-    /// inputs, and at [`poll_timeout`](Self::poll_timeout). O(tiers · log waiting), and O(workers / 16) where many have room, if something changed and who
-    /// is first in line fits; O(1) if nothing did. Choosing victims costs O(workers of the pool), and what a search takes
-    /// on few of them.
+    /// inputs, and at [`poll_timeout`](Self::poll_timeout). O(1) if nothing happened since a round ended. Else, in each pool
+    /// in which something did, O(tiers · (log waiting + claims) + workers / 16) where the first in line that the workers
+    /// together have room for fits on one; where it does not, where a head is to be given a worker, and where victims
+    /// are chosen, O(workers), and what the search for victims takes on few of them.
     pub fn poll(&mut self, now: Instant) -> Option<Action> {
         if self.is_quiet_at(now) {
             self.now = now;
@@ -414,16 +414,15 @@ impl Scheduler {
     fn best_worker(&self, slot: u32, passes: impl Fn(WorkerId) -> bool) -> Option<WorkerId> {
         let (record, past) = (&self.requests[slot], self.requests.past(slot));
         let pool = self.pool(record.pool());
-        let score = |place: usize| {
-            let (id, worker) = (pool.up[place], self.worker(pool.up[place]));
+        let used_of = |place: usize| {
+            let id = pool.up[place];
             let is_open = passes(id) && self.fits(slot, id) && !past.is_excluded_from(id, self.now);
-            let used = || worker.in_use() + record.asks;
-            is_open.then(|| placement::score(self.config.placement, used(), worker.spec.capacity))
+            is_open.then(|| self.worker(id).in_use())
         };
         // What its own claim has gathered is room for it alone.
         let own = record.claim.map(|claim| self.worker(self.claims[claim].worker)).filter(|own| own.is_up());
         let besides = own.map(|own| own.place as usize).into_iter();
-        let best = pool.rooms.best(&record.asks, self.config.placement, besides, score);
+        let best = pool.rooms.best(&record.asks, self.config.placement, besides, used_of);
         best.map(|place| pool.up[place])
     }
 

@@ -283,7 +283,8 @@ impl Scheduler {
 
     /// The engine uses `in_use` units in all, whatever its requests add up to: blocks that several share count
     /// once, and an engine that is out of room may not know whose fault it is. What requests change from then on
-    /// counts on top, until the next call, or until nothing runs on the worker; then it says nothing. O(claims of the worker).
+    /// counts on top, until the next call, or until nothing runs on the worker; then it says nothing. O(claims of the worker,
+    /// and of those that share devices with it).
     ///
     /// # Errors
     /// An unknown or lost worker, or a number beyond [the limits](Limit).

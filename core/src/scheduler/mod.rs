@@ -1,10 +1,8 @@
 //! The scheduler: the only room that sees all mechanisms, and the only one that emits actions.
 //!
 //! State: requests in a slab, each in exactly one container (a queue, or a worker); accounts of every tier in
-//! every pool; claims of waiting requests on units that victims give back. `admit`, `amend`, `fleet` and `report`
-//! take inputs, `batch` many; `dispatch`, `drain`, `reclaim` and `pressure` decide; `accounts`, `room`, `claims` and `stopping`
-//! keep the books; `stir`, `timers` and `young` say what to look at again, and when; `explain`, `usage` and `step_plan` answer
-//! questions; `invariants` checks it all.
+//! every pool; claims of waiting requests on units that victims give back. What each module does is in
+//! `docs/ARCHITECTURE.md`; `invariants` checks it all.
 
 mod accounts;
 mod admit;
@@ -280,6 +278,11 @@ impl Scheduler {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The latest `now` of any call.
+    pub(crate) fn latest_now(&self) -> Instant {
+        self.now
     }
 
     /// Takes any input: what the method of the same name does.

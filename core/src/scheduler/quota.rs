@@ -141,11 +141,11 @@ impl Scheduler {
 
     /// What keeps a request from holding its quota now: a limit, or those who wait before it.
     pub(super) fn quota_lack(&self, slot: u32) -> Option<QuotaLack> {
-        if self.lacks_no_quota(slot) { None } else { self.quota_lack_at(slot, self.waiter_key(slot)) }
+        if self.surely_has_quota(slot) { None } else { self.quota_lack_at(slot, self.waiter_key(slot)) }
     }
 
     /// Whether it needs no second look to see that a request may hold its quota now: `true` is certain.
-    fn lacks_no_quota(&self, slot: u32) -> bool {
+    fn surely_has_quota(&self, slot: u32) -> bool {
         let record = &self.requests[slot];
         let leaf = self.tenants[record.spec.tenant].node;
         record.held.is_some() || self.quota_queue.len == 0 && self.quota.is_open(leaf, &self.ask_of(slot))

@@ -17,7 +17,8 @@ use crate::preempt::{
 use crate::resources::{Balance, Resources};
 use crate::time::Instant;
 
-/// How many workers are searched for victims: those with the most units of the tiers that may have to yield.
+/// How many workers are searched for victims: those with the most units of the tiers that may have to yield. Chosen
+/// arbitrarily.
 const SEARCHED_WORKERS: usize = 32;
 
 /// Over how long a preemption budget may be spent at once.
@@ -40,11 +41,19 @@ impl Found {
 /// What searches for victims work with, kept for the next.
 #[derive(Debug, Default)]
 pub(super) struct SearchMemory {
-    /// Workers, those on which more is used by tiers that may have to yield first.
+    /// The workers to search, at most [`SEARCHED_WORKERS`], in no order.
     able: Vec<(Reverse<u64>, WorkerId)>,
     /// Those on which there may be a set, and the least harm that it does.
     prospects: Vec<(Harm, WorkerId)>,
     scratch: Scratch,
+}
+
+/// What came of going through those of a tier that may choose victims.
+enum Search {
+    Served,
+    InVain,
+    /// One lacked quota, and waits for it now.
+    SentToWait,
 }
 
 /// How a search for victims ended.
@@ -89,9 +98,21 @@ impl Scheduler {
     }
 
     fn reclaim_for(&mut self, pool: PoolId, tier: Tier) -> bool {
+        loop {
+            match self.seek_victims(pool, tier) {
+                Search::Served => return true,
+                Search::InVain => return false,
+                // Who stood behind it may be among the first now.
+                Search::SentToWait => {}
+            }
+        }
+    }
+
+    /// Goes through the first of a tier that may choose victims, until one is served or has to wait for quota.
+    fn seek_victims(&mut self, pool: PoolId, tier: Tier) -> Search {
         if !self.anyone_borrows(pool, tier) && !self.less_urgent_claims(pool, tier) {
             self.pool_mut(pool).sought_in_vain = true;
-            return false;
+            return Search::InVain;
         }
         // What was sought in vain beyond the reserve; who asks for as much or more need not try.
         let mut too_much: Vec<Resources> = Vec::new();
@@ -103,14 +124,14 @@ impl Scheduler {
             for (slot, within) in waiting {
                 if let Some(lack) = self.quota_lack(slot) {
                     self.wait_for_quota(slot, lack.node);
-                    return self.reclaim_for(pool, tier);
+                    return Search::SentToWait;
                 }
                 let asks = self.requests[slot].asks;
                 if !within && too_much.iter().any(|least| least.fits(&asks)) {
                     continue;
                 }
                 match self.win_back(pool, slot, within) {
-                    Sought::Won => return true,
+                    Sought::Won => return Search::Served,
                     Sought::Nothing if !within && !self.requests.past(slot).is_kept_off(self.now) => {
                         too_much.push(asks);
                     }
@@ -120,7 +141,7 @@ impl Scheduler {
                 self.wake_when_exposed(pool, tier, within);
             }
         }
-        false
+        Search::InVain
     }
 
     /// The first of a tier in order, those that may choose victims, and whether they are within its reserve.

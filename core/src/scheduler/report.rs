@@ -17,7 +17,8 @@ const MAX_DECLINES: u8 = 3;
 
 impl Scheduler {
     /// The engine runs the request: `cached_tokens` of its prompt were found in a cache, and it takes
-    /// `in_use` units. Optional: the first other report implies it. O(1).
+    /// `in_use` units. Optional: the first other report implies it. What it costs: as
+    /// [`progress`](Self::progress).
     ///
     /// # Errors
     /// [`ReportError`]; [`ReportError::WrongState`] if it is not starting.
@@ -86,9 +87,9 @@ impl Scheduler {
         Ok(())
     }
 
-    /// The request has generated `output_tokens` so far and takes `in_use` units now. O(1) where the worker
-    /// has no claims and stands on no devices; else, where the units changed, O(claims, and workers that hang
-    /// together by devices).
+    /// The request has generated `output_tokens` so far and takes `in_use` units now. O(1) where it stays within what was
+    /// charged for it; O(log n) for n lines of tenants where it outran that, or may be a victim. Where the units changed, and
+    /// its worker has claims or stands on devices, also O(claims, and workers that hang together by devices).
     ///
     /// # Errors
     /// [`ReportError`]; [`ReportError::WrongState`] if it is not on a worker.
@@ -186,7 +187,8 @@ impl Scheduler {
         Ok(())
     }
 
-    /// The request is done. O(1) where the worker has no claims.
+    /// The request is done. O(log n) for n lines of tenants, where its worker has no
+    /// claims and stands on no devices; else also O(claims, and workers that hang together by devices).
     ///
     /// # Errors
     /// [`ReportError`]; [`ReportError::WrongState`] if it is not on a worker.
@@ -216,7 +218,8 @@ impl Scheduler {
         Ok(())
     }
 
-    /// The engine could not finish the request, or was told to abort it. O(1) where the worker has no claims.
+    /// The engine could not finish the request, or was told to abort it. O(log n) for n lines of tenants, where its worker has no
+    /// claims and stands on no devices; else also O(claims, and workers that hang together by devices).
     ///
     /// # Errors
     /// [`ReportError`]; [`ReportError::WrongState`] if it is not on a worker.

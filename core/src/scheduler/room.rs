@@ -24,7 +24,7 @@ const MAX_ROOMY: usize = 32;
 const FEW: usize = 8;
 
 /// A few vectors of free units, none within another, such that all that fits on one of the workers they were
-/// taken from is within one of them.
+/// taken from is within one of them: narrower than what they have together, for where the first that seems to fit does not.
 #[derive(Debug, Default)]
 pub(super) struct Roomy(SmallVec<[Resources; FEW]>);
 
@@ -233,7 +233,8 @@ impl Scheduler {
     }
 
     /// The units of a worker changed: fills claims from what is free, or takes from them what is not, and
-    /// notices an overdraft. O(claims) of the worker, and of those that share devices with it.
+    /// notices an overdraft. O(claims) of the worker, and of those that share devices with it; again for each that has to
+    /// be dropped.
     pub(super) fn rebalance(&mut self, worker: WorkerId) {
         let target = self.worker(worker);
         if !target.is_up() && target.spec.devices.is_empty() {

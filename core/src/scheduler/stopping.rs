@@ -72,7 +72,7 @@ impl Scheduler {
     }
 
     /// One that came to a worker, or may yield again, is known to searches for victims if it may.
-    pub(super) fn expose(&mut self, slot: u32) {
+    pub(super) fn list_yielder(&mut self, slot: u32) {
         if !self.may_be_stopped(slot) {
             return;
         }
@@ -84,7 +84,7 @@ impl Scheduler {
     }
 
     /// One that leaves its worker, or is to stop, is known to searches for victims no more.
-    pub(super) fn shelter(&mut self, slot: u32) {
+    pub(super) fn unlist_yielder(&mut self, slot: u32) {
         let record = &mut self.requests[slot];
         let place = core::mem::replace(&mut record.yield_place, NOWHERE);
         if place != NOWHERE {

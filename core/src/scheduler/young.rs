@@ -55,28 +55,17 @@ impl Young {
 }
 
 impl Scheduler {
-    /// Whether it is known when one on a worker will have run for `min_run`, if it has not.
+    /// Whether it is known when one on a worker will have run for `min_run`, if it has not; on a worker that is not up
+    /// nobody asks. O(those of its tier that have not).
     pub(super) fn knows_young(&self, slot: u32) -> bool {
         let (record, id) = (&self.requests[slot], self.requests.id(slot));
         let young = &self.pool(record.pool()).young[record.tier().index()];
         !self.stoppable[record.tier().index()]
+            || !self.worker(record.worker).is_up()
             || record.started_at.plus_nanos(self.config.min_run_ns) <= self.now
             || young.starts.contains(&(record.started_at, id))
     }
-}
 
-impl Requests {
-    /// Whether a request runs since then, in the tier.
-    fn has_run_since(&self, id: RequestId, tier: Tier, at: Instant) -> bool {
-        if self.lookup(id) != Lookup::Live {
-            return false;
-        }
-        let record = &self[id.slot()];
-        !record.is_waiting() && record.started_at == at && record.tier() == tier
-    }
-}
-
-impl Scheduler {
     /// A request on a worker is of a tier since now, or since it has started.
     pub(super) fn note_young(&mut self, slot: u32) {
         let (record, id) = (&self.requests[slot], self.requests.id(slot));
@@ -107,5 +96,16 @@ impl Scheduler {
         let mut running: Vec<u32> = running.collect();
         running.sort_unstable_by_key(|&slot| self.requests[slot].started_at);
         running.into_iter().for_each(|slot| self.note_young(slot));
+    }
+}
+
+impl Requests {
+    /// Whether a request runs since then, in the tier.
+    fn has_run_since(&self, id: RequestId, tier: Tier, at: Instant) -> bool {
+        if self.lookup(id) != Lookup::Live {
+            return false;
+        }
+        let record = &self[id.slot()];
+        !record.is_waiting() && record.started_at == at && record.tier() == tier
     }
 }

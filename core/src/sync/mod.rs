@@ -142,8 +142,6 @@ struct Core {
     batch: Vec<Item>,
     /// Whether somebody is at it: whoever finds it so after locking knows that a thread panicked.
     held: bool,
-    /// The latest instant that anybody said: what another thread overtook is no fault of the host's clock.
-    now: Instant,
 }
 
 /// A [`Scheduler`] that any number of threads use through one shared reference.
@@ -172,7 +170,6 @@ impl SharedScheduler {
             untold: Vec::new(),
             batch: Vec::with_capacity(intake.capacity()),
             held: false,
-            now: Instant::ZERO,
         };
         Self { intake, core: Mutex::new(core) }
     }
@@ -331,10 +328,9 @@ impl Core {
         }
     }
 
-    /// This instant, or the one that overtook it.
-    fn latest(&mut self, now: Instant) -> Instant {
-        self.now = self.now.max(now);
-        self.now
+    /// This instant, or the one that overtook it: what another thread said first is no fault of the host's clock.
+    fn latest(&self, now: Instant) -> Instant {
+        now.max(self.scheduler.latest_now())
     }
 
     fn cancel(&mut self, now: Instant, ticket: Ticket) -> Option<Outcome> {
