@@ -4,8 +4,11 @@ mod common;
 
 use std::time::Duration;
 
-use common::{World, three_tiers};
-use tidegate::{Action, ConfigBuilder, Reason, RequestId, RequestState, Tier};
+use common::{POOL, World, starts, three_tiers};
+use tidegate::{
+    Action, Config, ConfigBuilder, Reason, RequestId, RequestSpec, RequestState, TenantPolicy, Tier,
+    TierConfig, WorkerSpec,
+};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -45,4 +48,35 @@ fn a_poll_handles_what_falls_due_within_max_step_of_the_first() {
         assert_eq!(world.state(last), RequestState::Queued);
         assert_eq!(world.round(), [stuck, dropped(second), dropped(last)]);
     }
+}
+
+/// What the last decision of a round changed is noted in it: a hold window does not take it for what held until the next
+/// poll. Here one is sent to wait for quota, and demands nothing from then on.
+#[test]
+fn a_poll_in_between_changes_nothing() {
+    let starts_later = |polls_in_between: bool| {
+        let tiers = [TierConfig::new("urgent").reserve_ppm(500_000), TierConfig::new("batch")];
+        let config = tiers.into_iter().fold(Config::builder().dimensions(["slots"]), ConfigBuilder::tier);
+        let mut world = World::new(config);
+        world.sched.worker_add(world.now, WorkerSpec::new(POOL, [4])).expect("a worker");
+        let limited = world.sched.tenant_set(world.now, "limited").expect("a name");
+        let policy = TenantPolicy::new().max_running(1);
+        world.sched.tenant_configure(world.now, limited, &policy).expect("sound");
+        let spec = RequestSpec::new(limited, Tier::P0).demand([1]);
+        for expected in [1, 0] {
+            world.submit_spec(spec);
+            assert_eq!(starts(&world.round()).len(), expected);
+            world.pass(seconds(1));
+        }
+        world.pass(seconds(98));
+        if polls_in_between {
+            assert_eq!(world.round(), []);
+        }
+        world.pass(seconds(1));
+        for _ in 0..3 {
+            world.submit_spec(RequestSpec::new(world.tenant, Tier::P1).demand([1]));
+        }
+        starts(&world.round()).len()
+    };
+    assert_eq!([false, true].map(starts_later), [3, 3]);
 }

@@ -156,10 +156,13 @@ fn merged<'py>(
     if refused.is_empty() {
         return PyList::new(py, answers);
     }
-    let mut all: Vec<_> = answers.collect();
+    let (mut all, mut answers) = (Vec::with_capacity(answers.len() + refused.len()), answers);
     for (place, error) in refused {
-        all.insert(place, thrown(py, error));
+        let before = place - all.len();
+        all.extend(answers.by_ref().take(before));
+        all.push(thrown(py, error));
     }
+    all.extend(answers);
     PyList::new(py, all)
 }
 

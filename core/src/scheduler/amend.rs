@@ -18,7 +18,8 @@ impl Scheduler {
     /// place anew, with its arrival, and gives up its claim if its tier or what it asks for is another; of one on a
     /// worker the use moves to the new tier, and demand and peak matter at its next start. O(log n) for n that wait,
     /// and O(workers of the pool) to see that it can fit; of one that waits and never ran also O(those of its tier
-    /// that did not either), from the nearer end of their arrivals.
+    /// that did not either), from the nearer end of their arrivals; of one that runs and changes its tier also O(those of
+    /// that tier that have not run for `min_run`).
     ///
     /// # Errors
     /// [`AmendError`]: those of `submit` for what it would ask then, those of a report for the request itself;

@@ -65,6 +65,8 @@ impl Scheduler {
             }
             self.note_demand();
             if !self.decide() {
+                // Who was sent to wait demands nothing any more, from now on.
+                self.note_demand();
                 self.in_round = false;
                 self.quiet = Quiet::SinceRound;
                 return None;
