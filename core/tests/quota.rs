@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{World, starts};
+use common::{World, starts, victims};
 use tidegate::{
     AmendError, Amendment, Config, ConfigBuilder, Decline, Gate, Instant, Order, OverQuota, PoolId,
     QuotaLimit, Rate, RequestId, RequestSpec, RequestState, SubmitError, TenantError, TenantId, TenantPolicy,
@@ -249,6 +249,27 @@ fn a_request_that_chose_victims_holds_its_quota_from_then_on() {
 }
 
 /// The first needs a whole worker and little quota; the second has room and no quota.
+/// Its line is on no offer while it waits for quota; only its claim starts it.
+#[test]
+fn who_chose_victims_and_whose_line_waits_for_quota_starts_by_its_claim_alone() {
+    let mut world = World::with_workers(tiers().min_run(Duration::ZERO), 1, [4, 1_000]);
+    let tenant = world.tenant;
+    submit(&mut world, 4, batch(tenant));
+    world.round();
+    let one = self::tenant(&mut world, "one", TenantPolicy::new().max_running(1));
+    let urgent = RequestSpec::new(one, Tier::P0).demand([1, 1]);
+    let first = world.submit_spec(urgent);
+    let chosen = victims(&world.round());
+    assert_eq!(chosen.len(), 1);
+    let second = world.submit_spec(urgent);
+    assert_eq!(world.round(), []);
+    assert_eq!([first, second].map(|id| world.state(id)), [RequestState::Parked; 2], "the line waits");
+    world.worker([4, 1_000]);
+    assert_eq!(world.round(), [], "there is room elsewhere now");
+    world.preempted(chosen[0], 0);
+    assert_eq!(starts(&world.round())[0], first);
+}
+
 #[test]
 fn a_round_ends_where_the_first_lacks_room_and_the_next_lacks_quota() {
     let mut world = world(2);
