@@ -195,15 +195,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ["--waiting", "--turns", "--repeats"]:
         parser.add_argument(name, type=int, required=True, metavar="N")
+    parser.add_argument("--only", metavar="KEY", help="one row, and no other is made ready")
     args = parser.parse_args()
     print(f"Python {sys.version.split()[0]} at {sys.executable}", file=sys.stderr)
     rows = {
-        "py_call_ns": call(args.turns),
-        "py_item_ns": item(args.turns),
-        "py_cycle_ns_100k": cycle(args.waiting, args.turns),
-        "peer_heapq_ns_100k": heap(args.waiting, args.turns),
-        "peer_asyncio_pq_ns_100k": asyncio_queue(args.waiting, args.turns),
+        "py_call_ns": lambda: call(args.turns),
+        "item_with_scheduler_ns": lambda: item(args.turns),
+        "py_cycle_ns_100k": lambda: cycle(args.waiting, args.turns),
+        "peer_heapq_ns_100k": lambda: heap(args.waiting, args.turns),
+        "peer_asyncio_pq_ns_100k": lambda: asyncio_queue(args.waiting, args.turns),
     }
+    rows = {key: ready() for key, ready in rows.items() if args.only in (None, key)}
     turns = [{key: measure() for key, measure in rows.items()} for _ in range(args.repeats + 1)]
     json.dump({key: [turn[key] for turn in turns[1:]] for key in rows}, sys.stdout)
 

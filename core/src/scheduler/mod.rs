@@ -145,7 +145,7 @@ struct Pool {
     young: Vec<Young>,
     /// How fast its tiers' requests start.
     pace: Vec<Pace>,
-    /// Its workers that are drained for a head.
+    /// Its workers that are drained for a head, one for a tier at most.
     drained: Vec<WorkerId>,
     /// Whether something changed since a pass over it found nothing to do.
     dirty: bool,
@@ -231,7 +231,7 @@ impl Scheduler {
             claims: Vec::new(),
             young: config.tiers.iter().map(|_| Young::default()).collect(),
             pace: config.tiers.iter().map(|_| Pace::default()).collect(),
-            drained: Vec::new(),
+            drained: Vec::with_capacity(config.tiers.len()),
             dirty: false,
             sought_in_vain: false,
             admissions: BTreeSet::new(),

@@ -6,7 +6,7 @@ use std::{env, fs};
 
 use serde_json::Value;
 use tidegate_benches::OneBatch;
-use tidegate_benches::measure::{Contender, Figure, by_turns, cpu_ns};
+use tidegate_benches::measure::{Figure, cpu_ns};
 
 use crate::card::{Card, Failure};
 use crate::programs::{built, in_scratch, run, source};
@@ -15,38 +15,49 @@ const TURNS: usize = 20_000;
 /// As many items as `rows.py` has in a batch.
 const BATCH: usize = 256;
 
-pub(crate) const KEYS: &[&str] =
-    &["py_call_ns", "py_item_ns", "py_cycle_ns_100k", "peer_heapq_ns_100k", "peer_asyncio_pq_ns_100k"];
+const ITEM: &str = "py_item_ns";
+/// What `rows.py` prints.
+const ROWS: &[&str] = &["py_call_ns", "py_cycle_ns_100k", "peer_heapq_ns_100k", "peer_asyncio_pq_ns_100k"];
+pub(crate) const KEYS: &[&str] = &[ROWS[0], ITEM, ROWS[1], ROWS[2], ROWS[3]];
 
 pub(crate) fn rows(card: &mut Card) -> Result<(), Failure> {
     let extension = built("lib_tidegate.so", "tidegate-python")?;
-    let measured = in_scratch("python", |folder| {
+    in_scratch("python", |folder| {
         lay_out(folder, &extension)?;
-        measure(card, folder)
-    })?;
-    let from_rust = item_from_rust(card);
-    for &key in KEYS {
-        let repeats = measured[key].as_array().map(|list| list.iter().filter_map(Value::as_f64));
-        let repeats = repeats.ok_or_else(|| Failure::Failed(format!("rows.py prints no {key}")))?;
-        let beside = if key == "py_item_ns" { from_rust } else { 0.0 };
-        card.put(key, Figure::of(repeats.map(|ns| ns - beside).collect()));
-    }
-    Ok(())
+        let measured = measure(card, folder, card.scale.repeats(), None)?;
+        for &key in ROWS {
+            card.put(key, Figure::of(repeats(&measured, key)?));
+        }
+        card.put(ITEM, item(card, folder)?);
+        Ok(())
+    })
 }
 
-/// What the scheduler does for an item of a batch, which every door has to add to.
-fn item_from_rust(card: &Card) -> f64 {
+/// What Python adds to an item of a batch: the difference to what the scheduler does for it from Rust, each time of one turn
+/// of each.
+fn item(card: &Card, folder: &Path) -> Result<Figure, Failure> {
     let mut machine = OneBatch::new(BATCH);
     let batches = card.scale.of(TURNS).div_ceil(BATCH);
-    let ours: Contender<'_> = Box::new(move || {
+    let mut from_rust = || {
         let timed = |_| {
             machine.start();
             cpu_ns(|| machine.complete())
         };
         (0..batches).map(timed).sum::<f64>() / (batches * BATCH) as f64
-    });
-    let [figure] = by_turns(card.scale.repeats(), [ours]);
-    figure.median
+    };
+    let mut differences = Vec::new();
+    for _ in 0..card.scale.repeats() {
+        let key = "item_with_scheduler_ns";
+        let from_python = Figure::of(repeats(&measure(card, folder, 3, Some(key))?, key)?);
+        let from_rust = Figure::of((0..3).map(|_| from_rust()).collect());
+        differences.push(from_python.median - from_rust.median);
+    }
+    Ok(Figure::of(differences))
+}
+
+fn repeats(measured: &Value, key: &str) -> Result<Vec<f64>, Failure> {
+    let repeats = measured[key].as_array().map(|list| list.iter().filter_map(Value::as_f64).collect());
+    repeats.ok_or_else(|| Failure::Failed(format!("rows.py prints no {key}")))
 }
 
 /// Lays the package out as a wheel would: its files, and the extension among them.
@@ -65,7 +76,7 @@ fn lay_out(folder: &Path, extension: &Path) -> Result<(), Failure> {
     copy().map(drop).map_err(|error| Failure::Failed(format!("{}: {error}", package.display())))
 }
 
-fn measure(card: &Card, package: &Path) -> Result<Value, Failure> {
+fn measure(card: &Card, package: &Path, repeats: usize, only: Option<&str>) -> Result<Value, Failure> {
     let mut python = Command::new(interpreter());
     python.env("PYTHONPATH", package).arg("-B").arg(source("benches/doors/rows.py"));
     python.args([
@@ -74,7 +85,8 @@ fn measure(card: &Card, package: &Path) -> Result<Value, Failure> {
         "--turns",
         &card.scale.of(TURNS).to_string(),
     ]);
-    python.args(["--repeats", &card.scale.repeats().to_string()]);
+    python.args(["--repeats", &repeats.to_string()]);
+    python.args(only.map(|key| ["--only", key]).into_iter().flatten());
     let output = run(&mut python, "Python 3.11 or newer")?;
     eprint!("{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout)

@@ -32,11 +32,11 @@ pub(crate) fn of_tenants(card: &mut Card) -> Result<(), Failure> {
     Ok(())
 }
 
-/// After a warm-up of as many turns, so that everything has its size.
+/// After a warm-up in which all that waited at first has started, so that everything has its size.
 pub(crate) fn allocations(card: &mut Card) -> Result<(), Failure> {
     let mut state = SteadyState::new(card.scale.of(FROM));
     let turns = card.scale.of(TURNS);
-    (0..turns).for_each(|_| state.turn());
+    (0..card.scale.of(FROM) + turns).for_each(|_| state.turn());
     let before = ALLOCATOR.stats();
     (0..turns).for_each(|_| state.turn());
     let change = ALLOCATOR.stats() - before;
