@@ -240,12 +240,12 @@ fn a_request_that_chose_victims_holds_its_quota_from_then_on() {
     let acme = tenant(&mut world, "one", TenantPolicy::new().max_running(1));
     let [first, second] = [0, 1].map(|_| world.submit_spec(RequestSpec { tier: Tier::P0, ..batch(acme) }));
     let actions = world.round();
-    assert_eq!(common::victims(&actions).len(), 1, "for the first; the second has no quota");
+    assert_eq!(victims(&actions).len(), 1, "for the first; the second has no quota");
     assert_eq!(world.state(second), RequestState::Parked);
     world.sched.cancel(world.now, first).expect("it waits");
     world.check();
     let actions = world.round();
-    assert_eq!(common::victims(&actions).len() + starts(&actions).len(), 1, "now it is the second's turn");
+    assert_eq!(victims(&actions).len() + starts(&actions).len(), 1, "now it is the second's turn");
 }
 
 /// The first needs a whole worker and little quota; the second has room and no quota.
