@@ -281,6 +281,7 @@ impl Scheduler {
     }
 
     /// The latest `now` of any call.
+    #[cfg(feature = "sync")]
     pub(crate) fn latest_now(&self) -> Instant {
         self.now
     }
