@@ -249,6 +249,24 @@ fn a_request_that_chose_victims_holds_its_quota_from_then_on() {
 }
 
 /// The first needs a whole worker and little quota; the second has room and no quota.
+/// It stands before the one that lacks quota, and lacks none itself.
+#[test]
+fn a_newcomer_that_needs_less_leads_its_line_out_of_the_wait() {
+    let longest = TierConfig::new("longest").order(Order::DeficitLongestPrefix);
+    let config = Config::builder().dimensions(["slots", "kv_blocks"]).tier(longest);
+    let mut world = World::with_workers(config, 1, [8, 1_000]);
+    let few = tenant(&mut world, "few", TenantPolicy::new().max_in_use([3]));
+    let spec = |slots: u64| RequestSpec::new(few, Tier::P0).demand([slots]).prompt_tokens(50);
+    let running = world.submit_spec(spec(1));
+    let large = world.submit_spec(spec(3));
+    assert_eq!(starts(&world.round()), [running]);
+    assert_eq!(world.state(large), RequestState::Parked);
+    let small = world.submit_spec(spec(1).cached_tokens(40));
+    assert_eq!(starts(&world.round()), [small], "a longer prefix goes first");
+    assert_eq!(world.state(large), RequestState::Parked);
+    world.check();
+}
+
 /// Its line is on no offer while it waits for quota; only its claim starts it.
 #[test]
 fn who_chose_victims_and_whose_line_waits_for_quota_starts_by_its_claim_alone() {

@@ -31,6 +31,7 @@ impl Scheduler {
             never_ran.sum.add(tokens);
         }
         self.join_lane(slot, is_new);
+        self.look_at_own_line(slot);
         self.set_timer(slot);
         self.count_waiting(slot);
         self.stir(pool);

@@ -100,6 +100,16 @@ impl Scheduler {
         }
     }
 
+    /// A request came to its queue: where its line waits for quota it may be the first of it now, and lack less.
+    pub(super) fn look_at_own_line(&mut self, slot: u32) {
+        if self.requests[slot].lane != Some(Lane::Fresh) {
+            return;
+        }
+        if let Some(&(node, _)) = self.quota_queue.lines.get(&self.line_in_order(slot)) {
+            self.look_at_node(node);
+        }
+    }
+
     pub(super) fn look_at_path(&mut self, leaf: u32) {
         if self.quota_queue.len == 0 {
             return;

@@ -433,6 +433,10 @@ impl Model {
         if is_new {
             self.note_arrival(seq);
         }
+        let request = &self.requests[&seq];
+        if let Some(wait) = self.aside.get(&request.line()).filter(|_| request.is_fresh()) {
+            self.changed.insert(wait.node);
+        }
     }
 
     /// It waits no more, or waits anew: what it had as one that waits is gone.

@@ -64,9 +64,9 @@ impl Model {
         if request.waits() && !request.has_run {
             return self.undo_hold(seq);
         }
-        if request.lapsed {
-            let tokens = self.unsettled(seq, usage);
-            self.hold_again(seq, tokens);
+        let unsettled = self.unsettled(seq, usage);
+        if request.lapsed && unsettled > 0 {
+            self.hold_again(seq, unsettled);
         }
         self.settle_part(seq, usage);
     }
