@@ -18,6 +18,7 @@ mod fairness;
 mod heap;
 mod id;
 mod list;
+mod marks;
 mod maxima;
 mod meter;
 mod placement;

@@ -11,7 +11,8 @@ use alloc::vec::Vec;
 use super::{load_ppm, ppm, score};
 use crate::brief::Brief;
 use crate::config::Placement;
-use crate::maxima::{BriefUnits, FAN, Maxima};
+use crate::marks::Marks;
+use crate::maxima::{self, BriefUnits, FAN, Maxima};
 use crate::resources::{MAX_DIMENSIONS, Resources};
 
 /// What a place has.
@@ -78,9 +79,8 @@ impl Loads {
 struct Fullness {
     loads: Vec<Load>,
     groups: Vec<Loads>,
-    /// The places that were not weighed since they changed; whether each is among them.
-    unweighed: Vec<u32>,
-    is_unweighed: Vec<bool>,
+    /// The places that were not weighed since they changed.
+    unweighed: Marks,
 }
 
 impl Fullness {
@@ -88,26 +88,17 @@ impl Fullness {
         Self {
             loads: alloc::vec![Load::default(); places],
             groups: alloc::vec![Loads::of(&[]); places.div_ceil(FAN)],
-            unweighed: Vec::with_capacity(places),
-            is_unweighed: alloc::vec![false; places],
-        }
-    }
-
-    fn note(&mut self, place: usize) {
-        if !core::mem::replace(&mut self.is_unweighed[place], true) {
-            self.unweighed.push(place as u32);
+            unweighed: Marks::none(places),
         }
     }
 
     fn weigh(&mut self, rooms: &[Room]) {
-        while let Some(place) = self.unweighed.pop() {
-            let place = place as usize;
-            self.is_unweighed[place] = false;
+        while let Some(place) = self.unweighed.take() {
             let (group, load) = (place / FAN, Load::of(&rooms[place]));
             let former = core::mem::replace(&mut self.loads[place], load);
             let known = self.groups[group];
             let tightens = known.may_tighten(&former, &load);
-            let members = group * FAN..self.loads.len().min((group + 1) * FAN);
+            let members = maxima::members(group, self.loads.len());
             self.groups[group] =
                 if tightens { Loads::of(&self.loads[members]) } else { known.widened_by(&load) };
         }
@@ -194,9 +185,8 @@ pub(crate) struct Rooms {
     fullness: Fullness,
     /// How many have something free of everything.
     open: usize,
-    /// The places that have something else now than is known; whether each is among them.
-    changed: Vec<u32>,
-    is_changed: Vec<bool>,
+    /// The places that have something else now than is known.
+    changed: Marks,
 }
 
 impl Rooms {
@@ -210,24 +200,19 @@ impl Rooms {
             free: Maxima::new(places),
             fullness: Fullness::new(places),
             open: rooms.iter().filter(|room| room.is_open()).count(),
-            changed: (0..places as u32).collect(),
-            is_changed: alloc::vec![true; places],
+            changed: Marks::all(places),
             rooms,
         }
     }
 
     /// A place has something else now.
     pub(crate) fn note(&mut self, place: usize) {
-        if !core::mem::replace(&mut self.is_changed[place], true) {
-            self.changed.push(place as u32);
-        }
+        self.changed.mark(place);
     }
 
-    /// A place that changed, if one did: to be [`set`](Self::set). When all are, [`tighten`](Self::tighten), and search.
+    /// A place that changed, if one did: to be [`set`](Self::set). When all are, [`weigh`](Self::weigh), and search.
     pub(crate) fn next_changed(&mut self) -> Option<usize> {
-        let place = self.changed.pop()? as usize;
-        self.is_changed[place] = false;
-        Some(place)
+        self.changed.take()
     }
 
     /// What a place has now.
@@ -236,12 +221,11 @@ impl Rooms {
         self.open += usize::from(room.is_open());
         self.open -= usize::from(self.rooms[place].is_open());
         self.rooms[place] = room;
-        self.fullness.note(place);
+        self.fullness.unweighed.mark(place);
     }
 
-    /// Makes what is known of groups as narrow as it has to be.
-    pub(crate) fn tighten(&mut self) {
-        self.free.tighten();
+    /// Finds out how full places are, where that is worth knowing.
+    pub(crate) fn weigh(&mut self) {
         if self.are_many_open() {
             self.fullness.weigh(&self.rooms);
         }
@@ -285,18 +269,18 @@ impl Rooms {
         } else {
             able.for_each(|group| best.look_at(self.free.places_with(group, &brief)));
         }
-        best.look_at(self.changed.iter().map(|&place| place as usize).chain(besides));
+        best.look_at(self.changed.iter().chain(besides));
         best.found.map(|(_, place)| place)
     }
 
     /// Whether what is known of a place is true, or known to have changed.
     pub(crate) fn knows(&self, place: usize, room: &Room) -> bool {
-        let Fullness { groups, is_unweighed, .. } = &self.fullness;
+        let Fullness { groups, unweighed, .. } = &self.fullness;
         let group = &groups[place / FAN];
-        self.is_changed[place]
+        self.changed.contains(place)
             || self.rooms[place] == *room
                 && self.free.holds(place, room.free)
-                && (is_unweighed[place] || group.widened_by(&Load::of(room)) == *group)
+                && (unweighed.contains(place) || group.widened_by(&Load::of(room)) == *group)
     }
 }
 
@@ -309,7 +293,7 @@ mod tests {
         while let Some(place) = rooms.next_changed() {
             rooms.set(place, room_of(place));
         }
-        rooms.tighten();
+        rooms.weigh();
     }
 
     proptest! {

@@ -91,6 +91,7 @@ impl Scheduler {
         let (pool, tier) = (record.spec.pool, record.spec.tier);
         self.pools[pool.index()].queues[tier.index()].remove(&mut self.nodes, lane, slot, rank);
         if lane == Lane::Fresh {
+            self.rerank_waiter(self.line_in_order(slot), rank);
             self.note_departure(slot);
         }
     }

@@ -439,7 +439,6 @@ impl Scheduler {
         let claim = self.requests[slot].claim;
         self.charge_start(slot);
         self.dequeue(slot);
-        self.rerank_waiter(self.line_in_order(slot), self.rank_in_order(slot));
         self.meter_start(slot);
         self.hold(slot);
         self.requests[slot].state = RequestState::Starting;

@@ -123,7 +123,7 @@ impl Scheduler {
             let room = self.room_of(self.pool(pool).up[place]);
             self.pool_mut(pool).rooms.set(place, room);
         }
-        self.pool_mut(pool).rooms.tighten();
+        self.pool_mut(pool).rooms.weigh();
     }
 
     /// Other workers of a pool are up, or have other capacities. O(workers of the pool).
