@@ -12,7 +12,8 @@ use std::time::Duration;
 use common::{POOL, World, starts, victims};
 use tidegate::{
     Config, ConfigBuilder, Decline, DeviceSpec, Instant, MAX_TOKENS, Order, Ppm, RequestId, Scheduler,
-    Shrink, SubmitError, TenantId, TenantPolicy, Tier, TierConfig, Usage, WorkerId, WorkerSpec, Yielding,
+    Shrink, StepException, SubmitError, TenantId, TenantPolicy, Tier, TierConfig, Usage, WorkerId,
+    WorkerSpec, Yielding,
 };
 
 fn tier(name: &str) -> TierConfig {
@@ -286,6 +287,33 @@ fn a_newcomer_that_is_refused_does_not_walk_the_queue() {
         move || {
             let refused = world.sched.submit(world.now, huge);
             assert!(matches!(refused, Err(SubmitError::QueueFull { .. })));
+        }
+    });
+    assert!(slowdown < LINEAR, "{slowdown}");
+}
+
+/// A step costs by its exceptions, however many run, as long as nobody outruns what was charged for it.
+#[test]
+fn a_step_does_not_walk_those_that_run() {
+    let slowdown = slowdown(|running| {
+        let mut world = World::with_workers(three(), 1, [running as u64, running as u64]);
+        let spec = world.spec(Tier::P1, [1, 1]).output_tokens(1 << 30);
+        for _ in 0..running {
+            world.sched.submit(world.now, spec).expect("it is accepted");
+        }
+        quick_round(&mut world);
+        assert_eq!(world.running.len(), running);
+        for (&request, &(attempt, _)) in &world.running {
+            world.sched.progress(world.now, request, attempt, 1, [1, 1].into()).expect("it runs");
+        }
+        let (&request, &(attempt, worker)) = world.running.first_key_value().expect("somebody runs");
+        let mut output_tokens = 1;
+        move || {
+            for _ in 0..100 {
+                output_tokens += 1;
+                let exception = StepException { request, attempt, output_tokens, in_use: [1, 1].into() };
+                world.sched.step(world.now, worker, 1, &[exception]).expect("it is up");
+            }
         }
     });
     assert!(slowdown < LINEAR, "{slowdown}");
