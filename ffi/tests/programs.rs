@@ -8,12 +8,13 @@ use std::process::Command;
 
 use support::{Dialect, Linkage, compile, succeed, valgrind};
 
-const PROGRAMS: [&str; 5] = [
+const PROGRAMS: [&str; 6] = [
     "tests/header.c",
     "tests/misuse_calls.c",
     "tests/misuse_refused.c",
     "tests/batches.c",
     "examples/mixed.c",
+    "examples/pool.c",
 ];
 
 #[test]

@@ -61,15 +61,22 @@ pub(crate) fn library() -> &'static Library {
 /// Compiles a program of this package; the name of the result says how.
 pub(crate) fn compile(source: &str, dialect: Dialect, linkage: Linkage) -> PathBuf {
     let stem = Path::new(source).file_stem().and_then(OsStr::to_str).expect("a named source");
-    let program = scratch(&format!("{stem}-{dialect:?}-{linkage:?}"));
-    let fresh = program.with_extension(std::process::id().to_string());
-    let mut compiler = match dialect {
-        Dialect::C99 => with(Command::new("cc"), ["-std=c99"]),
-        Dialect::C11 => with(Command::new("cc"), ["-std=c11"]),
-        Dialect::Cpp17 => with(Command::new("c++"), ["-x", "c++", "-std=c++17"]),
+    let compiler = match dialect {
+        Dialect::C99 => "cc -std=c99",
+        Dialect::C11 => "cc -std=c11",
+        Dialect::Cpp17 => "c++ -x c++ -std=c++17",
     };
-    compiler.args(STRICT).args(["-g", "-I"]).arg(ffi("../include")).arg(ffi(source)).args(["-x", "none"]);
-    compiler.arg("-o").arg(&fresh);
+    compile_by(compiler, &[source], &format!("{stem}-{dialect:?}-{linkage:?}"), linkage)
+}
+
+/// Compiles a program of this package by a compiler and its options, and calls it `name`.
+pub(crate) fn compile_by(compiler: &str, sources: &[&str], name: &str, linkage: Linkage) -> PathBuf {
+    let program = scratch(name);
+    let fresh = program.with_extension(std::process::id().to_string());
+    let mut words = compiler.split(' ');
+    let mut compiler = with(Command::new(words.next().expect("a command")), words);
+    compiler.args(STRICT).args(["-g", "-pthread", "-I"]).arg(ffi("../include"));
+    compiler.args(sources.iter().map(|source| ffi(source))).args(["-x", "none"]).arg("-o").arg(&fresh);
     match linkage {
         Linkage::Static => compiler.arg(&library().archive).args(SYSTEM_LIBRARIES),
         Linkage::Shared => {
@@ -77,7 +84,7 @@ pub(crate) fn compile(source: &str, dialect: Dialect, linkage: Linkage) -> PathB
             compiler.arg(&library().shared).arg(format!("-Wl,-rpath,{}", folder.display()))
         }
     };
-    succeed(&mut compiler, "gcc g++");
+    succeed(&mut compiler, "gcc g++ clang");
     // A test in another process may be running the old one, which cannot be written over.
     fs::rename(&fresh, &program).expect("the compiler made a program");
     program
