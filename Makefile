@@ -11,7 +11,7 @@ TOOLS := $(or $(TIDEGATE_TOOLS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidegate/
 # Where nobody looks, a Cargo.lock that is out of date is an error instead of being mended.
 LOCKED := $(if $(CI),--locked)
 
-FUZZ_TARGETS := inputs journal reference
+FUZZ_TARGETS := inputs journal reference c_abi
 # $(call install_tool,NAME@VERSION): does nothing if that version is there. A tool need not be fast: build it quickly.
 install_tool = CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_DEBUG=0 \
     CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_TARGET_DIR=$(TARGET)/tools \
@@ -21,7 +21,7 @@ CARGO_FUZZ := $(TOOLS)/bin/cargo-fuzz
 
 export PYTHON
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-python lint lint-rust lint-dependencies lint-python advisories bench fuzz-smoke \
+.PHONY: help run test test-rust test-sanitizers test-python lint lint-rust lint-dependencies lint-python advisories bench fuzz-smoke \
     scorecard mutations venv wheel clean
 .NOTPARALLEL:
 
@@ -39,6 +39,10 @@ test: ## run all Rust, C, C++ and Python tests; installs what they need
 test-rust: ## run the Rust, C and C++ tests alone
 	@.ci/need cargo cc c++ clang valgrind
 	@.ci/timed 'Rust, C and C++ tests' cargo test --workspace $(LOCKED)
+
+test-sanitizers: ## run the C programs with a library built under AddressSanitizer, and under ThreadSanitizer; minutes
+	@.ci/need cargo cc
+	@.ci/timed 'C programs under sanitizers' cargo test -p tidegate-ffi --test sanitizers $(LOCKED) -- --ignored
 
 test-python: wheel ## run the Python tests alone, and those that go through all three languages
 	@.ci/need redis
