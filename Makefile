@@ -38,11 +38,11 @@ run: ## replay the built-in workload: dedicated workers, naive sharing and tideg
 	cargo run --release $(LOCKED) -- replay $(ARGS)
 
 test: ## run all Rust, C, C++ and Python tests; installs what they need
-	@.ci/need cargo cc c++ clang python valgrind redis
+	@.ci/need cargo cc c++ clang abigail python valgrind redis
 	@$(MAKE) --no-print-directory test-rust test-python
 
 test-rust: ## run the Rust, C and C++ tests alone
-	@.ci/need cargo cc c++ clang valgrind
+	@.ci/need cargo cc c++ clang abigail valgrind
 	@.ci/timed 'Rust, C and C++ tests' cargo test --workspace $(LOCKED)
 
 test-python: wheel ## run the Python tests alone, and those that go through all three languages
