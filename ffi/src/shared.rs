@@ -349,8 +349,8 @@ pub unsafe extern "C" fn tidegate_shared_poll(
         };
         let mut told = shared.told.lock().map_err(|_| Fault::Poisoned)?;
         let news = told.poll(&shared.scheduler, Instant::from_nanos(now_ns), capacity)?;
-        out_count.set(news.len());
         outcomes.set(news.iter().copied());
+        out_count.set(news.len());
         out_more.set((told.more || !told.is_empty()).into());
         Ok(())
     }))
