@@ -2,6 +2,10 @@
 
 PYTHON ?= python3
 FUZZ_SECONDS ?= 60
+# Where `make install` puts what it builds, as other libraries do it.
+PREFIX ?= /usr/local
+LIBDIR ?= lib
+PROFILE ?= release
 
 # Everything that is built lies under here; nothing is written elsewhere in the checkout.
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
@@ -18,26 +22,27 @@ install_tool = CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off C
     .ci/timed 'Tool $(1)' cargo install --locked --quiet --root $(TOOLS) $(1)
 CARGO_DENY := $(TOOLS)/bin/cargo-deny --log-level error
 CARGO_FUZZ := $(TOOLS)/bin/cargo-fuzz
+CARGO_CINSTALL := $(TOOLS)/bin/cargo-cinstall cinstall
 
 export PYTHON
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-sanitizers test-python lint lint-rust lint-dependencies lint-python advisories bench fuzz-smoke \
-    scorecard mutations venv wheel clean
+.PHONY: help run test test-rust test-sanitizers test-python lint lint-rust lint-dependencies lint-python advisories bench \
+    fuzz-smoke scorecard mutations install test-package venv wheel clean
 .NOTPARALLEL:
 
 help: ## say what each target does
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## replay the built-in workload: dedicated workers, naive sharing and tidegate side by side (ARGS="--json")
 	@.ci/need cargo cc
 	cargo run --release $(LOCKED) -- replay $(ARGS)
 
 test: ## run all Rust, C, C++ and Python tests; installs what they need
-	@.ci/need cargo cc c++ clang python valgrind redis
+	@.ci/need cargo cc c++ clang abigail python valgrind redis
 	@$(MAKE) --no-print-directory test-rust test-python
 
 test-rust: ## run the Rust, C and C++ tests alone
-	@.ci/need cargo cc c++ clang valgrind
+	@.ci/need cargo cc c++ clang abigail valgrind
 	@.ci/timed 'Rust, C and C++ tests' cargo test --workspace $(LOCKED)
 
 test-sanitizers: ## run the C programs with a library built under AddressSanitizer, and under ThreadSanitizer; minutes
@@ -96,6 +101,16 @@ fuzz-smoke: ## fuzz each target for a minute (FUZZ_SECONDS=n)
 mutations: ## break the core on purpose, fault by fault, and see which test notices; half an hour (ARGS="--only PRE-3")
 	@.ci/need cargo cc python
 	$(PYTHON) tests/mutations/run.py $(ARGS)
+
+install: ## build libtidegate and install it with headers, pkg-config file and CMake package (PREFIX=/usr/local DESTDIR= LIBDIR=lib)
+	@.ci/need cargo cc openssl
+	@$(call install_tool,cargo-c@0.10.24)
+	$(CARGO_CINSTALL) $(LOCKED) --manifest-path ffi/Cargo.toml --profile $(PROFILE) \
+	    --prefix $(abspath $(PREFIX)) --libdir $(LIBDIR) $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
+
+test-package: ## install libtidegate into a folder of its own, and build programs against that by pkg-config and CMake
+	@.ci/need cargo cc c++ python cmake openssl
+	@.ci/timed 'C package' $(PYTHON) tests/package/run.py
 
 venv: $(VENV)/.made ## make the virtual environment of the Python tests
 

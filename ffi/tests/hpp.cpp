@@ -80,8 +80,27 @@ void configs() {
   const auto no_text = Config::from_toml("\xff");
   EXPECT(no_text.status() == Status::invalid_utf8 && no_text.error().message == words(Status::invalid_utf8));
 
+  EXPECT(*config->tier_name(BATCH) == "batch" && *config->pool_name(GPUS) == "gpus");
+  EXPECT((*config->dimension_name({1}) == "blocks" && config->dimension_name({2}).status() == Status::unknown_dimension));
+
   const Config moved = std::move(*config);
   EXPECT(moved.to_toml().ok() && config->to_toml().status() == Status::null_pointer);
+}
+
+void builders() {
+  ConfigBuilder builder;
+  builder.text("dimensions[0]", "slots").text("tiers[0].name", "realtime").number("tiers[0].reserve_ppm", 300000);
+  builder.duration("min_run", 2s).truth("displace", false).text("tiers[1].name", "batch");
+  const auto config = *builder.build();
+  const auto text = Config::from_toml("dimensions = ['slots']\nmin_run = '2s'\ndisplace = false\n"
+                                      "[[tiers]]\nname = 'realtime'\nreserve_ppm = 300000\n[[tiers]]\nname = 'batch'\n");
+  EXPECT(*config.to_toml() == *text->to_toml());
+
+  builder.number("tiers[0].reserve_ppm", 3000000);
+  EXPECT(builder.build().status() == Status::config_invalid);
+  EXPECT(builder.build().error().message.find("reserve_ppm") != std::string::npos);
+  const auto wrong = builder.number("tiers[", 1).number("tiers]", 2).build();
+  EXPECT(wrong.status() == Status::out_of_range && wrong.error().message.rfind("tiers[: ", 0) == 0);
 }
 
 /// Two batch requests borrow a worker; an urgent one comes, and one has to yield.
@@ -103,6 +122,7 @@ void reclaims() {
   EXPECT(*host.scheduler.state(victim_id) == State::preempting);
   const auto waits = *host.scheduler.explain(urgent);
   EXPECT(waits.state == State::queued && waits.gate == Gate::claim && waits.ahead == 0);
+  EXPECT(host.scheduler.explain_json(urgent)->find(words(Gate::claim)) != std::string::npos);
   EXPECT(host.scheduler.preempted_and_releasing(host.now, victim_id, preempt.attempt, 0).ok());
   host.quiet();
   EXPECT(host.scheduler.released(host.now, victim_id, preempt.attempt).ok());
@@ -119,6 +139,8 @@ void reclaims() {
   const auto stats = *host.scheduler.stats();
   EXPECT(stats.submitted == 3 && stats.completed == 1 && stats.failed == 1 && stats.cancelled == 1);
   EXPECT(actions_with(stats, Reason::reclaim) == 1 && actions_with(stats, static_cast<Reason>(999)) == 0);
+  EXPECT(host.scheduler.stats_json()->find("\"completed\"") != std::string::npos);
+  EXPECT(host.scheduler.usage_json(host.tenant)->find("\"preemptions\"") != std::string::npos);
   const auto usage = *host.scheduler.usage(host.tenant);
   EXPECT(usage.preemptions == 1 && usage.prompt_tokens >= 16 && usage.started == 3);
   EXPECT(queue_delays(usage).size() == TIDEGATE_QUEUE_DELAY_BUCKETS && queue_delays(usage)[0] == 3);
@@ -319,7 +341,7 @@ void changes() {
   EXPECT(host.scheduler.amend(host.now, request, amendment).ok());
   EXPECT(host.depth(BATCH) == 0 && host.depth(REALTIME) == 1);
   EXPECT(host.scheduler.amend(host.now, request, Amendment().demand({9, 0})).status() == Status::never_fits);
-  EXPECT(host.scheduler.reconfigure(host.now, *Config::from_toml(TOML)).ok());
+  EXPECT(host.scheduler.reconfigure(host.now, *host.scheduler.config()).ok());
   const auto renamed = Config::from_toml("dimensions = ['slots']\n[[tiers]]\nname = 'only'\n");
   const auto refused = host.scheduler.reconfigure(host.now, *renamed);
   EXPECT(refused.status() == Status::config_invalid && !refused.error().message.empty());
@@ -329,6 +351,91 @@ void changes() {
   const auto gone = host.scheduler.cancel(host.now, request);
   EXPECT(gone.status() == Status::null_pointer && gone.error().message == words(Status::null_pointer));
   EXPECT(host.scheduler.check_invariants().status() == Status::null_pointer);
+}
+
+/// The outcomes of a whole round.
+std::vector<Outcome> round(const Shared &shared, Instant now) {
+  std::vector<Outcome> outcomes;
+  EXPECT(shared.poll_into(now, outcomes).ok());
+  return outcomes;
+}
+
+/// The one outcome of a round, of this kind.
+template <class Wanted> Wanted only(const std::vector<Outcome> &outcomes, int line = __builtin_LINE()) {
+  expect(outcomes.size() == 1 && std::holds_alternative<Wanted>(outcomes[0]), "one outcome of this kind", line);
+  return *std::get_if<Wanted>(&outcomes[0]);
+}
+
+/// Answers of a shared scheduler: accepted, refused, cancelled, to be stopped.
+void shared() {
+  Host host;
+  const auto shared = *Shared::create(std::move(host.scheduler), 8);
+  EXPECT(host.scheduler.stats().status() == Status::null_pointer);
+  Scheduler mine = *shared.open();
+  EXPECT(mine.poll(host.now).status() == Status::shared);
+  EXPECT(Shared::create(std::move(mine)).status() == Status::shared && mine.stats().ok());
+  EXPECT(Shared::create(std::move(Host().scheduler), Shared::max_intake + 1).status() == Status::out_of_range);
+
+  const auto ticket = *shared.submit(host.now, host.spec(BATCH).tag(7));
+  EXPECT(*shared.wait(host.now, std::nullopt));
+  const auto outcomes = round(shared, host.now);
+  EXPECT(outcomes.size() == 2);
+  const auto accepted = *std::get_if<Accepted>(&outcomes[0]);
+  EXPECT(accepted.ticket == ticket && accepted.tag == 7 && accepted.request != RequestId{});
+  bool started = false;
+  match(outcomes[1], [&](const Action &action) { started = std::holds_alternative<Start>(action); }, [](const auto &) {});
+  EXPECT(started && *mine.state(accepted.request) == State::starting);
+  EXPECT(!*shared.wait(host.now, host.now));
+  EXPECT(shared.cancel(host.now, ticket).ok());
+  EXPECT(only<StopFirst>(round(shared, host.now)).request == accepted.request);
+  EXPECT(shared.cancel_request(host.now, accepted.request).ok() && round(shared, host.now).empty());
+
+  const auto refused = *shared.submit(host.now, RequestSpec(host.tenant, BATCH).demand({3, 0}).tag(8));
+  const auto answer = only<Refused>(round(shared, host.now));
+  EXPECT(answer.ticket == refused && answer.tag == 8 && answer.status == Status::never_fits);
+  EXPECT(answer.numbers.need == 3 && answer.numbers.max == 2 && Status{answer.numbers.status} == answer.status);
+
+  EXPECT(mine.worker_drain(host.now, host.worker).ok());
+  const auto waiting = *shared.submit(host.now, host.spec(BATCH));
+  EXPECT(shared.wake().ok() && *shared.wait(host.now, std::nullopt));
+  only<Accepted>(round(shared, host.now));
+  EXPECT(shared.cancel(host.now, waiting).ok());
+  EXPECT(only<Cancelled>(round(shared, host.now)).ticket == waiting);
+  for (int left = 0; left < 8; ++left) EXPECT(shared.submit(host.now, host.spec(BATCH)).ok());
+  EXPECT(shared.submit(host.now, host.spec(BATCH)).status() == Status::busy);
+}
+
+/// What engines report by the intake is what they report on the spot.
+void shared_reports() {
+  Host host;
+  const auto shared = *Shared::create(std::move(host.scheduler));
+  const auto mine = *shared.open();
+  const auto start = [&] {
+    const auto outcomes = round(shared, host.now);
+    EXPECT(!outcomes.empty() && std::holds_alternative<Action>(outcomes.back()));
+    const auto *action = std::get_if<Action>(&outcomes.back());
+    EXPECT(std::holds_alternative<Start>(*action));
+    return *std::get_if<Start>(action);
+  };
+  EXPECT(shared.submit(host.now, host.spec(BATCH)).ok());
+  auto it = start();
+  EXPECT(shared.started(host.now, it.request, it.attempt, 4, {1, 10}).ok());
+  EXPECT(shared.progress(host.now, it.request, it.attempt, 2, {1, 11}).ok());
+  EXPECT(shared.step(host.now, it.worker, 1, {{StepException(it.request, it.attempt, 3, {1, 12})}}).ok());
+  EXPECT(round(shared, host.now).empty() && (*mine.in_use(GPUS, BATCH) == Resources{1, 12}));
+  EXPECT(shared.preempted_and_releasing(host.now, it.request, it.attempt, 5).ok());
+  EXPECT(round(shared, host.now).empty() && *mine.state(it.request) == State::releasing);
+  EXPECT(shared.released(host.now, it.request, it.attempt).ok());
+  it = start();
+  EXPECT(it.resume_tokens == 5 && shared.preempted(host.now, it.request, it.attempt, 6).ok());
+  it = start();
+  EXPECT(it.resume_tokens == 6 && shared.complete(host.now, it.request, it.attempt, {16, 4, 8}).ok());
+  EXPECT(round(shared, host.now).empty() && mine.usage(host.tenant)->output_tokens == 8);
+  EXPECT(shared.submit(host.now, host.spec(BATCH)).ok());
+  it = start();
+  EXPECT(shared.declined(host.now, it.request, it.attempt, Decline::other).ok());
+  EXPECT(shared.failed(host.now, it.request, it.attempt).ok());
+  EXPECT(only<Refused>(round(shared, host.now)).status == Status::wrong_state);
 }
 
 void records() {
@@ -344,12 +451,18 @@ void records() {
   owed.confirm_by_ns = static_cast<std::uint64_t>(-5);
   const auto debt = action_from(owed);
   EXPECT(std::get_if<LeaseWanted>(&debt)->returned == -5);
+  tidegate_outcome_t more{};
+  more.kind = 999;
+  EXPECT(std::holds_alternative<UnknownOutcome>(outcome_from(more)));
 
   const auto spec = RequestSpec({4}, {1}).pool({2}).peak({5, 6, 7, 8}).cached_tokens(3).deadline({9}).c();
   EXPECT(spec.tenant == 4 && spec.tier == 1 && spec.pool == 2 && spec.peak[3] == 8 && spec.cached_tokens == 3);
   EXPECT(spec.flags == TIDEGATE_REQUEST_HAS_DEADLINE && spec.deadline_ns == 9);
   EXPECT(Instant::of(std::chrono::steady_clock::time_point(3s)).ns == 3'000'000'000);
   EXPECT(words(Reason::borrowed) != words(Reason::reclaimed) && words(Gate::claim) != words(Gate::held));
+  EXPECT(words(State::queued) != words(State::parked) && words(Action(Spare{})) != words(Action(Stuck{})));
+  EXPECT(words(Action(LeaseWanted{})) == tidegate_action_kind_str(TIDEGATE_ACTION_LEASE_WANTED));
+  EXPECT(words(action_from(newer)) == tidegate_action_kind_str(999));
 }
 
 } // namespace
@@ -358,6 +471,7 @@ int main(int count, char **) {
   EXPECT(abi_matches());
   if (count > 1) return static_cast<int>(Host().scheduler.submit({}, RequestSpec({77}, BATCH)).value().value);
   configs();
+  builders();
   reclaims();
   answers();
   drops();
@@ -369,6 +483,8 @@ int main(int count, char **) {
   tenants();
   leases();
   changes();
+  shared();
+  shared_reports();
   records();
 #ifdef WITH_THROWS
   EXPECT(value_throws());

@@ -77,8 +77,10 @@ fn names_every_constant() {
             .map(str::to_owned)
             .collect()
     };
-    let parts = ["tidegate.hpp", "tidegate/records.hpp", "tidegate/result.hpp", "tidegate/words.hpp"];
-    let named = words(&parts.map(|part| text(&format!("../include/{part}"))).concat());
+    let parts = fs::read_dir(ffi("../include/tidegate")).expect("a folder of parts");
+    let parts: String =
+        parts.map(|part| fs::read_to_string(part.expect("a file").path()).expect("a text")).collect();
+    let named = words(&(parts + &text("../include/tidegate.hpp")));
     let declared: BTreeSet<String> = words(&text("../include/tidegate.h"))
         .into_iter()
         .map(|word| word.trim_end_matches('.').to_owned())

@@ -193,6 +193,14 @@ struct Usage {
   std::uint64_t cached_tokens = 0;
   /// Tokens generated.
   std::uint64_t output_tokens = 0;
+
+  tidegate_usage_t c() const noexcept {
+    tidegate_usage_t usage = TIDEGATE_USAGE_INIT;
+    usage.prompt_tokens = prompt_tokens;
+    usage.cached_tokens = cached_tokens;
+    usage.output_tokens = output_tokens;
+    return usage;
+  }
 };
 
 /// The end of one request of many: as Scheduler::complete.
@@ -336,7 +344,18 @@ inline Action action_from(const tidegate_action_t &c) noexcept {
   }
 }
 
-/// Calls the function that takes what the action is:
+/// The word for what an action is.
+inline const char *words(const Action &action) noexcept {
+  constexpr std::array<std::uint32_t, 7> kinds = {
+      TIDEGATE_ACTION_START, TIDEGATE_ACTION_PREEMPT, TIDEGATE_ACTION_SPARE,        TIDEGATE_ACTION_ABORT,
+      TIDEGATE_ACTION_DROP,  TIDEGATE_ACTION_STUCK,   TIDEGATE_ACTION_LEASE_WANTED,
+  };
+  static_assert(kinds.size() + 1 == std::variant_size_v<Action>);
+  const auto *unknown = std::get_if<UnknownAction>(&action);
+  return tidegate_action_kind_str(unknown ? unknown->c.kind : kinds[action.index()]);
+}
+
+/// Calls the function that takes what an action, or an outcome, is:
 ///
 ///     tidegate::match(action, [&](const tidegate::Start &start) { engine.start(start); },
 ///                     [&](const tidegate::Preempt &preempt) { engine.stop(preempt); },
@@ -345,8 +364,9 @@ template <class... Functions> struct Overloaded : Functions... {
   using Functions::operator()...;
 };
 template <class... Functions> Overloaded(Functions...) -> Overloaded<Functions...>;
-template <class... Functions> decltype(auto) match(const Action &action, Functions &&...functions) {
-  return std::visit(Overloaded{std::forward<Functions>(functions)...}, action);
+template <class... Kinds, class... Functions>
+decltype(auto) match(const std::variant<Kinds...> &what, Functions &&...functions) {
+  return std::visit(Overloaded{std::forward<Functions>(functions)...}, what);
 }
 
 } // namespace TIDEGATE_HPP_FLAVOUR

@@ -37,6 +37,9 @@ enum class Status : std::uint32_t {
   panic = TIDEGATE_STATUS_PANIC,
   poisoned = TIDEGATE_STATUS_POISONED,
   unlisted = TIDEGATE_STATUS_UNLISTED,
+  bad_handle = TIDEGATE_STATUS_BAD_HANDLE,
+  in_use = TIDEGATE_STATUS_IN_USE,
+  shared = TIDEGATE_STATUS_SHARED,
   config_invalid = TIDEGATE_STATUS_CONFIG_INVALID,
   unknown_tenant = TIDEGATE_STATUS_UNKNOWN_TENANT,
   unknown_tier = TIDEGATE_STATUS_UNKNOWN_TIER,
@@ -69,6 +72,7 @@ enum class Status : std::uint32_t {
   grant_too_large = TIDEGATE_STATUS_GRANT_TOO_LARGE,
   limit_exceeded = TIDEGATE_STATUS_LIMIT_EXCEEDED,
   invariant_violated = TIDEGATE_STATUS_INVARIANT_VIOLATED,
+  busy = TIDEGATE_STATUS_BUSY,
 };
 
 /// Why the scheduler wants what it wants: tidegate_reason_t.
@@ -184,10 +188,11 @@ template <class Word> constexpr std::uint32_t number(Word word) noexcept {
   return static_cast<std::uint32_t>(word);
 }
 
-/// The words for a status, a reason or a gate. They live as long as the program.
+/// The words for a status, a reason, a gate or a state. They live as long as the program.
 inline const char *words(Status status) noexcept { return tidegate_status_str(number(status)); }
 inline const char *words(Reason reason) noexcept { return tidegate_reason_str(number(reason)); }
 inline const char *words(Gate gate) noexcept { return tidegate_gate_str(number(gate)); }
+inline const char *words(State state) noexcept { return tidegate_state_str(number(state)); }
 
 /// A number that means one kind of thing only: a worker is not taken where a tenant belongs.
 template <class Kind, class Number> struct Id {
@@ -212,6 +217,8 @@ using PoolId = Id<struct PoolKind, std::uint32_t>;
 using WorkerId = Id<struct WorkerKind, std::uint32_t>;
 /// From Scheduler::device_add.
 using DeviceId = Id<struct DeviceKind, std::uint32_t>;
+/// The number of a call on a Shared: never 0, and higher for a later call of the same thread.
+using Ticket = Id<struct TicketKind, std::uint64_t>;
 /// The place of a dimension in Resources.
 using DimensionId = Id<struct DimensionKind, std::uint32_t>;
 
