@@ -146,11 +146,11 @@ unsafe fn change(
     // SAFETY: the caller's promise.
     let handle = match unsafe { live(handle) } {
         Ok(handle) => handle,
-        Err(fault) => return fault.status(),
+        Err(misuse) => return Fault::from(misuse).status(),
     };
     let _turn = match handle.turns.alone() {
         Ok(turn) => turn,
-        Err(fault) => return fault.status(),
+        Err(misuse) => return Fault::from(misuse).status(),
     };
     if handle.is_poisoned() {
         return Status::Poisoned;
@@ -179,14 +179,12 @@ pub(crate) unsafe fn observe(
 ) -> Status {
     let look = |handle: &SchedulerHandle, state: &State| {
         if handle.is_poisoned() {
-            return Err(Fault::Poisoned);
+            return Status::Poisoned;
         }
-        let result = guard(|| match &state.access {
+        handle.answer(&guard(|| match &state.access {
             Access::Own(scheduler) => body(scheduler),
             Access::Shared(shared) => shared.read(body)?,
-        });
-        handle.answer(&result);
-        result
+        }))
     };
     // SAFETY: the caller's promise.
     unsafe { look_at(handle, look) }
@@ -201,22 +199,25 @@ pub(crate) unsafe fn look_back(
     body: impl FnOnce(Option<&Fault>) -> Result<(), Fault>,
 ) -> Status {
     // SAFETY: the caller's promise.
-    unsafe { look_at(handle, |_, state| guard(|| body(state.last.as_ref()))) }
+    unsafe { look_at(handle, |_, state| status_of(&guard(|| body(state.last.as_ref())))) }
 }
 
 /// # Safety
 /// As for [`observe`].
 unsafe fn look_at(
     handle: *const SchedulerHandle,
-    look: impl FnOnce(&SchedulerHandle, &State) -> Result<(), Fault>,
+    look: impl FnOnce(&SchedulerHandle, &State) -> Status,
 ) -> Status {
     // SAFETY: the caller's promise.
-    let looked = unsafe { live(handle) }.and_then(|handle| {
-        let _turn = handle.turns.beside()?;
+    let handle = match unsafe { live(handle) } {
+        Ok(handle) => handle,
+        Err(misuse) => return Fault::from(misuse).status(),
+    };
+    match handle.turns.beside() {
         // SAFETY: nobody changes it, as the caller promised and the turn makes likely.
-        look(handle, unsafe { &*handle.state.get() })
-    });
-    status_of(&looked)
+        Ok(_turn) => look(handle, unsafe { &*handle.state.get() }),
+        Err(misuse) => Fault::from(misuse).status(),
+    }
 }
 
 /// The scheduler of a handle that has one for itself; the handle ends with it.

@@ -7,6 +7,24 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use crate::fault::Fault;
 
+/// What is wrong with a handle, or with the time of a call on it. Small: it is asked for in every call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Misuse {
+    Null(&'static str),
+    BadHandle(&'static str),
+    InUse,
+}
+
+impl From<Misuse> for Fault {
+    fn from(misuse: Misuse) -> Self {
+        match misuse {
+            Misuse::Null(argument) => Self::Null(argument),
+            Misuse::BadHandle(argument) => Self::BadHandle(argument),
+            Misuse::InUse => Self::InUse,
+        }
+    }
+}
+
 /// Something that C holds a pointer to. What lies there is a [`Marked`]: `*const T` is only its name in the header, which
 /// is not to show the inside.
 pub(crate) trait Handle {
@@ -32,15 +50,15 @@ pub(crate) fn give<T: Handle>(body: T) -> *mut T {
 ///
 /// # Safety
 /// `at` is NULL or came from [`give`], and is not taken back while the result is used.
-pub(crate) unsafe fn live<'a, T: Handle>(at: *const T) -> Result<&'a T, Fault> {
+pub(crate) unsafe fn live<'a, T: Handle>(at: *const T) -> Result<&'a T, Misuse> {
     let at = at.cast::<Marked<T>>();
     if at.is_null() {
-        return Err(Fault::Null(T::ARGUMENT));
+        return Err(Misuse::Null(T::ARGUMENT));
     }
     // SAFETY: the caller's promise; of a foreign pointer no more is looked at than must be.
     let marked = at.is_aligned() && unsafe { (*at).mark.load(Ordering::Relaxed) } == T::MARK;
     // SAFETY: the caller's promise, which is plausible.
-    if marked { Ok(unsafe { &(*at).body }) } else { Err(Fault::BadHandle(T::ARGUMENT)) }
+    if marked { Ok(unsafe { &(*at).body }) } else { Err(Misuse::BadHandle(T::ARGUMENT)) }
 }
 
 /// Takes a handle back from C, which may not use it again. `None` if there is none, or if it is none of this kind.
@@ -74,31 +92,31 @@ impl Turns {
     }
 
     /// A turn alone, until the result is dropped.
-    pub(crate) fn alone(&self) -> Result<Alone<'_>, Fault> {
+    pub(crate) fn alone(&self) -> Result<Alone<'_>, Misuse> {
         if cfg!(debug_assertions) {
             if self.taken.swap(true, Ordering::Acquire) {
-                return Err(Fault::InUse);
+                return Err(Misuse::InUse);
             }
         } else {
             if self.taken.load(Ordering::Relaxed) {
-                return Err(Fault::InUse);
+                return Err(Misuse::InUse);
             }
             self.taken.store(true, Ordering::Relaxed);
         }
         let turn = Alone(self);
         if cfg!(debug_assertions) && self.lookers.load(Ordering::Acquire) > 0 {
-            return Err(Fault::InUse);
+            return Err(Misuse::InUse);
         }
         Ok(turn)
     }
 
     /// A turn beside others who look, until the result is dropped.
-    pub(crate) fn beside(&self) -> Result<Beside<'_>, Fault> {
+    pub(crate) fn beside(&self) -> Result<Beside<'_>, Misuse> {
         if cfg!(debug_assertions) {
             self.lookers.fetch_add(1, Ordering::Acquire);
         }
         let turn = Beside(self);
-        if self.taken.load(Ordering::Acquire) { Err(Fault::InUse) } else { Ok(turn) }
+        if self.taken.load(Ordering::Acquire) { Err(Misuse::InUse) } else { Ok(turn) }
     }
 }
 
@@ -144,9 +162,9 @@ mod tests {
         // SAFETY: from `give`, and NULL.
         unsafe {
             assert_eq!(live(at).map(|mine| mine.0).ok(), Some(7));
-            assert!(matches!(live::<Mine>(std::ptr::null()), Err(Fault::Null("mine"))));
-            assert!(matches!(live(at.cast::<Other>()), Err(Fault::BadHandle("other"))));
-            assert!(matches!(live(at.byte_add(1)), Err(Fault::BadHandle("mine"))));
+            assert!(matches!(live::<Mine>(std::ptr::null()), Err(Misuse::Null("mine"))));
+            assert!(matches!(live(at.cast::<Other>()), Err(Misuse::BadHandle("other"))));
+            assert!(matches!(live(at.byte_add(1)), Err(Misuse::BadHandle("mine"))));
             assert!(take_back(at.cast::<Other>()).is_none());
             assert_eq!(take_back(at).map(|mine| mine.0), Some(7));
         }
