@@ -38,8 +38,8 @@
  *   text is a pointer and a length in bytes, UTF-8, without a NUL; NULL is a text of length 0. A list is a
  *   pointer and a count of records; NULL is a list of count 0. Outputs are the last arguments. They are
  *   written only if the status is TIDEGATE_STATUS_OK; where a message is written on failure instead, its
- *   function says so. Everything is read before anything is written: an output may overlap an input, and outputs
- *   that overlap each other are written in the order of the arguments or not at all.
+ *   function says so. Everything is read before anything is written: an output may overlap an input. Of
+ *   outputs that overlap each other the later argument is right.
  *
  * Numbers
  *
