@@ -76,8 +76,8 @@ impl Told {
 
 /// Makes a scheduler one for many threads. It takes `scheduler` over: if the status is TIDEGATE_STATUS_OK that handle has
 /// ended, and is not to be freed. `intake_capacity` calls can lie in the intake at a time; 1024 do for most servers, 0
-/// counts as 1, and more than TIDEGATE_MAX_INTAKE are TIDEGATE_STATUS_OUT_OF_RANGE. Set tenants and workers up before, or by tidegate_shared_open. TIDEGATE_STATUS_SHARED if `scheduler` is
-/// of a shared one already.
+/// counts as 1, and more than TIDEGATE_MAX_INTAKE are TIDEGATE_STATUS_OUT_OF_RANGE. TIDEGATE_STATUS_SHARED if `scheduler`
+/// is of a shared one already. Tenants and workers are set up before, or by a handle that tidegate_shared_open gives.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tidegate_shared_new(
     scheduler: *mut SchedulerHandle,
@@ -105,9 +105,9 @@ pub unsafe extern "C" fn tidegate_shared_free(shared: *mut SharedHandle) {
 }
 
 /// Gives a handle of the shared scheduler, for one thread: every tidegate_scheduler function but
-/// tidegate_scheduler_poll works with it on the spot, waits for the lock, and applies first what lies in the intake. The
-/// last error is the handle's own. TIDEGATE_STATUS_BUSY is the answer while polls are too far behind. Free it by
-/// tidegate_scheduler_free.
+/// tidegate_scheduler_poll works with it, waits for the lock, and answers on the spot. A verb applies first what lies in
+/// the intake, and is TIDEGATE_STATUS_BUSY while polls are too far behind to be told of that; a question does not. The last
+/// error is the handle's own. Free it by tidegate_scheduler_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tidegate_shared_open(
     shared: *const SharedHandle,
