@@ -429,3 +429,42 @@ unsafe fn tell(
     // SAFETY: the caller's promise.
     unsafe { leave(shared, out_ticket, call) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::mem::MaybeUninit;
+    use std::ptr::{null, null_mut};
+
+    use tidegate_core::{Config, Scheduler, TierConfig};
+
+    use super::*;
+    use crate::guard::mutate;
+    use crate::scheduler::tidegate_scheduler_free;
+
+    #[test]
+    fn a_panic_in_one_handle_poisons_the_shared_scheduler() {
+        let config = Config::builder().dimensions(["slots"]).tier(TierConfig::new("only")).build();
+        let scheduler = Scheduler::new(config.expect("a valid config"), Instant::ZERO);
+        let own = give(SchedulerHandle::new(Access::Own(scheduler)));
+        let (mut shared, mut opened) = (null_mut(), null_mut());
+        let (mut count, mut number) = (99, 99);
+        let mut told = MaybeUninit::<OutcomeRecord>::uninit();
+        // SAFETY: live handles, and room for outputs.
+        unsafe {
+            assert_eq!(tidegate_shared_new(own, 1, &raw mut shared), Status::Ok);
+            assert_eq!(tidegate_shared_open(shared, &raw mut opened), Status::Ok);
+            assert_eq!(mutate(opened, |_| panic!("the ledger")), Status::Panic);
+            let (told, count_at) = (told.as_mut_ptr(), &raw mut count);
+            let polled = tidegate_shared_poll(shared, 0, told, 1, count_at, &raw mut number);
+            assert_eq!(polled, Status::Poisoned);
+            let waited = tidegate_shared_wait(shared, 0, TIDEGATE_NEVER, &raw mut number);
+            assert_eq!(waited, Status::Poisoned, "nobody would wake it");
+            assert_eq!(tidegate_shared_wake(shared), Status::Poisoned);
+            assert_eq!(tidegate_shared_cancel(shared, 0, 1), Status::Poisoned);
+            assert_eq!(tidegate_shared_step(shared, 0, 0, 1, null(), 0, null_mut()), Status::Poisoned);
+            assert_eq!((count, number), (99, 99));
+            tidegate_scheduler_free(opened);
+            tidegate_shared_free(shared);
+        }
+    }
+}
