@@ -6,6 +6,8 @@ FUZZ_SECONDS ?= 60
 PREFIX ?= /usr/local
 LIBDIR ?= lib
 PROFILE ?= release
+# What the Rust API is compared with: the last release, until there is one a revision that is named.
+BASELINE ?= $(shell git describe --tags --abbrev=0 --match 'v*' 2>/dev/null)
 
 # Everything that is built lies under here; nothing is written elsewhere in the checkout.
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
@@ -23,11 +25,12 @@ install_tool = CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off C
 CARGO_DENY := $(TOOLS)/bin/cargo-deny --log-level error
 CARGO_FUZZ := $(TOOLS)/bin/cargo-fuzz
 CARGO_CINSTALL := $(TOOLS)/bin/cargo-cinstall cinstall
+CARGO_SEMVER := $(TOOLS)/bin/cargo-semver-checks semver-checks
 
 export PYTHON
 .DEFAULT_GOAL := help
 .PHONY: help run test test-rust test-sanitizers test-python lint lint-rust lint-dependencies lint-python advisories bench \
-    fuzz-smoke scorecard mutations install test-package venv wheel clean
+    fuzz-smoke scorecard mutations install test-package semver venv wheel clean
 .NOTPARALLEL:
 
 help: ## say what each target does
@@ -104,13 +107,19 @@ mutations: ## break the core on purpose, fault by fault, and see which test noti
 
 install: ## build libtidegate and install it with headers, pkg-config file and CMake package (PREFIX=/usr/local DESTDIR= LIBDIR=lib)
 	@.ci/need cargo cc openssl
-	@$(call install_tool,cargo-c@0.10.24)
+	@$(call install_tool,cargo-c@0.10.24 --bin cargo-cinstall)
 	$(CARGO_CINSTALL) $(LOCKED) --manifest-path ffi/Cargo.toml --profile $(PROFILE) \
 	    --prefix $(abspath $(PREFIX)) --libdir $(LIBDIR) $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
 
 test-package: ## install libtidegate into a folder of its own, and build programs against that by pkg-config and CMake
 	@.ci/need cargo cc c++ python cmake openssl
 	@.ci/timed 'C package' $(PYTHON) tests/package/run.py
+
+semver: ## compare the Rust API with that of the last release; until there is one: BASELINE=REVISION
+	@.ci/need cargo cc
+	@$(if $(BASELINE),,echo 'there is no release yet: make semver BASELINE=REVISION' >&2; exit 2)
+	@$(call install_tool,cargo-semver-checks@0.51.0)
+	@.ci/timed 'Rust API' $(CARGO_SEMVER) --package tidegate --all-features --baseline-rev $(BASELINE)
 
 venv: $(VENV)/.made ## make the virtual environment of the Python tests
 

@@ -3,8 +3,7 @@
  *
  *     auto config = tidegate::Config::from_toml(text);
  *     if (!config) return complain(config.error().message);
- *     auto made = tidegate::Scheduler::create(*config, now);
- *     tidegate::Scheduler scheduler = std::move(made.value());
+ *     auto scheduler = tidegate::Scheduler::create(*config, now).value();
  *
  *     auto request = scheduler.submit(now, tidegate::RequestSpec(tenant, tier).demand({1, 40}).prompt_tokens(512));
  *     while (auto action = scheduler.poll(now).value())

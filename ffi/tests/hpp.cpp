@@ -43,7 +43,7 @@ struct Host {
   WorkerId worker{};
 
   explicit Host(const char *toml = TOML, const Resources &capacity = {2, 100})
-      : scheduler(std::move(Scheduler::create(*Config::from_toml(toml), {}).value())) {
+      : scheduler(*Scheduler::create(*Config::from_toml(toml), {})) {
     tenant = *scheduler.tenant_set(now, "acme");
     worker = *scheduler.worker_add(now, WorkerSpec(GPUS, capacity));
   }
@@ -81,7 +81,8 @@ void configs() {
   EXPECT(no_text.status() == Status::invalid_utf8 && no_text.error().message == words(Status::invalid_utf8));
 
   EXPECT(*config->tier_name(BATCH) == "batch" && *config->pool_name(GPUS) == "gpus");
-  EXPECT((*config->dimension_name({1}) == "blocks" && config->dimension_name({2}).status() == Status::unknown_dimension));
+  EXPECT((*config->dimension_name({1}) == "blocks"));
+  EXPECT((config->dimension_name({2}).status() == Status::unknown_dimension));
 
   const Config moved = std::move(*config);
   EXPECT(moved.to_toml().ok() && config->to_toml().status() == Status::null_pointer);
@@ -93,7 +94,8 @@ void builders() {
   builder.duration("min_run", 2s).truth("displace", false).text("tiers[1].name", "batch");
   const auto config = *builder.build();
   const auto text = Config::from_toml("dimensions = ['slots']\nmin_run = '2s'\ndisplace = false\n"
-                                      "[[tiers]]\nname = 'realtime'\nreserve_ppm = 300000\n[[tiers]]\nname = 'batch'\n");
+                                      "[[tiers]]\nname = 'realtime'\nreserve_ppm = 300000\n"
+                                      "[[tiers]]\nname = 'batch'\n");
   EXPECT(*config.to_toml() == *text->to_toml());
 
   builder.number("tiers[0].reserve_ppm", 3000000);
@@ -383,7 +385,8 @@ void shared() {
   const auto accepted = *std::get_if<Accepted>(&outcomes[0]);
   EXPECT(accepted.ticket == ticket && accepted.tag == 7 && accepted.request != RequestId{});
   bool started = false;
-  match(outcomes[1], [&](const Action &action) { started = std::holds_alternative<Start>(action); }, [](const auto &) {});
+  const auto note = [&](const Action &action) { started = std::holds_alternative<Start>(action); };
+  match(outcomes[1], note, [](const auto &) {});
   EXPECT(started && *mine.state(accepted.request) == State::starting);
   EXPECT(!*shared.wait(host.now, host.now));
   EXPECT(shared.cancel(host.now, ticket).ok());

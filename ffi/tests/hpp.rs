@@ -48,6 +48,18 @@ fn taking_the_value_of_an_error_ends_the_program_and_says_which() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "tidegate: tenant 77 is not known\n");
 }
 
+/// Against our declarations of Triton's API and a stand-in for it: requests yield, go on, are refused and cancelled.
+#[test]
+fn the_triton_backend_answers_every_request() {
+    let sources = &["tests/triton.cpp", "examples/triton_backend/backend.cpp"];
+    let compiled = |compiler: &str| {
+        let options = "-std=c++17 -Wconversion -Wshadow -Iexamples/triton_backend/declarations";
+        compile_by(&format!("{compiler} {options}"), sources, &format!("triton-{compiler}"), Linkage::Static)
+    };
+    succeed(&mut Command::new(compiled("clang++")), ""); // whose debug information valgrind may not read
+    succeed(&mut valgrind(&compiled("g++")), "valgrind");
+}
+
 /// The program calls every member, and what it calls stands in its object file.
 #[test]
 fn reaches_every_function() {

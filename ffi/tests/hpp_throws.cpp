@@ -1,5 +1,6 @@
-/* A translation unit that asked for exceptions, linked with one that did not. */
+/* A translation unit that asked for exceptions, linked with one that did not; the header may be included twice. */
 #define TIDEGATE_EXCEPTIONS
+#include "tidegate.hpp"
 #include "tidegate.hpp"
 
 bool value_throws();

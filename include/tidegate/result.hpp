@@ -68,11 +68,11 @@ public:
     if (!ok()) fail(*std::get_if<1>(&content_));
     return *std::get_if<0>(&content_);
   }
-  T &&value() && { return std::move(value()); }
+  T value() && { return std::move(value()); } // by value: `for (auto &x : call().value())` holds what it goes through
 
   T &operator*() & { return value(); }
   const T &operator*() const & { return value(); }
-  T &&operator*() && { return std::move(*this).value(); }
+  T operator*() && { return std::move(*this).value(); }
   T *operator->() { return &value(); }
   const T *operator->() const { return &value(); }
 

@@ -118,6 +118,7 @@ pub(crate) fn compile_by(compiler: &str, sources: &[&str], name: &str, linkage: 
     let fresh = program.with_extension(std::process::id().to_string());
     let mut words = compiler.split(' ');
     let mut compiler = with(Command::new(words.next().expect("a command")), words);
+    compiler.current_dir(ffi("")); // paths among its options are this package's
     compiler.args(STRICT).args(["-g", "-pthread", "-I"]).arg(ffi("../include"));
     compiler.args(sources.iter().map(|source| ffi(source))).args(["-x", "none"]).arg("-o").arg(&fresh);
     match linkage {
