@@ -1897,12 +1897,12 @@ tidegate_status_t tidegate_config_find_dimension(const tidegate_config_t *config
 /**
  * Begins a config with every setting at its default.
  */
-tidegate_status_t tidegate_config_builder_new(struct tidegate_config_builder_t **out_builder);
+tidegate_status_t tidegate_config_builder_new(tidegate_config_builder_t **out_builder);
 
 /**
  * Frees a builder; configs that it built stay. NULL is fine.
  */
-void tidegate_config_builder_free(struct tidegate_config_builder_t *builder);
+void tidegate_config_builder_free(tidegate_config_builder_t *builder);
 
 /**
  * Sets what is a text: a name, or a word such as an order. `path` says where, as the messages about configs do:
@@ -1910,7 +1910,7 @@ void tidegate_config_builder_free(struct tidegate_config_builder_t *builder);
  * first free place is set. A path that cannot be is TIDEGATE_STATUS_OUT_OF_RANGE; whether there is such a setting, and
  * whether it is one of this kind, tidegate_config_builder_build says. What was set before at this path is replaced.
  */
-tidegate_status_t tidegate_config_builder_set_text(struct tidegate_config_builder_t *builder,
+tidegate_status_t tidegate_config_builder_set_text(tidegate_config_builder_t *builder,
                                                    const char *path,
                                                    size_t path_len,
                                                    const char *value,
@@ -1921,7 +1921,7 @@ tidegate_status_t tidegate_config_builder_set_text(struct tidegate_config_builde
  * `tiers[0].borrow_limit.slots`. A name with other characters than letters, digits, `_` and `-` stands in quotes, as
  * JSON has them: `tiers[0].borrow_limit."kv.blocks"`.
  */
-tidegate_status_t tidegate_config_builder_set_number(struct tidegate_config_builder_t *builder,
+tidegate_status_t tidegate_config_builder_set_number(tidegate_config_builder_t *builder,
                                                      const char *path,
                                                      size_t path_len,
                                                      uint64_t value);
@@ -1929,7 +1929,7 @@ tidegate_status_t tidegate_config_builder_set_number(struct tidegate_config_buil
 /**
  * Sets what is a duration: `min_run`, `tiers[0].queue_timeout`, `step_time.decode`.
  */
-tidegate_status_t tidegate_config_builder_set_duration(struct tidegate_config_builder_t *builder,
+tidegate_status_t tidegate_config_builder_set_duration(tidegate_config_builder_t *builder,
                                                        const char *path,
                                                        size_t path_len,
                                                        uint64_t value_ns);
@@ -1937,7 +1937,7 @@ tidegate_status_t tidegate_config_builder_set_duration(struct tidegate_config_bu
 /**
  * Sets what is so or not: `displace`, `default_policy.leased`. 1 is true, 0 is false.
  */
-tidegate_status_t tidegate_config_builder_set_truth(struct tidegate_config_builder_t *builder,
+tidegate_status_t tidegate_config_builder_set_truth(tidegate_config_builder_t *builder,
                                                     const char *path,
                                                     size_t path_len,
                                                     uint32_t value);
@@ -1946,7 +1946,7 @@ tidegate_status_t tidegate_config_builder_set_truth(struct tidegate_config_build
  * Makes a config of what was set; the builder stays as it is. The status and the message are those of
  * tidegate_config_from_json.
  */
-tidegate_status_t tidegate_config_builder_build(const struct tidegate_config_builder_t *builder,
+tidegate_status_t tidegate_config_builder_build(const tidegate_config_builder_t *builder,
                                                 char *message,
                                                 size_t message_capacity,
                                                 size_t *message_len,
@@ -2409,26 +2409,26 @@ tidegate_status_t tidegate_scheduler_last_error_message(const tidegate_scheduler
 /**
  * Makes a scheduler one for many threads. It takes `scheduler` over: if the status is TIDEGATE_STATUS_OK that handle has
  * ended, and is not to be freed. `intake_capacity` calls can lie in the intake at a time; 1024 do for most servers, 0
- * counts as 1, and more than TIDEGATE_MAX_INTAKE are TIDEGATE_STATUS_OUT_OF_RANGE. Set tenants and workers up before, or by tidegate_shared_open. TIDEGATE_STATUS_SHARED if `scheduler` is
- * of a shared one already.
+ * counts as 1, and more than TIDEGATE_MAX_INTAKE are TIDEGATE_STATUS_OUT_OF_RANGE. TIDEGATE_STATUS_SHARED if `scheduler`
+ * is of a shared one already. Tenants and workers are set up before, or by a handle that tidegate_shared_open gives.
  */
 tidegate_status_t tidegate_shared_new(tidegate_scheduler_t *scheduler,
                                       size_t intake_capacity,
-                                      struct tidegate_shared_t **out_shared);
+                                      tidegate_shared_t **out_shared);
 
 /**
  * Frees it; no other call may run on it. NULL is fine, a poisoned one too. Handles that tidegate_shared_open gave stay
  * good until they are freed.
  */
-void tidegate_shared_free(struct tidegate_shared_t *shared);
+void tidegate_shared_free(tidegate_shared_t *shared);
 
 /**
  * Gives a handle of the shared scheduler, for one thread: every tidegate_scheduler function but
- * tidegate_scheduler_poll works with it on the spot, waits for the lock, and applies first what lies in the intake. The
- * last error is the handle's own. TIDEGATE_STATUS_BUSY is the answer while polls are too far behind. Free it by
- * tidegate_scheduler_free.
+ * tidegate_scheduler_poll works with it, waits for the lock, and answers on the spot. A verb applies first what lies in
+ * the intake, and is TIDEGATE_STATUS_BUSY while polls are too far behind to be told of that; a question does not. The last
+ * error is the handle's own. Free it by tidegate_scheduler_free.
  */
-tidegate_status_t tidegate_shared_open(const struct tidegate_shared_t *shared,
+tidegate_status_t tidegate_shared_open(const tidegate_shared_t *shared,
                                        tidegate_scheduler_t **out_scheduler);
 
 /**
@@ -2436,7 +2436,7 @@ tidegate_status_t tidegate_shared_open(const struct tidegate_shared_t *shared,
  * find its request by then chooses the tag, which it knows before. TIDEGATE_STATUS_BUSY if the intake is full. Here and
  * below `out_ticket`, which may be NULL, gets the number of the call: never 0, and higher for a later call of the thread.
  */
-tidegate_status_t tidegate_shared_submit(const struct tidegate_shared_t *shared,
+tidegate_status_t tidegate_shared_submit(const tidegate_shared_t *shared,
                                          uint64_t now_ns,
                                          const tidegate_request_spec_t *spec,
                                          uint64_t *out_ticket);
@@ -2445,14 +2445,14 @@ tidegate_status_t tidegate_shared_submit(const struct tidegate_shared_t *shared,
  * Cancels what was submitted with this ticket, whether it was applied yet or not. While it waits it ends at once,
  * CANCELLED; if an engine has it, STOP_FIRST asks for it to be stopped; if it has ended or was refused, nothing follows.
  */
-tidegate_status_t tidegate_shared_cancel(const struct tidegate_shared_t *shared,
+tidegate_status_t tidegate_shared_cancel(const tidegate_shared_t *shared,
                                          uint64_t now_ns,
                                          uint64_t ticket);
 
 /**
  * Leaves tidegate_scheduler_cancel in the intake. Here and below REFUSED follows if it was, and nothing if it was not.
  */
-tidegate_status_t tidegate_shared_cancel_request(const struct tidegate_shared_t *shared,
+tidegate_status_t tidegate_shared_cancel_request(const tidegate_shared_t *shared,
                                                  uint64_t now_ns,
                                                  uint64_t request,
                                                  uint64_t *out_ticket);
@@ -2460,7 +2460,7 @@ tidegate_status_t tidegate_shared_cancel_request(const struct tidegate_shared_t 
 /**
  * Leaves tidegate_scheduler_started in the intake.
  */
-tidegate_status_t tidegate_shared_started(const struct tidegate_shared_t *shared,
+tidegate_status_t tidegate_shared_started(const tidegate_shared_t *shared,
                                           uint64_t now_ns,
                                           uint64_t request,
                                           uint32_t attempt,
@@ -2471,7 +2471,7 @@ tidegate_status_t tidegate_shared_started(const struct tidegate_shared_t *shared
 /**
  * Leaves tidegate_scheduler_declined in the intake.
  */
-tidegate_status_t tidegate_shared_declined(const struct tidegate_shared_t *shared,
+tidegate_status_t tidegate_shared_declined(const tidegate_shared_t *shared,
                                            uint64_t now_ns,
                                            uint64_t request,
                                            uint32_t attempt,
@@ -2481,7 +2481,7 @@ tidegate_status_t tidegate_shared_declined(const struct tidegate_shared_t *share
 /**
  * Leaves tidegate_scheduler_progress in the intake.
  */
-tidegate_status_t tidegate_shared_progress(const struct tidegate_shared_t *shared,
+tidegate_status_t tidegate_shared_progress(const tidegate_shared_t *shared,
                                            uint64_t now_ns,
                                            uint64_t request,
                                            uint32_t attempt,
@@ -2492,7 +2492,7 @@ tidegate_status_t tidegate_shared_progress(const struct tidegate_shared_t *share
 /**
  * Leaves tidegate_scheduler_step in the intake.
  */
-tidegate_status_t tidegate_shared_step(const struct tidegate_shared_t *shared,
+tidegate_status_t tidegate_shared_step(const tidegate_shared_t *shared,
                                        uint64_t now_ns,
                                        uint32_t worker,
                                        uint64_t tokens_each,
@@ -2503,7 +2503,7 @@ tidegate_status_t tidegate_shared_step(const struct tidegate_shared_t *shared,
 /**
  * Leaves tidegate_scheduler_preempted in the intake.
  */
-tidegate_status_t tidegate_shared_preempted(const struct tidegate_shared_t *shared,
+tidegate_status_t tidegate_shared_preempted(const tidegate_shared_t *shared,
                                             uint64_t now_ns,
                                             uint64_t request,
                                             uint32_t attempt,
@@ -2514,7 +2514,7 @@ tidegate_status_t tidegate_shared_preempted(const struct tidegate_shared_t *shar
 /**
  * Leaves tidegate_scheduler_released in the intake.
  */
-tidegate_status_t tidegate_shared_released(const struct tidegate_shared_t *shared,
+tidegate_status_t tidegate_shared_released(const tidegate_shared_t *shared,
                                            uint64_t now_ns,
                                            uint64_t request,
                                            uint32_t attempt,
@@ -2523,7 +2523,7 @@ tidegate_status_t tidegate_shared_released(const struct tidegate_shared_t *share
 /**
  * Leaves tidegate_scheduler_complete in the intake.
  */
-tidegate_status_t tidegate_shared_complete(const struct tidegate_shared_t *shared,
+tidegate_status_t tidegate_shared_complete(const tidegate_shared_t *shared,
                                            uint64_t now_ns,
                                            uint64_t request,
                                            uint32_t attempt,
@@ -2533,7 +2533,7 @@ tidegate_status_t tidegate_shared_complete(const struct tidegate_shared_t *share
 /**
  * Leaves tidegate_scheduler_failed in the intake.
  */
-tidegate_status_t tidegate_shared_failed(const struct tidegate_shared_t *shared,
+tidegate_status_t tidegate_shared_failed(const tidegate_shared_t *shared,
                                          uint64_t now_ns,
                                          uint64_t request,
                                          uint32_t attempt,
@@ -2544,7 +2544,7 @@ tidegate_status_t tidegate_shared_failed(const struct tidegate_shared_t *shared,
  * outcomes, and how many in `*out_count`. `*out_more` is 1 if there is more to tell: call again. It is 0 when the round
  * has ended: tidegate_shared_wait then. A capacity of 0 is TIDEGATE_STATUS_OUT_OF_RANGE. May wait for the lock.
  */
-tidegate_status_t tidegate_shared_poll(const struct tidegate_shared_t *shared,
+tidegate_status_t tidegate_shared_poll(const tidegate_shared_t *shared,
                                        uint64_t now_ns,
                                        tidegate_outcome_t *out_outcomes,
                                        size_t capacity,
@@ -2557,7 +2557,7 @@ tidegate_status_t tidegate_shared_poll(const struct tidegate_shared_t *shared,
  * poll. Sleep until the instant that tidegate_scheduler_poll_timeout tells of an opened handle after the last poll:
  * whatever changes in between is noticed. TIDEGATE_STATUS_POISONED, at once, if a thread panicked.
  */
-tidegate_status_t tidegate_shared_wait(const struct tidegate_shared_t *shared,
+tidegate_status_t tidegate_shared_wait(const tidegate_shared_t *shared,
                                        uint64_t now_ns,
                                        uint64_t until_ns,
                                        uint32_t *out_work);
@@ -2566,7 +2566,7 @@ tidegate_status_t tidegate_shared_wait(const struct tidegate_shared_t *shared,
  * Wakes who sleeps in tidegate_shared_wait, as if there were something to poll: to have the engine's thread look at
  * something of the host's, such as that it is to end. May wait for the lock.
  */
-tidegate_status_t tidegate_shared_wake(const struct tidegate_shared_t *shared);
+tidegate_status_t tidegate_shared_wake(const tidegate_shared_t *shared);
 
 #ifdef __cplusplus
 }

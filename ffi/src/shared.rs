@@ -76,8 +76,8 @@ impl Told {
 
 /// Makes a scheduler one for many threads. It takes `scheduler` over: if the status is TIDEGATE_STATUS_OK that handle has
 /// ended, and is not to be freed. `intake_capacity` calls can lie in the intake at a time; 1024 do for most servers, 0
-/// counts as 1, and more than TIDEGATE_MAX_INTAKE are TIDEGATE_STATUS_OUT_OF_RANGE. Set tenants and workers up before, or by tidegate_shared_open. TIDEGATE_STATUS_SHARED if `scheduler` is
-/// of a shared one already.
+/// counts as 1, and more than TIDEGATE_MAX_INTAKE are TIDEGATE_STATUS_OUT_OF_RANGE. TIDEGATE_STATUS_SHARED if `scheduler`
+/// is of a shared one already. Tenants and workers are set up before, or by a handle that tidegate_shared_open gives.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tidegate_shared_new(
     scheduler: *mut SchedulerHandle,
@@ -105,9 +105,9 @@ pub unsafe extern "C" fn tidegate_shared_free(shared: *mut SharedHandle) {
 }
 
 /// Gives a handle of the shared scheduler, for one thread: every tidegate_scheduler function but
-/// tidegate_scheduler_poll works with it on the spot, waits for the lock, and applies first what lies in the intake. The
-/// last error is the handle's own. TIDEGATE_STATUS_BUSY is the answer while polls are too far behind. Free it by
-/// tidegate_scheduler_free.
+/// tidegate_scheduler_poll works with it, waits for the lock, and answers on the spot. A verb applies first what lies in
+/// the intake, and is TIDEGATE_STATUS_BUSY while polls are too far behind to be told of that; a question does not. The last
+/// error is the handle's own. Free it by tidegate_scheduler_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tidegate_shared_open(
     shared: *const SharedHandle,
@@ -428,4 +428,43 @@ unsafe fn tell(
     let call = |shared: &SharedScheduler| Ok(shared.tell(Instant::from_nanos(now_ns), &input()?)?);
     // SAFETY: the caller's promise.
     unsafe { leave(shared, out_ticket, call) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::MaybeUninit;
+    use std::ptr::{null, null_mut};
+
+    use tidegate_core::{Config, Scheduler, TierConfig};
+
+    use super::*;
+    use crate::guard::mutate;
+    use crate::scheduler::tidegate_scheduler_free;
+
+    #[test]
+    fn a_panic_in_one_handle_poisons_the_shared_scheduler() {
+        let config = Config::builder().dimensions(["slots"]).tier(TierConfig::new("only")).build();
+        let scheduler = Scheduler::new(config.expect("a valid config"), Instant::ZERO);
+        let own = give(SchedulerHandle::new(Access::Own(scheduler)));
+        let (mut shared, mut opened) = (null_mut(), null_mut());
+        let (mut count, mut number) = (99, 99);
+        let mut told = MaybeUninit::<OutcomeRecord>::uninit();
+        // SAFETY: live handles, and room for outputs.
+        unsafe {
+            assert_eq!(tidegate_shared_new(own, 1, &raw mut shared), Status::Ok);
+            assert_eq!(tidegate_shared_open(shared, &raw mut opened), Status::Ok);
+            assert_eq!(mutate(opened, |_| panic!("the ledger")), Status::Panic);
+            let (told, count_at) = (told.as_mut_ptr(), &raw mut count);
+            let polled = tidegate_shared_poll(shared, 0, told, 1, count_at, &raw mut number);
+            assert_eq!(polled, Status::Poisoned);
+            let waited = tidegate_shared_wait(shared, 0, TIDEGATE_NEVER, &raw mut number);
+            assert_eq!(waited, Status::Poisoned, "nobody would wake it");
+            assert_eq!(tidegate_shared_wake(shared), Status::Poisoned);
+            assert_eq!(tidegate_shared_cancel(shared, 0, 1), Status::Poisoned);
+            assert_eq!(tidegate_shared_step(shared, 0, 0, 1, null(), 0, null_mut()), Status::Poisoned);
+            assert_eq!((count, number), (99, 99));
+            tidegate_scheduler_free(opened);
+            tidegate_shared_free(shared);
+        }
+    }
 }

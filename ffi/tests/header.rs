@@ -81,7 +81,10 @@ fn header() -> String {
     ];
     for (heading, source) in SECTIONS {
         parts.push(format!("/* {heading}. */"));
-        parts.push(bindings(&[source], &[ItemType::Functions], false));
+        // Where a source has the type too, cbindgen names it by its tag.
+        parts.push(
+            bindings(&[source], &[ItemType::Functions], false).replace("struct tidegate_", "tidegate_"),
+        );
     }
     parts.push("#ifdef __cplusplus\n}\n#endif\n\n#endif /* TIDEGATE_H */\n".to_string());
     parts.join("\n\n")
