@@ -23,6 +23,7 @@ llama_context_params context_params(const EngineOptions& options) {
   params.n_threads = 1;
   params.n_threads_batch = 1;
   params.kv_unified = true;
+  if (!options.flash_attention) params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
   return params;
 }
 

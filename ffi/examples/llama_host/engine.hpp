@@ -22,6 +22,7 @@ struct EngineOptions {
   uint32_t slots = 4;
   uint32_t cells = 1024;
   uint32_t batch_tokens = 64;
+  bool flash_attention = true;  // if the model can
 };
 
 // Part of a step: `count` tokens of the sequence in `slot`, from position `first` on.

@@ -115,6 +115,7 @@ void Host::start(Request& request, const Action& action) {
   if (request.computed > 0) {
     request.restored++;
     counts_.restored++;
+    if (request.slot != request.saved_in) counts_.moved++;
   } else if (ran_before) {
     request.refilled++;
     counts_.refilled++;
@@ -128,6 +129,7 @@ void Host::preempt(Request& request, const Action& action) {
   forget_saved(request);
   if (action.keep_state && request.computed > 0) {
     request.saved = engine_.save(request.slot);
+    request.saved_in = request.slot;
     saved_bytes_ += request.saved.size();
     counts_.saved_bytes_peak = std::max(counts_.saved_bytes_peak, saved_bytes_);
     counts_.saved++;

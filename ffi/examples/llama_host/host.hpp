@@ -29,6 +29,7 @@ struct Counts {
   unsigned saved = 0;             // states saved
   unsigned dropped = 0;           // states dropped: no memory to save them, or nothing to save
   unsigned restored = 0;          // states restored
+  unsigned moved = 0;             // of them in another slot than where they were saved
   unsigned refilled = 0;          // requests that were computed again from their tokens
   size_t saved_bytes_peak = 0;    // the most memory that saved states took
 };

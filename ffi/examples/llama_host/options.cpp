@@ -1,6 +1,7 @@
 // See options.hpp.
 #include "options.hpp"
 
+#include <functional>
 #include <map>
 #include <stdexcept>
 
@@ -22,6 +23,7 @@ const char USAGE[] =
     "  --batch-tokens N      tokens in a batch at most (64)\n"
     "  --checkpoint-mib N    memory for the states of stopped requests (64); when it is full, what a request has\n"
     "                        computed is dropped, and computed again later\n"
+    "  --no-flash-attention  with it, results depend a little on how prompts are cut into batches\n"
     "  --first-come          for comparison: one queue, first come first served, nobody yields to anybody\n"
     "  --report FILE         write all results there as JSON\n"
     "  --talk                print every decision\n"
@@ -31,69 +33,68 @@ const char USAGE[] =
 namespace {
 
 uint64_t number(const std::string& option, const std::string& text, uint64_t least, uint64_t most) {
-  size_t read = 0;
-  uint64_t value = 0;
-  try {
-    if (text.find_first_not_of("0123456789") == std::string::npos) value = std::stoull(text, &read);
-  } catch (const std::out_of_range&) {
-    read = 0;
-  }
-  if (read == 0 || value < least || value > most)
+  const bool digits = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+  const uint64_t value = digits && text.size() <= 18 ? std::stoull(text) : UINT64_MAX;
+  if (value < least || value > most)
     throw std::invalid_argument(option + " takes a number from " + std::to_string(least) + " to " + std::to_string(most) +
                                 ", not '" + text + "'");
   return value;
 }
 
-uint32_t count(const std::string& option, const std::string& text, uint32_t most) {
-  return static_cast<uint32_t>(number(option, text, 1, most));
+// What an option does with its value.
+using Setter = std::function<void(const std::string& value)>;
+
+Setter text(std::string& field) {
+  return [&field](const std::string& value) { field = value; };
 }
 
-// False if there is no option of this name that takes a value.
-bool take_value(const std::string& name, const std::string& value, Options& options) {
-  if (name == "--model") {
-    options.engine.model = value;
-  } else if (name == "--workload") {
-    options.workload = value;
-  } else if (name == "--report") {
-    options.report = value;
-  } else if (name == "--slots") {
-    options.engine.slots = count(name, value, static_cast<uint32_t>(llama_max_parallel_sequences()));
-  } else if (name == "--cells") {
-    options.engine.cells = count(name, value, 1u << 30);
-  } else if (name == "--batch-tokens") {
-    options.engine.batch_tokens = count(name, value, 1u << 20);
-  } else if (name == "--checkpoint-mib") {
-    options.checkpoint_mib = number(name, value, 0, 1u << 30);
-  } else {
-    return false;
-  }
-  return true;
+Setter count(const std::string& option, uint32_t& field, size_t most) {
+  return [&field, option, most](const std::string& value) {
+    field = static_cast<uint32_t>(number(option, value, 1, most));
+  };
+}
+
+void check(const Options& options) {
+  if (options.engine.model.empty() || options.workload.empty())
+    throw std::invalid_argument("--model and --workload are needed");
+  if (options.engine.batch_tokens < options.engine.slots)
+    throw std::invalid_argument("--batch-tokens must be at least --slots: each takes a token a step");
 }
 
 }  // namespace
 
 Options read_options(int argc, char** argv) {
   Options options;
-  const std::map<std::string, bool*> switches = {{"--first-come", &options.first_come},
-                                                 {"--talk", &options.talk},
-                                                 {"--check", &options.check},
-                                                 {"--help", &options.help}};
+  EngineOptions& engine = options.engine;
+  const std::map<std::string, Setter> values = {
+      {"--model", text(engine.model)},
+      {"--workload", text(options.workload)},
+      {"--report", text(options.report)},
+      {"--slots", count("--slots", engine.slots, llama_max_parallel_sequences())},
+      {"--cells", count("--cells", engine.cells, 1 << 30)},
+      {"--batch-tokens", count("--batch-tokens", engine.batch_tokens, 1 << 20)},
+      {"--checkpoint-mib", [&](const std::string& value) {
+         options.checkpoint_mib = number("--checkpoint-mib", value, 0, 1 << 30);
+       }}};
+  const std::map<std::string, std::function<void()>> switches = {
+      {"--no-flash-attention", [&] { engine.flash_attention = false; }},
+      {"--first-come", [&] { options.first_come = true; }},
+      {"--talk", [&] { options.talk = true; }},
+      {"--check", [&] { options.check = true; }},
+      {"--help", [&] { options.help = true; }}};
   for (int i = 1; i < argc; i++) {
     const std::string name = argv[i];
-    const auto found = switches.find(name);
-    if (found != switches.end()) {
-      *found->second = true;
-    } else if (!take_value(name, i + 1 < argc ? argv[i + 1] : "", options)) {
+    if (switches.count(name) != 0) {
+      switches.at(name)();
+    } else if (values.count(name) == 0) {
       throw std::invalid_argument("there is no option '" + name + "'");
     } else if (++i == argc) {
       throw std::invalid_argument(name + " needs a value");
+    } else {
+      values.at(name)(argv[i]);
     }
   }
-  if (options.help) return options;
-  if (options.engine.model.empty() || options.workload.empty())
-    throw std::invalid_argument("--model and --workload are needed");
-  if (options.engine.batch_tokens < options.engine.slots)
-    throw std::invalid_argument("--batch-tokens must be at least --slots: each takes a token a step");
+  if (!options.help) check(options);
   return options;
 }
 

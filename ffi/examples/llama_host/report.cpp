@@ -66,9 +66,9 @@ void write_request(const Request& request, std::FILE* file) {
 void write_counts(const Counts& counts, std::FILE* file) {
   std::fprintf(file,
                "{\"steps\": %" PRIu64 ", \"reclaims\": %u, \"for_memory\": %u, \"no_cells\": %u, \"saved\": %u, "
-               "\"dropped\": %u, \"restored\": %u, \"refilled\": %u, \"saved_bytes_peak\": %zu}",
+               "\"dropped\": %u, \"restored\": %u, \"moved\": %u, \"refilled\": %u, \"saved_bytes_peak\": %zu}",
                counts.steps, counts.reclaims, counts.for_memory, counts.no_cells, counts.saved, counts.dropped,
-               counts.restored, counts.refilled, counts.saved_bytes_peak);
+               counts.restored, counts.moved, counts.refilled, counts.saved_bytes_peak);
 }
 
 void write_tenant(const Tenant& tenant, const TenantReport& report, std::FILE* file) {
@@ -99,8 +99,8 @@ void print_table(const Outcome& outcome) {
   const Counts& counts = outcome.counts;
   std::printf("\n%" PRIu64 " steps; stopped %u times for others, %u times for memory (llama_decode had no cells %u times)\n",
               counts.steps, counts.reclaims, counts.for_memory, counts.no_cells);
-  std::printf("states saved %u, dropped %u; restored %u, computed again %u; at most %zu KiB saved\n", counts.saved,
-              counts.dropped, counts.restored, counts.refilled, (counts.saved_bytes_peak + 1023) / 1024);
+  std::printf("states saved %u, dropped %u; restored %u (%u in another slot), computed again %u; at most %zu KiB saved\n", counts.saved,
+              counts.dropped, counts.restored, counts.moved, counts.refilled, (counts.saved_bytes_peak + 1023) / 1024);
   for (size_t i = 0; i < outcome.tenants.size(); i++)
     std::printf("%s: %" PRIu64 " completed, %" PRIu64 " prompt and %" PRIu64 " output tokens, %" PRIu64 " still held\n",
                 outcome.workload.tenants[i].name.c_str(), outcome.tenants[i].completed,

@@ -33,6 +33,7 @@ struct Request {
   int slot = NO_SLOT;
   size_t reserved = 0;  // cells for the tokens it had when it started
   std::vector<uint8_t> saved;
+  int saved_in = NO_SLOT;
   Sampler sampler{0};
 
   // What the scheduler calls it, and which start this is.
