@@ -127,16 +127,7 @@ void Host::start(Request& request, const Action& action) {
 
 void Host::preempt(Request& request, const Action& action) {
   forget_saved(request);
-  if (action.keep_state && request.computed > 0) {
-    request.saved = engine_.save(request.slot);
-    request.saved_in = request.slot;
-    saved_bytes_ += request.saved.size();
-    counts_.saved_bytes_peak = std::max(counts_.saved_bytes_peak, saved_bytes_);
-    counts_.saved++;
-  } else {
-    request.computed = 0;
-    counts_.dropped++;
-  }
+  if (request.computed > 0) action.keep_state ? save(request) : drop_state(request);
   leave_slot(request);
   request.phase = Phase::waiting;
   request.preemptions++;
@@ -267,6 +258,20 @@ Use Host::use_with(const std::vector<Work>& step) const {
     use.cells += std::max(request->reserved, held);
   }
   return use;
+}
+
+void Host::save(Request& request) {
+  request.saved = engine_.save(request.slot);
+  request.saved_in = request.slot;
+  saved_bytes_ += request.saved.size();
+  counts_.saved_bytes_peak = std::max(counts_.saved_bytes_peak, saved_bytes_);
+  counts_.saved++;
+}
+
+// It is computed again from its tokens, in chunks like a prompt.
+void Host::drop_state(Request& request) {
+  request.computed = 0;
+  counts_.dropped++;
 }
 
 void Host::forget_saved(Request& request) {

@@ -27,7 +27,7 @@ struct Counts {
   unsigned for_memory = 0;        // preemptions because cells ran out
   unsigned no_cells = 0;          // times that llama_decode had no cells
   unsigned saved = 0;             // states saved
-  unsigned dropped = 0;           // states dropped: no memory to save them, or nothing to save
+  unsigned dropped = 0;           // states dropped: there was no memory to save them
   unsigned restored = 0;          // states restored
   unsigned moved = 0;             // of them in another slot than where they were saved
   unsigned refilled = 0;          // requests that were computed again from their tokens
@@ -76,6 +76,8 @@ class Host {
   void leave_slot(Request& request);
   size_t cells_of(const Request& request) const;
   Use use_with(const std::vector<Work>& step) const;
+  void save(Request& request);
+  void drop_state(Request& request);
   void forget_saved(Request& request);
   void say(const Request& request, const std::string& what) const;
 

@@ -13,14 +13,15 @@ import numpy.typing as npt
 
 VOCABULARY = 512
 WIDTH = 64
-BLOCKS = 2
+BLOCKS = 3
 HEADS = 4
-KV_HEADS = 2
+KV_HEADS = 4
 FEED_FORWARD = 128
 CONTEXT = 2048
 
-# Times WIDTH no more than a key of 16 bits can hold, and so large that products of two differ by millions.
-SHARP = 750.0
+EVEN = WIDTH**-0.5
+# Numbers of queries and keys are some 6000: their products differ by millions, and 16 bits still hold them.
+SHARP = 6000 * EVEN
 
 
 def write(path: Path, seed: int = 1) -> None:
@@ -73,17 +74,16 @@ def _add_weights(writer: gguf.GGUFWriter, random: np.random.Generator) -> None:
         writer.add_tensor(name, np.ones(WIDTH, np.float32))
 
     kv_width = WIDTH // HEADS * KV_HEADS
-    even = WIDTH**-0.5
     add("token_embd.weight", VOCABULARY, WIDTH, 1.0)
-    add("output.weight", VOCABULARY, WIDTH, even)
+    add("output.weight", VOCABULARY, WIDTH, EVEN)
     add_ones("output_norm.weight")
     for block in range(BLOCKS):
         add_ones(f"blk.{block}.attn_norm.weight")
         add(f"blk.{block}.attn_q.weight", WIDTH, WIDTH, SHARP)
         add(f"blk.{block}.attn_k.weight", kv_width, WIDTH, SHARP)
-        add(f"blk.{block}.attn_v.weight", kv_width, WIDTH, even)
-        add(f"blk.{block}.attn_output.weight", WIDTH, WIDTH, even)
+        add(f"blk.{block}.attn_v.weight", kv_width, WIDTH, EVEN)
+        add(f"blk.{block}.attn_output.weight", WIDTH, WIDTH, EVEN)
         add_ones(f"blk.{block}.ffn_norm.weight")
-        add(f"blk.{block}.ffn_gate.weight", FEED_FORWARD, WIDTH, even)
-        add(f"blk.{block}.ffn_up.weight", FEED_FORWARD, WIDTH, even)
+        add(f"blk.{block}.ffn_gate.weight", FEED_FORWARD, WIDTH, EVEN)
+        add(f"blk.{block}.ffn_up.weight", FEED_FORWARD, WIDTH, EVEN)
         add(f"blk.{block}.ffn_down.weight", WIDTH, FEED_FORWARD, FEED_FORWARD**-0.5)

@@ -83,6 +83,7 @@ def test_cells_that_run_out_stop_somebody_and_fail_nobody(asks: list[Ask], alone
 def test_who_yields_is_computed_again_where_no_state_can_be_saved(host: Host, asks: list[Ask], alone: Run) -> None:
     run = host.serve(asks, *CELLS_SHORT, "--checkpoint-mib", "0")
     assert run.counts["saved"] == run.counts["saved_bytes_peak"] == 0
+    assert run.counts["dropped"] >= 5
     assert run.counts["refilled"] >= 5
     assert run.counts["reclaims"] >= 1
     assert run.counts["for_memory"] >= 1
@@ -91,19 +92,19 @@ def test_who_yields_is_computed_again_where_no_state_can_be_saved(host: Host, as
 
 
 def test_states_are_saved_as_long_as_there_is_memory_for_them(host: Host) -> None:
-    asks = mixed(seed=7, batch=20, bursts=8)
+    asks = mixed(seed=10, batch=20, bursts=8)
     run = host.serve(asks, "--slots", "10", "--cells", "2048", "--checkpoint-mib", "1")
     assert 0 < run.counts["saved_bytes_peak"] <= 1 << 20
     for taken in ("saved", "dropped", "restored", "refilled"):
-        assert run.counts[taken] >= 3, taken
+        assert run.counts[taken] >= 2, taken
     assert run.results() == host.serve(asks, *ALONE).results()
     roomy = host.serve(asks, "--slots", "10", "--cells", "2048", "--checkpoint-mib", "64")
-    assert roomy.counts["dropped"] < run.counts["dropped"]
+    assert roomy.counts["dropped"] == 0
 
 
 def test_who_can_never_fit_is_refused_and_who_outgrows_all_cells_is_given_up(host: Host) -> None:
     too_long = Ask(0, "batch", "acme", 10, 0, "x" * 600)
-    too_large = Ask(1, "batch", "acme", 500, 0, "y" * 100)
+    too_large = Ask(1, "batch", "acme", 500, 0, "y" * 460)
     others = [Ask(step, "batch", "globex", 40, step, "some work of another") for step in range(4)]
     run = host.serve([too_long, too_large, *others], "--slots", "3", "--cells", "512")
     refused, given_up, *rest = run.requests
@@ -111,6 +112,6 @@ def test_who_can_never_fit_is_refused_and_who_outgrows_all_cells_is_given_up(hos
     assert "never" in refused.answer
     assert refused.started is None
     assert (given_up.phase, given_up.answer) == ("failed", "never-fits")
-    assert len(given_up.output) > 400
+    assert given_up.prompt_tokens + len(given_up.output) > 512
     assert all(request.phase == "completed" for request in rest)
     assert [request.result() for request in rest] == host.serve(others, *ALONE).results()

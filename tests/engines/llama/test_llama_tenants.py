@@ -22,8 +22,9 @@ def test_what_tenants_have_used_is_what_their_requests_have(host: Host) -> None:
         assert told["completed"] == len(own)
         assert told["prompt_tokens"] == sum(request.prompt_tokens for request in own)
         assert told["output_tokens"] == sum(len(request.output) for request in own)
-        assert told["preemptions"] + told["memory_preemptions"] == sum(request.preemptions for request in own)
-        assert told["lost_tokens"] == 0
+        stops = sum(request.preemptions for request in own)
+        assert told["preemptions"] + told["memory_preemptions"] == stops
+        assert told["lost_tokens"] == stops, "one for each stop: the last token has no cell yet"
 
 
 def test_quota_is_settled(host: Host) -> None:
@@ -41,7 +42,7 @@ def test_quota_is_settled(host: Host) -> None:
 
 
 def test_a_limit_holds_in_every_window_and_changes_no_output(host: Host) -> None:
-    limit = Limit(per_second=900, burst=700)
+    limit = Limit(per_second=300, burst=500)
     asks = mixed(seed=5)
     free = host.serve(asks, *OPTIONS)
     run = host.serve(asks, *OPTIONS, limits={"globex": limit})
