@@ -1,10 +1,11 @@
 """A tiny random model in the GGUF format, made anew for each run of the tests: nothing is downloaded.
 
-Its attention is *sharp*: queries and keys are so large that each head reads one cell and gives every other the weight 0,
-exactly. Where the cells of a sequence lie, and what else is in a batch, then changes no sum by even a bit, so tests may
-compare outputs, and the logits behind them, bit for bit.
+Its attention is *sharp*: queries and keys are so large that each head reads one cell and gives every other the weight
+0, exactly. Where the cells of a sequence lie, and what else is in a batch, then changes no sum by even a bit, so tests
+may compare outputs, and the logits behind them, bit for bit.
 """
 
+import sys
 from pathlib import Path
 
 import gguf
@@ -87,3 +88,7 @@ def _add_weights(writer: gguf.GGUFWriter, random: np.random.Generator) -> None:
         add(f"blk.{block}.ffn_gate.weight", FEED_FORWARD, WIDTH, EVEN)
         add(f"blk.{block}.ffn_up.weight", FEED_FORWARD, WIDTH, EVEN)
         add(f"blk.{block}.ffn_down.weight", WIDTH, FEED_FORWARD, FEED_FORWARD**-0.5)
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

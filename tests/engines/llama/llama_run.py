@@ -118,16 +118,21 @@ class Host:
         return subprocess.run([self.program, *arguments], capture_output=True, text=True, timeout=300, check=False)
 
     def serve(self, asks: list[Ask], *options: str, limits: dict[str, Limit] | None = None) -> Run:
-        """Serves these requests, which all must end, with tidegate's invariants checked after each step."""
-        workload, report = self.folder / "workload.txt", self.folder / "report.json"
-        tenants = {ask.tenant: None for ask in asks} | (limits or {})
-        lines = [f"tenant {name}" + (f" {limit.per_second} {limit.burst}" if limit else "") for name, limit in tenants.items()]
-        workload.write_text("\n".join([*lines, *(ask.line() for ask in asks)]) + "\n")
+        """Serves these requests."""
+        workload = self.folder / "workload.txt"
+        limited = limits or {}
+        names = sorted({ask.tenant for ask in asks})
+        tenants = [" ".join(["tenant", name, *map(str, limited.get(name, ()))]) for name in names]
+        workload.write_text("\n".join([*tenants, *(ask.line() for ask in asks)]) + "\n")
+        return self.serve_file(workload, *options)
+
+    def serve_file(self, workload: Path, *options: str) -> Run:
+        """Serves a workload, all of whose requests must end, with tidegate's invariants checked after each step."""
+        report = self.folder / "report.json"
         files = ["--model", self.model, "--workload", workload, "--report", report]
         ended = self.call(*files, "--check", "--no-flash-attention", *options)
         assert ended.returncode == 0, ended.stderr
         told = json.loads(report.read_text())
         requests = sorted((Request(**request) for request in told["requests"]), key=lambda request: request.number)
-        assert len(requests) == len(asks)
         assert all(request.phase in ENDED and request.ended is not None for request in requests)
         return Run(requests, told["counts"], {tenant.pop("name"): tenant for tenant in told["tenants"]}, ended.stdout)

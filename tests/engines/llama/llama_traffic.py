@@ -9,8 +9,9 @@ TENANTS = ("acme", "globex")
 
 
 def mixed(seed: int, batch: int = 12, bursts: int = 5) -> list[Ask]:
-    """Batch requests at once, a few that can wait a little, and urgent ones two at a time, far enough apart for the
-    batch to borrow again what they had.
+    """Batch requests at once, a few that can wait a little, and urgent ones two at a time.
+
+    These are far enough apart for the batch to borrow again what they had.
     """
     chance = random.Random(seed)
     asks = [_ask(chance, 0, "batch", (90, 200), (120, 260)) for _ in range(batch)]
@@ -23,9 +24,7 @@ def mixed(seed: int, batch: int = 12, bursts: int = 5) -> list[Ask]:
     return sorted(asks, key=lambda ask: ask.arrives)
 
 
-def _ask(
-    chance: random.Random, arrives: int, tier: str, prompt_bytes: tuple[int, int], output: tuple[int, int]
-) -> Ask:
+def _ask(chance: random.Random, arrives: int, tier: str, prompt_bytes: tuple[int, int], output: tuple[int, int]) -> Ask:
     prompt = "".join(chance.choices(string.ascii_lowercase, k=chance.randint(*prompt_bytes)))
     # Every second one takes the likeliest tokens, the others draw by probability.
     seed = chance.choice([0, chance.randrange(1, 1000)])

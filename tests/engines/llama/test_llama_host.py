@@ -1,4 +1,4 @@
-"""The llama.cpp host under tidegate: whoever yields goes on as if nothing had been, and nobody fails for want of cells."""
+"""The llama.cpp host: who yields goes on as if nothing had been, and nobody fails for want of cells."""
 
 import pytest
 from llama_run import Ask, Host, Run

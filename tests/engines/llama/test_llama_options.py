@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from llama_run import Host
+from llama_run import SOURCE, Host
 
 
 def test_help(host: Host) -> None:
@@ -20,7 +20,7 @@ def test_help(host: Host) -> None:
         (["--modle", "x"], "there is no option '--modle'"),
         (["--model"], "--model needs a value"),
         (["--slots", "two"], "--slots takes a number from 1 to 256, not 'two'"),
-        (["--cells", "99999999999999999999"], "--cells takes a number from 1 to 1073741824, not '99999999999999999999'"),
+        (["--cells", "9" * 20], f"--cells takes a number from 1 to 1073741824, not '{'9' * 20}'"),
         (["--model", "m", "--workload", "w", "--slots", "9", "--batch-tokens", "8"], "--batch-tokens must be at least"),
     ],
 )
@@ -61,3 +61,15 @@ def test_every_decision_is_told(host: Host, tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     assert "realtime      #0   starts in slot 0 with 0 of" in ended.stdout
     assert "(guaranteed)" in ended.stdout
+
+
+def test_the_example_workload_and_the_table_of_its_run(host: Host) -> None:
+    run = host.serve_file(SOURCE / "workload.txt", "--checkpoint-mib", "1")
+    assert all(request.phase == "completed" for request in run.requests)
+    assert {request.steps_until_start() for request in run.of_tier("realtime")} == {0}
+    assert run.counts["reclaims"] >= 2
+    lines = {line.split()[0]: line.split() for line in run.printed.splitlines() if line}
+    assert lines["realtime"][1:4] == ["6", "0", "0"]
+    assert lines["batch"][1] == "8"
+    assert lines["acme:"][1:3] == ["8", "completed,"]
+    assert lines["globex:"][-3:] == ["0", "still", "held"]
