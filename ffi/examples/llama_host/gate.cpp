@@ -67,7 +67,8 @@ void Gate::add_engine(Nanoseconds now, Use capacity, uint64_t checkpoint_mib) {
   device.flags = TIDEGATE_DEVICE_HAS_CHECKPOINT_MIB;
   device.checkpoint_mib = checkpoint_mib;
   tidegate_device_part_t all_of_it{0, 1000000};
-  must(tidegate_scheduler_device_add(scheduler_.get(), now, &device, &all_of_it.device), "tidegate_scheduler_device_add");
+  must(tidegate_scheduler_device_add(scheduler_.get(), now, &device, &all_of_it.device),
+       "tidegate_scheduler_device_add");
   tidegate_worker_spec_t worker = TIDEGATE_WORKER_SPEC_INIT;
   Units(capacity).write(worker.capacity);
   must(tidegate_scheduler_worker_add(scheduler_.get(), now, &worker, &all_of_it, 1, &engine_),
@@ -127,7 +128,8 @@ std::vector<size_t> Gate::step_plan(size_t batch_tokens, const std::vector<Promp
   std::vector<tidegate_prompt_left_t> left, plan(prompts.size());
   for (const Prompt& prompt : prompts) left.push_back({prompt.request, prompt.tokens});
   size_t count = 0;
-  must(tidegate_scheduler_step_plan(scheduler_.get(), engine_, batch_tokens, left.data(), left.size(), plan.data(), &count),
+  must(tidegate_scheduler_step_plan(scheduler_.get(), engine_, batch_tokens, left.data(), left.size(), plan.data(),
+                                    &count),
        "tidegate_scheduler_step_plan");
   std::map<uint64_t, size_t> tokens;
   for (size_t i = 0; i < count; i++) tokens[plan[i].request] = static_cast<size_t>(plan[i].tokens);
@@ -173,7 +175,8 @@ void Gate::failed(Nanoseconds now, Attempt of) {
 }
 
 void Gate::engine_uses(Nanoseconds now, Use use) {
-  must(tidegate_scheduler_worker_usage(scheduler_.get(), now, engine_, Units(use).of), "tidegate_scheduler_worker_usage");
+  must(tidegate_scheduler_worker_usage(scheduler_.get(), now, engine_, Units(use).of),
+       "tidegate_scheduler_worker_usage");
 }
 
 std::string Gate::why_it_waits(uint64_t request) const {
@@ -185,9 +188,9 @@ std::string Gate::why_it_waits(uint64_t request) const {
 TenantReport Gate::report(const std::string& tenant) const {
   tidegate_tenant_usage_t usage = TIDEGATE_TENANT_USAGE_INIT;
   must(tidegate_scheduler_usage(scheduler_.get(), tenants_.at(tenant), &usage), "tidegate_scheduler_usage");
-  return TenantReport{usage.completed,       usage.prompt_tokens, usage.output_tokens,
-                      usage.held_tokens,     usage.refunded_tokens, usage.debt_tokens,
-                      usage.preemptions,     usage.memory_preemptions, usage.lost_tokens};
+  return TenantReport{usage.completed,   usage.prompt_tokens,      usage.output_tokens,
+                      usage.held_tokens, usage.refunded_tokens,    usage.debt_tokens,
+                      usage.preemptions, usage.memory_preemptions, usage.lost_tokens};
 }
 
 void Gate::check_invariants() const {

@@ -80,7 +80,7 @@ class Gate {
   void limit_tenant(Nanoseconds now, const std::string& name, uint64_t tokens_per_second, uint64_t burst);
 
   Submitted submit(Nanoseconds now, const Ask& ask);
-  // All that is to be done now.
+  // What is to be done now, some of it at a time; empty if nothing is.
   std::vector<Action> poll(Nanoseconds now);
   // When to poll again if nothing happens before.
   Nanoseconds poll_timeout() const;

@@ -36,8 +36,8 @@ uint64_t number(const std::string& option, const std::string& text, uint64_t lea
   const bool digits = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
   const uint64_t value = digits && text.size() <= 18 ? std::stoull(text) : UINT64_MAX;
   if (value < least || value > most)
-    throw std::invalid_argument(option + " takes a number from " + std::to_string(least) + " to " + std::to_string(most) +
-                                ", not '" + text + "'");
+    throw std::invalid_argument(option + " takes a number from " + std::to_string(least) + " to " +
+                                std::to_string(most) + ", not '" + text + "'");
   return value;
 }
 

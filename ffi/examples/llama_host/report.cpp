@@ -48,9 +48,9 @@ std::string quoted(const std::string& text) {
 std::string step_or_null(uint64_t step) { return step == NOT_YET ? "null" : std::to_string(step); }
 
 void write_request(const Request& request, std::FILE* file) {
-  std::fprintf(file, "{\"number\": %zu, \"tier\": %s, \"tenant\": %s, \"phase\": \"%s\", \"answer\": %s", request.number,
-               quoted(request.tier).c_str(), quoted(request.tenant).c_str(), name_of(request.phase),
-               quoted(request.answer).c_str());
+  std::fprintf(file, "{\"number\": %zu, \"tier\": %s, \"tenant\": %s", request.number, quoted(request.tier).c_str(),
+               quoted(request.tenant).c_str());
+  std::fprintf(file, ", \"phase\": \"%s\", \"answer\": %s", name_of(request.phase), quoted(request.answer).c_str());
   std::fprintf(file, ", \"arrives\": %" PRIu64 ", \"started\": %s, \"first_token\": %s, \"ended\": %s", request.arrives,
                step_or_null(request.started).c_str(), step_or_null(request.first_token).c_str(),
                step_or_null(request.ended).c_str());
@@ -97,10 +97,12 @@ void print_table(const Outcome& outcome) {
                 waits.to_start.size(), median(waits.to_start), worst(waits.to_start), median(waits.to_token),
                 worst(waits.to_token));
   const Counts& counts = outcome.counts;
-  std::printf("\n%" PRIu64 " steps; stopped %u times for others, %u times for memory (llama_decode had no cells %u times)\n",
-              counts.steps, counts.reclaims, counts.for_memory, counts.no_cells);
-  std::printf("states saved %u, dropped %u; restored %u (%u in another slot), computed again %u; at most %zu KiB saved\n", counts.saved,
-              counts.dropped, counts.restored, counts.moved, counts.refilled, (counts.saved_bytes_peak + 1023) / 1024);
+  std::printf("\n%" PRIu64 " steps; stopped %u times for others, %u times for memory", counts.steps, counts.reclaims,
+              counts.for_memory);
+  std::printf(" (llama_decode had no cells %u times)\n", counts.no_cells);
+  std::printf("states saved %u, dropped %u; restored %u (%u in another slot), computed again %u", counts.saved,
+              counts.dropped, counts.restored, counts.moved, counts.refilled);
+  std::printf("; at most %zu KiB saved\n", (counts.saved_bytes_peak + 1023) / 1024);
   for (size_t i = 0; i < outcome.tenants.size(); i++)
     std::printf("%s: %" PRIu64 " completed, %" PRIu64 " prompt and %" PRIu64 " output tokens, %" PRIu64 " still held\n",
                 outcome.workload.tenants[i].name.c_str(), outcome.tenants[i].completed,
