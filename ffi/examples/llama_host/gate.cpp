@@ -7,16 +7,11 @@ namespace llama_host {
 
 namespace {
 
-// Resource vectors, in the order of the config's `dimensions = ["slots", "kv_cells"]`.
-struct Units {
-  uint64_t of[TIDEGATE_DIMENSIONS];
-  explicit Units(Use use) : of{use.slots, use.cells, 0, 0} {}
-  void write(uint64_t (&vector)[TIDEGATE_DIMENSIONS]) const {
-    for (size_t i = 0; i < TIDEGATE_DIMENSIONS; i++) vector[i] = of[i];
-  }
-};
-
-Use of_one(size_t cells) { return Use{1, cells}; }
+// A resource vector, in the order of the config's `dimensions = ["slots", "kv_cells"]`; the rest stays 0.
+void fill(uint64_t (&units)[TIDEGATE_DIMENSIONS], uint64_t slots, uint64_t cells) {
+  units[0] = slots;
+  units[1] = cells;
+}
 
 [[noreturn]] void fail(const char* call, tidegate_status_t status, const std::string& message) {
   throw std::runtime_error(std::string(call) + ": " + tidegate_status_str(status) +
@@ -62,7 +57,7 @@ Gate::Gate(const std::string& config_toml) {
   scheduler_.reset(scheduler);
 }
 
-void Gate::add_engine(Nanoseconds now, Use capacity, uint64_t checkpoint_mib) {
+void Gate::add_engine(Nanoseconds now, Capacity capacity, uint64_t checkpoint_mib) {
   tidegate_device_spec_t device = TIDEGATE_DEVICE_SPEC_INIT;
   device.flags = TIDEGATE_DEVICE_HAS_CHECKPOINT_MIB;
   device.checkpoint_mib = checkpoint_mib;
@@ -70,7 +65,7 @@ void Gate::add_engine(Nanoseconds now, Use capacity, uint64_t checkpoint_mib) {
   must(tidegate_scheduler_device_add(scheduler_.get(), now, &device, &all_of_it.device),
        "tidegate_scheduler_device_add");
   tidegate_worker_spec_t worker = TIDEGATE_WORKER_SPEC_INIT;
-  Units(capacity).write(worker.capacity);
+  fill(worker.capacity, capacity.slots, capacity.cells);
   must(tidegate_scheduler_worker_add(scheduler_.get(), now, &worker, &all_of_it, 1, &engine_),
        "tidegate_scheduler_worker_add");
 }
@@ -96,8 +91,8 @@ Submitted Gate::submit(Nanoseconds now, const Ask& ask) {
     throw std::runtime_error("the config has no tier called " + ask.tier);
   spec.tenant = tenant->second;
   spec.yielding = TIDEGATE_YIELD_CHECKPOINT;
-  Units(of_one(ask.prompt_tokens)).write(spec.demand);
-  Units(of_one(ask.prompt_tokens + ask.max_output)).write(spec.peak);
+  fill(spec.demand, 1, ask.prompt_tokens);
+  fill(spec.peak, 1, ask.prompt_tokens + ask.max_output);
   spec.prompt_tokens = ask.prompt_tokens;
   spec.output_tokens = ask.max_output;
   spec.flags = TIDEGATE_REQUEST_HAS_OUTPUT_TOKENS;
@@ -139,7 +134,9 @@ std::vector<size_t> Gate::step_plan(size_t batch_tokens, const std::vector<Promp
 }
 
 void Gate::started(Nanoseconds now, Attempt of, size_t cells) {
-  must(tidegate_scheduler_started(scheduler_.get(), now, of.request, of.attempt, 0, Units(of_one(cells)).of),
+  uint64_t in_use[TIDEGATE_DIMENSIONS] = {};
+  fill(in_use, 1, cells);
+  must(tidegate_scheduler_started(scheduler_.get(), now, of.request, of.attempt, 0, in_use),
        "tidegate_scheduler_started");
 }
 
@@ -150,7 +147,7 @@ void Gate::stepped(Nanoseconds now, const std::vector<Progress>& progress) {
     report.request = one.of.request;
     report.attempt = one.of.attempt;
     report.output_tokens = one.output_tokens;
-    Units(of_one(one.cells)).write(report.in_use);
+    fill(report.in_use, 1, one.cells);
     reports.push_back(report);
   }
   must(tidegate_scheduler_step(scheduler_.get(), now, engine_, 0, reports.data(), reports.size()),
@@ -172,11 +169,6 @@ void Gate::completed(Nanoseconds now, Attempt of, size_t prompt_tokens, size_t o
 
 void Gate::failed(Nanoseconds now, Attempt of) {
   must(tidegate_scheduler_failed(scheduler_.get(), now, of.request, of.attempt), "tidegate_scheduler_failed");
-}
-
-void Gate::engine_uses(Nanoseconds now, Use use) {
-  must(tidegate_scheduler_worker_usage(scheduler_.get(), now, engine_, Units(use).of),
-       "tidegate_scheduler_worker_usage");
 }
 
 std::string Gate::why_it_waits(uint64_t request) const {

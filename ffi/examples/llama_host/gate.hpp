@@ -48,8 +48,8 @@ struct Submitted {
   std::string refusal;
 };
 
-// What the engine, or a request in it, takes now.
-struct Use {
+// What the engine has.
+struct Capacity {
   uint64_t slots;
   uint64_t cells;
 };
@@ -75,7 +75,7 @@ class Gate {
   explicit Gate(const std::string& config_toml);
 
   // Before the first request.
-  void add_engine(Nanoseconds now, Use capacity, uint64_t checkpoint_mib);
+  void add_engine(Nanoseconds now, Capacity capacity, uint64_t checkpoint_mib);
   void add_tenant(Nanoseconds now, const std::string& name);
   void limit_tenant(Nanoseconds now, const std::string& name, uint64_t tokens_per_second, uint64_t burst);
 
@@ -93,8 +93,6 @@ class Gate {
   void preempted(Nanoseconds now, Attempt of, size_t tokens_kept);
   void completed(Nanoseconds now, Attempt of, size_t prompt_tokens, size_t output_tokens);
   void failed(Nanoseconds now, Attempt of);
-  // What the engine takes in all, where that differs from what its requests say.
-  void engine_uses(Nanoseconds now, Use use);
 
   // Questions.
   std::string why_it_waits(uint64_t request) const;

@@ -122,7 +122,7 @@ void Host::start(Request& request, const Action& action) {
   }
   say(request, "starts in slot " + std::to_string(request.slot) + " with " + std::to_string(request.computed) + " of " +
                    std::to_string(request.tokens.size()) + " tokens computed (" + action.reason + ")");
-  gate_.started(now(), action.of, cells_of(request));
+  gate_.started(now(), action.of, request.reserved);
 }
 
 void Host::preempt(Request& request, const Action& action) {
@@ -183,16 +183,17 @@ std::vector<Work> Host::plan() const {
   return step;
 }
 
-// There are not enough cells for the step: tells tidegate what it would take, and stops whom it names. Nobody
-// fails for it but a request that is too large for the engine alone.
+// There are not enough cells for the step: tells tidegate what each request needs for it, and stops whom it names.
+// Nobody fails for it but a request that is too large for the engine alone.
 void Host::make_room(const std::vector<Work>& step) {
   const size_t open_before = open_;
   const unsigned stopped_before = counts_.for_memory;
-  gate_.engine_uses(now(), use_with(step));
+  std::vector<Progress> needs;
+  for (const Work& work : step) needs.push_back(progress_of(*in_slot_[static_cast<size_t>(work.slot)], work.count));
+  gate_.stepped(now(), needs);
   do_what_is_asked();
   if (counts_.for_memory == stopped_before && open_ == open_before)
     throw std::logic_error("llama_decode has no cells, and tidegate stopped nobody");
-  gate_.engine_uses(now(), use_with({}));
 }
 
 void Host::take_tokens(const std::vector<Work>& step) {
@@ -202,8 +203,7 @@ void Host::take_tokens(const std::vector<Work>& step) {
     request.computed += step[i].count;
     if (!step[i].wants_next) continue;
     take_token(request, engine_.sample(request.sampler, i), engine_.logits(i));
-    if (request.phase == Phase::running)
-      progress.push_back(Progress{{request.id, request.attempt}, request.output_tokens(), cells_of(request)});
+    if (request.phase == Phase::running) progress.push_back(progress_of(request, 0));
   }
   gate_.stepped(now(), progress);
 }
@@ -241,23 +241,11 @@ void Host::leave_slot(Request& request) {
   request.slot = NO_SLOT;
 }
 
-// Those it holds; as long as its prompt is being computed, those that it needs for all of that.
-size_t Host::cells_of(const Request& request) const {
-  return std::max(request.reserved, engine_.cells_of(request.slot));
-}
-
-// What the engine takes once this step is computed.
-Use Host::use_with(const std::vector<Work>& step) const {
-  Use use{0, 0};
-  for (const Request* request : in_slot_) {
-    if (request == nullptr) continue;
-    size_t held = engine_.cells_of(request->slot);
-    for (const Work& work : step)
-      if (work.slot == request->slot) held += work.count;
-    use.slots++;
-    use.cells += std::max(request->reserved, held);
-  }
-  return use;
+// What it has generated, and the cells that it takes once `more` tokens are computed: as long as its prompt is being
+// computed, those for all of the prompt.
+Progress Host::progress_of(const Request& request, size_t more) const {
+  const size_t cells = std::max(request.reserved, engine_.cells_of(request.slot) + more);
+  return Progress{{request.id, request.attempt}, request.output_tokens(), cells};
 }
 
 void Host::save(Request& request) {

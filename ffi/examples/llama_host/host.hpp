@@ -74,8 +74,7 @@ class Host {
   Request& find(uint64_t id) { return *by_id_.at(id); }
   int free_slot() const;
   void leave_slot(Request& request);
-  size_t cells_of(const Request& request) const;
-  Use use_with(const std::vector<Work>& step) const;
+  Progress progress_of(const Request& request, size_t more) const;
   void save(Request& request);
   void drop_state(Request& request);
   void forget_saved(Request& request);

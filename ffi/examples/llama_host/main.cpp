@@ -71,7 +71,7 @@ void serve(const Options& options) {
   Workload workload = read_workload(options.workload);
   Engine engine(options.engine);
   Gate gate(config_toml(options, engine));
-  gate.add_engine(0, Use{engine.slots(), engine.cells()}, options.checkpoint_mib);
+  gate.add_engine(0, Capacity{engine.slots(), engine.cells()}, options.checkpoint_mib);
   add_tenants(gate, workload);
   Host host(engine, gate, workload.requests,
             HostOptions{options.first_come ? FIRST_COME_TIER : "", options.talk, options.check});

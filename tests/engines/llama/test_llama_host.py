@@ -92,7 +92,7 @@ def test_who_yields_is_computed_again_where_no_state_can_be_saved(host: Host, as
 
 
 def test_states_are_saved_as_long_as_there_is_memory_for_them(host: Host) -> None:
-    asks = mixed(seed=10, batch=20, bursts=8)
+    asks = mixed(seed=11, batch=24, bursts=12)
     run = host.serve(asks, "--slots", "10", "--cells", "2048", "--checkpoint-mib", "1")
     assert 0 < run.counts["saved_bytes_peak"] <= 1 << 20
     for taken in ("saved", "dropped", "restored", "refilled"):
