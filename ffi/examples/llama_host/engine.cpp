@@ -20,8 +20,8 @@ llama_context_params context_params(const EngineOptions& options) {
   params.n_batch = options.batch_tokens;
   params.n_ubatch = options.batch_tokens;
   params.n_seq_max = options.slots;
-  params.n_threads = 1;
-  params.n_threads_batch = 1;
+  params.n_threads = static_cast<int32_t>(options.threads);
+  params.n_threads_batch = params.n_threads;
   params.kv_unified = true;
   if (!options.flash_attention) params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
   return params;

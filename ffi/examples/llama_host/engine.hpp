@@ -22,6 +22,7 @@ struct EngineOptions {
   uint32_t slots = 4;
   uint32_t cells = 1024;
   uint32_t batch_tokens = 64;
+  uint32_t threads = 1;
   bool flash_attention = true;  // if the model can
 };
 

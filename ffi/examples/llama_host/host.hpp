@@ -44,7 +44,7 @@ class Host {
  public:
   Host(Engine& engine, Gate& gate, std::vector<Request>& requests, HostOptions options);
 
-  // Until every request has ended. Throws std::logic_error if one never would.
+  // Serves until every request has ended. Throws std::logic_error if one never would.
   void run();
 
   const Counts& counts() const { return counts_; }

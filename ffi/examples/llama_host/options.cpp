@@ -21,6 +21,7 @@ const char USAGE[] =
     "  --slots N             requests in a batch at most (4)\n"
     "  --cells N             KV cells that they share (1024)\n"
     "  --batch-tokens N      tokens in a batch at most (64)\n"
+    "  --threads N           threads that compute (1)\n"
     "  --checkpoint-mib N    memory for the states of stopped requests (64); when it is full, what a request has\n"
     "                        computed is dropped, and computed again later\n"
     "  --no-flash-attention  with it, results depend a little on how prompts are cut into batches\n"
@@ -73,6 +74,7 @@ Options read_options(int argc, char** argv) {
       {"--slots", count("--slots", engine.slots, llama_max_parallel_sequences())},
       {"--cells", count("--cells", engine.cells, 1 << 30)},
       {"--batch-tokens", count("--batch-tokens", engine.batch_tokens, 1 << 20)},
+      {"--threads", count("--threads", engine.threads, 512)},
       {"--checkpoint-mib", [&](const std::string& value) {
          options.checkpoint_mib = number("--checkpoint-mib", value, 0, 1 << 30);
        }}};

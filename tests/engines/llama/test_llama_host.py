@@ -36,13 +36,21 @@ def kinds_of_those(asks: list[Ask], run: Run) -> set[str]:
     return {"drawn" if ask.seed else "likeliest" for ask in preempted}
 
 
-@pytest.mark.parametrize("batch_tokens", ["7", "64", "512"])
-@pytest.mark.parametrize("slots", ["1", "5"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--slots", "1", "--batch-tokens", "7"],
+        ["--slots", "1", "--batch-tokens", "512"],
+        ["--slots", "5", "--batch-tokens", "7"],
+        ["--slots", "5", "--batch-tokens", "512"],
+    ],
+    ids=" ".join,
+)
 def test_nothing_depends_on_what_is_computed_together(
-    host: Host, asks: list[Ask], alone: Run, slots: str, batch_tokens: str
+    host: Host, asks: list[Ask], alone: Run, options: list[str]
 ) -> None:
     """Not even a bit of the logits: what the other tests compare is sound."""
-    run = host.serve(asks, "--first-come", "--slots", slots, "--cells", "2048", "--batch-tokens", batch_tokens)
+    run = host.serve(asks, "--first-come", "--cells", "2048", *options)
     assert run.counts["reclaims"] == run.counts["for_memory"] == 0
     assert run.results() == alone.results()
 
