@@ -14,6 +14,9 @@ TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 VENV := $(TARGET)/venv
 # Tools that take long to build are shared by all checkouts.
 TOOLS := $(or $(TIDEGATE_TOOLS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidegate/tools)
+# So are engines, each in a folder that is named for how it is made.
+ENGINES := $(or $(TIDEGATE_ENGINES),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidegate/engines)
+engine = $(ENGINES)/$(1)-$(shell cat tests/engines/$(1)/install tests/engines/$(1)/*.txt | cksum | cut -d ' ' -f 1)
 # Where nobody looks, a Cargo.lock that is out of date is an error instead of being mended.
 LOCKED := $(if $(CI),--locked)
 
@@ -30,7 +33,7 @@ CARGO_SEMVER := $(TOOLS)/bin/cargo-semver-checks semver-checks
 export PYTHON
 .DEFAULT_GOAL := help
 .PHONY: help run test test-rust test-sanitizers test-python lint lint-rust lint-dependencies lint-python advisories bench \
-    fuzz-smoke scorecard mutations install test-package semver venv wheel clean
+    fuzz-smoke scorecard mutations install test-package test-engines semver venv wheel clean
 .NOTPARALLEL:
 
 help: ## say what each target does
@@ -55,7 +58,14 @@ test-sanitizers: ## run the C programs with a library built under AddressSanitiz
 test-python: wheel ## run the Python tests alone, and those that go through all three languages
 	@.ci/need redis
 	@.ci/timed 'Python stubs' $(VENV)/bin/python -m mypy.stubtest tidegate
-	@.ci/timed 'Python tests' $(VENV)/bin/python -m pytest --config-file python/pyproject.toml python/tests tests
+	@.ci/timed 'Python tests' $(VENV)/bin/python -m pytest --config-file python/pyproject.toml python/tests tests --ignore=tests/engines
+
+test-engines: LLAMA = $(call engine,llama)
+test-engines: ## run the tests that go through real engines; builds each once, outside the checkout (minutes)
+	@.ci/need cargo cc c++ python
+	@[ -e $(LLAMA)/.made ] || .ci/timed 'Engine llama.cpp' tests/engines/llama/install $(LLAMA)
+	@TIDEGATE_ENGINE=$(LLAMA) .ci/timed 'Tests of the llama.cpp host' \
+	    $(LLAMA)/venv/bin/python -m pytest --config-file tests/engines/pytest.ini tests/engines/llama
 
 lint: ## check formats, lints, licences and where dependencies come from
 	@.ci/need cargo cc rustfmt clippy python

@@ -48,7 +48,9 @@ def test_nothing_is_missing(machine: Path) -> None:
     assert run(machine, ".ci/need", "cargo", "cc", "c++", "clang", "abigail", "python", "valgrind", "redis") == (0, [])
 
 
-@pytest.mark.parametrize("target", ["run", "test", "test-rust", "lint", "bench", "scorecard", "fuzz-smoke"])
+@pytest.mark.parametrize(
+    "target", ["run", "test", "test-rust", "test-engines", "lint", "bench", "scorecard", "fuzz-smoke"]
+)
 def test_no_c_compiler(machine: Path, target: str) -> None:
     (machine / "cc").unlink()
     status, missing = run(machine, "make", target)

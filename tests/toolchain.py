@@ -6,7 +6,7 @@ import shlex
 import subprocess
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 
 STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Iinclude"]
 # What a Rust static library needs of the system.

@@ -128,14 +128,24 @@ def call(turns: int) -> Callable[[], float]:
     return measure
 
 
-def item(turns: int) -> Callable[[], float]:
-    """A completion of a batch, what the scheduler does for it included: nobody waits, and all runs on one worker."""
+def completion(turns: int, *, batched: bool) -> Callable[[], float]:
+    """A completion, what the scheduler does for it included: nobody waits, and all runs on one worker."""
     config = tidegate.Config(dimensions=["slots"], tiers=[{"name": "only"}])
     scheduler = tidegate.Scheduler(config, now_ns=0)
     scheduler.worker_add((BATCH,), now_ns=0)
     specs = [(scheduler.tenant_set("only", now_ns=0), 0, (1,))] * BATCH
     batches = -(-turns // BATCH)
     now = 0
+
+    def complete(ends: list[tuple[int, int, int, int, int]]) -> None:
+        if batched:
+            if any(scheduler.complete_many(ends, now_ns=now)):
+                raise RuntimeError("all of them run")
+            return
+        for request, attempt, prompt, cached, output in ends:
+            scheduler.complete(
+                request, attempt, prompt_tokens=prompt, cached_tokens=cached, output_tokens=output, now_ns=now
+            )
 
     def measure() -> float:
         nonlocal now
@@ -145,10 +155,8 @@ def item(turns: int) -> Callable[[], float]:
             scheduler.submit_many(specs, now_ns=now)
             ends = [(started.request, started.attempt, 512, 0, 200) for started in scheduler.poll(now_ns=now)]
             start = thread_time_ns()
-            refused = scheduler.complete_many(ends, now_ns=now)
+            complete(ends)
             took += thread_time_ns() - start
-            if any(refused):
-                raise RuntimeError("all of them run")
         return took / (batches * BATCH)
 
     return measure
@@ -200,7 +208,8 @@ def main() -> None:
     print(f"Python {sys.version.split()[0]} at {sys.executable}", file=sys.stderr)
     rows = {
         "py_call_ns": lambda: call(args.turns),
-        "item_with_scheduler_ns": lambda: item(args.turns),
+        "py_completion_batched_ns": lambda: completion(args.turns, batched=True),
+        "py_completion_singly_ns": lambda: completion(args.turns, batched=False),
         "py_cycle_ns_100k": lambda: cycle(args.waiting, args.turns),
         "peer_heapq_ns_100k": lambda: heap(args.waiting, args.turns),
         "peer_asyncio_pq_ns_100k": lambda: asyncio_queue(args.waiting, args.turns),

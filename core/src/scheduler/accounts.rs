@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::Scheduler;
-use super::record::{Record, Waiting};
+use super::record::{Record, Service, Waiting};
 use super::workers::WorkerStatus;
 use crate::config::Order;
 use crate::id::{PoolId, Tier, WorkerId};
@@ -17,7 +17,6 @@ impl Scheduler {
         let asks = self.next_asks(slot);
         let record = &mut self.requests[slot];
         record.asks = asks;
-        record.in_use = Resources::ZERO;
         record.blocked_since = None;
         record.bypassed = 0;
         let (pool, tier) = (record.pool(), record.tier());
@@ -211,10 +210,10 @@ impl Scheduler {
     /// Puts a request that is nowhere on a worker, with `in_use` units.
     pub(super) fn board(&mut self, slot: u32, worker: WorkerId, in_use: Resources) {
         let running = &mut self.workers[worker.index()].running;
-        let record = &mut self.requests[slot];
-        record.worker = worker;
-        record.place = running.len() as u32;
-        record.in_use = in_use;
+        let service = self.requests.service_mut(slot);
+        service.worker = worker;
+        service.place = running.len() as u32;
+        service.in_use = in_use;
         running.push(slot);
         self.meter(slot).counts().running += 1;
         self.hold_units(slot);
@@ -225,16 +224,17 @@ impl Scheduler {
     pub(super) fn leave(&mut self, slot: u32) {
         self.settle_tokens(slot);
         self.subtract_use(slot);
-        if let Some(claim) = self.requests[slot].serves.take() {
+        let service = self.requests.service_mut(slot);
+        service.in_use = Resources::ZERO;
+        let (worker, place) = (service.worker, service.place as usize);
+        if let Some(claim) = service.serves.take() {
             self.claims[claim].victims.retain(|&victim| victim != slot);
         }
         self.timers.remove(slot);
-        let record = &self.requests[slot];
-        let (worker, place) = (record.worker, record.place as usize);
         let running = &mut self.workers[worker.index()].running;
         running.swap_remove(place);
         if let Some(&moved) = running.get(place) {
-            self.requests[moved].place = place as u32;
+            self.requests.service_mut(moved).place = place as u32;
         }
         self.meter(slot).counts().running -= 1;
         if self.worker(worker).running.is_empty() && self.worker(worker).offset != Balance::default() {
@@ -244,25 +244,26 @@ impl Scheduler {
     }
 
     /// Changes something of a request on a worker that the books depend on.
-    pub(super) fn rebook(&mut self, slot: u32, change: impl FnOnce(&mut Record)) {
+    pub(super) fn rebook(&mut self, slot: u32, change: impl FnOnce(&mut Record, &mut Service)) {
         self.subtract_use(slot);
-        change(&mut self.requests[slot]);
+        let (record, service) = self.requests.both_mut(slot);
+        change(record, service);
         self.add_use(slot);
     }
 
     pub(super) fn add_use(&mut self, slot: u32) {
-        self.book(slot, Resources::ZERO, self.requests[slot].in_use);
+        self.book(slot, Resources::ZERO, self.requests.service(slot).in_use);
         self.list_yielder(slot);
     }
 
     pub(super) fn subtract_use(&mut self, slot: u32) {
         self.unlist_yielder(slot);
-        self.book(slot, self.requests[slot].in_use, Resources::ZERO);
+        self.book(slot, self.requests.service(slot).in_use, Resources::ZERO);
     }
 
     /// A request on a worker uses other units than before.
     pub(super) fn resize_use(&mut self, slot: u32, in_use: Resources) {
-        let before = core::mem::replace(&mut self.requests[slot].in_use, in_use);
+        let before = core::mem::replace(&mut self.requests.service_mut(slot).in_use, in_use);
         self.hold_units(slot);
         self.note_report(slot, before);
         self.book(slot, before, in_use);
@@ -271,10 +272,10 @@ impl Scheduler {
     /// Books the change of a request's use, in every account that it is part of.
     fn book(&mut self, slot: u32, before: Resources, after: Resources) {
         self.meter_units(slot, before, after);
-        let record = &self.requests[slot];
+        let (record, id) = (&self.requests[slot], self.requests.service(slot).worker);
         let (tier, yielding) = (record.spec.tier, record.is_yielding());
         let change = Balance::of(after, before);
-        let worker = &mut self.workers[record.worker.index()];
+        let worker = &mut self.workers[id.index()];
         let shift = (worker.offset != Balance::default()).then(|| worker.shift());
         worker.used.shift(&change);
         worker.used_by_tier[tier.index()].shift(&change);
@@ -289,7 +290,7 @@ impl Scheduler {
                 device.yielding.shift(&change);
             }
         }
-        let (id, pool, never_yields) = (record.worker, record.pool(), record.never_yields());
+        let (pool, never_yields) = (record.pool(), record.never_yields());
         if worker.status == WorkerStatus::Up {
             let account = self.account_mut(pool, tier);
             account.used.shift(&change);

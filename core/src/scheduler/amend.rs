@@ -63,11 +63,11 @@ impl Scheduler {
             self.change_line(slot, moves, |sched| sched.requests[slot].spec = spec);
             self.enqueue(slot, moves || lane != Lane::Fresh);
         } else {
-            self.change_line(slot, moves, |sched| sched.rebook(slot, |record| record.spec = spec));
+            self.change_line(slot, moves, |sched| sched.rebook(slot, |record, _| record.spec = spec));
             if moves && !self.knows_young(slot) {
                 self.note_young(slot);
             }
-            self.freed(self.requests[slot].worker);
+            self.freed(self.requests.service(slot).worker);
         }
         Ok(())
     }

@@ -189,13 +189,13 @@ impl Scheduler {
 
     /// Takes what a victim will give back from what is lacking.
     fn give(&self, victim: u32, lack: &mut Lack) {
-        let record = &self.requests[victim];
-        if record.worker == lack.worker {
-            lack.on_worker = lack.on_worker.saturating_sub(record.in_use);
+        let service = self.requests.service(victim);
+        if service.worker == lack.worker {
+            lack.on_worker = lack.on_worker.saturating_sub(service.in_use);
         }
         for (device, missing) in &mut lack.on_devices {
-            if let Some(part) = self.worker(record.worker).part_on(*device) {
-                *missing = missing.saturating_sub(part.of(record.in_use));
+            if let Some(part) = self.worker(service.worker).part_on(*device) {
+                *missing = missing.saturating_sub(part.of(service.in_use));
             }
         }
     }
@@ -333,7 +333,7 @@ impl Scheduler {
             }
             self.claims[from].victims.retain(|&other| other != victim);
             self.claims[id].victims.push(victim);
-            self.requests[victim].serves = Some(id);
+            self.requests.service_mut(victim).serves = Some(id);
             self.name_beneficiary(former, slot, Some(victim));
         }
         self.freed(worker);
@@ -367,7 +367,7 @@ impl Scheduler {
 
     /// A victim that was not reported stopped in time no longer counts as one that its claim waits for.
     pub(super) fn give_up_on(&mut self, victim: u32) {
-        let Some(claim) = self.requests[victim].serves.take() else { return };
+        let Some(claim) = self.requests.service_mut(victim).serves.take() else { return };
         // An engine that does not answer is not asked again at once, nor given the request.
         self.exclude(self.claims[claim].owner, self.claims[claim].worker);
         self.claims[claim].victims.retain(|&other| other != victim);

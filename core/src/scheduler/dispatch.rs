@@ -5,7 +5,7 @@
 
 use super::Scheduler;
 use super::quota::QuotaLack;
-use super::record::Record;
+use super::record::Service;
 use super::room::{OwnGates, Roomy};
 use super::workers::Worker;
 use crate::config::MAX_TIERS;
@@ -444,7 +444,8 @@ impl Scheduler {
         self.requests[slot].state = RequestState::Starting;
         let asks = self.requests[slot].asks;
         let (now, mark) = (self.now, self.worker(worker).step_tokens);
-        self.requests[slot].begin_attempt(now, mark);
+        self.requests[slot].attempt += 1;
+        self.requests.service_mut(slot).begin(now, mark);
         match claim {
             Some(claim) if self.claims[claim].worker == worker => {
                 self.remove_claim(claim);
@@ -470,9 +471,8 @@ impl Scheduler {
     }
 }
 
-impl Record {
-    fn begin_attempt(&mut self, now: Instant, step_mark: u64) {
-        self.attempt += 1;
+impl Service {
+    fn begin(&mut self, now: Instant, step_mark: u64) {
         self.started_at = now;
         self.runs = false;
         self.cached_tokens = 0;

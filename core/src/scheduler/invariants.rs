@@ -138,16 +138,23 @@ impl Scheduler {
         for (slot, record) in self.requests.iter() {
             let id = || self.requests.id(slot);
             let must = !record.is_waiting() || record.claim.is_some() || record.has_run;
-            let holds = record.held.is_some() != record.lapsed;
+            let service = self.requests.service(slot);
+            let holds = service.held.is_some() != service.lapsed;
             ensure("QUO-4", holds == must, || {
-                format!("{} is {} and holds {:?}, lapsed {}", id(), record.state, record.held, record.lapsed)
+                format!(
+                    "{} is {} and holds {:?}, lapsed {}",
+                    id(),
+                    record.state,
+                    service.held,
+                    service.lapsed
+                )
             })?;
             for node in self.quota.path(self.tenants[record.spec.tenant].node) {
-                if let Some(held) = record.held {
+                if let Some(held) = service.held {
                     let books = found.entry(node).or_default();
                     books.running += 1;
                     books.held += held;
-                    books.in_use += record.held_units;
+                    books.in_use += service.held_units;
                 }
                 if record.is_waiting() {
                     waiting.entry(node).or_default().add(record.spec.queue_tokens());
@@ -166,11 +173,12 @@ impl Scheduler {
     /// USE-1: what is told of a tenant is what its requests are, hold and use.
     fn check_usage(&self) -> Result<(), InvariantViolation> {
         let mut found: BTreeMap<TenantId, (u64, u64, u64, Resources)> = BTreeMap::new();
-        for (_, record) in self.requests.iter() {
+        for (slot, record) in self.requests.iter() {
+            let service = self.requests.service(slot);
             let (waiting, running, held, in_use) = found.entry(record.spec.tenant).or_default();
             *(if record.is_waiting() { waiting } else { running }) += 1;
-            *held += record.held.unwrap_or(0);
-            *in_use += record.in_use;
+            *held += service.held.unwrap_or(0);
+            *in_use += service.in_use;
         }
         let mut submitted = 0;
         for (id, _) in self.tenants.iter() {
@@ -220,7 +228,7 @@ impl Scheduler {
                 != (self.is_startable(slot) && self.requests.past(slot).waits_at.is_none()),
             || format!("{} is {state}", id()),
         )?;
-        let due = if record.has_run { record.lapses_at } else { record.expires_at };
+        let due = if record.has_run { self.requests.service(slot).lapses_at } else { record.expires_at };
         ensure("LIFE-3", self.timers.contains(slot) == due.is_some(), || {
             format!("{} is due at {due:?}, and nobody notices", id())
         })
@@ -233,12 +241,12 @@ impl Scheduler {
             let id = WorkerId::new(index as u32);
             let (mut used, mut yielding) = (Resources::ZERO, Resources::ZERO);
             for (place, &slot) in worker.running.iter().enumerate() {
-                let record = &self.requests[slot];
-                let here = record.worker == id && record.place as usize == place && !record.is_waiting();
+                let (record, service) = (&self.requests[slot], self.requests.service(slot));
+                let here = service.worker == id && service.place as usize == place && !record.is_waiting();
                 ensure("LIFE-1", here, || format!("{} is not where {id} has it", self.requests.id(slot)))?;
-                used += record.in_use;
+                used += service.in_use;
                 if record.is_yielding() {
-                    yielding += record.in_use;
+                    yielding += service.in_use;
                 }
                 ensure("TIME-1", self.knows_young(slot), || {
                     format!("nobody notices when {} may be asked to yield", self.requests.id(slot))
@@ -269,9 +277,10 @@ impl Scheduler {
         for (tier, yielders) in self.tiers().zip(&worker.yielders) {
             let theirs = may_yield.clone().filter(|&slot| self.requests[slot].tier() == tier);
             let known = theirs.clone().all(|slot| {
-                yielders.knows(self.requests[slot].yield_place, slot, &self.yielder_bounds(slot))
+                yielders.knows(self.requests.service(slot).yield_place, slot, &self.yielder_bounds(slot))
             });
-            let total = theirs.clone().fold(Resources::ZERO, |sum, slot| sum + self.requests[slot].in_use);
+            let total =
+                theirs.clone().fold(Resources::ZERO, |sum, slot| sum + self.requests.service(slot).in_use);
             ensure("LIFE-1", known && total == yielders.total && theirs.count() == yielders.len(), || {
                 format!("{id}: not all of {tier} who may yield are known as they are")
             })?;
@@ -289,9 +298,9 @@ impl Scheduler {
                 ensure("CAP-2", part.is_some(), || format!("{worker} is not on {id}"))?;
                 let on = |units| part.map_or(zero, |part| part.of(units));
                 for &slot in &self.worker(worker).running {
-                    let record = &self.requests[slot];
-                    used += on(record.in_use);
-                    yielding += if record.is_yielding() { on(record.in_use) } else { zero };
+                    let in_use = on(self.requests.service(slot).in_use);
+                    used += in_use;
+                    yielding += if self.requests[slot].is_yielding() { in_use } else { zero };
                 }
                 for &claim in &self.worker(worker).claims {
                     earmarked += on(self.claims[claim].earmarked);
@@ -312,9 +321,8 @@ impl Scheduler {
     fn check_overdraft(&self, place: Place) -> Result<(), InvariantViolation> {
         let short = self.overdraft(place);
         let here = self.workers_of(place).into_iter().flat_map(|id| &self.worker(id).running);
-        let could_stop = here
-            .map(|&slot| &self.requests[slot])
-            .any(|record| !record.is_yielding() && !short.min(record.in_use).is_zero());
+        let could_give = |slot: u32| !short.min(self.requests.service(slot).in_use).is_zero();
+        let could_stop = here.into_iter().any(|&slot| !self.requests[slot].is_yielding() && could_give(slot));
         ensure("CAP-2", !could_stop || self.pressured.contains(&place), || {
             format!("{place:?} has too little, and nobody is asked to stop")
         })
@@ -331,10 +339,10 @@ impl Scheduler {
                 format!("the claim of {} can never be full", self.requests.id(claim.owner))
             })?;
             for &victim in &claim.victims {
-                let record = &self.requests[victim];
+                let (record, service) = (&self.requests[victim], self.requests.service(victim));
                 let stops = matches!(record.state, RequestState::Preempting | RequestState::Releasing);
                 let serves =
-                    stops && record.serves == Some(id) && self.share_a_device(record.worker, claim.worker);
+                    stops && service.serves == Some(id) && self.share_a_device(service.worker, claim.worker);
                 ensure("CAP-3", serves, || format!("{} is no victim", self.requests.id(victim)))?;
                 let may_yield = claim.whom.reaches(claim.tier, record.tier());
                 ensure("PRE-1", may_yield, || {
@@ -440,11 +448,11 @@ impl Scheduler {
             }
         }
         for &slot in self.pool(pool).up.iter().flat_map(|&worker| &self.worker(worker).running) {
-            let record = &self.requests[slot];
+            let (record, in_use) = (&self.requests[slot], self.requests.service(slot).in_use);
             if record.tier() == tier {
-                used += record.in_use;
-                yielding += if record.is_yielding() { record.in_use } else { zero };
-                pinned += if record.never_yields() { record.in_use } else { zero };
+                used += in_use;
+                yielding += if record.is_yielding() { in_use } else { zero };
+                pinned += if record.never_yields() { in_use } else { zero };
             }
         }
         let (mut claimed, mut earmarked) = (zero, zero);

@@ -12,21 +12,21 @@ impl Scheduler {
     /// The hold of a request, if it has one, lives as long as the config says from now on.
     pub(super) fn renew_hold(&mut self, slot: u32) {
         let at = self.now.plus_nanos(self.config.hold_timeout_ns);
-        let record = &mut self.requests[slot];
+        let service = self.requests.service_mut(slot);
         // What would be at the end of time never comes.
-        record.lapses_at = (record.held.is_some() && at.as_nanos() < u64::MAX).then_some(at);
+        service.lapses_at = (service.held.is_some() && at.as_nanos() < u64::MAX).then_some(at);
     }
 
     /// The same for one that is where time runs for it.
     pub(super) fn watch_hold(&mut self, slot: u32) {
         self.renew_hold(slot);
-        self.set_due(slot, self.requests[slot].lapses_at);
+        self.set_due(slot, self.requests.service(slot).lapses_at);
     }
 
     /// A request that was started is heard of, or has to end: time does not run any more.
     pub(super) fn stop_watching_hold(&mut self, slot: u32) {
         if self.requests[slot].state == RequestState::Starting {
-            self.requests[slot].lapses_at = None;
+            self.requests.service_mut(slot).lapses_at = None;
             self.timers.remove(slot);
         }
     }
@@ -34,7 +34,7 @@ impl Scheduler {
     /// A report came: what the request needs is held again, if it lapsed. No gate is asked: it runs.
     pub(super) fn hear_of(&mut self, slot: u32) {
         self.stop_watching_hold(slot);
-        if self.requests[slot].lapsed {
+        if self.requests.service(slot).lapsed {
             self.hold_again(slot, self.ask_of(slot).tokens);
         }
     }
@@ -48,28 +48,27 @@ impl Scheduler {
         self.timers.remove(slot);
         let used = self.used_so_far(slot);
         self.settle_part(slot, &used);
-        let record = &mut self.requests[slot];
-        (record.lapsed, record.lapses_at) = (true, None);
-        if record.is_waiting() {
-            let pool = record.pool();
-            self.stir(pool);
+        let service = self.requests.service_mut(slot);
+        (service.lapsed, service.lapses_at) = (true, None);
+        if self.requests[slot].is_waiting() {
+            self.stir(self.requests[slot].pool());
         }
     }
 
     /// What a request has used beyond what was settled of it.
     pub(super) fn unsettled(&self, slot: u32, used: &Usage) -> u64 {
         let used = used.prompt_tokens.saturating_add(used.output_tokens).min(MAX_TOKENS);
-        used.saturating_sub(self.requests[slot].settled)
+        used.saturating_sub(self.requests.service(slot).settled)
     }
 
     /// Charges for good what a request has used, and gives back what it holds beyond that.
     pub(super) fn settle_part(&mut self, slot: u32, used: &Usage) {
         let used = self.unsettled(slot, used);
-        let record = &mut self.requests[slot];
-        let Some(held) = record.held.take() else { return };
-        record.settled += used;
-        let leaf = self.tenants[record.spec.tenant].node;
-        let hold = Ask { tokens: held, units: record.held_units };
+        let service = self.requests.service_mut(slot);
+        let Some(held) = service.held.take() else { return };
+        service.settled += used;
+        let hold = Ask { tokens: held, units: service.held_units };
+        let leaf = self.tenants[self.requests[slot].spec.tenant].node;
         self.quota.settle(self.now, leaf, &hold, used).expect("it was held");
         self.meter(slot).settle(held, used);
         self.look_at_path(leaf);
@@ -77,10 +76,10 @@ impl Scheduler {
 
     /// Holds so many tokens, and what units the request uses, for one that is lapsed.
     pub(super) fn hold_again(&mut self, slot: u32, tokens: u64) {
-        let record = &mut self.requests[slot];
-        let ask = Ask { tokens, units: record.in_use };
-        (record.held, record.held_units, record.lapsed) = (Some(tokens), ask.units, false);
-        let leaf = self.tenants[record.spec.tenant].node;
+        let service = self.requests.service_mut(slot);
+        let ask = Ask { tokens, units: service.in_use };
+        (service.held, service.held_units, service.lapsed) = (Some(tokens), ask.units, false);
+        let leaf = self.tenants[self.requests[slot].spec.tenant].node;
         // MAX_TOKENS of each of MAX_REQUESTS fit the books.
         self.quota.hold_again(self.now, leaf, &ask).expect("tokens and units are limited");
         self.meter(slot).counts().held_tokens += tokens;

@@ -85,14 +85,14 @@ impl Scheduler {
         let workers = self.workers_of(place);
         let here = workers.iter().flat_map(|&id| self.worker(id).running.iter().copied());
         let stays = here.filter(|&slot| {
-            let record = &self.requests[slot];
-            matches!(record.state, RequestState::Starting | RequestState::Running)
-                && (0..MAX_DIMENSIONS).any(|d| short[d] > 0 && record.in_use[d] > 0)
+            let in_use = &self.requests.service(slot).in_use;
+            matches!(self.requests[slot].state, RequestState::Starting | RequestState::Running)
+                && (0..MAX_DIMENSIONS).any(|d| short[d] > 0 && in_use[d] > 0)
         });
         let Some(victim) = stays.min_by_key(|&slot| self.pressure_order(slot, short)) else { return false };
-        let record = &self.requests[victim];
+        let (record, in_use) = (&self.requests[victim], self.requests.service(victim).in_use);
         if self.occupants(place) == 1
-            || !self.pool(record.pool()).shapes.iter().any(|shape| record.in_use.fits(shape))
+            || !self.pool(record.pool()).shapes.iter().any(|shape| in_use.fits(shape))
         {
             self.abort(victim, Reason::NeverFits);
         } else if record.never_yields() {
@@ -107,7 +107,7 @@ impl Scheduler {
 
     /// What is short where the victim runs, as far as its worker uses more than its requests add up to.
     fn unaccounted(&self, victim: u32, place: Place, short: &Resources) -> Resources {
-        let worker = self.worker(self.requests[victim].worker);
+        let worker = self.worker(self.requests.service(victim).worker);
         let on_worker = match place {
             Place::Worker(_) => *short,
             Place::Device(id) => worker
@@ -127,7 +127,7 @@ impl Scheduler {
             stays,
             !stays && !borrows,
             Reverse(record.tier()),
-            Reverse(record.started_at),
+            Reverse(self.requests.service(slot).started_at),
             Reverse(record.sequence),
         )
     }

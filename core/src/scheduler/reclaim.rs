@@ -405,14 +405,14 @@ impl Scheduler {
 
 impl Runners for Scheduler {
     fn candidate(&self, slot: u32, source: &Source<'_>) -> Candidate {
-        let record = &self.requests[slot];
+        let (record, service) = (&self.requests[slot], self.requests.service(slot));
         Candidate {
             id: self.requests.id(slot),
             tier: record.tier(),
-            used: record.in_use,
-            frees: source.frees(record.in_use),
+            used: service.in_use,
+            frees: source.frees(service.in_use),
             preemptions: record.preemptions,
-            started_at: record.started_at,
+            started_at: service.started_at,
             work_lost: self.work_lost(slot),
             finishes_first: self.finishes_after(slot).is_some_and(|takes| takes < self.config.stop_takes_ns),
             straddles: false,

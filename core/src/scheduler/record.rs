@@ -57,7 +57,20 @@ pub(super) struct Record {
     /// Declines in a row.
     pub(super) declines: u8,
 
-    // While it is on a worker.
+    /// Its tenant's line: who has been served how much.
+    pub(super) line: u32,
+    /// Actions that speak of it and were not returned yet.
+    pub(super) unheard: i32,
+    pub(super) preemptions: u32,
+    /// The numbers of its [`Service`] and its [`Past`].
+    service: u32,
+    past: u32,
+}
+
+/// What a request has that was started, or for which victims were chosen: where it runs, what it uses, what it was
+/// charged. Kept apart, so that many can wait: it is two fifths of all that is known of one.
+#[derive(Clone, Debug)]
+pub(super) struct Service {
     pub(super) worker: WorkerId,
     /// Where it stands in its worker's `running`.
     pub(super) place: u32,
@@ -72,9 +85,7 @@ pub(super) struct Record {
     /// What the worker's steps had counted at that report.
     pub(super) step_mark: u64,
     pub(super) cached_tokens: u64,
-    /// Its tenant's line: who has been served how much.
-    pub(super) line: u32,
-    /// What of that it was charged; `None` before its first start.
+    /// What its tenant's line was charged for it; `None` before its first start.
     pub(super) charge: Option<u64>,
     /// The tokens that it was charged for, beside its prompt's.
     pub(super) charged_cached: u64,
@@ -91,17 +102,35 @@ pub(super) struct Record {
     pub(super) yields_for: Reason,
     /// The claim that its units go to.
     pub(super) serves: Option<u32>,
+}
 
-    /// Actions that speak of it and were not returned yet.
-    pub(super) unheard: i32,
-    pub(super) preemptions: u32,
-    /// Where its [`Past`] is, if it has one.
-    past: Option<u32>,
+impl Service {
+    const NONE: Self = Self {
+        worker: WorkerId::new(0),
+        place: 0,
+        yield_place: NOWHERE,
+        in_use: Resources::ZERO,
+        started_at: Instant::ZERO,
+        runs: false,
+        output_tokens: 0,
+        step_mark: 0,
+        cached_tokens: 0,
+        charge: None,
+        charged_cached: 0,
+        charged_output: 0,
+        held: None,
+        held_units: Resources::ZERO,
+        settled: 0,
+        lapsed: false,
+        lapses_at: None,
+        yields_for: Reason::Reclaim,
+        serves: None,
+    };
 }
 
 /// What few requests have: that they stopped, were kept off a worker, or waited by themselves. Kept apart, so that the
 /// others are small.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Past {
     /// What it used when it last stopped, and whether that was for memory.
     pub(super) stopped_with: Option<Resources>,
@@ -164,29 +193,11 @@ impl Record {
             bypassed: 0,
             drains: None,
             declines: 0,
-            worker: WorkerId::new(0),
-            place: 0,
-            yield_place: NOWHERE,
-            in_use: Resources::ZERO,
-            started_at: Instant::ZERO,
-            runs: false,
-            output_tokens: 0,
-            step_mark: 0,
-            cached_tokens: 0,
             line: 0,
-            charge: None,
-            charged_cached: 0,
-            charged_output: 0,
-            held: None,
-            held_units: Resources::ZERO,
-            settled: 0,
-            lapsed: false,
-            lapses_at: None,
-            yields_for: Reason::Reclaim,
-            serves: None,
             unheard: 0,
             preemptions: 0,
-            past: None,
+            service: COMMON,
+            past: COMMON,
         }
     }
 
@@ -222,16 +233,54 @@ impl Record {
     }
 }
 
+/// The number of what all have of a part that they do not have of their own.
+const COMMON: u32 = 0;
+
+/// Parts of records, by number, that only some have of their own.
+#[derive(Debug)]
+struct Parts<T>(Slab<T>);
+
+impl<T: Clone> Parts<T> {
+    fn new(common: T) -> Self {
+        let mut parts = Slab::new();
+        assert_eq!(parts.insert(common).0, COMMON, "the first is the common one");
+        Self(parts)
+    }
+
+    /// One's own; it has that number from now on. In line: a report asks a dozen times, and a call costs as much again.
+    #[inline(always)]
+    fn own(&mut self, number: &mut u32) -> &mut T {
+        if *number == COMMON {
+            *number = self.open();
+        }
+        &mut self.0[*number]
+    }
+
+    // Apart, so that its many callers stay small.
+    #[inline(never)]
+    fn open(&mut self) -> u32 {
+        let common = self.0[COMMON].clone();
+        self.0.insert(common).0
+    }
+
+    fn forget(&mut self, number: u32) {
+        if number != COMMON {
+            self.0.forget(number);
+        }
+    }
+}
+
 /// All live requests.
 #[derive(Debug)]
 pub(super) struct Requests {
     live: Slab<Record>,
-    pasts: Slab<Past>,
+    services: Parts<Service>,
+    pasts: Parts<Past>,
 }
 
 impl Requests {
-    pub(super) const fn new() -> Self {
-        Self { live: Slab::new(), pasts: Slab::new() }
+    pub(super) fn new() -> Self {
+        Self { live: Slab::new(), services: Parts::new(Service::NONE), pasts: Parts::new(Past::NONE) }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -250,9 +299,9 @@ impl Requests {
 
     /// Forgets one that has ended.
     pub(super) fn forget(&mut self, slot: u32) {
-        if let Some(past) = self[slot].past {
-            self.pasts.forget(past);
-        }
+        let Record { service, past, .. } = self.live[slot];
+        self.services.forget(service);
+        self.pasts.forget(past);
         self.live.forget(slot);
     }
 
@@ -264,27 +313,39 @@ impl Requests {
         self.live.lookup(id.slot(), id.generation())
     }
 
+    pub(super) fn service(&self, slot: u32) -> &Service {
+        &self.services.0[self.live[slot].service]
+    }
+
+    #[inline(always)]
+    pub(super) fn service_mut(&mut self, slot: u32) -> &mut Service {
+        self.services.own(&mut self.live[slot].service)
+    }
+
+    /// A request with its service.
+    pub(super) fn both_mut(&mut self, slot: u32) -> (&mut Record, &mut Service) {
+        let record = &mut self.live[slot];
+        let service = self.services.own(&mut record.service);
+        (record, service)
+    }
+
     pub(super) fn past(&self, slot: u32) -> &Past {
-        self[slot].past.map_or(&Past::NONE, |past| &self.pasts[past])
+        &self.pasts.0[self.live[slot].past]
     }
 
     pub(super) fn past_mut(&mut self, slot: u32) -> &mut Past {
-        let past = match self.live[slot].past {
-            Some(past) => past,
-            None => self.pasts.insert(Past::NONE).0,
-        };
-        self.live[slot].past = Some(past);
-        &mut self.pasts[past]
+        self.pasts.own(&mut self.live[slot].past)
     }
 
     /// One is about to leave its worker, stopped.
     pub(super) fn note_stop(&mut self, slot: u32) {
-        let record = &mut self.live[slot];
-        let for_memory = record.state == RequestState::Preempting && record.yields_for == Reason::OutOfMemory;
+        let (record, service) = self.both_mut(slot);
+        let for_memory =
+            record.state == RequestState::Preempting && service.yields_for == Reason::OutOfMemory;
         record.has_run = true;
         // Steps of its worker are not its own any more, though its units may still be there.
-        record.runs = false;
-        let in_use = record.in_use;
+        service.runs = false;
+        let in_use = service.in_use;
         let past = self.past_mut(slot);
         (past.stopped_with, past.stopped_for_memory) = (Some(in_use), for_memory);
     }

@@ -1,6 +1,6 @@
 //! What engines report of requests: started, declined, progress, stopped, ended.
 
-use super::record::Record;
+use super::record::Service;
 use super::usage::Ending;
 use super::workers::WorkerStatus;
 use super::{MAX_TOKENS, Scheduler};
@@ -38,7 +38,7 @@ impl Scheduler {
             state => return Err(ReportError::WrongState { request, state }),
         }
         let is_first = !self.requests[slot].has_run;
-        self.set_running(slot, in_use, |record| record.cached_tokens = cached_tokens);
+        self.set_running(slot, in_use, |service| service.cached_tokens = cached_tokens);
         if is_first {
             self.charge_cached(slot, cached_tokens);
         }
@@ -60,16 +60,16 @@ impl Scheduler {
     ) -> Result<(), ReportError> {
         self.advance(now);
         let slot = self.resolve_attempt(request, attempt)?;
-        let record = &self.requests[slot];
-        if !matches!(record.state, RequestState::Starting | RequestState::Preempting) || record.runs {
+        let (record, service) = (&self.requests[slot], self.requests.service(slot));
+        if !matches!(record.state, RequestState::Starting | RequestState::Preempting) || service.runs {
             return Err(ReportError::WrongState { request, state: record.state });
         }
-        let worker = record.worker;
+        let worker = service.worker;
         let is_last = record.declines + 1 == MAX_DECLINES;
         if !record.has_run {
             self.refund(slot);
             self.undo_hold(slot);
-            self.requests[slot].lapsed = false;
+            self.requests.service_mut(slot).lapsed = false;
         }
         if is_last {
             self.end(slot, Ending::Failed);
@@ -110,9 +110,9 @@ impl Scheduler {
     }
 
     fn note_progress(&mut self, slot: u32, output_tokens: u64, in_use: Resources) {
-        let mark = self.worker(self.requests[slot].worker).step_tokens;
-        self.set_running(slot, in_use, |record| {
-            (record.output_tokens, record.step_mark) = (output_tokens, mark);
+        let mark = self.worker(self.requests.service(slot).worker).step_tokens;
+        self.set_running(slot, in_use, |service| {
+            (service.output_tokens, service.step_mark) = (output_tokens, mark);
         });
     }
 
@@ -158,7 +158,7 @@ impl Scheduler {
             counts.memory_preemptions += u64::from(for_memory);
         }
         if releasing {
-            self.rebook(slot, |record| record.state = RequestState::Releasing);
+            self.rebook(slot, |record, _| record.state = RequestState::Releasing);
         } else {
             self.wait_again(slot);
         }
@@ -255,7 +255,7 @@ impl Scheduler {
             let slot = self.resolve_attempt(request, attempt)?;
             self.check_report(output_tokens, &in_use)?;
             self.check_on_worker(slot)?;
-            if self.requests[slot].worker != worker {
+            if self.requests.service(slot).worker != worker {
                 return Err(WorkerError::NotHere { request, worker });
             }
         }
@@ -308,22 +308,22 @@ impl Scheduler {
     }
 
     /// A report shows that the request runs, with `in_use` units.
-    fn set_running(&mut self, slot: u32, in_use: Resources, note: impl FnOnce(&mut Record)) {
+    fn set_running(&mut self, slot: u32, in_use: Resources, note: impl FnOnce(&mut Service)) {
         self.hear_of(slot);
-        let before = self.requests[slot].in_use;
-        let mark = self.worker(self.requests[slot].worker).step_tokens;
-        let record = &mut self.requests[slot];
-        if !record.runs {
-            record.step_mark = mark;
+        let before = self.requests.service(slot).in_use;
+        let mark = self.worker(self.requests.service(slot).worker).step_tokens;
+        let (record, service) = self.requests.both_mut(slot);
+        if !service.runs {
+            service.step_mark = mark;
         }
-        note(record);
-        record.runs = true;
+        note(service);
+        service.runs = true;
         record.has_run = true;
         record.declines = 0;
         if record.state == RequestState::Starting {
             record.state = RequestState::Running;
         }
-        let worker = record.worker;
+        let worker = service.worker;
         self.charge_output(slot);
         self.work_changed(worker);
         if before != in_use {

@@ -36,14 +36,14 @@ impl Scheduler {
         let mut named = Vec::with_capacity(prompts.len());
         for &PromptLeft { request, tokens: left } in prompts {
             let slot = self.resolve(request)?;
-            let record = &self.requests[slot];
-            if record.is_waiting() || record.worker != worker {
+            let (record, service) = (&self.requests[slot], self.requests.service(slot));
+            if record.is_waiting() || service.worker != worker {
                 return Err(WorkerError::NotHere { request, worker });
             }
             named.push(slot);
             waiting.push(Prompt {
                 tier: record.tier(),
-                started_at: record.started_at,
+                started_at: service.started_at,
                 sequence: record.sequence,
                 left,
             });

@@ -12,19 +12,19 @@ use crate::resources::Resources;
 impl Scheduler {
     /// Tokens a request has generated over its life.
     pub(super) fn output_tokens(&self, slot: u32) -> u64 {
-        let record = &self.requests[slot];
+        let service = self.requests.service(slot);
         // The worker's count goes round: what matters is how far it has come since.
-        let since = |mark| self.worker(record.worker).step_tokens.wrapping_sub(mark);
-        let steps = if record.runs { since(record.step_mark) } else { 0 };
-        record.output_tokens.saturating_add(steps)
+        let since = |mark| self.worker(service.worker).step_tokens.wrapping_sub(mark);
+        let steps = if service.runs { since(service.step_mark) } else { 0 };
+        service.output_tokens.saturating_add(steps)
     }
 
     /// Takes what steps counted for a request into its own record.
     pub(super) fn settle_tokens(&mut self, slot: u32) {
         let tokens = self.output_tokens(slot);
-        let mark = self.worker(self.requests[slot].worker).step_tokens;
-        let record = &mut self.requests[slot];
-        (record.output_tokens, record.step_mark) = (tokens, mark);
+        let mark = self.worker(self.requests.service(slot).worker).step_tokens;
+        let service = self.requests.service_mut(slot);
+        (service.output_tokens, service.step_mark) = (tokens, mark);
     }
 
     fn context_tokens(&self, slot: u32) -> u64 {
@@ -33,12 +33,12 @@ impl Scheduler {
 
     /// Tokens of context that a running request would compute again, had it to begin from what is cached or kept.
     pub(super) fn tokens_to_recompute(&self, slot: u32) -> u64 {
-        let record = &self.requests[slot];
-        if !record.runs {
+        let service = self.requests.service(slot);
+        if !service.runs {
             return 0;
         }
         self.context_tokens(slot)
-            .saturating_sub(record.cached_tokens.max(self.requests.past(slot).tokens_kept))
+            .saturating_sub(service.cached_tokens.max(self.requests.past(slot).tokens_kept))
     }
 
     /// Nanoseconds to compute again what a running request would lose without a checkpoint; as many as tokens,
@@ -53,16 +53,16 @@ impl Scheduler {
 
     /// What a search for victims goes by, of one that may yield.
     pub(super) fn yielder_bounds(&self, slot: u32) -> Bounds {
-        let record = &self.requests[slot];
+        let (record, service) = (&self.requests[slot], self.requests.service(slot));
         let stake = AtStake {
             context: self.context_tokens(slot),
-            safe: record.cached_tokens.max(self.requests.past(slot).tokens_kept),
-            runs: record.runs,
+            safe: service.cached_tokens.max(self.requests.past(slot).tokens_kept),
+            runs: service.runs,
             can_swap: record.spec.yielding == Yielding::Checkpoint,
         };
-        let steps = preempt::steps_told(self.worker(record.worker).step_tokens);
+        let steps = preempt::steps_told(self.worker(service.worker).step_tokens);
         let id = self.requests.id(slot);
-        Bounds::of_one(id, record.in_use, stake, steps, record.started_at, record.preemptions)
+        Bounds::of_one(id, service.in_use, stake, steps, service.started_at, record.preemptions)
     }
 
     /// Whether another request may stop one now.
@@ -77,34 +77,34 @@ impl Scheduler {
             return;
         }
         let bounds = self.yielder_bounds(slot);
-        let record = &mut self.requests[slot];
-        let yielders = &mut self.workers[record.worker.index()].yielders[record.spec.tier.index()];
-        record.yield_place = yielders.insert(slot, &bounds);
-        yielders.total += record.in_use;
+        let (record, service) = self.requests.both_mut(slot);
+        let yielders = &mut self.workers[service.worker.index()].yielders[record.spec.tier.index()];
+        service.yield_place = yielders.insert(slot, &bounds);
+        yielders.total += service.in_use;
     }
 
     /// One that leaves its worker, or is to stop, is known to searches for victims no more.
     pub(super) fn unlist_yielder(&mut self, slot: u32) {
-        let record = &mut self.requests[slot];
-        let place = core::mem::replace(&mut record.yield_place, NOWHERE);
+        let (record, service) = self.requests.both_mut(slot);
+        let place = core::mem::replace(&mut service.yield_place, NOWHERE);
         if place != NOWHERE {
-            let yielders = &mut self.workers[record.worker.index()].yielders[record.spec.tier.index()];
+            let yielders = &mut self.workers[service.worker.index()].yielders[record.spec.tier.index()];
             yielders.remove(place);
-            yielders.total -= record.in_use;
+            yielders.total -= service.in_use;
         }
     }
 
     /// One that used `before` has reported; searches for victims know it as it is now.
     pub(super) fn note_report(&mut self, slot: u32, before: Resources) {
-        let place = self.requests[slot].yield_place;
+        let place = self.requests.service(slot).yield_place;
         if place == NOWHERE {
             return;
         }
         let bounds = self.yielder_bounds(slot);
-        let record = &self.requests[slot];
-        let yielders = &mut self.workers[record.worker.index()].yielders[record.spec.tier.index()];
+        let (record, service) = (&self.requests[slot], self.requests.service(slot));
+        let yielders = &mut self.workers[service.worker.index()].yielders[record.spec.tier.index()];
         yielders.widen(place, &bounds);
-        yielders.total += record.in_use;
+        yielders.total += service.in_use;
         yielders.total -= before;
     }
 
@@ -125,7 +125,7 @@ impl Scheduler {
     pub(super) fn finishes_after(&self, slot: u32) -> Option<u64> {
         let record = &self.requests[slot];
         let (model, expected) = (self.config.step_time?, record.spec.output_tokens?);
-        let running = self.worker(record.worker).running.len() as u64;
+        let running = self.worker(self.requests.service(slot).worker).running.len() as u64;
         let step = model.base_ns.saturating_add(running.saturating_mul(model.decode_ns));
         Some(expected.saturating_sub(self.output_tokens(slot)).saturating_mul(step))
     }
@@ -136,7 +136,7 @@ impl Scheduler {
         let record = &self.requests[slot];
         let worth =
             record.spec.yielding == Yielding::Checkpoint && self.swap_ns(slot) <= self.recompute_ns(slot);
-        let worker = record.worker;
+        let worker = self.requests.service(slot).worker;
         self.forget_checkpoint(slot);
         let has_room = self.worker(worker).spec.devices.iter().all(|part| {
             let device = &self.devices[part.device.index()];
@@ -174,10 +174,10 @@ impl Scheduler {
         let confirm_by = self.now.plus_nanos(self.config.confirm_after_ns);
         let mode = self.choose_mode(victim);
         self.stop_watching_hold(victim);
-        self.rebook(victim, |record| {
+        self.rebook(victim, |record, service| {
             record.state = RequestState::Preempting;
-            record.yields_for = reason;
-            record.serves = claim;
+            service.yields_for = reason;
+            service.serves = claim;
         });
         let (request, record) = (self.requests.id(victim), &self.requests[victim]);
         self.timers.insert((confirm_by, record.sequence), victim);
@@ -194,20 +194,20 @@ impl Scheduler {
     /// Takes the asking back; if the host has not heard of it yet, it never will.
     pub(super) fn spare(&mut self, victim: u32) {
         if self.requests[victim].state == RequestState::Releasing {
-            self.requests[victim].serves = None; // it has stopped already
+            self.requests.service_mut(victim).serves = None; // it has stopped already
             return;
         }
         let unheard = self.unsay(victim);
         self.timers.remove(victim);
         self.forget_checkpoint(victim);
-        self.rebook(victim, |record| {
-            record.state = if record.runs { RequestState::Running } else { RequestState::Starting };
-            record.serves = None;
+        self.rebook(victim, |record, service| {
+            record.state = if service.runs { RequestState::Running } else { RequestState::Starting };
+            service.serves = None;
         });
-        if !self.requests[victim].runs {
+        if !self.requests.service(victim).runs {
             self.watch_hold(victim);
         }
-        self.notice_pressure(self.requests[victim].worker);
+        self.notice_pressure(self.requests.service(victim).worker);
         if !unheard {
             let (request, attempt) = (self.requests.id(victim), self.requests[victim].attempt());
             self.say(Action::Spare { victim: request, attempt, reason: Reason::NotNeeded });
@@ -217,9 +217,9 @@ impl Scheduler {
     /// A running request has to end; its units come when it has stopped.
     pub(super) fn abort(&mut self, slot: u32, reason: Reason) {
         self.stop_watching_hold(slot);
-        self.rebook(slot, |record| {
+        self.rebook(slot, |record, service| {
             record.state = RequestState::Aborting;
-            record.yields_for = reason;
+            service.yields_for = reason;
         });
         let (request, attempt) = (self.requests.id(slot), self.requests[slot].attempt());
         self.say(Action::Abort { request, attempt, reason });

@@ -74,7 +74,10 @@ impl Scheduler {
     /// Sets what the time will do to a request that begins to wait, or waits in another place.
     pub(super) fn set_timer(&mut self, slot: u32) {
         let record = &self.requests[slot];
-        self.set_due(slot, if record.has_run { record.lapses_at } else { record.expires_at });
+        self.set_due(
+            slot,
+            if record.has_run { self.requests.service(slot).lapses_at } else { record.expires_at },
+        );
         self.set_turn(slot);
     }
 

@@ -17,8 +17,16 @@ const BATCH: usize = 256;
 
 const ITEM: &str = "py_item_ns";
 /// What `rows.py` prints.
-const ROWS: &[&str] = &["py_call_ns", "py_cycle_ns_100k", "peer_heapq_ns_100k", "peer_asyncio_pq_ns_100k"];
-pub(crate) const KEYS: &[&str] = &[ROWS[0], ITEM, ROWS[1], ROWS[2], ROWS[3]];
+const ROWS: &[&str] = &[
+    "py_call_ns",
+    BATCHED,
+    "py_completion_singly_ns",
+    "py_cycle_ns_100k",
+    "peer_heapq_ns_100k",
+    "peer_asyncio_pq_ns_100k",
+];
+const BATCHED: &str = "py_completion_batched_ns";
+pub(crate) const KEYS: &[&str] = &[ROWS[0], ITEM, BATCHED, ROWS[2], ROWS[3], ROWS[4], ROWS[5]];
 
 pub(crate) fn rows(card: &mut Card) -> Result<(), Failure> {
     let extension = built("lib_tidegate.so", "tidegate-python")?;
@@ -47,8 +55,8 @@ fn item(card: &Card, folder: &Path) -> Result<Figure, Failure> {
     };
     let mut differences = Vec::new();
     for _ in 0..card.scale.repeats() {
-        let key = "item_with_scheduler_ns";
-        let from_python = Figure::of(repeats(&measure(card, folder, 3, Some(key))?, key)?);
+        let measured = measure(card, folder, 3, Some(BATCHED))?;
+        let from_python = Figure::of(repeats(&measured, BATCHED)?);
         let from_rust = Figure::of((0..3).map(|_| from_rust()).collect());
         differences.push(from_python.median - from_rust.median);
     }

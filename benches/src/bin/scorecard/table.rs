@@ -67,6 +67,12 @@ const ROWS: [Row; 34] = [
     row("c_call_ns", "what C adds to a call").aims(8.0, 4.0),
     row("py_call_ns", "a method from Python, one positional number").aims(60.0, 45.0),
     row("py_item_ns", "what Python adds to an item of a batch").aims(30.0, 20.0),
+    row(
+        "py_completion_batched_ns",
+        "a completion from Python in a batch of 256, the scheduler's work included",
+    )
+    .over("py_completion_singly_ns"),
+    row("py_completion_singly_ns", "the same, a call for each"),
     row("py_cycle_ns_100k", "cycle from Python, 100,000 waiting")
         .aims(500.0, 300.0)
         .over("peer_asyncio_pq_ns_100k"),
