@@ -2,6 +2,12 @@
 
 PYTHON ?= python3
 FUZZ_SECONDS ?= 60
+# Where `make install` puts what it builds, as other libraries do it.
+PREFIX ?= /usr/local
+LIBDIR ?= lib
+PROFILE ?= release
+# What the Rust API is compared with: the last release, until there is one a revision that is named.
+BASELINE ?= $(shell git describe --tags --abbrev=0 --match 'v*' 2>/dev/null)
 
 # Everything that is built lies under here; nothing is written elsewhere in the checkout.
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
@@ -14,34 +20,40 @@ engine = $(ENGINES)/$(1)-$(shell cat tests/engines/$(1)/install tests/engines/$(
 # Where nobody looks, a Cargo.lock that is out of date is an error instead of being mended.
 LOCKED := $(if $(CI),--locked)
 
-FUZZ_TARGETS := inputs journal reference
+FUZZ_TARGETS := inputs journal reference c_abi
 # $(call install_tool,NAME@VERSION): does nothing if that version is there. A tool need not be fast: build it quickly.
 install_tool = CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_DEBUG=0 \
     CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_TARGET_DIR=$(TARGET)/tools \
     .ci/timed 'Tool $(1)' cargo install --locked --quiet --root $(TOOLS) $(1)
 CARGO_DENY := $(TOOLS)/bin/cargo-deny --log-level error
 CARGO_FUZZ := $(TOOLS)/bin/cargo-fuzz
+CARGO_CINSTALL := $(TOOLS)/bin/cargo-cinstall cinstall
+CARGO_SEMVER := $(TOOLS)/bin/cargo-semver-checks semver-checks
 
 export PYTHON
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-python lint lint-rust lint-dependencies lint-python advisories bench fuzz-smoke \
-    test-engines scorecard mutations venv wheel clean
+.PHONY: help run test test-rust test-sanitizers test-python test-engines lint lint-rust lint-dependencies lint-python advisories \
+    bench fuzz-smoke scorecard mutations install test-package semver venv wheel clean
 .NOTPARALLEL:
 
 help: ## say what each target does
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## replay the built-in workload: dedicated workers, naive sharing and tidegate side by side (ARGS="--json")
 	@.ci/need cargo cc
 	cargo run --release $(LOCKED) -- replay $(ARGS)
 
 test: ## run all Rust, C, C++ and Python tests; installs what they need
-	@.ci/need cargo cc c++ python valgrind redis
+	@.ci/need cargo cc c++ clang abigail python valgrind redis
 	@$(MAKE) --no-print-directory test-rust test-python
 
 test-rust: ## run the Rust, C and C++ tests alone
-	@.ci/need cargo cc c++ valgrind
+	@.ci/need cargo cc c++ clang abigail valgrind
 	@.ci/timed 'Rust, C and C++ tests' cargo test --workspace $(LOCKED)
+
+test-sanitizers: ## run the C programs with a library built under AddressSanitizer, and under ThreadSanitizer; minutes
+	@.ci/need cargo cc
+	@.ci/timed 'C programs under sanitizers' cargo test -p tidegate-ffi --test sanitizers $(LOCKED) -- --ignored
 
 test-python: wheel ## run the Python tests alone, and those that go through all three languages
 	@.ci/need redis
@@ -102,6 +114,22 @@ fuzz-smoke: ## fuzz each target for a minute (FUZZ_SECONDS=n)
 mutations: ## break the core on purpose, fault by fault, and see which test notices; half an hour (ARGS="--only PRE-3")
 	@.ci/need cargo cc python
 	$(PYTHON) tests/mutations/run.py $(ARGS)
+
+install: ## build libtidegate and install it with headers, pkg-config file and CMake package (PREFIX=/usr/local DESTDIR= LIBDIR=lib)
+	@.ci/need cargo cc openssl
+	@$(call install_tool,cargo-c@0.10.24 --bin cargo-cinstall)
+	$(CARGO_CINSTALL) $(LOCKED) --manifest-path ffi/Cargo.toml --profile $(PROFILE) \
+	    --prefix $(abspath $(PREFIX)) --libdir $(LIBDIR) $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
+
+test-package: ## install libtidegate into a folder of its own, and build programs against that by pkg-config and CMake
+	@.ci/need cargo cc c++ python cmake openssl
+	@.ci/timed 'C package' $(PYTHON) tests/package/run.py
+
+semver: ## compare the Rust API with that of the last release; until there is one: BASELINE=REVISION
+	@.ci/need cargo cc
+	@$(if $(BASELINE),,echo 'there is no release yet: make semver BASELINE=REVISION' >&2; exit 2)
+	@$(call install_tool,cargo-semver-checks@0.51.0)
+	@.ci/timed 'Rust API' $(CARGO_SEMVER) --package tidegate --all-features --baseline-rev $(BASELINE)
 
 venv: $(VENV)/.made ## make the virtual environment of the Python tests
 

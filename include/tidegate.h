@@ -10,21 +10,36 @@
  *
  * Threads
  *
- *   Nothing here starts a thread, takes a lock or reads a clock. A handle may move between threads. Functions
- *   that take `const T *` may be called on one handle from several threads at the same time; a function that
- *   takes `T *` needs the handle for itself alone: no other call on that handle, of either kind, may run
- *   beside it. Different handles are independent. A host with several threads puts its own lock around a
- *   scheduler. The functions without a handle may be called from anywhere at any time.
+ *   Nothing here starts a thread or reads a clock. A handle may move between threads. Functions that take
+ *   `const T *` may be called on one handle from several threads at the same time; a function that takes `T *`
+ *   needs the handle for itself alone: no other call on that handle, of either kind, may run beside it. Different
+ *   handles are independent. The functions without a handle may be called from anywhere at any time. Whoever
+ *   calls from two threads what needs the handle for itself is told TIDEGATE_STATUS_IN_USE where it shows; that is
+ *   no lock.
+ *
+ *   A host with several threads puts its own lock around a tidegate_scheduler_t, or makes it a tidegate_shared_t,
+ *   which all threads use at once: all its functions but _free take `const tidegate_shared_t *`. What threads
+ *   leave in its intake (submit, cancel, reports) never waits for a poll; one thread, the engine's, polls and
+ *   sleeps in between. For an answer on the spot, and for all that is not a request's, a thread opens a
+ *   tidegate_scheduler_t of its own on it: calls on that take the lock. What one thread says is heard in its order,
+ *   whichever way it says it. No lock is held when a call has returned.
+ *
+ *     in the engine's thread, with a handle of its own from tidegate_shared_open:
+ *       tidegate_shared_poll until *out_more is 0; do what the outcomes say
+ *       tidegate_scheduler_poll_timeout(its handle, &at)
+ *       tidegate_shared_wait(shared, now, at, &work)
  *
  * Pointers
  *
  *   Handles come from a function whose last argument is `T **`, and end with `_free`; `_free(NULL)` does
- *   nothing. There is nothing else to free. Every pointer is aligned and, unless its function says otherwise,
+ *   nothing. There is nothing else to free. A pointer to what is no handle of the kind, or was freed, is told
+ *   TIDEGATE_STATUS_BAD_HANDLE where it shows, and `_free` leaves it alone; it is wrong all the same. Every pointer is aligned and, unless its function says otherwise,
  *   must not be NULL: that is TIDEGATE_STATUS_NULL_POINTER. What is passed in is borrowed for the call. A
  *   text is a pointer and a length in bytes, UTF-8, without a NUL; NULL is a text of length 0. A list is a
  *   pointer and a count of records; NULL is a list of count 0. Outputs are the last arguments. They are
  *   written only if the status is TIDEGATE_STATUS_OK; where a message is written on failure instead, its
- *   function says so.
+ *   function says so. Everything is read before anything is written: an output may overlap an input. Of
+ *   outputs that overlap each other the later argument is right.
  *
  * Numbers
  *
@@ -42,7 +57,7 @@
  * Errors
  *
  *   A call that does not return TIDEGATE_STATUS_OK changed nothing, but for the time, which goes on. NEVER_FITS,
- *   NEVER_ALLOWED and LIMIT_EXCEEDED are for ever, QUEUE_FULL and OVER_QUOTA pass. tidegate_scheduler_last_error
+ *   NEVER_ALLOWED and LIMIT_EXCEEDED are for ever, QUEUE_FULL, OVER_QUOTA and BUSY pass. tidegate_scheduler_last_error
  *   has the numbers, tidegate_scheduler_last_error_message the words. After TIDEGATE_STATUS_PANIC, a bug in the library, the
  *   handle is poisoned: all it does is to tell the last error and to be freed.
  */
@@ -74,6 +89,11 @@
  * Counters in tidegate_stats_t.by_reason: more than there are reasons today.
  */
 #define TIDEGATE_STATS_REASONS 64
+
+/**
+ * The most calls that the intake of a shared scheduler may have room for; chosen arbitrarily.
+ */
+#define TIDEGATE_MAX_INTAKE 65536
 
 /**
  * An instant that never comes: there is nothing to wake up for.
@@ -205,6 +225,18 @@ enum tidegate_status_t
    */
   TIDEGATE_STATUS_UNLISTED = 7,
   /**
+   * The pointer is of no handle of this kind, or of one that was freed. It is told where it shows, which it need not.
+   */
+  TIDEGATE_STATUS_BAD_HANDLE = 8,
+  /**
+   * Another thread uses the handle, which this call needs for itself. It is told where it shows, which it need not.
+   */
+  TIDEGATE_STATUS_IN_USE = 9,
+  /**
+   * Other handles have the scheduler too: tidegate_shared_poll polls it, and nobody can take it.
+   */
+  TIDEGATE_STATUS_SHARED = 10,
+  /**
    * The config cannot be used; the message names each field at fault.
    */
   TIDEGATE_STATUS_CONFIG_INVALID = 100,
@@ -332,6 +364,10 @@ enum tidegate_status_t
    * tidegate_scheduler_check_invariants found a bug in the scheduler.
    */
   TIDEGATE_STATUS_INVARIANT_VIOLATED = 901,
+  /**
+   * Not now: the intake of a shared scheduler is full, or what came of it was not polled.
+   */
+  TIDEGATE_STATUS_BUSY = 902,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -827,15 +863,315 @@ typedef uint32_t tidegate_quota_t;
 #endif // __cplusplus
 
 /**
- * A config, read and validated; it never changes. Made by tidegate_config_from_toml, ended by
- * tidegate_config_free.
+ * What an outcome tells.
+ */
+enum tidegate_outcome_kind_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * A wish of the scheduler: action.
+   */
+  TIDEGATE_OUTCOME_ACTION = 1,
+  /**
+   * A request was accepted; its START or DROP comes later.
+   */
+  TIDEGATE_OUTCOME_ACCEPTED = 2,
+  /**
+   * What was left in the intake was refused, and changed nothing.
+   */
+  TIDEGATE_OUTCOME_REFUSED = 3,
+  /**
+   * A request that waited was cancelled by its ticket; it has ended.
+   */
+  TIDEGATE_OUTCOME_CANCELLED = 4,
+  /**
+   * A request was cancelled by its ticket while an engine has it: stop it there, then report
+   * tidegate_shared_cancel_request. If its START is still to come, do not start it.
+   */
+  TIDEGATE_OUTCOME_STOP_FIRST = 5,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tidegate_outcome_kind_t tidegate_outcome_kind_t;
+#else
+typedef uint32_t tidegate_outcome_kind_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * A config in the making. Made by tidegate_config_builder_new, ended by tidegate_config_builder_free.
+ */
+typedef struct tidegate_config_builder_t tidegate_config_builder_t;
+
+/**
+ * A config, read and validated; it never changes. Made by tidegate_config_from_toml, tidegate_config_from_json or
+ * tidegate_config_builder_build, ended by tidegate_config_free.
  */
 typedef struct tidegate_config_t tidegate_config_t;
 
 /**
- * A scheduler. Made by tidegate_scheduler_new, ended by tidegate_scheduler_free.
+ * A scheduler. Made by tidegate_scheduler_new, or by tidegate_shared_open for one thread of many; ended by
+ * tidegate_scheduler_free.
  */
 typedef struct tidegate_scheduler_t tidegate_scheduler_t;
+
+/**
+ * A scheduler that any number of threads use at once, all with the same pointer. Made by tidegate_shared_new, ended by
+ * tidegate_shared_free.
+ */
+typedef struct tidegate_shared_t tidegate_shared_t;
+
+/**
+ * A request as the host submits it. Begin with TIDEGATE_REQUEST_SPEC_INIT.
+ */
+typedef struct tidegate_request_spec_t {
+  /**
+   * sizeof(tidegate_request_spec_t).
+   */
+  uint32_t struct_size;
+  /**
+   * Who asks: from tidegate_scheduler_tenant_set.
+   */
+  uint32_t tenant;
+  /**
+   * How urgent it is: 0 is the most urgent tier of the config.
+   */
+  uint32_t tier;
+  /**
+   * The workers that can serve it: a pool, counted from 0 in the order of the config.
+   */
+  uint32_t pool;
+  /**
+   * What the engine can do when it has to yield: a tidegate_yield_t.
+   */
+  uint32_t yielding;
+  /**
+   * TIDEGATE_REQUEST_HAS_... of the optional fields below that are set.
+   */
+  uint32_t flags;
+  /**
+   * Units it takes when it starts.
+   */
+  uint64_t demand[TIDEGATE_DIMENSIONS];
+  /**
+   * Units it is expected to take when it is largest; where smaller than demand, demand counts.
+   */
+  uint64_t peak[TIDEGATE_DIMENSIONS];
+  /**
+   * Tokens of the prompt.
+   */
+  uint64_t prompt_tokens;
+  /**
+   * Tokens it is expected to generate; read only with TIDEGATE_REQUEST_HAS_OUTPUT_TOKENS.
+   */
+  uint64_t output_tokens;
+  /**
+   * How long it may wait for its first start; read only with TIDEGATE_REQUEST_HAS_QUEUE_TIMEOUT.
+   */
+  uint64_t queue_timeout_ns;
+  /**
+   * Anything the host wants to find again in a journal; never read.
+   */
+  uint64_t tag;
+  /**
+   * How many tokens of the prompt an engine has in its cache, if that is known.
+   */
+  uint64_t cached_tokens;
+  /**
+   * When its answer is wanted; read only with TIDEGATE_REQUEST_HAS_DEADLINE. It orders a tier; nothing is
+   * dropped for it.
+   */
+  uint64_t deadline_ns;
+} tidegate_request_spec_t;
+
+/**
+ * What one request on a worker reports of a step: 64 bytes in every version.
+ */
+typedef struct tidegate_step_exception_t {
+  /**
+   * The request.
+   */
+  uint64_t request;
+  /**
+   * Tokens generated so far.
+   */
+  uint64_t output_tokens;
+  /**
+   * Units it takes now.
+   */
+  uint64_t in_use[TIDEGATE_DIMENSIONS];
+  /**
+   * Its attempt.
+   */
+  uint32_t attempt;
+  /**
+   * 0.
+   */
+  uint32_t reserved[3];
+} tidegate_step_exception_t;
+
+/**
+ * What a request used. Begin with TIDEGATE_USAGE_INIT.
+ */
+typedef struct tidegate_usage_t {
+  /**
+   * sizeof(tidegate_usage_t).
+   */
+  uint32_t struct_size;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+  /**
+   * Tokens of the prompt, cached ones included.
+   */
+  uint64_t prompt_tokens;
+  /**
+   * Tokens of the prompt that the engine found in its cache.
+   */
+  uint64_t cached_tokens;
+  /**
+   * Tokens generated.
+   */
+  uint64_t output_tokens;
+} tidegate_usage_t;
+
+/**
+ * One wish of the scheduler: 64 bytes in every version. Fields that its kind does not use are 0.
+ */
+typedef struct tidegate_action_t {
+  /**
+   * The request it speaks of; of PREEMPT, SPARE and STUCK the victim; 0 of LEASE_WANTED.
+   */
+  uint64_t request;
+  /**
+   * PREEMPT: the waiting request that needs the units; 0 under memory pressure. LEASE_WANTED: its seq.
+   */
+  uint64_t beneficiary;
+  /**
+   * PREEMPT: when STUCK follows if no answer came. LEASE_WANTED: how many go back, as an int64_t: below zero, a
+   * debt.
+   */
+  uint64_t confirm_by_ns;
+  /**
+   * START: tokens of context that the engine kept when it last stopped; 0 begins anew. LEASE_WANTED: how many more
+   * are wanted.
+   */
+  uint64_t resume_tokens;
+  /**
+   * What to do: a tidegate_action_kind_t. Ignore kinds that you do not know.
+   */
+  uint32_t kind;
+  /**
+   * Why: a tidegate_reason_t.
+   */
+  uint32_t reason;
+  /**
+   * The number of the start that it speaks of; reports carry it. 0 for DROP and LEASE_WANTED.
+   */
+  uint32_t attempt;
+  /**
+   * START: where.
+   */
+  uint32_t worker;
+  /**
+   * PREEMPT: how it is to yield, a tidegate_yield_t.
+   */
+  uint32_t mode;
+  /**
+   * LEASE_WANTED: whose limit.
+   */
+  uint32_t tenant;
+  /**
+   * LEASE_WANTED: which, a tidegate_quota_t.
+   */
+  uint32_t limit;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+} tidegate_action_t;
+
+/**
+ * One thing that a poll of a shared scheduler tells: 192 bytes in every version. Fields that its kind, or the status of
+ * REFUSED, does not use are 0.
+ */
+typedef struct tidegate_outcome_t {
+  /**
+   * What it tells: a tidegate_outcome_kind_t. Ignore kinds that you do not know.
+   */
+  uint32_t kind;
+  /**
+   * REFUSED: why, a tidegate_status_t.
+   */
+  uint32_t status;
+  /**
+   * The call that it comes of; 0 of ACTION. CANCELLED and STOP_FIRST: of the submit.
+   */
+  uint64_t ticket;
+  /**
+   * ACCEPTED, and REFUSED of a submit: the tag of the spec.
+   */
+  uint64_t tag;
+  /**
+   * The request; 0 of ACTION. REFUSED: the one that the error is about.
+   */
+  uint64_t request;
+  /**
+   * ACTION: what is wished.
+   */
+  struct tidegate_action_t action;
+  /**
+   * REFUSED: as of tidegate_error_t.
+   */
+  uint64_t need;
+  /**
+   * REFUSED: as of tidegate_error_t.
+   */
+  uint64_t max;
+  /**
+   * REFUSED: as of tidegate_error_t.
+   */
+  uint64_t retry_at_ns;
+  /**
+   * REFUSED: as of tidegate_error_t.
+   */
+  uint32_t attempt;
+  /**
+   * REFUSED: as of tidegate_error_t.
+   */
+  uint32_t current_attempt;
+  /**
+   * REFUSED: as of tidegate_error_t.
+   */
+  uint32_t state;
+  /**
+   * REFUSED: as of tidegate_error_t.
+   */
+  uint32_t limit;
+  /**
+   * REFUSED: as of tidegate_error_t.
+   */
+  uint32_t scope;
+  /**
+   * REFUSED: as of tidegate_error_t.
+   */
+  uint32_t subject;
+  /**
+   * REFUSED: as of tidegate_error_t.
+   */
+  uint32_t unit;
+  /**
+   * REFUSED: as of tidegate_error_t.
+   */
+  uint32_t pool;
+  /**
+   * 0.
+   */
+  uint64_t reserved[5];
+} tidegate_outcome_t;
 
 /**
  * How much of something comes in a period, and how much of it can be saved up: 24 bytes in every version.
@@ -912,69 +1248,6 @@ typedef struct tidegate_tenant_policy_t {
    */
   uint64_t queue_token_limit;
 } tidegate_tenant_policy_t;
-
-/**
- * A request as the host submits it. Begin with TIDEGATE_REQUEST_SPEC_INIT.
- */
-typedef struct tidegate_request_spec_t {
-  /**
-   * sizeof(tidegate_request_spec_t).
-   */
-  uint32_t struct_size;
-  /**
-   * Who asks: from tidegate_scheduler_tenant_set.
-   */
-  uint32_t tenant;
-  /**
-   * How urgent it is: 0 is the most urgent tier of the config.
-   */
-  uint32_t tier;
-  /**
-   * The workers that can serve it: a pool, counted from 0 in the order of the config.
-   */
-  uint32_t pool;
-  /**
-   * What the engine can do when it has to yield: a tidegate_yield_t.
-   */
-  uint32_t yielding;
-  /**
-   * TIDEGATE_REQUEST_HAS_... of the optional fields below that are set.
-   */
-  uint32_t flags;
-  /**
-   * Units it takes when it starts.
-   */
-  uint64_t demand[TIDEGATE_DIMENSIONS];
-  /**
-   * Units it is expected to take when it is largest; where smaller than demand, demand counts.
-   */
-  uint64_t peak[TIDEGATE_DIMENSIONS];
-  /**
-   * Tokens of the prompt.
-   */
-  uint64_t prompt_tokens;
-  /**
-   * Tokens it is expected to generate; read only with TIDEGATE_REQUEST_HAS_OUTPUT_TOKENS.
-   */
-  uint64_t output_tokens;
-  /**
-   * How long it may wait for its first start; read only with TIDEGATE_REQUEST_HAS_QUEUE_TIMEOUT.
-   */
-  uint64_t queue_timeout_ns;
-  /**
-   * Anything the host wants to find again in a journal; never read.
-   */
-  uint64_t tag;
-  /**
-   * How many tokens of the prompt an engine has in its cache, if that is known.
-   */
-  uint64_t cached_tokens;
-  /**
-   * When its answer is wanted; read only with TIDEGATE_REQUEST_HAS_DEADLINE. It orders a tier; nothing is
-   * dropped for it.
-   */
-  uint64_t deadline_ns;
-} tidegate_request_spec_t;
 
 /**
  * A worker as the host describes it: anything that runs requests. Begin with TIDEGATE_WORKER_SPEC_INIT.
@@ -1068,58 +1341,6 @@ typedef struct tidegate_amendment_t {
 } tidegate_amendment_t;
 
 /**
- * What one request on a worker reports of a step: 64 bytes in every version.
- */
-typedef struct tidegate_step_exception_t {
-  /**
-   * The request.
-   */
-  uint64_t request;
-  /**
-   * Tokens generated so far.
-   */
-  uint64_t output_tokens;
-  /**
-   * Units it takes now.
-   */
-  uint64_t in_use[TIDEGATE_DIMENSIONS];
-  /**
-   * Its attempt.
-   */
-  uint32_t attempt;
-  /**
-   * 0.
-   */
-  uint32_t reserved[3];
-} tidegate_step_exception_t;
-
-/**
- * What a request used. Begin with TIDEGATE_USAGE_INIT.
- */
-typedef struct tidegate_usage_t {
-  /**
-   * sizeof(tidegate_usage_t).
-   */
-  uint32_t struct_size;
-  /**
-   * 0.
-   */
-  uint32_t reserved;
-  /**
-   * Tokens of the prompt, cached ones included.
-   */
-  uint64_t prompt_tokens;
-  /**
-   * Tokens of the prompt that the engine found in its cache.
-   */
-  uint64_t cached_tokens;
-  /**
-   * Tokens generated.
-   */
-  uint64_t output_tokens;
-} tidegate_usage_t;
-
-/**
  * The end of one request of many: 64 bytes in every version.
  */
 typedef struct tidegate_completion_t {
@@ -1148,62 +1369,6 @@ typedef struct tidegate_completion_t {
    */
   uint32_t reserved[7];
 } tidegate_completion_t;
-
-/**
- * One wish of the scheduler: 64 bytes in every version. Fields that its kind does not use are 0.
- */
-typedef struct tidegate_action_t {
-  /**
-   * The request it speaks of; of PREEMPT, SPARE and STUCK the victim; 0 of LEASE_WANTED.
-   */
-  uint64_t request;
-  /**
-   * PREEMPT: the waiting request that needs the units; 0 under memory pressure. LEASE_WANTED: its seq.
-   */
-  uint64_t beneficiary;
-  /**
-   * PREEMPT: when STUCK follows if no answer came. LEASE_WANTED: how many go back, as an int64_t: below zero, a
-   * debt.
-   */
-  uint64_t confirm_by_ns;
-  /**
-   * START: tokens of context that the engine kept when it last stopped; 0 begins anew. LEASE_WANTED: how many more
-   * are wanted.
-   */
-  uint64_t resume_tokens;
-  /**
-   * What to do: a tidegate_action_kind_t. Ignore kinds that you do not know.
-   */
-  uint32_t kind;
-  /**
-   * Why: a tidegate_reason_t.
-   */
-  uint32_t reason;
-  /**
-   * The number of the start that it speaks of; reports carry it. 0 for DROP and LEASE_WANTED.
-   */
-  uint32_t attempt;
-  /**
-   * START: where.
-   */
-  uint32_t worker;
-  /**
-   * PREEMPT: how it is to yield, a tidegate_yield_t.
-   */
-  uint32_t mode;
-  /**
-   * LEASE_WANTED: whose limit.
-   */
-  uint32_t tenant;
-  /**
-   * LEASE_WANTED: which, a tidegate_quota_t.
-   */
-  uint32_t limit;
-  /**
-   * 0.
-   */
-  uint32_t reserved;
-} tidegate_action_t;
 
 /**
  * Tokens of a request's prompt, those left to compute or those to compute in the next step: 16 bytes in
@@ -1617,6 +1782,16 @@ const char *tidegate_reason_str(uint32_t reason);
  */
 const char *tidegate_gate_str(uint32_t gate);
 
+/**
+ * The words for a tidegate_state_t; "unknown state" for any other number. Never NULL, never to be freed.
+ */
+const char *tidegate_state_str(uint32_t state);
+
+/**
+ * The words for a tidegate_action_kind_t; "unknown action" for any other number. Never NULL, never to be freed.
+ */
+const char *tidegate_action_kind_str(uint32_t kind);
+
 /* Config. */
 
 /**
@@ -1666,6 +1841,34 @@ tidegate_status_t tidegate_config_to_json(const tidegate_config_t *config,
                                           size_t *out_len);
 
 /**
+ * The name of a tier; TIDEGATE_STATUS_UNKNOWN_TIER if there are fewer. Here and below it is cut to `capacity` bytes with
+ * a NUL at its end; `out_len` gets its whole length.
+ */
+tidegate_status_t tidegate_config_tier_name(const tidegate_config_t *config,
+                                            uint32_t tier,
+                                            char *buffer,
+                                            size_t capacity,
+                                            size_t *out_len);
+
+/**
+ * The name of a pool; TIDEGATE_STATUS_UNKNOWN_POOL if there are fewer.
+ */
+tidegate_status_t tidegate_config_pool_name(const tidegate_config_t *config,
+                                            uint32_t pool,
+                                            char *buffer,
+                                            size_t capacity,
+                                            size_t *out_len);
+
+/**
+ * The name of a dimension; TIDEGATE_STATUS_UNKNOWN_DIMENSION if there are fewer.
+ */
+tidegate_status_t tidegate_config_dimension_name(const tidegate_config_t *config,
+                                                 uint32_t dimension,
+                                                 char *buffer,
+                                                 size_t capacity,
+                                                 size_t *out_len);
+
+/**
  * The number of the tier of this name: 0 is the most urgent.
  */
 tidegate_status_t tidegate_config_find_tier(const tidegate_config_t *config,
@@ -1689,6 +1892,66 @@ tidegate_status_t tidegate_config_find_dimension(const tidegate_config_t *config
                                                  size_t name_len,
                                                  uint32_t *out_dimension);
 
+/* A config set field by field. */
+
+/**
+ * Begins a config with every setting at its default.
+ */
+tidegate_status_t tidegate_config_builder_new(tidegate_config_builder_t **out_builder);
+
+/**
+ * Frees a builder; configs that it built stay. NULL is fine.
+ */
+void tidegate_config_builder_free(tidegate_config_builder_t *builder);
+
+/**
+ * Sets what is a text: a name, or a word such as an order. `path` says where, as the messages about configs do:
+ * `dimensions[0]`, `tiers[1].name`, `tiers[1].order`, `default_policy.over_quota`. A list grows by one element when its
+ * first free place is set. A path that cannot be is TIDEGATE_STATUS_OUT_OF_RANGE; whether there is such a setting, and
+ * whether it is one of this kind, tidegate_config_builder_build says. What was set before at this path is replaced.
+ */
+tidegate_status_t tidegate_config_builder_set_text(tidegate_config_builder_t *builder,
+                                                   const char *path,
+                                                   size_t path_len,
+                                                   const char *value,
+                                                   size_t value_len);
+
+/**
+ * Sets what is a number: `tiers[0].reserve_ppm`, `queue_limit`, and units by dimension, such as
+ * `tiers[0].borrow_limit.slots`. A name with other characters than letters, digits, `_` and `-` stands in quotes, as
+ * JSON has them: `tiers[0].borrow_limit."kv.blocks"`.
+ */
+tidegate_status_t tidegate_config_builder_set_number(tidegate_config_builder_t *builder,
+                                                     const char *path,
+                                                     size_t path_len,
+                                                     uint64_t value);
+
+/**
+ * Sets what is a duration: `min_run`, `tiers[0].queue_timeout`, `step_time.decode`.
+ */
+tidegate_status_t tidegate_config_builder_set_duration(tidegate_config_builder_t *builder,
+                                                       const char *path,
+                                                       size_t path_len,
+                                                       uint64_t value_ns);
+
+/**
+ * Sets what is so or not: `displace`, `default_policy.leased`. 1 is true, 0 is false.
+ */
+tidegate_status_t tidegate_config_builder_set_truth(tidegate_config_builder_t *builder,
+                                                    const char *path,
+                                                    size_t path_len,
+                                                    uint32_t value);
+
+/**
+ * Makes a config of what was set; the builder stays as it is. The status and the message are those of
+ * tidegate_config_from_json.
+ */
+tidegate_status_t tidegate_config_builder_build(const tidegate_config_builder_t *builder,
+                                                char *message,
+                                                size_t message_capacity,
+                                                size_t *message_len,
+                                                tidegate_config_t **out_config);
+
 /* A scheduler and its rounds. */
 
 /**
@@ -1697,6 +1960,12 @@ tidegate_status_t tidegate_config_find_dimension(const tidegate_config_t *config
 tidegate_status_t tidegate_scheduler_new(const tidegate_config_t *config,
                                          uint64_t now_ns,
                                          tidegate_scheduler_t **out_scheduler);
+
+/**
+ * Gives the config that the scheduler goes by, as a copy to be freed.
+ */
+tidegate_status_t tidegate_scheduler_config(const tidegate_scheduler_t *scheduler,
+                                            tidegate_config_t **out_config);
 
 /**
  * Frees a scheduler and all its requests. NULL is fine, a poisoned one too.
@@ -1715,7 +1984,8 @@ tidegate_status_t tidegate_scheduler_reconfigure(tidegate_scheduler_t *scheduler
 /**
  * Takes up to `capacity` actions. A round has ended when `*out_count` is less than `capacity`; until then
  * call again. Call it after each batch of inputs and at the instant of tidegate_scheduler_poll_timeout.
- * A capacity of 0 is TIDEGATE_STATUS_OUT_OF_RANGE. In the journal each call counts as one poll for each
+ * A capacity of 0 is TIDEGATE_STATUS_OUT_OF_RANGE. A shared scheduler is polled by tidegate_shared_poll alone: else
+ * the status is TIDEGATE_STATUS_SHARED. In the journal each call counts as one poll for each
  * action, and one more if the round ended: with a capacity of 1 it is always exactly one.
  */
 tidegate_status_t tidegate_scheduler_poll(tidegate_scheduler_t *scheduler,
@@ -2083,6 +2353,37 @@ tidegate_status_t tidegate_scheduler_check_invariants(const tidegate_scheduler_t
                                                       size_t message_capacity,
                                                       size_t *message_len);
 
+/* Answers as JSON. */
+
+/**
+ * As tidegate_scheduler_explain, as JSON: state and gate are words, and null stands where nothing holds the request
+ * back, or no instant is known. Here and below the text is cut to `capacity` bytes with a NUL at its end; `out_len` gets
+ * its whole length. `buffer` may be NULL if `capacity` is 0, `out_len` may be NULL.
+ */
+tidegate_status_t tidegate_scheduler_explain_json(const tidegate_scheduler_t *scheduler,
+                                                  uint64_t request,
+                                                  char *buffer,
+                                                  size_t capacity,
+                                                  size_t *out_len);
+
+/**
+ * As tidegate_scheduler_usage, as JSON: units are objects by the names of the dimensions, and unit_ns are whole numbers,
+ * which may have more than 64 bits.
+ */
+tidegate_status_t tidegate_scheduler_usage_json(const tidegate_scheduler_t *scheduler,
+                                                uint32_t tenant,
+                                                char *buffer,
+                                                size_t capacity,
+                                                size_t *out_len);
+
+/**
+ * As tidegate_scheduler_stats, as JSON: by_reason is an object by the words of tidegate_reason_str.
+ */
+tidegate_status_t tidegate_scheduler_stats_json(const tidegate_scheduler_t *scheduler,
+                                                char *buffer,
+                                                size_t capacity,
+                                                size_t *out_len);
+
 /* The last error. */
 
 /**
@@ -2102,6 +2403,170 @@ tidegate_status_t tidegate_scheduler_last_error_message(const tidegate_scheduler
                                                         char *buffer,
                                                         size_t capacity,
                                                         size_t *out_len);
+
+/* One scheduler for many threads. */
+
+/**
+ * Makes a scheduler one for many threads. It takes `scheduler` over: if the status is TIDEGATE_STATUS_OK that handle has
+ * ended, and is not to be freed. `intake_capacity` calls can lie in the intake at a time; 1024 do for most servers, 0
+ * counts as 1, and more than TIDEGATE_MAX_INTAKE are TIDEGATE_STATUS_OUT_OF_RANGE. TIDEGATE_STATUS_SHARED if `scheduler`
+ * is of a shared one already. Tenants and workers are set up before, or by a handle that tidegate_shared_open gives.
+ */
+tidegate_status_t tidegate_shared_new(tidegate_scheduler_t *scheduler,
+                                      size_t intake_capacity,
+                                      tidegate_shared_t **out_shared);
+
+/**
+ * Frees it; no other call may run on it. NULL is fine, a poisoned one too. Handles that tidegate_shared_open gave stay
+ * good until they are freed.
+ */
+void tidegate_shared_free(tidegate_shared_t *shared);
+
+/**
+ * Gives a handle of the shared scheduler, for one thread: every tidegate_scheduler function but
+ * tidegate_scheduler_poll works with it, waits for the lock, and answers on the spot. A verb applies first what lies in
+ * the intake, and is TIDEGATE_STATUS_BUSY while polls are too far behind to be told of that; a question does not. The last
+ * error is the handle's own. Free it by tidegate_scheduler_free.
+ */
+tidegate_status_t tidegate_shared_open(const tidegate_shared_t *shared,
+                                       tidegate_scheduler_t **out_scheduler);
+
+/**
+ * Leaves a request in the intake: ACCEPTED or REFUSED follows, with the ticket and the spec's tag. A thread that must
+ * find its request by then chooses the tag, which it knows before. TIDEGATE_STATUS_BUSY if the intake is full. Here and
+ * below `out_ticket`, which may be NULL, gets the number of the call: never 0, and higher for a later call of the thread.
+ */
+tidegate_status_t tidegate_shared_submit(const tidegate_shared_t *shared,
+                                         uint64_t now_ns,
+                                         const tidegate_request_spec_t *spec,
+                                         uint64_t *out_ticket);
+
+/**
+ * Cancels what was submitted with this ticket, whether it was applied yet or not. While it waits it ends at once,
+ * CANCELLED; if an engine has it, STOP_FIRST asks for it to be stopped; if it has ended or was refused, nothing follows.
+ */
+tidegate_status_t tidegate_shared_cancel(const tidegate_shared_t *shared,
+                                         uint64_t now_ns,
+                                         uint64_t ticket);
+
+/**
+ * Leaves tidegate_scheduler_cancel in the intake. Here and below REFUSED follows if it was, and nothing if it was not.
+ */
+tidegate_status_t tidegate_shared_cancel_request(const tidegate_shared_t *shared,
+                                                 uint64_t now_ns,
+                                                 uint64_t request,
+                                                 uint64_t *out_ticket);
+
+/**
+ * Leaves tidegate_scheduler_started in the intake.
+ */
+tidegate_status_t tidegate_shared_started(const tidegate_shared_t *shared,
+                                          uint64_t now_ns,
+                                          uint64_t request,
+                                          uint32_t attempt,
+                                          uint64_t cached_tokens,
+                                          const uint64_t in_use[TIDEGATE_DIMENSIONS],
+                                          uint64_t *out_ticket);
+
+/**
+ * Leaves tidegate_scheduler_declined in the intake.
+ */
+tidegate_status_t tidegate_shared_declined(const tidegate_shared_t *shared,
+                                           uint64_t now_ns,
+                                           uint64_t request,
+                                           uint32_t attempt,
+                                           uint32_t why,
+                                           uint64_t *out_ticket);
+
+/**
+ * Leaves tidegate_scheduler_progress in the intake.
+ */
+tidegate_status_t tidegate_shared_progress(const tidegate_shared_t *shared,
+                                           uint64_t now_ns,
+                                           uint64_t request,
+                                           uint32_t attempt,
+                                           uint64_t output_tokens,
+                                           const uint64_t in_use[TIDEGATE_DIMENSIONS],
+                                           uint64_t *out_ticket);
+
+/**
+ * Leaves tidegate_scheduler_step in the intake.
+ */
+tidegate_status_t tidegate_shared_step(const tidegate_shared_t *shared,
+                                       uint64_t now_ns,
+                                       uint32_t worker,
+                                       uint64_t tokens_each,
+                                       const tidegate_step_exception_t *exceptions,
+                                       size_t exception_count,
+                                       uint64_t *out_ticket);
+
+/**
+ * Leaves tidegate_scheduler_preempted in the intake.
+ */
+tidegate_status_t tidegate_shared_preempted(const tidegate_shared_t *shared,
+                                            uint64_t now_ns,
+                                            uint64_t request,
+                                            uint32_t attempt,
+                                            uint64_t tokens_kept,
+                                            uint32_t releasing,
+                                            uint64_t *out_ticket);
+
+/**
+ * Leaves tidegate_scheduler_released in the intake.
+ */
+tidegate_status_t tidegate_shared_released(const tidegate_shared_t *shared,
+                                           uint64_t now_ns,
+                                           uint64_t request,
+                                           uint32_t attempt,
+                                           uint64_t *out_ticket);
+
+/**
+ * Leaves tidegate_scheduler_complete in the intake.
+ */
+tidegate_status_t tidegate_shared_complete(const tidegate_shared_t *shared,
+                                           uint64_t now_ns,
+                                           uint64_t request,
+                                           uint32_t attempt,
+                                           const tidegate_usage_t *usage,
+                                           uint64_t *out_ticket);
+
+/**
+ * Leaves tidegate_scheduler_failed in the intake.
+ */
+tidegate_status_t tidegate_shared_failed(const tidegate_shared_t *shared,
+                                         uint64_t now_ns,
+                                         uint64_t request,
+                                         uint32_t attempt,
+                                         uint64_t *out_ticket);
+
+/**
+ * Applies what lies in the intake, then tells what came of it and what the scheduler wants, in order: up to `capacity`
+ * outcomes, and how many in `*out_count`. `*out_more` is 1 if there is more to tell: call again. It is 0 when the round
+ * has ended: tidegate_shared_wait then. A capacity of 0 is TIDEGATE_STATUS_OUT_OF_RANGE. May wait for the lock.
+ */
+tidegate_status_t tidegate_shared_poll(const tidegate_shared_t *shared,
+                                       uint64_t now_ns,
+                                       tidegate_outcome_t *out_outcomes,
+                                       size_t capacity,
+                                       size_t *out_count,
+                                       uint32_t *out_more);
+
+/**
+ * Sleeps until there is something to poll, or the host's clock, which shows `now_ns`, shows `until_ns`
+ * (TIDEGATE_NEVER for as long as it takes); sometimes it returns earlier. `*out_work` is 1 if there is something to
+ * poll. Sleep until the instant that tidegate_scheduler_poll_timeout tells of an opened handle after the last poll:
+ * whatever changes in between is noticed. TIDEGATE_STATUS_POISONED, at once, if a thread panicked.
+ */
+tidegate_status_t tidegate_shared_wait(const tidegate_shared_t *shared,
+                                       uint64_t now_ns,
+                                       uint64_t until_ns,
+                                       uint32_t *out_work);
+
+/**
+ * Wakes who sleeps in tidegate_shared_wait, as if there were something to poll: to have the engine's thread look at
+ * something of the host's, such as that it is to end. May wait for the lock.
+ */
+tidegate_status_t tidegate_shared_wake(const tidegate_shared_t *shared);
 
 #ifdef __cplusplus
 }

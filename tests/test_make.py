@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SYSTEM = ["make", "uname", "id"]
 TOOLS = ["cargo", "rustc", "cc", "c++", "python3", "valgrind"]
+ONLY_ASKED_FOR = ["clang++", "abidiff", "redis-server"]
 
 
 @pytest.fixture
@@ -23,7 +24,8 @@ def machine(tmp_path: Path) -> Path:
         else:
             # pyenv and rustup look at the name that they are called by and at what else is in PATH.
             stand_in(tmp_path, tool, f'PATH={os.environ["PATH"]}\nexec {where} "$@"')
-    stand_in(tmp_path, "redis-server", "exit 0")
+    for tool in ONLY_ASKED_FOR:
+        stand_in(tmp_path, tool, "exit 0")
     return tmp_path
 
 
@@ -43,7 +45,7 @@ def run(machine: Path, *command: str) -> tuple[int, list[str]]:
 
 
 def test_nothing_is_missing(machine: Path) -> None:
-    assert run(machine, ".ci/need", "cargo", "cc", "c++", "python", "valgrind", "redis") == (0, [])
+    assert run(machine, ".ci/need", "cargo", "cc", "c++", "clang", "abigail", "python", "valgrind", "redis") == (0, [])
 
 
 @pytest.mark.parametrize(
@@ -58,13 +60,13 @@ def test_no_c_compiler(machine: Path, target: str) -> None:
 
 
 def test_all_that_is_missing_is_named_at_once(machine: Path) -> None:
-    for tool in [*TOOLS[1:], "redis-server"]:
+    for tool in [*TOOLS[1:], *ONLY_ASKED_FOR]:
         (machine / tool).unlink()
     status, missing = run(machine, "make", "test")
     assert status == 2
     things = [line.split(": ")[1] for line in missing]
-    programs = ["the Rust toolchain", "a C compiler", "a C++ compiler", "Python 3.11 or newer", "valgrind"]
-    assert things == [*programs, "redis-server"]
+    compilers = ["the Rust toolchain", "a C compiler", "a C++ compiler", "clang", "abidiff"]
+    assert things == [*compilers, "Python 3.11 or newer", "valgrind", "redis-server"]
 
 
 def test_an_old_rustc(machine: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toolchain import ROOT, build, compile_c, output
+from toolchain import ROOT, build, compile_c, compile_cpp, output
 
 
 def block(language: str) -> str:
@@ -37,6 +37,13 @@ def test_c(tmp_path: Path, expected: str) -> None:
     source, program = tmp_path / "main.c", tmp_path / "main"
     source.write_text(block("c"))
     compile_c(source, program)
+    assert output(program) == expected
+
+
+def test_cpp(tmp_path: Path, expected: str) -> None:
+    source, program = tmp_path / "main.cpp", tmp_path / "main"
+    source.write_text(block("cpp"))
+    compile_cpp(source, program)
     assert output(program) == expected
 
 

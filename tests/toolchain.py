@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-STRICT_C99 = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Iinclude"]
+STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Iinclude"]
 # What a Rust static library needs of the system.
 SYSTEM_LIBRARIES = ["-lpthread", "-ldl", "-lm"]
 
@@ -35,6 +35,15 @@ def build(package: str, *options: str, target: str = "tidegate") -> list[Path]:
 
 def compile_c(source: Path, program: Path) -> None:
     """Compiles a C program against the static library."""
+    compile_by(os.environ.get("CC", "cc"), "c99", source, program)
+
+
+def compile_cpp(source: Path, program: Path) -> None:
+    """Compiles a C++ program against the static library."""
+    compile_by(os.environ.get("CXX", "c++"), "c++17", source, program)
+
+
+def compile_by(compiler: str, standard: str, source: Path, program: Path) -> None:
+    """Compiles a program against the static library, without a warning."""
     (library,) = (file for file in build("tidegate-ffi") if file.suffix == ".a")
-    compiler = shlex.split(os.environ.get("CC", "cc"))
-    output(*compiler, *STRICT_C99, "-o", program, source, library, *SYSTEM_LIBRARIES)
+    output(*shlex.split(compiler), f"-std={standard}", *STRICT, "-o", program, source, library, *SYSTEM_LIBRARIES)

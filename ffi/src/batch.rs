@@ -5,7 +5,7 @@ use tidegate_core::{Attempt, Completion, Instant, ReportError, RequestId, Reques
 use crate::fault::Fault;
 use crate::guard::mutate_many;
 use crate::memory::{self, ListOut, Structs};
-use crate::request::request_spec;
+use crate::request::{any_tier, request_spec};
 use crate::scheduler::SchedulerHandle;
 use crate::status::TidegateStatus as Status;
 use crate::types::{CompletionInput, RequestInput};
@@ -49,9 +49,7 @@ pub unsafe extern "C" fn tidegate_scheduler_submit_many(
             lists.specs.clear();
             for spec in specs.read_all() {
                 let spec = spec?;
-                // No config has as many tiers: the core is to say so, of this one.
-                let tier = spec.tier.min(u8::MAX.into());
-                lists.specs.push(request_spec(scheduler, &RequestInput { tier, ..spec })?);
+                lists.specs.push(request_spec(any_tier(spec.tier), &spec)?);
             }
             lists.submitted.clear();
             scheduler.submit_many(Instant::from_nanos(now_ns), &lists.specs, &mut lists.submitted);

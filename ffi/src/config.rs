@@ -6,7 +6,8 @@ use tidegate_core::{Config, ConfigError};
 
 use crate::fault::Fault;
 pub use crate::guard::ConfigHandle;
-use crate::guard::{free, guard};
+use crate::guard::{free, guard, status_of};
+use crate::handle::{give, live};
 use crate::memory::{Out, TextOut, text};
 use crate::status::TidegateStatus as Status;
 
@@ -88,6 +89,49 @@ pub unsafe extern "C" fn tidegate_config_to_json(
     unsafe { write(config, Config::to_json, (buffer, capacity, out_len)) }
 }
 
+/// The name of a tier; TIDEGATE_STATUS_UNKNOWN_TIER if there are fewer. Here and below it is cut to `capacity` bytes with
+/// a NUL at its end; `out_len` gets its whole length.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tidegate_config_tier_name(
+    config: *const ConfigHandle,
+    tier: u32,
+    buffer: *mut c_char,
+    capacity: usize,
+    out_len: *mut usize,
+) -> Status {
+    let of = |config: &Config| config.tiers().get(tier as usize).map(|tier| tier.name().to_string());
+    // SAFETY: the caller's promise (header, "Pointers").
+    unsafe { name(config, of, (buffer, capacity, out_len), ("tier", Status::UnknownTier)) }
+}
+
+/// The name of a pool; TIDEGATE_STATUS_UNKNOWN_POOL if there are fewer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tidegate_config_pool_name(
+    config: *const ConfigHandle,
+    pool: u32,
+    buffer: *mut c_char,
+    capacity: usize,
+    out_len: *mut usize,
+) -> Status {
+    let of = |config: &Config| config.pools().nth(pool as usize).map(str::to_string);
+    // SAFETY: the caller's promise (header, "Pointers").
+    unsafe { name(config, of, (buffer, capacity, out_len), ("pool", Status::UnknownPool)) }
+}
+
+/// The name of a dimension; TIDEGATE_STATUS_UNKNOWN_DIMENSION if there are fewer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tidegate_config_dimension_name(
+    config: *const ConfigHandle,
+    dimension: u32,
+    buffer: *mut c_char,
+    capacity: usize,
+    out_len: *mut usize,
+) -> Status {
+    let of = |config: &Config| config.dimensions().nth(dimension as usize).map(str::to_string);
+    // SAFETY: the caller's promise (header, "Pointers").
+    unsafe { name(config, of, (buffer, capacity, out_len), ("dimension", Status::UnknownDimension)) }
+}
+
 /// The number of the tier of this name: 0 is the most urgent.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tidegate_config_find_tier(
@@ -130,10 +174,6 @@ pub unsafe extern "C" fn tidegate_config_find_dimension(
     unsafe { find(config, name, name_len, out_dimension, ("dimension", Status::UnknownDimension), of) }
 }
 
-fn status_of(result: Result<(), Fault>) -> Status {
-    result.map_or_else(|fault| fault.status(), |()| Status::Ok)
-}
-
 /// # Safety
 /// The pointers are as the header's chapter says.
 unsafe fn read(
@@ -142,7 +182,7 @@ unsafe fn read(
     (message, message_capacity, message_len): (*mut c_char, usize, *mut usize),
     out_config: *mut *mut ConfigHandle,
 ) -> Status {
-    status_of(guard(|| {
+    status_of(&guard(|| {
         // SAFETY: the caller's promise, for all three.
         let (text, message, out_config) = unsafe {
             (
@@ -151,15 +191,24 @@ unsafe fn read(
                 Out::new(out_config, "out_config")?,
             )
         };
-        match parse(text) {
-            Ok(config) => out_config.set(Box::into_raw(Box::new(ConfigHandle(config)))),
-            Err(error) => {
-                message.set(&error.to_string());
-                return Err(error.into());
-            }
-        }
-        Ok(())
+        made(parse(text), message, out_config)
     }))
+}
+
+/// Hands out a config, or says why there is none.
+pub(crate) fn made(
+    config: Result<Config, ConfigError>,
+    message: TextOut,
+    out_config: Out<*mut ConfigHandle>,
+) -> Result<(), Fault> {
+    match config {
+        Ok(config) => out_config.set(give(ConfigHandle(config))),
+        Err(error) => {
+            message.set(&error.to_string());
+            return Err(error.into());
+        }
+    }
+    Ok(())
 }
 
 /// # Safety
@@ -178,15 +227,32 @@ unsafe fn write(
     unsafe { look(config, body) }
 }
 
+/// # Safety
+/// The pointers are as the header's chapter says.
+unsafe fn name(
+    config: *const ConfigHandle,
+    of: impl FnOnce(&Config) -> Option<String>,
+    (buffer, capacity, out_len): (*mut c_char, usize, *mut usize),
+    (what, status): (&'static str, Status),
+) -> Status {
+    let body = |config: &Config| {
+        // SAFETY: the caller's promise.
+        let out = unsafe { TextOut::new(buffer, capacity, out_len) }?;
+        out.set(&of(config).ok_or(Fault::NoSuch { what, status })?);
+        Ok(())
+    };
+    // SAFETY: the caller's promise.
+    unsafe { look(config, body) }
+}
+
 /// Runs a body that looks at a config.
 ///
 /// # Safety
 /// `config` is NULL or a live handle.
 unsafe fn look(config: *const ConfigHandle, body: impl FnOnce(&Config) -> Result<(), Fault>) -> Status {
-    status_of(guard(|| {
+    status_of(&guard(|| {
         // SAFETY: the caller's promise.
-        let config = unsafe { config.as_ref() }.ok_or(Fault::Null("config"))?;
-        body(&config.0)
+        body(&unsafe { live(config) }?.0)
     }))
 }
 

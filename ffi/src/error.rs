@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 
 use crate::fault::{Fault, no_error};
-use crate::guard::{SchedulerHandle, guard};
+use crate::guard::{SchedulerHandle, look_back};
 use crate::memory::{RecordOut, TextOut};
 use crate::status::TidegateStatus as Status;
 use crate::types::ErrorRecord;
@@ -18,7 +18,7 @@ pub unsafe extern "C" fn tidegate_scheduler_last_error(
 ) -> Status {
     // SAFETY: the caller's promise (header, "Pointers"), here and in the body.
     unsafe {
-        ask(scheduler, |last| {
+        look_back(scheduler, |last| {
             RecordOut::new(out_error, "out_error")?.set(&last.map_or_else(no_error, Fault::record));
             Ok(())
         })
@@ -37,25 +37,9 @@ pub unsafe extern "C" fn tidegate_scheduler_last_error_message(
 ) -> Status {
     // SAFETY: the caller's promise (header, "Pointers"), here and in the body.
     unsafe {
-        ask(scheduler, |last| {
+        look_back(scheduler, |last| {
             TextOut::new(buffer, capacity, out_len)?.set(&last.map(Fault::to_string).unwrap_or_default());
             Ok(())
         })
     }
-}
-
-/// Looks at the last fault, whatever became of the scheduler.
-///
-/// # Safety
-/// `handle` is NULL or a live handle that nobody changes during the call.
-unsafe fn ask(
-    handle: *const SchedulerHandle,
-    body: impl FnOnce(Option<&Fault>) -> Result<(), Fault>,
-) -> Status {
-    let result = guard(|| {
-        // SAFETY: the caller's promise.
-        let handle = unsafe { handle.as_ref() }.ok_or(Fault::Null("scheduler"))?;
-        body(handle.last())
-    });
-    result.map_or_else(|fault| fault.status(), |()| Status::Ok)
 }

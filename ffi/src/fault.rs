@@ -3,7 +3,7 @@
 use thiserror::Error;
 use tidegate_core::{
     AmendError, ConfigError, InputError, Instant, InvariantViolation, Limit, QueueScope, QueueUnit,
-    QuotaLimit, ReportError, RequestState, SubmitError, TenantError, WorkerError,
+    QuotaLimit, ReportError, RequestState, SharedError, SubmitError, TenantError, WorkerError,
 };
 
 use crate::status::TidegateStatus as Status;
@@ -24,18 +24,39 @@ pub(crate) enum Fault {
     Utf8(&'static str),
     #[error("a bug in tidegate: {0}")]
     Panic(String),
+    #[error("a thread panicked while it held the scheduler")]
+    Poisoned,
+    #[error("{0} is no handle, or was freed")]
+    BadHandle(&'static str),
+    #[error("another thread uses the handle")]
+    InUse,
+    #[error("other handles have the scheduler too")]
+    Shared,
+    #[error("the intake is full, or what came of it was not polled")]
+    Busy,
     #[error("tier {tier} is not one of the {tiers} tiers")]
     UnknownTier { tier: u32, tiers: usize },
     #[error("pool {0} is not in the config")]
     UnknownPool(u32),
     #[error("the config has no {what} of this name")]
     UnknownName { what: &'static str, status: Status },
+    #[error("the config has no {what} of this number")]
+    NoSuch { what: &'static str, status: Status },
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
     Input(#[from] InputError),
     #[error(transparent)]
     Invariant(#[from] InvariantViolation),
+}
+
+impl From<SharedError> for Fault {
+    fn from(error: SharedError) -> Self {
+        match error {
+            SharedError::Busy => Self::Busy,
+            _ => Self::Poisoned,
+        }
+    }
 }
 
 impl From<SubmitError> for Fault {
@@ -76,9 +97,14 @@ impl Fault {
             Self::OutOfRange { .. } => Status::OutOfRange,
             Self::Utf8(_) => Status::InvalidUtf8,
             Self::Panic(_) => Status::Panic,
+            Self::Poisoned => Status::Poisoned,
+            Self::BadHandle(_) => Status::BadHandle,
+            Self::InUse => Status::InUse,
+            Self::Shared => Status::Shared,
+            Self::Busy => Status::Busy,
             Self::UnknownTier { .. } => Status::UnknownTier,
             Self::UnknownPool(_) => Status::UnknownPool,
-            Self::UnknownName { status, .. } => *status,
+            Self::UnknownName { status, .. } | Self::NoSuch { status, .. } => *status,
             Self::Config(_) => Status::ConfigInvalid,
             Self::Input(error) => input_status(error),
             Self::Invariant(_) => Status::InvariantViolated,

@@ -156,8 +156,7 @@ pub unsafe extern "C" fn tidegate_scheduler_step(
     // SAFETY: the caller's promise (header, "Pointers"), here and in the body.
     unsafe {
         mutate(scheduler, |scheduler| {
-            let exceptions = memory::list(exceptions, exception_count, "exceptions")?;
-            let exceptions = exceptions.iter().map(exception_of).collect::<Result<Vec<_>, _>>()?;
+            let exceptions = exceptions_of(exceptions, exception_count)?;
             let worker = WorkerId::new(worker);
             Ok(scheduler.step(Instant::from_nanos(now_ns), worker, tokens_each, &exceptions)?)
         })
@@ -209,6 +208,16 @@ fn shrink_of(number: u32, after_ns: u64) -> Result<Shrink, Fault> {
         1 => Ok(Shrink::Preempt { after_ns }),
         _ => Err(Fault::OutOfRange { argument: "shrink", got: number.into() }),
     }
+}
+
+/// # Safety
+/// As for [`memory::list`].
+pub(crate) unsafe fn exceptions_of(
+    at: *const StepExceptionInput,
+    count: usize,
+) -> Result<Vec<StepException>, Fault> {
+    // SAFETY: the caller's promise.
+    unsafe { memory::list(at, count, "exceptions") }?.iter().map(exception_of).collect()
 }
 
 fn exception_of(input: &StepExceptionInput) -> Result<StepException, Fault> {

@@ -2,37 +2,65 @@
 //! being asked what happened and being freed.
 
 use std::any::Any;
+use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tidegate_core::{Config, Scheduler};
+use tidegate_core::{Config, Scheduler, SharedScheduler};
 
 use crate::batch::Lists;
 use crate::fault::Fault;
+use crate::handle::{Handle, Turns, live, take_back};
 use crate::status::TidegateStatus as Status;
 
-/// A config, read and validated; it never changes. Made by tidegate_config_from_toml, ended by
-/// tidegate_config_free.
+/// A config, read and validated; it never changes. Made by tidegate_config_from_toml, tidegate_config_from_json or
+/// tidegate_config_builder_build, ended by tidegate_config_free.
 pub struct ConfigHandle(pub(crate) Config);
 
-/// A scheduler. Made by tidegate_scheduler_new, ended by tidegate_scheduler_free.
+impl Handle for ConfigHandle {
+    const MARK: u64 = 0x7D6B_21F0_93C4_A5E1;
+    const ARGUMENT: &'static str = "config";
+}
+
+/// A scheduler. Made by tidegate_scheduler_new, or by tidegate_shared_open for one thread of many; ended by
+/// tidegate_scheduler_free.
 pub struct SchedulerHandle {
-    scheduler: Scheduler,
-    /// Of the last batch: kept so that the next one finds room.
-    lists: Lists,
+    turns: Turns,
     /// Atomic because an observer that panics sets it too, and observers may run side by side.
     poisoned: AtomicBool,
+    state: UnsafeCell<State>,
+}
+
+impl Handle for SchedulerHandle {
+    const MARK: u64 = 0x5A93_E0D7_1B68_C42F;
+    const ARGUMENT: &'static str = "scheduler";
+}
+
+// SAFETY: the header lets only those calls run side by side that look at the state, which may be looked at so.
+unsafe impl Sync for SchedulerHandle where State: Sync {}
+
+/// What the caller's turn guards.
+struct State {
+    access: Access,
+    /// Of the last batch: kept so that the next one finds room.
+    lists: Lists,
     last: Option<Fault>,
 }
 
-impl SchedulerHandle {
-    pub(crate) const fn new(scheduler: Scheduler) -> Self {
-        Self { scheduler, lists: Lists::new(), poisoned: AtomicBool::new(false), last: None }
-    }
+/// Whose scheduler it is.
+#[expect(clippy::large_enum_variant, reason = "it lies in a handle, which is on the heap already")]
+pub(crate) enum Access {
+    /// This handle's alone.
+    Own(Scheduler),
+    /// That of many handles: each call locks it.
+    Shared(Arc<SharedScheduler>),
+}
 
-    /// Why the last verb that failed did.
-    pub(crate) const fn last(&self) -> Option<&Fault> {
-        self.last.as_ref()
+impl SchedulerHandle {
+    pub(crate) const fn new(access: Access) -> Self {
+        let state = UnsafeCell::new(State { access, lists: Lists::new(), last: None });
+        Self { turns: Turns::new(), poisoned: AtomicBool::new(false), state }
     }
 
     fn is_poisoned(&self) -> bool {
@@ -43,7 +71,7 @@ impl SchedulerHandle {
         if matches!(result, Err(Fault::Panic(_))) {
             self.poisoned.store(true, Ordering::Relaxed);
         }
-        result.as_ref().map_or_else(Fault::status, |()| Status::Ok)
+        status_of(result)
     }
 }
 
@@ -55,8 +83,13 @@ const _: () = {
 };
 
 /// Runs a body that belongs to no handle.
-pub(crate) fn guard(body: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
+pub(crate) fn guard<T>(body: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| Err(Fault::Panic(words_of(payload))))
+}
+
+/// What C is told of it.
+pub(crate) fn status_of(result: &Result<(), Fault>) -> Status {
+    result.as_ref().map_or_else(Fault::status, |()| Status::Ok)
 }
 
 /// Runs a body that may change the scheduler, and remembers why it failed.
@@ -80,19 +113,58 @@ pub(crate) unsafe fn mutate_many(
     handle: *mut SchedulerHandle,
     body: impl FnOnce(&mut Scheduler, &mut Lists) -> Result<Option<Fault>, Fault>,
 ) -> Status {
+    let body = |access: &mut Access, lists: &mut Lists| match access {
+        Access::Own(scheduler) => body(scheduler, lists),
+        Access::Shared(shared) => shared.with(|scheduler| body(scheduler, lists))?,
+    };
     // SAFETY: the caller's promise.
-    let Some(handle) = (unsafe { handle.as_mut() }) else { return Status::NullPointer };
+    unsafe { change(handle, body) }
+}
+
+/// As [`mutate`], for what may be done only where no other handle has the scheduler too.
+///
+/// # Safety
+/// As for [`mutate`].
+pub(crate) unsafe fn mutate_own(
+    handle: *mut SchedulerHandle,
+    body: impl FnOnce(&mut Scheduler) -> Result<(), Fault>,
+) -> Status {
+    let body = |access: &mut Access, _: &mut Lists| match access {
+        Access::Own(scheduler) => body(scheduler).map(|()| None),
+        Access::Shared(_) => Err(Fault::Shared),
+    };
+    // SAFETY: the caller's promise.
+    unsafe { change(handle, body) }
+}
+
+/// # Safety
+/// As for [`mutate`].
+unsafe fn change(
+    handle: *mut SchedulerHandle,
+    body: impl FnOnce(&mut Access, &mut Lists) -> Result<Option<Fault>, Fault>,
+) -> Status {
+    // SAFETY: the caller's promise.
+    let handle = match unsafe { live(handle) } {
+        Ok(handle) => handle,
+        Err(misuse) => return Fault::from(misuse).status(),
+    };
+    let _turn = match handle.turns.alone() {
+        Ok(turn) => turn,
+        Err(misuse) => return Fault::from(misuse).status(),
+    };
     if handle.is_poisoned() {
         return Status::Poisoned;
     }
+    // SAFETY: nobody else uses the handle, as the caller promised and the turn confirms.
+    let state = unsafe { &mut *handle.state.get() };
     let mut refused = None;
     let result = guard(|| {
-        refused = body(&mut handle.scheduler, &mut handle.lists)?;
+        refused = body(&mut state.access, &mut state.lists)?;
         Ok(())
     });
     let status = handle.answer(&result);
     if let Some(fault) = result.err().or(refused) {
-        handle.last = Some(fault);
+        state.last = Some(fault);
     }
     status
 }
@@ -105,28 +177,83 @@ pub(crate) unsafe fn observe(
     handle: *const SchedulerHandle,
     body: impl FnOnce(&Scheduler) -> Result<(), Fault>,
 ) -> Status {
+    let look = |handle: &SchedulerHandle, state: &State| {
+        if handle.is_poisoned() {
+            return Status::Poisoned;
+        }
+        handle.answer(&guard(|| match &state.access {
+            Access::Own(scheduler) => body(scheduler),
+            Access::Shared(shared) => shared.read(body)?,
+        }))
+    };
     // SAFETY: the caller's promise.
-    let Some(handle) = (unsafe { handle.as_ref() }) else { return Status::NullPointer };
-    if handle.is_poisoned() {
-        return Status::Poisoned;
-    }
-    let result = guard(|| body(&handle.scheduler));
-    handle.answer(&result)
+    unsafe { look_at(handle, look) }
 }
 
-/// Drops what a handle points to; a panic in there leaks the rest rather than leave the library.
+/// Runs a body that looks at the last fault, whatever became of the scheduler.
 ///
 /// # Safety
-/// `handle` is NULL or came from `Box::into_raw`, and is not used again.
-pub(crate) unsafe fn free<T>(handle: *mut T) {
-    if handle.is_null() {
-        return;
+/// As for [`observe`].
+pub(crate) unsafe fn look_back(
+    handle: *const SchedulerHandle,
+    body: impl FnOnce(Option<&Fault>) -> Result<(), Fault>,
+) -> Status {
+    // SAFETY: the caller's promise.
+    unsafe { look_at(handle, |_, state| status_of(&guard(|| body(state.last.as_ref())))) }
+}
+
+/// # Safety
+/// As for [`observe`].
+unsafe fn look_at(
+    handle: *const SchedulerHandle,
+    look: impl FnOnce(&SchedulerHandle, &State) -> Status,
+) -> Status {
+    // SAFETY: the caller's promise.
+    let handle = match unsafe { live(handle) } {
+        Ok(handle) => handle,
+        Err(misuse) => return Fault::from(misuse).status(),
+    };
+    match handle.turns.beside() {
+        // SAFETY: nobody changes it, as the caller promised and the turn makes likely.
+        Ok(_turn) => look(handle, unsafe { &*handle.state.get() }),
+        Err(misuse) => Fault::from(misuse).status(),
+    }
+}
+
+/// The scheduler of a handle that has one for itself; the handle ends with it.
+///
+/// # Safety
+/// As for [`mutate`], and if the result is a scheduler the handle is not used again.
+pub(crate) unsafe fn take_scheduler(handle: *mut SchedulerHandle) -> Result<Scheduler, Fault> {
+    {
+        // SAFETY: the caller's promise.
+        let handle = unsafe { live(handle) }?;
+        let _turn = handle.turns.alone()?;
+        if handle.is_poisoned() {
+            return Err(Fault::Poisoned);
+        }
+        // SAFETY: nobody else uses the handle, as the caller promised and the turn confirms.
+        if matches!(unsafe { &*handle.state.get() }.access, Access::Shared(_)) {
+            return Err(Fault::Shared);
+        }
     }
     // SAFETY: the caller's promise.
-    let owned = unsafe { Box::from_raw(handle) };
+    let handle = unsafe { take_back(handle) }.ok_or(Fault::BadHandle(SchedulerHandle::ARGUMENT))?;
+    match handle.state.into_inner().access {
+        Access::Own(scheduler) => Ok(scheduler),
+        Access::Shared(_) => Err(Fault::Shared),
+    }
+}
+
+/// Drops a handle; a panic in there leaks the rest rather than leave the library.
+///
+/// # Safety
+/// `handle` is NULL or a live handle that nobody else uses, and is not used again.
+pub(crate) unsafe fn free<T: Handle>(handle: *mut T) {
     // There is nobody to tell: `_free` has no status.
     let _ = guard(|| {
-        drop(owned);
+        // SAFETY: the caller's promise.
+        drop(unsafe { take_back(handle) });
         Ok(())
     });
 }
@@ -147,43 +274,118 @@ mod tests {
     use tidegate_core::{Instant, TierConfig};
 
     use super::*;
+    use crate::handle::give;
 
-    fn handle() -> SchedulerHandle {
+    fn scheduler() -> Scheduler {
         let config = Config::builder().dimensions(["slots"]).tier(TierConfig::new("only")).build();
-        SchedulerHandle::new(Scheduler::new(config.expect("a valid config"), Instant::ZERO))
+        Scheduler::new(config.expect("a valid config"), Instant::ZERO)
+    }
+
+    fn handle(access: Access) -> *mut SchedulerHandle {
+        give(SchedulerHandle::new(access))
+    }
+
+    /// What the last error says; the handle ends.
+    fn last_words(handle: *mut SchedulerHandle) -> String {
+        let mut words = String::new();
+        // SAFETY: a live handle.
+        unsafe {
+            let status = look_back(handle, |last| {
+                words = last.map(Fault::to_string).unwrap_or_default();
+                Ok(())
+            });
+            assert_eq!(status, Status::Ok);
+            free(handle);
+        }
+        words
     }
 
     #[test]
     fn a_panic_in_a_verb_becomes_a_status_and_poisons_the_handle() {
-        let mut handle = handle();
-        // SAFETY: a local handle.
-        let status = unsafe { mutate(&raw mut handle, |_| panic!("the ledger of {}", "P0")) };
-        assert_eq!(status, Status::Panic);
-        assert_eq!(handle.last().expect("remembered").to_string(), "a bug in tidegate: the ledger of P0");
-        // SAFETY: a local handle.
-        assert_eq!(unsafe { mutate(&raw mut handle, |_| Ok(())) }, Status::Poisoned);
-        // SAFETY: a local handle.
-        assert_eq!(unsafe { observe(&raw const handle, |_| Ok(())) }, Status::Poisoned);
+        let handle = handle(Access::Own(scheduler()));
+        // SAFETY: a live handle.
+        unsafe {
+            assert_eq!(mutate(handle, |_| panic!("the ledger of {}", "P0")), Status::Panic);
+            assert_eq!(mutate(handle, |_| Ok(())), Status::Poisoned);
+            assert_eq!(observe(handle, |_| Ok(())), Status::Poisoned);
+            assert!(matches!(take_scheduler(handle), Err(Fault::Poisoned)));
+        }
+        assert_eq!(last_words(handle), "a bug in tidegate: the ledger of P0");
     }
 
     #[test]
     fn a_panic_in_an_observer_poisons_too() {
-        let handle = handle();
-        // SAFETY: a local handle.
-        assert_eq!(unsafe { observe(&raw const handle, |_| panic!("no")) }, Status::Panic);
-        // SAFETY: a local handle.
-        assert_eq!(unsafe { observe(&raw const handle, |_| Ok(())) }, Status::Poisoned);
+        let handle = handle(Access::Own(scheduler()));
+        // SAFETY: a live handle.
+        unsafe {
+            assert_eq!(observe(handle, |_| panic!("no")), Status::Panic);
+            assert_eq!(observe(handle, |_| Ok(())), Status::Poisoned);
+            free(handle);
+        }
+    }
+
+    /// Of two handles of one shared scheduler the one that did not panic hears of it.
+    #[test]
+    fn a_panic_poisons_all_handles_of_a_shared_scheduler() {
+        for by_verb in [true, false] {
+            let shared = Arc::new(SharedScheduler::new(scheduler(), 1));
+            let [one, other] = [&shared, &shared].map(|shared| handle(Access::Shared(Arc::clone(shared))));
+            // SAFETY: live handles.
+            unsafe {
+                let panicked = match by_verb {
+                    true => mutate(one, |_| panic!("the ledger")),
+                    false => observe(one, |_| panic!("the ledger")),
+                };
+                assert_eq!(panicked, Status::Panic);
+                assert_eq!(mutate(one, |_| Ok(())), Status::Poisoned);
+                assert_eq!(observe(other, |_| Ok(())), Status::Poisoned);
+                assert_eq!(mutate(other, |_| Ok(())), Status::Poisoned);
+                free(one);
+            }
+            assert_eq!(last_words(other), "a thread panicked while it held the scheduler");
+        }
+    }
+
+    /// Who calls from inside of a call is as good as a second thread.
+    #[test]
+    fn a_second_call_at_the_same_time_is_told_so() {
+        let handle = handle(Access::Own(scheduler()));
+        // SAFETY: a live handle; that a second call comes beside the first is what is tested, and it touches nothing.
+        unsafe {
+            let status = mutate(handle, |_| {
+                assert_eq!(mutate(handle, |_| Ok(())), Status::InUse);
+                assert_eq!(observe(handle, |_| Ok(())), Status::InUse);
+                assert_eq!(look_back(handle, |_| Ok(())), Status::InUse);
+                assert!(matches!(take_scheduler(handle), Err(Fault::InUse)));
+                Ok(())
+            });
+            assert_eq!(status, Status::Ok);
+            let beside = || observe(handle, |_| Ok(()));
+            let status = observe(handle, |_| {
+                assert_eq!(beside(), Status::Ok);
+                if cfg!(debug_assertions) {
+                    assert_eq!(mutate(handle, |_| Ok(())), Status::InUse);
+                }
+                Ok(())
+            });
+            assert_eq!(status, Status::Ok);
+        }
+        assert_eq!(last_words(handle), "");
     }
 
     #[test]
     fn a_drop_that_panics_stays_inside() {
         struct Mine;
+        impl Handle for Mine {
+            const MARK: u64 = 1;
+            const ARGUMENT: &'static str = "mine";
+        }
         impl Drop for Mine {
             fn drop(&mut self) {
                 panic!("on the way out");
             }
         }
-        // SAFETY: from a box, and used once.
-        unsafe { free(Box::into_raw(Box::new(Mine))) };
+        // SAFETY: from `give`, and used once.
+        unsafe { free(give(Mine)) };
     }
 }

@@ -10,16 +10,21 @@
 
 mod fault;
 mod guard;
+mod handle;
 mod memory;
 
 pub mod batch;
+pub mod builder;
 pub mod config;
 pub mod error;
 pub mod fleet;
+pub mod json;
 pub mod names;
 pub mod observe;
+pub mod outcome;
 pub mod request;
 pub mod scheduler;
+pub mod shared;
 pub mod status;
 pub mod tenant;
 

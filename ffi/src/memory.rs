@@ -69,6 +69,29 @@ unsafe impl Versioned for ErrorRecord {
     const V1: usize = 72;
 }
 
+/// A struct as this library knows it. In what `tests/first.rs` builds it has one field more, as every struct that begins
+/// with its size may have in a later version.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Known<T> {
+    first: T,
+    #[cfg(tidegate_grown)]
+    later: u64,
+}
+
+impl<T: Versioned> Known<T> {
+    #[cfg(not(tidegate_grown))]
+    fn obeyed(self, _: &'static str) -> Result<T, Fault> {
+        Ok(self.first)
+    }
+
+    /// The later field is one that matters, so that it shows what was read into it.
+    #[cfg(tidegate_grown)]
+    fn obeyed(self, argument: &'static str) -> Result<T, Fault> {
+        if self.later == 0 { Ok(self.first) } else { Err(Fault::OutOfRange { argument, got: self.later }) }
+    }
+}
+
 /// The size that the caller wrote into the struct, if this library can serve it.
 ///
 /// # Safety
@@ -83,7 +106,7 @@ unsafe fn stated_size<T: Versioned>(at: *const T, argument: &'static str) -> Res
 }
 
 fn wrong_size<T: Versioned>(argument: &'static str, got: usize) -> Fault {
-    Fault::StructSize { argument, got, least: T::V1, known: size_of::<T>() }
+    Fault::StructSize { argument, got, least: T::V1, known: size_of::<Known<T>>() }
 }
 
 /// Reads an input struct of an older, the same or a newer version: what an older caller does not know is 0;
@@ -94,7 +117,7 @@ fn wrong_size<T: Versioned>(argument: &'static str, got: usize) -> Fault {
 pub(crate) unsafe fn read<T: Versioned>(at: *const T, argument: &'static str) -> Result<T, Fault> {
     // SAFETY: the caller's promise.
     let got = unsafe { stated_size(at, argument) }?;
-    let known = size_of::<T>();
+    let known = size_of::<Known<T>>();
     if got > known {
         // SAFETY: the caller states that its struct goes on up to `got`.
         let beyond = unsafe { slice::from_raw_parts(at.cast::<u8>().add(known), got - known) };
@@ -102,12 +125,13 @@ pub(crate) unsafe fn read<T: Versioned>(at: *const T, argument: &'static str) ->
             return Err(wrong_size::<T>(argument, got));
         }
     }
-    let mut value = MaybeUninit::<T>::zeroed();
+    let mut value = MaybeUninit::<Known<T>>::zeroed();
     // SAFETY: both sides have the smaller of the two sizes, and any bytes are a `T`.
-    unsafe {
+    let value = unsafe {
         at.cast::<u8>().copy_to_nonoverlapping(value.as_mut_ptr().cast(), got.min(known));
-        Ok(value.assume_init())
-    }
+        value.assume_init()
+    };
+    value.obeyed(argument)
 }
 
 /// A list of structs that begin with their size: all have that of the first.
@@ -171,10 +195,15 @@ impl<T: Versioned> RecordOut<T> {
     /// Writes as much of `value` as the caller has room for, zero into what only the caller knows, and
     /// leaves the caller's `struct_size` as it is.
     pub(crate) fn set(self, value: &T) {
+        let value = Known {
+            first: *value,
+            #[cfg(tidegate_grown)]
+            later: u64::MAX,
+        };
         let size_field = size_of::<u32>();
-        let shared = self.size.min(size_of::<T>());
+        let shared = self.size.min(size_of_val(&value));
         let to = self.at.as_ptr().cast::<u8>();
-        let from = (&raw const *value).cast::<u8>();
+        let from = (&raw const value).cast::<u8>();
         // SAFETY: `new` was promised `size` writable bytes; `value` has `shared` of them.
         unsafe {
             from.add(size_field).copy_to_nonoverlapping(to.add(size_field), shared - size_field);
@@ -349,6 +378,7 @@ pub(crate) unsafe fn resources(at: *const u64, argument: &'static str) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::OutcomeRecord;
     use crate::types;
 
     /// Each first version is still what the constant says; change the struct at its end only.
@@ -368,6 +398,7 @@ mod tests {
 
     #[test]
     fn flat_records_never_grow() {
+        assert_eq!(size_of::<OutcomeRecord>(), 192);
         assert_eq!(size_of::<types::ActionRecord>(), 64);
         assert_eq!(size_of::<types::StepExceptionInput>(), 64);
         assert_eq!(size_of::<types::CompletionInput>(), 64);

@@ -3,7 +3,9 @@
 use std::ffi::{CStr, c_char};
 
 use crate::status;
-use crate::types::{TIDEGATE_ABI_VERSION, TidegateGate as G, TidegateReason as R};
+use crate::types::{
+    TIDEGATE_ABI_VERSION, TidegateAction as A, TidegateGate as G, TidegateReason as R, TidegateState as S,
+};
 
 /// Every reason with its words, those of `Reason::as_str` in the core.
 const REASONS: [(R, &CStr); 17] = [
@@ -40,6 +42,36 @@ const GATES: [(G, &CStr); 10] = [
     (G::Quota, c"quota"),
 ];
 
+/// Every state with its words, those of `RequestState` in the core.
+const STATES: [(S, &CStr); 7] = [
+    (S::Queued, c"queued"),
+    (S::Parked, c"parked"),
+    (S::Starting, c"starting"),
+    (S::Running, c"running"),
+    (S::Preempting, c"preempting"),
+    (S::Releasing, c"releasing"),
+    (S::Aborting, c"aborting"),
+];
+
+/// Every kind of action with its words.
+const ACTIONS: [(A, &CStr); 7] = [
+    (A::Start, c"start"),
+    (A::Preempt, c"preempt"),
+    (A::Spare, c"spare"),
+    (A::Abort, c"abort"),
+    (A::Drop, c"drop"),
+    (A::Stuck, c"stuck"),
+    (A::LeaseWanted, c"lease-wanted"),
+];
+
+fn state_words(state: u32) -> &'static CStr {
+    STATES.iter().find(|(known, _)| *known as u32 == state).map_or(c"unknown state", |(_, words)| words)
+}
+
+fn action_words(kind: u32) -> &'static CStr {
+    ACTIONS.iter().find(|(known, _)| *known as u32 == kind).map_or(c"unknown action", |(_, words)| words)
+}
+
 fn gate_words(gate: u32) -> &'static CStr {
     GATES.iter().find(|(known, _)| *known as u32 == gate).map_or(c"unknown gate", |(_, words)| words)
 }
@@ -73,13 +105,27 @@ pub extern "C" fn tidegate_gate_str(gate: u32) -> *const c_char {
     gate_words(gate).as_ptr()
 }
 
+/// The words for a tidegate_state_t; "unknown state" for any other number. Never NULL, never to be freed.
+#[unsafe(no_mangle)]
+pub extern "C" fn tidegate_state_str(state: u32) -> *const c_char {
+    state_words(state).as_ptr()
+}
+
+/// The words for a tidegate_action_kind_t; "unknown action" for any other number. Never NULL, never to be freed.
+#[unsafe(no_mangle)]
+pub extern "C" fn tidegate_action_kind_str(kind: u32) -> *const c_char {
+    action_words(kind).as_ptr()
+}
+
 #[cfg(test)]
 mod tests {
-    use tidegate_core::{Decline, Gate, OverQuota, Reason, YieldMode, Yielding};
+    use tidegate_core::{Decline, Gate, OverQuota, Reason, RequestState, YieldMode, Yielding};
 
     use super::*;
+    use crate::fault::state_number;
     use crate::types::{
-        TIDEGATE_DIMENSIONS, TIDEGATE_STATS_REASONS, TidegateDecline, TidegateOverQuota, TidegateYield,
+        TIDEGATE_DIMENSIONS, TIDEGATE_STATS_REASONS, TidegateAction, TidegateDecline, TidegateOverQuota,
+        TidegateYield,
     };
 
     #[test]
@@ -99,6 +145,18 @@ mod tests {
             assert_eq!((gate as u32, gate.as_str()), (*number as u32, words.to_str().expect("ASCII")));
         }
         assert_eq!(gate_words(GATES.len() as u32), c"unknown gate");
+    }
+
+    #[test]
+    fn states_are_those_of_the_core() {
+        use RequestState::{Aborting, Parked, Preempting, Queued, Releasing, Running, Starting};
+        for state in [Queued, Parked, Starting, Running, Preempting, Releasing, Aborting] {
+            let words = state_words(state_number(state) as u32).to_str().expect("ASCII");
+            assert_eq!(words, state.to_string());
+        }
+        assert_eq!(state_words(0), c"unknown state");
+        assert_eq!(action_words(TidegateAction::LeaseWanted as u32), c"lease-wanted");
+        assert_eq!(action_words(ACTIONS.len() as u32 + 1), c"unknown action");
     }
 
     #[test]

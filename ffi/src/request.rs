@@ -29,7 +29,7 @@ pub unsafe extern "C" fn tidegate_scheduler_submit(
         mutate(scheduler, |scheduler| {
             let spec = memory::read(spec, "spec")?;
             let out = Out::new(out_request, "out_request")?;
-            let spec = request_spec(scheduler, &spec)?;
+            let spec = request_spec(tier_of(scheduler, spec.tier)?, &spec)?;
             out.set(scheduler.submit(Instant::from_nanos(now_ns), spec)?.to_bits());
             Ok(())
         })
@@ -218,7 +218,7 @@ unsafe fn report(
     }
 }
 
-pub(crate) fn request_spec(scheduler: &Scheduler, input: &RequestInput) -> Result<RequestSpec, Fault> {
+pub(crate) fn request_spec(tier: Tier, input: &RequestInput) -> Result<RequestSpec, Fault> {
     let known = TIDEGATE_REQUEST_HAS_OUTPUT_TOKENS
         | TIDEGATE_REQUEST_HAS_QUEUE_TIMEOUT
         | TIDEGATE_REQUEST_HAS_DEADLINE;
@@ -226,7 +226,7 @@ pub(crate) fn request_spec(scheduler: &Scheduler, input: &RequestInput) -> Resul
     let optional = |flag, value| (input.flags & flag != 0).then_some(value);
     Ok(RequestSpec {
         tenant: TenantId::new(input.tenant),
-        tier: tier_of(scheduler, input.tier)?,
+        tier,
         pool: PoolId::new(input.pool),
         demand: input.demand.into(),
         peak: input.peak.into(),
@@ -260,7 +260,12 @@ pub(crate) fn tier_of(scheduler: &Scheduler, tier: u32) -> Result<Tier, Fault> {
         .map_err(|_| Fault::UnknownTier { tier, tiers: scheduler.config().tiers().len() })
 }
 
-fn usage_of(input: &UsageInput) -> Result<Usage, Fault> {
+/// A tier that the core refuses where there is none: no config has as many as its numbers have room for.
+pub(crate) fn any_tier(tier: u32) -> Tier {
+    Tier::new(u8::try_from(tier).unwrap_or(u8::MAX))
+}
+
+pub(crate) fn usage_of(input: &UsageInput) -> Result<Usage, Fault> {
     memory::zero(input.reserved, "usage.reserved")?;
     let UsageInput { prompt_tokens, cached_tokens, output_tokens, .. } = *input;
     Ok(Usage { prompt_tokens, cached_tokens, output_tokens })
@@ -275,7 +280,7 @@ fn yielding(number: u32) -> Result<Yielding, Fault> {
     }
 }
 
-fn decline(number: u32) -> Result<Decline, Fault> {
+pub(crate) fn decline(number: u32) -> Result<Decline, Fault> {
     match number {
         0 => Ok(Decline::Other),
         1 => Ok(Decline::NoRoom),
@@ -284,7 +289,7 @@ fn decline(number: u32) -> Result<Decline, Fault> {
     }
 }
 
-fn truth(number: u32, argument: &'static str) -> Result<bool, Fault> {
+pub(crate) fn truth(number: u32, argument: &'static str) -> Result<bool, Fault> {
     match number {
         0 => Ok(false),
         1 => Ok(true),

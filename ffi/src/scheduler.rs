@@ -5,7 +5,8 @@ use tidegate_core::{Action, Instant, RequestId, Scheduler};
 use crate::config::ConfigHandle;
 use crate::fault::{Fault, quota_number};
 pub use crate::guard::SchedulerHandle;
-use crate::guard::{free, guard, mutate, observe};
+use crate::guard::{Access, free, guard, mutate, mutate_own, observe, status_of};
+use crate::handle::{give, live};
 use crate::memory::Out;
 use crate::status::TidegateStatus as Status;
 use crate::types::{ActionRecord, TIDEGATE_NEVER, TidegateAction};
@@ -17,16 +18,29 @@ pub unsafe extern "C" fn tidegate_scheduler_new(
     now_ns: u64,
     out_scheduler: *mut *mut SchedulerHandle,
 ) -> Status {
-    let result = guard(|| {
+    status_of(&guard(|| {
         // SAFETY: the caller's promise (header, "Pointers"), for both.
-        let (config, out) = unsafe {
-            (config.as_ref().ok_or(Fault::Null("config"))?, Out::new(out_scheduler, "out_scheduler")?)
-        };
+        let (config, out) = unsafe { (live(config)?, Out::new(out_scheduler, "out_scheduler")?) };
         let scheduler = Scheduler::new(config.0.clone(), Instant::from_nanos(now_ns));
-        out.set(Box::into_raw(Box::new(SchedulerHandle::new(scheduler))));
+        out.set(give(SchedulerHandle::new(Access::Own(scheduler))));
         Ok(())
-    });
-    result.map_or_else(|fault| fault.status(), |()| Status::Ok)
+    }))
+}
+
+/// Gives the config that the scheduler goes by, as a copy to be freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tidegate_scheduler_config(
+    scheduler: *const SchedulerHandle,
+    out_config: *mut *mut ConfigHandle,
+) -> Status {
+    let body = |scheduler: &Scheduler| {
+        // SAFETY: the caller's promise (header, "Pointers").
+        let out = unsafe { Out::new(out_config, "out_config") }?;
+        out.set(give(ConfigHandle(scheduler.config().clone())));
+        Ok(())
+    };
+    // SAFETY: the caller's promise (header, "Pointers").
+    unsafe { observe(scheduler, body) }
 }
 
 /// Frees a scheduler and all its requests. NULL is fine, a poisoned one too.
@@ -47,7 +61,7 @@ pub unsafe extern "C" fn tidegate_scheduler_reconfigure(
 ) -> Status {
     let body = |scheduler: &mut Scheduler| {
         // SAFETY: the caller's promise (header, "Pointers").
-        let config = unsafe { config.as_ref() }.ok_or(Fault::Null("config"))?;
+        let config = unsafe { live(config) }?;
         Ok(scheduler.reconfigure(Instant::from_nanos(now_ns), config.0.clone())?)
     };
     // SAFETY: the caller's promise (header, "Pointers").
@@ -56,7 +70,8 @@ pub unsafe extern "C" fn tidegate_scheduler_reconfigure(
 
 /// Takes up to `capacity` actions. A round has ended when `*out_count` is less than `capacity`; until then
 /// call again. Call it after each batch of inputs and at the instant of tidegate_scheduler_poll_timeout.
-/// A capacity of 0 is TIDEGATE_STATUS_OUT_OF_RANGE. In the journal each call counts as one poll for each
+/// A capacity of 0 is TIDEGATE_STATUS_OUT_OF_RANGE. A shared scheduler is polled by tidegate_shared_poll alone: else
+/// the status is TIDEGATE_STATUS_SHARED. In the journal each call counts as one poll for each
 /// action, and one more if the round ended: with a capacity of 1 it is always exactly one.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tidegate_scheduler_poll(
@@ -79,14 +94,14 @@ pub unsafe extern "C" fn tidegate_scheduler_poll(
         while count < capacity {
             let Some(action) = scheduler.poll(Instant::from_nanos(now_ns)) else { break };
             // SAFETY: the caller promised `capacity` records.
-            unsafe { out_actions.add(count).write(record(action)) };
+            unsafe { out_actions.add(count).write(action_record(action)) };
             count += 1;
         }
         out_count.set(count);
         Ok(())
     };
     // SAFETY: the caller's promise (header, "Pointers").
-    unsafe { mutate(scheduler, body) }
+    unsafe { mutate_own(scheduler, body) }
 }
 
 /// When to poll again if nothing happens before: TIDEGATE_NEVER if only an input can change anything.
@@ -107,7 +122,7 @@ pub unsafe extern "C" fn tidegate_scheduler_poll_timeout(
 }
 
 /// An action as the header lays it out.
-fn record(action: Action) -> ActionRecord {
+pub(crate) fn action_record(action: Action) -> ActionRecord {
     let common = ActionRecord {
         request: action.request().map_or(0, RequestId::to_bits),
         reason: action.reason() as u32,

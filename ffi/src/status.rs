@@ -27,6 +27,12 @@ pub enum TidegateStatus {
     Poisoned = 6,
     /// An error that this version of the header has no number for; the message says which.
     Unlisted = 7,
+    /// The pointer is of no handle of this kind, or of one that was freed. It is told where it shows, which it need not.
+    BadHandle = 8,
+    /// Another thread uses the handle, which this call needs for itself. It is told where it shows, which it need not.
+    InUse = 9,
+    /// Other handles have the scheduler too: tidegate_shared_poll polls it, and nobody can take it.
+    Shared = 10,
 
     /// The config cannot be used; the message names each field at fault.
     ConfigInvalid = 100,
@@ -97,10 +103,12 @@ pub enum TidegateStatus {
     LimitExceeded = 900,
     /// tidegate_scheduler_check_invariants found a bug in the scheduler.
     InvariantViolated = 901,
+    /// Not now: the intake of a shared scheduler is full, or what came of it was not polled.
+    Busy = 902,
 }
 
 /// Every status with the words that `tidegate_status_str` returns.
-const WORDS: [(S, &CStr); 40] = [
+const WORDS: [(S, &CStr); 44] = [
     (S::Ok, c"ok"),
     (S::NullPointer, c"null pointer"),
     (S::StructSize, c"wrong struct size"),
@@ -109,6 +117,9 @@ const WORDS: [(S, &CStr); 40] = [
     (S::Panic, c"panic"),
     (S::Poisoned, c"poisoned handle"),
     (S::Unlisted, c"unlisted error"),
+    (S::BadHandle, c"bad handle"),
+    (S::InUse, c"handle in use"),
+    (S::Shared, c"shared scheduler"),
     (S::ConfigInvalid, c"invalid config"),
     (S::UnknownTenant, c"unknown tenant"),
     (S::UnknownTier, c"unknown tier"),
@@ -141,6 +152,7 @@ const WORDS: [(S, &CStr); 40] = [
     (S::GrantTooLarge, c"grant too large"),
     (S::LimitExceeded, c"limit exceeded"),
     (S::InvariantViolated, c"invariant violated"),
+    (S::Busy, c"busy"),
 ];
 
 /// The words for a status number, `unknown status` for a number that has no status.

@@ -17,6 +17,9 @@ pub const TIDEGATE_QUEUE_DELAY_BUCKETS: usize = 24;
 /// Counters in tidegate_stats_t.by_reason: more than there are reasons today.
 pub const TIDEGATE_STATS_REASONS: usize = 64;
 
+/// The most calls that the intake of a shared scheduler may have room for; chosen arbitrarily.
+pub const TIDEGATE_MAX_INTAKE: usize = 65536;
+
 /// An instant that never comes: there is nothing to wake up for.
 pub const TIDEGATE_NEVER: u64 = u64::MAX;
 

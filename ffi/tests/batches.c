@@ -157,6 +157,21 @@ static void ids_in_the_place_of_specs(void) {
   tidegate_scheduler_free(s);
 }
 
+/* Where outputs lie over each other the later one is right. */
+static void statuses_over_ids(void) {
+  tidegate_scheduler_t *s = scheduler_of(ROOMY);
+  union {
+    uint64_t request;
+    uint32_t status;
+  } place;
+  tidegate_request_spec_t spec = request_of(0);
+  place.request = UINT64_MAX;
+  spec.tenant = 7;
+  STATUS(tidegate_scheduler_submit_many(s, 0, &spec, 1, &place.request, &place.status), OK);
+  CHECK(place.status == TIDEGATE_STATUS_UNKNOWN_TENANT);
+  tidegate_scheduler_free(s);
+}
+
 /* What is wrong with the call itself. */
 static void misuse(void) {
   tidegate_scheduler_t *s = scheduler_of(CONFIG);
@@ -199,6 +214,7 @@ int main(void) {
   as_single_calls();
   newer_callers();
   ids_in_the_place_of_specs();
+  statuses_over_ids();
   misuse();
   return surprises == 0 ? 0 : 1;
 }

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use cbindgen::{Builder, Config, ItemType};
 
 /// Where the types come from, in the order of the header.
-const TYPES: [&str; 3] = ["types.rs", "status.rs", "guard.rs"];
+const TYPES: [&str; 6] = ["types.rs", "outcome.rs", "status.rs", "guard.rs", "builder.rs", "shared.rs"];
 
 /// The enums and their names in C. cbindgen makes the names of the values from the first, which is why it
 /// may not rename them itself.
-const ENUMS: [(&str, &str); 13] = [
+const ENUMS: [(&str, &str); 14] = [
     ("TidegateStatus", "tidegate_status_t"),
     ("TidegateAction", "tidegate_action_kind_t"),
     ("TidegateReason", "tidegate_reason_t"),
@@ -24,19 +24,23 @@ const ENUMS: [(&str, &str); 13] = [
     ("TidegateGate", "tidegate_gate_t"),
     ("TidegateOverQuota", "tidegate_over_quota_t"),
     ("TidegateQuota", "tidegate_quota_t"),
+    ("TidegateOutcome", "tidegate_outcome_kind_t"),
 ];
 
 /// The functions, in the order of the header: a heading and the source that exports them.
-const SECTIONS: [(&str, &str); 9] = [
+const SECTIONS: [(&str, &str); 12] = [
     ("Version and names", "names.rs"),
     ("Config", "config.rs"),
+    ("A config set field by field", "builder.rs"),
     ("A scheduler and its rounds", "scheduler.rs"),
     ("Tenants", "tenant.rs"),
     ("Devices and workers", "fleet.rs"),
     ("Requests, and what the engine reports of them", "request.rs"),
     ("Many requests at once", "batch.rs"),
     ("Questions; they change nothing", "observe.rs"),
+    ("Answers as JSON", "json.rs"),
     ("The last error", "error.rs"),
+    ("One scheduler for many threads", "shared.rs"),
 ];
 
 fn ffi(path: &str) -> PathBuf {
@@ -77,7 +81,10 @@ fn header() -> String {
     ];
     for (heading, source) in SECTIONS {
         parts.push(format!("/* {heading}. */"));
-        parts.push(bindings(&[source], &[ItemType::Functions], false));
+        // Where a source has the type too, cbindgen names it by its tag.
+        parts.push(
+            bindings(&[source], &[ItemType::Functions], false).replace("struct tidegate_", "tidegate_"),
+        );
     }
     parts.push("#ifdef __cplusplus\n}\n#endif\n\n#endif /* TIDEGATE_H */\n".to_string());
     parts.join("\n\n")

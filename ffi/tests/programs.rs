@@ -1,30 +1,48 @@
-//! Every C program compiles without a warning as C99, C11 and C++17, does what it says, and does it without a
-//! wrong access or a leak.
+//! Every C program compiles without a warning as C99, C11 and C++17 by gcc and clang, does what it says, and does it
+//! without a wrong access or a leak.
 #![cfg(target_os = "linux")]
 
+#[allow(dead_code)] // other tests need the rest
 mod support;
 
+use std::ffi::OsStr;
+use std::fmt::Display;
+use std::path::Path;
 use std::process::Command;
 
-use support::{Dialect, Linkage, compile, succeed, valgrind};
+use support::{Linkage, compile_by, succeed, valgrind};
 
-const PROGRAMS: [&str; 5] = [
+const PROGRAMS: [&str; 10] = [
     "tests/header.c",
     "tests/misuse_calls.c",
     "tests/misuse_refused.c",
+    "tests/misuse_shared.c",
     "tests/batches.c",
+    "tests/texts.c",
+    "tests/handles.c",
+    "tests/threads.c",
     "examples/mixed.c",
+    "examples/pool.c",
 ];
 
+/// What a memory checker would rightly end.
+const UNDEFINED: &str = "tests/undefined.c";
+
 #[test]
-fn run_as_c99_c11_and_cpp17() {
+fn run_as_c99_c11_and_cpp17_by_gcc_and_clang() {
     for source in PROGRAMS {
-        for (dialect, linkage) in [
-            (Dialect::C99, Linkage::Static),
-            (Dialect::C11, Linkage::Shared),
-            (Dialect::Cpp17, Linkage::Shared),
-        ] {
-            succeed(&mut Command::new(compile(source, dialect, linkage)), "");
+        for (number, (compiler, linkage)) in [
+            ("gcc -std=c99", Linkage::Static),
+            ("gcc -std=c11", Linkage::Shared),
+            ("g++ -x c++ -std=c++17", Linkage::Shared),
+            ("clang -std=c99", Linkage::Shared),
+            ("clang -std=c11", Linkage::Shared),
+            ("clang++ -x c++ -std=c++17", Linkage::Shared),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            succeed(&mut Command::new(compile_by(compiler, &[source], &name(source, number), linkage)), "");
         }
     }
 }
@@ -32,8 +50,31 @@ fn run_as_c99_c11_and_cpp17() {
 #[test]
 fn run_under_valgrind() {
     for source in PROGRAMS {
-        succeed(&mut valgrind(&compile(source, Dialect::C11, Linkage::Static)), "valgrind");
+        let program = compile_by("cc -std=c11", &[source], &name(source, "valgrind"), Linkage::Shared);
+        succeed(&mut valgrind(&program), "valgrind");
     }
+}
+
+/// Here the programs' own accesses are looked at, what the library copies, and what was never freed;
+/// `tests/sanitizers.rs` looks into the library too.
+#[test]
+fn run_under_address_sanitizer() {
+    let compiler = "gcc -std=c11 -fsanitize=address,undefined -fno-sanitize-recover=all";
+    for source in PROGRAMS.into_iter().chain([UNDEFINED]) {
+        let program = compile_by(compiler, &[source], &name(source, "address"), Linkage::Shared);
+        succeed(&mut Command::new(program), "");
+    }
+}
+
+#[test]
+fn what_no_program_may_do_is_told_where_it_shows() {
+    let program = compile_by("cc -std=c11", &[UNDEFINED], &name(UNDEFINED, "plain"), Linkage::Shared);
+    succeed(&mut Command::new(program), "");
+}
+
+fn name(source: &str, how: impl Display) -> String {
+    let stem = Path::new(source).file_stem().and_then(OsStr::to_str).expect("a named source");
+    format!("{stem}-{how}")
 }
 
 /// Only our names leave the library: the linker would take any other for the host's own.

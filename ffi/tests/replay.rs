@@ -2,6 +2,7 @@
 //! `TIDEGATE_BLESS=1` writes the journal to `tests/every_verb.journal`, for the test that goes through all doors.
 #![cfg(target_os = "linux")]
 
+#[allow(dead_code)] // other tests need the rest
 mod support;
 
 use std::fs;

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 const STRICT: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 
 /// What a Rust static library needs of the system.
-const SYSTEM_LIBRARIES: [&str; 5] = ["-lgcc_s", "-lpthread", "-ldl", "-lm", "-lc"];
+pub(crate) const SYSTEM_LIBRARIES: [&str; 5] = ["-lgcc_s", "-lpthread", "-ldl", "-lm", "-lc"];
 
 /// A language standard, and the compiler that speaks it.
 #[derive(Clone, Copy, Debug)]
@@ -20,16 +20,20 @@ pub(crate) enum Dialect {
     Cpp17,
 }
 
-/// Which of the two libraries a program is linked with.
+/// Which library a program is linked with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Linkage {
     Static,
     Shared,
+    /// A later one: static, and its structs have grown by a field.
+    Grown,
 }
 
 pub(crate) struct Library {
     pub(crate) archive: PathBuf,
     pub(crate) shared: PathBuf,
+    /// Of the crates that it is made of, as rustc wants to be told.
+    parts: Vec<String>,
 }
 
 /// A path of this package.
@@ -54,30 +58,78 @@ pub(crate) fn library() -> &'static Library {
             let of_messages = messages.split('"').rfind(|text| text.ends_with(name));
             PathBuf::from(of_messages.unwrap_or_else(|| panic!("cargo build made no {name}")))
         };
-        Library { archive: file("libtidegate.a"), shared: file("libtidegate.so") }
+        let part = |name: &str, file_begins: &str| {
+            let paths = messages.split('"').filter(|path| path.ends_with(".rlib"));
+            let of_name =
+                |path: &&str| path.rsplit('/').next().is_some_and(|file| file.starts_with(file_begins));
+            format!(
+                "{name}={}",
+                paths.rev().find(of_name).unwrap_or_else(|| panic!("cargo build made no {name}"))
+            )
+        };
+        let parts = vec![
+            part("tidegate_core", "libtidegate-"),
+            part("serde_json", "libserde_json-"),
+            part("thiserror", "libthiserror-"),
+        ];
+        Library { archive: file("libtidegate.a"), shared: file("libtidegate.so"), parts }
+    })
+}
+
+/// Builds the library as a later one whose structs have grown by a field: `Known` in `src/memory.rs`.
+fn grown_library() -> &'static Path {
+    static GROWN: OnceLock<PathBuf> = OnceLock::new();
+    GROWN.get_or_init(|| {
+        let archive = scratch("libtidegate-grown.a");
+        let fresh = archive.with_extension(std::process::id().to_string());
+        let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+        rustc.args([
+            "--edition=2024",
+            "--crate-name=tidegate",
+            "--crate-type=staticlib",
+            "--cfg=tidegate_grown",
+        ]);
+        rustc.args(["-Cdebug-assertions", "-Cdebuginfo=line-tables-only", "-o"]).arg(&fresh);
+        for part in &library().parts {
+            rustc.args(["--extern", part]);
+        }
+        let dependencies = library().archive.with_file_name("deps");
+        rustc.arg(format!("-Ldependency={}", dependencies.display())).arg(ffi("src/lib.rs"));
+        succeed(&mut rustc, "");
+        fs::rename(&fresh, &archive).expect("rustc made a library");
+        archive
     })
 }
 
 /// Compiles a program of this package; the name of the result says how.
 pub(crate) fn compile(source: &str, dialect: Dialect, linkage: Linkage) -> PathBuf {
     let stem = Path::new(source).file_stem().and_then(OsStr::to_str).expect("a named source");
-    let program = scratch(&format!("{stem}-{dialect:?}-{linkage:?}"));
-    let fresh = program.with_extension(std::process::id().to_string());
-    let mut compiler = match dialect {
-        Dialect::C99 => with(Command::new("cc"), ["-std=c99"]),
-        Dialect::C11 => with(Command::new("cc"), ["-std=c11"]),
-        Dialect::Cpp17 => with(Command::new("c++"), ["-x", "c++", "-std=c++17"]),
+    let compiler = match dialect {
+        Dialect::C99 => "cc -std=c99",
+        Dialect::C11 => "cc -std=c11",
+        Dialect::Cpp17 => "c++ -x c++ -std=c++17",
     };
-    compiler.args(STRICT).args(["-g", "-I"]).arg(ffi("../include")).arg(ffi(source)).args(["-x", "none"]);
-    compiler.arg("-o").arg(&fresh);
+    compile_by(compiler, &[source], &format!("{stem}-{dialect:?}-{linkage:?}"), linkage)
+}
+
+/// Compiles a program of this package by a compiler and its options, and calls it `name`.
+pub(crate) fn compile_by(compiler: &str, sources: &[&str], name: &str, linkage: Linkage) -> PathBuf {
+    let program = scratch(name);
+    let fresh = program.with_extension(std::process::id().to_string());
+    let mut words = compiler.split(' ');
+    let mut compiler = with(Command::new(words.next().expect("a command")), words);
+    compiler.current_dir(ffi("")); // paths among its options are this package's
+    compiler.args(STRICT).args(["-g", "-pthread", "-I"]).arg(ffi("../include"));
+    compiler.args(sources.iter().map(|source| ffi(source))).args(["-x", "none"]).arg("-o").arg(&fresh);
     match linkage {
         Linkage::Static => compiler.arg(&library().archive).args(SYSTEM_LIBRARIES),
+        Linkage::Grown => compiler.arg(grown_library()).args(SYSTEM_LIBRARIES),
         Linkage::Shared => {
             let folder = library().shared.parent().expect("a file lies in a folder");
             compiler.arg(&library().shared).arg(format!("-Wl,-rpath,{}", folder.display()))
         }
     };
-    succeed(&mut compiler, "gcc g++");
+    succeed(&mut compiler, "gcc g++ clang");
     // A test in another process may be running the old one, which cannot be written over.
     fs::rename(&fresh, &program).expect("the compiler made a program");
     program
@@ -85,8 +137,11 @@ pub(crate) fn compile(source: &str, dialect: Dialect, linkage: Linkage) -> PathB
 
 /// `program` under valgrind: a wrong access or a leak ends it with status 9.
 pub(crate) fn valgrind(program: &Path) -> Command {
-    let flags = ["--quiet", "--error-exitcode=9", "--leak-check=full", "--errors-for-leak-kinds=all"];
-    with(with(Command::new("valgrind"), flags), [program])
+    let flags = ["--quiet", "--error-exitcode=9", "--leak-check=full", "--show-leak-kinds=all"];
+    let known = format!("--suppressions={}", ffi("tests/valgrind.supp").display());
+    let mut valgrind = with(Command::new("valgrind"), flags);
+    valgrind.args(["--errors-for-leak-kinds=all", &known]).arg(program);
+    valgrind
 }
 
 fn with<S: AsRef<OsStr>>(mut command: Command, args: impl IntoIterator<Item = S>) -> Command {

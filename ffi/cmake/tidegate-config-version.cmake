@@ -1,0 +1,12 @@
+# find_package(tidegate VERSION): as cargo takes versions, 0.1.4 serves who asks for 0.1.2, and 0.2.0 does not.
+set(PACKAGE_VERSION "0.1.0")
+string(REGEX MATCH "^(0\\.[0-9]+|[1-9][0-9]*)" _tidegate_line "${PACKAGE_VERSION}")
+string(REGEX MATCH "^(0\\.[0-9]+|[1-9][0-9]*)" _tidegate_asked "${PACKAGE_FIND_VERSION}")
+if(PACKAGE_FIND_VERSION VERSION_GREATER PACKAGE_VERSION OR NOT _tidegate_asked STREQUAL _tidegate_line)
+  set(PACKAGE_VERSION_COMPATIBLE FALSE)
+else()
+  set(PACKAGE_VERSION_COMPATIBLE TRUE)
+  if(PACKAGE_FIND_VERSION VERSION_EQUAL PACKAGE_VERSION)
+    set(PACKAGE_VERSION_EXACT TRUE)
+  endif()
+endif()

@@ -1,0 +1,103 @@
+//! `include/tidegate.hpp` compiles without a warning by gcc and clang, with and without exceptions, has everything that
+//! `include/tidegate.h` has, and does what that does.
+#![cfg(target_os = "linux")]
+
+#[allow(dead_code)] // of what C programs need, C++ needs a part
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
+
+use support::{Linkage, compile_by, ffi, output, scratch, succeed, valgrind};
+
+const PROGRAM: &[&str] = &["tests/hpp.cpp"];
+const WITH_THROWS: &[&str] = &["tests/hpp.cpp", "tests/hpp_throws.cpp"];
+
+/// What stands in tidegate.h and has no word of its own in C++: the header's guard, and the version's own test.
+const OF_C_ALONE: [&str; 1] = ["TIDEGATE_H"];
+
+#[test]
+fn runs_however_it_is_compiled() {
+    for (number, (compiler, sources)) in [
+        ("g++ -std=c++17 -DWITH_THROWS", WITH_THROWS),
+        ("g++ -std=c++17 -fno-exceptions -fno-rtti", PROGRAM),
+        ("g++ -std=c++20 -O2 -Wconversion -Wshadow", PROGRAM),
+        ("clang++ -std=c++17 -fno-exceptions -fno-rtti", PROGRAM),
+        ("clang++ -std=c++20 -Wconversion -Wshadow -DWITH_THROWS", WITH_THROWS),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let program = compile_by(compiler, sources, &format!("hpp-{number}"), Linkage::Shared);
+        succeed(&mut Command::new(program), "");
+    }
+}
+
+#[test]
+fn runs_under_valgrind() {
+    let program = compile_by("c++ -std=c++17", PROGRAM, "hpp-static", Linkage::Static);
+    succeed(&mut valgrind(&program), "valgrind");
+}
+
+#[test]
+fn taking_the_value_of_an_error_ends_the_program_and_says_which() {
+    let program = compile_by("c++ -std=c++17 -fno-exceptions", PROGRAM, "hpp-abort", Linkage::Static);
+    let output = output(Command::new(program).arg("take"), "");
+    assert!(!output.status.success());
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "tidegate: tenant 77 is not known\n");
+}
+
+/// Against our declarations of Triton's API and a stand-in for it: requests yield, go on, are refused and cancelled.
+#[test]
+fn the_triton_backend_answers_every_request() {
+    let sources = &["tests/triton.cpp", "examples/triton_backend/backend.cpp"];
+    let compiled = |compiler: &str| {
+        let options = "-std=c++17 -Wconversion -Wshadow -Iexamples/triton_backend/declarations";
+        compile_by(&format!("{compiler} {options}"), sources, &format!("triton-{compiler}"), Linkage::Static)
+    };
+    succeed(&mut Command::new(compiled("clang++")), ""); // whose debug information valgrind may not read
+    succeed(&mut valgrind(&compiled("g++")), "valgrind");
+}
+
+/// The program calls every member, and what it calls stands in its object file.
+#[test]
+fn reaches_every_function() {
+    let object = scratch("hpp.o");
+    let mut compiler = Command::new("c++");
+    compiler
+        .args(["-std=c++17", "-c", "-I"])
+        .arg(ffi("../include"))
+        .arg(ffi(PROGRAM[0]))
+        .arg("-o")
+        .arg(&object);
+    succeed(&mut compiler, "g++");
+    let listing = succeed(Command::new("nm").args(["-u"]).arg(&object), "binutils");
+    let called: BTreeSet<_> =
+        listing.split_whitespace().filter(|word| word.starts_with("tidegate_")).collect();
+    let exported = include_str!("symbols.txt").lines().collect();
+    assert_eq!(called, exported, "tidegate.hpp lacks a function, or its test does");
+}
+
+#[test]
+fn names_every_constant() {
+    let text = |path: &str| fs::read_to_string(ffi(path)).expect("it is readable");
+    let words = |text: &str| -> BTreeSet<String> {
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.');
+        words
+            .filter(|word| word.starts_with("TIDEGATE_") && !word.contains("..."))
+            .map(str::to_owned)
+            .collect()
+    };
+    let parts = fs::read_dir(ffi("../include/tidegate")).expect("a folder of parts");
+    let parts: String =
+        parts.map(|part| fs::read_to_string(part.expect("a file").path()).expect("a text")).collect();
+    let named = words(&(parts + &text("../include/tidegate.hpp")));
+    let declared: BTreeSet<String> = words(&text("../include/tidegate.h"))
+        .into_iter()
+        .map(|word| word.trim_end_matches('.').to_owned())
+        .filter(|word| !word.ends_with('_') && !OF_C_ALONE.contains(&word.as_str()))
+        .collect();
+    let missing: Vec<_> = declared.difference(&named).collect();
+    assert!(missing.is_empty(), "in tidegate.h and not in tidegate.hpp: {missing:?}");
+}
