@@ -32,8 +32,8 @@ CARGO_SEMVER := $(TOOLS)/bin/cargo-semver-checks semver-checks
 
 export PYTHON
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-sanitizers test-python lint lint-rust lint-dependencies lint-python advisories bench \
-    fuzz-smoke scorecard mutations install test-package test-engines semver venv wheel clean
+.PHONY: help run test test-rust test-sanitizers test-python test-engines lint lint-rust lint-dependencies lint-python advisories \
+    bench fuzz-smoke scorecard mutations install test-package semver venv wheel clean
 .NOTPARALLEL:
 
 help: ## say what each target does
@@ -117,7 +117,7 @@ mutations: ## break the core on purpose, fault by fault, and see which test noti
 
 install: ## build libtidegate and install it with headers, pkg-config file and CMake package (PREFIX=/usr/local DESTDIR= LIBDIR=lib)
 	@.ci/need cargo cc openssl
-	@$(call install_tool,cargo-c@0.10.24)
+	@$(call install_tool,cargo-c@0.10.24 --bin cargo-cinstall)
 	$(CARGO_CINSTALL) $(LOCKED) --manifest-path ffi/Cargo.toml --profile $(PROFILE) \
 	    --prefix $(abspath $(PREFIX)) --libdir $(LIBDIR) $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
 

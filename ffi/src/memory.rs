@@ -378,6 +378,7 @@ pub(crate) unsafe fn resources(at: *const u64, argument: &'static str) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::OutcomeRecord;
     use crate::types;
 
     /// Each first version is still what the constant says; change the struct at its end only.
@@ -397,6 +398,7 @@ mod tests {
 
     #[test]
     fn flat_records_never_grow() {
+        assert_eq!(size_of::<OutcomeRecord>(), 192);
         assert_eq!(size_of::<types::ActionRecord>(), 64);
         assert_eq!(size_of::<types::StepExceptionInput>(), 64);
         assert_eq!(size_of::<types::CompletionInput>(), 64);

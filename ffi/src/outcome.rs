@@ -4,7 +4,6 @@ use tidegate_core::{Outcome, RequestId, Ticket};
 
 use crate::fault::{Fault, no_error};
 use crate::scheduler::action_record;
-use crate::status::TidegateStatus as Status;
 use crate::types::{ActionRecord, ErrorRecord};
 
 /// What an outcome tells.
@@ -117,5 +116,3 @@ pub(crate) fn outcome_record(outcome: &Outcome) -> Option<OutcomeRecord> {
         Outcome::Created { .. } => return None,
     })
 }
-
-const _: () = assert!(Status::Ok as u32 == 0 && size_of::<OutcomeRecord>() == 192);

@@ -37,7 +37,7 @@ impl Row {
     }
 }
 
-const ROWS: [Row; 34] = [
+const ROWS: [Row; 36] = [
     row("cycle_ns_1k", "cycle, 1,000 waiting").aims(130.0, 80.0),
     row("cycle_ns_100k", "cycle, 100,000 waiting").aims(250.0, 150.0).over("peer_heap_governor_ns_100k"),
     row("cycle_ns_1m", "cycle, 1,000,000 waiting").aims(400.0, 250.0).over("cycle_ns_1k"),
