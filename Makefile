@@ -117,7 +117,7 @@ mutations: ## break the core on purpose, fault by fault, and see which test noti
 
 install: ## build libtidegate and install it with headers, pkg-config file and CMake package (PREFIX=/usr/local DESTDIR= LIBDIR=lib)
 	@.ci/need cargo cc openssl
-	@$(call install_tool,cargo-c@0.10.24 --bin cargo-cinstall)
+	@$(call install_tool,cargo-c@0.10.24)
 	$(CARGO_CINSTALL) $(LOCKED) --manifest-path ffi/Cargo.toml --profile $(PROFILE) \
 	    --prefix $(abspath $(PREFIX)) --libdir $(LIBDIR) $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
 
