@@ -25,19 +25,32 @@ def build_host() -> Path:
     (library,) = (file for file in build("tidegate-ffi") if file.suffix in {".so", ".dylib"})
     folder = library.parent / "llama_host"
     engine = engine_folder()
+    tidegate = library.parent / "llama_host_needs"
+    install(library, tidegate)
     settings = {
         "CMAKE_BUILD_TYPE": "RelWithDebInfo",
         "CMAKE_CXX_FLAGS": "-fsanitize=address,undefined -fno-sanitize-recover=all",
         "CMAKE_MAKE_PROGRAM": engine / "venv/bin/ninja",
-        "CMAKE_PREFIX_PATH": engine / "llama.cpp",
-        "TIDEGATE_INCLUDE": ROOT / "include",
-        "TIDEGATE_LIBRARY": library,
+        "CMAKE_PREFIX_PATH": f"{engine / 'llama.cpp'};{tidegate}",
     }
     cmake = engine / "venv/bin/cmake"
     options = [f"-D{name}={value}" for name, value in settings.items()]
     subprocess.run([cmake, "-G", "Ninja", "-S", SOURCE, "-B", folder, *options], check=True)
     subprocess.run([cmake, "--build", folder], check=True)
     return folder / "llama_host"
+
+
+def install(library: Path, prefix: Path) -> None:
+    """Links to all that a C++ host needs of tidegate, where `make install` would put it."""
+    needed = {
+        prefix / "include": ROOT / "include",
+        prefix / "lib" / library.name: library,
+        prefix / "share/cmake/tidegate": ROOT / "ffi/cmake",
+    }
+    for place, source in needed.items():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.unlink(missing_ok=True)
+        place.symlink_to(source)
 
 
 class Ask(NamedTuple):
