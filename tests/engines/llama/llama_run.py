@@ -98,6 +98,10 @@ class Request:
         assert self.started is not None
         return self.started - self.arrives
 
+    def steps_until_first_token(self) -> int:
+        assert self.first_token is not None
+        return self.first_token - self.arrives
+
     def result(self) -> tuple[str, list[int], str]:
         """All that must not depend on what else ran, or on where and when."""
         return self.phase, self.output, self.logits_digest
@@ -111,6 +115,14 @@ class Run:
     counts: dict[str, int]
     tenants: dict[str, dict[str, int]]
     printed: str
+
+    @classmethod
+    def read(cls, report: Path, printed: str) -> "Run":
+        """Reads a report, in which every request must have ended."""
+        told = json.loads(report.read_text())
+        requests = sorted((Request(**request) for request in told["requests"]), key=lambda request: request.number)
+        assert all(request.phase in ENDED and request.ended is not None for request in requests)
+        return cls(requests, told["counts"], {tenant.pop("name"): tenant for tenant in told["tenants"]}, printed)
 
     def of_tier(self, tier: str) -> list[Request]:
         return [request for request in self.requests if request.tier == tier]
@@ -145,7 +157,4 @@ class Host:
         files = ["--model", self.model, "--workload", workload, "--report", report]
         ended = self.call(*files, "--check", "--no-flash-attention", *options)
         assert ended.returncode == 0, ended.stderr
-        told = json.loads(report.read_text())
-        requests = sorted((Request(**request) for request in told["requests"]), key=lambda request: request.number)
-        assert all(request.phase in ENDED and request.ended is not None for request in requests)
-        return Run(requests, told["counts"], {tenant.pop("name"): tenant for tenant in told["tenants"]}, ended.stdout)
+        return Run.read(report, ended.stdout)

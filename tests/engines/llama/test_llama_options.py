@@ -63,7 +63,7 @@ def test_every_decision_is_told(host: Host, tmp_path: Path) -> None:
     assert "(guaranteed)" in ended.stdout
 
 
-def test_the_example_workload_and_the_table_of_its_run(host: Host) -> None:
+def test_the_example_workload_and_what_it_prints(host: Host) -> None:
     run = host.serve_file(SOURCE / "workload.txt", "--checkpoint-mib", "1")
     assert all(request.phase == "completed" for request in run.requests)
     assert {request.steps_until_start() for request in run.of_tier("realtime")} == {0}
