@@ -20,8 +20,10 @@
  * has two names. */
 #ifdef TIDEGATE_EXCEPTIONS
 #define TIDEGATE_HPP_FLAVOUR throwing
+#define TIDEGATE_HPP_THROWS 1
 #else
 #define TIDEGATE_HPP_FLAVOUR aborting
+#define TIDEGATE_HPP_THROWS 0
 #endif
 
 namespace tidegate {
