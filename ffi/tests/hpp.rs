@@ -48,6 +48,19 @@ fn taking_the_value_of_an_error_ends_the_program_and_says_which() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "tidegate: tenant 77 is not known\n");
 }
 
+/// Else one program would have two of what differs under one name.
+#[test]
+fn exceptions_asked_for_between_two_headers_are_an_error() {
+    let source = scratch("between.cpp");
+    let text = "#include \"tidegate/words.hpp\"\n#define TIDEGATE_EXCEPTIONS\n#include \"tidegate.hpp\"\n";
+    fs::write(&source, text).expect("a scratch folder");
+    let mut compiler = Command::new("c++");
+    compiler.args(["-std=c++17", "-fsyntax-only", "-I"]).arg(ffi("../include")).arg(&source);
+    let told = output(&mut compiler, "g++");
+    let words = String::from_utf8_lossy(&told.stderr);
+    assert!(!told.status.success() && words.contains("before the first header of tidegate"), "{words}");
+}
+
 /// Against our declarations of Triton's API and a stand-in for it: requests yield, go on, are refused and cancelled.
 #[test]
 fn the_triton_backend_answers_every_request() {

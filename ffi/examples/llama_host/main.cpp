@@ -63,9 +63,11 @@ void tell(const Options& options, const Outcome& outcome) {
   print_table(outcome);
   if (options.report.empty()) return;
   const auto close = [](std::FILE* file) { std::fclose(file); };
-  const std::unique_ptr<std::FILE, decltype(close)> file(std::fopen(options.report.c_str(), "w"), close);
-  if (!file) throw std::runtime_error("cannot write the report " + options.report);
-  write_json(outcome, file.get());
+  std::unique_ptr<std::FILE, decltype(close)> file(std::fopen(options.report.c_str(), "w"), close);
+  if (file) write_json(outcome, file.get());
+  // A full disk shows here, or not before it is closed.
+  const bool written = file && std::ferror(file.get()) == 0 && std::fclose(file.release()) == 0;
+  if (!written) throw std::runtime_error("cannot write the report " + options.report);
 }
 
 void serve(const Options& options) {
