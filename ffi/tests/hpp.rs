@@ -14,7 +14,7 @@ use support::{Linkage, compile_by, ffi, output, scratch, succeed, valgrind};
 const PROGRAM: &[&str] = &["tests/hpp.cpp"];
 const WITH_THROWS: &[&str] = &["tests/hpp.cpp", "tests/hpp_throws.cpp"];
 
-/// What stands in tidegate.h and has no word of its own in C++: the header's guard, and the version's own test.
+/// What stands in tidegate.h and has no word of its own in C++: the header's guard.
 const OF_C_ALONE: [&str; 1] = ["TIDEGATE_H"];
 
 #[test]
@@ -48,16 +48,27 @@ fn taking_the_value_of_an_error_ends_the_program_and_says_which() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "tidegate: tenant 77 is not known\n");
 }
 
-/// Against our declarations of Triton's API and a stand-in for it: requests yield, go on, are refused and cancelled.
+/// Whether the line, in a function that has a scheduler, compiles where warnings are errors.
+fn compiles(line: &str, compiler: &str) -> bool {
+    let text = format!(
+        "#include <tidegate.hpp>\nvoid step(tidegate::Scheduler &scheduler);\n\
+         void step(tidegate::Scheduler &scheduler) {{ {line} }}\n"
+    );
+    let source = scratch("dropped.cpp");
+    fs::write(&source, text).expect("the folder of tests is writable");
+    let mut command = Command::new(compiler);
+    command.args(["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I"]);
+    output(command.arg(ffi("../include")).arg(source), "g++ clang").status.success()
+}
+
 #[test]
-fn the_triton_backend_answers_every_request() {
-    let sources = &["tests/triton.cpp", "examples/triton_backend/backend.cpp"];
-    let compiled = |compiler: &str| {
-        let options = "-std=c++17 -Wconversion -Wshadow -Iexamples/triton_backend/declarations";
-        compile_by(&format!("{compiler} {options}"), sources, &format!("triton-{compiler}"), Linkage::Static)
-    };
-    succeed(&mut Command::new(compiled("clang++")), ""); // whose debug information valgrind may not read
-    succeed(&mut valgrind(&compiled("g++")), "valgrind");
+fn a_result_that_nobody_looks_at_does_not_compile() {
+    for compiler in ["g++", "clang++"] {
+        for call in ["scheduler.poll({0})", "scheduler.step({0}, {0}, 1)"] {
+            assert!(compiles(&format!("{call}.value();"), compiler), "{compiler}: {call} is looked at");
+            assert!(!compiles(&format!("{call};"), compiler), "{compiler}: {call} is dropped");
+        }
+    }
 }
 
 /// The program calls every member, and what it calls stands in its object file.
