@@ -14,7 +14,7 @@ use support::{Linkage, compile_by, ffi, output, scratch, succeed, valgrind};
 const PROGRAM: &[&str] = &["tests/hpp.cpp"];
 const WITH_THROWS: &[&str] = &["tests/hpp.cpp", "tests/hpp_throws.cpp"];
 
-/// What stands in tidegate.h and has no word of its own in C++: the header's guard, and the version's own test.
+/// What stands in tidegate.h and has no word of its own in C++: the header's guard.
 const OF_C_ALONE: [&str; 1] = ["TIDEGATE_H"];
 
 #[test]
@@ -48,29 +48,39 @@ fn taking_the_value_of_an_error_ends_the_program_and_says_which() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "tidegate: tenant 77 is not known\n");
 }
 
+/// What a compiler, to which warnings are errors, says of a program; nothing where it takes it.
+fn complaint(program: &str, compiler: &str) -> Option<String> {
+    let source = scratch("complaint.cpp");
+    fs::write(&source, program).expect("the folder of tests is writable");
+    let mut command = Command::new(compiler);
+    command.args(["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I"]);
+    let told = output(command.arg(ffi("../include")).arg(source), "g++ clang");
+    (!told.status.success()).then(|| String::from_utf8_lossy(&told.stderr).into_owned())
+}
+
 /// Else one program would have two of what differs under one name.
 #[test]
 fn exceptions_asked_for_between_two_headers_are_an_error() {
-    let source = scratch("between.cpp");
-    let text = "#include \"tidegate/words.hpp\"\n#define TIDEGATE_EXCEPTIONS\n#include \"tidegate.hpp\"\n";
-    fs::write(&source, text).expect("a scratch folder");
-    let mut compiler = Command::new("c++");
-    compiler.args(["-std=c++17", "-fsyntax-only", "-I"]).arg(ffi("../include")).arg(&source);
-    let told = output(&mut compiler, "g++");
-    let words = String::from_utf8_lossy(&told.stderr);
-    assert!(!told.status.success() && words.contains("before the first header of tidegate"), "{words}");
+    let program = "#include \"tidegate/words.hpp\"\n#define TIDEGATE_EXCEPTIONS\n#include \"tidegate.hpp\"\n";
+    let words = complaint(program, "g++").expect("it is no program");
+    assert!(words.contains("before the first header of tidegate"), "{words}");
 }
 
-/// Against our declarations of Triton's API and a stand-in for it: requests yield, go on, are refused and cancelled.
 #[test]
-fn the_triton_backend_answers_every_request() {
-    let sources = &["tests/triton.cpp", "examples/triton_backend/backend.cpp"];
-    let compiled = |compiler: &str| {
-        let options = "-std=c++17 -Wconversion -Wshadow -Iexamples/triton_backend/declarations";
-        compile_by(&format!("{compiler} {options}"), sources, &format!("triton-{compiler}"), Linkage::Static)
-    };
-    succeed(&mut Command::new(compiled("clang++")), ""); // whose debug information valgrind may not read
-    succeed(&mut valgrind(&compiled("g++")), "valgrind");
+fn a_result_that_nobody_looks_at_does_not_compile() {
+    for compiler in ["g++", "clang++"] {
+        for call in ["scheduler.poll({0})", "scheduler.step({0}, {0}, 1)"] {
+            let program = |line: &str| {
+                format!(
+                    "#include <tidegate.hpp>\nvoid step(tidegate::Scheduler &scheduler);\n\
+                     void step(tidegate::Scheduler &scheduler) {{ {line} }}\n"
+                )
+            };
+            let (looked_at, dropped) = (format!("{call}.value();"), format!("{call};"));
+            assert_eq!(complaint(&program(&looked_at), compiler), None, "{compiler}");
+            assert!(complaint(&program(&dropped), compiler).is_some(), "{compiler}: {dropped}");
+        }
+    }
 }
 
 /// The program calls every member, and what it calls stands in its object file.

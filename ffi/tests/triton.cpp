@@ -9,6 +9,7 @@
 #include <deque>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -158,6 +159,9 @@ TRITONSERVER_Error *TRITONBACKEND_OutputBuffer(TRITONBACKEND_Output *output, voi
 }
 TRITONSERVER_Error *TRITONBACKEND_ResponseSend(TRITONBACKEND_Response *response, uint32_t flags,
                                                TRITONSERVER_Error *error) {
+  // Who floods the backend is slow to hear that it is busy, so that its engine polls and fills up again meanwhile.
+  if (error != nullptr && error->code == TRITONSERVER_ERROR_UNAVAILABLE)
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
   const std::scoped_lock guard(lock);
   auto &client = *response->client;
   EXPECT(!client.final);
@@ -182,15 +186,21 @@ struct Server {
     EXPECT(TRITONBACKEND_Initialize(&backend) == nullptr);
     EXPECT(TRITONBACKEND_ModelInstanceInitialize(&instance) == nullptr);
   }
-  Client &send(const char *tier, std::int64_t max_tokens) {
-    auto &client = clients.emplace_back();
-    client.texts = {{"tenant", "acme"}, {"tier", tier}};
-    client.max_tokens = max_tokens;
-    auto *request = new TRITONBACKEND_Request{&client, {}};
-    EXPECT(TRITONBACKEND_ModelInstanceExecute(&instance, &request, 1) == nullptr);
-    EXPECT(client.released);
-    return client;
+  /// One Execute of so many requests.
+  std::vector<Client *> send(std::uint32_t count, const char *tier, std::int64_t max_tokens) {
+    std::vector<Client *> sent;
+    std::vector<TRITONBACKEND_Request *> requests;
+    for (std::uint32_t index = 0; index < count; ++index) {
+      auto &client = *sent.emplace_back(&clients.emplace_back());
+      client.texts = {{"tenant", "acme"}, {"tier", tier}};
+      client.max_tokens = max_tokens;
+      requests.push_back(new TRITONBACKEND_Request{&client, {}});
+    }
+    EXPECT(TRITONBACKEND_ModelInstanceExecute(&instance, requests.data(), count) == nullptr);
+    for (const auto *client : sent) EXPECT(client->released);
+    return sent;
   }
+  Client &send(const char *tier, std::int64_t max_tokens) { return *send(1, tier, max_tokens)[0]; }
   template <class Done> void wait(Done done) {
     std::unique_lock guard(lock);
     EXPECT(changed.wait_for(guard, std::chrono::seconds(60), done));
@@ -200,6 +210,24 @@ struct Server {
 static void whole(const Client &client) {
   EXPECT(client.failed.empty() && client.tokens.size() == static_cast<std::size_t>(client.max_tokens));
   for (std::size_t at = 0; at < client.tokens.size(); ++at) EXPECT(client.tokens[at] == static_cast<std::int32_t>(at));
+}
+
+/// More requests at once than the intake holds, while others run: each is served, or told to come again.
+static void flood(Server &server) {
+  const int before = finished;
+  const auto running = server.send(4, "batch", 50);
+  const auto sent = server.send(1500, "near-realtime", 1);
+  server.wait([&] { return finished == before + 1504; });
+  for (const auto *client : running) whole(*client);
+  int served = 0;
+  for (const auto *client : sent) {
+    served += client->failed.empty();
+    if (client->failed.empty())
+      whole(*client);
+    else
+      EXPECT(client->code == TRITONSERVER_ERROR_UNAVAILABLE && client->tokens.empty());
+  }
+  EXPECT(served >= INTAKE);
 }
 
 int main() {
@@ -223,6 +251,8 @@ int main() {
   EXPECT(abandoned.code == TRITONSERVER_ERROR_CANCELLED);
   server.wait([&] { return finished == 7; });
   for (const auto *client : batch) whole(*client);
+
+  flood(server);
 
   auto &unloaded = server.send("batch", 1000000);
   EXPECT(TRITONBACKEND_ModelInstanceFinalize(&server.instance) == nullptr);

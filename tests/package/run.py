@@ -94,6 +94,14 @@ def built_by_cmake(prefix: Path) -> Iterator[tuple[Path, str]]:
                 yield WORK / "build" / f"{language}-{kind}", chosen if kind == "tidegate" else kind
 
 
+def needs_of_the_static_library() -> None:
+    """CMake's list of them is the one that cargo-c has from rustc, and wrote for pkg-config."""
+    package = (ROOT / "ffi/cmake/tidegate-config.cmake").read_text()
+    (by_cmake,) = re.findall(r"^  set\(_tidegate_static_needs (.+)\)$", package, re.M)
+    by_pkg_config = set(pkg_config("--static", "--libs-only-l")) - {"-ltidegate", "-lc"}  # compilers bring libc
+    assert {f"-l{name}" for name in by_cmake.split()} == by_pkg_config, sorted(by_pkg_config)
+
+
 def cmake_refuses(prefix: Path) -> None:
     """Another version, and a library that was not installed."""
     asks = WORK / "asks"
@@ -131,6 +139,7 @@ def main() -> None:
     shared_library()
     for program, kind in built_by_pkg_config():
         runs(program, kind)
+    needs_of_the_static_library()
     moved = PREFIX.rename(WORK / "moved")
     for program, kind in built_by_cmake(moved):
         runs(program, kind)

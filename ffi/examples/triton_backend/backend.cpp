@@ -8,7 +8,10 @@
  *     c++ -std=c++17 -shared -fPIC backend.cpp -I$TRITON_HEADERS $(pkg-config --cflags --libs tidegate) -pthread \
  *         -o libtriton_tidegate_example.so
  *
- * Where a call cannot fail but for a mistake in this file, value() would end the server and say why.
+ * Triton's headers are in no package registry: the tests compile it with declarations/ instead.
+ *
+ * Where a call cannot fail but for a mistake in this file, value() would end the server and say why. That the scheduler
+ * is BUSY is no mistake: a client is told, and a report of the engine is said again after a poll.
  */
 #include "triton/core/tritonbackend.h"
 
@@ -20,6 +23,11 @@
 #include <mutex>
 #include <thread>
 #include <unordered_map>
+
+/// How many calls can wait for a poll; the tests build it with few.
+#ifndef INTAKE
+#define INTAKE 1024
+#endif
 
 namespace {
 
@@ -137,8 +145,8 @@ class Instance {
 public:
   explicit Instance(tidegate::Scheduler scheduler)
       : config_(*scheduler.config()), worker_(*scheduler.worker_add(now(), {tidegate::PoolId{0}, {SLOTS}})),
-        shared_(*tidegate::Shared::create(std::move(scheduler))), door_(*shared_.open()), engine_(*shared_.open()),
-        thread_([this] { run(); }) {}
+        shared_(*tidegate::Shared::create(std::move(scheduler), INTAKE)), door_(*shared_.open()),
+        engine_(*shared_.open()), thread_([this] { run(); }) {}
   ~Instance() {
     ending_ = true;
     shared_.wake().value();
@@ -163,8 +171,12 @@ private:
   void submit(Sequence sequence) {
     const auto tier = config_.find_tier(sequence.wish.tier);
     if (!tier) return sequence.answers.end(TRITONSERVER_ERROR_INVALID_ARG, tier.error().message.c_str());
-    const auto tenant = door_.tenant_set(now(), sequence.wish.tenant);
-    if (!tenant) return sequence.answers.end(TRITONSERVER_ERROR_INVALID_ARG, tenant.error().message.c_str());
+    const auto tenant = tenant_of(sequence.wish.tenant);
+    if (!tenant) {
+      const bool busy = tenant.status() == tidegate::Status::busy;
+      const auto code = busy ? TRITONSERVER_ERROR_UNAVAILABLE : TRITONSERVER_ERROR_INVALID_ARG;
+      return sequence.answers.end(code, tenant.error().message.c_str());
+    }
     // The engine's thread may hear of the request before this one goes on: it has the tag, and waits for the lock.
     const std::scoped_lock lock(sequences_lock_);
     const auto spec = tidegate::RequestSpec(*tenant, *tier)
@@ -176,6 +188,14 @@ private:
     const auto ticket = shared_.submit(now(), spec);
     if (!ticket) return sequence.answers.end(TRITONSERVER_ERROR_UNAVAILABLE, ticket.error().message.c_str());
     sequences_.emplace(last_tag_, std::move(sequence));
+  }
+
+  /// Triton's thread alone asks. A handle's verb takes the scheduler's lock, so that it is for new tenants.
+  tidegate::Result<tidegate::TenantId> tenant_of(const std::string &name) {
+    if (const auto known = tenants_.find(name); known != tenants_.end()) return known->second;
+    auto tenant = door_.tenant_set(now(), name);
+    if (tenant) tenants_.emplace(name, *tenant);
+    return tenant;
   }
 
   /// What the engine's thread does.
@@ -194,6 +214,7 @@ private:
   /// Does what the scheduler wants, until it wants nothing more.
   void round() {
     outcomes_.clear();
+    outcomes_.swap(told_);
     shared_.poll_into(now(), outcomes_).value();
     const std::scoped_lock lock(sequences_lock_);
     for (const auto &outcome : outcomes_)
@@ -209,26 +230,31 @@ private:
           [](const auto &) {}); // nothing is cancelled by its ticket
   }
 
+  /// What was told while a report was said again may be of a request that has ended since.
   void act(const tidegate::Action &action) {
     tidegate::match(
         action,
         [&](const tidegate::Start &start) {
-          auto &sequence = of(start.request);
-          sequence.attempt = start.attempt;
-          sequence.running = true;
-          engine_.started(now(), start.request, start.attempt, 0, {1}).value();
+          auto *sequence = find(start.request);
+          if (sequence == nullptr) return;
+          sequence->attempt = start.attempt;
+          sequence->running = true;
+          report([&] { return engine_.started(now(), start.request, start.attempt, 0, {1}); }).value();
         },
         [&](const tidegate::Preempt &preempt) {
-          auto &sequence = of(preempt.victim);
-          sequence.running = false;
-          const auto kept = sequence.wish.prompt_tokens + sequence.tokens;
-          engine_.preempted(now(), preempt.victim, preempt.attempt, kept).value();
+          auto *sequence = find(preempt.victim);
+          if (sequence == nullptr) return;
+          sequence->running = false;
+          const auto kept = sequence->wish.prompt_tokens + sequence->tokens;
+          report([&] { return engine_.preempted(now(), preempt.victim, preempt.attempt, kept); }).value();
         },
         [&](const tidegate::Abort &abort) {
+          if (find(abort.request) == nullptr) return;
           end(tags_.at(abort.request), TRITONSERVER_ERROR_UNAVAILABLE, words(abort.reason));
-          engine_.failed(now(), abort.request, abort.attempt).value();
+          report([&] { return engine_.failed(now(), abort.request, abort.attempt); }).value();
         },
         [&](const tidegate::Drop &drop) {
+          if (find(drop.request) == nullptr) return;
           end(tags_.at(drop.request), TRITONSERVER_ERROR_UNAVAILABLE, words(drop.reason));
         },
         [](const auto &) {}); // a PREEMPT is answered at once, so that none is spared or stuck; no limit is leased
@@ -242,7 +268,8 @@ private:
       const auto tag = at->first;
       auto &sequence = (at++)->second; // those that end go
       if (sequence.answers.abandoned() && sequence.request != tidegate::RequestId{}) {
-        engine_.cancel(now(), sequence.request).value();
+        // Refused if it was dropped, which may be told only in the next round.
+        static_cast<void>(report([&] { return engine_.cancel(now(), sequence.request); }));
         end(tag, TRITONSERVER_ERROR_CANCELLED, "cancelled");
       } else if (sequence.running) {
         ++ran;
@@ -250,19 +277,33 @@ private:
         if (++sequence.tokens == sequence.wish.max_tokens) complete(sequence);
       }
     }
-    if (ran > 0) engine_.step(now(), worker_, 1).value();
+    if (ran > 0) report([&] { return engine_.step(now(), worker_, 1); }).value();
     return ran;
   }
 
   void complete(Sequence &sequence) {
     const auto request = sequence.request;
     const tidegate::Usage usage{sequence.wish.prompt_tokens, 0, sequence.tokens};
-    engine_.complete(now(), request, sequence.attempt, usage).value();
+    report([&] { return engine_.complete(now(), request, sequence.attempt, usage); }).value();
     sequence.answers.end();
     forget(tags_.at(request));
   }
 
-  Sequence &of(tidegate::RequestId request) { return sequences_.at(tags_.at(request)); }
+  /// Says something to the scheduler until it is heard: a poll makes room for what it has to tell, for the next round.
+  template <class Say> tidegate::Result<void> report(Say say) {
+    auto heard = say();
+    while (heard.status() == tidegate::Status::busy) {
+      shared_.poll_into(now(), told_).value();
+      heard = say();
+    }
+    return heard;
+  }
+
+  /// The sequence of a request, unless it has ended.
+  Sequence *find(tidegate::RequestId request) {
+    const auto tag = tags_.find(request);
+    return tag == tags_.end() ? nullptr : &sequences_.at(tag->second);
+  }
   void end(std::uint64_t tag, TRITONSERVER_Error_Code code, const char *why) {
     sequences_.at(tag).answers.end(code, why);
     forget(tag);
@@ -281,7 +322,9 @@ private:
   std::unordered_map<std::uint64_t, Sequence> sequences_; // by tag
   std::unordered_map<tidegate::RequestId, std::uint64_t> tags_;
   std::uint64_t last_tag_ = 0;
-  std::vector<tidegate::Outcome> outcomes_;
+  std::unordered_map<std::string, tidegate::TenantId> tenants_;
+  std::vector<tidegate::Outcome> outcomes_; // of this round
+  std::vector<tidegate::Outcome> told_;     // for the next
   std::atomic<bool> ending_ = false;
   std::thread thread_; // the last: it uses all the others
 };
