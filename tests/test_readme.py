@@ -11,10 +11,10 @@ import pytest
 from toolchain import ROOT, build, compile_c, compile_cpp, output
 
 
-def block(language: str) -> str:
+def block(language: str, page: str = "README.md") -> str:
     """The one fenced block of this language."""
-    found = re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    assert len(found) == 1, f"{len(found)} blocks of {language} in README.md"
+    found = re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+    assert len(found) == 1, f"{len(found)} blocks of {language} in {page}"
     return str(found[0])
 
 
@@ -42,7 +42,7 @@ def test_c(tmp_path: Path, expected: str) -> None:
 
 def test_cpp(tmp_path: Path, expected: str) -> None:
     source, program = tmp_path / "main.cpp", tmp_path / "main"
-    source.write_text(block("cpp"))
+    source.write_text(block("cpp", "docs/ABI.md"))
     compile_cpp(source, program)
     assert output(program) == expected
 

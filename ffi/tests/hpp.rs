@@ -49,8 +49,8 @@ fn taking_the_value_of_an_error_ends_the_program_and_says_which() {
 }
 
 /// What a compiler, to which warnings are errors, says of a program; nothing where it takes it.
-fn complaint(program: &str, compiler: &str) -> Option<String> {
-    let source = scratch("complaint.cpp");
+fn complaint(name: &str, program: &str, compiler: &str) -> Option<String> {
+    let source = scratch(name);
     fs::write(&source, program).expect("the folder of tests is writable");
     let mut command = Command::new(compiler);
     command.args(["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I"]);
@@ -62,7 +62,7 @@ fn complaint(program: &str, compiler: &str) -> Option<String> {
 #[test]
 fn exceptions_asked_for_between_two_headers_are_an_error() {
     let program = "#include \"tidegate/words.hpp\"\n#define TIDEGATE_EXCEPTIONS\n#include \"tidegate.hpp\"\n";
-    let words = complaint(program, "g++").expect("it is no program");
+    let words = complaint("between.cpp", program, "g++").expect("it is no program");
     assert!(words.contains("before the first header of tidegate"), "{words}");
 }
 
@@ -77,8 +77,8 @@ fn a_result_that_nobody_looks_at_does_not_compile() {
                 )
             };
             let (looked_at, dropped) = (format!("{call}.value();"), format!("{call};"));
-            assert_eq!(complaint(&program(&looked_at), compiler), None, "{compiler}");
-            assert!(complaint(&program(&dropped), compiler).is_some(), "{compiler}: {dropped}");
+            assert_eq!(complaint("result.cpp", &program(&looked_at), compiler), None, "{compiler}");
+            assert!(complaint("result.cpp", &program(&dropped), compiler).is_some(), "{compiler}: {dropped}");
         }
     }
 }
