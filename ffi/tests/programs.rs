@@ -12,12 +12,13 @@ use std::process::Command;
 
 use support::{Linkage, compile_by, succeed, valgrind};
 
-const PROGRAMS: [&str; 10] = [
+const PROGRAMS: [&str; 11] = [
     "tests/header.c",
     "tests/misuse_calls.c",
     "tests/misuse_refused.c",
     "tests/misuse_shared.c",
     "tests/batches.c",
+    "tests/overlaps.c",
     "tests/texts.c",
     "tests/handles.c",
     "tests/threads.c",
