@@ -2,7 +2,6 @@
 //! as C's, and races between threads. Each needs a build of its own, which takes minutes: `make test-sanitizers`.
 #![cfg(target_os = "linux")]
 
-#[allow(dead_code)] // other tests need the rest
 mod support;
 
 use std::fs;
