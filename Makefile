@@ -21,6 +21,8 @@ engine = $(ENGINES)/$(1)-$(shell cat tests/engines/$(1)/install tests/engines/$(
 LOCKED := $(if $(CI),--locked)
 
 FUZZ_TARGETS := inputs journal reference c_abi
+# A folder as one word of a command, from the root of all folders: its name may have spaces, which abspath would split.
+from_here = '$(subst ','\'',$(if $(filter /%,$(firstword $(1))),,$(CURDIR)/)$(1))'
 # $(call install_tool,NAME@VERSION): does nothing if that version is there. A tool need not be fast: build it quickly.
 install_tool = CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_DEBUG=0 \
     CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_TARGET_DIR=$(TARGET)/tools \
@@ -119,7 +121,7 @@ install: ## build libtidegate and install it with headers, pkg-config file and C
 	@.ci/need cargo cc openssl
 	@$(call install_tool,cargo-c@0.10.24)
 	$(CARGO_CINSTALL) $(LOCKED) --manifest-path ffi/Cargo.toml --profile $(PROFILE) \
-	    --prefix $(abspath $(PREFIX)) --libdir $(LIBDIR) $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
+	    --prefix $(call from_here,$(PREFIX)) --libdir '$(LIBDIR)' $(if $(DESTDIR),--destdir $(call from_here,$(DESTDIR)))
 
 test-package: ## install libtidegate into a folder of its own, and build programs against that by pkg-config and CMake
 	@.ci/need cargo cc c++ python cmake openssl

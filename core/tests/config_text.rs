@@ -356,6 +356,7 @@ fn json_of_another_shape_is_told_by_its_line() {
     for (text, told) in [
         ("", "line 1: EOF while parsing a value"),
         ("{\"dimensions\": [\"slots\"],\n\"slot\": 1}", "line 2: unknown field `slot`"),
+        ("{\"a\\nb\\u0000\": 1}", "line 1: unknown field `a\\nb\\0`"),
         ("{\"min_run\":\n1}", "line 2: invalid type: integer `1`, expected a string"),
         ("{\"max_bypass\": -1}", "line 1: invalid value: integer `-1`, expected u32"),
         ("{\"max_bypass\": 1,\n\"max_bypass\": 2}", "line 2: duplicate field `max_bypass`"),

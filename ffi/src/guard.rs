@@ -210,28 +210,28 @@ unsafe fn look_at(
     }
 }
 
-/// The scheduler of a handle that has one for itself; the handle ends with it.
+/// The scheduler of a handle that has one for itself, and what `ready` gives; the handle ends with them. What `ready` or
+/// the handle has against it is remembered, as that of any other verb.
 ///
 /// # Safety
 /// As for [`mutate`], and if the result is a scheduler the handle is not used again.
-pub(crate) unsafe fn take_scheduler(handle: *mut SchedulerHandle) -> Result<Scheduler, Fault> {
-    {
-        // SAFETY: the caller's promise.
-        let handle = unsafe { live(handle) }?;
-        let _turn = handle.turns.alone()?;
-        if handle.is_poisoned() {
-            return Err(Fault::Poisoned);
-        }
-        // SAFETY: nobody else uses the handle, as the caller promised and the turn confirms.
-        if matches!(unsafe { &*handle.state.get() }.access, Access::Shared(_)) {
-            return Err(Fault::Shared);
-        }
-    }
+pub(crate) unsafe fn take_scheduler<T>(
+    handle: *mut SchedulerHandle,
+    ready: impl FnOnce() -> Result<T, Fault>,
+) -> Result<(T, Scheduler), Status> {
+    let mut readied = None;
+    let body = |_: &mut Scheduler| {
+        readied = Some(ready()?);
+        Ok(())
+    };
     // SAFETY: the caller's promise.
-    let handle = unsafe { take_back(handle) }.ok_or(Fault::BadHandle(SchedulerHandle::ARGUMENT))?;
+    let status = unsafe { mutate_own(handle, body) };
+    let (Status::Ok, Some(readied)) = (status, readied) else { return Err(status) };
+    // SAFETY: the caller's promise.
+    let handle = unsafe { take_back(handle) }.ok_or(Status::BadHandle)?;
     match handle.state.into_inner().access {
-        Access::Own(scheduler) => Ok(scheduler),
-        Access::Shared(_) => Err(Fault::Shared),
+        Access::Own(scheduler) => Ok((readied, scheduler)),
+        Access::Shared(_) => Err(Status::Shared),
     }
 }
 
@@ -298,7 +298,7 @@ mod tests {
             assert_eq!(mutate(handle, |_| panic!("the ledger of {}", "P0")), Status::Panic);
             assert_eq!(mutate(handle, |_| Ok(())), Status::Poisoned);
             assert_eq!(observe(handle, |_| Ok(())), Status::Poisoned);
-            assert!(matches!(take_scheduler(handle), Err(Fault::Poisoned)));
+            assert!(matches!(take_scheduler(handle, || Ok(())), Err(Status::Poisoned)));
         }
         assert_eq!(last_words(handle), "a bug in tidegate: the ledger of P0");
     }
@@ -346,7 +346,7 @@ mod tests {
                 assert_eq!(mutate(handle, |_| Ok(())), Status::InUse);
                 assert_eq!(observe(handle, |_| Ok(())), Status::InUse);
                 assert_eq!(look_back(handle, |_| Ok(())), Status::InUse);
-                assert!(matches!(take_scheduler(handle), Err(Fault::InUse)));
+                assert!(matches!(take_scheduler(handle, || Ok(())), Err(Status::InUse)));
                 Ok(())
             });
             assert_eq!(status, Status::Ok);

@@ -84,12 +84,19 @@ pub unsafe extern "C" fn tidegate_shared_new(
     intake_capacity: usize,
     out_shared: *mut *mut SharedHandle,
 ) -> Status {
-    status_of(&guard(|| {
+    let ready = || {
         if intake_capacity > TIDEGATE_MAX_INTAKE {
             return Err(Fault::OutOfRange { argument: "intake_capacity", got: intake_capacity as u64 });
         }
-        // SAFETY: the caller's promise (header, "Pointers"), for both.
-        let (out, scheduler) = unsafe { (Out::new(out_shared, "out_shared")?, take_scheduler(scheduler)?) };
+        // SAFETY: the caller's promise (header, "Pointers").
+        unsafe { Out::new(out_shared, "out_shared") }
+    };
+    // SAFETY: the caller's promise (header, "Pointers").
+    let (out, scheduler) = match unsafe { take_scheduler(scheduler, ready) } {
+        Ok(taken) => taken,
+        Err(status) => return status,
+    };
+    status_of(&guard(|| {
         let scheduler = Arc::new(SharedScheduler::new(scheduler, intake_capacity));
         out.set(give(SharedHandle { scheduler, untold: Mutex::default() }));
         Ok(())

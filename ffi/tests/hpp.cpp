@@ -33,6 +33,11 @@ constexpr PoolId GPUS{0};
 
 static_assert(!std::is_copy_constructible_v<Scheduler> && std::is_nothrow_move_constructible_v<Scheduler>);
 static_assert(!std::is_copy_constructible_v<Config> && std::is_nothrow_move_assignable_v<Config>);
+struct LongerSpec : RequestSpec {
+  std::uint64_t more;
+};
+static_assert(std::is_convertible_v<std::vector<RequestSpec> &, Span<const RequestSpec>>);
+static_assert(!std::is_convertible_v<std::vector<LongerSpec> &, Span<const RequestSpec>>, "every second would be cut");
 static_assert(!std::is_convertible_v<WorkerId, TenantId> && !std::is_convertible_v<TierId, std::uint32_t>);
 
 /// A scheduler with one worker of two slots, and a tenant.
@@ -103,6 +108,10 @@ void builders() {
   EXPECT(builder.build().error().message.find("reserve_ppm") != std::string::npos);
   const auto wrong = builder.number("tiers[", 1).number("tiers]", 2).build();
   EXPECT(wrong.status() == Status::out_of_range && wrong.error().message.rfind("tiers[: ", 0) == 0);
+
+  const ConfigBuilder moved = std::move(builder);
+  EXPECT(moved.build().error().message == wrong.error().message);
+  EXPECT(builder.build().status() == Status::null_pointer);
 }
 
 /// Two batch requests borrow a worker; an urgent one comes, and one has to yield.
@@ -376,7 +385,11 @@ void shared() {
   Scheduler mine = *shared.open();
   EXPECT(mine.poll(host.now).status() == Status::shared);
   EXPECT(Shared::create(std::move(mine)).status() == Status::shared && mine.stats().ok());
-  EXPECT(Shared::create(std::move(Host().scheduler), Shared::max_intake + 1).status() == Status::out_of_range);
+  Host other;
+  EXPECT(other.scheduler.cancel(other.now, {99}).status() == Status::unknown_request);
+  const auto too_large = Shared::create(std::move(other.scheduler), Shared::max_intake + 1);
+  EXPECT(too_large.status() == Status::out_of_range && other.scheduler.stats().ok());
+  EXPECT(too_large.error().message.find("intake_capacity") != std::string::npos);
 
   const auto ticket = *shared.submit(host.now, host.spec(BATCH).tag(7));
   EXPECT(*shared.wait(host.now, std::nullopt));

@@ -47,25 +47,37 @@ fn taking_the_value_of_an_error_ends_the_program_and_says_which() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "tidegate: tenant 77 is not known\n");
 }
 
-/// Whether the line, in a function that has a scheduler, compiles where warnings are errors.
-fn compiles(line: &str, compiler: &str) -> bool {
-    let text = format!(
-        "#include <tidegate.hpp>\nvoid step(tidegate::Scheduler &scheduler);\n\
-         void step(tidegate::Scheduler &scheduler) {{ {line} }}\n"
-    );
-    let source = scratch("dropped.cpp");
-    fs::write(&source, text).expect("the folder of tests is writable");
+/// What a compiler, to which warnings are errors, says of a program; nothing where it takes it.
+fn complaint(program: &str, compiler: &str) -> Option<String> {
+    let source = scratch("complaint.cpp");
+    fs::write(&source, program).expect("the folder of tests is writable");
     let mut command = Command::new(compiler);
     command.args(["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I"]);
-    output(command.arg(ffi("../include")).arg(source), "g++ clang").status.success()
+    let told = output(command.arg(ffi("../include")).arg(source), "g++ clang");
+    (!told.status.success()).then(|| String::from_utf8_lossy(&told.stderr).into_owned())
+}
+
+/// Else one program would have two of what differs under one name.
+#[test]
+fn exceptions_asked_for_between_two_headers_are_an_error() {
+    let program = "#include \"tidegate/words.hpp\"\n#define TIDEGATE_EXCEPTIONS\n#include \"tidegate.hpp\"\n";
+    let words = complaint(program, "g++").expect("it is no program");
+    assert!(words.contains("before the first header of tidegate"), "{words}");
 }
 
 #[test]
 fn a_result_that_nobody_looks_at_does_not_compile() {
     for compiler in ["g++", "clang++"] {
         for call in ["scheduler.poll({0})", "scheduler.step({0}, {0}, 1)"] {
-            assert!(compiles(&format!("{call}.value();"), compiler), "{compiler}: {call} is looked at");
-            assert!(!compiles(&format!("{call};"), compiler), "{compiler}: {call} is dropped");
+            let program = |line: &str| {
+                format!(
+                    "#include <tidegate.hpp>\nvoid step(tidegate::Scheduler &scheduler);\n\
+                     void step(tidegate::Scheduler &scheduler) {{ {line} }}\n"
+                )
+            };
+            let (looked_at, dropped) = (format!("{call}.value();"), format!("{call};"));
+            assert_eq!(complaint(&program(&looked_at), compiler), None, "{compiler}");
+            assert!(complaint(&program(&dropped), compiler).is_some(), "{compiler}: {dropped}");
         }
     }
 }

@@ -131,12 +131,15 @@ static void handles_of_a_shared_one(void) {
   uint32_t more = 0;
   size_t count = 99;
   STATUS(tidegate_shared_new(s, TIDEGATE_MAX_INTAKE + 1, &shared), OUT_OF_RANGE);
+  CHECK(last(s).status == OUT_OF_RANGE);
   STATUS(tidegate_shared_new(s, 1, NULL), NULL_POINTER);
+  CHECK(last(s).status == NULL_POINTER && says(s, "out_shared is NULL"));
   nothing_changed(s); /* it is whole after what failed */
   STATUS(tidegate_shared_new(s, 1, &shared), OK);
   STATUS(tidegate_shared_open(shared, &mine), OK);
   STATUS(tidegate_shared_open(shared, &other), OK);
   STATUS(tidegate_shared_new(mine, 1, &again), TIDEGATE_STATUS_SHARED);
+  CHECK(last(mine).status == TIDEGATE_STATUS_SHARED);
   STATUS(tidegate_scheduler_poll(mine, 0, &action, 1, &count), TIDEGATE_STATUS_SHARED);
   CHECK(says(mine, "other handles have the scheduler too") && says(other, "") && count == 99);
   STATUS(tidegate_shared_submit(shared, 0, &spec, &ticket), OK);

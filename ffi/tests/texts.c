@@ -76,6 +76,10 @@ static void wrong_settings(void) {
   STATUS(tidegate_config_builder_set_number(builder, AT("queue_limmit"), 1), OK);
   STATUS(tidegate_config_builder_build(builder, message, sizeof message, NULL, &config), TIDEGATE_STATUS_CONFIG_INVALID);
   CHECK(strstr(message, "queue_limmit") != NULL && config == mark);
+  /* A name with a NUL in it does not cut the message, nor one with a line break break its line. */
+  STATUS(tidegate_config_builder_set_number(builder, AT("\"a\\u0000b\\nc\""), 1), OK);
+  STATUS(tidegate_config_builder_build(builder, message, sizeof message, &len, &config), TIDEGATE_STATUS_CONFIG_INVALID);
+  CHECK(strstr(message, "`a\\0b\\nc`") != NULL && strchr(message, '\n') == NULL);
   tidegate_config_builder_free(builder);
   tidegate_config_builder_free(NULL);
 }

@@ -101,7 +101,7 @@ public:
   }
   /// The config, or the first thing that could not be set, or every field at fault.
   Result<Config> build() const {
-    if (wrong_) return *wrong_;
+    if (wrong_ && handle_) return *wrong_; // what was moved from has words of its own
     return Config::made([&](char *buffer, std::size_t room, std::size_t *length, tidegate_config_t **config) {
       return tidegate_config_builder_build(handle_.get(), buffer, room, length, config);
     });

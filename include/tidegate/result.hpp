@@ -11,6 +11,10 @@
 #include <utility>
 #include <variant>
 
+#if defined(TIDEGATE_EXCEPTIONS) != TIDEGATE_HPP_THROWS
+#error "define TIDEGATE_EXCEPTIONS before the first header of tidegate, or not at all"
+#endif
+
 #ifdef TIDEGATE_EXCEPTIONS
 #include <stdexcept>
 #endif

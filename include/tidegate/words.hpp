@@ -20,8 +20,10 @@
  * has two names. */
 #ifdef TIDEGATE_EXCEPTIONS
 #define TIDEGATE_HPP_FLAVOUR throwing
+#define TIDEGATE_HPP_THROWS 1
 #else
 #define TIDEGATE_HPP_FLAVOUR aborting
+#define TIDEGATE_HPP_THROWS 0
 #endif
 
 namespace tidegate {
@@ -251,8 +253,9 @@ template <class T> class Span {
 public:
   constexpr Span() noexcept = default;
   constexpr Span(T *data, std::size_t size) noexcept : data_(data), size_(size) {}
+  // Compared as arrays: a list of what is derived from T is as long as its own elements make it.
   template <class List, class = std::enable_if_t<std::is_convertible_v<
-                            decltype(std::declval<List &>().data()), T *>>>
+                            std::remove_pointer_t<decltype(std::declval<List &>().data())> (*)[], T (*)[]>>>
   constexpr Span(List &&list) noexcept : data_(list.data()), size_(list.size()) {}
   template <std::size_t Size> constexpr Span(T (&array)[Size]) noexcept : data_(array), size_(Size) {}
 

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::Scheduler;
-use super::record::{Record, Service, Waiting};
+use super::record::{Record, Run, Waiting};
 use super::workers::WorkerStatus;
 use crate::config::Order;
 use crate::id::{PoolId, Tier, WorkerId};
@@ -63,7 +63,7 @@ impl Scheduler {
     /// lane, if it comes there.
     pub(super) fn join_lane(&mut self, slot: u32, is_new: bool) {
         let comes_back = self.requests[slot].has_run || self.requests[slot].declines > 0;
-        let is_offered = self.is_startable(slot) && self.requests.past(slot).waits_at.is_none();
+        let is_offered = self.is_startable(slot) && self.requests.rare(slot).waits_at.is_none();
         let lane = match (is_offered, comes_back) {
             (false, _) => Lane::Parked,
             (true, true) => Lane::Resumed,
@@ -210,10 +210,10 @@ impl Scheduler {
     /// Puts a request that is nowhere on a worker, with `in_use` units.
     pub(super) fn board(&mut self, slot: u32, worker: WorkerId, in_use: Resources) {
         let running = &mut self.workers[worker.index()].running;
-        let service = self.requests.service_mut(slot);
-        service.worker = worker;
-        service.place = running.len() as u32;
-        service.in_use = in_use;
+        let run = self.requests.run_mut(slot);
+        run.worker = worker;
+        run.place = running.len() as u32;
+        run.in_use = in_use;
         running.push(slot);
         self.meter(slot).counts().running += 1;
         self.hold_units(slot);
@@ -224,17 +224,17 @@ impl Scheduler {
     pub(super) fn leave(&mut self, slot: u32) {
         self.settle_tokens(slot);
         self.subtract_use(slot);
-        let service = self.requests.service_mut(slot);
-        service.in_use = Resources::ZERO;
-        let (worker, place) = (service.worker, service.place as usize);
-        if let Some(claim) = service.serves.take() {
+        let run = self.requests.run_mut(slot);
+        run.in_use = Resources::ZERO;
+        let (worker, place) = (run.worker, run.place as usize);
+        if let Some(claim) = run.serves.take() {
             self.claims[claim].victims.retain(|&victim| victim != slot);
         }
         self.timers.remove(slot);
         let running = &mut self.workers[worker.index()].running;
         running.swap_remove(place);
         if let Some(&moved) = running.get(place) {
-            self.requests.service_mut(moved).place = place as u32;
+            self.requests.run_mut(moved).place = place as u32;
         }
         self.meter(slot).counts().running -= 1;
         if self.worker(worker).running.is_empty() && self.worker(worker).offset != Balance::default() {
@@ -244,26 +244,26 @@ impl Scheduler {
     }
 
     /// Changes something of a request on a worker that the books depend on.
-    pub(super) fn rebook(&mut self, slot: u32, change: impl FnOnce(&mut Record, &mut Service)) {
+    pub(super) fn rebook(&mut self, slot: u32, change: impl FnOnce(&mut Record, &mut Run)) {
         self.subtract_use(slot);
-        let (record, service) = self.requests.both_mut(slot);
-        change(record, service);
+        let (record, run) = self.requests.with_run_mut(slot);
+        change(record, run);
         self.add_use(slot);
     }
 
     pub(super) fn add_use(&mut self, slot: u32) {
-        self.book(slot, Resources::ZERO, self.requests.service(slot).in_use);
+        self.book(slot, Resources::ZERO, self.requests.run(slot).in_use);
         self.list_yielder(slot);
     }
 
     pub(super) fn subtract_use(&mut self, slot: u32) {
         self.unlist_yielder(slot);
-        self.book(slot, self.requests.service(slot).in_use, Resources::ZERO);
+        self.book(slot, self.requests.run(slot).in_use, Resources::ZERO);
     }
 
     /// A request on a worker uses other units than before.
     pub(super) fn resize_use(&mut self, slot: u32, in_use: Resources) {
-        let before = core::mem::replace(&mut self.requests.service_mut(slot).in_use, in_use);
+        let before = core::mem::replace(&mut self.requests.run_mut(slot).in_use, in_use);
         self.hold_units(slot);
         self.note_report(slot, before);
         self.book(slot, before, in_use);
@@ -272,7 +272,7 @@ impl Scheduler {
     /// Books the change of a request's use, in every account that it is part of.
     fn book(&mut self, slot: u32, before: Resources, after: Resources) {
         self.meter_units(slot, before, after);
-        let (record, id) = (&self.requests[slot], self.requests.service(slot).worker);
+        let (record, id) = (&self.requests[slot], self.requests.run(slot).worker);
         let (tier, yielding) = (record.spec.tier, record.is_yielding());
         let change = Balance::of(after, before);
         let worker = &mut self.workers[id.index()];
@@ -316,15 +316,15 @@ impl Scheduler {
 
     /// What a request would ask for were it described so.
     pub(super) fn asks_with(&self, slot: u32, spec: &RequestSpec) -> Resources {
-        let (record, past) = (&self.requests[slot], self.requests.past(slot));
-        let Some(stopped_with) = past.stopped_with else { return spec.demand };
+        let (record, rare) = (&self.requests[slot], self.requests.rare(slot));
+        let Some(stopped_with) = rare.stopped_with else { return spec.demand };
         let pool = self.pool(spec.pool);
         let ceiling = pool.configured.ceiling(spec.tier, record.never_yields());
         let least = spec.demand.max(stopped_with.min(ceiling));
-        if !past.stopped_for_memory {
+        if !rare.stopped_for_memory {
             return least;
         }
-        let peak = spec.peak.max(least) + past.unaccounted;
+        let peak = spec.peak.max(least) + rare.unaccounted;
         let holders = pool.shapes.iter().filter(|shape| least.fits(shape));
         holders.map(|&shape| peak.min(shape)).max().unwrap_or(least).min(ceiling).max(least)
     }

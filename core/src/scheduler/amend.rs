@@ -67,7 +67,7 @@ impl Scheduler {
             if moves && !self.knows_young(slot) {
                 self.note_young(slot);
             }
-            self.freed(self.requests.service(slot).worker);
+            self.freed(self.requests.run(slot).worker);
         }
         Ok(())
     }

@@ -65,7 +65,7 @@ impl Scheduler {
         if !moves {
             return change(self);
         }
-        let charge = self.requests.service(slot).charge;
+        let charge = self.requests.run(slot).charge;
         if charge.is_some() {
             self.recharge(slot, 0);
         }
@@ -157,11 +157,11 @@ impl Scheduler {
 
     /// A request is about to start, and to leave its lane: the first time, what it is expected to cost is charged.
     pub(super) fn charge_start(&mut self, slot: u32) {
-        if self.requests.service(slot).charge.is_none() {
+        if self.requests.run(slot).charge.is_none() {
             let expected = self.expected_output(slot);
             let (cached, lane) = (self.requests[slot].spec.cached_tokens, self.requests[slot].lane);
-            let service = self.requests.service_mut(slot);
-            (service.charged_cached, service.charged_output) = (cached, expected);
+            let run = self.requests.run_mut(slot);
+            (run.charged_cached, run.charged_output) = (cached, expected);
             if lane == Some(Lane::Fresh) {
                 // Its line moves once, when it leaves.
                 self.charge_line(slot, self.cost(slot));
@@ -185,21 +185,21 @@ impl Scheduler {
 
     /// Only the engine knows what of a prompt it found in its cache; at a later start that is the request's own work.
     pub(super) fn charge_cached(&mut self, slot: u32, cached_tokens: u64) {
-        self.requests.service_mut(slot).charged_cached = cached_tokens;
+        self.requests.run_mut(slot).charged_cached = cached_tokens;
         self.charge(slot);
     }
 
     /// A request may have generated more than was charged for it.
     pub(super) fn charge_output(&mut self, slot: u32) {
         let output = self.output_tokens(slot);
-        if output > self.requests.service(slot).charged_output {
-            self.requests.service_mut(slot).charged_output = output.saturating_add(CHARGED_AHEAD);
+        if output > self.requests.run(slot).charged_output {
+            self.requests.run_mut(slot).charged_output = output.saturating_add(CHARGED_AHEAD);
             self.charge(slot);
         }
         let held_left = self.charge_quota(slot, output, CHARGED_AHEAD);
-        let service = self.requests.service(slot);
-        let left = held_left.min(service.charged_output - output);
-        let worker = &mut self.workers[service.worker.index()];
+        let run = self.requests.run(slot);
+        let left = held_left.min(run.charged_output - output);
+        let worker = &mut self.workers[run.worker.index()];
         worker.until_outrun = worker.until_outrun.min(left);
     }
 
@@ -213,7 +213,7 @@ impl Scheduler {
         target.until_outrun = u64::MAX;
         for index in 0..self.worker(worker).running.len() {
             let slot = self.worker(worker).running[index];
-            if self.requests.service(slot).runs {
+            if self.requests.run(slot).runs {
                 self.charge_output(slot);
             }
         }
@@ -225,14 +225,14 @@ impl Scheduler {
 
     /// What the tokens cost that a request is charged for.
     fn cost(&self, slot: u32) -> u64 {
-        let (spec, service) = (&self.requests[slot].spec, self.requests.service(slot));
-        self.config.token_costs.of(spec.prompt_tokens, service.charged_cached, service.charged_output)
+        let (spec, run) = (&self.requests[slot].spec, self.requests.run(slot));
+        self.config.token_costs.of(spec.prompt_tokens, run.charged_cached, run.charged_output)
     }
 
     /// A request never ran: nothing was had.
     pub(super) fn refund(&mut self, slot: u32) {
         self.recharge(slot, 0);
-        self.requests.service_mut(slot).charge = None;
+        self.requests.run_mut(slot).charge = None;
     }
 
     /// What a request has used of which no engine tells at its end.
@@ -241,21 +241,16 @@ impl Scheduler {
         if !record.has_run {
             return Usage::default();
         }
-        let service = self.requests.service(slot);
-        let output_tokens =
-            if record.is_waiting() { service.output_tokens } else { self.output_tokens(slot) };
-        Usage {
-            prompt_tokens: record.spec.prompt_tokens,
-            cached_tokens: service.charged_cached,
-            output_tokens,
-        }
+        let run = self.requests.run(slot);
+        let output_tokens = if record.is_waiting() { run.output_tokens } else { self.output_tokens(slot) };
+        Usage { prompt_tokens: record.spec.prompt_tokens, cached_tokens: run.charged_cached, output_tokens }
     }
 
     /// A request ends, and has used this.
     pub(super) fn settle(&mut self, slot: u32, ending: Ending, used: &Usage) {
         self.meter_end(slot, ending, used);
         self.settle_hold(slot, used);
-        if self.requests.service(slot).charge.is_some() {
+        if self.requests.run(slot).charge.is_some() {
             let Usage { prompt_tokens, cached_tokens, output_tokens } = *used;
             self.recharge(slot, self.config.token_costs.of(prompt_tokens, cached_tokens, output_tokens));
         }
@@ -286,7 +281,7 @@ impl Scheduler {
 
     /// The counter of a request's line is what it is if the request costs so much in all. Whether that changes it.
     fn charge_line(&mut self, slot: u32, cost: u64) -> bool {
-        let before = self.requests.service_mut(slot).charge.replace(cost).unwrap_or(0);
+        let before = self.requests.run_mut(slot).charge.replace(cost).unwrap_or(0);
         if before != cost {
             self.fairness.recharge(self.requests[slot].line, before, cost);
         }

@@ -189,13 +189,13 @@ impl Scheduler {
 
     /// Takes what a victim will give back from what is lacking.
     fn give(&self, victim: u32, lack: &mut Lack) {
-        let service = self.requests.service(victim);
-        if service.worker == lack.worker {
-            lack.on_worker = lack.on_worker.saturating_sub(service.in_use);
+        let run = self.requests.run(victim);
+        if run.worker == lack.worker {
+            lack.on_worker = lack.on_worker.saturating_sub(run.in_use);
         }
         for (device, missing) in &mut lack.on_devices {
-            if let Some(part) = self.worker(service.worker).part_on(*device) {
-                *missing = missing.saturating_sub(part.of(service.in_use));
+            if let Some(part) = self.worker(run.worker).part_on(*device) {
+                *missing = missing.saturating_sub(part.of(run.in_use));
             }
         }
     }
@@ -210,7 +210,7 @@ impl Scheduler {
         let record = &mut self.requests[slot];
         let attempt = record.attempt + 1;
         record.victims_for = attempt;
-        self.requests.past_mut(slot).last_set_for = attempt;
+        self.requests.rare_mut(slot).last_set_for = attempt;
     }
 
     fn heir(&self, id: u32) -> Option<u32> {
@@ -224,7 +224,7 @@ impl Scheduler {
             record.claim.is_none()
                 && record.asks.fits(&claim.size)
                 && self.quota_lack(slot).is_none()
-                && !self.requests.past(slot).is_excluded_from(claim.worker, self.now)
+                && !self.requests.rare(slot).is_excluded_from(claim.worker, self.now)
                 && (within
                     || !claim.within && pool.capacity.may_borrow(claim.tier, record.asks, claim.size, config))
                 && (!record.never_yields()
@@ -283,7 +283,7 @@ impl Scheduler {
             let claim = &self.claims[id];
             claim.tier > record.tier()
                 && record.asks.fits(&self.worker(claim.worker).whole)
-                && !self.requests.past(slot).is_excluded_from(claim.worker, self.now)
+                && !self.requests.rare(slot).is_excluded_from(claim.worker, self.now)
                 // PRE-1: those of another claim may be of any tier.
                 && claim.victims.iter().all(|&victim| self.requests[victim].tier() > record.tier())
                 && self.would_cover(id, slot)
@@ -333,7 +333,7 @@ impl Scheduler {
             }
             self.claims[from].victims.retain(|&other| other != victim);
             self.claims[id].victims.push(victim);
-            self.requests.service_mut(victim).serves = Some(id);
+            self.requests.run_mut(victim).serves = Some(id);
             self.name_beneficiary(former, slot, Some(victim));
         }
         self.freed(worker);
@@ -341,7 +341,7 @@ impl Scheduler {
 
     /// Counts a set of victims for an attempt that had one before.
     pub(super) fn count_further_set(&mut self, slot: u32) {
-        if self.requests.past(slot).last_set_for == self.requests[slot].attempt + 1 {
+        if self.requests.rare(slot).last_set_for == self.requests[slot].attempt + 1 {
             self.stats.further_sets += 1;
         }
     }
@@ -367,7 +367,7 @@ impl Scheduler {
 
     /// A victim that was not reported stopped in time no longer counts as one that its claim waits for.
     pub(super) fn give_up_on(&mut self, victim: u32) {
-        let Some(claim) = self.requests.service_mut(victim).serves.take() else { return };
+        let Some(claim) = self.requests.run_mut(victim).serves.take() else { return };
         // An engine that does not answer is not asked again at once, nor given the request.
         self.exclude(self.claims[claim].owner, self.claims[claim].worker);
         self.claims[claim].victims.retain(|&other| other != victim);

@@ -5,7 +5,7 @@
 
 use super::Scheduler;
 use super::quota::QuotaLack;
-use super::record::Service;
+use super::record::Run;
 use super::room::{OwnGates, Roomy};
 use super::workers::Worker;
 use crate::config::MAX_TIERS;
@@ -414,11 +414,11 @@ impl Scheduler {
 
     /// The best of those that pass.
     fn best_worker(&self, slot: u32, passes: impl Fn(WorkerId) -> bool) -> Option<WorkerId> {
-        let (record, past) = (&self.requests[slot], self.requests.past(slot));
+        let (record, rare) = (&self.requests[slot], self.requests.rare(slot));
         let pool = self.pool(record.pool());
         let used_of = |place: usize| {
             let id = pool.up[place];
-            let is_open = passes(id) && self.fits(slot, id) && !past.is_excluded_from(id, self.now);
+            let is_open = passes(id) && self.fits(slot, id) && !rare.is_excluded_from(id, self.now);
             is_open.then(|| self.worker(id).in_use())
         };
         // What its own claim has gathered is room for it alone.
@@ -445,7 +445,7 @@ impl Scheduler {
         let asks = self.requests[slot].asks;
         let (now, mark) = (self.now, self.worker(worker).step_tokens);
         self.requests[slot].attempt += 1;
-        self.requests.service_mut(slot).begin(now, mark);
+        self.requests.run_mut(slot).begin(now, mark);
         match claim {
             Some(claim) if self.claims[claim].worker == worker => {
                 self.remove_claim(claim);
@@ -461,7 +461,7 @@ impl Scheduler {
         self.watch_hold(slot);
         let record = &self.requests[slot];
         let (attempt, resume_tokens, pool) =
-            (record.attempt(), self.requests.past(slot).tokens_kept, record.pool());
+            (record.attempt(), self.requests.rare(slot).tokens_kept, record.pool());
         let tier = record.tier();
         // The start goes before the news that it brings, such as victims that may go on.
         let request = self.requests.id(slot);
@@ -471,7 +471,7 @@ impl Scheduler {
     }
 }
 
-impl Service {
+impl Run {
     fn begin(&mut self, now: Instant, step_mark: u64) {
         self.started_at = now;
         self.runs = false;

@@ -76,11 +76,11 @@ impl Scheduler {
 
     /// The least used worker that could hold the request and is not drained for one as urgent.
     fn worker_to_drain(&self, pool: PoolId, head: u32) -> Option<WorkerId> {
-        let (record, past) = (&self.requests[head], self.requests.past(head));
+        let (record, rare) = (&self.requests[head], self.requests.rare(head));
         let able = self.pool(pool).up.iter().copied().filter(|&id| {
             let worker = self.worker(id);
             record.asks.fits(&worker.whole)
-                && !past.is_excluded_from(id, self.now)
+                && !rare.is_excluded_from(id, self.now)
                 && worker.drain.is_none_or(|drain| drain.tier > record.tier())
         });
         able.min_by_key(|&id| {

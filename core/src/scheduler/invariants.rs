@@ -138,23 +138,17 @@ impl Scheduler {
         for (slot, record) in self.requests.iter() {
             let id = || self.requests.id(slot);
             let must = !record.is_waiting() || record.claim.is_some() || record.has_run;
-            let service = self.requests.service(slot);
-            let holds = service.held.is_some() != service.lapsed;
+            let run = self.requests.run(slot);
+            let holds = run.held.is_some() != run.lapsed;
             ensure("QUO-4", holds == must, || {
-                format!(
-                    "{} is {} and holds {:?}, lapsed {}",
-                    id(),
-                    record.state,
-                    service.held,
-                    service.lapsed
-                )
+                format!("{} is {} and holds {:?}, lapsed {}", id(), record.state, run.held, run.lapsed)
             })?;
             for node in self.quota.path(self.tenants[record.spec.tenant].node) {
-                if let Some(held) = service.held {
+                if let Some(held) = run.held {
                     let books = found.entry(node).or_default();
                     books.running += 1;
                     books.held += held;
-                    books.in_use += service.held_units;
+                    books.in_use += run.held_units;
                 }
                 if record.is_waiting() {
                     waiting.entry(node).or_default().add(record.spec.queue_tokens());
@@ -174,11 +168,11 @@ impl Scheduler {
     fn check_usage(&self) -> Result<(), InvariantViolation> {
         let mut found: BTreeMap<TenantId, (u64, u64, u64, Resources)> = BTreeMap::new();
         for (slot, record) in self.requests.iter() {
-            let service = self.requests.service(slot);
+            let run = self.requests.run(slot);
             let (waiting, running, held, in_use) = found.entry(record.spec.tenant).or_default();
             *(if record.is_waiting() { waiting } else { running }) += 1;
-            *held += service.held.unwrap_or(0);
-            *in_use += service.in_use;
+            *held += run.held.unwrap_or(0);
+            *in_use += run.in_use;
         }
         let mut submitted = 0;
         for (id, _) in self.tenants.iter() {
@@ -225,10 +219,10 @@ impl Scheduler {
         ensure(
             "LIFE-1",
             (lane == Lane::Parked)
-                != (self.is_startable(slot) && self.requests.past(slot).waits_at.is_none()),
+                != (self.is_startable(slot) && self.requests.rare(slot).waits_at.is_none()),
             || format!("{} is {state}", id()),
         )?;
-        let due = if record.has_run { self.requests.service(slot).lapses_at } else { record.expires_at };
+        let due = if record.has_run { self.requests.run(slot).lapses_at } else { record.expires_at };
         ensure("LIFE-3", self.timers.contains(slot) == due.is_some(), || {
             format!("{} is due at {due:?}, and nobody notices", id())
         })
@@ -241,12 +235,12 @@ impl Scheduler {
             let id = WorkerId::new(index as u32);
             let (mut used, mut yielding) = (Resources::ZERO, Resources::ZERO);
             for (place, &slot) in worker.running.iter().enumerate() {
-                let (record, service) = (&self.requests[slot], self.requests.service(slot));
-                let here = service.worker == id && service.place as usize == place && !record.is_waiting();
+                let (record, run) = (&self.requests[slot], self.requests.run(slot));
+                let here = run.worker == id && run.place as usize == place && !record.is_waiting();
                 ensure("LIFE-1", here, || format!("{} is not where {id} has it", self.requests.id(slot)))?;
-                used += service.in_use;
+                used += run.in_use;
                 if record.is_yielding() {
-                    yielding += service.in_use;
+                    yielding += run.in_use;
                 }
                 ensure("TIME-1", self.knows_young(slot), || {
                     format!("nobody notices when {} may be asked to yield", self.requests.id(slot))
@@ -277,10 +271,10 @@ impl Scheduler {
         for (tier, yielders) in self.tiers().zip(&worker.yielders) {
             let theirs = may_yield.clone().filter(|&slot| self.requests[slot].tier() == tier);
             let known = theirs.clone().all(|slot| {
-                yielders.knows(self.requests.service(slot).yield_place, slot, &self.yielder_bounds(slot))
+                yielders.knows(self.requests.run(slot).yield_place, slot, &self.yielder_bounds(slot))
             });
             let total =
-                theirs.clone().fold(Resources::ZERO, |sum, slot| sum + self.requests.service(slot).in_use);
+                theirs.clone().fold(Resources::ZERO, |sum, slot| sum + self.requests.run(slot).in_use);
             ensure("LIFE-1", known && total == yielders.total && theirs.count() == yielders.len(), || {
                 format!("{id}: not all of {tier} who may yield are known as they are")
             })?;
@@ -298,7 +292,7 @@ impl Scheduler {
                 ensure("CAP-2", part.is_some(), || format!("{worker} is not on {id}"))?;
                 let on = |units| part.map_or(zero, |part| part.of(units));
                 for &slot in &self.worker(worker).running {
-                    let in_use = on(self.requests.service(slot).in_use);
+                    let in_use = on(self.requests.run(slot).in_use);
                     used += in_use;
                     yielding += if self.requests[slot].is_yielding() { in_use } else { zero };
                 }
@@ -321,7 +315,7 @@ impl Scheduler {
     fn check_overdraft(&self, place: Place) -> Result<(), InvariantViolation> {
         let short = self.overdraft(place);
         let here = self.workers_of(place).into_iter().flat_map(|id| &self.worker(id).running);
-        let could_give = |slot: u32| !short.min(self.requests.service(slot).in_use).is_zero();
+        let could_give = |slot: u32| !short.min(self.requests.run(slot).in_use).is_zero();
         let could_stop = here.into_iter().any(|&slot| !self.requests[slot].is_yielding() && could_give(slot));
         ensure("CAP-2", !could_stop || self.pressured.contains(&place), || {
             format!("{place:?} has too little, and nobody is asked to stop")
@@ -339,10 +333,9 @@ impl Scheduler {
                 format!("the claim of {} can never be full", self.requests.id(claim.owner))
             })?;
             for &victim in &claim.victims {
-                let (record, service) = (&self.requests[victim], self.requests.service(victim));
+                let (record, run) = (&self.requests[victim], self.requests.run(victim));
                 let stops = matches!(record.state, RequestState::Preempting | RequestState::Releasing);
-                let serves =
-                    stops && service.serves == Some(id) && self.share_a_device(service.worker, claim.worker);
+                let serves = stops && run.serves == Some(id) && self.share_a_device(run.worker, claim.worker);
                 ensure("CAP-3", serves, || format!("{} is no victim", self.requests.id(victim)))?;
                 let may_yield = claim.whom.reaches(claim.tier, record.tier());
                 ensure("PRE-1", may_yield, || {
@@ -448,7 +441,7 @@ impl Scheduler {
             }
         }
         for &slot in self.pool(pool).up.iter().flat_map(|&worker| &self.worker(worker).running) {
-            let (record, in_use) = (&self.requests[slot], self.requests.service(slot).in_use);
+            let (record, in_use) = (&self.requests[slot], self.requests.run(slot).in_use);
             if record.tier() == tier {
                 used += in_use;
                 yielding += if record.is_yielding() { in_use } else { zero };

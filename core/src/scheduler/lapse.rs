@@ -12,21 +12,21 @@ impl Scheduler {
     /// The hold of a request, if it has one, lives as long as the config says from now on.
     pub(super) fn renew_hold(&mut self, slot: u32) {
         let at = self.now.plus_nanos(self.config.hold_timeout_ns);
-        let service = self.requests.service_mut(slot);
+        let run = self.requests.run_mut(slot);
         // What would be at the end of time never comes.
-        service.lapses_at = (service.held.is_some() && at.as_nanos() < u64::MAX).then_some(at);
+        run.lapses_at = (run.held.is_some() && at.as_nanos() < u64::MAX).then_some(at);
     }
 
     /// The same for one that is where time runs for it.
     pub(super) fn watch_hold(&mut self, slot: u32) {
         self.renew_hold(slot);
-        self.set_due(slot, self.requests.service(slot).lapses_at);
+        self.set_due(slot, self.requests.run(slot).lapses_at);
     }
 
     /// A request that was started is heard of, or has to end: time does not run any more.
     pub(super) fn stop_watching_hold(&mut self, slot: u32) {
         if self.requests[slot].state == RequestState::Starting {
-            self.requests.service_mut(slot).lapses_at = None;
+            self.requests.run_mut(slot).lapses_at = None;
             self.timers.remove(slot);
         }
     }
@@ -34,7 +34,7 @@ impl Scheduler {
     /// A report came: what the request needs is held again, if it lapsed. No gate is asked: it runs.
     pub(super) fn hear_of(&mut self, slot: u32) {
         self.stop_watching_hold(slot);
-        if self.requests.service(slot).lapsed {
+        if self.requests.run(slot).lapsed {
             self.hold_again(slot, self.ask_of(slot).tokens);
         }
     }
@@ -48,8 +48,8 @@ impl Scheduler {
         self.timers.remove(slot);
         let used = self.used_so_far(slot);
         self.settle_part(slot, &used);
-        let service = self.requests.service_mut(slot);
-        (service.lapsed, service.lapses_at) = (true, None);
+        let run = self.requests.run_mut(slot);
+        (run.lapsed, run.lapses_at) = (true, None);
         if self.requests[slot].is_waiting() {
             self.stir(self.requests[slot].pool());
         }
@@ -58,16 +58,16 @@ impl Scheduler {
     /// What a request has used beyond what was settled of it.
     pub(super) fn unsettled(&self, slot: u32, used: &Usage) -> u64 {
         let used = used.prompt_tokens.saturating_add(used.output_tokens).min(MAX_TOKENS);
-        used.saturating_sub(self.requests.service(slot).settled)
+        used.saturating_sub(self.requests.run(slot).settled)
     }
 
     /// Charges for good what a request has used, and gives back what it holds beyond that.
     pub(super) fn settle_part(&mut self, slot: u32, used: &Usage) {
         let used = self.unsettled(slot, used);
-        let service = self.requests.service_mut(slot);
-        let Some(held) = service.held.take() else { return };
-        service.settled += used;
-        let hold = Ask { tokens: held, units: service.held_units };
+        let run = self.requests.run_mut(slot);
+        let Some(held) = run.held.take() else { return };
+        run.settled += used;
+        let hold = Ask { tokens: held, units: run.held_units };
         let leaf = self.tenants[self.requests[slot].spec.tenant].node;
         self.quota.settle(self.now, leaf, &hold, used).expect("it was held");
         self.meter(slot).settle(held, used);
@@ -76,9 +76,9 @@ impl Scheduler {
 
     /// Holds so many tokens, and what units the request uses, for one that is lapsed.
     pub(super) fn hold_again(&mut self, slot: u32, tokens: u64) {
-        let service = self.requests.service_mut(slot);
-        let ask = Ask { tokens, units: service.in_use };
-        (service.held, service.held_units, service.lapsed) = (Some(tokens), ask.units, false);
+        let run = self.requests.run_mut(slot);
+        let ask = Ask { tokens, units: run.in_use };
+        (run.held, run.held_units, run.lapsed) = (Some(tokens), ask.units, false);
         let leaf = self.tenants[self.requests[slot].spec.tenant].node;
         // MAX_TOKENS of each of MAX_REQUESTS fit the books.
         self.quota.hold_again(self.now, leaf, &ask).expect("tokens and units are limited");

@@ -85,12 +85,12 @@ impl Scheduler {
         let workers = self.workers_of(place);
         let here = workers.iter().flat_map(|&id| self.worker(id).running.iter().copied());
         let stays = here.filter(|&slot| {
-            let in_use = &self.requests.service(slot).in_use;
+            let in_use = &self.requests.run(slot).in_use;
             matches!(self.requests[slot].state, RequestState::Starting | RequestState::Running)
                 && (0..MAX_DIMENSIONS).any(|d| short[d] > 0 && in_use[d] > 0)
         });
         let Some(victim) = stays.min_by_key(|&slot| self.pressure_order(slot, short)) else { return false };
-        let (record, in_use) = (&self.requests[victim], self.requests.service(victim).in_use);
+        let (record, in_use) = (&self.requests[victim], self.requests.run(victim).in_use);
         if self.occupants(place) == 1
             || !self.pool(record.pool()).shapes.iter().any(|shape| in_use.fits(shape))
         {
@@ -99,7 +99,7 @@ impl Scheduler {
             self.abort(victim, Reason::OutOfMemory);
         } else {
             let unaccounted = self.unaccounted(victim, place, short);
-            self.requests.past_mut(victim).unaccounted = unaccounted;
+            self.requests.rare_mut(victim).unaccounted = unaccounted;
             self.ask_to_stop(victim, None, None, Reason::OutOfMemory);
         }
         true
@@ -107,7 +107,7 @@ impl Scheduler {
 
     /// What is short where the victim runs, as far as its worker uses more than its requests add up to.
     fn unaccounted(&self, victim: u32, place: Place, short: &Resources) -> Resources {
-        let worker = self.worker(self.requests.service(victim).worker);
+        let worker = self.worker(self.requests.run(victim).worker);
         let on_worker = match place {
             Place::Worker(_) => *short,
             Place::Device(id) => worker
@@ -127,7 +127,7 @@ impl Scheduler {
             stays,
             !stays && !borrows,
             Reverse(record.tier()),
-            Reverse(self.requests.service(slot).started_at),
+            Reverse(self.requests.run(slot).started_at),
             Reverse(record.sequence),
         )
     }

@@ -146,7 +146,7 @@ impl Scheduler {
     #[inline(always)] // a cycle has 1 % less instructions
     pub(super) fn ask_of(&self, slot: u32) -> Ask {
         let record = &self.requests[slot];
-        let tokens = self.estimate(&record.spec).saturating_sub(self.requests.service(slot).settled);
+        let tokens = self.estimate(&record.spec).saturating_sub(self.requests.run(slot).settled);
         Ask { tokens, units: record.asks }
     }
 
@@ -162,7 +162,7 @@ impl Scheduler {
     }
 
     fn holds_quota(&self, slot: u32) -> bool {
-        self.requests.service(slot).held.is_some()
+        self.requests.run(slot).held.is_some()
     }
 
     fn quota_lack_at(&self, slot: u32, key: WaiterKey) -> Option<QuotaLack> {
@@ -196,8 +196,8 @@ impl Scheduler {
         }
         let (leaf, ask) = (self.tenants[self.requests[slot].spec.tenant].node, self.ask_of(slot));
         self.quota.hold(self.now, leaf, &ask).expect("who starts lacks nothing");
-        let service = self.requests.service_mut(slot);
-        (service.held, service.held_units, service.lapsed) = (Some(ask.tokens), ask.units, false);
+        let run = self.requests.run_mut(slot);
+        (run.held, run.held_units, run.lapsed) = (Some(ask.tokens), ask.units, false);
         let record = &self.requests[slot];
         if record.is_waiting() && record.has_run {
             self.watch_hold(slot);
@@ -211,9 +211,9 @@ impl Scheduler {
         if !self.holds_quota(slot) {
             return;
         }
-        let service = self.requests.service_mut(slot);
-        let Some(tokens) = service.held.take() else { return };
-        let ask = Ask { tokens, units: service.held_units };
+        let run = self.requests.run_mut(slot);
+        let Some(tokens) = run.held.take() else { return };
+        let ask = Ask { tokens, units: run.held_units };
         let leaf = self.tenants[self.requests[slot].spec.tenant].node;
         self.quota.undo(self.now, leaf, &ask).expect("it was held");
         self.meter(slot).settle(tokens, 0);
@@ -230,12 +230,12 @@ impl Scheduler {
 
     /// The units that a request holds are those it uses.
     pub(super) fn hold_units(&mut self, slot: u32) {
-        let service = self.requests.service_mut(slot);
-        let (from, to) = (service.held_units, service.in_use);
-        if service.held.is_none() || from == to {
+        let run = self.requests.run_mut(slot);
+        let (from, to) = (run.held_units, run.in_use);
+        if run.held.is_none() || from == to {
             return;
         }
-        service.held_units = to;
+        run.held_units = to;
         let leaf = self.tenants[self.requests[slot].spec.tenant].node;
         self.quota.resize_use(self.now, leaf, from, to).expect("it was held");
         if !from.fits(&to) {
@@ -249,9 +249,9 @@ impl Scheduler {
     /// A request uses more than it holds, or will soon: that is charged at once. How many tokens it may use then before
     /// it has to be asked again.
     pub(super) fn charge_quota(&mut self, slot: u32, output: u64, ahead: u64) -> u64 {
-        let (record, service) = (&self.requests[slot], self.requests.service(slot));
-        let used = record.spec.prompt_tokens.saturating_add(output).saturating_sub(service.settled);
-        let Some(held) = service.held.filter(|&held| held < MAX_TOKENS) else { return u64::MAX };
+        let (record, run) = (&self.requests[slot], self.requests.run(slot));
+        let used = record.spec.prompt_tokens.saturating_add(output).saturating_sub(run.settled);
+        let Some(held) = run.held.filter(|&held| held < MAX_TOKENS) else { return u64::MAX };
         if used <= held {
             return held - used;
         }
@@ -259,7 +259,7 @@ impl Scheduler {
         let leaf = self.tenants[record.spec.tenant].node;
         // MAX_TOKENS of each of MAX_REQUESTS fit the books.
         self.quota.charge(self.now, leaf, more).expect("tokens are limited");
-        self.requests.service_mut(slot).held = Some(held + more);
+        self.requests.run_mut(slot).held = Some(held + more);
         self.meter(slot).charge(more);
         self.less_quota(leaf);
         (held + more).saturating_sub(used)
@@ -272,7 +272,7 @@ impl Scheduler {
             return self.undo_hold(slot);
         }
         let unsettled = self.unsettled(slot, used);
-        if self.requests.service(slot).lapsed && unsettled > 0 {
+        if self.requests.run(slot).lapsed && unsettled > 0 {
             self.hold_again(slot, unsettled);
         }
         self.settle_part(slot, used);
@@ -336,7 +336,7 @@ impl Scheduler {
             self.uncount_waiting(slot);
             self.stop_draining(slot);
             self.leave_lane(slot);
-            self.requests.past_mut(slot).waits_at = Some((node, key));
+            self.requests.rare_mut(slot).waits_at = Some((node, key));
             self.join_lane(slot, false);
             self.quota_queue.insert(node, key, Waiter::Request(slot));
         }
@@ -436,7 +436,7 @@ impl Scheduler {
             }
             Waiter::Request(_) => {
                 self.leave_lane(slot);
-                self.requests.past_mut(slot).waits_at = None;
+                self.requests.rare_mut(slot).waits_at = None;
                 self.join_lane(slot, true);
                 self.set_turn(slot);
                 self.count_waiting(slot);
@@ -452,7 +452,7 @@ impl Scheduler {
             Waiter::Line(line) => {
                 self.quota_queue.lines.insert(line, (to, key));
             }
-            Waiter::Request(_) => self.requests.past_mut(slot).waits_at = Some((to, key)),
+            Waiter::Request(_) => self.requests.rare_mut(slot).waits_at = Some((to, key)),
         }
         self.stir_all();
     }
@@ -472,8 +472,8 @@ impl Scheduler {
 
     /// A request has left its lane: it waits for quota no more, and if it was the last of its line, nor does that.
     pub(super) fn stop_waiting_for_quota(&mut self, slot: u32) {
-        if let Some((node, key)) = self.requests.past(slot).waits_at {
-            self.requests.past_mut(slot).waits_at = None;
+        if let Some((node, key)) = self.requests.rare(slot).waits_at {
+            self.requests.rare_mut(slot).waits_at = None;
             self.quota_queue.remove(node, key);
         }
         let line = self.line_in_order(slot);
@@ -495,6 +495,6 @@ impl Scheduler {
             let aside = record.lane == Some(Lane::Fresh);
             aside.then(|| self.quota_queue.lines.get(&self.line_in_order(slot))).flatten()
         };
-        self.requests.past(slot).waits_at.as_ref().or_else(of_line).map(|&(node, _)| node)
+        self.requests.rare(slot).waits_at.as_ref().or_else(of_line).map(|&(node, _)| node)
     }
 }

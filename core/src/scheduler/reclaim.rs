@@ -132,7 +132,7 @@ impl Scheduler {
                 }
                 match self.win_back(pool, slot, within) {
                     Sought::Won => return Search::Served,
-                    Sought::Nothing if !within && !self.requests.past(slot).is_kept_off(self.now) => {
+                    Sought::Nothing if !within && !self.requests.rare(slot).is_kept_off(self.now) => {
                         too_much.push(asks);
                     }
                     Sought::Nothing | Sought::TooDear => {}
@@ -350,11 +350,11 @@ impl Scheduler {
     }
 
     fn find_able_workers(&self, pool: PoolId, asker: &Asker, able: &mut Vec<(Reverse<u64>, WorkerId)>) {
-        let (asks, past) = (self.requests[asker.slot].asks, self.requests.past(asker.slot));
+        let (asks, rare) = (self.requests[asker.slot].asks, self.requests.rare(asker.slot));
         able.clear();
         for &id in &self.pool(pool).up {
             if let Some(units) = self.worker(id).yielding_for(asker.order(), &asks)
-                && !past.is_excluded_from(id, self.now)
+                && !rare.is_excluded_from(id, self.now)
             {
                 able.push((Reverse(units), id));
             }
@@ -405,14 +405,14 @@ impl Scheduler {
 
 impl Runners for Scheduler {
     fn candidate(&self, slot: u32, source: &Source<'_>) -> Candidate {
-        let (record, service) = (&self.requests[slot], self.requests.service(slot));
+        let (record, run) = (&self.requests[slot], self.requests.run(slot));
         Candidate {
             id: self.requests.id(slot),
             tier: record.tier(),
-            used: service.in_use,
-            frees: source.frees(service.in_use),
+            used: run.in_use,
+            frees: source.frees(run.in_use),
             preemptions: record.preemptions,
-            started_at: service.started_at,
+            started_at: run.started_at,
             work_lost: self.work_lost(slot),
             finishes_first: self.finishes_after(slot).is_some_and(|takes| takes < self.config.stop_takes_ns),
             straddles: false,

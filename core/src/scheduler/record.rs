@@ -1,16 +1,16 @@
-//! What the scheduler keeps of a request and of a claim.
+//! What the scheduler keeps of a request, of a claim, and of those of a tier that wait.
 
 use alloc::vec::Vec;
 
 use super::quota::WaiterKey;
+use super::requests::COMMON;
 use crate::config::Preemption;
 use crate::event::Reason;
-use crate::id::{Attempt, PoolId, RequestId, Tier, WorkerId};
-use crate::list::{LinkTable, Links};
-use crate::queue::{ArrivalList, Arrivals, Lane};
+use crate::id::{Attempt, PoolId, Tier, WorkerId};
+use crate::list::Links;
+use crate::queue::{ArrivalList, Lane};
 use crate::request::{RequestSpec, RequestState, Yielding};
 use crate::resources::Resources;
-use crate::slab::{Lookup, Slab};
 use crate::time::Instant;
 
 /// No place among those that may yield.
@@ -62,15 +62,15 @@ pub(super) struct Record {
     /// Actions that speak of it and were not returned yet.
     pub(super) unheard: i32,
     pub(super) preemptions: u32,
-    /// The numbers of its [`Service`] and its [`Past`].
-    service: u32,
-    past: u32,
+    /// The numbers of its [`Run`] and its [`Rare`].
+    pub(super) run: u32,
+    pub(super) rare: u32,
 }
 
 /// What a request has that was started, or for which victims were chosen: where it runs, what it uses, what it was
-/// charged. Kept apart, so that many can wait: it is two fifths of all that is known of one.
+/// charged. Kept apart, so that many can wait.
 #[derive(Clone, Debug)]
-pub(super) struct Service {
+pub(super) struct Run {
     pub(super) worker: WorkerId,
     /// Where it stands in its worker's `running`.
     pub(super) place: u32,
@@ -104,8 +104,8 @@ pub(super) struct Service {
     pub(super) serves: Option<u32>,
 }
 
-impl Service {
-    const NONE: Self = Self {
+impl Run {
+    pub(super) const NONE: Self = Self {
         worker: WorkerId::new(0),
         place: 0,
         yield_place: NOWHERE,
@@ -131,7 +131,7 @@ impl Service {
 /// What few requests have: that they stopped, were kept off a worker, or waited by themselves. Kept apart, so that the
 /// others are small.
 #[derive(Clone, Debug)]
-pub(super) struct Past {
+pub(super) struct Rare {
     /// What it used when it last stopped, and whether that was for memory.
     pub(super) stopped_with: Option<Resources>,
     pub(super) stopped_for_memory: bool,
@@ -149,8 +149,8 @@ pub(super) struct Past {
     pub(super) last_set_for: u32,
 }
 
-impl Past {
-    const NONE: Self = Self {
+impl Rare {
+    pub(super) const NONE: Self = Self {
         stopped_with: None,
         stopped_for_memory: false,
         unaccounted: Resources::ZERO,
@@ -196,8 +196,8 @@ impl Record {
             line: 0,
             unheard: 0,
             preemptions: 0,
-            service: COMMON,
-            past: COMMON,
+            run: COMMON,
+            rare: COMMON,
         }
     }
 
@@ -230,154 +230,6 @@ impl Record {
     /// Whether it may be asked to stop now.
     pub(super) fn may_yield(&self) -> bool {
         !self.never_yields() && matches!(self.state, RequestState::Starting | RequestState::Running)
-    }
-}
-
-/// The number of what all have of a part that they do not have of their own.
-const COMMON: u32 = 0;
-
-/// Parts of records, by number, that only some have of their own.
-#[derive(Debug)]
-struct Parts<T>(Slab<T>);
-
-impl<T: Clone> Parts<T> {
-    fn new(common: T) -> Self {
-        let mut parts = Slab::new();
-        assert_eq!(parts.insert(common).0, COMMON, "the first is the common one");
-        Self(parts)
-    }
-
-    /// One's own; it has that number from now on. In line: a report asks a dozen times, and a call costs as much again.
-    #[inline(always)]
-    fn own(&mut self, number: &mut u32) -> &mut T {
-        if *number == COMMON {
-            *number = self.open();
-        }
-        &mut self.0[*number]
-    }
-
-    // Apart, so that its many callers stay small.
-    #[inline(never)]
-    fn open(&mut self) -> u32 {
-        let common = self.0[COMMON].clone();
-        self.0.insert(common).0
-    }
-
-    fn forget(&mut self, number: u32) {
-        if number != COMMON {
-            self.0.forget(number);
-        }
-    }
-}
-
-/// All live requests.
-#[derive(Debug)]
-pub(super) struct Requests {
-    live: Slab<Record>,
-    services: Parts<Service>,
-    pasts: Parts<Past>,
-}
-
-impl Requests {
-    pub(super) fn new() -> Self {
-        Self { live: Slab::new(), services: Parts::new(Service::NONE), pasts: Parts::new(Past::NONE) }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.live.len()
-    }
-
-    /// All with their slots, in the order of the slots.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Record)> {
-        self.live.iter()
-    }
-
-    /// Adds one; returns its slot and the slot's generation.
-    pub(super) fn insert(&mut self, record: Record) -> (u32, u32) {
-        self.live.insert(record)
-    }
-
-    /// Forgets one that has ended.
-    pub(super) fn forget(&mut self, slot: u32) {
-        let Record { service, past, .. } = self.live[slot];
-        self.services.forget(service);
-        self.pasts.forget(past);
-        self.live.forget(slot);
-    }
-
-    pub(super) fn id(&self, slot: u32) -> RequestId {
-        RequestId::new(slot, self.live.generation(slot))
-    }
-
-    pub(super) fn lookup(&self, id: RequestId) -> Lookup {
-        self.live.lookup(id.slot(), id.generation())
-    }
-
-    pub(super) fn service(&self, slot: u32) -> &Service {
-        &self.services.0[self.live[slot].service]
-    }
-
-    #[inline(always)]
-    pub(super) fn service_mut(&mut self, slot: u32) -> &mut Service {
-        self.services.own(&mut self.live[slot].service)
-    }
-
-    /// A request with its service.
-    pub(super) fn both_mut(&mut self, slot: u32) -> (&mut Record, &mut Service) {
-        let record = &mut self.live[slot];
-        let service = self.services.own(&mut record.service);
-        (record, service)
-    }
-
-    pub(super) fn past(&self, slot: u32) -> &Past {
-        &self.pasts.0[self.live[slot].past]
-    }
-
-    pub(super) fn past_mut(&mut self, slot: u32) -> &mut Past {
-        self.pasts.own(&mut self.live[slot].past)
-    }
-
-    /// One is about to leave its worker, stopped.
-    pub(super) fn note_stop(&mut self, slot: u32) {
-        let (record, service) = self.both_mut(slot);
-        let for_memory =
-            record.state == RequestState::Preempting && service.yields_for == Reason::OutOfMemory;
-        record.has_run = true;
-        // Steps of its worker are not its own any more, though its units may still be there.
-        service.runs = false;
-        let in_use = service.in_use;
-        let past = self.past_mut(slot);
-        (past.stopped_with, past.stopped_for_memory) = (Some(in_use), for_memory);
-    }
-}
-
-impl core::ops::Index<u32> for Requests {
-    type Output = Record;
-
-    fn index(&self, slot: u32) -> &Record {
-        &self.live[slot]
-    }
-}
-
-impl core::ops::IndexMut<u32> for Requests {
-    fn index_mut(&mut self, slot: u32) -> &mut Record {
-        &mut self.live[slot]
-    }
-}
-
-impl LinkTable for Requests {
-    fn links(&self, slot: u32) -> Links {
-        self.live[slot].links
-    }
-
-    fn links_mut(&mut self, slot: u32) -> &mut Links {
-        &mut self.live[slot].links
-    }
-}
-
-impl Arrivals for Requests {
-    fn sequence(&self, slot: u32) -> u64 {
-        self.live[slot].sequence
     }
 }
 

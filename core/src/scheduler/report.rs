@@ -1,6 +1,6 @@
 //! What engines report of requests: started, declined, progress, stopped, ended.
 
-use super::record::Service;
+use super::record::Run;
 use super::usage::Ending;
 use super::workers::WorkerStatus;
 use super::{MAX_TOKENS, Scheduler};
@@ -38,7 +38,7 @@ impl Scheduler {
             state => return Err(ReportError::WrongState { request, state }),
         }
         let is_first = !self.requests[slot].has_run;
-        self.set_running(slot, in_use, |service| service.cached_tokens = cached_tokens);
+        self.set_running(slot, in_use, |run| run.cached_tokens = cached_tokens);
         if is_first {
             self.charge_cached(slot, cached_tokens);
         }
@@ -60,16 +60,16 @@ impl Scheduler {
     ) -> Result<(), ReportError> {
         self.advance(now);
         let slot = self.resolve_attempt(request, attempt)?;
-        let (record, service) = (&self.requests[slot], self.requests.service(slot));
-        if !matches!(record.state, RequestState::Starting | RequestState::Preempting) || service.runs {
+        let (record, run) = (&self.requests[slot], self.requests.run(slot));
+        if !matches!(record.state, RequestState::Starting | RequestState::Preempting) || run.runs {
             return Err(ReportError::WrongState { request, state: record.state });
         }
-        let worker = service.worker;
+        let worker = run.worker;
         let is_last = record.declines + 1 == MAX_DECLINES;
         if !record.has_run {
             self.refund(slot);
             self.undo_hold(slot);
-            self.requests.service_mut(slot).lapsed = false;
+            self.requests.run_mut(slot).lapsed = false;
         }
         if is_last {
             self.end(slot, Ending::Failed);
@@ -110,9 +110,9 @@ impl Scheduler {
     }
 
     fn note_progress(&mut self, slot: u32, output_tokens: u64, in_use: Resources) {
-        let mark = self.worker(self.requests.service(slot).worker).step_tokens;
-        self.set_running(slot, in_use, |service| {
-            (service.output_tokens, service.step_mark) = (output_tokens, mark);
+        let mark = self.worker(self.requests.run(slot).worker).step_tokens;
+        self.set_running(slot, in_use, |run| {
+            (run.output_tokens, run.step_mark) = (output_tokens, mark);
         });
     }
 
@@ -144,10 +144,10 @@ impl Scheduler {
             self.forget_checkpoint(slot);
         }
         self.settle_tokens(slot);
-        self.requests.past_mut(slot).tokens_kept = tokens_kept;
+        self.requests.rare_mut(slot).tokens_kept = tokens_kept;
         self.meter_lost_work(slot);
         self.requests.note_stop(slot);
-        let for_memory = self.requests.past(slot).stopped_for_memory;
+        let for_memory = self.requests.rare(slot).stopped_for_memory;
         let record = &mut self.requests[slot];
         record.declines = 0;
         record.victims_for = 0;
@@ -255,7 +255,7 @@ impl Scheduler {
             let slot = self.resolve_attempt(request, attempt)?;
             self.check_report(output_tokens, &in_use)?;
             self.check_on_worker(slot)?;
-            if self.requests.service(slot).worker != worker {
+            if self.requests.run(slot).worker != worker {
                 return Err(WorkerError::NotHere { request, worker });
             }
         }
@@ -308,22 +308,22 @@ impl Scheduler {
     }
 
     /// A report shows that the request runs, with `in_use` units.
-    fn set_running(&mut self, slot: u32, in_use: Resources, note: impl FnOnce(&mut Service)) {
+    fn set_running(&mut self, slot: u32, in_use: Resources, note: impl FnOnce(&mut Run)) {
         self.hear_of(slot);
-        let before = self.requests.service(slot).in_use;
-        let mark = self.worker(self.requests.service(slot).worker).step_tokens;
-        let (record, service) = self.requests.both_mut(slot);
-        if !service.runs {
-            service.step_mark = mark;
+        let before = self.requests.run(slot).in_use;
+        let mark = self.worker(self.requests.run(slot).worker).step_tokens;
+        let (record, run) = self.requests.with_run_mut(slot);
+        if !run.runs {
+            run.step_mark = mark;
         }
-        note(service);
-        service.runs = true;
+        note(run);
+        run.runs = true;
         record.has_run = true;
         record.declines = 0;
         if record.state == RequestState::Starting {
             record.state = RequestState::Running;
         }
-        let worker = service.worker;
+        let worker = run.worker;
         self.charge_output(slot);
         self.work_changed(worker);
         if before != in_use {
@@ -341,7 +341,7 @@ impl Scheduler {
     /// A request that has stopped waits again, unless it has outgrown every worker there is.
     pub(super) fn wait_again(&mut self, slot: u32) {
         let record = &self.requests[slot];
-        let needs = self.next_asks(slot).max(self.requests.past(slot).stopped_with.unwrap_or_default());
+        let needs = self.next_asks(slot).max(self.requests.rare(slot).stopped_with.unwrap_or_default());
         if !self.pool(record.pool()).shapes.iter().any(|shape| needs.fits(shape)) {
             let request = self.requests.id(slot);
             self.end(slot, Ending::Failed);

@@ -36,14 +36,14 @@ impl Scheduler {
         let mut named = Vec::with_capacity(prompts.len());
         for &PromptLeft { request, tokens: left } in prompts {
             let slot = self.resolve(request)?;
-            let (record, service) = (&self.requests[slot], self.requests.service(slot));
-            if record.is_waiting() || service.worker != worker {
+            let (record, run) = (&self.requests[slot], self.requests.run(slot));
+            if record.is_waiting() || run.worker != worker {
                 return Err(WorkerError::NotHere { request, worker });
             }
             named.push(slot);
             waiting.push(Prompt {
                 tier: record.tier(),
-                started_at: service.started_at,
+                started_at: run.started_at,
                 sequence: record.sequence,
                 left,
             });

@@ -60,7 +60,7 @@ impl Scheduler {
     /// Keeps a waiting request off a worker for a while.
     pub(super) fn exclude(&mut self, slot: u32, worker: WorkerId) {
         let until = self.now.plus_nanos(self.config.decline_backoff_ns);
-        let excluded = &mut self.requests.past_mut(slot).excluded;
+        let excluded = &mut self.requests.rare_mut(slot).excluded;
         if excluded[0].is_none_or(|(last, _)| last != worker) {
             excluded.rotate_right(1);
         }

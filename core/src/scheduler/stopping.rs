@@ -12,19 +12,19 @@ use crate::resources::Resources;
 impl Scheduler {
     /// Tokens a request has generated over its life.
     pub(super) fn output_tokens(&self, slot: u32) -> u64 {
-        let service = self.requests.service(slot);
+        let run = self.requests.run(slot);
         // The worker's count goes round: what matters is how far it has come since.
-        let since = |mark| self.worker(service.worker).step_tokens.wrapping_sub(mark);
-        let steps = if service.runs { since(service.step_mark) } else { 0 };
-        service.output_tokens.saturating_add(steps)
+        let since = |mark| self.worker(run.worker).step_tokens.wrapping_sub(mark);
+        let steps = if run.runs { since(run.step_mark) } else { 0 };
+        run.output_tokens.saturating_add(steps)
     }
 
     /// Takes what steps counted for a request into its own record.
     pub(super) fn settle_tokens(&mut self, slot: u32) {
         let tokens = self.output_tokens(slot);
-        let mark = self.worker(self.requests.service(slot).worker).step_tokens;
-        let service = self.requests.service_mut(slot);
-        (service.output_tokens, service.step_mark) = (tokens, mark);
+        let mark = self.worker(self.requests.run(slot).worker).step_tokens;
+        let run = self.requests.run_mut(slot);
+        (run.output_tokens, run.step_mark) = (tokens, mark);
     }
 
     fn context_tokens(&self, slot: u32) -> u64 {
@@ -33,12 +33,11 @@ impl Scheduler {
 
     /// Tokens of context that a running request would compute again, had it to begin from what is cached or kept.
     pub(super) fn tokens_to_recompute(&self, slot: u32) -> u64 {
-        let service = self.requests.service(slot);
-        if !service.runs {
+        let run = self.requests.run(slot);
+        if !run.runs {
             return 0;
         }
-        self.context_tokens(slot)
-            .saturating_sub(service.cached_tokens.max(self.requests.past(slot).tokens_kept))
+        self.context_tokens(slot).saturating_sub(run.cached_tokens.max(self.requests.rare(slot).tokens_kept))
     }
 
     /// Nanoseconds to compute again what a running request would lose without a checkpoint; as many as tokens,
@@ -53,16 +52,16 @@ impl Scheduler {
 
     /// What a search for victims goes by, of one that may yield.
     pub(super) fn yielder_bounds(&self, slot: u32) -> Bounds {
-        let (record, service) = (&self.requests[slot], self.requests.service(slot));
+        let (record, run) = (&self.requests[slot], self.requests.run(slot));
         let stake = AtStake {
             context: self.context_tokens(slot),
-            safe: service.cached_tokens.max(self.requests.past(slot).tokens_kept),
-            runs: service.runs,
+            safe: run.cached_tokens.max(self.requests.rare(slot).tokens_kept),
+            runs: run.runs,
             can_swap: record.spec.yielding == Yielding::Checkpoint,
         };
-        let steps = preempt::steps_told(self.worker(service.worker).step_tokens);
+        let steps = preempt::steps_told(self.worker(run.worker).step_tokens);
         let id = self.requests.id(slot);
-        Bounds::of_one(id, service.in_use, stake, steps, service.started_at, record.preemptions)
+        Bounds::of_one(id, run.in_use, stake, steps, run.started_at, record.preemptions)
     }
 
     /// Whether another request may stop one now.
@@ -77,34 +76,34 @@ impl Scheduler {
             return;
         }
         let bounds = self.yielder_bounds(slot);
-        let (record, service) = self.requests.both_mut(slot);
-        let yielders = &mut self.workers[service.worker.index()].yielders[record.spec.tier.index()];
-        service.yield_place = yielders.insert(slot, &bounds);
-        yielders.total += service.in_use;
+        let (record, run) = self.requests.with_run_mut(slot);
+        let yielders = &mut self.workers[run.worker.index()].yielders[record.spec.tier.index()];
+        run.yield_place = yielders.insert(slot, &bounds);
+        yielders.total += run.in_use;
     }
 
     /// One that leaves its worker, or is to stop, is known to searches for victims no more.
     pub(super) fn unlist_yielder(&mut self, slot: u32) {
-        let (record, service) = self.requests.both_mut(slot);
-        let place = core::mem::replace(&mut service.yield_place, NOWHERE);
+        let (record, run) = self.requests.with_run_mut(slot);
+        let place = core::mem::replace(&mut run.yield_place, NOWHERE);
         if place != NOWHERE {
-            let yielders = &mut self.workers[service.worker.index()].yielders[record.spec.tier.index()];
+            let yielders = &mut self.workers[run.worker.index()].yielders[record.spec.tier.index()];
             yielders.remove(place);
-            yielders.total -= service.in_use;
+            yielders.total -= run.in_use;
         }
     }
 
     /// One that used `before` has reported; searches for victims know it as it is now.
     pub(super) fn note_report(&mut self, slot: u32, before: Resources) {
-        let place = self.requests.service(slot).yield_place;
+        let place = self.requests.run(slot).yield_place;
         if place == NOWHERE {
             return;
         }
         let bounds = self.yielder_bounds(slot);
-        let (record, service) = (&self.requests[slot], self.requests.service(slot));
-        let yielders = &mut self.workers[service.worker.index()].yielders[record.spec.tier.index()];
+        let (record, run) = (&self.requests[slot], self.requests.run(slot));
+        let yielders = &mut self.workers[run.worker.index()].yielders[record.spec.tier.index()];
         yielders.widen(place, &bounds);
-        yielders.total += service.in_use;
+        yielders.total += run.in_use;
         yielders.total -= before;
     }
 
@@ -125,7 +124,7 @@ impl Scheduler {
     pub(super) fn finishes_after(&self, slot: u32) -> Option<u64> {
         let record = &self.requests[slot];
         let (model, expected) = (self.config.step_time?, record.spec.output_tokens?);
-        let running = self.worker(self.requests.service(slot).worker).running.len() as u64;
+        let running = self.worker(self.requests.run(slot).worker).running.len() as u64;
         let step = model.base_ns.saturating_add(running.saturating_mul(model.decode_ns));
         Some(expected.saturating_sub(self.output_tokens(slot)).saturating_mul(step))
     }
@@ -136,7 +135,7 @@ impl Scheduler {
         let record = &self.requests[slot];
         let worth =
             record.spec.yielding == Yielding::Checkpoint && self.swap_ns(slot) <= self.recompute_ns(slot);
-        let worker = self.requests.service(slot).worker;
+        let worker = self.requests.run(slot).worker;
         self.forget_checkpoint(slot);
         let has_room = self.worker(worker).spec.devices.iter().all(|part| {
             let device = &self.devices[part.device.index()];
@@ -149,15 +148,15 @@ impl Scheduler {
         for part in &self.workers[worker.index()].spec.devices {
             self.devices[part.device.index()].checkpoints_kib += kib;
         }
-        self.requests.past_mut(slot).checkpoint = Some((worker, kib));
+        self.requests.rare_mut(slot).checkpoint = Some((worker, kib));
         YieldMode::Checkpoint
     }
 
     /// A request's checkpoint is gone, if it had one, and its memory free.
     pub(super) fn forget_checkpoint(&mut self, slot: u32) {
-        let Some((worker, kib)) = self.requests.past(slot).checkpoint else { return };
-        let past = self.requests.past_mut(slot);
-        (past.checkpoint, past.tokens_kept) = (None, 0);
+        let Some((worker, kib)) = self.requests.rare(slot).checkpoint else { return };
+        let rare = self.requests.rare_mut(slot);
+        (rare.checkpoint, rare.tokens_kept) = (None, 0);
         for part in &self.workers[worker.index()].spec.devices {
             self.devices[part.device.index()].checkpoints_kib -= kib;
         }
@@ -174,10 +173,10 @@ impl Scheduler {
         let confirm_by = self.now.plus_nanos(self.config.confirm_after_ns);
         let mode = self.choose_mode(victim);
         self.stop_watching_hold(victim);
-        self.rebook(victim, |record, service| {
+        self.rebook(victim, |record, run| {
             record.state = RequestState::Preempting;
-            service.yields_for = reason;
-            service.serves = claim;
+            run.yields_for = reason;
+            run.serves = claim;
         });
         let (request, record) = (self.requests.id(victim), &self.requests[victim]);
         self.timers.insert((confirm_by, record.sequence), victim);
@@ -194,20 +193,20 @@ impl Scheduler {
     /// Takes the asking back; if the host has not heard of it yet, it never will.
     pub(super) fn spare(&mut self, victim: u32) {
         if self.requests[victim].state == RequestState::Releasing {
-            self.requests.service_mut(victim).serves = None; // it has stopped already
+            self.requests.run_mut(victim).serves = None; // it has stopped already
             return;
         }
         let unheard = self.unsay(victim);
         self.timers.remove(victim);
         self.forget_checkpoint(victim);
-        self.rebook(victim, |record, service| {
-            record.state = if service.runs { RequestState::Running } else { RequestState::Starting };
-            service.serves = None;
+        self.rebook(victim, |record, run| {
+            record.state = if run.runs { RequestState::Running } else { RequestState::Starting };
+            run.serves = None;
         });
-        if !self.requests.service(victim).runs {
+        if !self.requests.run(victim).runs {
             self.watch_hold(victim);
         }
-        self.notice_pressure(self.requests.service(victim).worker);
+        self.notice_pressure(self.requests.run(victim).worker);
         if !unheard {
             let (request, attempt) = (self.requests.id(victim), self.requests[victim].attempt());
             self.say(Action::Spare { victim: request, attempt, reason: Reason::NotNeeded });
@@ -217,9 +216,9 @@ impl Scheduler {
     /// A running request has to end; its units come when it has stopped.
     pub(super) fn abort(&mut self, slot: u32, reason: Reason) {
         self.stop_watching_hold(slot);
-        self.rebook(slot, |record, service| {
+        self.rebook(slot, |record, run| {
             record.state = RequestState::Aborting;
-            service.yields_for = reason;
+            run.yields_for = reason;
         });
         let (request, attempt) = (self.requests.id(slot), self.requests[slot].attempt());
         self.say(Action::Abort { request, attempt, reason });

@@ -76,7 +76,7 @@ impl Scheduler {
         let record = &self.requests[slot];
         self.set_due(
             slot,
-            if record.has_run { self.requests.service(slot).lapses_at } else { record.expires_at },
+            if record.has_run { self.requests.run(slot).lapses_at } else { record.expires_at },
         );
         self.set_turn(slot);
     }

@@ -51,7 +51,7 @@ impl Scheduler {
     pub(super) fn meter_units(&mut self, slot: u32, before: Resources, after: Resources) {
         let record = &self.requests[slot];
         let (pool, tier, tenant) = (record.pool(), record.tier(), record.spec.tenant);
-        let is_up = self.worker(self.requests.service(slot).worker).is_up();
+        let is_up = self.worker(self.requests.run(slot).worker).is_up();
         if is_up {
             self.advance_loan(pool, tier);
         }

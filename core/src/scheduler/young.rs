@@ -7,7 +7,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::Scheduler;
-use super::record::Requests;
+use super::requests::Requests;
 use crate::id::{PoolId, RequestId, Tier};
 use crate::slab::Lookup;
 use crate::time::Instant;
@@ -59,18 +59,18 @@ impl Scheduler {
     /// nobody asks. O(those of its tier that have not).
     pub(super) fn knows_young(&self, slot: u32) -> bool {
         let (record, id) = (&self.requests[slot], self.requests.id(slot));
-        let service = self.requests.service(slot);
+        let run = self.requests.run(slot);
         let young = &self.pool(record.pool()).young[record.tier().index()];
         !self.stoppable[record.tier().index()]
-            || !self.worker(service.worker).is_up()
-            || service.started_at.plus_nanos(self.config.min_run_ns) <= self.now
-            || young.starts.contains(&(service.started_at, id))
+            || !self.worker(run.worker).is_up()
+            || run.started_at.plus_nanos(self.config.min_run_ns) <= self.now
+            || young.starts.contains(&(run.started_at, id))
     }
 
     /// A request on a worker is of a tier since now, or since it has started.
     pub(super) fn note_young(&mut self, slot: u32) {
         let (record, id) = (&self.requests[slot], self.requests.id(slot));
-        let (at, pool, tier) = (self.requests.service(slot).started_at, record.pool(), record.tier());
+        let (at, pool, tier) = (self.requests.run(slot).started_at, record.pool(), record.tier());
         if !self.stoppable[tier.index()] {
             return;
         }
@@ -95,7 +95,7 @@ impl Scheduler {
         }
         let running = self.pool(pool).up.iter().flat_map(|&id| self.worker(id).running.iter().copied());
         let mut running: Vec<u32> = running.collect();
-        running.sort_unstable_by_key(|&slot| self.requests.service(slot).started_at);
+        running.sort_unstable_by_key(|&slot| self.requests.run(slot).started_at);
         running.into_iter().for_each(|slot| self.note_young(slot));
     }
 }
@@ -107,6 +107,6 @@ impl Requests {
             return false;
         }
         let record = &self[id.slot()];
-        !record.is_waiting() && self.service(id.slot()).started_at == at && record.tier() == tier
+        !record.is_waiting() && self.run(id.slot()).started_at == at && record.tier() == tier
     }
 }

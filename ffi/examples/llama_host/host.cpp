@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <optional>
 #include <stdexcept>
 
 namespace llama_host {
@@ -36,7 +37,7 @@ void Host::run() {
     } else if (!all_ended()) {
       skip_idle_steps();
     }
-    if (options_.check) gate_.check_invariants();
+    if (options_.check) gate_.scheduler().check_invariants().value();
   }
 }
 
@@ -56,56 +57,62 @@ void Host::submit(Request& request) {
   request.tokens = engine_.tokenize(request.text);
   request.prompt_tokens = request.tokens.size();
   const std::string& tier = options_.one_tier.empty() ? request.tier : options_.one_tier;
-  const Submitted submitted =
+  const auto submitted =
       gate_.submit(now(), Ask{tier, request.tenant, request.prompt_tokens, request.max_output, request.number});
-  if (submitted.request == 0) {
+  if (!submitted) {
     request.phase = Phase::refused;
     request.ended = counts_.steps;
-    request.answer = submitted.refusal;
+    request.answer = submitted.error().message;
     say(request, "refused: " + request.answer);
     return;
   }
-  request.id = submitted.request;
+  request.id = *submitted;
   request.phase = Phase::waiting;
   by_id_[request.id] = &request;
   open_++;
 }
 
 void Host::skip_idle_steps() {
-  Nanoseconds next = gate_.poll_timeout();
-  if (arrived_ < requests_.size()) next = std::min(next, requests_[arrived_].arrives * STEP);
-  if (next == NEVER) {
+  std::optional<tidegate::Instant> next = gate_.scheduler().poll_timeout().value();
+  if (arrived_ < requests_.size()) {
+    const tidegate::Instant arrival = at(requests_[arrived_].arrives);
+    next = next ? std::min(*next, arrival) : arrival;
+  }
+  if (!next) {
     const auto waits = [](const Request& request) { return request.phase == Phase::waiting; };
     const auto first = std::find_if(requests_.begin(), requests_.end(), waits);
     throw std::logic_error("request " + std::to_string(first->number) + " would wait for ever: " +
-                           gate_.why_it_waits(first->id));
+                           tidegate::words(gate_.scheduler().explain(first->id).value().gate));
   }
-  counts_.steps = std::max(counts_.steps + 1, (next + STEP - 1) / STEP);
+  counts_.steps = std::max(counts_.steps + 1, (next->ns + STEP.count() - 1) / STEP.count());
 }
 
 // What tidegate asks for, and the answers. What is answered may lead to more, so it is asked until it wants nothing.
 
 void Host::do_what_is_asked() {
-  for (std::vector<Action> actions = gate_.poll(now()); !actions.empty(); actions = gate_.poll(now()))
-    for (const Action& action : actions) carry_out(action);
+  std::vector<tidegate::Action> actions;
+  do {
+    actions.clear();
+    gate_.scheduler().poll_into(now(), actions).value();
+    for (const tidegate::Action& action : actions) carry_out(action);
+  } while (!actions.empty());
 }
 
-void Host::carry_out(const Action& action) {
-  switch (action.kind) {
-    case Action::Kind::start: return start(find(action.of.request), action);
-    case Action::Kind::preempt: return preempt(find(action.of.request), action);
-    case Action::Kind::abort: return abort(find(action.of.request), action);
-    case Action::Kind::drop: return drop(find(action.of.request), action);
-    // The others are for hosts that take time to stop a request, or that lease quota.
-    case Action::Kind::other: return;
-  }
+void Host::carry_out(const tidegate::Action& action) {
+  tidegate::match(
+      action, [this](const tidegate::Start& wish) { start(find(wish.request), wish); },
+      [this](const tidegate::Preempt& wish) { preempt(find(wish.victim), wish); },
+      [this](const tidegate::Abort& wish) { abort(find(wish.request), wish); },
+      [this](const tidegate::Drop& wish) { drop(find(wish.request), wish); },
+      // The others are for hosts that take time to stop a request, or that lease quota.
+      [](const auto&) {});
 }
 
-void Host::start(Request& request, const Action& action) {
+void Host::start(Request& request, const tidegate::Start& action) {
   if (request.computed != action.resume_tokens) throw std::logic_error("tidegate resumes what was not saved");
   const bool ran_before = request.started != NOT_YET;
   request.phase = Phase::running;
-  request.attempt = action.of.attempt;
+  request.attempt = action.attempt;
   request.slot = free_slot();
   request.reserved = request.tokens.size();
   in_slot_[static_cast<size_t>(request.slot)] = &request;
@@ -121,32 +128,34 @@ void Host::start(Request& request, const Action& action) {
     counts_.refilled++;
   }
   say(request, "starts in slot " + std::to_string(request.slot) + " with " + std::to_string(request.computed) + " of " +
-                   std::to_string(request.tokens.size()) + " tokens computed (" + action.reason + ")");
-  gate_.started(now(), action.of, request.reserved);
+                   std::to_string(request.tokens.size()) + " tokens computed (" + tidegate::words(action.reason) +
+                   ")");
+  gate_.scheduler().started(now(), action.request, action.attempt, 0, slot_with(request.reserved)).value();
 }
 
-void Host::preempt(Request& request, const Action& action) {
+void Host::preempt(Request& request, const tidegate::Preempt& action) {
   forget_saved(request);
-  if (request.computed > 0) action.keep_state ? save(request) : drop_state(request);
+  if (request.computed > 0) action.mode == tidegate::Yield::checkpoint ? save(request) : drop_state(request);
   leave_slot(request);
   request.phase = Phase::waiting;
   request.preemptions++;
-  (action.for_memory ? counts_.for_memory : counts_.reclaims)++;
-  say(request, "stops and keeps " + std::to_string(request.computed) + " tokens (" + action.reason + ")");
-  gate_.preempted(now(), action.of, request.computed);
+  (action.reason == tidegate::Reason::out_of_memory ? counts_.for_memory : counts_.reclaims)++;
+  say(request,
+      "stops and keeps " + std::to_string(request.computed) + " tokens (" + tidegate::words(action.reason) + ")");
+  gate_.scheduler().preempted(now(), action.victim, action.attempt, request.computed).value();
 }
 
-void Host::abort(Request& request, const Action& action) {
+void Host::abort(Request& request, const tidegate::Abort& action) {
   leave_slot(request);
-  request.answer = action.reason;
-  say(request, "is given up (" + action.reason + ")");
-  gate_.failed(now(), action.of);
+  request.answer = tidegate::words(action.reason);
+  say(request, "is given up (" + request.answer + ")");
+  gate_.scheduler().failed(now(), action.request, action.attempt).value();
   end(request, Phase::failed);
 }
 
-void Host::drop(Request& request, const Action& action) {
-  request.answer = action.reason;
-  say(request, "is dropped (" + action.reason + ")");
+void Host::drop(Request& request, const tidegate::Drop& action) {
+  request.answer = tidegate::words(action.reason);
+  say(request, "is dropped (" + request.answer + ")");
   end(request, Phase::failed);
 }
 
@@ -162,7 +171,7 @@ void Host::compute() {
 
 // One token for each that generates, and of the prompts what tidegate's step plan gives them.
 std::vector<Work> Host::plan() const {
-  std::vector<Prompt> prompts;
+  std::vector<tidegate::PromptLeft> prompts;
   std::vector<const Request*> owners;
   std::vector<Work> step;
   const auto add = [&step](const Request& request, size_t count) {
@@ -174,7 +183,7 @@ std::vector<Work> Host::plan() const {
     if (request->left() == 1) {
       add(*request, 1);
     } else {
-      prompts.push_back(Prompt{request->id, request->left()});
+      prompts.emplace_back(request->id, request->left());
       owners.push_back(request);
     }
   }
@@ -188,16 +197,16 @@ std::vector<Work> Host::plan() const {
 void Host::make_room(const std::vector<Work>& step) {
   const size_t open_before = open_;
   const unsigned stopped_before = counts_.for_memory;
-  std::vector<Progress> needs;
+  std::vector<tidegate::StepException> needs;
   for (const Work& work : step) needs.push_back(progress_of(*in_slot_[static_cast<size_t>(work.slot)], work.count));
-  gate_.stepped(now(), needs);
+  gate_.step(now(), needs);
   do_what_is_asked();
   if (counts_.for_memory == stopped_before && open_ == open_before)
     throw std::logic_error("llama_decode has no cells, and tidegate stopped nobody");
 }
 
 void Host::take_tokens(const std::vector<Work>& step) {
-  std::vector<Progress> progress;
+  std::vector<tidegate::StepException> progress;
   for (size_t i = 0; i < step.size(); i++) {
     Request& request = *in_slot_[static_cast<size_t>(step[i].slot)];
     request.computed += step[i].count;
@@ -205,7 +214,7 @@ void Host::take_tokens(const std::vector<Work>& step) {
     take_token(request, engine_.sample(request.sampler, i), engine_.logits(i));
     if (request.phase == Phase::running) progress.push_back(progress_of(request, 0));
   }
-  gate_.stepped(now(), progress);
+  gate_.step(now(), progress);
 }
 
 void Host::take_token(Request& request, Token token, const float* logits) {
@@ -215,7 +224,9 @@ void Host::take_token(Request& request, Token token, const float* logits) {
   if (!engine_.ends(token) && request.output_tokens() < request.max_output) return;
   leave_slot(request);
   say(request, "is complete with " + std::to_string(request.output_tokens()) + " tokens");
-  gate_.completed(now(), {request.id, request.attempt}, request.prompt_tokens, request.output_tokens());
+  gate_.scheduler()
+      .complete(now(), request.id, request.attempt, {request.prompt_tokens, 0, request.output_tokens()})
+      .value();
   end(request, Phase::completed);
 }
 
@@ -243,9 +254,9 @@ void Host::leave_slot(Request& request) {
 
 // What it has generated, and the cells that it takes once `more` tokens are computed: as long as its prompt is being
 // computed, those for all of the prompt.
-Progress Host::progress_of(const Request& request, size_t more) const {
+tidegate::StepException Host::progress_of(const Request& request, size_t more) const {
   const size_t cells = std::max(request.reserved, engine_.cells_of(request.slot) + more);
-  return Progress{{request.id, request.attempt}, request.output_tokens(), cells};
+  return {request.id, request.attempt, request.output_tokens(), slot_with(cells)};
 }
 
 void Host::save(Request& request) {

@@ -6,6 +6,9 @@
 // monotonic clock instead.
 #pragma once
 
+#include <tidegate.hpp>
+
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -18,7 +21,7 @@
 
 namespace llama_host {
 
-constexpr Nanoseconds STEP = 10000000;
+constexpr tidegate::Duration STEP = std::chrono::milliseconds(10);
 
 // What happened in a run, beyond what its requests say.
 struct Counts {
@@ -50,7 +53,8 @@ class Host {
   const Counts& counts() const { return counts_; }
 
  private:
-  Nanoseconds now() const { return counts_.steps * STEP; }
+  tidegate::Instant now() const { return at(counts_.steps); }
+  static tidegate::Instant at(uint64_t step) { return {step * STEP.count()}; }
   bool somebody_runs() const;
   bool all_ended() const;
   void submit_arrivals();
@@ -58,11 +62,11 @@ class Host {
   void skip_idle_steps();
 
   void do_what_is_asked();
-  void carry_out(const Action& action);
-  void start(Request& request, const Action& action);
-  void preempt(Request& request, const Action& action);
-  void abort(Request& request, const Action& action);
-  void drop(Request& request, const Action& action);
+  void carry_out(const tidegate::Action& action);
+  void start(Request& request, const tidegate::Start& action);
+  void preempt(Request& request, const tidegate::Preempt& action);
+  void abort(Request& request, const tidegate::Abort& action);
+  void drop(Request& request, const tidegate::Drop& action);
 
   void compute();
   std::vector<Work> plan() const;
@@ -71,10 +75,10 @@ class Host {
   void take_token(Request& request, Token token, const float* logits);
   void end(Request& request, Phase phase);
 
-  Request& find(uint64_t id) { return *by_id_.at(id); }
+  Request& find(tidegate::RequestId id) { return *by_id_.at(id); }
   int free_slot() const;
   void leave_slot(Request& request);
-  Progress progress_of(const Request& request, size_t more) const;
+  tidegate::StepException progress_of(const Request& request, size_t more) const;
   void save(Request& request);
   void drop_state(Request& request);
   void forget_saved(Request& request);
@@ -89,7 +93,7 @@ class Host {
   size_t open_ = 0;
   size_t saved_bytes_ = 0;
   std::vector<Request*> in_slot_;
-  std::unordered_map<uint64_t, Request*> by_id_;
+  std::unordered_map<tidegate::RequestId, Request*> by_id_;
 };
 
 }  // namespace llama_host

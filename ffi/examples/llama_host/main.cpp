@@ -1,7 +1,7 @@
 // An inference server without a network: llama.cpp computes, tidegate decides. docs/LLAMA_CPP.md explains it.
 //
 //   engine    libllama: slots, KV cells, batches, saved states
-//   gate      tidegate: requests in, actions out, answers in
+//   gate      what this host adds to tidegate.hpp
 //   host      the loop between them
 //   workload, options, report    what goes in and what comes out
 #include <cstdio>
@@ -53,8 +53,9 @@ std::string config_toml(const Options& options, const Engine& engine) {
 
 void add_tenants(Gate& gate, const Workload& workload) {
   for (const Tenant& tenant : workload.tenants) {
-    gate.add_tenant(0, tenant.name);
-    if (tenant.limited) gate.limit_tenant(0, tenant.name, tenant.tokens_per_second, tenant.burst);
+    gate.add_tenant({}, tenant.name);
+    if (!tenant.limited) continue;
+    gate.limit_tenant({}, tenant.name, tidegate::Rate::per_second(tenant.tokens_per_second).burst(tenant.burst));
   }
 }
 
@@ -62,22 +63,24 @@ void tell(const Options& options, const Outcome& outcome) {
   print_table(outcome);
   if (options.report.empty()) return;
   const auto close = [](std::FILE* file) { std::fclose(file); };
-  const std::unique_ptr<std::FILE, decltype(close)> file(std::fopen(options.report.c_str(), "w"), close);
-  if (!file) throw std::runtime_error("cannot write the report " + options.report);
-  write_json(outcome, file.get());
+  std::unique_ptr<std::FILE, decltype(close)> file(std::fopen(options.report.c_str(), "w"), close);
+  if (file) write_json(outcome, file.get());
+  // A full disk shows here, or not before it is closed.
+  const bool written = file && std::ferror(file.get()) == 0 && std::fclose(file.release()) == 0;
+  if (!written) throw std::runtime_error("cannot write the report " + options.report);
 }
 
 void serve(const Options& options) {
   Workload workload = read_workload(options.workload);
   Engine engine(options.engine);
   Gate gate(config_toml(options, engine));
-  gate.add_engine(0, Capacity{engine.slots(), engine.cells()}, options.checkpoint_mib);
+  gate.add_engine({}, engine.slots(), engine.cells(), options.checkpoint_mib);
   add_tenants(gate, workload);
   Host host(engine, gate, workload.requests,
             HostOptions{options.first_come ? FIRST_COME_TIER : "", options.talk, options.check});
   host.run();
   Outcome outcome{workload, host.counts(), {}};
-  for (const Tenant& tenant : workload.tenants) outcome.tenants.push_back(gate.report(tenant.name));
+  for (const Tenant& tenant : workload.tenants) outcome.tenants.push_back(gate.usage(tenant.name));
   tell(options, outcome);
 }
 

@@ -34,8 +34,7 @@ const char USAGE[] =
 namespace {
 
 uint64_t number(const std::string& option, const std::string& text, uint64_t least, uint64_t most) {
-  const bool digits = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
-  const uint64_t value = digits && text.size() <= 18 ? std::stoull(text) : UINT64_MAX;
+  const uint64_t value = is_number(text) ? std::stoull(text) : UINT64_MAX;
   if (value < least || value > most)
     throw std::invalid_argument(option + " takes a number from " + std::to_string(least) + " to " +
                                 std::to_string(most) + ", not '" + text + "'");
@@ -60,9 +59,15 @@ void check(const Options& options) {
     throw std::invalid_argument("--model and --workload are needed");
   if (options.engine.batch_tokens < options.engine.slots)
     throw std::invalid_argument("--batch-tokens must be at least --slots: each takes a token a step");
+  if (options.engine.cells < options.engine.slots)
+    throw std::invalid_argument("--cells must be at least --slots: each takes a cell a token");
 }
 
 }  // namespace
+
+bool is_number(const std::string& word) {
+  return !word.empty() && word.size() <= 18 && word.find_first_not_of("0123456789") == std::string::npos;
+}
 
 Options read_options(int argc, char** argv) {
   Options options;

@@ -21,6 +21,9 @@ struct Options {
 
 extern const char USAGE[];
 
+// Whether a word is digits only, and few enough for std::stoull.
+bool is_number(const std::string& word);
+
 // Throws std::invalid_argument that says what is wrong.
 Options read_options(int argc, char** argv);
 

@@ -71,14 +71,14 @@ void write_counts(const Counts& counts, std::FILE* file) {
                counts.restored, counts.moved, counts.refilled, counts.saved_bytes_peak);
 }
 
-void write_tenant(const Tenant& tenant, const TenantReport& report, std::FILE* file) {
+void write_tenant(const Tenant& tenant, const tidegate::TenantUsage& used, std::FILE* file) {
   std::fprintf(file,
                "{\"name\": %s, \"completed\": %" PRIu64 ", \"prompt_tokens\": %" PRIu64 ", \"output_tokens\": %" PRIu64
                ", \"held_tokens\": %" PRIu64 ", \"refunded_tokens\": %" PRIu64 ", \"debt_tokens\": %" PRIu64
                ", \"preemptions\": %" PRIu64 ", \"memory_preemptions\": %" PRIu64 ", \"lost_tokens\": %" PRIu64 "}",
-               quoted(tenant.name).c_str(), report.completed, report.prompt_tokens, report.output_tokens,
-               report.held_tokens, report.refunded_tokens, report.debt_tokens, report.preemptions,
-               report.memory_preemptions, report.lost_tokens);
+               quoted(tenant.name).c_str(), used.completed, used.prompt_tokens, used.output_tokens,
+               used.held_tokens, used.refunded_tokens, used.debt_tokens, used.preemptions,
+               used.memory_preemptions, used.lost_tokens);
 }
 
 }  // namespace

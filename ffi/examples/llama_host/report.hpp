@@ -1,10 +1,11 @@
 // What a run came to: a table for people, and all of it as JSON for programs.
 #pragma once
 
+#include <tidegate.hpp>
+
 #include <cstdio>
 #include <vector>
 
-#include "gate.hpp"
 #include "host.hpp"
 #include "request.hpp"
 #include "workload.hpp"
@@ -14,7 +15,7 @@ namespace llama_host {
 struct Outcome {
   const Workload& workload;
   const Counts& counts;
-  std::vector<TenantReport> tenants;  // in the order of the workload's
+  std::vector<tidegate::TenantUsage> tenants;  // in the order of the workload's
 };
 
 void print_table(const Outcome& outcome);

@@ -1,6 +1,8 @@
 // A request as the host knows it: what was asked, how far it is, and what came of it.
 #pragma once
 
+#include <tidegate.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -37,8 +39,8 @@ struct Request {
   Sampler sampler{0};
 
   // What the scheduler calls it, and which start this is.
-  uint64_t id = 0;
-  uint32_t attempt = 0;
+  tidegate::RequestId id;
+  tidegate::Attempt attempt;
 
   // What came of it, in steps.
   uint64_t started = NOT_YET;

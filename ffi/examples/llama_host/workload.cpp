@@ -6,9 +6,24 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "options.hpp"
+
 namespace llama_host {
 
 namespace {
+
+// More than anybody would wait for, or have the patience to count, and far from where sums and products of such numbers
+// end: chosen arbitrarily.
+constexpr uint64_t MOST = 1'000'000'000;
+
+// Reads a word that is a number, without a sign, from 0 to `most`.
+template <class Number>
+bool read_number(std::istringstream& line, Number& number, uint64_t most = MOST) {
+  std::string word;
+  if (!(line >> word) || !is_number(word) || std::stoull(word) > most) return false;
+  number = static_cast<Number>(std::stoull(word));
+  return true;
+}
 
 bool is_name(const std::string& text) {
   const auto fits = [](char c) { return c == '-' || c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z'); };
@@ -19,12 +34,13 @@ bool read_tenant(std::istringstream& line, Tenant& tenant) {
   if (!(line >> tenant.name) || !is_name(tenant.name)) return false;
   if ((line >> std::ws).eof()) return true;
   tenant.limited = true;
-  return line >> tenant.tokens_per_second >> tenant.burst && (line >> std::ws).eof();
+  return read_number(line, tenant.tokens_per_second) && read_number(line, tenant.burst) && (line >> std::ws).eof();
 }
 
 bool read_request(std::istringstream& line, Request& request) {
-  line >> request.arrives >> request.tier >> request.tenant >> request.max_output >> request.seed >> std::ws;
-  std::getline(line, request.text);
+  if (!read_number(line, request.arrives) || !(line >> request.tier >> request.tenant)) return false;
+  if (!read_number(line, request.max_output) || !read_number(line, request.seed, UINT32_MAX)) return false;
+  std::getline(line >> std::ws, request.text);
   return line && is_name(request.tier) && is_name(request.tenant) && request.max_output > 0;
 }
 

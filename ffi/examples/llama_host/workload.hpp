@@ -4,7 +4,7 @@
 //   request ARRIVES TIER TENANT MAX_OUTPUT SEED PROMPT...
 //
 // ARRIVES is a step of the engine; SEED 0 takes the likeliest tokens; the prompt is the rest of the line.
-// Empty lines, and those that begin with #, say nothing.
+// Numbers go up to 1000000000, seeds up to 4294967295. Empty lines, and those that begin with #, say nothing.
 #pragma once
 
 #include <cstdint>

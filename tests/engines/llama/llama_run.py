@@ -25,19 +25,32 @@ def build_host() -> Path:
     (library,) = (file for file in build("tidegate-ffi") if file.suffix in {".so", ".dylib"})
     folder = library.parent / "llama_host"
     engine = engine_folder()
+    tidegate = library.parent / "llama_host_needs"
+    install(library, tidegate)
     settings = {
         "CMAKE_BUILD_TYPE": "RelWithDebInfo",
         "CMAKE_CXX_FLAGS": "-fsanitize=address,undefined -fno-sanitize-recover=all",
         "CMAKE_MAKE_PROGRAM": engine / "venv/bin/ninja",
-        "CMAKE_PREFIX_PATH": engine / "llama.cpp",
-        "TIDEGATE_INCLUDE": ROOT / "include",
-        "TIDEGATE_LIBRARY": library,
+        "CMAKE_PREFIX_PATH": f"{engine / 'llama.cpp'};{tidegate}",
     }
     cmake = engine / "venv/bin/cmake"
     options = [f"-D{name}={value}" for name, value in settings.items()]
     subprocess.run([cmake, "-G", "Ninja", "-S", SOURCE, "-B", folder, *options], check=True)
     subprocess.run([cmake, "--build", folder], check=True)
     return folder / "llama_host"
+
+
+def install(library: Path, prefix: Path) -> None:
+    """Links to all that a C++ host needs of tidegate, where `make install` would put it."""
+    needed = {
+        prefix / "include": ROOT / "include",
+        prefix / "lib" / library.name: library,
+        prefix / "share/cmake/tidegate": ROOT / "ffi/cmake",
+    }
+    for place, source in needed.items():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.unlink(missing_ok=True)
+        place.symlink_to(source)
 
 
 class Ask(NamedTuple):
@@ -85,6 +98,10 @@ class Request:
         assert self.started is not None
         return self.started - self.arrives
 
+    def steps_until_first_token(self) -> int:
+        assert self.first_token is not None
+        return self.first_token - self.arrives
+
     def result(self) -> tuple[str, list[int], str]:
         """All that must not depend on what else ran, or on where and when."""
         return self.phase, self.output, self.logits_digest
@@ -98,6 +115,14 @@ class Run:
     counts: dict[str, int]
     tenants: dict[str, dict[str, int]]
     printed: str
+
+    @classmethod
+    def read(cls, report: Path, printed: str) -> "Run":
+        """Reads a report, in which every request must have ended."""
+        told = json.loads(report.read_text())
+        requests = sorted((Request(**request) for request in told["requests"]), key=lambda request: request.number)
+        assert all(request.phase in ENDED and request.ended is not None for request in requests)
+        return cls(requests, told["counts"], {tenant.pop("name"): tenant for tenant in told["tenants"]}, printed)
 
     def of_tier(self, tier: str) -> list[Request]:
         return [request for request in self.requests if request.tier == tier]
@@ -132,7 +157,4 @@ class Host:
         files = ["--model", self.model, "--workload", workload, "--report", report]
         ended = self.call(*files, "--check", "--no-flash-attention", *options)
         assert ended.returncode == 0, ended.stderr
-        told = json.loads(report.read_text())
-        requests = sorted((Request(**request) for request in told["requests"]), key=lambda request: request.number)
-        assert all(request.phase in ENDED and request.ended is not None for request in requests)
-        return Run(requests, told["counts"], {tenant.pop("name"): tenant for tenant in told["tenants"]}, ended.stdout)
+        return Run.read(report, ended.stdout)

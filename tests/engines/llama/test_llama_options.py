@@ -22,6 +22,7 @@ def test_help(host: Host) -> None:
         (["--slots", "two"], "--slots takes a number from 1 to 256, not 'two'"),
         (["--cells", "9" * 20], f"--cells takes a number from 1 to 1073741824, not '{'9' * 20}'"),
         (["--model", "m", "--workload", "w", "--slots", "9", "--batch-tokens", "8"], "--batch-tokens must be at least"),
+        (["--model", "m", "--workload", "w", "--slots", "4", "--cells", "3"], "--cells must be at least --slots"),
     ],
 )
 def test_a_wrong_command_line(host: Host, arguments: list[str], message: str) -> None:
@@ -35,6 +36,11 @@ def test_a_wrong_command_line(host: Host, arguments: list[str], message: str) ->
     [
         ("tenant acme\nrequest 0 batch acme 10\n", "workload.txt:2: neither 'tenant NAME"),
         ("tenant acme fast\n", "workload.txt:1: neither 'tenant NAME"),
+        ("tenant acme 1 -1\n", "workload.txt:1: neither 'tenant NAME"),
+        ("tenant acme\nrequest -1 batch acme 10 0 hello\n", "workload.txt:2: neither 'tenant NAME"),
+        ("tenant acme\nrequest 1844674407371 batch acme 10 0 hello\n", "workload.txt:2: neither 'tenant NAME"),
+        ("tenant acme\nrequest 0 batch acme -1 0 hello\n", "workload.txt:2: neither 'tenant NAME"),
+        ("tenant acme\nrequest 0 batch acme 10 4294967296 hello\n", "workload.txt:2: neither 'tenant NAME"),
         ("tenant acme\n", "workload.txt: no requests"),
         ("request 0 batch acme 10 0 hello\n", "no tenant is called acme"),
         ("tenant acme\nrequest 0 idle acme 10 0 hello\n", "the config has no tier called idle"),
@@ -55,6 +61,14 @@ def test_no_model(host: Host, tmp_path: Path) -> None:
     assert "llama_host: cannot load the model" in ended.stderr
 
 
+def test_a_report_that_cannot_be_written(host: Host, tmp_path: Path) -> None:
+    (tmp_path / "workload.txt").write_text("tenant acme\nrequest 0 batch acme 3 0 hello\n")
+    files = ["--model", host.model, "--workload", tmp_path / "workload.txt", "--report", "/dev/full"]
+    ended = host.call(*files)
+    assert ended.returncode == 1
+    assert "llama_host: cannot write the report /dev/full" in ended.stderr
+
+
 def test_every_decision_is_told(host: Host, tmp_path: Path) -> None:
     (tmp_path / "workload.txt").write_text("tenant acme\nrequest 0 realtime acme 3 0 hello\n")
     ended = host.call("--model", host.model, "--workload", tmp_path / "workload.txt", "--talk")
@@ -63,7 +77,7 @@ def test_every_decision_is_told(host: Host, tmp_path: Path) -> None:
     assert "(guaranteed)" in ended.stdout
 
 
-def test_the_example_workload_and_the_table_of_its_run(host: Host) -> None:
+def test_the_example_workload_and_what_it_prints(host: Host) -> None:
     run = host.serve_file(SOURCE / "workload.txt", "--checkpoint-mib", "1")
     assert all(request.phase == "completed" for request in run.requests)
     assert {request.steps_until_start() for request in run.of_tier("realtime")} == {0}
