@@ -32,15 +32,15 @@
  * Pointers
  *
  *   Handles come from a function whose last argument is `T **`, and end with `_free`; `_free(NULL)` does
- *   nothing. There is nothing else to free. A pointer to what is no handle of the kind, or was freed, is told
- *   TIDEGATE_STATUS_BAD_HANDLE where it shows, and `_free` leaves it alone; it is wrong all the same. Every
- *   pointer is aligned and, unless its function says otherwise, must not be NULL: that is
+ *   nothing. There is nothing else to free. A pointer to what is no handle of the kind, or was freed, is
+ *   told TIDEGATE_STATUS_BAD_HANDLE where it shows, and `_free` leaves it alone; it is wrong all the same.
+ *   Every pointer is aligned and, unless its function says otherwise, must not be NULL: that is
  *   TIDEGATE_STATUS_NULL_POINTER. What is passed in is borrowed for the call. A text is a pointer and a
  *   length in bytes, UTF-8, without a NUL; NULL is a text of length 0. A list is a pointer and a count of
  *   records; NULL is a list of count 0. Outputs are the last arguments. They are written only if the status
- *   is TIDEGATE_STATUS_OK; where a message is written on failure instead, its function says so. Everything is
- *   read before anything is written: an output may overlap an input. Of outputs that overlap each other the
- *   later argument is right.
+ *   is TIDEGATE_STATUS_OK; where a message is written on failure instead, its function says so. Everything
+ *   is read before anything is written: an output may overlap an input. Of outputs that overlap each other
+ *   the later argument is right.
  *
  * Numbers
  *

@@ -7,9 +7,9 @@ use std::ffi::c_char;
 use serde_json::{Map, Value};
 use tidegate_core::Config;
 
-use crate::config::made;
+use crate::config::{ConfigHandle, made};
 use crate::fault::Fault;
-use crate::guard::{ConfigHandle, free, guard, status_of};
+use crate::guard::{free, guard, status_of};
 use crate::handle::{Handle, Turns, give, live};
 use crate::memory::{Out, TextOut, text};
 use crate::request::truth;

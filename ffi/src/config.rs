@@ -5,11 +5,24 @@ use std::ffi::c_char;
 use tidegate_core::{Config, ConfigError};
 
 use crate::fault::Fault;
-pub use crate::guard::ConfigHandle;
 use crate::guard::{free, guard, status_of};
-use crate::handle::{give, live};
+use crate::handle::{Handle, give, live};
 use crate::memory::{Out, TextOut, text};
 use crate::status::TidegateStatus as Status;
+
+/// A config, read and validated; it never changes. Made by tidegate_config_from_toml, tidegate_config_from_json or
+/// tidegate_config_builder_build, ended by tidegate_config_free.
+pub struct ConfigHandle(pub(crate) Config);
+
+impl Handle for ConfigHandle {
+    const MARK: u64 = 0x7D6B_21F0_93C4_A5E1;
+    const ARGUMENT: &'static str = "config";
+}
+
+const _: () = {
+    const fn shareable<T: Send + Sync>() {}
+    shareable::<ConfigHandle>();
+};
 
 /// Reads a config from TOML text. If it cannot be used, the status is TIDEGATE_STATUS_CONFIG_INVALID and the
 /// message names every field at fault; the message is written then, and not otherwise. It is cut to

@@ -7,21 +7,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tidegate_core::{Config, Scheduler, SharedScheduler};
+use tidegate_core::{Scheduler, SharedScheduler};
 
 use crate::batch::Lists;
 use crate::fault::Fault;
 use crate::handle::{Handle, Turns, live, take_back};
 use crate::status::TidegateStatus as Status;
-
-/// A config, read and validated; it never changes. Made by tidegate_config_from_toml, tidegate_config_from_json or
-/// tidegate_config_builder_build, ended by tidegate_config_free.
-pub struct ConfigHandle(pub(crate) Config);
-
-impl Handle for ConfigHandle {
-    const MARK: u64 = 0x7D6B_21F0_93C4_A5E1;
-    const ARGUMENT: &'static str = "config";
-}
 
 /// A scheduler. Made by tidegate_scheduler_new, or by tidegate_shared_open for one thread of many; ended by
 /// tidegate_scheduler_free.
@@ -78,7 +69,6 @@ impl SchedulerHandle {
 // The promises of the header's chapter on threads.
 const _: () = {
     const fn shareable<T: Send + Sync>() {}
-    shareable::<ConfigHandle>();
     shareable::<SchedulerHandle>();
 };
 
@@ -271,7 +261,7 @@ fn words_of(payload: Box<dyn Any + Send>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tidegate_core::{Instant, TierConfig};
+    use tidegate_core::{Config, Instant, TierConfig};
 
     use super::*;
     use crate::handle::give;

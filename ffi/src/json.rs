@@ -116,23 +116,39 @@ fn explained(explanation: &Explanation) -> String {
 }
 
 fn counted(stats: &Stats) -> String {
-    let by_reason = Reason::ALL.into_iter().fold(Object::new(), |object, reason| {
-        object.field(reason.as_str(), stats.by_reason[reason as usize])
-    });
+    let Stats {
+        submitted,
+        completed,
+        failed,
+        cancelled,
+        dropped,
+        live,
+        clock_regressions,
+        further_sets,
+        takeovers,
+        waived_finish_test,
+        waived_min_run,
+        waived_max_preemptions,
+        straddles,
+        by_reason,
+    } = stats;
+    let by_reason = Reason::ALL
+        .into_iter()
+        .fold(Object::new(), |object, reason| object.field(reason.as_str(), by_reason[reason as usize]));
     Object::new()
-        .field("submitted", stats.submitted)
-        .field("completed", stats.completed)
-        .field("failed", stats.failed)
-        .field("cancelled", stats.cancelled)
-        .field("dropped", stats.dropped)
-        .field("live", stats.live)
-        .field("clock_regressions", stats.clock_regressions)
-        .field("further_sets", stats.further_sets)
-        .field("takeovers", stats.takeovers)
-        .field("waived_finish_test", stats.waived_finish_test)
-        .field("waived_min_run", stats.waived_min_run)
-        .field("waived_max_preemptions", stats.waived_max_preemptions)
-        .field("straddles", stats.straddles)
+        .field("submitted", submitted)
+        .field("completed", completed)
+        .field("failed", failed)
+        .field("cancelled", cancelled)
+        .field("dropped", dropped)
+        .field("live", live)
+        .field("clock_regressions", clock_regressions)
+        .field("further_sets", further_sets)
+        .field("takeovers", takeovers)
+        .field("waived_finish_test", waived_finish_test)
+        .field("waived_min_run", waived_min_run)
+        .field("waived_max_preemptions", waived_max_preemptions)
+        .field("straddles", straddles)
         .field("by_reason", by_reason.end())
         .end()
 }
@@ -179,8 +195,7 @@ fn listed(numbers: &[u64]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-    use tidegate_core::{Gate, RequestState};
+    use tidegate_core::{Gate, RequestState, Resources};
 
     use super::*;
 
@@ -199,15 +214,89 @@ mod tests {
         assert_eq!(explained(&explanation), text);
     }
 
-    /// Numbers of their own, so that none can stand in the place of another.
+    /// Each has a number of its own, so that none can stand in the place of another.
     #[test]
     fn counters_have_their_names() {
-        let mut stats = Stats { submitted: 1, completed: 2, straddles: 13, ..Stats::default() };
-        stats.by_reason[Reason::LeaseIdle as usize] = 99;
-        let value: Value = serde_json::from_str(&counted(&stats)).expect("JSON");
-        assert_eq!((&value["submitted"], &value["completed"]), (&1.into(), &2.into()));
-        assert_eq!((&value["straddles"], &value["by_reason"]["lease-idle"]), (&13.into(), &99.into()));
-        assert_eq!(value["by_reason"].as_object().map(serde_json::Map::len), Some(Reason::ALL.len()));
+        let mut by_reason = [0; Reason::ALL.len() + 1];
+        for (reason, number) in Reason::ALL.into_iter().zip(101..) {
+            by_reason[reason as usize] = number;
+        }
+        let stats = Stats {
+            submitted: 1,
+            completed: 2,
+            failed: 3,
+            cancelled: 4,
+            dropped: 5,
+            live: 6,
+            clock_regressions: 7,
+            further_sets: 8,
+            takeovers: 9,
+            waived_finish_test: 10,
+            waived_min_run: 11,
+            waived_max_preemptions: 12,
+            straddles: 13,
+            by_reason,
+        };
+        let by_reason: Vec<_> = Reason::ALL
+            .into_iter()
+            .zip(101..)
+            .map(|(reason, number)| format!("\"{}\":{number}", reason.as_str()))
+            .collect();
+        let counters = [
+            r#""submitted":1,"completed":2,"failed":3,"cancelled":4,"dropped":5,"live":6,"#,
+            r#""clock_regressions":7,"further_sets":8,"takeovers":9,"waived_finish_test":10,"#,
+            r#""waived_min_run":11,"waived_max_preemptions":12,"straddles":13"#,
+        ];
+        let text = format!("{{{},\"by_reason\":{{{}}}}}", counters.concat(), by_reason.join(","));
+        assert_eq!(counted(&stats), text);
+    }
+
+    #[test]
+    fn what_a_tenant_used_has_its_names() {
+        let mut usage = TenantUsage::default();
+        usage.submitted = 1;
+        usage.started = 2;
+        usage.completed = 3;
+        usage.failed = 4;
+        usage.cancelled = 5;
+        usage.dropped = 6;
+        usage.waiting = 7;
+        usage.running = 8;
+        usage.prompt_tokens = 9;
+        usage.cached_tokens = 10;
+        usage.output_tokens = 11;
+        usage.held_tokens = 12;
+        usage.refunded_tokens = 13;
+        usage.debt_tokens = 14;
+        usage.preemptions = 15;
+        usage.memory_preemptions = 16;
+        usage.lost_tokens = 17;
+        usage.in_use = Resources::from([18, 19, 0, 0]);
+        usage.unit_ns = [20, 21, 0, 0];
+        usage.borrowed_unit_ns = [22, 23, 0, 0];
+        usage.queue_delays = core::array::from_fn(|bucket| 24 + bucket as u64);
+        let text = [
+            r#"{"submitted":1,"started":2,"completed":3,"failed":4,"cancelled":5,"dropped":6,"#,
+            r#""waiting":7,"running":8,"prompt_tokens":9,"cached_tokens":10,"output_tokens":11,"#,
+            r#""held_tokens":12,"refunded_tokens":13,"debt_tokens":14,"preemptions":15,"#,
+            r#""memory_preemptions":16,"lost_tokens":17,"#,
+            r#""in_use":{"a":18,"b":19},"unit_ns":{"a":20,"b":21},"borrowed_unit_ns":{"a":22,"b":23},"#,
+            r#""queue_delays":[24,25,26,27,28,29,30,31,32,33,34,35,36,37,38,39,40,41,42,43,44,45,46,47]}"#,
+        ];
+        assert_eq!(used(&usage, &["a", "b"]), text.concat());
+    }
+
+    /// The core may add a field, which the compiler does not tell of.
+    #[test]
+    fn no_field_of_a_tenants_usage_is_missing() {
+        let usage = TenantUsage::default();
+        let fields = format!("{usage:#?}");
+        let fields = fields.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(": "));
+        let fields: Vec<_> = fields.map(|(name, _)| name).filter(|name| !name.starts_with(' ')).collect();
+        let value: serde_json::Value = serde_json::from_str(&used(&usage, &["a"])).expect("JSON");
+        let mut keys: Vec<_> = value.as_object().expect("an object").keys().map(String::as_str).collect();
+        keys.sort_by_key(|key| fields.iter().position(|field| field == key));
+        assert_eq!(keys, fields);
     }
 
     #[test]

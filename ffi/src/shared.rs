@@ -23,7 +23,7 @@ use crate::types::{RequestInput, StepExceptionInput, TIDEGATE_MAX_INTAKE, TIDEGA
 /// tidegate_shared_free.
 pub struct SharedHandle {
     scheduler: Arc<SharedScheduler>,
-    told: Mutex<Told>,
+    untold: Mutex<Untold>,
 }
 
 impl Handle for SharedHandle {
@@ -38,7 +38,7 @@ const _: () = {
 
 /// What polls have to tell, as far as it had no room in the caller's arrays.
 #[derive(Default)]
-struct Told {
+struct Untold {
     outcomes: Vec<OutcomeRecord>,
     /// How many of them the callers have.
     given: usize,
@@ -48,7 +48,7 @@ struct Told {
     more: bool,
 }
 
-impl Told {
+impl Untold {
     fn is_empty(&self) -> bool {
         self.given == self.outcomes.len()
     }
@@ -98,7 +98,7 @@ pub unsafe extern "C" fn tidegate_shared_new(
     };
     status_of(&guard(|| {
         let scheduler = Arc::new(SharedScheduler::new(scheduler, intake_capacity));
-        out.set(give(SharedHandle { scheduler, told: Mutex::default() }));
+        out.set(give(SharedHandle { scheduler, untold: Mutex::default() }));
         Ok(())
     }))
 }
@@ -354,11 +354,11 @@ pub unsafe extern "C" fn tidegate_shared_poll(
                 Out::new(out_more, "out_more")?,
             )
         };
-        let mut told = shared.told.lock().map_err(|_| Fault::Poisoned)?;
-        let news = told.poll(&shared.scheduler, Instant::from_nanos(now_ns), capacity)?;
+        let mut untold = shared.untold.lock().map_err(|_| Fault::Poisoned)?;
+        let news = untold.poll(&shared.scheduler, Instant::from_nanos(now_ns), capacity)?;
         outcomes.set(news.iter().copied());
         out_count.set(news.len());
-        out_more.set((told.more || !told.is_empty()).into());
+        out_more.set((untold.more || !untold.is_empty()).into());
         Ok(())
     }))
 }
@@ -377,13 +377,13 @@ pub unsafe extern "C" fn tidegate_shared_wait(
     status_of(&guard(|| {
         // SAFETY: the caller's promise (header, "Pointers"), for both.
         let (shared, out_work) = unsafe { (live(shared)?, Out::new(out_work, "out_work")?) };
-        let untold = match shared.told.try_lock() {
-            Ok(told) => !told.is_empty(),
+        let behind = match shared.untold.try_lock() {
+            Ok(untold) => !untold.is_empty(),
             Err(TryLockError::WouldBlock) => false, // who polls now will see
             Err(TryLockError::Poisoned(_)) => return Err(Fault::Poisoned),
         };
         let until = (until_ns != TIDEGATE_NEVER).then(|| Instant::from_nanos(until_ns));
-        let work = untold || shared.scheduler.wait(Instant::from_nanos(now_ns), until)?;
+        let work = behind || shared.scheduler.wait(Instant::from_nanos(now_ns), until)?;
         out_work.set(work.into());
         Ok(())
     }))

@@ -6,7 +6,6 @@
 //! rises.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))] // the committed file has the sizes and the name of this machine
 
-#[allow(dead_code)] // of what runs programs, this needs a part
 mod support;
 
 use std::fs;

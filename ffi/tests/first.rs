@@ -2,7 +2,6 @@
 //! structs have grown by a field.
 #![cfg(target_os = "linux")]
 
-#[allow(dead_code)] // other tests need the rest
 mod support;
 
 use std::process::Command;

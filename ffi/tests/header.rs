@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use cbindgen::{Builder, Config, ItemType};
 
 /// Where the types come from, in the order of the header.
-const TYPES: [&str; 6] = ["types.rs", "outcome.rs", "status.rs", "guard.rs", "builder.rs", "shared.rs"];
+const TYPES: [&str; 7] =
+    ["types.rs", "outcome.rs", "status.rs", "config.rs", "guard.rs", "builder.rs", "shared.rs"];
 
 /// The enums and their names in C. cbindgen makes the names of the values from the first, which is why it
 /// may not rename them itself.

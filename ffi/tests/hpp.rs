@@ -2,7 +2,6 @@
 //! `include/tidegate.h` has, and does what that does.
 #![cfg(target_os = "linux")]
 
-#[allow(dead_code)] // of what C programs need, C++ needs a part
 mod support;
 
 use std::collections::BTreeSet;

@@ -2,7 +2,6 @@
 //! without a wrong access or a leak.
 #![cfg(target_os = "linux")]
 
-#[allow(dead_code)] // other tests need the rest
 mod support;
 
 use std::ffi::OsStr;
@@ -10,14 +9,15 @@ use std::fmt::Display;
 use std::path::Path;
 use std::process::Command;
 
-use support::{Linkage, compile_by, succeed, valgrind};
+use support::{COMPILERS, Linkage, compile_by, succeed, valgrind};
 
-const PROGRAMS: [&str; 10] = [
+const PROGRAMS: [&str; 11] = [
     "tests/header.c",
     "tests/misuse_calls.c",
     "tests/misuse_refused.c",
     "tests/misuse_shared.c",
     "tests/batches.c",
+    "tests/overlaps.c",
     "tests/texts.c",
     "tests/handles.c",
     "tests/threads.c",
@@ -31,17 +31,7 @@ const UNDEFINED: &str = "tests/undefined.c";
 #[test]
 fn run_as_c99_c11_and_cpp17_by_gcc_and_clang() {
     for source in PROGRAMS {
-        for (number, (compiler, linkage)) in [
-            ("gcc -std=c99", Linkage::Static),
-            ("gcc -std=c11", Linkage::Shared),
-            ("g++ -x c++ -std=c++17", Linkage::Shared),
-            ("clang -std=c99", Linkage::Shared),
-            ("clang -std=c11", Linkage::Shared),
-            ("clang++ -x c++ -std=c++17", Linkage::Shared),
-        ]
-        .into_iter()
-        .enumerate()
-        {
+        for (number, (compiler, linkage)) in COMPILERS.into_iter().enumerate() {
             succeed(&mut Command::new(compile_by(compiler, &[source], &name(source, number), linkage)), "");
         }
     }

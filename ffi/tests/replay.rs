@@ -2,7 +2,6 @@
 //! `TIDEGATE_BLESS=1` writes the journal to `tests/every_verb.journal`, for the test that goes through all doors.
 #![cfg(target_os = "linux")]
 
-#[allow(dead_code)] // other tests need the rest
 mod support;
 
 use std::fs;
@@ -11,13 +10,15 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use support::{Dialect, Linkage, compile, ffi, output, scratch, succeed, valgrind};
+use support::{COMPILERS, Linkage, compile_by, ffi, output, scratch, succeed, valgrind};
 use tidegate_core::{
     Action, Amendment, Attempt, Config, Created, Decline, DeviceId, DeviceSpec, Entry, Input, Instant,
     Journal, Order, OverQuota, PoolId, Ppm, QuotaLimit, Rate, RequestId, RequestSpec, Resources, Scheduler,
     Shrink, StepException, StepTime, TenantId, TenantPolicy, Tier, TierConfig, Usage, WorkerId, WorkerSpec,
     YieldMode, Yielding,
 };
+
+const PROGRAM: &str = "examples/replay.c";
 
 /// A host that does every verb, right and wrong, and writes a journal of it.
 struct Host {
@@ -329,7 +330,8 @@ fn case() -> &'static Case {
         let journal = Host::new(SEED).run();
         let mut text = String::new();
         journal.write(&mut text).expect("a string takes everything");
-        Case { journal, text, program: compile("examples/replay.c", Dialect::C99, Linkage::Static) }
+        let program = compile_by("gcc -std=c99", &[PROGRAM], "replay-static", Linkage::Static);
+        Case { journal, text, program }
     })
 }
 
@@ -554,8 +556,8 @@ fn c_gives_the_digest_of_rust() {
     let line = format!("{rust}\n");
     assert_eq!(succeed(Command::new(&case().program).arg(&journal), ""), line);
     assert_eq!(succeed(valgrind(&case().program).arg(&journal), "valgrind"), line);
-    for dialect in [Dialect::C11, Dialect::Cpp17] {
-        let program = compile("examples/replay.c", dialect, Linkage::Shared);
+    for (number, (compiler, linkage)) in COMPILERS.into_iter().enumerate() {
+        let program = compile_by(compiler, &[PROGRAM], &format!("replay-{number}"), linkage);
         assert_eq!(succeed(Command::new(program).arg(&journal), ""), line);
     }
 }

@@ -2,7 +2,6 @@
 //! as C's, and races between threads. Each needs a build of its own, which takes minutes: `make test-sanitizers`.
 #![cfg(target_os = "linux")]
 
-#[allow(dead_code)] // other tests need the rest
 mod support;
 
 use std::fs;
@@ -12,8 +11,8 @@ use std::process::{Command, Output};
 use support::{ffi, output, scratch, succeed};
 
 /// Programs, from the one that checks the most to the one that runs the most threads.
-const PROGRAMS: [&str; 7] =
-    ["misuse_calls", "misuse_refused", "misuse_shared", "batches", "texts", "handles", "threads"];
+const PROGRAMS: [&str; 8] =
+    ["misuse_calls", "misuse_refused", "misuse_shared", "batches", "overlaps", "texts", "handles", "threads"];
 
 /// rustc's own answer to a question about itself.
 fn rustc(question: &[&str]) -> String {

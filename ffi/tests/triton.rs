@@ -2,7 +2,6 @@
 //! requests yield, go on, are refused and cancelled, and a flood of them is served or told to come again.
 #![cfg(target_os = "linux")]
 
-#[allow(dead_code)] // of what C programs need, this needs a part
 mod support;
 
 use std::process::Command;

@@ -1,4 +1,5 @@
 //! Builds the library, compiles C programs against it, and runs them.
+#![allow(dead_code)] // each test needs a part
 
 use std::ffi::OsStr;
 use std::fs;
@@ -12,14 +13,6 @@ const STRICT: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 /// What a Rust static library needs of the system.
 pub(crate) const SYSTEM_LIBRARIES: [&str; 5] = ["-lgcc_s", "-lpthread", "-ldl", "-lm", "-lc"];
 
-/// A language standard, and the compiler that speaks it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Dialect {
-    C99,
-    C11,
-    Cpp17,
-}
-
 /// Which library a program is linked with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Linkage {
@@ -28,6 +21,16 @@ pub(crate) enum Linkage {
     /// A later one: static, and its structs have grown by a field.
     Grown,
 }
+
+/// By what every C program compiles without a warning.
+pub(crate) const COMPILERS: [(&str, Linkage); 6] = [
+    ("gcc -std=c99", Linkage::Static),
+    ("gcc -std=c11", Linkage::Shared),
+    ("g++ -x c++ -std=c++17", Linkage::Shared),
+    ("clang -std=c99", Linkage::Shared),
+    ("clang -std=c11", Linkage::Shared),
+    ("clang++ -x c++ -std=c++17", Linkage::Shared),
+];
 
 pub(crate) struct Library {
     pub(crate) archive: PathBuf,
@@ -99,17 +102,6 @@ fn grown_library() -> &'static Path {
         fs::rename(&fresh, &archive).expect("rustc made a library");
         archive
     })
-}
-
-/// Compiles a program of this package; the name of the result says how.
-pub(crate) fn compile(source: &str, dialect: Dialect, linkage: Linkage) -> PathBuf {
-    let stem = Path::new(source).file_stem().and_then(OsStr::to_str).expect("a named source");
-    let compiler = match dialect {
-        Dialect::C99 => "cc -std=c99",
-        Dialect::C11 => "cc -std=c11",
-        Dialect::Cpp17 => "c++ -x c++ -std=c++17",
-    };
-    compile_by(compiler, &[source], &format!("{stem}-{dialect:?}-{linkage:?}"), linkage)
 }
 
 /// Compiles a program of this package by a compiler and its options, and calls it `name`.
