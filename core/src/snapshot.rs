@@ -1,7 +1,7 @@
 //! The whole state of a scheduler as bytes, and a scheduler from them that goes on exactly where the other stood.
 //!
 //! Decides whether bytes are a whole snapshot of this format; what stands in them is `scheduler`'s. The bytes are a head of
-//! 20 bytes (what they are, the format, the length of the rest and its checksum), then the config as JSON and the state, as
+//! 24 bytes (what they are, the format, the checksum of the rest and its length), then the config as JSON and the state, as
 //! postcard writes them. What does not change a decision and can be found again is not in them. O(all that is known).
 
 use alloc::string::String;
@@ -17,8 +17,9 @@ const MAGIC: [u8; 8] = *b"TGSNAP\r\n";
 /// Of the state that follows the head. Whoever changes what stands there, or its order, raises it: the fixture in
 /// `tests/snapshot.rs` tells.
 const FORMAT: u32 = 1;
-/// The magic word, the format, the length of what follows, and the checksum of that: the numbers little-endian.
-const HEAD_BYTES: usize = MAGIC.len() + 3 * size_of::<u32>();
+/// The magic word, the format, the checksum of what follows (CRC-32 as in ISO 3309), and its length: the numbers
+/// little-endian.
+const HEAD_BYTES: usize = MAGIC.len() + 2 * size_of::<u32>() + size_of::<u64>();
 
 /// Bytes of which no scheduler could be made.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -39,9 +40,9 @@ pub enum SnapshotError {
     #[error("a damaged snapshot: {found} bytes of {expected}")]
     Length {
         /// How many there are.
-        found: usize,
+        found: u64,
         /// How many were written.
-        expected: usize,
+        expected: u64,
     },
     /// They are as many as were written, and not those.
     #[error("a damaged snapshot: the checksum does not agree, or what it covers is no state")]
@@ -59,19 +60,15 @@ impl Scheduler {
     /// All that it knows, as bytes for [`restore`](Self::restore): requests and what they hold, workers, tenants, quotas,
     /// what was decided and not polled yet, the config. The same state gives the same bytes. O(all that is known); some 100
     /// bytes for each request that waits.
-    ///
-    /// # Panics
-    /// If they are 4 GiB or more.
     #[must_use]
     pub fn snapshot(&self) -> Vec<u8> {
         let body: Written<'_> = (self.config().to_json(), self.saved());
         let head = Vec::from([0; HEAD_BYTES]);
         let mut bytes = postcard::to_extend(&body, head).expect("all of it has a length, and memory grows");
         let (head, body) = bytes.split_at_mut(HEAD_BYTES);
-        let length = u32::try_from(body.len()).expect("a state is less than 4 GiB");
-        head[..MAGIC.len()].copy_from_slice(&MAGIC);
-        let numbers = [FORMAT, length, crc32fast::hash(body)].map(u32::to_le_bytes);
-        head[MAGIC.len()..].copy_from_slice(numbers.as_flattened());
+        let (format, checksum) = (FORMAT.to_le_bytes(), crc32fast::hash(body).to_le_bytes());
+        let length = (body.len() as u64).to_le_bytes();
+        head.copy_from_slice(&[&MAGIC[..], &format, &checksum, &length].concat());
         bytes
     }
 
@@ -104,13 +101,15 @@ impl Scheduler {
 /// What follows the head, if that is in order.
 fn body(bytes: &[u8]) -> Result<&[u8], SnapshotError> {
     let rest = bytes.strip_prefix(&MAGIC).ok_or(SnapshotError::NotASnapshot)?;
-    let torn = SnapshotError::Length { found: bytes.len(), expected: HEAD_BYTES };
-    let ([format, length, checksum], body) = numbers(rest).ok_or(torn)?;
+    let found = bytes.len() as u64;
+    let expected = |length: u64| (HEAD_BYTES as u64).saturating_add(length);
+    let (format, checksum, length, body) =
+        numbers(rest).ok_or(SnapshotError::Length { found, expected: expected(0) })?;
     if format != FORMAT {
         return Err(SnapshotError::Format { found: format, expected: FORMAT });
     }
-    if body.len() != length as usize {
-        return Err(SnapshotError::Length { found: bytes.len(), expected: HEAD_BYTES + length as usize });
+    if body.len() as u64 != length {
+        return Err(SnapshotError::Length { found, expected: expected(length) });
     }
     if crc32fast::hash(body) != checksum {
         return Err(SnapshotError::Damaged);
@@ -118,9 +117,10 @@ fn body(bytes: &[u8]) -> Result<&[u8], SnapshotError> {
     Ok(body)
 }
 
-/// The three numbers of the head, and what follows.
-fn numbers(bytes: &[u8]) -> Option<([u32; 3], &[u8])> {
-    let (words, rest) = bytes.split_first_chunk::<12>()?;
-    let (words, _) = words.as_chunks::<4>();
-    Some(([0, 1, 2].map(|index| u32::from_le_bytes(words[index])), rest))
+/// The numbers of the head, and what follows.
+fn numbers(bytes: &[u8]) -> Option<(u32, u32, u64, &[u8])> {
+    let (format, rest) = bytes.split_first_chunk()?;
+    let (checksum, rest) = rest.split_first_chunk()?;
+    let (length, body) = rest.split_first_chunk()?;
+    Some((u32::from_le_bytes(*format), u32::from_le_bytes(*checksum), u64::from_le_bytes(*length), body))
 }

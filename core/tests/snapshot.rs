@@ -15,8 +15,8 @@ use tidegate::{
     SnapshotError, Tier, Usage,
 };
 
-/// The magic word, the format, the length of the rest, and its checksum.
-const HEAD: usize = 20;
+/// The magic word, the format, the checksum of the rest, and its length.
+const HEAD: usize = 24;
 
 /// A run in which every verb occurs.
 static JOURNAL: LazyLock<Journal> = LazyLock::new(|| {
@@ -152,7 +152,7 @@ fn a_flipped_bit_is_noticed_wherever_it_is() {
         let as_told = match bit / 8 {
             0..8 => error == SnapshotError::NotASnapshot,
             8..12 => matches!(error, SnapshotError::Format { expected: 1, .. }),
-            12..16 => matches!(error, SnapshotError::Length { .. }),
+            16..24 => matches!(error, SnapshotError::Length { .. }),
             _ => error == SnapshotError::Damaged,
         };
         assert!(as_told, "bit {bit}: {error}");
@@ -165,15 +165,17 @@ fn a_missing_end_is_noticed_and_so_is_more() {
     let (config, bytes) = (world.sched.config().clone(), world.sched.snapshot());
     let error = |bytes: &[u8]| Scheduler::restore(config.clone(), bytes).expect_err("it is not whole");
     for length in 0..bytes.len() {
+        let found = length as u64;
         let expected = match length {
             0..8 => SnapshotError::NotASnapshot,
-            8..HEAD => SnapshotError::Length { found: length, expected: HEAD },
-            _ => SnapshotError::Length { found: length, expected: bytes.len() },
+            8..HEAD => SnapshotError::Length { found, expected: HEAD as u64 },
+            _ => SnapshotError::Length { found, expected: bytes.len() as u64 },
         };
         assert_eq!(error(&bytes[..length]), expected);
     }
     let longer = [&bytes[..], &[0]].concat();
-    assert_eq!(error(&longer), SnapshotError::Length { found: longer.len(), expected: bytes.len() });
+    let (found, expected) = (longer.len() as u64, bytes.len() as u64);
+    assert_eq!(error(&longer), SnapshotError::Length { found, expected });
 }
 
 /// CRC-32 as ISO 3309 has it, bit by bit.
@@ -184,8 +186,8 @@ fn checksum(bytes: &[u8]) -> u32 {
 
 /// A snapshot whose head is in order, whatever it has.
 fn with_head(body: &[u8]) -> Vec<u8> {
-    let numbers = [1, body.len() as u32, checksum(body)].map(u32::to_le_bytes);
-    [b"TGSNAP\r\n", numbers.as_flattened(), body].concat()
+    let numbers = [1, checksum(body)].map(u32::to_le_bytes);
+    [b"TGSNAP\r\n", numbers.as_flattened(), &(body.len() as u64).to_le_bytes(), body].concat()
 }
 
 #[test]
