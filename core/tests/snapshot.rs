@@ -192,8 +192,12 @@ fn with_head(body: &[u8]) -> Vec<u8> {
 
 #[test]
 fn the_head_is_as_the_page_says() {
-    let bytes = busy().sched.snapshot();
+    let sched = busy().sched;
+    let bytes = sched.snapshot();
     assert_eq!(with_head(&bytes[HEAD..]), bytes);
+    let longer = with_head(&[&bytes[HEAD..], &[0]].concat());
+    let restored = Scheduler::restore(sched.config().clone(), &longer);
+    assert_eq!(restored.err(), Some(SnapshotError::Damaged), "more than a state");
 }
 
 proptest! {
