@@ -20,7 +20,7 @@ engine = $(ENGINES)/$(1)-$(shell cat tests/engines/$(1)/install tests/engines/$(
 # Where nobody looks, a Cargo.lock that is out of date is an error instead of being mended.
 LOCKED := $(if $(CI),--locked)
 
-FUZZ_TARGETS := inputs journal reference c_abi
+FUZZ_TARGETS := inputs journal reference snapshot c_abi
 # A folder as one word of a command, from the root of all folders: its name may have spaces, which abspath would split.
 from_here = '$(subst ','\'',$(if $(filter /%,$(firstword $(1))),,$(CURDIR)/)$(1))'
 # $(call install_tool,NAME@VERSION): does nothing if that version is there. A tool need not be fast: build it quickly.

@@ -185,7 +185,7 @@
 
 /**
  * What a function returns. 0 is success; the numbers stand in blocks: 1 to 99 the call itself, 100 config,
- * 200 submission, 300 reports, 400 workers and devices, 500 tenants, 900 the whole scheduler.
+ * 200 submission, 300 reports, 400 workers and devices, 500 tenants, 600 snapshots, 900 the whole scheduler.
  */
 enum tidegate_status_t
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -357,6 +357,18 @@ enum tidegate_status_t
    * A grant is more than was wanted.
    */
   TIDEGATE_STATUS_GRANT_TOO_LARGE = 506,
+  /**
+   * The bytes are no snapshot, or not those that were written.
+   */
+  TIDEGATE_STATUS_SNAPSHOT_DAMAGED = 600,
+  /**
+   * The config has other dimensions, pools or tiers than that of the snapshot; the message names each that differs.
+   */
+  TIDEGATE_STATUS_SNAPSHOT_SHAPE = 601,
+  /**
+   * The snapshot is of another build of tidegate, which writes another format; the message names both.
+   */
+  TIDEGATE_STATUS_SNAPSHOT_FORMAT = 602,
   /**
    * A number is beyond what the scheduler takes.
    */
@@ -923,6 +935,12 @@ typedef struct tidegate_scheduler_t tidegate_scheduler_t;
  * tidegate_shared_free.
  */
 typedef struct tidegate_shared_t tidegate_shared_t;
+
+/**
+ * All that a scheduler knew, as bytes to be kept; it never changes. Made by tidegate_scheduler_snapshot, ended by
+ * tidegate_snapshot_free.
+ */
+typedef struct tidegate_snapshot_t tidegate_snapshot_t;
 
 /**
  * A request as the host submits it. Begin with TIDEGATE_REQUEST_SPEC_INIT.
@@ -2568,6 +2586,49 @@ tidegate_status_t tidegate_shared_wait(const tidegate_shared_t *shared,
  * something of the host's, such as that it is to end. May wait for the lock.
  */
 tidegate_status_t tidegate_shared_wake(const tidegate_shared_t *shared);
+
+/* A restart. */
+
+/**
+ * Writes down all that a scheduler knows, its config too. Of a shared scheduler what lies in the intake is not in it, nor
+ * what was not polled of what came of that: poll before.
+ */
+tidegate_status_t tidegate_scheduler_snapshot(const tidegate_scheduler_t *scheduler,
+                                              tidegate_snapshot_t **out_snapshot);
+
+/**
+ * The bytes of a snapshot, to be kept where the host likes. They are the snapshot's own, and there until it is freed.
+ */
+tidegate_status_t tidegate_snapshot_bytes(const tidegate_snapshot_t *snapshot,
+                                          const uint8_t **out_bytes,
+                                          size_t *out_len);
+
+/**
+ * Frees a snapshot and its bytes. NULL is fine.
+ */
+void tidegate_snapshot_free(tidegate_snapshot_t *snapshot);
+
+/**
+ * Makes the scheduler that a snapshot was taken of: told the same from there on, it wishes the same. Under a config that
+ * differs from the one it had, it is reconfigured at its tidegate_scheduler_now, from which the host's clock must go on.
+ * What it was told after the snapshot it does not know, and ids that it gave after that it gives again. It copies the
+ * config, and keeps nothing of `bytes`. If no scheduler can be made, the status is one of
+ * TIDEGATE_STATUS_SNAPSHOT_DAMAGED, _SNAPSHOT_FORMAT and _SNAPSHOT_SHAPE, and the message, which is written then and not
+ * otherwise, says more; it is cut as that of tidegate_config_from_toml. The bytes are to be the host's own: what
+ * somebody forged is not told from a snapshot, and may end in TIDEGATE_STATUS_PANIC, here or later.
+ */
+tidegate_status_t tidegate_scheduler_restore(const tidegate_config_t *config,
+                                             const uint8_t *bytes,
+                                             size_t len,
+                                             char *message,
+                                             size_t message_capacity,
+                                             size_t *message_len,
+                                             tidegate_scheduler_t **out_scheduler);
+
+/**
+ * The latest `now_ns` of any call: where the host's clock must go on after a restart.
+ */
+tidegate_status_t tidegate_scheduler_now(const tidegate_scheduler_t *scheduler, uint64_t *out_now_ns);
 
 #ifdef __cplusplus
 }

@@ -39,6 +39,7 @@
 #include "tidegate/result.hpp"
 #include "tidegate/scheduler.hpp"
 #include "tidegate/shared.hpp"
+#include "tidegate/snapshot.hpp"
 #include "tidegate/words.hpp"
 
 namespace tidegate {

@@ -11,6 +11,7 @@ mod one_batch;
 pub mod peers;
 mod placing;
 mod preemption;
+mod restart;
 pub mod shared;
 mod steady_state;
 
@@ -21,4 +22,5 @@ pub use idle::Idle;
 pub use one_batch::OneBatch;
 pub use placing::Placing;
 pub use preemption::Preemptions;
+pub use restart::Restart;
 pub use steady_state::SteadyState;

@@ -8,7 +8,10 @@ const EXACT_BITS: u32 = 26;
 
 /// A few numbers, each rounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Brief<const N: usize>([i32; N]);
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Brief<const N: usize>(
+    #[cfg_attr(feature = "snapshot", serde(with = "serde_big_array::BigArray"))] [i32; N],
+);
 
 impl<const N: usize> Default for Brief<N> {
     fn default() -> Self {

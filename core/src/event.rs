@@ -78,6 +78,7 @@ impl Input {
 
 /// A device as the host describes it: what fails as one, and may have less than its workers advertise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 #[must_use]
 pub struct DeviceSpec {
     /// Units that all workers on it may use together, in the order of the config's dimensions; 0 is no limit.
@@ -88,6 +89,7 @@ pub struct DeviceSpec {
 
 /// The part of one device that a worker takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub struct DevicePart {
     /// The device.
     pub device: DeviceId,
@@ -124,6 +126,7 @@ pub const MAX_DEVICES_PER_WORKER: usize = 16;
 /// A worker as the host describes it: anything that runs requests (an engine process, a MIG instance, an
 /// MPS client, a tensor-parallel group).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 #[must_use]
 pub struct WorkerSpec {
     /// The pool it belongs to.
@@ -217,6 +220,7 @@ pub enum Decline {
 
 /// How a victim yields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 #[repr(u8)]
 pub enum YieldMode {
     /// Throw away what was computed.
@@ -227,6 +231,7 @@ pub enum YieldMode {
 
 /// Why the scheduler wants what it wants. The counters of [`Stats`](crate::Stats) use the same list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 #[repr(u8)]
 pub enum Reason {
     /// Start: within the tier's reserve.
@@ -314,6 +319,7 @@ impl Reason {
 
 /// One wish of the scheduler, as [`Scheduler::poll`](crate::Scheduler::poll) returns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 #[must_use]
 pub enum Action {
     /// Start this request on this worker. Answer with `started`, `progress`, `declined` or an end.

@@ -15,6 +15,7 @@ use crate::slab::Slab;
 pub(crate) const COST_SCALE: i128 = 1 << 20;
 
 #[derive(Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 struct Line {
     queue: u32,
     tenant: u32,
@@ -56,6 +57,7 @@ fn scaled(cost: i128, weight: u32) -> i128 {
 
 /// What is known of a queue beside those that wait in it.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 struct Queue {
     /// What the last newcomer was lifted to: it never falls, so that who is not above it may be forgotten.
     floor: i128,
@@ -67,6 +69,7 @@ struct Queue {
 
 /// The lines of all queues.
 #[derive(Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Fairness {
     lines: Slab<Line>,
     queues: Vec<Queue>,

@@ -30,6 +30,8 @@ mod resources;
 mod scheduler;
 mod share;
 mod slab;
+#[cfg(feature = "snapshot")]
+mod snapshot;
 mod step_plan;
 #[cfg(feature = "sync")]
 mod sync;
@@ -62,6 +64,8 @@ pub use scheduler::{
     ShareWarning, Stats,
 };
 pub use share::{Ppm, Reserve, Rounding};
+#[cfg(feature = "snapshot")]
+pub use snapshot::SnapshotError;
 #[cfg(feature = "sync")]
 pub use sync::{Outcome, SharedError, SharedScheduler, Ticket};
 pub use tenant::{

@@ -2,6 +2,7 @@
 
 /// The neighbours of an element.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Links {
     prev: Option<u32>,
     next: Option<u32>,
@@ -15,6 +16,7 @@ pub(crate) trait LinkTable {
 
 /// The ends of a list.
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct List {
     head: Option<u32>,
     tail: Option<u32>,

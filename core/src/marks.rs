@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Marks {
     marked: Vec<u32>,
     is_marked: Vec<bool>,

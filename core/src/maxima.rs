@@ -22,6 +22,7 @@ pub(crate) fn members(group: usize, of: usize) -> Range<usize> {
 
 /// The units of all places.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Maxima {
     /// The places; groups of them; groups of those; at last one group of all.
     levels: Vec<Vec<BriefUnits>>,

@@ -24,6 +24,7 @@ const PART_BITS: u32 = 32;
 /// Every request counts for exactly one tenant, so that what a team has used is the sum over its tenants. Sums never
 /// go back; those of tokens stop at 2^64 - 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct TenantUsage {
     /// Requests accepted: `completed + failed + cancelled + dropped + waiting + running`.
@@ -82,6 +83,7 @@ impl TenantUsage {
 
 /// What part of a tier's use of a pool is borrowed, summed over time: nanoseconds in 1/2^32, by dimension.
 #[derive(Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Loan {
     at: Instant,
     sums: [u128; MAX_DIMENSIONS],
@@ -127,6 +129,7 @@ const QUEUES: usize = 3;
 
 /// What one tenant has used.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Meter {
     /// As it will be told, but for `waiting`; `unit_ns` and `borrowed_unit_ns` are what they would be, modulo 2^128,
     /// were nothing in use: less what is in use, times the clock and times the sums of its loans.

@@ -8,6 +8,7 @@ use crate::time::{Instant, nanos};
 
 /// What the engine can do with a request that has to yield.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 #[repr(u8)]
 pub enum Yielding {
     /// Throw away what was computed, and compute it again later.
@@ -27,6 +28,7 @@ pub enum Yielding {
 /// RequestSpec::new(tenant, Tier::P0).demand([1, 40]).prompt_tokens(512).output_tokens(256);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 #[must_use]
 pub struct RequestSpec {
     /// Who asks.
@@ -156,6 +158,7 @@ pub struct Usage {
 /// `Queued -> Starting -> Running -> (Preempting -> Queued)*`, and out by `complete`, `failed`, `cancel`
 /// or an [`Action`](crate::Action) that ends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub enum RequestState {
     /// It waits for a start.
     Queued,

@@ -13,6 +13,7 @@ pub const MAX_UNITS: u64 = 1 << 40;
 
 /// Units of each dimension, in the order of the config. Dimensions that are not named are 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub struct Resources([u64; MAX_DIMENSIONS]);
 
 impl Resources {
@@ -158,6 +159,7 @@ impl SubAssign for Resources {
 
 /// Units that may be overdrawn: what is left of something after everybody took from it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Balance(pub(crate) [i64; MAX_DIMENSIONS]);
 
 impl Balance {

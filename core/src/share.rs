@@ -2,6 +2,7 @@
 
 /// Parts per million of a capacity, at most 1,000,000.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub struct Ppm(u32);
 
 /// What a tier is guaranteed of one dimension.

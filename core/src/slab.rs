@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::ops::{Index, IndexMut};
 
 #[derive(Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 struct Slot<T> {
     /// Counts the uses of the slot, from 1.
     generation: u32,
@@ -13,6 +14,7 @@ struct Slot<T> {
 
 /// Values by slot number.
 #[derive(Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Slab<T> {
     slots: Vec<Slot<T>>,
     free: Vec<u32>,

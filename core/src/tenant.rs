@@ -33,6 +33,7 @@ pub const MAX_LEASED_PERIOD_NS: u64 = 1 << 52;
 /// assert_eq!(rate.period_ns, 60_000_000_000);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 #[must_use]
 pub struct Rate {
     /// What comes in a period, evenly; 0 for nothing ever.
@@ -73,6 +74,7 @@ impl Rate {
 
 /// What becomes of a request whose tenant is over its quota when it is submitted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 #[repr(u8)]
 pub enum OverQuota {
     /// It waits until there is quota.
@@ -86,6 +88,7 @@ pub enum OverQuota {
 
 /// One of the limits of a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 #[repr(u8)]
 pub enum QuotaLimit {
     /// Requests started per period: [`TenantPolicy::requests`].
@@ -121,6 +124,7 @@ impl fmt::Display for QuotaLimit {
 ///     .over_quota(OverQuota::Reject);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 #[must_use]
 pub struct TenantPolicy {
     /// The tenant above it, whose limits hold for it too.

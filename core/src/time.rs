@@ -4,6 +4,7 @@ use core::time::Duration;
 
 /// A point on the host's monotonic clock, in nanoseconds since an origin of the host's choice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub struct Instant(u64);
 
 impl Instant {

@@ -142,8 +142,46 @@ impl<K: Key, const FAN: usize> Node<K, FAN> {
     }
 }
 
+/// A node as a snapshot has it: its entries as far as it has any, then the rest of it.
+#[cfg(feature = "snapshot")]
+type Written<K> = (Parts<K>, Parts<Numbers>, Parts<u32>, bool, Numbers, [u32; 3]);
+
+/// One part of all entries; on the heap only if a node had more than any has.
+#[cfg(feature = "snapshot")]
+type Parts<T> = smallvec::SmallVec<[T; 16]>;
+
+#[cfg(feature = "snapshot")]
+impl<K: Key + serde::Serialize, const FAN: usize> serde::Serialize for Node<K, FAN> {
+    fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        let beside = [self.parent, self.prev, self.next];
+        let (keys, leasts, whats) = (self.keys(), self.leasts(), self.whats());
+        (keys, leasts, whats, self.is_leaf, self.least, beside).serialize(out)
+    }
+}
+
+#[cfg(feature = "snapshot")]
+impl<'de, K: Key + serde::Deserialize<'de>, const FAN: usize> serde::Deserialize<'de> for Node<K, FAN> {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let (keys, leasts, whats, is_leaf, least, [parent, prev, next]) = Written::<K>::deserialize(from)?;
+        let len = keys.len();
+        if len > FAN || leasts.len() != len || whats.len() != len {
+            return Err(serde::de::Error::custom("a node has as many entries as it has room for"));
+        }
+        let mut node = Self { len: len as u8, least, prev, next, ..Self::new(is_leaf, parent) };
+        node.keys[..len].copy_from_slice(&keys);
+        node.leasts[..len].copy_from_slice(&leasts);
+        node.whats[..len].copy_from_slice(&whats);
+        Ok(node)
+    }
+}
+
 /// The nodes of all trees, and where the slots stand.
 #[derive(Debug)]
+#[cfg_attr(
+    feature = "snapshot",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(bound(serialize = "K: Key + serde::Serialize", deserialize = "K: Key + serde::Deserialize<'de>"))
+)]
 pub(crate) struct Nodes<K, const FAN: usize> {
     nodes: Vec<Node<K, FAN>>,
     free: u32,
@@ -153,6 +191,7 @@ pub(crate) struct Nodes<K, const FAN: usize> {
 
 /// One tree: its root, and the leaves at its ends.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Tree {
     root: u32,
     first: u32,

@@ -47,6 +47,7 @@ fn random_hosts_meet_every_rule() {
     }
     let counters = met.counters;
     let rules = [
+        ("restored", met.restored),
         ("further_sets", counters.further_sets),
         ("takeovers", counters.takeovers),
         ("waived_finish_test", counters.waived_finish_test),

@@ -18,7 +18,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("alphabet", &["event", "error"]),
     ("mechanisms", &["queue", "fairness", "capacity", "placement", "preempt", "quota", "meter", "step_plan"]),
     ("policy", &["scheduler"]),
-    ("roof", &["journal", "sync"]),
+    ("roof", &["journal", "snapshot", "sync"]),
 ];
 
 fn floor_of(room: &str) -> Option<usize> {

@@ -3,7 +3,7 @@
 use thiserror::Error;
 use tidegate_core::{
     AmendError, ConfigError, InputError, Instant, InvariantViolation, Limit, QueueScope, QueueUnit,
-    QuotaLimit, ReportError, RequestState, SharedError, SubmitError, TenantError, WorkerError,
+    QuotaLimit, ReportError, RequestState, SharedError, SnapshotError, SubmitError, TenantError, WorkerError,
 };
 
 use crate::status::TidegateStatus as Status;
@@ -48,6 +48,8 @@ pub(crate) enum Fault {
     Input(#[from] InputError),
     #[error(transparent)]
     Invariant(#[from] InvariantViolation),
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
 }
 
 impl From<SharedError> for Fault {
@@ -108,6 +110,7 @@ impl Fault {
             Self::Config(_) => Status::ConfigInvalid,
             Self::Input(error) => input_status(error),
             Self::Invariant(_) => Status::InvariantViolated,
+            Self::Snapshot(error) => snapshot_status(error),
         }
     }
 
@@ -219,6 +222,14 @@ const fn tenant_status(error: &TenantError) -> Status {
         TenantError::GrantTooLarge { .. } => Status::GrantTooLarge,
         TenantError::Policy(_) => Status::PolicyInvalid,
         _ => Status::Unlisted,
+    }
+}
+
+const fn snapshot_status(error: &SnapshotError) -> Status {
+    match error {
+        SnapshotError::Format { .. } => Status::SnapshotFormat,
+        SnapshotError::OtherShape(_) => Status::SnapshotShape,
+        _ => Status::SnapshotDamaged,
     }
 }
 

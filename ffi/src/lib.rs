@@ -25,6 +25,7 @@ pub mod outcome;
 pub mod request;
 pub mod scheduler;
 pub mod shared;
+pub mod snapshot;
 pub mod status;
 pub mod tenant;
 

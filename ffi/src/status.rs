@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use TidegateStatus as S;
 
 /// What a function returns. 0 is success; the numbers stand in blocks: 1 to 99 the call itself, 100 config,
-/// 200 submission, 300 reports, 400 workers and devices, 500 tenants, 900 the whole scheduler.
+/// 200 submission, 300 reports, 400 workers and devices, 500 tenants, 600 snapshots, 900 the whole scheduler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum TidegateStatus {
@@ -99,6 +99,13 @@ pub enum TidegateStatus {
     /// A grant is more than was wanted.
     GrantTooLarge = 506,
 
+    /// The bytes are no snapshot, or not those that were written.
+    SnapshotDamaged = 600,
+    /// The config has other dimensions, pools or tiers than that of the snapshot; the message names each that differs.
+    SnapshotShape = 601,
+    /// The snapshot is of another build of tidegate, which writes another format; the message names both.
+    SnapshotFormat = 602,
+
     /// A number is beyond what the scheduler takes.
     LimitExceeded = 900,
     /// tidegate_scheduler_check_invariants found a bug in the scheduler.
@@ -108,7 +115,7 @@ pub enum TidegateStatus {
 }
 
 /// Every status with the words that `tidegate_status_str` returns.
-const WORDS: [(S, &CStr); 44] = [
+const WORDS: [(S, &CStr); 47] = [
     (S::Ok, c"ok"),
     (S::NullPointer, c"null pointer"),
     (S::StructSize, c"wrong struct size"),
@@ -150,6 +157,9 @@ const WORDS: [(S, &CStr); 44] = [
     (S::TenantBusy, c"tenant busy"),
     (S::PolicyInvalid, c"invalid policy"),
     (S::GrantTooLarge, c"grant too large"),
+    (S::SnapshotDamaged, c"damaged snapshot"),
+    (S::SnapshotShape, c"snapshot of another shape"),
+    (S::SnapshotFormat, c"snapshot of another format"),
     (S::LimitExceeded, c"limit exceeded"),
     (S::InvariantViolated, c"invariant violated"),
     (S::Busy, c"busy"),

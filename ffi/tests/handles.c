@@ -9,6 +9,9 @@ static void no_handle(void *at) {
   tidegate_scheduler_t *s = NULL;
   tidegate_shared_t *shared = NULL;
   tidegate_config_t *config = NULL;
+  tidegate_snapshot_t *snapshot = NULL;
+  const uint8_t *bytes = NULL;
+  size_t len = 99;
   uint64_t wide = 99;
   uint32_t number = 99;
   STATUS(tidegate_scheduler_cancel((tidegate_scheduler_t *)at, 0, 1), BAD_HANDLE);
@@ -20,11 +23,16 @@ static void no_handle(void *at) {
   STATUS(tidegate_config_find_tier((tidegate_config_t *)at, "batch", 5, &number), BAD_HANDLE);
   STATUS(tidegate_config_builder_set_number((tidegate_config_builder_t *)at, "a", 1, 1), BAD_HANDLE);
   STATUS(tidegate_config_builder_build((tidegate_config_builder_t *)at, NULL, 0, NULL, &config), BAD_HANDLE);
+  STATUS(tidegate_scheduler_snapshot((tidegate_scheduler_t *)at, &snapshot), BAD_HANDLE);
+  STATUS(tidegate_scheduler_restore((tidegate_config_t *)at, NULL, 0, NULL, 0, NULL, &s), BAD_HANDLE);
+  STATUS(tidegate_snapshot_bytes((tidegate_snapshot_t *)at, &bytes, &len), BAD_HANDLE);
+  tidegate_snapshot_free((tidegate_snapshot_t *)at);
   tidegate_scheduler_free((tidegate_scheduler_t *)at);
   tidegate_shared_free((tidegate_shared_t *)at);
   tidegate_config_free((tidegate_config_t *)at);
   tidegate_config_builder_free((tidegate_config_builder_t *)at);
   CHECK(wide == 99 && number == 99 && s == NULL && shared == NULL && config == NULL);
+  CHECK(snapshot == NULL && bytes == NULL && len == 99);
 }
 
 static void other_memory(void) {

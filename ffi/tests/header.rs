@@ -6,8 +6,16 @@ use std::path::{Path, PathBuf};
 use cbindgen::{Builder, Config, ItemType};
 
 /// Where the types come from, in the order of the header.
-const TYPES: [&str; 7] =
-    ["types.rs", "outcome.rs", "status.rs", "config.rs", "guard.rs", "builder.rs", "shared.rs"];
+const TYPES: [&str; 8] = [
+    "types.rs",
+    "outcome.rs",
+    "status.rs",
+    "config.rs",
+    "guard.rs",
+    "builder.rs",
+    "shared.rs",
+    "snapshot.rs",
+];
 
 /// The enums and their names in C. cbindgen makes the names of the values from the first, which is why it
 /// may not rename them itself.
@@ -29,7 +37,7 @@ const ENUMS: [(&str, &str); 14] = [
 ];
 
 /// The functions, in the order of the header: a heading and the source that exports them.
-const SECTIONS: [(&str, &str); 12] = [
+const SECTIONS: [(&str, &str); 13] = [
     ("Version and names", "names.rs"),
     ("Config", "config.rs"),
     ("A config set field by field", "builder.rs"),
@@ -42,6 +50,7 @@ const SECTIONS: [(&str, &str); 12] = [
     ("Answers as JSON", "json.rs"),
     ("The last error", "error.rs"),
     ("One scheduler for many threads", "shared.rs"),
+    ("A restart", "snapshot.rs"),
 ];
 
 fn ffi(path: &str) -> PathBuf {

@@ -481,6 +481,39 @@ void records() {
   EXPECT(words(action_from(newer)) == tidegate_action_kind_str(999));
 }
 
+/// A scheduler made of another's bytes goes on as that does.
+void restarts() {
+  Host host;
+  host.now = host.now + 3s;
+  const auto first = host.submit(BATCH);
+  const Snapshot snapshot = *host.scheduler.snapshot();
+  const std::vector<std::uint8_t> kept(snapshot.bytes().begin(), snapshot.bytes().end());
+  const auto config = *Config::from_toml(TOML);
+  Scheduler other = *Scheduler::restore(config, kept);
+  EXPECT((*other.now() == Instant{3000000000} && *other.snapshot()->bytes().begin() == kept.front()));
+  const auto theirs = *other.poll(host.now);
+  const auto start = host.take<Start>();
+  EXPECT(theirs && std::holds_alternative<Start>(*theirs) && std::get_if<Start>(&*theirs)->request == start.request);
+  EXPECT(start.request == first && *other.submit(host.now, host.spec(BATCH)) == host.submit(BATCH));
+
+  EXPECT(Scheduler::restore(config, {}).status() == Status::snapshot_damaged);
+  EXPECT(Scheduler::restore(config, {kept.data(), kept.size() - 1}).error().message.find("damaged") == 2);
+  auto newer = kept;
+  ++newer[8];
+  EXPECT(Scheduler::restore(config, newer).status() == Status::snapshot_format);
+  const auto narrow = *Config::from_toml("dimensions = ['slots']\n[[tiers]]\nname = 'only'\n");
+  const auto refused = Scheduler::restore(narrow, kept);
+  EXPECT(refused.status() == Status::snapshot_shape && refused.error().message.find("tiers[0]") != std::string::npos);
+  EXPECT(std::strcmp(words(Status::snapshot_shape), "snapshot of another shape") == 0);
+
+  Snapshot from = *other.snapshot();
+  const Snapshot to = std::move(from);
+  EXPECT(to.bytes().size() > 0 && from.bytes().empty());
+  const Scheduler moved = std::move(other);
+  EXPECT(moved.snapshot().ok() && other.snapshot().status() == Status::null_pointer);
+  EXPECT(other.now().status() == Status::null_pointer);
+}
+
 } // namespace
 
 int main(int count, char **) {
@@ -502,6 +535,7 @@ int main(int count, char **) {
   shared();
   shared_reports();
   records();
+  restarts();
 #ifdef WITH_THROWS
   EXPECT(value_throws());
 #endif

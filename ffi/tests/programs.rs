@@ -11,7 +11,7 @@ use std::process::Command;
 
 use support::{COMPILERS, Linkage, compile_by, succeed, valgrind};
 
-const PROGRAMS: [&str; 11] = [
+const PROGRAMS: [&str; 12] = [
     "tests/header.c",
     "tests/misuse_calls.c",
     "tests/misuse_refused.c",
@@ -20,6 +20,7 @@ const PROGRAMS: [&str; 11] = [
     "tests/overlaps.c",
     "tests/texts.c",
     "tests/handles.c",
+    "tests/snapshot.c",
     "tests/threads.c",
     "examples/mixed.c",
     "examples/pool.c",

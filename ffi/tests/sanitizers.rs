@@ -11,8 +11,17 @@ use std::process::{Command, Output};
 use support::{ffi, output, scratch, succeed};
 
 /// Programs, from the one that checks the most to the one that runs the most threads.
-const PROGRAMS: [&str; 8] =
-    ["misuse_calls", "misuse_refused", "misuse_shared", "batches", "overlaps", "texts", "handles", "threads"];
+const PROGRAMS: [&str; 9] = [
+    "misuse_calls",
+    "misuse_refused",
+    "misuse_shared",
+    "batches",
+    "overlaps",
+    "texts",
+    "handles",
+    "snapshot",
+    "threads",
+];
 
 /// rustc's own answer to a question about itself.
 fn rustc(question: &[&str]) -> String {

@@ -15,9 +15,17 @@ static void after_the_end(void) {
   tidegate_config_t *config = config_of(CONFIG);
   tidegate_config_builder_t *builder = NULL;
   tidegate_shared_t *shared = NULL;
+  tidegate_snapshot_t *snapshot = NULL;
+  const uint8_t *bytes = NULL;
+  size_t len = 99;
   uint64_t at = 99;
   STATUS(tidegate_config_builder_new(&builder), OK);
+  STATUS(tidegate_scheduler_snapshot(s, &snapshot), OK);
+  tidegate_snapshot_free(snapshot);
+  STATUS(tidegate_snapshot_bytes(snapshot, &bytes, &len), BAD_HANDLE);
+  tidegate_snapshot_free(snapshot);
   tidegate_scheduler_free(s);
+  STATUS(tidegate_scheduler_snapshot(s, &snapshot), BAD_HANDLE);
   STATUS(tidegate_scheduler_cancel(s, 0, 1), BAD_HANDLE);
   STATUS(tidegate_scheduler_poll_timeout(s, &at), BAD_HANDLE);
   STATUS(tidegate_shared_new(s, 1, &shared), BAD_HANDLE);
@@ -28,7 +36,7 @@ static void after_the_end(void) {
   tidegate_config_builder_free(builder);
   STATUS(tidegate_config_builder_set_number(builder, "a", 1, 1), BAD_HANDLE);
   tidegate_config_builder_free(builder);
-  CHECK(at == 99 && made == NULL && shared == NULL);
+  CHECK(at == 99 && made == NULL && shared == NULL && bytes == NULL && len == 99);
 }
 
 /* What became part of a shared scheduler is no handle any more. */

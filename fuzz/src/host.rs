@@ -57,6 +57,22 @@ impl Host {
         &self.journal
     }
 
+    /// What it drives.
+    pub fn scheduler(&self) -> &Scheduler {
+        &self.scheduler
+    }
+
+    /// Goes on with what was written out and read back.
+    ///
+    /// # Panics
+    /// If that cannot be, or is not the same again.
+    pub fn restart(&mut self) {
+        let written = self.scheduler.snapshot();
+        let restored = Scheduler::restore(self.scheduler.config().clone(), &written);
+        self.scheduler = restored.expect("it was written just now");
+        assert!(self.scheduler.snapshot() == written, "DET-1: it is written otherwise when it was read");
+    }
+
     /// One thing that the bytes choose: a word, a poll, or time.
     pub fn step(&mut self, bytes: &mut Bytes<'_>) {
         match bytes.below(20) {

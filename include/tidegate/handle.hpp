@@ -17,6 +17,7 @@ struct Free {
   void operator()(tidegate_config_t *config) const noexcept { tidegate_config_free(config); }
   void operator()(tidegate_scheduler_t *scheduler) const noexcept { tidegate_scheduler_free(scheduler); }
   void operator()(tidegate_shared_t *shared) const noexcept { tidegate_shared_free(shared); }
+  void operator()(tidegate_snapshot_t *snapshot) const noexcept { tidegate_snapshot_free(snapshot); }
 };
 
 /// A list of records or of words as the C functions take it: the same bytes.

@@ -4,6 +4,7 @@
 
 #include "config.hpp"
 #include "records.hpp"
+#include "snapshot.hpp"
 
 #include <array>
 #include <optional>
@@ -21,6 +22,29 @@ public:
     const auto status = tidegate_scheduler_new(config.c(), now.ns, &handle);
     if (status != TIDEGATE_STATUS_OK) return detail::error_of(status);
     return Scheduler(handle);
+  }
+
+  /// Makes the one that a snapshot was taken of, which goes on as that would; under a config with other settings it is
+  /// reconfigured. The host's clock must go on from now(). The error's message says what is wrong with the bytes.
+  static Result<Scheduler> restore(const Config &config, Span<const std::uint8_t> bytes) {
+    tidegate_scheduler_t *handle = nullptr;
+    auto failure = detail::told([&](char *buffer, std::size_t room, std::size_t *length) {
+      return tidegate_scheduler_restore(config.c(), bytes.data(), bytes.size(), buffer, room, length, &handle);
+    });
+    if (!failure) return failure.error();
+    return Scheduler(handle);
+  }
+  /// All that it knows, its config too, as bytes.
+  Result<Snapshot> snapshot() const {
+    tidegate_snapshot_t *handle = nullptr;
+    const auto status = tidegate_scheduler_snapshot(c(), &handle);
+    if (status != TIDEGATE_STATUS_OK) return detail::error_of(status);
+    return Snapshot(handle);
+  }
+  /// The latest instant of any call.
+  Result<Instant> now() const {
+    Instant at;
+    return detail::asked(tidegate_scheduler_now(c(), &at.ns), at);
   }
 
   /// For calls of tidegate.h; it stays this object's.

@@ -1,7 +1,7 @@
 //! The config as an immutable Python object: from settings, TOML or JSON, which are one description.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 use crate::error;
 use crate::settings::{self, Settings};
@@ -27,8 +27,8 @@ impl Config {
     }
 
     /// Reads a config from TOML. Raises `ConfigError` with all faults.
-    #[staticmethod]
-    fn from_toml(py: Python<'_>, text: &Bound<'_, PyString>) -> PyResult<Self> {
+    #[classmethod]
+    fn from_toml(_class: &Bound<'_, PyType>, py: Python<'_>, text: &Bound<'_, PyString>) -> PyResult<Self> {
         let core = tidegate::Config::from_toml(&settings::unicode(text)?)
             .map_err(|faults| error::config(py, &faults))?;
         Ok(Self { core })
@@ -68,6 +68,11 @@ impl Config {
     #[getter]
     fn pools<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         PyTuple::new(py, self.core.pools())
+    }
+
+    /// How `pickle` and `copy` make it anew.
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (String,))> {
+        Ok((py.get_type::<Self>().getattr("from_toml")?, (self.to_toml(),)))
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {

@@ -1,7 +1,7 @@
 //! The CPython door: `tidegate._tidegate`, which the package `tidegate` re-exports.
 //!
 //! It translates, and decides nothing: arguments into the core's types ([`argument`], [`word`]), the core's
-//! answers into actions, records and exceptions ([`action`], [`record`], [`batch`], [`error`]). The scheduler is behind a lock ([`guard`]),
+//! answers into actions, records and exceptions ([`action`], [`record`], [`batch`], [`error`], [`snapshot`]). The scheduler is behind a lock ([`guard`]),
 //! and no Python code ever runs while the lock is held.
 
 mod action;
@@ -13,6 +13,7 @@ mod guard;
 mod record;
 mod scheduler;
 mod settings;
+mod snapshot;
 mod stats;
 mod word;
 

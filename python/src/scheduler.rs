@@ -2,7 +2,8 @@
 //! observer of the core under its own name.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::{PyBytes, PyDict, PyList, PyType};
 use tidegate::{
     Amendment, Attempt, Decline, DeviceId, DeviceSpec, InputError, Instant, OverQuota, PoolId, QuotaLimit,
     ReportError, RequestId, RequestSpec, RequestState, Resources, Shrink, TenantId, TenantPolicy, Tier,
@@ -16,6 +17,7 @@ use crate::config::Config;
 use crate::error::{self, raised};
 use crate::guard::{self, Guarded};
 use crate::record;
+use crate::snapshot;
 use crate::stats::Stats;
 use crate::word::Member;
 
@@ -90,6 +92,42 @@ impl Scheduler {
         let core = guard::caught(|| tidegate::Scheduler::new(description, at(now_ns)))
             .map_err(|panicked| error::internal(py, &panicked))?;
         Ok(Self { core: Guarded::new(core), names: config })
+    }
+
+    /// Makes the scheduler that a `snapshot` was taken of, which goes on as that would: told the same it decides the same.
+    ///
+    /// Under a config with other settings it is reconfigured. The host's clock must go on from `now_ns`; what came after the
+    /// snapshot is not known, and ids that were given after it are given again. Raises `SnapshotError`.
+    #[classmethod]
+    fn restore(
+        _class: &Bound<'_, PyType>,
+        py: Python<'_>,
+        config: Py<Config>,
+        data: PyBackedBytes,
+    ) -> PyResult<Self> {
+        let core = snapshot::restored(py, &config.get().core, &data)?;
+        Ok(Self { core: Guarded::new(core), names: config })
+    }
+
+    /// All that it knows, its config too, as bytes for `restore`.
+    fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &self.ask(py, tidegate::Scheduler::snapshot)?))
+    }
+
+    /// How `pickle` and `copy` make another that is as this one is.
+    #[allow(clippy::type_complexity, reason = "what `__reduce__` has to return")]
+    fn __reduce__<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<(Bound<'py, PyAny>, (Config, Bound<'py, PyBytes>))> {
+        let restore = py.get_type::<Self>().getattr("restore")?;
+        Ok((restore, (self.config(py)?, self.snapshot(py)?)))
+    }
+
+    /// The latest `now_ns` of any call.
+    #[getter]
+    fn now_ns(&self, py: Python<'_>) -> PyResult<u64> {
+        self.ask(py, |core| core.now().as_nanos())
     }
 
     /// The config it has now.

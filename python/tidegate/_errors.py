@@ -37,6 +37,14 @@ class InvariantViolation(Error):
     detail: str
 
 
+class SnapshotError(Error, ValueError):
+    """Bytes of which no scheduler could be made."""
+
+    kind: str
+    """`not-a-snapshot`, `damaged`, `other-format` (of another build of tidegate) or `other-shape` (its config has other
+    dimensions, pools or tiers)."""
+
+
 class SubmitError(Error):
     """A request was not accepted."""
 

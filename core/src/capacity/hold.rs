@@ -6,6 +6,7 @@ use crate::time::Instant;
 
 /// A running maximum that forgets. The value between two notes is that of the first.
 #[derive(Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct HoldWindow {
     /// Zero keeps only the present demand.
     half_ns: u64,

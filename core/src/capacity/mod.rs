@@ -18,6 +18,7 @@ pub(crate) use hold::HoldWindow;
 
 /// What one tier has in one pool.
 #[derive(Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Account {
     /// R: what it is guaranteed of the present capacity.
     pub(crate) reserve: Resources,
@@ -101,13 +102,15 @@ struct Lending {
 
 /// The accounts of one pool.
 #[derive(Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Capacity {
     /// C: units of the workers that are up, as far as their devices have them.
     total: Resources,
     accounts: Vec<Account>,
     /// What engines report to use beyond the sum of their requests, or less: see `worker_usage`.
     offset: Balance,
-    /// `None` since something changed.
+    /// `None` since something changed. No part of a snapshot: it is found again.
+    #[cfg_attr(feature = "snapshot", serde(skip))]
     lending: Option<Lending>,
 }
 

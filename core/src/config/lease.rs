@@ -6,6 +6,7 @@ use crate::time::nanos;
 
 /// What a replica does with a leased limit when the store does not answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 #[repr(u8)]
 pub enum Fallback {
     /// It lends itself its part of the rate: the rate by the number of replicas.
@@ -25,6 +26,7 @@ pub enum Fallback {
 /// LeaseTerms::new(4).ask_again_after(Duration::from_millis(500)).fallback(Fallback::Deny);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 #[must_use]
 pub struct LeaseTerms {
     pub(crate) replicas: u32,

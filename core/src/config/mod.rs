@@ -32,6 +32,7 @@ pub const MAX_NAME_BYTES: usize = 255;
 
 /// Whom a tier's waiting requests may stop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub enum Preemption {
     /// Requests of less urgent tiers (Kubernetes calls it `PreemptLowerPriority`).
     #[default]

@@ -13,6 +13,7 @@ const NIL: u32 = u32::MAX;
 const LANES: usize = 4;
 
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 enum Home {
     Nowhere,
     Heap,
@@ -20,6 +21,7 @@ enum Home {
 }
 
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 struct Entry<K> {
     key: K,
     prev: u32,
@@ -28,6 +30,7 @@ struct Entry<K> {
 }
 
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 struct Lane {
     head: u32,
     tail: u32,
@@ -35,6 +38,7 @@ struct Lane {
 
 /// Slots, the least key first; a slot is in it at most once.
 #[derive(Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Agenda<K> {
     entries: Vec<Entry<K>>,
     lanes: [Lane; LANES],

@@ -11,6 +11,7 @@ const ABSENT: u32 = u32::MAX;
 
 /// Slots, the least key first; a slot is in it at most once.
 #[derive(Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Heap<K> {
     entries: Vec<(K, u32)>,
     /// Where each slot stands in `entries`.

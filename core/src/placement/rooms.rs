@@ -17,6 +17,7 @@ use crate::resources::{MAX_DIMENSIONS, Resources};
 
 /// What a place has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Room {
     pub(crate) free: Resources,
     pub(crate) used: Resources,
@@ -32,6 +33,7 @@ impl Room {
 
 /// How full a place is, in parts per million of what it is fullest of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 struct Load {
     ppm: u64,
     is_open: bool,
@@ -45,6 +47,7 @@ impl Load {
 
 /// How full the places of a group are at most, and at least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 struct Loads {
     fullest: u64,
     /// Of those that have something free of everything.
@@ -76,6 +79,7 @@ impl Loads {
 
 /// How full all places are.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 struct Fullness {
     loads: Vec<Load>,
     groups: Vec<Loads>,
@@ -107,6 +111,7 @@ impl Fullness {
 
 /// What any place can hold, dimension by dimension: the least where it has any, and the most.
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 struct Capacities {
     least: Resources,
     most: Resources,
@@ -178,6 +183,7 @@ impl<F: Fn(usize) -> Option<u64>> Best<F> {
 
 /// All places of a pool.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Rooms {
     rooms: Vec<Room>,
     capacities: Capacities,

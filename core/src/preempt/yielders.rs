@@ -27,6 +27,7 @@ pub(crate) fn steps_told(step_tokens: u64) -> i64 {
 
 /// What holds for some requests: each has at least the least of everything and at most the most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Bounds {
     pub(crate) least_use: Resources,
     pub(crate) most_use: Resources,
@@ -137,6 +138,7 @@ pub(crate) struct Group {
 
 /// The requests of one tier on one worker that may yield.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Yielders {
     /// The requests by place.
     members: Vec<u32>,

@@ -11,6 +11,7 @@ use crate::tree::{Nodes, Numbers, Tree};
 
 /// Where a line stands: by its rank, then by its first request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct LineKey {
     pub(crate) rank: i128,
     first: OrderKey,
@@ -23,6 +24,7 @@ type LineNodes = Nodes<LineKey, 16>;
 
 /// The requests and lines of all queues, by slot.
 #[derive(Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct QueueNodes {
     pub(super) requests: RequestNodes,
     lines: LineNodes,
@@ -74,6 +76,7 @@ impl QueueNodes {
 
 /// The lines of one queue that have requests.
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Lines {
     offered: Tree,
     aside: Tree,

@@ -15,6 +15,7 @@ pub(crate) use lines::QueueNodes;
 
 /// Which lane a waiting request is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) enum Lane {
     Resumed,
     Fresh,
@@ -23,6 +24,7 @@ pub(crate) enum Lane {
 
 /// Where a request stands in its lane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct OrderKey {
     pub(crate) relegated: bool,
     pub(crate) rank: u64,
@@ -50,6 +52,7 @@ impl Least {
 
 /// The three lanes.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct TierQueue {
     resumed: Tree,
     fresh: Lines,
@@ -223,6 +226,7 @@ pub(crate) trait Arrivals: LinkTable {
 /// Requests in order of arrival, whatever the order of their tier: the newest is dropped first. O(1) for
 /// newcomers and O(those it passes, from the nearer end) for one that comes back.
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct ArrivalList(List);
 
 impl ArrivalList {

@@ -11,6 +11,7 @@ use crate::tenant::Rate;
 use crate::time::Instant;
 
 #[derive(Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) enum Allowance {
     Own(Bucket),
     /// Boxed: few limits are leased.

@@ -23,6 +23,7 @@ pub(crate) enum Cover {
 
 /// Units that come evenly and are saved up to a burst.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Bucket {
     amount: u64,
     period: NonZeroU64,

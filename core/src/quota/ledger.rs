@@ -83,6 +83,7 @@ pub(crate) struct Unbalanced {
 const HEIGHTS: usize = MAX_TENANT_DEPTH - 1;
 
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 struct Place {
     node: Node,
     parent: Option<u32>,
@@ -103,6 +104,7 @@ impl Place {
 
 /// All nodes.
 #[derive(Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Ledger {
     /// Boxed, so that the memory of those forgotten goes back.
     places: Slab<Box<Place>>,

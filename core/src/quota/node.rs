@@ -64,6 +64,7 @@ impl Gate {
 
 /// What a node may do.
 #[derive(Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 struct Limits {
     requests: Option<Allowance>,
     tokens: Option<Allowance>,
@@ -76,6 +77,7 @@ struct Limits {
 
 /// What is open at a node and below it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Books {
     /// Requests that run.
     pub(crate) running: u32,
@@ -89,6 +91,7 @@ pub(crate) struct Books {
 ///
 /// QUO-2: `used + held = charged + debt - refunded`, where `charged` is what starts took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Totals {
     /// Use of what is settled.
     pub(crate) used: u64,
@@ -116,6 +119,7 @@ impl Change {
 }
 
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Node {
     limits: Option<Box<Limits>>,
     pub(super) books: Books,

@@ -20,6 +20,7 @@ pub(super) type Found = (u32, Result<WorkerId, QuotaLack>);
 
 /// Whether anything can happen without an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) enum Quiet {
     /// It can, or may: an input came.
     No,

@@ -25,6 +25,8 @@ mod record;
 mod report;
 mod requests;
 mod room;
+#[cfg(feature = "snapshot")]
+mod saved;
 mod step_plan;
 mod stir;
 mod stopping;
@@ -59,6 +61,8 @@ use quota::QuotaQueue;
 use reclaim::SearchMemory;
 use record::{Claim, NeverRan, Pace, Waiting};
 use requests::Requests;
+#[cfg(feature = "snapshot")]
+pub(crate) use saved::{Loaded, Saved};
 pub use step_plan::PromptLeft;
 use tenants::Tenants;
 use workers::{Device, Place, Worker};
@@ -93,6 +97,7 @@ pub enum Created {
 
 /// Counters since the start; they never go back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub struct Stats {
     /// Requests accepted. Always `completed + failed + cancelled + dropped + live`.
     pub submitted: u64,
@@ -128,6 +133,7 @@ pub struct Stats {
 
 /// What belongs to one pool.
 #[derive(Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 struct Pool {
     capacity: Capacity,
     queues: Vec<TierQueue>,
@@ -282,9 +288,9 @@ impl Scheduler {
         &self.config
     }
 
-    /// The latest `now` of any call.
-    #[cfg(feature = "sync")]
-    pub(crate) fn latest_now(&self) -> Instant {
+    /// The latest `now` of any call: what the host's clock must go on from after a restart. O(1).
+    #[must_use]
+    pub fn now(&self) -> Instant {
         self.now
     }
 

@@ -21,6 +21,7 @@ pub(super) type WaiterKey = (Tier, i128, u64);
 
 /// Who waits at a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 enum Waiter {
     /// A tenant's line, with all its requests.
     Line(u32),
@@ -38,6 +39,7 @@ pub(super) struct QuotaLack {
 
 /// Who waits for quota.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct QuotaQueue {
     /// By node.
     waiters: Vec<BTreeMap<WaiterKey, Waiter>>,

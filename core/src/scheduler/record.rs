@@ -18,6 +18,7 @@ pub(super) const NOWHERE: u32 = u32::MAX;
 
 /// A live request.
 #[derive(Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Record {
     pub(super) spec: RequestSpec,
     /// Its place in the order of arrival, which it keeps for life.
@@ -70,6 +71,7 @@ pub(super) struct Record {
 /// What a request has that was started, or for which victims were chosen: where it runs, what it uses, what it was
 /// charged. Kept apart, so that many can wait.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Run {
     pub(super) worker: WorkerId,
     /// Where it stands in its worker's `running`.
@@ -131,6 +133,7 @@ impl Run {
 /// What few requests have: that they stopped, were kept off a worker, or waited by themselves. Kept apart, so that the
 /// others are small.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Rare {
     /// What it used when it last stopped, and whether that was for memory.
     pub(super) stopped_with: Option<Resources>,
@@ -235,6 +238,7 @@ impl Record {
 
 /// Units of one worker that are being gathered for a waiting request.
 #[derive(Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Claim {
     pub(super) owner: u32,
     pub(super) tier: Tier,
@@ -258,6 +262,7 @@ impl Claim {
 
 /// How fast a tier's requests start in a pool: a running mean of the time from one to the next.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Pace {
     last: Option<Instant>,
     interval_ns: Option<u64>,
@@ -279,6 +284,7 @@ impl Pace {
 
 /// How much waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Waiting {
     pub(super) requests: u64,
     /// Their prompt and expected output tokens.
@@ -309,6 +315,7 @@ impl Waiting {
 
 /// The waiting requests of a tier, in all pools, that have never run.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct NeverRan {
     pub(super) arrivals: ArrivalList,
     pub(super) sum: Waiting,

@@ -13,6 +13,7 @@ pub(super) const COMMON: u32 = 0;
 
 /// Parts of records, by number, that only some have of their own.
 #[derive(Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 struct Parts<T>(Slab<T>);
 
 impl<T: Clone> Parts<T> {
@@ -47,6 +48,7 @@ impl<T: Clone> Parts<T> {
 
 /// All live requests.
 #[derive(Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Requests {
     live: Slab<Record>,
     run_parts: Parts<Run>,

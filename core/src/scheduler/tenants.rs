@@ -18,6 +18,7 @@ use crate::tenant::TenantPolicy;
 use crate::time::Instant;
 
 #[derive(Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Tenant {
     pub(super) name: Box<str>,
     pub(super) policy: TenantPolicy,
@@ -58,6 +59,7 @@ impl Tenant {
 
 /// By number; one that is forgotten leaves its place empty.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct TenantList(Vec<Option<Box<Tenant>>>);
 
 impl TenantList {
@@ -82,6 +84,7 @@ impl LinkTable for TenantList {
 
 /// Tenants by number, which no other ever gets, and by name.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Tenants {
     pub(super) list: TenantList,
     /// Those that nobody configured and that have no live requests, the one used longest ago first.

@@ -10,6 +10,7 @@ use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
 use crate::time::Instant;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) enum WorkerStatus {
     Up,
     /// Runs what it has, and takes nothing.
@@ -19,6 +20,7 @@ pub(super) enum WorkerStatus {
 
 /// A worker is kept clear of borrowed starts for a waiting request that needs much of it.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Drain {
     pub(super) slot: u32,
     pub(super) tier: Tier,
@@ -27,6 +29,7 @@ pub(super) struct Drain {
 
 /// Where memory can run out. Workers come before devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) enum Place {
     Worker(WorkerId),
     Device(DeviceId),
@@ -34,6 +37,7 @@ pub(super) enum Place {
 
 /// Use beyond a capacity that shrank below it, and until when it is left alone.
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Tolerance {
     pub(super) units: Resources,
     pub(super) until: Option<Instant>,
@@ -47,6 +51,7 @@ impl Tolerance {
 }
 
 #[derive(Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Worker {
     pub(super) spec: WorkerSpec,
     pub(super) status: WorkerStatus,
@@ -156,6 +161,7 @@ impl Worker {
 
 /// What its workers share, and fail with.
 #[derive(Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Device {
     pub(super) spec: DeviceSpec,
     pub(super) is_lost: bool,

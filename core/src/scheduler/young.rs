@@ -14,6 +14,7 @@ use crate::time::Instant;
 
 /// Of one tier in one pool.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Young {
     starts: VecDeque<(Instant, RequestId)>,
     /// How many there may be before those who have left are looked for.

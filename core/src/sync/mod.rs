@@ -330,7 +330,7 @@ impl Core {
 
     /// This instant, or the one that overtook it: what another thread said first is no fault of the host's clock.
     fn latest(&self, now: Instant) -> Instant {
-        now.max(self.scheduler.latest_now())
+        now.max(self.scheduler.now())
     }
 
     fn cancel(&mut self, now: Instant, ticket: Ticket) -> Option<Outcome> {

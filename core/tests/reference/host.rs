@@ -21,6 +21,7 @@ pub(crate) struct Compared {
     pub(crate) taken: u64,
     pub(crate) polls: u64,
     pub(crate) actions: u64,
+    pub(crate) restored: u64,
     pub(crate) counters: Counters,
     pub(crate) quota: Met,
 }
@@ -32,6 +33,7 @@ impl Compared {
             taken: self.taken + more.taken,
             polls: self.polls + more.polls,
             actions: self.actions + more.actions,
+            restored: self.restored + more.restored,
             counters: self.counters.and(more.counters),
             quota: self.quota.and(more.quota),
         }
@@ -45,6 +47,8 @@ struct Host<'a> {
     limited: bool,
     /// Whether there is hardly room for them.
     crowded: bool,
+    /// Whether the scheduler is written out and read back all the time.
+    restored: bool,
     sched: Scheduler,
     model: Model,
     now: u64,
@@ -59,8 +63,9 @@ struct Host<'a> {
 pub(crate) fn compare(bytes: &[u8]) -> Result<Compared, String> {
     let mut bytes = Bytes(bytes);
     let world = World::read(&mut bytes);
-    let kind = bytes.below(4);
-    let (limited, crowded) = (kind % 2 == 1, kind >= 2);
+    let kind = bytes.below(16);
+    // One in four restarts: that takes longer than all else.
+    let (limited, crowded, restored) = (kind & 1 > 0, kind & 2 > 0, kind >= 12);
     let mut setup = world.setup(&mut bytes);
     if crowded {
         setup.crowd(&mut bytes);
@@ -70,8 +75,9 @@ pub(crate) fn compare(bytes: &[u8]) -> Result<Compared, String> {
     let model = Model::new(setup.clone(), 0);
     let sched = Scheduler::new(setup.config(), at(0));
     let compared = Compared::default();
+    let (now, made) = (0, Vec::new());
     let mut host =
-        Host { bytes, world, limited, crowded, sched, model, now: 0, made: Vec::new(), compared, story };
+        Host { bytes, world, limited, crowded, restored, sched, model, now, made, compared, story };
     host.run()
         .map(|()| Compared { counters: host.model.counters, quota: host.model.met, ..host.compared })
         .map_err(|difference| format!("{}{difference}\nmodel:\n{}", host.story, host.model.summary()))
@@ -172,6 +178,7 @@ impl Host<'_> {
         self.compared.actions += u64::from(told.is_some());
         self.model.check_start(told)?;
         self.model.violation.take().map_or(Ok(()), Err)?;
+        self.restore()?;
         self.check()?;
         Ok(told.is_some())
     }
@@ -201,7 +208,19 @@ impl Host<'_> {
         }
         self.model.violation.take().map_or(Ok(()), Err)?;
         self.compared.taken += u64::from(told.is_ok());
+        self.restore()?;
         self.check()
+    }
+
+    /// A restart from a snapshot, which nobody may notice.
+    fn restore(&mut self) -> Result<(), String> {
+        if self.restored {
+            let bytes = self.sched.snapshot();
+            let restored = Scheduler::restore(self.sched.config().clone(), &bytes);
+            self.sched = restored.map_err(|error| error.to_string())?;
+            self.compared.restored += 1;
+        }
+        Ok(())
     }
 
     fn check(&self) -> Result<(), String> {

@@ -28,7 +28,7 @@ pub(crate) struct Caller<'a> {
     pub(crate) config: *mut ConfigHandle,
     pub(crate) builder: *mut BuilderHandle,
     /// One of its own, and one of `shared`.
-    own: *mut SchedulerHandle,
+    pub(crate) own: *mut SchedulerHandle,
     opened: *mut SchedulerHandle,
     shared: *mut SharedHandle,
     /// No handle.

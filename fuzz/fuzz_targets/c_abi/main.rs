@@ -7,6 +7,7 @@ mod block;
 mod caller;
 mod configs;
 mod shared;
+mod snapshot;
 mod verbs;
 
 use libfuzzer_sys::fuzz_target;
@@ -17,11 +18,14 @@ use caller::Caller;
 fuzz_target!(|data: &[u8]| {
     let mut caller = Caller::new(Bytes::new(data));
     while !caller.bytes.is_empty() {
-        match caller.bytes.below(8) {
-            0 => configs::call(&mut caller),
-            1 | 2 => shared::call(&mut caller),
-            3 => verbs::question(&mut caller),
-            _ => verbs::verb(&mut caller),
+        match caller.bytes.below(64) {
+            63 => snapshot::call(&mut caller),
+            choice => match choice % 8 {
+                0 => configs::call(&mut caller),
+                1 | 2 => shared::call(&mut caller),
+                3 => verbs::question(&mut caller),
+                _ => verbs::verb(&mut caller),
+            },
         }
     }
     caller.settle();

@@ -9,6 +9,7 @@ use tidegate_c_abi::json::*;
 use tidegate_c_abi::observe::*;
 use tidegate_c_abi::request::*;
 use tidegate_c_abi::scheduler::*;
+use tidegate_c_abi::snapshot::tidegate_scheduler_now;
 use tidegate_c_abi::tenant::*;
 use tidegate_c_abi::types::*;
 
@@ -224,9 +225,10 @@ fn number_question(caller: &mut Caller<'_>) {
         (caller.scheduler(), caller.request(), caller.number(), caller.room(8));
     // SAFETY: room, or NULL.
     let status = unsafe {
-        match caller.bytes.below(3) {
+        match caller.bytes.below(4) {
             0 => tidegate_scheduler_state(scheduler, request, to(&out)),
             1 => tidegate_scheduler_queue_depth(scheduler, number, to(&out)),
+            2 => tidegate_scheduler_now(scheduler, to(&out)),
             _ => tidegate_scheduler_poll_timeout(scheduler, to(&out)),
         }
     };

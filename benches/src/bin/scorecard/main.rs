@@ -30,7 +30,7 @@ use card::{Card, Failure, Group, Scale};
 static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 
 /// In the order of their cost, so that what is cheap is seen early.
-const GROUPS: [Group; 15] = [
+const GROUPS: [Group; 16] = [
     Group { keys: &["preempt_ns_10k", "preempt_next_victim_ns"], measure: times::preemptions },
     Group { keys: &["idle_poll_ns"], measure: times::idle_polls },
     Group { keys: &["place_ns_1k_workers", "place_ns_1_worker"], measure: times::placements },
@@ -52,6 +52,10 @@ const GROUPS: [Group; 15] = [
     Group { keys: &["c_call_ns"], measure: door_c::calls },
     Group { keys: door_python::KEYS, measure: door_python::rows },
     Group { keys: &["replay_requests_per_s"], measure: replay::built_in_workload },
+    Group {
+        keys: &["snapshot_write_1m_ms", "snapshot_restore_1m_ms", "snapshot_bytes_per_request"],
+        measure: times::restarts,
+    },
     Group {
         keys: &["cancel_ns_1k", "cancel_ns_100k", "cancel_ns_1m", "peer_priority_queue_cancel_ns_100k"],
         measure: times::cancellations,

@@ -37,7 +37,7 @@ impl Row {
     }
 }
 
-const ROWS: [Row; 36] = [
+const ROWS: [Row; 39] = [
     row("cycle_ns_1k", "cycle, 1,000 waiting").aims(130.0, 80.0),
     row("cycle_ns_100k", "cycle, 100,000 waiting").aims(250.0, 150.0).over("peer_heap_governor_ns_100k"),
     row("cycle_ns_1m", "cycle, 1,000,000 waiting").aims(400.0, 250.0).over("cycle_ns_1k"),
@@ -61,6 +61,9 @@ const ROWS: [Row; 36] = [
     row("bytes_per_tenant_most", "the same just after vectors doubled").over("bytes_per_tenant"),
     row("bytes_per_tenant_unserved", "bytes of a tenant with limits that never had one")
         .over("bytes_per_tenant"),
+    row("snapshot_write_1m_ms", "write a snapshot, 1,000,000 waiting; milliseconds"),
+    row("snapshot_restore_1m_ms", "restore it").over("snapshot_write_1m_ms"),
+    row("snapshot_bytes_per_request", "bytes of it for each of them"),
     row("allocations_per_cycle", "allocations and reallocations of a cycle").aims(0.0, 0.0),
     row("clock_reads_per_cycle", "clock reads of a cycle").aims(0.0, 0.0),
     row("syscalls_per_cycle", "other system calls of a cycle").aims(0.0, 0.0),

@@ -1,12 +1,13 @@
 //! Thread CPU time of what the scheduler does, and of the peers.
 
+use std::cell::RefCell;
 use std::hint::black_box;
 
 use tidegate::{Attempt, RequestId};
 use tidegate_benches::measure::{Contender, by_turns, cpu_ns, process_cpu_ns};
 use tidegate_benches::peers::{CancelByKey, HeapGovernor, pass_through_mutex};
 use tidegate_benches::shared::SharedItems;
-use tidegate_benches::{Cancellations, Idle, Placing, Preemptions, SteadyState};
+use tidegate_benches::{Cancellations, Idle, Placing, Preemptions, Restart, SteadyState};
 
 use crate::card::{Card, Failure};
 
@@ -132,6 +133,25 @@ pub(crate) fn placements(card: &mut Card) -> Result<(), Failure> {
     let [on_many, on_one] = by_turns(card.scale.repeats(), [on(many), on(1)]);
     card.put("place_ns_1k_workers", on_many);
     card.put("place_ns_1_worker", on_one);
+    Ok(())
+}
+
+/// A million wait; that nobody notices the restart is checked off the clock.
+pub(crate) fn restarts(card: &mut Card) -> Result<(), Failure> {
+    let waiting = card.scale.of(1_000_000);
+    let restart = RefCell::new(Restart::new(waiting));
+    let bytes = restart.borrow_mut().write();
+    let write: Contender<'_> = Box::new(|| cpu_ns(|| assert_eq!(restart.borrow_mut().write(), bytes)) / 1e6);
+    let restore: Contender<'_> = Box::new(|| {
+        let mut restored = None;
+        let ns = cpu_ns(|| restored = Some(restart.borrow().restore()));
+        drop(restored);
+        ns / 1e6
+    });
+    let [write, restore] = by_turns(card.scale.repeats(), [write, restore]);
+    card.put("snapshot_write_1m_ms", write);
+    card.put("snapshot_restore_1m_ms", restore);
+    card.put_exact("snapshot_bytes_per_request", bytes as f64 / waiting as f64);
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use crate::time::Instant;
 const FIRST_WINDOW_NS: u64 = 5_000_000_000;
 
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Idle {
     began_at: Instant,
     window_ns: u64,

@@ -29,6 +29,7 @@ const GAP_NS: u64 = 10_000_000;
 
 /// Why something is wanted of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) enum Why {
     /// Somebody waits for tokens.
     Needed,
@@ -42,6 +43,7 @@ pub(crate) enum Why {
 
 /// What the store is asked. The same `seq` says the same, and is answered the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Want {
     /// Higher than that of any wish before.
     pub(crate) seq: u64,
@@ -65,6 +67,7 @@ pub(crate) enum Answer {
 
 /// A wish that is not answered.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 struct Asked {
     want: Want,
     first_at: Instant,
@@ -73,6 +76,7 @@ struct Asked {
 
 /// The part of a shared budget that is here.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Lease {
     rate: Rate,
     terms: LeaseTerms,
