@@ -73,7 +73,7 @@ test-engines: ## run the tests that go through real engines; builds each once, o
 	@$(MAKE) --no-print-directory wheel
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-index --no-deps --upgrade --target $(TARGET)/vllm $(TARGET)/wheels/*.whl
 	@PYTHONPATH=$(TARGET)/vllm .ci/timed 'Tests inside vLLM' \
-	    $(VLLM)/venv/bin/python -m pytest --config-file tests/engines/pytest.ini tests/engines/vllm
+	    $(VLLM)/venv/bin/python -m pytest --config-file tests/engines/pytest.ini --rootdir tests -W default tests/engines/vllm
 
 lint: ## check formats, lints, licences and where dependencies come from
 	@.ci/need cargo cc rustfmt clippy python

@@ -12,6 +12,7 @@ os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
 import json
 import tempfile
 from collections import deque
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,8 @@ from vllm.v1.structured_output import StructuredOutputManager
 
 BLOCK = 16
 TOKEN = 7
-"""What the invented model says, always."""
+"""What the invented model says, until it says the last word."""
+LAST = 9
 LONGEST = 65_536
 
 LLAMA = {
@@ -103,14 +105,15 @@ def request(name: str, *, priority: int, arrival: float, prompt: int, output: in
     return Request(name, [TOKEN] * prompt, params, None, priority=priority, arrival_time=arrival)
 
 
-def ran(output: SchedulerOutput, scheduler: AsyncScheduler) -> ModelRunnerOutput:
+def ran(output: SchedulerOutput, scheduler: AsyncScheduler, ends_after: dict[str, int]) -> ModelRunnerOutput:
     """What a worker answers to that step: a token for each request whose prompt is through."""
     names = list(output.num_scheduled_tokens)
     sampled = []
     for name in names:
         known = scheduler.requests.get(name)
         still_prompt = known is not None and known.is_prefill_chunk
-        sampled.append([] if still_prompt else [TOKEN])
+        says_last = known is not None and known.num_output_tokens + known.num_output_placeholders == ends_after.get(name)
+        sampled.append([] if still_prompt else [LAST if says_last else TOKEN])
     return ModelRunnerOutput(
         req_ids=names, req_id_to_index={name: at for at, name in enumerate(names)}, sampled_token_ids=sampled
     )
@@ -126,6 +129,10 @@ class Stage:
         self.computed = 0
         self.preemptions = 0
         self.first_step: dict[str, int] = {}
+        self.ends_after: dict[str, int] = {}
+        """Output tokens after which a request ends by itself."""
+        self.on_outputs: Callable[[dict[int, Any]], object] = lambda _: None
+        """Is given what clients are told."""
         self._under_way: deque[tuple[SchedulerOutput, ModelRunnerOutput]] = deque()
 
     def add(self, new: Request) -> None:
@@ -140,9 +147,9 @@ class Stage:
         self.preemptions += len(output.preempted_req_ids or ())
         for name in output.num_scheduled_tokens:
             self.first_step.setdefault(name, self.steps)
-        self._under_way.append((output, ran(output, self.scheduler)))
+        self._under_way.append((output, ran(output, self.scheduler, self.ends_after)))
         while len(self._under_way) > self.in_flight or (self._under_way and not self.scheduler.running):
-            self.scheduler.update_from_output(*self._under_way.popleft())
+            self.on_outputs(self.scheduler.update_from_output(*self._under_way.popleft()))
         return output
 
     def drain(self, bound: int = 20_000) -> None:
