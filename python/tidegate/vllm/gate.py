@@ -126,8 +126,8 @@ class Gate:
             entry.number, entry.attempt, cached_tokens=cached, in_use=(1, blocks), now_ns=self.now_ns
         )
 
-    def stopped(self, entry: Entry, *, output: int, blocks: int, whole: int | None) -> None:
-        """It runs no more, and keeps nothing; with `whole`, it is to wait for so many blocks."""
+    def stopped(self, entry: Entry, *, output: int, blocks: int, again: int | None) -> None:
+        """It runs no more, and keeps nothing; with `again`, it is to wait for so many blocks."""
         if entry.stand is Stand.GRANTED:
             self.granted.remove(entry)
         if entry.stand is Stand.RUNNING:
@@ -137,9 +137,9 @@ class Gate:
             )
         entry.stand = Stand.WAITING
         self.core.preempted(entry.number, entry.attempt, now_ns=self.now_ns)
-        if whole is not None and whole > entry.demand:
-            entry.demand = whole
-            self.core.amend(entry.number, demand=(1, whole), peak=(1, whole), now_ns=self.now_ns)
+        if again is not None and again > entry.demand:
+            entry.demand = again
+            self.core.amend(entry.number, demand=(1, again), now_ns=self.now_ns)
 
     def withdraw(self, entry: Entry) -> None:
         """tidegate ended it: it waits for vLLM to answer it."""

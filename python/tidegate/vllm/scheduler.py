@@ -149,7 +149,7 @@ class Scheduler(AsyncScheduler):
                 entry,
                 output=request.num_output_tokens,
                 blocks=blocks,
-                whole=self._memory.whole(request) if self._for_memory else None,
+                again=self._memory.asked_again(request) if self._for_memory else None,
             )
 
     def _decide(self, growth: int) -> None:
@@ -181,7 +181,7 @@ class Scheduler(AsyncScheduler):
     def _yield(self, entry: Entry) -> None:
         request = entry.request
         if entry.stand is Stand.GRANTED:
-            self._gate.stopped(entry, output=0, blocks=0, whole=None)
+            self._gate.stopped(entry, output=0, blocks=0, again=None)
         elif request.status == RequestStatus.RUNNING and self._request_blocks_can_be_freed(request):
             self._for_memory = False
             self._stop(request)

@@ -39,7 +39,7 @@ class Waiting(RequestQueue):
         if entry is None:
             entry = self._gate.entries[name] = Entry(request)
         elif entry.stand is Stand.RUNNING:
-            self._gate.stopped(entry, output=request.num_output_tokens, blocks=entry.demand, whole=None)
+            self._gate.stopped(entry, output=request.num_output_tokens, blocks=entry.demand, again=None)
             return
         if request.status in {RequestStatus.WAITING, RequestStatus.PREEMPTED}:
             self._submit(entry)
