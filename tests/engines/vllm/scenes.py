@@ -9,6 +9,7 @@ import os
 import random
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +17,9 @@ from typing import NamedTuple
 
 import stage
 from stage import BLOCK, Stage, request
+from vllm.sampling_params import SamplingParams, StructuredOutputsParams
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
+from vllm.v1.request import Request, RequestStatus
 
 import tidegate.vllm
 
@@ -135,6 +138,37 @@ def long_prompt(scheduler: type[AsyncScheduler], *, in_flight: int = 0) -> Wait:
     return _urgent(on, prompt=64)
 
 
+def grammars(scheduler: type[AsyncScheduler], *, waiting: int = 10_000) -> int:
+    """E: requests wait for grammars that are being compiled; how many of them are looked at in a step."""
+    on = staged(scheduler, slots=64, tokens=8_192, blocks=100_000)
+    for number in range(waiting):
+        on.add(waits_for_a_grammar(f"blocked-{number}", Future()))
+    _batch(on, 32, prompt=16, output=500)
+    looks = 0
+    theirs = on.scheduler._handle_blocked_waiting_request
+
+    def look(request: Request) -> bool:
+        nonlocal looks
+        looks += request.status == RequestStatus.WAITING_FOR_STRUCTURED_OUTPUT_GRAMMAR
+        return theirs(request)
+
+    on.scheduler._handle_blocked_waiting_request = look
+    for _ in range(3):
+        on.step()
+    if len(on.first_step) != 32:
+        raise AssertionError("those that are ready do not run")
+    return looks // 3
+
+
+def waits_for_a_grammar(name: str, compiled: object) -> Request:
+    """An urgent request whose grammar is not there yet."""
+    grammar = StructuredOutputsParams(regex="t+")
+    params = SamplingParams(max_tokens=4, ignore_eos=True, structured_outputs=grammar, extra_args={"tier": 0})
+    made = Request(name, [stage.TOKEN] * 16, params, None)
+    made.structured_output_request._grammar = compiled
+    return made
+
+
 class Pressure(NamedTuple):
     """What became of 64 requests that do not fit at one time."""
 
@@ -182,6 +216,7 @@ def table() -> Iterator[str]:
     ):
         theirs, ours = scene(AsyncScheduler), scene(Ours)
         yield f"| {name} | {theirs.steps} ({theirs.preemptions}) | {ours.steps} ({ours.preemptions}) |"
+    yield f"| E: 10,000 wait for a grammar, of whom a step looks at | {grammars(AsyncScheduler):,} | {grammars(Ours):,} |"
     for name, early in (("C: 64 requests on 0.3 of the blocks", False), ("C, each ends half way to its limit", True)):
         theirs = mean([pressure(AsyncScheduler, seed, ends_early=early) for seed in SEEDS])
         with config(SHARED):

@@ -4,10 +4,9 @@ import random
 from concurrent.futures import Future
 
 import pytest
-from scenes import BOUND, SHARED, Ours, VirtualStage, config
+from scenes import BOUND, SHARED, Ours, VirtualStage, config, waits_for_a_grammar
 from stage import build, request
-from vllm.sampling_params import SamplingParams, StructuredOutputsParams
-from vllm.v1.request import Request, RequestStatus
+from vllm.v1.request import RequestStatus
 
 import tidegate
 from tidegate.vllm.gate import Stand
@@ -16,16 +15,6 @@ from tidegate.vllm.gate import Stand
 def staged(*, in_flight: int = 0, slots: int = 8, tokens: int = 256, blocks: int = 120, text: str = "") -> VirtualStage:
     with config(text):
         return VirtualStage(build(Ours, slots=slots, tokens=tokens, blocks=blocks), in_flight=in_flight)
-
-
-def waits_for_a_grammar(name: str, compiled: object = None) -> Request:
-    params = SamplingParams(
-        max_tokens=4, ignore_eos=True, structured_outputs=StructuredOutputsParams(regex="t+"), extra_args={"tier": 0}
-    )
-    made = Request(name, [7] * 16, params, None)
-    made.structured_output_request._grammar = compiled
-    assert made.status == RequestStatus.WAITING_FOR_STRUCTURED_OUTPUT_GRAMMAR
-    return made
 
 
 @pytest.mark.parametrize("in_flight", [0, 1, 2])

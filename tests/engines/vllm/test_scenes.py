@@ -26,6 +26,11 @@ def test_a_long_prompt_does_not_hold_an_urgent_one_up(in_flight: int) -> None:
     assert scenes.long_prompt(Ours, in_flight=in_flight) == (1, 0)
 
 
+def test_what_waits_for_a_grammar_costs_a_step_nothing() -> None:
+    assert scenes.grammars(Ours) == 0
+    assert scenes.grammars(AsyncScheduler, waiting=100) == 100
+
+
 @pytest.mark.parametrize("ends_early", [False, True])
 def test_under_memory_pressure_less_than_half_is_computed_again(ends_early: bool) -> None:
     theirs = mean([pressure(AsyncScheduler, seed, ends_early=ends_early) for seed in SEEDS])
