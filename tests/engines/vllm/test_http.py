@@ -1,0 +1,150 @@
+"""From an HTTP request to the decision: vLLM's server with tidegate's scheduler, and the `openai` client."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import openai
+import pytest
+
+HERE = Path(__file__).parent
+READY_S, ANSWER_S = 400, 240
+"""Far more than it takes, also on a busy machine."""
+
+CONFIG = """
+[[tiers]]
+name = "realtime"
+reserve_ppm = 500_000
+[[tiers]]
+name = "batch"
+[tenants.acme]
+weight = 3
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    until = time.monotonic() + READY_S
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(f"{url}/health", timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.5)
+    raise AssertionError(f"the server is not ready:\n{log.read_text()[-4_000:]}")
+
+
+@pytest.fixture(scope="module")
+def url(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("serve")
+    (folder / "tidegate.toml").write_text(CONFIG)
+    port, log = free_port(), folder / "log"
+    environment = os.environ | {
+        "TIDEGATE_CONFIG": str(folder / "tidegate.toml"),
+        "PYTHONPATH": os.pathsep.join([str(HERE), os.environ["PYTHONPATH"]]),
+        "HF_HUB_OFFLINE": "1",
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "OMP_NUM_THREADS": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+    }
+    # What `vllm serve` starts; the command itself does not find its version in the package for CPUs.
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", model]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    command += ["--scheduler-cls", "checked.Checked", "--served-model-name", "tiny", "--dtype", "float32"]
+    command += ["--enforce-eager", "--max-model-len", "1024", "--max-num-seqs", "2", "--block-size", "32"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, env=environment, stdout=output, stderr=output, cwd=folder, start_new_session=True
+        )
+        try:
+            address = f"http://127.0.0.1:{port}"
+            wait_until_ready(address, process, log)
+            yield address
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(timeout=60)
+
+
+@pytest.fixture
+def client(url: str) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{url}/v1", api_key="none", timeout=ANSWER_S, max_retries=0)
+
+
+def ask(client: openai.OpenAI, output: int, **wishes: str | int) -> object:
+    return client.completions.create(
+        model="tiny",
+        prompt="t5 t6 t7 t8",
+        max_tokens=output,
+        temperature=0.0,
+        stream=True,
+        extra_body={"vllm_xargs": wishes, "ignore_eos": True},
+    )
+
+
+def requests_there(url: str) -> dict[str, float]:
+    with urllib.request.urlopen(f"{url}/metrics", timeout=30) as answer:
+        lines = answer.read().decode().splitlines()
+    counts = {}
+    for kind in ("running", "waiting"):
+        counts[kind] = sum(float(line.split()[-1]) for line in lines if line.startswith(f"vllm:num_requests_{kind}{{"))
+    return counts
+
+
+def test_realtime_overtakes_batch(client: openai.OpenAI) -> None:
+    ended: list[str] = []
+    with ThreadPoolExecutor(5) as threads:
+        streams = [ask(client, 900, tier="batch", tenant="acme")]
+        next(iter(streams[0]))
+
+        def read(name: str, stream: object) -> None:
+            for _ in stream:
+                pass
+            ended.append(name)
+
+        futures = [threads.submit(read, "batch", streams[0])]
+        futures += [
+            threads.submit(lambda: read("batch", ask(client, 900, tier="batch", tenant="acme"))) for _ in range(3)
+        ]
+        read("realtime", ask(client, 4, tier="realtime", tenant="globex", deadline_ms=60_000))
+        for future in futures:
+            future.result(timeout=ANSWER_S)
+    assert ended[0] == "realtime"
+    assert len(ended) == 5
+
+
+def test_clients_that_leave_leave_nothing_behind(client: openai.OpenAI, url: str) -> None:
+    for _ in range(3):
+        streams = [ask(client, 900, tier="batch") for _ in range(2)]
+        next(iter(streams[0]))
+        for stream in streams:
+            stream.close()
+    until = time.monotonic() + ANSWER_S
+    while (counts := requests_there(url)) != {"running": 0, "waiting": 0} and time.monotonic() < until:
+        for _ in ask(client, 4, tier="realtime"):  # a step, after which the engine tells its counts
+            pass
+    assert counts == {"running": 0, "waiting": 0}
+
+
+def test_a_wish_that_cannot_be_is_answered_and_the_engine_goes_on(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.APIError):
+        for _ in ask(client, 4, tier="no such tier"):
+            pass
+    assert sum(1 for _ in ask(client, 4, tier="realtime")) >= 4
