@@ -1,0 +1,98 @@
+//! `tidegate paper`: published tables, computed anew.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use tidegate_sim::paper::t1::table::{Figures, Row, Table, table};
+
+use super::{Failure, print};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    table: Which,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Which {
+    /// Fairness among clients, against logs of a GPU (VTC, OSDI'24)
+    #[command(name = "T1")]
+    T1(T1Args),
+}
+
+#[derive(Debug, clap::Args)]
+struct T1Args {
+    /// The folder of traces that has `vtc-runs`
+    #[arg(long, value_name = "PATH")]
+    data: PathBuf,
+    /// Check this log too, of the same format (repeatable); its name begins with the policy: rpm20-real.jsonl.gz
+    #[arg(long = "run", value_name = "FILE")]
+    runs: Vec<PathBuf>,
+    /// Print one JSON object instead of the table
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    match &args.table {
+        Which::T1(args) => {
+            let found = table(&args.data, &args.runs).map_err(Failure::bad_input)?;
+            print(&if args.json { json(&found) } else { t1_text(&found) })
+        }
+    }
+}
+
+fn json(table: &impl serde::Serialize) -> String {
+    serde_json::to_string_pretty(table).expect("numbers and names") + "\n"
+}
+
+/// Columns of T1: name, heading, digits.
+const T1_COLUMNS: [(&str, &str, usize); 9] = [
+    ("served", "served", 0),
+    ("throughput_tok_s", "tokens/s", 1),
+    ("max_diff", "max diff", 2),
+    ("avg_diff", "avg diff", 2),
+    ("diff_var", "diff var", 0),
+    ("max_gap", "max gap", 0),
+    ("ttft_mean_s", "ttft s", 2),
+    ("ttft_p99_s", "p99 s", 2),
+    ("tpot_mean_ms", "tpot ms", 2),
+];
+
+fn t1_text(table: &Table) -> String {
+    let mut text = format!(
+        "T1, fairness against GPU logs (VTC, OSDI'24); model {}, fitted to {} alone\n\n{:<30}",
+        table.model, table.calibrated_on, ""
+    );
+    for (_, heading, _) in T1_COLUMNS {
+        write!(text, "{heading:>11}").expect(INTO_TEXT);
+    }
+    text.push('\n');
+    for row in &table.rows {
+        let Row { policy, run, published, reproduced, error, tidegate } = row;
+        t1_line(&mut text, &format!("{policy} {run}"), "published", published, false);
+        t1_line(&mut text, "", "reproduced", reproduced, false);
+        t1_line(&mut text, "", "error %", error, true);
+        t1_line(&mut text, "", "tidegate", tidegate, false);
+    }
+    text.push_str("\ntidegate on the real requests, by what it is told of outputs\n");
+    for (foresight, figures) in &table.tidegate_by_foresight {
+        t1_line(&mut text, "tidegate", foresight, figures, false);
+        let share = figures["throughput_of_fcfs"] * 100.0;
+        writeln!(text, "{:<30}{share:>10.2} % of the throughput of fcfs", "").expect(INTO_TEXT);
+    }
+    text
+}
+
+const INTO_TEXT: &str = "a string takes all that is written to it";
+
+fn t1_line(text: &mut String, name: &str, what: &str, figures: &Figures, is_share: bool) {
+    write!(text, "{name:<18}{what:<12}").expect(INTO_TEXT);
+    for (key, _, digits) in T1_COLUMNS {
+        let cell = figures.get(key).map_or("-".to_owned(), |&figure| {
+            if is_share { format!("{:+.1}", figure * 100.0) } else { format!("{figure:.digits$}") }
+        });
+        write!(text, "{cell:>11}").expect(INTO_TEXT);
+    }
+    text.push('\n');
+}
