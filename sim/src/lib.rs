@@ -15,6 +15,7 @@ pub mod model;
 pub mod neighbour;
 pub mod paper;
 pub mod percentile;
+mod random;
 pub mod replay;
 pub mod report;
 pub mod setup;

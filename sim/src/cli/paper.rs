@@ -28,6 +28,9 @@ struct T1Args {
     /// Check this log too, of the same format (repeatable); its name begins with the policy: rpm20-real.jsonl.gz
     #[arg(long = "run", value_name = "FILE")]
     runs: Vec<PathBuf>,
+    /// Compute each figure so often, with other moments of sending, and print the mean
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    draws: u32,
     /// Print one JSON object instead of the table
     #[arg(long)]
     json: bool,
@@ -36,7 +39,7 @@ struct T1Args {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     match &args.table {
         Which::T1(args) => {
-            let found = table(&args.data, &args.runs).map_err(Failure::bad_input)?;
+            let found = table(&args.data, &args.runs, args.draws).map_err(Failure::bad_input)?;
             print(&if args.json { json(&found) } else { t1_text(&found) })
         }
     }
@@ -61,19 +64,23 @@ const T1_COLUMNS: [(&str, &str, usize); 9] = [
 
 fn t1_text(table: &Table) -> String {
     let mut text = format!(
-        "T1, fairness against GPU logs (VTC, OSDI'24); model {}, fitted to {} alone\n\n{:<30}",
-        table.model, table.calibrated_on, ""
+        "T1, fairness against GPU logs (VTC, OSDI'24); model {}, fitted to {} alone; means and spreads \
+         of {} draws\n\n{:<30}",
+        table.model, table.calibrated_on, table.draws, ""
     );
     for (_, heading, _) in T1_COLUMNS {
         write!(text, "{heading:>11}").expect(INTO_TEXT);
     }
     text.push('\n');
     for row in &table.rows {
-        let Row { policy, run, published, reproduced, error, tidegate } = row;
+        let Row { policy, run, published, reproduced, reproduced_spread, error, tidegate, tidegate_spread } =
+            row;
         t1_line(&mut text, &format!("{policy} {run}"), "published", published, false);
         t1_line(&mut text, "", "reproduced", reproduced, false);
+        t1_line(&mut text, "", "+-", reproduced_spread, false);
         t1_line(&mut text, "", "error %", error, true);
         t1_line(&mut text, "", "tidegate", tidegate, false);
+        t1_line(&mut text, "", "+-", tidegate_spread, false);
     }
     text.push_str("\ntidegate on the real requests, by what it is told of outputs\n");
     for (foresight, figures) in &table.tidegate_by_foresight {

@@ -4,7 +4,6 @@
 //! It knows how long outputs will be, as the artifact's engine does, and admits only what fits until all have ended.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
 
 use crate::model::{Load, ServiceModel};
 
@@ -192,13 +191,15 @@ impl<'a> Engine<'a> {
 
 /// Whether the pool has room for all of these until the last of them ends. O(n log n).
 fn has_room<'a>(all: impl Iterator<Item = Running<'a>>) -> bool {
-    let mut clients = BTreeSet::new();
+    let mut clients = Vec::new();
     let mut sizes: Vec<_> = all
         .map(|one| {
-            clients.insert(one.job.client);
+            clients.push(one.job.client);
             (one.job.output - 1 - one.generated, one.job.prompt + one.generated.max(1))
         })
         .collect();
+    clients.sort_unstable();
+    clients.dedup();
     sizes.sort_unstable_by_key(|&(left, _)| Reverse(left));
     let mut held = 0;
     let peaks = sizes.iter().zip(1..).map(|(&(left, holds), count)| {

@@ -25,6 +25,18 @@ pub enum Foresight {
     Known,
 }
 
+impl Foresight {
+    /// For tables.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Usual => "usual",
+            Self::Known => "known",
+        }
+    }
+}
+
 /// One tier in fair order on one worker. See the module.
 #[derive(Debug)]
 pub struct Hosted {
@@ -91,16 +103,22 @@ impl Policy for Hosted {
 
     fn stepped(&mut self, now_ns: u64, running: &[Running<'_>]) {
         let now = Instant::from_nanos(now_ns);
-        for one in running {
-            let (id, attempt) = self.started[&one.index];
-            let output_tokens = one.generated;
-            self.scheduler.progress(now, id, attempt, output_tokens, [1].into()).expect(OURS);
-            if one.is_done() {
-                let usage = Usage { prompt_tokens: one.job.prompt, cached_tokens: 0, output_tokens };
-                self.scheduler.complete(now, id, attempt, usage).expect(OURS);
-                self.started.remove(&one.index);
-                self.by_id.remove(&id);
+        // A token each: all that run after a step, those that came after their prompts.
+        if running.iter().any(|one| one.generated > 1) {
+            self.scheduler.step(now, self.worker, 1, &[]).expect(OURS);
+        } else {
+            for one in running {
+                let (id, attempt) = self.started[&one.index];
+                self.scheduler.progress(now, id, attempt, 1, [1].into()).expect(OURS);
             }
+        }
+        for one in running.iter().filter(|one| one.is_done()) {
+            let (id, attempt) = self.started[&one.index];
+            let usage =
+                Usage { prompt_tokens: one.job.prompt, cached_tokens: 0, output_tokens: one.generated };
+            self.scheduler.complete(now, id, attempt, usage).expect(OURS);
+            self.started.remove(&one.index);
+            self.by_id.remove(&id);
         }
     }
 }
