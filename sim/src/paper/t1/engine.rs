@@ -182,8 +182,15 @@ impl<'a> Engine<'a> {
         }
         self.policy.stepped(self.now, &self.running[from..]);
         for one in &self.running[from..] {
-            let (first, _) = self.answers[one.index].unwrap_or((self.now, self.now));
-            self.answers[one.index] = Some((first, self.now));
+            let answer = &mut self.answers[one.index];
+            if one.generated == 1 {
+                *answer = Some((self.now, self.now));
+            }
+            if let Some((_, last)) = answer
+                && one.is_done()
+            {
+                *last = self.now;
+            }
         }
         self.running.retain(|one| !one.is_done());
     }
