@@ -4,8 +4,8 @@
 //! Rooms, lower ones first: [`model`] (how long an iteration takes), [`engine`] (what runs on a worker),
 //! [`trace`] (which requests arrive), [`machine`] (what a worker is made of), [`setup`] (the configs that are
 //! compared), [`replay`] (the loop and what it measures), [`sizing`] (how many workers), [`neighbour`] (what
-//! one tenant costs the others), [`report`] (how results are printed). Beside them, on [`model`] alone: [`lockstep`] (one engine step by step, under vLLM's policy and under
-//! tidegate).
+//! one tenant costs the others), [`report`] (how results are printed). Beside them, on [`model`] and [`trace`]:
+//! [`lockstep`] (one engine step by step, under vLLM's policy and under tidegate) and [`paper`] (published tables).
 
 pub mod engine;
 pub mod journal_file;
@@ -13,7 +13,9 @@ pub mod lockstep;
 pub mod machine;
 pub mod model;
 pub mod neighbour;
+pub mod paper;
 pub mod percentile;
+mod random;
 pub mod replay;
 pub mod report;
 pub mod setup;

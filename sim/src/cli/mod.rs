@@ -4,6 +4,7 @@ mod config;
 mod engine;
 mod journal;
 mod neighbour;
+mod paper;
 mod progress;
 mod replay;
 mod scenarios;
@@ -32,6 +33,8 @@ enum Command {
     Neighbour(neighbour::Args),
     /// Stage what vLLM's own scheduler is weak at, for a model of it and for tidegate
     Scenarios(scenarios::Args),
+    /// Compute published tables anew: what the paper says, what comes out here, and tidegate
+    Paper(paper::Args),
     /// Work with journals: the recorded inputs of a scheduler
     #[command(subcommand)]
     Journal(journal::Command),
@@ -69,6 +72,7 @@ pub(crate) fn main() -> ExitCode {
             Command::Replay(args) => replay::run(&args),
             Command::Neighbour(args) => neighbour::run(&args),
             Command::Scenarios(args) => scenarios::run(&args),
+            Command::Paper(args) => paper::run(&args),
             Command::Journal(command) => journal::run(&command),
             Command::Config(command) => config::run(&command),
         },

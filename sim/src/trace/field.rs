@@ -38,13 +38,16 @@ impl Field<'_> {
         number.ok_or_else(|| self.is_not(&format!("a whole number from 0 to {most}")))
     }
 
-    /// A time in seconds, with or without a fraction, as nanoseconds.
-    pub(super) fn seconds_as_ns(&self) -> Result<u64, TraceError> {
+    /// A time in seconds, with or without a fraction.
+    pub(super) fn seconds(&self) -> Result<f64, TraceError> {
         let seconds = self.text.parse().ok().filter(|s| (0.0..=f64::from(MAX_ARRIVAL_S)).contains(s));
-        // The range above excludes NaN and infinity and fits.
-        seconds
-            .map(|seconds: f64| (seconds * NS_PER_S).round() as u64)
-            .ok_or_else(|| self.is_not(&format!("a time in seconds from 0 to {MAX_ARRIVAL_S}")))
+        seconds.ok_or_else(|| self.is_not(&format!("a time in seconds from 0 to {MAX_ARRIVAL_S}")))
+    }
+
+    /// The same as nanoseconds.
+    pub(super) fn seconds_as_ns(&self) -> Result<u64, TraceError> {
+        // The range excludes NaN and infinity and fits.
+        self.seconds().map(|seconds| (seconds * NS_PER_S).round() as u64)
     }
 
     /// `P0` or `0`.

@@ -8,6 +8,7 @@
 mod builtin;
 mod error;
 mod field;
+mod gpu_log;
 mod json_lines;
 mod kind;
 mod label;
@@ -19,6 +20,7 @@ mod text;
 pub use builtin::builtin;
 pub use error::TraceError;
 pub use field::{MAX_ARRIVAL_S, MAX_TRACE_TOKENS};
+pub use gpu_log::{GpuLog, LoggedRequest};
 pub use kind::{Kind, TraceSpec, parse_tier_override};
 pub use label::{fnv1a64_folded, tenant_of_sixteen};
 

@@ -13,7 +13,7 @@ use super::support::{CSV, Folder, assert_fails, text, tidegate};
 fn wrong_usage_is_told_in_one_line() {
     for (arguments, line) in [
         (&[][..], "a subcommand is missing (see --help)"),
-        (&["paper"], "unrecognized subcommand 'paper' (see --help)"),
+        (&["papers"], "unrecognized subcommand 'papers' (see --help)"),
         (&["replay", "--what"], "unexpected argument '--what' found (see --help)"),
         (&["replay", "--trace", "azure"], "\"azure\" is no trace: expected KIND:PATH"),
         (&["replay", "--tier", "csv=P9"], "\"P9\" is not a tier: P0 to P7, or 0 to 7"),

@@ -3,4 +3,5 @@
 mod commands;
 mod faults;
 mod journal;
+mod paper;
 mod support;

@@ -6,13 +6,12 @@
 //! Not modelled: shared prefixes, and what one request has to do with an earlier one, beyond the rates.
 
 mod published;
-mod random;
 
+use crate::random::Random;
 use published::{
     CODE, CODE_GAPS_US, CODE_SPAN_MS, CODE_STARTS_AFTER_MS, CONVERSATION, CONVERSATION_SPAN_MS,
     CONVERSATION_TENTHS, GAP_GRID, LENGTH_GRID, Lengths, Published, SUMMARISATION,
 };
-use random::Random;
 
 use super::label::tenant_of_sixteen;
 use super::merge::{sort, stretched};

@@ -1,8 +1,8 @@
-//! The generator's random numbers: a small generator of our own, so that a seed means the same workload on
+//! Random numbers of workloads: a small generator of our own, so that a seed means the same workload on
 //! every platform and in every version. Not for secrets.
 
 /// SplitMix64 (Steele, Lea, Flood 2014): one 64-bit counter, two multiplications per number.
-pub(super) struct Random {
+pub(crate) struct Random {
     state: u64,
 }
 
@@ -10,11 +10,11 @@ impl Random {
     /// The increment of the state: 2^64 over the golden ratio.
     const INCREMENT: u64 = 0x9e37_79b9_7f4a_7c15;
 
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self { state: seed }
     }
 
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(Self::INCREMENT);
         let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -23,12 +23,12 @@ impl Random {
     }
 
     /// Below `bound`, as good as uniform: the bias is `bound` over 2^64.
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 
     /// Brings the items into a random order (Fisher and Yates).
-    pub(super) fn shuffle<T>(&mut self, items: &mut [T]) {
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last as u64 + 1) as usize);
         }

@@ -1,0 +1,217 @@
+//! The engine of VTC's artifact: whole prompts alone, then steps that give a token to each request; it evicts nobody.
+//!
+//! It decides when requests are admitted, and whether there is room; in which order they are tried is a [`Policy`]'s.
+//! It knows how long outputs will be, as the artifact's engine does, and admits only what fits until all have ended.
+
+use std::cmp::Reverse;
+
+use crate::model::{Load, ServiceModel};
+
+/// The service-time model of this engine.
+pub const MODEL: &str = "a10g-llama7b";
+/// Tokens of the KV cache.
+pub const POOL_TOKENS: u64 = 10_000;
+/// Tokens of it that each client with a request in it takes up.
+const TOKENS_PER_CLIENT: u64 = 32;
+/// Prompt tokens that are computed at once.
+const PREFILL_TOKENS: u64 = 3_072;
+/// Requests that run at once.
+const MOST_RUNNING: usize = 1_000;
+/// Steps between two admissions.
+const STEPS_APART: u32 = 10;
+/// How often an idle engine looks for work.
+const LOOKS_EVERY_NS: u64 = 10_000_000;
+
+/// A request as it arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// Whose it is, counted from 0 in the order of first arrivals.
+    pub client: usize,
+    /// Nanoseconds from the start.
+    pub arrival_ns: u64,
+    /// Tokens, at least 1.
+    pub prompt: u64,
+    /// Tokens, at least 1.
+    pub output: u64,
+}
+
+impl Job {
+    /// Whether an empty engine can serve it.
+    #[must_use]
+    pub fn fits(&self) -> bool {
+        self.prompt <= PREFILL_TOKENS && has_room([Running { index: 0, job: self, generated: 0 }].into_iter())
+    }
+}
+
+/// A request in the engine.
+#[derive(Clone, Copy, Debug)]
+pub struct Running<'a> {
+    /// Its place among the jobs.
+    pub index: usize,
+    /// What it is.
+    pub job: &'a Job,
+    /// Tokens that it has generated: none as long as it is tried.
+    pub generated: u64,
+}
+
+impl Running<'_> {
+    /// Whether it has generated all.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.generated >= self.job.output
+    }
+}
+
+/// In which order requests are tried.
+pub trait Policy {
+    /// A request arrives: whether it may wait.
+    fn arrives(&mut self, now_ns: u64, index: usize, job: &Job) -> bool;
+
+    /// The waiting request to try next, while so many are in the engine. It stays the next until it is admitted or
+    /// something else happens.
+    fn next(&mut self, now_ns: u64, running: usize) -> Option<usize>;
+
+    /// The one that was next is in the engine.
+    fn admitted(&mut self, now_ns: u64, index: usize, job: &Job);
+
+    /// These are about to generate a token each.
+    fn steps(&mut self, _running: &[Running<'_>]) {}
+
+    /// These have generated one; those that are done leave.
+    fn stepped(&mut self, _now_ns: u64, _running: &[Running<'_>]) {}
+}
+
+/// When the first and the last token of a request came, in nanoseconds; `None` if it was refused.
+pub type Answer = Option<(u64, u64)>;
+
+/// Serves the jobs, which are sorted by arrival and [fit](Job::fits) each, until the last has its answer.
+/// O(steps · requests in the engine).
+///
+/// # Panics
+/// If a policy holds back what waits although nothing runs.
+pub fn serve(jobs: &[Job], policy: &mut dyn Policy) -> Vec<Answer> {
+    let model = ServiceModel::by_id(MODEL).expect("it is one of them");
+    let answers = vec![None; jobs.len()];
+    Engine { jobs, model, policy, now: 0, arrived: 0, waiting: 0, running: Vec::new(), answers }.run()
+}
+
+struct Engine<'a> {
+    jobs: &'a [Job],
+    model: &'static ServiceModel,
+    policy: &'a mut dyn Policy,
+    now: u64,
+    arrived: usize,
+    waiting: usize,
+    running: Vec<Running<'a>>,
+    answers: Vec<Answer>,
+}
+
+impl<'a> Engine<'a> {
+    fn run(mut self) -> Vec<Answer> {
+        let mut steps = STEPS_APART;
+        loop {
+            self.hear_arrivals();
+            if (steps >= STEPS_APART || self.running.is_empty()) && self.admit() {
+                steps = 0;
+            } else if !self.running.is_empty() {
+                self.decode();
+                steps += 1;
+            } else if let Some(next) = self.jobs.get(self.arrived) {
+                assert_eq!(self.waiting, 0, "each fits an empty engine");
+                let looks = (next.arrival_ns - self.now).div_ceil(LOOKS_EVERY_NS);
+                self.now += looks * LOOKS_EVERY_NS;
+            } else {
+                assert_eq!(self.waiting, 0, "each fits an empty engine");
+                return self.answers;
+            }
+        }
+    }
+
+    fn hear_arrivals(&mut self) {
+        while let Some(job) = self.jobs.get(self.arrived)
+            && job.arrival_ns <= self.now
+        {
+            self.waiting += usize::from(self.policy.arrives(self.now, self.arrived, job));
+            self.arrived += 1;
+        }
+    }
+
+    /// Takes what there is room for, up to the first that finds none, and computes it: whether there was anything.
+    fn admit(&mut self) -> bool {
+        let before = self.running.len();
+        let mut prefill = Load::default();
+        while self.waiting > 0
+            && let Some(index) = self.policy.next(self.now, self.running.len())
+        {
+            let job = &self.jobs[index];
+            let candidate = Running { index, job, generated: 0 };
+            let would_run = self.running.iter().copied().chain([candidate]);
+            if prefill.prefill_tokens + job.prompt > PREFILL_TOKENS
+                || self.running.len() == MOST_RUNNING
+                || !has_room(would_run)
+            {
+                break;
+            }
+            self.policy.admitted(self.now, index, job);
+            self.waiting -= 1;
+            prefill.prefill_tokens += job.prompt;
+            prefill.prefill_squares += job.prompt * job.prompt;
+            self.running.push(candidate);
+        }
+        if self.running.len() == before {
+            return false;
+        }
+        self.now += self.model.iteration_ns(&prefill);
+        self.generate(before);
+        true
+    }
+
+    fn decode(&mut self) {
+        self.policy.steps(&self.running);
+        let context = self.running.iter().map(|one| one.job.prompt + one.generated).sum();
+        let load =
+            Load { decode_tokens: self.running.len() as u64, decode_context: context, ..Load::default() };
+        self.now += self.model.iteration_ns(&load);
+        self.generate(0);
+    }
+
+    /// Those from there on get a token each, and those of them that are done leave.
+    fn generate(&mut self, from: usize) {
+        for one in &mut self.running[from..] {
+            one.generated += 1;
+        }
+        self.policy.stepped(self.now, &self.running[from..]);
+        for one in &self.running[from..] {
+            let answer = &mut self.answers[one.index];
+            if one.generated == 1 {
+                *answer = Some((self.now, self.now));
+            }
+            if let Some((_, last)) = answer
+                && one.is_done()
+            {
+                *last = self.now;
+            }
+        }
+        self.running.retain(|one| !one.is_done());
+    }
+}
+
+/// Whether the pool has room for all of these until the last of them ends. O(n log n).
+fn has_room<'a>(all: impl Iterator<Item = Running<'a>>) -> bool {
+    let mut clients = Vec::new();
+    let mut sizes: Vec<_> = all
+        .map(|one| {
+            clients.push(one.job.client);
+            (one.job.output - 1 - one.generated, one.job.prompt + one.generated.max(1))
+        })
+        .collect();
+    clients.sort_unstable();
+    clients.dedup();
+    sizes.sort_unstable_by_key(|&(left, _)| Reverse(left));
+    let mut held = 0;
+    let peaks = sizes.iter().zip(1..).map(|(&(left, holds), count)| {
+        held += holds;
+        count * left + held
+    });
+    peaks.max() < Some(POOL_TOKENS - TOKENS_PER_CLIENT * clients.len() as u64)
+}

@@ -1,0 +1,353 @@
+//! The rows: what is published of a run, what comes out of the simulated engine, how far it is off, and tidegate.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::thread::{self, available_parallelism};
+
+use serde::Serialize;
+use thiserror::Error;
+
+use super::engine::{self, Answer, Job, MODEL, Policy};
+use super::hosted::{Foresight, Hosted};
+use super::metric::{Metrics, Served};
+use super::policies::{Charge, Counters, FirstCome};
+use crate::random::Random;
+use crate::trace::{GpuLog, LoggedRequest, TraceError};
+
+/// The published runs, in the order of the rows.
+const RUNS: [&str; 5] = ["fcfs-overload", "vtc-overload", "fcfs-real", "vtc-real", "rpm5-real"];
+/// The run to which the model was fitted.
+const CALIBRATED_ON: &str = "fcfs-overload";
+/// The run whose arrivals the rows without a log have; those of the other real ones are the same.
+const REAL: &str = "fcfs-real";
+
+/// What a host of tidegate would use here: nobody knows outputs, and tenants are much like themselves.
+const OURS: Foresight = Foresight::Usual;
+/// How much later than the log has it an engine may hear of a request: one step of this one. Who is admitted in which
+/// step is an accident at that scale, and differences swing by a tenth from one such accident to the next.
+const SENDING_NS: u64 = 50_000_000;
+const THROUGHPUT: &str = "throughput_tok_s";
+
+/// Rows of the paper whose logs are not at hand: largest, mean and variance of the differences, tokens per second.
+const WITHOUT_LOG: [(PolicyName, [f64; 4]); 5] = [
+    (PolicyName::Lcf, [750.49, 323.82, 29_088.90, 778.0]),
+    (PolicyName::VtcPredict, [365.47, 240.33, 5_321.62, 773.0]),
+    (PolicyName::VtcOracle, [329.46, 227.51, 4_475.76, 781.0]),
+    (PolicyName::Rpm(20), [446.76, 195.71, 7_449.79, 694.0]),
+    (PolicyName::Rpm(30), [693.66, 309.45, 24_221.31, 747.0]),
+];
+
+/// A policy of the paper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PolicyName {
+    /// First come, first served.
+    Fcfs,
+    /// Least counter first: VTC without lifts.
+    Lcf,
+    /// Virtual token counters.
+    Vtc,
+    /// The same with predicted outputs.
+    VtcPredict,
+    /// The same with known ones.
+    VtcOracle,
+    /// So many requests of a client in a minute.
+    Rpm(usize),
+}
+
+impl PolicyName {
+    /// The policy in the name of a run, and what follows it.
+    #[must_use]
+    pub fn of_run(run: &str) -> Option<(Self, &str)> {
+        let after = |name: &str| match run.strip_prefix(name)? {
+            "" => Some(""),
+            rest => rest.strip_prefix('-'),
+        };
+        let named = [Self::VtcPredict, Self::VtcOracle, Self::Vtc, Self::Fcfs, Self::Lcf];
+        let named = named.into_iter().find_map(|policy| Some((policy, after(&policy.name())?)));
+        named.or_else(|| {
+            let digits = run.strip_prefix("rpm")?.split('-').next()?;
+            let limit = Self::Rpm(digits.parse().ok().filter(|&limit| limit > 0)?);
+            Some((limit, after(&limit.name())?))
+        })
+    }
+
+    /// As in the names of runs.
+    #[must_use]
+    pub fn name(self) -> String {
+        match self {
+            Self::Fcfs => "fcfs".to_owned(),
+            Self::Lcf => "lcf".to_owned(),
+            Self::Vtc => "vtc".to_owned(),
+            Self::VtcPredict => "vtc-predict".to_owned(),
+            Self::VtcOracle => "vtc-oracle".to_owned(),
+            Self::Rpm(limit) => format!("rpm{limit}"),
+        }
+    }
+
+    fn policy(self) -> Box<dyn Policy> {
+        match self {
+            Self::Fcfs => Box::new(FirstCome::default()),
+            Self::Rpm(limit) => Box::new(FirstCome::per_minute(limit)),
+            Self::Lcf => Box::new(Counters::least_first()),
+            Self::Vtc => Box::new(Counters::virtual_tokens(Charge::AsTheyCome)),
+            Self::VtcPredict => Box::new(Counters::virtual_tokens(Charge::Predicted)),
+            Self::VtcOracle => Box::new(Counters::virtual_tokens(Charge::Known)),
+        }
+    }
+}
+
+/// Figures by name, as [`Metrics::named`] has them.
+pub type Figures = BTreeMap<&'static str, f64>;
+
+/// What comes out of the simulated engine, over the draws.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Simulated {
+    mean: Figures,
+    /// The standard deviation from one draw to the next.
+    spread: Figures,
+}
+
+/// One policy on one workload.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Row {
+    /// Its policy.
+    pub policy: String,
+    /// The run whose arrivals it serves, without its policy.
+    pub run: String,
+    /// From the GPU's log, or from the paper's table where there is no log.
+    pub published: Figures,
+    /// From the simulated engine, in the mean over the draws.
+    pub reproduced: Figures,
+    /// Its standard deviation from one draw to the next.
+    pub reproduced_spread: Figures,
+    /// How far that is off, as a share of what is published.
+    pub error: Figures,
+    /// The same arrivals under tidegate, which knows nothing of outputs but what it has seen: likewise.
+    pub tidegate: Figures,
+    /// See `reproduced_spread`.
+    pub tidegate_spread: Figures,
+}
+
+/// The table.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Table {
+    /// Its name.
+    pub table: &'static str,
+    /// The service-time model.
+    pub model: &'static str,
+    /// The run to which it was fitted.
+    pub calibrated_on: &'static str,
+    /// How often each figure was computed, with other moments of sending.
+    pub draws: u32,
+    /// Runs with a log, then those of which only the paper's row is at hand, then those that were asked for.
+    pub rows: Vec<Row>,
+    /// tidegate on the real requests, and `throughput_of_fcfs`, its share of what first come, first served reaches.
+    pub tidegate: Figures,
+    /// The same by what it is told of outputs.
+    pub tidegate_by_foresight: BTreeMap<&'static str, Figures>,
+}
+
+/// Why there is no table.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum T1Error {
+    /// A log has a fault.
+    #[error(transparent)]
+    Log(#[from] TraceError),
+    /// The name of a log does not say under which policy it was.
+    #[error("{0}: the name of a run begins with its policy: fcfs, lcf, vtc, vtc-predict, vtc-oracle or rpmN")]
+    NoPolicy(String),
+}
+
+/// Computes the table from the published runs, in the folder `vtc-runs` of `traces`, and from further logs. Each row is
+/// computed by itself, and each figure is the mean of so many `draws`, at least one.
+///
+/// # Errors
+/// The first fault of a log.
+pub fn table(traces: &Path, further: &[PathBuf], draws: u32) -> Result<Table, T1Error> {
+    let folder = traces.join("vtc-runs");
+    let published = RUNS.iter().map(|name| folder.join(format!("{name}.jsonl.gz")));
+    let published = published.map(|path| Run::read(&path)).collect::<Result<Vec<_>, _>>()?;
+    let further = further.iter().map(|path| Run::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let real = published.iter().find(|run| run.is(REAL)).expect("it is one of them");
+
+    let mut ours = Ours { draws, computed: Vec::new() };
+    let mut rows: Vec<Row> = published.iter().map(|run| run.logged_row(&mut ours)).collect();
+    for (policy, [max_diff, avg_diff, diff_var, throughput]) in WITHOUT_LOG {
+        let figures = [
+            ("max_diff", max_diff),
+            ("avg_diff", avg_diff),
+            ("diff_var", diff_var),
+            (THROUGHPUT, throughput),
+        ];
+        rows.push(real.row(policy, figures.into(), &mut ours));
+    }
+    rows.extend(further.iter().map(|run| run.logged_row(&mut ours)));
+    let first_come = real.under(draws, || PolicyName::Fcfs.policy()).mean[THROUGHPUT];
+    let by_foresight = [Foresight::None, Foresight::Usual, Foresight::Known].map(|foresight| {
+        let mut figures = real.under_tidegate(draws, foresight).mean;
+        figures.insert("throughput_of_fcfs", figures[THROUGHPUT] / first_come);
+        (foresight.name(), figures)
+    });
+    let tidegate_by_foresight = BTreeMap::from(by_foresight);
+    Ok(Table {
+        table: "T1",
+        model: MODEL,
+        calibrated_on: CALIBRATED_ON,
+        draws,
+        rows,
+        tidegate: tidegate_by_foresight[OURS.name()].clone(),
+        tidegate_by_foresight,
+    })
+}
+
+/// tidegate on each workload, computed once.
+struct Ours {
+    draws: u32,
+    computed: Vec<(Vec<Job>, Simulated)>,
+}
+
+impl Ours {
+    fn on(&mut self, run: &Run) -> Simulated {
+        if let Some((_, known)) = self.computed.iter().find(|(jobs, _)| *jobs == run.jobs) {
+            return known.clone();
+        }
+        let simulated = run.under_tidegate(self.draws, OURS);
+        self.computed.push((run.jobs.clone(), simulated.clone()));
+        simulated
+    }
+}
+
+/// A run on a GPU.
+struct Run {
+    policy: PolicyName,
+    workload: String,
+    clients: usize,
+    jobs: Vec<Job>,
+    logged: Figures,
+}
+
+impl Run {
+    fn read(path: &Path) -> Result<Self, T1Error> {
+        let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        let stem = name.split('.').next().unwrap_or_default();
+        let (policy, workload) =
+            PolicyName::of_run(stem).ok_or_else(|| T1Error::NoPolicy(path.display().to_string()))?;
+        let fits = |prompt: u32, output: u32| {
+            Job { client: 0, arrival_ns: 0, prompt: prompt.into(), output: output.into() }.fits()
+        };
+        let log = GpuLog::read(path, fits)?;
+        let answered: Vec<Served> = log.requests.iter().filter_map(as_logged).collect();
+        Ok(Self {
+            policy,
+            workload: workload.to_owned(),
+            clients: log.clients.len(),
+            jobs: log.requests.iter().map(job).collect(),
+            logged: Metrics::of(&answered).named().into(),
+        })
+    }
+
+    fn is(&self, name: &str) -> bool {
+        PolicyName::of_run(name) == Some((self.policy, &self.workload))
+    }
+
+    fn logged_row(&self, ours: &mut Ours) -> Row {
+        self.row(self.policy, self.logged.clone(), ours)
+    }
+
+    fn row(&self, policy: PolicyName, published: Figures, ours: &mut Ours) -> Row {
+        let Simulated { mean: reproduced, spread } = self.under(ours.draws, || policy.policy());
+        let tidegate = ours.on(self);
+        let off = |(&name, &figure): (&&'static str, &f64)| {
+            (figure != 0.0).then(|| (name, (reproduced[name] - figure) / figure))
+        };
+        Row {
+            policy: policy.name(),
+            run: self.workload.clone(),
+            error: published.iter().filter_map(off).collect(),
+            published,
+            reproduced,
+            reproduced_spread: spread,
+            tidegate: tidegate.mean,
+            tidegate_spread: tidegate.spread,
+        }
+    }
+
+    fn under_tidegate(&self, draws: u32, foresight: Foresight) -> Simulated {
+        self.under(draws, || Box::new(Hosted::new(foresight, self.clients)))
+    }
+
+    fn under(&self, draws: u32, policy: impl Fn() -> Box<dyn Policy> + Sync) -> Simulated {
+        let drawn = in_threads(draws, |draw| self.drawn(draw, policy().as_mut()));
+        let count = f64::from(draws);
+        let mut simulated = Simulated::default();
+        for &name in drawn.iter().take(1).flat_map(BTreeMap::keys) {
+            let mean = drawn.iter().map(|figures| figures[name]).sum::<f64>() / count;
+            let variance = drawn.iter().map(|figures| (figures[name] - mean).powi(2)).sum::<f64>() / count;
+            simulated.mean.insert(name, mean);
+            simulated.spread.insert(name, variance.sqrt());
+        }
+        simulated
+    }
+
+    /// The log says when a request was to be sent, not when it was: the engine hears of it up to [`SENDING_NS`] later.
+    fn drawn(&self, draw: u32, policy: &mut dyn Policy) -> Figures {
+        let mut random = Random::new(draw.into());
+        let heard = |job: &Job| Job { arrival_ns: job.arrival_ns + random.below(SENDING_NS), ..*job };
+        let mut sent: Vec<(Job, Job)> = self.jobs.iter().copied().zip(self.jobs.iter().map(heard)).collect();
+        sent.sort_by_key(|(_, heard)| heard.arrival_ns);
+        let heard: Vec<Job> = sent.iter().map(|&(_, heard)| heard).collect();
+        let answers = engine::serve(&heard, policy);
+        let served = sent.iter().map(|(job, _)| job).zip(answers).filter_map(as_simulated);
+        Metrics::of(&served.collect::<Vec<_>>()).named().into()
+    }
+}
+
+/// What each number gives, in order, on all cores.
+fn in_threads<T: Send>(numbers: u32, work: impl Fn(u32) -> T + Sync) -> Vec<T> {
+    let cores = available_parallelism().map_or(1, |cores| cores.get());
+    let all: Vec<u32> = (0..numbers).collect();
+    let parts = all.chunks(all.len().div_ceil(cores).max(1));
+    thread::scope(|scope| {
+        let parts =
+            parts.map(|part| scope.spawn(|| part.iter().map(|&number| work(number)).collect::<Vec<T>>()));
+        let parts: Vec<_> = parts.collect();
+        parts
+            .into_iter()
+            .flat_map(|part| part.join().expect("a bug of ours, told on its own thread"))
+            .collect()
+    })
+}
+
+fn job(request: &LoggedRequest) -> Job {
+    Job {
+        client: request.client,
+        arrival_ns: (request.arrival_s * 1e9).round() as u64,
+        prompt: request.prompt.into(),
+        output: request.output.into(),
+    }
+}
+
+fn as_logged(request: &LoggedRequest) -> Option<Served> {
+    let (first_s, last_s) = request.answered_s?;
+    Some(Served {
+        client: request.client,
+        arrival_s: request.arrival_s,
+        prompt: request.prompt.into(),
+        output: request.output.into(),
+        first_s,
+        last_s,
+    })
+}
+
+fn as_simulated((job, answer): (&Job, Answer)) -> Option<Served> {
+    let seconds = |ns: u64| ns as f64 / 1e9;
+    let (first_ns, last_ns) = answer?;
+    Some(Served {
+        client: job.client,
+        arrival_s: seconds(job.arrival_ns),
+        prompt: job.prompt,
+        output: job.output,
+        first_s: seconds(first_ns),
+        last_s: seconds(last_ns),
+    })
+}
