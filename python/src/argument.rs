@@ -30,10 +30,7 @@ impl<'py, T: TryFrom<u64>> FromPyObject<'_, 'py> for Whole<T> {
 
 #[cold]
 fn large<T: TryFrom<u64>>(object: Borrowed<'_, '_, PyAny>) -> PyResult<Whole<T>> {
-    let message = || {
-        let bits = 8 * size_of::<T>();
-        format!("{} is not a whole number from 0 to 2^{bits} - 1", error::shown(&object))
-    };
+    let message = || error::beyond(&error::shown(&object), 8 * size_of::<T>());
     let number: u64 =
         object.extract().map_err(|error| error::unusable::<PyOverflowError>(object.py(), error, message))?;
     T::try_from(number).map(Whole).map_err(|_| raised!(object.py(), BadArgument, message()))
@@ -77,7 +74,7 @@ pub(crate) fn tier(py: Python<'_>, config: &Config, named: &Named) -> PyResult<T
         }),
         Named::Number(number) => u8::try_from(*number)
             .map(Tier::new)
-            .map_err(|_| raised!(py, UnknownTier, format!("there is no tier {number}"), tier = *number)),
+            .map_err(|_| error::no_tier(py, *number)),
     }
 }
 

@@ -70,7 +70,7 @@ impl Config {
         PyTuple::new(py, self.core.pools())
     }
 
-    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+    pub(crate) fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let (dimensions, tiers, pools) = (self.dimensions(py)?, self.tiers(py)?, self.pools(py)?);
         Ok(format!("<tidegate.Config dimensions={dimensions:?} tiers={tiers:?} pools={pools:?}>"))
     }

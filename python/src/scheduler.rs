@@ -32,7 +32,7 @@ pub(crate) struct Scheduler {
 }
 
 impl Scheduler {
-    fn description(&self) -> &tidegate::Config {
+    pub(crate) fn description(&self) -> &tidegate::Config {
         &self.names.get().core
     }
 
@@ -42,12 +42,12 @@ impl Scheduler {
     }
 
     /// Has the core, alone.
-    fn change<R>(&self, py: Python<'_>, work: impl FnOnce(&mut tidegate::Scheduler) -> R) -> PyResult<R> {
-        self.core.run(work).map_err(|panicked| error::internal(py, &panicked))
+    pub(crate) fn change<R>(&self, py: Python<'_>, work: impl FnOnce(&mut tidegate::Scheduler) -> R) -> PyResult<R> {
+        self.core.run(work).map_err(|closed| error::closed(py, &closed))
     }
 
     /// Says something to the core, alone.
-    fn tell<R, E: Into<InputError>>(
+    pub(crate) fn tell<R, E: Into<InputError>>(
         &self,
         py: Python<'_>,
         say: impl FnOnce(&mut tidegate::Scheduler) -> Result<R, E>,
@@ -88,7 +88,7 @@ impl Scheduler {
     fn new(py: Python<'_>, config: Py<Config>, now_ns: Whole<u64>) -> PyResult<Self> {
         let description = config.get().core.clone();
         let core = guard::caught(|| tidegate::Scheduler::new(description, at(now_ns)))
-            .map_err(|panicked| error::internal(py, &panicked))?;
+            .map_err(|closed| error::closed(py, &closed))?;
         Ok(Self { core: Guarded::new(core), names: config })
     }
 
@@ -669,6 +669,11 @@ impl Scheduler {
     /// The counters.
     fn stats(&self, py: Python<'_>) -> PyResult<Stats> {
         self.ask(py, tidegate::Scheduler::stats).map(Stats)
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let (config, stats) = (self.names.get().__repr__(py)?, self.ask(py, tidegate::Scheduler::stats)?);
+        Ok(format!("<tidegate.Scheduler live={} config={config}>", stats.live))
     }
 
     /// Checks every invariant, at a cost that grows with all there is: for tests. Raises
