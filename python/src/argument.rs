@@ -72,9 +72,9 @@ pub(crate) fn tier(py: Python<'_>, config: &Config, named: &Named) -> PyResult<T
         Named::Name(name) => config.tier(name).ok_or_else(|| {
             raised!(py, UnknownTier, format!("there is no tier {:?}", &**name), tier = &**name)
         }),
-        Named::Number(number) => u8::try_from(*number)
-            .map(Tier::new)
-            .map_err(|_| error::no_tier(py, *number)),
+        Named::Number(number) => {
+            u8::try_from(*number).map(Tier::new).map_err(|_| error::no_tier(py, *number))
+        }
     }
 }
 

@@ -95,7 +95,8 @@ fn each<T, R>(
 /// Pairs of the row and the exception, in the order of the rows.
 fn told<'py>(py: Python<'py>, config: &Config, refused: &Refused) -> PyResult<Bound<'py, PyList>> {
     let dimensions: Vec<_> = config.dimensions().collect();
-    let pairs = refused.iter().map(|(row, refusal)| (*row, refusal.exception(py, &dimensions).into_value(py)));
+    let pairs =
+        refused.iter().map(|(row, refusal)| (*row, refusal.exception(py, &dimensions).into_value(py)));
     PyList::new(py, pairs.collect::<Vec<_>>())
 }
 
@@ -181,27 +182,28 @@ pub(crate) fn submit_columns<'py>(
         Some(name) => Who::Name(name),
         None => Who::Numbers(rows.column("tenant", tenant)?),
     };
-    let requests = Requests {
-        tier: rows.named("tier", tier, |name| {
-            Ok(argument::tier(py, config, &name.extract::<Named>()?)?.get().into())
-        })?,
-        demand: rows.amounts("demand", config, demand)?,
-        pool: rows.named("pool", pool, |name| {
-            Ok(argument::pool(py, config, &name.extract::<Named>()?)?.get().into())
-        })?,
-        peak: match peak {
-            Some(peak) => rows.amounts("peak", config, peak)?,
-            None => Amounts::All(tidegate::Resources::ZERO),
-        },
-        prompt_tokens: rows.column("prompt_tokens", prompt_tokens)?,
-        cached_tokens: rows.column("cached_tokens", cached_tokens)?,
-        output_tokens: rows.optional("output_tokens", output_tokens)?,
-        yielding: rows
-            .named("yielding", yielding, |word| Ok(word.extract::<Member<Yielding>>()?.0 as u64))?,
-        deadline_ns: rows.optional("deadline_ns", deadline_ns)?,
-        queue_timeout_ns: rows.optional("queue_timeout_ns", queue_timeout_ns)?,
-        tag: rows.column("tag", tag)?,
-    };
+    let requests =
+        Requests {
+            tier: rows.named("tier", tier, |name| {
+                Ok(argument::tier(py, config, &name.extract::<Named>()?)?.get().into())
+            })?,
+            demand: rows.amounts("demand", config, demand)?,
+            pool: rows.named("pool", pool, |name| {
+                Ok(argument::pool(py, config, &name.extract::<Named>()?)?.get().into())
+            })?,
+            peak: match peak {
+                Some(peak) => rows.amounts("peak", config, peak)?,
+                None => Amounts::All(tidegate::Resources::ZERO),
+            },
+            prompt_tokens: rows.column("prompt_tokens", prompt_tokens)?,
+            cached_tokens: rows.column("cached_tokens", cached_tokens)?,
+            output_tokens: rows.optional("output_tokens", output_tokens)?,
+            yielding: rows
+                .named("yielding", yielding, |word| Ok(word.extract::<Member<Yielding>>()?.0 as u64))?,
+            deadline_ns: rows.optional("deadline_ns", deadline_ns)?,
+            queue_timeout_ns: rows.optional("queue_timeout_ns", queue_timeout_ns)?,
+            tag: rows.column("tag", tag)?,
+        };
     let len = rows.len(py)?;
     let (mut ids, refused) = (zeroed(len * size_of::<u64>())?, Refused::new());
     let refused = if len == 0 { refused } else { submit(py, scheduler, &who, &requests, &mut ids, now_ns)? };
@@ -242,7 +244,8 @@ fn submit(
             |specs, results| core.submit_many(now, specs, results),
             |row, result| {
                 let id: RequestId = result?;
-                ids[row * size_of::<u64>()..][..size_of::<u64>()].copy_from_slice(&id.to_bits().to_ne_bytes());
+                ids[row * size_of::<u64>()..][..size_of::<u64>()]
+                    .copy_from_slice(&id.to_bits().to_ne_bytes());
                 Ok(())
             },
         )

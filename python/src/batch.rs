@@ -228,11 +228,8 @@ fn request_spec(config: &Config, item: &Bound<'_, PyAny>) -> PyResult<(Named, Re
     let py = item.py();
     let tuple = record::fields("RequestSpec", item, 3..=12)?;
     let fields = Fields { names: &REQUEST_SPEC, tuple, len: tuple.len() };
-    let (tenant, tier, pool) = (
-        fields.get(0, Named::FIRST)?,
-        fields.get(1, Named::FIRST)?,
-        fields.get(3, Named::FIRST)?,
-    );
+    let (tenant, tier, pool) =
+        (fields.get(0, Named::FIRST)?, fields.get(1, Named::FIRST)?, fields.get(3, Named::FIRST)?);
     let tokens = |index| fields.get(index, Whole(0)).map(|Whole(tokens)| tokens);
     let number = |index| fields.get(index, None).map(|number: Option<Whole<u64>>| number.map(|n| n.0));
     let spec = RequestSpec {

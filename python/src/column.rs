@@ -166,8 +166,9 @@ impl Rows {
     /// # Errors
     /// `BadArgument` if no column told.
     pub(crate) fn len(&self, py: Python<'_>) -> PyResult<usize> {
-        self.len
-            .ok_or_else(|| raised!(py, BadArgument, "none of the columns is an array: how many rows are there?"))
+        self.len.ok_or_else(|| {
+            raised!(py, BadArgument, "none of the columns is an array: how many rows are there?")
+        })
     }
 
     /// A column, or one number for all rows.
@@ -213,12 +214,7 @@ impl Rows {
         self.matrix(name, config, value).map_err(|error| error::about(value.py(), error, name))
     }
 
-    fn matrix(
-        &mut self,
-        name: &'static str,
-        config: &Config,
-        value: &Bound<'_, PyAny>,
-    ) -> PyResult<Amounts> {
+    fn matrix(&mut self, name: &'static str, config: &Config, value: &Bound<'_, PyAny>) -> PyResult<Amounts> {
         match buffer(value)? {
             Some(buffer) if buffer.dimensions() == 2 => {
                 let (len, width) = (buffer.shape()[0], buffer.shape()[1]);

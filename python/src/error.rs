@@ -8,8 +8,8 @@ use pyo3::PyTypeInfo;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tidegate::{
-    AmendError, ConfigError, InputError, Instant, InvariantViolation, Limit, MAX_REQUESTS, PolicyError, QueueScope,
-    QueueUnit, ReportError, SubmitError, TenantError, WorkerError,
+    AmendError, ConfigError, InputError, Instant, InvariantViolation, Limit, MAX_REQUESTS, PolicyError,
+    QueueScope, QueueUnit, ReportError, SubmitError, TenantError, WorkerError,
 };
 
 use crate::guard::Closed;

@@ -42,7 +42,11 @@ mod _tidegate {
         let os = module.py().import("os")?;
         if os.hasattr("register_at_fork")? {
             let hook = PyCFunction::new_closure(module.py(), None, None, |_, _| guard::forked())?;
-            os.call_method("register_at_fork", (), Some(&[("after_in_child", hook)].into_py_dict(module.py())?))?;
+            os.call_method(
+                "register_at_fork",
+                (),
+                Some(&[("after_in_child", hook)].into_py_dict(module.py())?),
+            )?;
         }
         Ok(())
     }

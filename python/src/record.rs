@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use tidegate::{
-    Attempt, Config, DeviceId, DevicePart, Explanation, Instant, MAX_DEVICES_PER_WORKER, Ppm,
-    PromptLeft, Rate, RequestId, ShareWarning, StepException, TenantUsage,
+    Attempt, Config, DeviceId, DevicePart, Explanation, Instant, MAX_DEVICES_PER_WORKER, Ppm, PromptLeft,
+    Rate, RequestId, ShareWarning, StepException, TenantUsage,
 };
 
 use crate::argument::{self, Whole};

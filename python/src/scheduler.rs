@@ -21,8 +21,11 @@ use crate::word::Member;
 
 /// Decides which request runs now, which waits, and which yields. Thread-safe; never reads a clock.
 ///
-/// `now_ns` is the host's monotonic time in nanoseconds, and always a keyword. Request ids, worker ids and
-/// attempts are plain numbers. Every exception that this raises for what the caller said is a
+/// Made for a `config`. `now_ns` is the host's monotonic time in nanoseconds, and always a keyword. Ids and numbers are
+/// plain: `request` is what `submit` returned, `attempt` what its `Start` told, `worker`, `device` and `tenant` what
+/// `worker_add`, `device_add` and `tenant_set` returned; tiers, pools and, in `submit`, tenants also go by name. Units
+/// (`demand`, `peak`, `capacity`, `in_use`) are a mapping by the names of the dimensions, in which what is absent is 0, or
+/// numbers in their order. Tokens are counts, spans end in `_ns`. Every exception that this raises for what the caller said is a
 /// `tidegate.Error`, and changes nothing; a value of the wrong type is a `TypeError`.
 #[pyclass(frozen, module = "tidegate")]
 pub(crate) struct Scheduler {
@@ -42,7 +45,11 @@ impl Scheduler {
     }
 
     /// Has the core, alone.
-    pub(crate) fn change<R>(&self, py: Python<'_>, work: impl FnOnce(&mut tidegate::Scheduler) -> R) -> PyResult<R> {
+    pub(crate) fn change<R>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut tidegate::Scheduler) -> R,
+    ) -> PyResult<R> {
         self.core.run(work).map_err(|closed| error::closed(py, &closed))
     }
 
@@ -119,7 +126,11 @@ impl Scheduler {
     /// Says where a tenant stands, what it weighs, and what it may use, instead of what was said before; for what is
     /// open too.
     ///
-    /// `requests` and `tokens` are `Rate`s; what is not given is no limit. Raises `TenantError`.
+    /// It stands below `parent`, if there is one, weighs `weight` among its siblings and its tier's tenants, and may use tiers
+    /// from `most_urgent` on. `requests` and `tokens` are `Rate`s, which replicas share if they are `leased`; `max_running`
+    /// counts requests at once, `max_in_use` units at once, `queue_limit` requests that wait and `queue_token_limit` their
+    /// tokens; what is not given is no limit. `over_quota` says what becomes of a request beyond them, and with
+    /// `allow_when_full` one that is larger than a burst may start on a full one. Raises `TenantError`, `UnknownTier`.
     #[pyo3(
         signature = (
             tenant, *, parent=None, weight=Whole(1), most_urgent=Named::FIRST, requests=None, tokens=None, leased=false,
@@ -236,7 +247,7 @@ impl Scheduler {
 
     /// Adds a worker to a pool and returns its number.
     ///
-    /// It stands on `devices`, each a `DevicePart`; without any it is a device of its own. Raises `WorkerError`.
+    /// It has `capacity`, in units, and is of the `pool`. It stands on `devices`, each a `DevicePart`; without any it is a device of its own. Raises `WorkerError`.
     #[pyo3(
         signature = (capacity, *, pool=Named::FIRST, devices=None, now_ns),
         text_signature = "($self, capacity, *, pool=0, devices=None, now_ns)"
@@ -321,8 +332,9 @@ impl Scheduler {
     ///
     /// Tenant, tier and pool are given by name or by number; `demand` and `peak` by the names of the dimensions
     /// or in their order. `peak` is at least `demand`, and `queue_timeout_ns` is the tier's, if not given.
-    /// `cached_tokens` of the prompt are in an engine's cache; `deadline_ns`, an instant, orders a tier that is
-    /// ordered so, and drops nothing. Raises `SubmitError`, or `TenantError` for a new name that cannot be a tenant's.
+    /// Of `prompt_tokens`, `cached_tokens` are in an engine's cache; `output_tokens` is how many it will generate, if somebody
+    /// knows. `yielding` says what it can do when it has to make room. `deadline_ns`, an instant, orders a tier that is
+    /// ordered so, and drops nothing. `tag` is the host's own number, which a journal keeps. Raises `SubmitError`, or `TenantError` for a new name that cannot be a tenant's.
     #[pyo3(
         signature = (
             *, tenant, tier, demand, pool=Named::FIRST, peak=None, prompt_tokens=Whole(0),
@@ -376,7 +388,7 @@ impl Scheduler {
         submitted.map(RequestId::to_bits)
     }
 
-    /// Submits many requests in their order, each a `RequestSpec`, and returns what became of them: for each its id, or
+    /// Submits many `requests` in their order, each a `RequestSpec`, and returns what became of them: for each its id, or
     /// the `tidegate.Error` that `submit` would raise. One that is refused keeps none of the others back.
     ///
     /// An item of the wrong type raises `TypeError`, and none is submitted.
@@ -393,8 +405,8 @@ impl Scheduler {
         requests.answers(py, &dimensions, submitted)
     }
 
-    /// Changes what a live request asks for, how urgent it is, or when its answer is wanted; what is not given
-    /// stays. One on a worker asks for it at its next start.
+    /// Changes what a live request asks for (`demand`, `peak`), how urgent it is (`tier`), or when its answer is wanted
+    /// (`deadline_ns`); what is not given stays. One on a worker asks for it at its next start.
     ///
     /// Raises `SubmitError` for what it would ask then, `ReportError` for the request itself.
     #[pyo3(signature = (request, *, demand=None, peak=None, tier=None, deadline_ns=None, now_ns))]
@@ -424,7 +436,7 @@ impl Scheduler {
         self.tell(py, |core| core.cancel(at(now_ns), id(request)))
     }
 
-    /// The engine took the request; `in_use` is what it holds now. Optional: the first report implies it.
+    /// The engine took the request; `in_use` is what it holds now, `cached_tokens` what of its prompt was in a cache. Optional: the first report implies it.
     /// Raises `ReportError`.
     #[pyo3(
         signature = (request, attempt, *, cached_tokens=Whole(0), in_use, now_ns),
@@ -443,7 +455,7 @@ impl Scheduler {
         self.tell(py, |core| core.started(at(now_ns), id(request), start(attempt), cached_tokens.0, in_use))
     }
 
-    /// The engine did not take the request; it waits again, elsewhere for a while. Raises `ReportError`.
+    /// The engine did not take the request, and `why`; it waits again, elsewhere for a while. Raises `ReportError`.
     #[pyo3(
         signature = (request, attempt, *, why=Member(Decline::Other), now_ns),
         text_signature = "($self, request, attempt, *, why='other', now_ns)"
@@ -459,7 +471,7 @@ impl Scheduler {
         self.tell(py, |core| core.declined(at(now_ns), id(request), start(attempt), why.0))
     }
 
-    /// What the request generated so far, and holds now. Raises `ReportError`.
+    /// What the request generated so far, `output_tokens` in all, and holds now, `in_use`. Raises `ReportError`.
     #[pyo3(signature = (request, attempt, *, output_tokens, in_use, now_ns))]
     fn progress(
         &self,
@@ -475,7 +487,7 @@ impl Scheduler {
     }
 
     /// The request runs no more and waits again; `tokens_kept` of its context the engine can go on from.
-    /// With `releasing` its units come back later, by `released`. Raises `ReportError`.
+    /// With `releasing` (a flag) its units come back later, by `released`. Raises `ReportError`.
     #[pyo3(
         signature = (request, attempt, *, tokens_kept=Whole(0), releasing=false, now_ns),
         text_signature = "($self, request, attempt, *, tokens_kept=0, releasing=False, now_ns)"
@@ -506,7 +518,8 @@ impl Scheduler {
         self.tell(py, |core| core.released(at(now_ns), id(request), start(attempt)))
     }
 
-    /// The request is done, and this is what it used. Raises `ReportError`.
+    /// The request is done, and this is what it used: `prompt_tokens`, `cached_tokens` of which were in a cache, and
+    /// `output_tokens`. Raises `ReportError`.
     #[pyo3(
         signature = (
             request, attempt, *, prompt_tokens=Whole(0), cached_tokens=Whole(0), output_tokens=Whole(0), now_ns
@@ -533,7 +546,7 @@ impl Scheduler {
         self.tell(py, |core| core.complete(at(now_ns), id(request), start(attempt), usage))
     }
 
-    /// Many requests are done, each a `Completion`. Returns what became of them: for each `None`, or the
+    /// Many requests are done, `completions` each a `Completion`. Returns what became of them: for each `None`, or the
     /// `tidegate.Error` that `complete` would raise. One that is refused keeps none of the others back.
     ///
     /// An item of the wrong type raises `TypeError`, and none is reported.
