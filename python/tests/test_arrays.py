@@ -196,7 +196,7 @@ def test_a_number_of_no_word_is_refused_alone() -> None:
         (1, "3 is the number of no Yielding", note),
         (2, "300 is not a whole number from 0 to 2^8 - 1", note),
     ]
-    with pytest.raises(tidegate.BadArgument, match="'perhaps' is no Yielding|\"perhaps\" is no Yielding"):
+    with pytest.raises(tidegate.BadArgument, match="is no Yielding: restart, checkpoint"):
         arrays.submit(sched, tenant=np.zeros(1, np.uint8), tier=0, demand=(1,), yielding="perhaps", now_ns=0)
 
 
@@ -222,9 +222,7 @@ def test_a_step_of_arrays_is_a_step_of_tuples() -> None:
     assert [arrays.action(row) for row in starts] == both[1].poll(now_ns=0)
     request, attempt = starts["request"][1:], starts["attempt"][1:]
     in_use = np.array([[1, 12], [1, 14]], np.int16)
-    arrays.step(
-        both[0], 0, tokens_each=2, request=request, attempt=attempt, output_tokens=9, in_use=in_use, now_ns=1
-    )
+    arrays.step(both[0], 0, tokens_each=2, request=request, attempt=attempt, output_tokens=9, in_use=in_use, now_ns=1)
     exceptions = [
         StepException(int(request[row]), int(attempt[row]), 9, tuple(in_use[row].tolist())) for row in range(2)
     ]
@@ -232,7 +230,7 @@ def test_a_step_of_arrays_is_a_step_of_tuples() -> None:
     assert both[0].in_use(0) == both[1].in_use(0) == {"slots": 3, "kv_blocks": 36}
     with pytest.raises(tidegate.StaleAttempt):
         arrays.step(both[0], 0, request=request, attempt=7, output_tokens=9, in_use=in_use, now_ns=2)
-    with pytest.raises(tidegate.BadArgument, match="^-1 is not"):
+    with pytest.raises(tidegate.BadArgument, match=r"^-1 is not"):
         arrays.step(both[0], 0, request=request, attempt=attempt, output_tokens=9, in_use=-in_use // 12, now_ns=2)
     assert both[0].in_use(0) == {"slots": 3, "kv_blocks": 36}
 

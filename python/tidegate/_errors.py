@@ -35,7 +35,7 @@ class InternalError(Error):
 
 
 class Forked(Error):
-    """This process was forked while another thread was in a call of the scheduler: here it can be used no more."""
+    """The process was forked while another thread was in a call of the scheduler: here it can be used no more."""
 
 
 class InvariantViolation(Error):

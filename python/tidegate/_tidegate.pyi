@@ -464,8 +464,8 @@ class Stats:
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
 
-# What `tidegate.arrays` lays NumPy's types over. A column is a number or any buffer of whole numbers, amounts are also mappings and
-# iterables: all of it checked when it is read, and typed where it is called from.
+# What `tidegate.arrays` lays NumPy's types over. A column is a number or any buffer of whole numbers, amounts are also
+# mappings and iterables: all of it is checked when it is read, and typed where it is called from.
 def submit_columns(
     scheduler: Scheduler,
     *,

@@ -2,12 +2,12 @@
 
 Needs NumPy (`pip install tidegate[numpy]`). A **column** is an array of one dimension with a whole number for each row,
 of any width and stride (a field of a structured array does), or one number for all rows. Any other object with such a
-buffer does as well. All arrays of a call have as many rows. **Amounts** are an array of shape (rows, dimensions), in the
-order of the config; or, for all rows, a mapping by the names of the dimensions, or numbers in their order.
+buffer does as well. All arrays of a call have as many rows. **Amounts** are an array of shape (rows, dimensions), in
+the order of the config; or, for all rows, a mapping by the names of the dimensions, or numbers in their order.
 
-A column of the wrong type (floats, objects, another machine's order of bytes) raises `TypeError`, one of another length
-`BadArgument`, each with a note of its name, and nothing has happened. What a row is refused for keeps none of the others
-back.
+A column of the wrong type (floats, objects, another machine's order of bytes) raises `TypeError`, one of another
+length `BadArgument`, each with a note of its name, and nothing has happened. What a row is refused for keeps none of
+the others back.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from tidegate import _tidegate
+from tidegate import Action, _tidegate
 from tidegate._enums import QuotaLimit, Reason, Yielding, YieldMode
 from tidegate._errors import Error
 
@@ -140,9 +140,9 @@ def complete(
 ) -> list[tuple[int, Error]]:
     """Tells `scheduler` that the requests of all rows are done: the arguments of `Scheduler.complete` as columns.
 
-    `request` has ids, `attempt` the attempts that ended; `prompt_tokens`, `cached_tokens` and `output_tokens` are tokens.
-    `now_ns` is the time in nanoseconds. Returns the rows that were refused, in their order, each with what `complete`
-    would raise. Raises `TypeError`, `BadArgument`.
+    `request` has ids, `attempt` the attempts that ended; `prompt_tokens`, `cached_tokens` and `output_tokens` are
+    tokens. `now_ns` is the time in nanoseconds. Returns the rows that were refused, in their order, each with what
+    `complete` would raise. Raises `TypeError`, `BadArgument`.
     """
     return _tidegate.complete_columns(
         scheduler,
@@ -198,33 +198,25 @@ def poll(scheduler: _tidegate.Scheduler, *, now_ns: int) -> npt.NDArray[np.void]
     return np.frombuffer(_tidegate.poll_rows(scheduler, now_ns=now_ns), ACTION)
 
 
-def action(
-    row: np.void,
-) -> (
-    _tidegate.Start
-    | _tidegate.Preempt
-    | _tidegate.Spare
-    | _tidegate.Abort
-    | _tidegate.Drop
-    | _tidegate.Stuck
-    | _tidegate.LeaseWanted
-):
+def action(row: np.void) -> Action:
     """Returns the object that `Scheduler.poll` gives for this `row` of `ACTION`: for the kinds that are rare."""
     kind, mode, limit, number, tenant, worker, attempt, request, resume_tokens, *others = row.item()
     beneficiary, confirm_by_ns, seq, tokens, returned = others
     reason = _REASONS[number - 1]
+    made: Action
     match Kind(kind):
         case Kind.START:
-            return _tidegate.Start(request, worker, attempt, resume_tokens, reason)
+            made = _tidegate.Start(request, worker, attempt, resume_tokens, reason)
         case Kind.PREEMPT:
-            return _tidegate.Preempt(request, attempt, _MODES[mode], beneficiary or None, confirm_by_ns, reason)
+            made = _tidegate.Preempt(request, attempt, _MODES[mode], beneficiary or None, confirm_by_ns, reason)
         case Kind.SPARE:
-            return _tidegate.Spare(request, attempt, reason)
+            made = _tidegate.Spare(request, attempt, reason)
         case Kind.ABORT:
-            return _tidegate.Abort(request, attempt, reason)
+            made = _tidegate.Abort(request, attempt, reason)
         case Kind.DROP:
-            return _tidegate.Drop(request, reason)
+            made = _tidegate.Drop(request, reason)
         case Kind.STUCK:
-            return _tidegate.Stuck(request, attempt, reason)
+            made = _tidegate.Stuck(request, attempt, reason)
         case Kind.LEASE_WANTED:
-            return _tidegate.LeaseWanted(tenant, _LIMITS[limit], seq, tokens, returned, reason)
+            made = _tidegate.LeaseWanted(tenant, _LIMITS[limit], seq, tokens, returned, reason)
+    return made
