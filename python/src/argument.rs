@@ -70,7 +70,7 @@ pub(crate) fn text(string: &Bound<'_, PyAny>) -> PyResult<PyBackedStr> {
 pub(crate) fn tier(py: Python<'_>, config: &Config, named: &Named) -> PyResult<Tier> {
     match named {
         Named::Name(name) => config.tier(name).ok_or_else(|| {
-            raised!(py, UnknownTier, format!("there is no tier {:?}", &**name), tier = &**name)
+            raised!(py, UnknownTier, format!("there is no tier {}", error::quoted(name)), tier = &**name)
         }),
         Named::Number(number) => {
             u8::try_from(*number).map(Tier::new).map_err(|_| error::no_tier(py, *number))
@@ -92,7 +92,7 @@ pub(crate) fn known_tier(py: Python<'_>, config: &Config, named: &Named) -> PyRe
 pub(crate) fn pool(py: Python<'_>, config: &Config, named: &Named) -> PyResult<PoolId> {
     match named {
         Named::Name(name) => config.pool(name).ok_or_else(|| {
-            raised!(py, UnknownPool, format!("there is no pool {:?}", &**name), pool = &**name)
+            raised!(py, UnknownPool, format!("there is no pool {}", error::quoted(name)), pool = &**name)
         }),
         Named::Number(number) => Ok(PoolId::new(*number)),
     }
@@ -123,7 +123,7 @@ pub(crate) fn resources(config: &Config, amounts: &Bound<'_, PyAny>) -> PyResult
 fn dimension(config: &Config, name: &Bound<'_, PyAny>) -> PyResult<usize> {
     let text = text(name)?;
     config.dimensions().position(|known| *known == *text).ok_or_else(|| {
-        let message = format!("there is no dimension {:?}", &*text);
+        let message = format!("there is no dimension {}", error::quoted(&text));
         raised!(name.py(), UnknownDimension, message, dimension = &*text)
     })
 }

@@ -265,12 +265,22 @@ pub(crate) fn within_requests(py: Python<'_>, items: usize) -> PyResult<()> {
 
 /// The value as a message shows it: part of one line, whatever its `__repr__` does.
 pub(crate) fn shown(value: &Bound<'_, PyAny>) -> String {
-    const LONGEST: usize = 80;
     let repr = value.repr().map(|repr| repr.to_string_lossy().into_owned());
     let text = repr.unwrap_or_else(|_| match value.get_type().name() {
         Ok(class) => format!("<{}>", class.to_string_lossy()),
         Err(_) => "<value>".to_owned(),
     });
+    short(&text)
+}
+
+/// A word of the caller's as a message shows it.
+pub(crate) fn quoted(text: &str) -> String {
+    short(&format!("{text:?}"))
+}
+
+/// Part of one line.
+fn short(text: &str) -> String {
+    const LONGEST: usize = 80;
     let mut letters = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
     let mut out: String = letters.by_ref().take(LONGEST).collect();
     if letters.next().is_some() {

@@ -66,8 +66,10 @@ impl Scheduler {
         })
     }
 
-    fn resources(&self, amounts: &Bound<'_, PyAny>) -> PyResult<Resources> {
+    /// The units of an argument.
+    fn resources(&self, argument: &str, amounts: &Bound<'_, PyAny>) -> PyResult<Resources> {
         argument::resources(self.description(), amounts)
+            .map_err(|error| error::about(amounts.py(), error, argument))
     }
 
     /// What an observer says of a tier in a pool, by the names of the dimensions.
@@ -119,7 +121,7 @@ impl Scheduler {
     /// `submit` does it for a name it does not know. Raises `TenantError`.
     #[pyo3(signature = (name, *, now_ns))]
     fn tenant_set(&self, py: Python<'_>, name: &Bound<'_, PyAny>, now_ns: Whole<u64>) -> PyResult<u32> {
-        let name = argument::text(name)?;
+        let name = argument::text(name).map_err(|error| error::about(py, error, "name"))?;
         self.tell(py, |core| core.tenant_set(at(now_ns), &name)).map(TenantId::get)
     }
 
@@ -164,11 +166,12 @@ impl Scheduler {
             parent: parent.map(|parent| TenantId::new(parent.0)),
             weight: weight.0,
             most_urgent: argument::tier(py, self.description(), &most_urgent)?,
-            requests: requests.map(record::rate).transpose()?,
-            tokens: tokens.map(record::rate).transpose()?,
+            requests: about("requests", requests, record::rate)?,
+            tokens: about("tokens", tokens, record::rate)?,
             leased,
             max_running: max_running.map(|limit| limit.0),
-            max_in_use: max_in_use.map_or(Ok(Resources::ZERO), |units| self.resources(units))?,
+            max_in_use: max_in_use
+                .map_or(Ok(Resources::ZERO), |units| self.resources("max_in_use", units))?,
             queue_limit: queue_limit.map(|limit| limit.0),
             queue_token_limit: queue_token_limit.map(|limit| limit.0),
             over_quota: over_quota.0,
@@ -219,7 +222,7 @@ impl Scheduler {
         checkpoint_mib: Option<Whole<u64>>,
         now_ns: Whole<u64>,
     ) -> PyResult<u32> {
-        let limit = limit.map_or(Ok(Resources::ZERO), |limit| self.resources(limit))?;
+        let limit = limit.map_or(Ok(Resources::ZERO), |limit| self.resources("limit", limit))?;
         let spec = DeviceSpec { limit, checkpoint_mib: checkpoint_mib.map(|mib| mib.0) };
         self.tell(py, |core| core.device_add(at(now_ns), spec)).map(DeviceId::get)
     }
@@ -235,7 +238,7 @@ impl Scheduler {
         preempt_after_ns: Option<Whole<u64>>,
         now_ns: Whole<u64>,
     ) -> PyResult<()> {
-        let (limit, shrink) = (self.resources(limit)?, shrink(preempt_after_ns));
+        let (limit, shrink) = (self.resources("limit", limit)?, shrink(preempt_after_ns));
         self.tell(py, |core| core.device_resize(at(now_ns), DeviceId::new(device.0), limit, shrink))
     }
 
@@ -261,8 +264,8 @@ impl Scheduler {
         now_ns: Whole<u64>,
     ) -> PyResult<u32> {
         let pool = argument::pool(py, self.description(), &pool)?;
-        let mut spec = WorkerSpec::new(pool, self.resources(capacity)?);
-        spec.devices = devices.map_or(Ok(Vec::new()), record::devices)?;
+        let mut spec = WorkerSpec::new(pool, self.resources("capacity", capacity)?);
+        spec.devices = about("devices", devices, record::devices)?.unwrap_or_default();
         self.tell(py, |core| core.worker_add(at(now_ns), spec)).map(WorkerId::get)
     }
 
@@ -277,7 +280,7 @@ impl Scheduler {
         preempt_after_ns: Option<Whole<u64>>,
         now_ns: Whole<u64>,
     ) -> PyResult<()> {
-        let (capacity, shrink) = (self.resources(capacity)?, shrink(preempt_after_ns));
+        let (capacity, shrink) = (self.resources("capacity", capacity)?, shrink(preempt_after_ns));
         self.tell(py, |core| core.worker_resize(at(now_ns), WorkerId::new(worker.0), capacity, shrink))
     }
 
@@ -291,7 +294,7 @@ impl Scheduler {
         in_use: &Bound<'_, PyAny>,
         now_ns: Whole<u64>,
     ) -> PyResult<()> {
-        let in_use = self.resources(in_use)?;
+        let in_use = self.resources("in_use", in_use)?;
         self.tell(py, |core| core.worker_usage(at(now_ns), WorkerId::new(worker.0), in_use))
     }
 
@@ -312,7 +315,7 @@ impl Scheduler {
         now_ns: Whole<u64>,
     ) -> PyResult<()> {
         let read = |items| record::exceptions(self.description(), items);
-        let exceptions = exceptions.map_or(Ok(Vec::new()), read)?;
+        let exceptions = about("exceptions", exceptions, read)?.unwrap_or_default();
         self.tell(py, |core| core.step(at(now_ns), WorkerId::new(worker.0), tokens_each.0, &exceptions))
     }
 
@@ -368,8 +371,8 @@ impl Scheduler {
             tenant: TenantId::new(0),
             tier: argument::tier(py, config, &tier)?,
             pool: argument::pool(py, config, &pool)?,
-            demand: self.resources(demand)?,
-            peak: peak.map_or(Ok(Resources::ZERO), |peak| self.resources(peak))?,
+            demand: self.resources("demand", demand)?,
+            peak: peak.map_or(Ok(Resources::ZERO), |peak| self.resources("peak", peak))?,
             prompt_tokens: prompt_tokens.0,
             cached_tokens: cached_tokens.0,
             output_tokens: output_tokens.map(|tokens| tokens.0),
@@ -399,7 +402,8 @@ impl Scheduler {
         requests: &Bound<'py, PyAny>,
         now_ns: Whole<u64>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let mut requests = Submissions::read(self.description(), requests)?;
+        let mut requests = Submissions::read(self.description(), requests)
+            .map_err(|error| error::about(py, error, "requests"))?;
         let submitted = self.change(py, |core| requests.submit(core, at(now_ns)))?;
         let dimensions: Vec<_> = self.description().dimensions().collect();
         requests.answers(py, &dimensions, submitted)
@@ -422,8 +426,8 @@ impl Scheduler {
         now_ns: Whole<u64>,
     ) -> PyResult<()> {
         let amendment = Amendment {
-            demand: demand.map(|demand| self.resources(demand)).transpose()?,
-            peak: peak.map(|peak| self.resources(peak)).transpose()?,
+            demand: demand.map(|demand| self.resources("demand", demand)).transpose()?,
+            peak: peak.map(|peak| self.resources("peak", peak)).transpose()?,
             tier: tier.map(|tier| argument::tier(py, self.description(), &tier)).transpose()?,
             deadline: deadline_ns.map(at),
         };
@@ -451,7 +455,7 @@ impl Scheduler {
         in_use: &Bound<'_, PyAny>,
         now_ns: Whole<u64>,
     ) -> PyResult<()> {
-        let in_use = self.resources(in_use)?;
+        let in_use = self.resources("in_use", in_use)?;
         self.tell(py, |core| core.started(at(now_ns), id(request), start(attempt), cached_tokens.0, in_use))
     }
 
@@ -482,7 +486,7 @@ impl Scheduler {
         in_use: &Bound<'_, PyAny>,
         now_ns: Whole<u64>,
     ) -> PyResult<()> {
-        let in_use = self.resources(in_use)?;
+        let in_use = self.resources("in_use", in_use)?;
         self.tell(py, |core| core.progress(at(now_ns), id(request), start(attempt), output_tokens.0, in_use))
     }
 
@@ -557,7 +561,8 @@ impl Scheduler {
         completions: &Bound<'py, PyAny>,
         now_ns: Whole<u64>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let completions = Completions::read(completions)?;
+        let completions =
+            Completions::read(completions).map_err(|error| error::about(py, error, "completions"))?;
         let results = self.change(py, |core| completions.complete(core, at(now_ns)))?;
         completions.answers(py, results)
     }
@@ -629,7 +634,7 @@ impl Scheduler {
         tokens: Whole<u64>,
         prompts: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let prompts = record::prompts(prompts)?;
+        let prompts = about("prompts", Some(prompts), record::prompts)?.unwrap_or_default();
         let plan = self.ask(py, |core| core.step_plan(WorkerId::new(worker.0), tokens.0, &prompts))?;
         record::plan(py, &plan.map_err(|refusal| error::worker(py, &refusal))?)
     }
@@ -695,6 +700,17 @@ impl Scheduler {
         let checked = self.ask(py, tidegate::Scheduler::check_invariants)?;
         checked.map_err(|violation| error::invariant(py, &violation))
     }
+}
+
+/// Reads an argument that is more than a number, if it is given; an error is told with its name.
+fn about<'a, 'py, T>(
+    name: &str,
+    value: Option<&'a Bound<'py, PyAny>>,
+    read: impl FnOnce(&'a Bound<'py, PyAny>) -> PyResult<T>,
+) -> PyResult<Option<T>> {
+    let read =
+        |value: &'a Bound<'py, PyAny>| read(value).map_err(|error| error::about(value.py(), error, name));
+    value.map(read).transpose()
 }
 
 fn at(now_ns: Whole<u64>) -> Instant {
