@@ -14,7 +14,9 @@ from toolchain import ROOT, build
 # What may be nothing at all.
 COUNTS = {"allocations_per_cycle", "clock_reads_per_cycle", "syscalls_per_cycle"}
 # What is the difference of two measurements, which in a quick run may come out either way.
-DIFFERENCES = {"c_call_ns", "preempt_next_victim_ns", "py_call_ns", "py_item_ns"}
+DIFFERENCES = {"c_call_ns", "preempt_next_victim_ns", "py_call_ns", "py_item_ns", "py_column_item_ns"}
+# What takes a package that an interpreter need not have.
+OPTIONAL = {"py_cycle_arrays_ns_100k", "peer_vllm_queue_ns_100k"}
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +38,7 @@ def test_every_key_of_the_page_is_measured(scorecard: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     card = json.loads(ended.stdout)
     page = (ROOT / "docs/PERFORMANCE.md").read_text()
-    assert set(card) == set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)), ended.stderr
+    assert set(card) ^ set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) <= OPTIONAL, ended.stderr
     for key, figure in card.items():
         assert math.isfinite(figure), key
         if key in COUNTS:

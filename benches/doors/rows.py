@@ -1,6 +1,7 @@
-"""Prints what tidegate takes from Python beside queues of the standard library, as JSON: for each key, the repeats.
+"""Prints what tidegate takes from Python beside other queues, as JSON: for each key, the repeats.
 
-Nanoseconds of thread CPU time. All take turns in one process, after one turn that does not count.
+Nanoseconds of thread CPU time. All take turns in one process, after one turn that does not count. What needs a package
+that this interpreter lacks is not there.
 """
 
 import argparse
@@ -10,9 +11,12 @@ import json
 import sys
 from collections import deque
 from collections.abc import Callable
+from contextlib import redirect_stdout
+from importlib.util import find_spec
 from time import thread_time_ns
 
 import tidegate
+from tidegate._tidegate import complete_columns, poll_rows
 
 TIERS = 3
 WORKERS, SLOTS_PER_WORKER, BLOCKS_PER_REQUEST = 64, 16, 40
@@ -21,6 +25,10 @@ TOKENS_PER_MINUTE, MAX_RUNNING = 50_000_000, 2_000
 MINUTE_NS, TURN_NS = 60_000_000_000, 10_000
 CALLS_PER_TURN = 50
 BATCH = 256
+# Requests that come and go at once, in the cycle by arrays.
+ARRAY = 64
+# What not every interpreter has.
+NEEDS = {"py_cycle_arrays_ns_100k": "numpy", "peer_vllm_queue_ns_100k": "vllm"}
 
 CONFIG = tidegate.Config(
     dimensions=["slots", "kv_blocks"],
@@ -111,6 +119,53 @@ def cycle(waiting: int, turns: int) -> Callable[[], float]:
     return measure
 
 
+def cycle_by_arrays(waiting: int, turns: int) -> Callable[[], float]:
+    """The same cycle, many requests at once: what a host keeps beside them stands in arrays, too."""
+    import numpy as np  # noqa: PLC0415 (not every interpreter has it)
+
+    from tidegate import arrays  # noqa: PLC0415
+
+    state = SteadyState(waiting)
+    scheduler, now = state.scheduler, state.now
+    running = np.array(state.running, np.uint64)
+    # By the slot of a request, which is the lower half of its id.
+    kinds = np.zeros((2 * (waiting + len(running) + ARRAY + TIERS), 2), np.uint32)
+    for request, kind in state.kinds.items():
+        kinds[request & 0xFFFF_FFFF] = kind
+    units = np.array([[1, BLOCKS_PER_REQUEST]] * ARRAY, np.uint32)
+
+    def turn() -> None:
+        nonlocal now, running
+        now += TURN_NS
+        ends, running = running[:ARRAY], running[ARRAY:]
+        told = arrays.complete(scheduler, ends[:, 0], ends[:, 1], prompt_tokens=512, output_tokens=200, now_ns=now)
+        started = arrays.poll(scheduler, now_ns=now)
+        came = kinds[started["request"] & 0xFFFF_FFFF]
+        ids, refused = arrays.submit(
+            scheduler,
+            tenant=came[:, 1],
+            tier=came[:, 0],
+            demand=units,
+            peak=units,
+            prompt_tokens=512,
+            output_tokens=200,
+            now_ns=now,
+        )
+        if told or refused:
+            raise RuntimeError("all of them run, and all of them may come")
+        kinds[ids & 0xFFFF_FFFF] = came
+        running = np.concatenate([running, np.stack([started["request"], started["attempt"]], axis=1)])
+
+    def measure() -> float:
+        batches = -(-turns // ARRAY)
+        start = thread_time_ns()
+        for _ in range(batches):
+            turn()
+        return (thread_time_ns() - start) / (batches * ARRAY)
+
+    return measure
+
+
 def call(turns: int) -> Callable[[], float]:
     """A method with one positional number, less the loop around it: the queue's depth of a tier."""
     depth = tidegate.Scheduler(CONFIG, now_ns=0).queue_depth
@@ -128,35 +183,70 @@ def call(turns: int) -> Callable[[], float]:
     return measure
 
 
-def completion(turns: int, *, batched: bool) -> Callable[[], float]:
-    """A completion, what the scheduler does for it included: nobody waits, and all runs on one worker."""
-    config = tidegate.Config(dimensions=["slots"], tiers=[{"name": "only"}])
-    scheduler = tidegate.Scheduler(config, now_ns=0)
-    scheduler.worker_add((BATCH,), now_ns=0)
-    specs = [(scheduler.tenant_set("only", now_ns=0), 0, (1,))] * BATCH
-    batches = -(-turns // BATCH)
-    now = 0
+class OneBatch:
+    """Nobody waits, and all that is submitted at once runs on one worker."""
 
-    def complete(ends: list[tuple[int, int, int, int, int]]) -> None:
-        if batched:
-            if any(scheduler.complete_many(ends, now_ns=now)):
+    def __init__(self) -> None:
+        config = tidegate.Config(dimensions=["slots"], tiers=[{"name": "only"}])
+        self.now = 0
+        self.scheduler = tidegate.Scheduler(config, now_ns=0)
+        self.scheduler.worker_add((BATCH,), now_ns=0)
+        self.specs = [(self.scheduler.tenant_set("only", now_ns=0), 0, (1,))] * BATCH
+
+    def come(self) -> None:
+        """A batch more is there to be started."""
+        self.now += TURN_NS
+        self.scheduler.submit_many(self.specs, now_ns=self.now)
+
+    def singly(self) -> Callable[[], None]:
+        """Starts all; what is returned completes them."""
+        starts = [(started.request, started.attempt) for started in self.scheduler.poll(now_ns=self.now)]
+
+        def complete() -> None:
+            for request, attempt in starts:
+                self.scheduler.complete(
+                    request, attempt, prompt_tokens=512, cached_tokens=0, output_tokens=200, now_ns=self.now
+                )
+
+        return complete
+
+    def batched(self) -> Callable[[], None]:
+        """The same by a batch of tuples."""
+        starts = self.scheduler.poll(now_ns=self.now)
+        ends = [(started.request, started.attempt, 512, 0, 200) for started in starts]
+
+        def complete() -> None:
+            if any(self.scheduler.complete_many(ends, now_ns=self.now)):
                 raise RuntimeError("all of them run")
-            return
-        for request, attempt, prompt, cached, output in ends:
-            scheduler.complete(
-                request, attempt, prompt_tokens=prompt, cached_tokens=cached, output_tokens=output, now_ns=now
-            )
+
+        return complete
+
+    def by_columns(self) -> Callable[[], None]:
+        """The same by columns, two of which are views of what `poll_rows` gave."""
+        rows = memoryview(poll_rows(self.scheduler, now_ns=self.now))
+        request, attempt = rows.cast("Q")[2::9], rows.cast("I")[3::18]
+
+        def complete() -> None:
+            tokens = {"prompt_tokens": 512, "cached_tokens": 0, "output_tokens": 200}
+            if complete_columns(self.scheduler, request, attempt, **tokens, now_ns=self.now):
+                raise RuntimeError("all of them run")
+
+        return complete
+
+
+def completion(turns: int, start: Callable[[OneBatch], Callable[[], None]]) -> Callable[[], float]:
+    """A completion, what the scheduler does for it included."""
+    machine = OneBatch()
+    batches = -(-turns // BATCH)
 
     def measure() -> float:
-        nonlocal now
         took = 0
         for _ in range(batches):
-            now += TURN_NS
-            scheduler.submit_many(specs, now_ns=now)
-            ends = [(started.request, started.attempt, 512, 0, 200) for started in scheduler.poll(now_ns=now)]
-            start = thread_time_ns()
-            complete(ends)
-            took += thread_time_ns() - start
+            machine.come()
+            complete = start(machine)
+            began = thread_time_ns()
+            complete()
+            took += thread_time_ns() - began
         return took / (batches * BATCH)
 
     return measure
@@ -198,6 +288,30 @@ def asyncio_queue(waiting: int, turns: int) -> Callable[[], float]:
     return measure
 
 
+def vllm_queue(waiting: int, turns: int) -> Callable[[], float]:
+    """VLLM's queue of its policy `priority`: the first leaves, and comes again as the last of its tier."""
+    with redirect_stdout(sys.stderr):
+        from vllm import SamplingParams  # noqa: PLC0415 (not every interpreter has it, and it takes seconds)
+        from vllm.v1.core.sched.request_queue import SchedulingPolicy, create_request_queue  # noqa: PLC0415
+        from vllm.v1.request import Request  # noqa: PLC0415
+
+    queue, params = create_request_queue(SchedulingPolicy.PRIORITY), SamplingParams(max_tokens=200)
+    for number in range(waiting):
+        queue.add_request(Request(str(number), [1], params, None, priority=number % TIERS, arrival_time=float(number)))
+
+    def measure() -> float:
+        nonlocal waiting
+        start = thread_time_ns()
+        for _ in range(turns):
+            request = queue.pop_request()
+            request.arrival_time = float(waiting)
+            queue.add_request(request)
+            waiting += 1
+        return (thread_time_ns() - start) / turns
+
+    return measure
+
+
 def main() -> None:
     """Measures all, and prints what each turn gave."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -208,13 +322,17 @@ def main() -> None:
     print(f"Python {sys.version.split()[0]} at {sys.executable}", file=sys.stderr)
     rows = {
         "py_call_ns": lambda: call(args.turns),
-        "py_completion_batched_ns": lambda: completion(args.turns, batched=True),
-        "py_completion_singly_ns": lambda: completion(args.turns, batched=False),
+        "py_completion_batched_ns": lambda: completion(args.turns, OneBatch.batched),
+        "py_completion_columns_ns": lambda: completion(args.turns, OneBatch.by_columns),
+        "py_completion_singly_ns": lambda: completion(args.turns, OneBatch.singly),
         "py_cycle_ns_100k": lambda: cycle(args.waiting, args.turns),
+        "py_cycle_arrays_ns_100k": lambda: cycle_by_arrays(args.waiting, args.turns),
         "peer_heapq_ns_100k": lambda: heap(args.waiting, args.turns),
         "peer_asyncio_pq_ns_100k": lambda: asyncio_queue(args.waiting, args.turns),
+        "peer_vllm_queue_ns_100k": lambda: vllm_queue(args.waiting, args.turns),
     }
-    rows = {key: ready() for key, ready in rows.items() if args.only in (None, key)}
+    lacking = {key for key, package in NEEDS.items() if find_spec(package) is None}
+    rows = {key: ready() for key, ready in rows.items() if args.only in (None, key) and key not in lacking}
     turns = [{key: measure() for key, measure in rows.items()} for _ in range(args.repeats + 1)]
     json.dump({key: [turn[key] for turn in turns[1:]] for key in rows}, sys.stdout)
 

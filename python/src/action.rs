@@ -47,12 +47,12 @@ impl<W: Word> Literal for Member<W> {
 }
 
 macro_rules! action_class {
-    ($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty),* $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)? }) => {
         $(#[$doc])*
         #[pyclass(frozen, get_all, eq, hash, new = "from_fields", module = "tidegate")]
         #[derive(Clone, Copy, PartialEq, Eq, Hash)]
         pub(crate) struct $name {
-            $($field: $type),*
+            $($(#[$field_doc])* $field: $type),*
         }
 
         #[pymethods]
@@ -89,10 +89,15 @@ macro_rules! action_class {
 action_class! {
     /// Start this request on this worker. Answer with `started`, `progress`, `declined` or an end.
     Start {
+        /// The request's id.
         request: u64,
+        /// The worker's number.
         worker: u32,
+        /// Which start of the request it is, counted from 1: what reports of it name.
         attempt: u32,
+        /// Tokens of its context that were kept, to go on from; 0 from the beginning.
         resume_tokens: u64,
+        /// Why it may start: `GUARANTEED`, `BORROWED` or `RECLAIMED`.
         reason: Member<Reason>,
     }
 }
@@ -100,44 +105,82 @@ action_class! {
 action_class! {
     /// Stop this request and answer with `preempted`, or with its end if it ended first.
     Preempt {
+        /// The id of the request to stop.
         victim: u64,
+        /// The attempt that runs.
         attempt: u32,
+        /// Whether its context is worth keeping.
         mode: Member<YieldMode>,
+        /// The id of the request that it stops for; `None` where it stops for memory.
         beneficiary: Option<u64>,
+        /// The instant in nanoseconds after which it counts as stuck.
         confirm_by_ns: u64,
+        /// Why: `RECLAIM`, `URGENT` or `OUT_OF_MEMORY`.
         reason: Member<Reason>,
     }
 }
 
 action_class! {
     /// A `Preempt` is taken back: go on if it has not stopped yet, else answer as to the `Preempt`.
-    Spare { victim: u64, attempt: u32, reason: Member<Reason> }
+    Spare {
+        /// The id of the request that need not stop.
+        victim: u64,
+        /// The attempt that runs.
+        attempt: u32,
+        /// Why: `NOT_NEEDED`.
+        reason: Member<Reason>,
+    }
 }
 
 action_class! {
     /// Stop this running request, answer its client with an error, and report `failed` when it stopped.
-    Abort { request: u64, attempt: u32, reason: Member<Reason> }
+    Abort {
+        /// The request's id.
+        request: u64,
+        /// The attempt that runs.
+        attempt: u32,
+        /// Why: `OUT_OF_MEMORY` or `NEVER_FITS`.
+        reason: Member<Reason>,
+    }
 }
 
 action_class! {
     /// This request has ended and runs nowhere; answer its client. Nothing is to be reported.
-    Drop { request: u64, reason: Member<Reason> }
+    Drop {
+        /// The request's id.
+        request: u64,
+        /// Why it ended.
+        reason: Member<Reason>,
+    }
 }
 
 action_class! {
     /// A victim was not reported stopped by `confirm_by_ns`; its units stay counted as used.
-    Stuck { victim: u64, attempt: u32, reason: Member<Reason> }
+    Stuck {
+        /// The victim's id.
+        victim: u64,
+        /// The attempt that was to stop.
+        attempt: u32,
+        /// Why: `UNCONFIRMED`.
+        reason: Member<Reason>,
+    }
 }
 
 action_class! {
     /// Ask the store that replicas share, and answer with `lease_granted`. The same `seq` is the same wish, said again
     /// because it was not answered.
     LeaseWanted {
+        /// The number of the tenant whose limit is shared.
         tenant: u32,
+        /// Which of its limits.
         limit: Member<QuotaLimit>,
+        /// The number of the wish, which the answer names.
         seq: u64,
+        /// Tokens that are wanted; requests, if that is the limit.
         tokens: u64,
+        /// Tokens of earlier grants that come back; below 0 more was used than was granted.
         returned: i64,
+        /// Why it is asked for now.
         reason: Member<Reason>,
     }
 }

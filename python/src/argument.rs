@@ -30,10 +30,7 @@ impl<'py, T: TryFrom<u64>> FromPyObject<'_, 'py> for Whole<T> {
 
 #[cold]
 fn large<T: TryFrom<u64>>(object: Borrowed<'_, '_, PyAny>) -> PyResult<Whole<T>> {
-    let message = || {
-        let bits = 8 * size_of::<T>();
-        format!("{} is not a whole number from 0 to 2^{bits} - 1", error::shown(&object))
-    };
+    let message = || error::beyond(&error::shown(&object), 8 * size_of::<T>());
     let number: u64 =
         object.extract().map_err(|error| error::unusable::<PyOverflowError>(object.py(), error, message))?;
     T::try_from(number).map(Whole).map_err(|_| raised!(object.py(), BadArgument, message()))
@@ -73,11 +70,11 @@ pub(crate) fn text(string: &Bound<'_, PyAny>) -> PyResult<PyBackedStr> {
 pub(crate) fn tier(py: Python<'_>, config: &Config, named: &Named) -> PyResult<Tier> {
     match named {
         Named::Name(name) => config.tier(name).ok_or_else(|| {
-            raised!(py, UnknownTier, format!("there is no tier {:?}", &**name), tier = &**name)
+            raised!(py, UnknownTier, format!("there is no tier {}", error::quoted(name)), tier = &**name)
         }),
-        Named::Number(number) => u8::try_from(*number)
-            .map(Tier::new)
-            .map_err(|_| raised!(py, UnknownTier, format!("there is no tier {number}"), tier = *number)),
+        Named::Number(number) => {
+            u8::try_from(*number).map(Tier::new).map_err(|_| error::no_tier(py, *number))
+        }
     }
 }
 
@@ -95,7 +92,7 @@ pub(crate) fn known_tier(py: Python<'_>, config: &Config, named: &Named) -> PyRe
 pub(crate) fn pool(py: Python<'_>, config: &Config, named: &Named) -> PyResult<PoolId> {
     match named {
         Named::Name(name) => config.pool(name).ok_or_else(|| {
-            raised!(py, UnknownPool, format!("there is no pool {:?}", &**name), pool = &**name)
+            raised!(py, UnknownPool, format!("there is no pool {}", error::quoted(name)), pool = &**name)
         }),
         Named::Number(number) => Ok(PoolId::new(*number)),
     }
@@ -126,7 +123,7 @@ pub(crate) fn resources(config: &Config, amounts: &Bound<'_, PyAny>) -> PyResult
 fn dimension(config: &Config, name: &Bound<'_, PyAny>) -> PyResult<usize> {
     let text = text(name)?;
     config.dimensions().position(|known| *known == *text).ok_or_else(|| {
-        let message = format!("there is no dimension {:?}", &*text);
+        let message = format!("there is no dimension {}", error::quoted(&text));
         raised!(name.py(), UnknownDimension, message, dimension = &*text)
     })
 }

@@ -176,61 +176,87 @@ fn thrown(py: Python<'_>, error: PyErr) -> Bound<'_, PyAny> {
     error.into_value(py).into_bound(py).into_any()
 }
 
+/// The fields of a `RequestSpec`, in their order.
+const REQUEST_SPEC: [&str; 12] = [
+    "tenant",
+    "tier",
+    "demand",
+    "pool",
+    "peak",
+    "prompt_tokens",
+    "cached_tokens",
+    "output_tokens",
+    "yielding",
+    "deadline_ns",
+    "queue_timeout_ns",
+    "tag",
+];
+/// Those of a `Completion`.
+const COMPLETION: [&str; 5] = ["request", "attempt", "prompt_tokens", "cached_tokens", "output_tokens"];
+
+/// The fields of one tuple; an error is told with the name of its field.
+struct Fields<'a, 'py> {
+    names: &'static [&'static str],
+    tuple: &'a Bound<'py, PyTuple>,
+    len: usize,
+}
+
+impl<'a, 'py: 'a> Fields<'a, 'py> {
+    /// One field, or what it is where the tuple ends before.
+    fn get<T: FromPyObject<'a, 'py, Error = PyErr>>(&self, index: usize, absent: T) -> PyResult<T> {
+        if index >= self.len {
+            return Ok(absent);
+        }
+        self.told(index, self.tuple.get_borrowed_item(index)?.extract())
+    }
+
+    /// The units in a field, if it is there and not `None`.
+    fn units(&self, config: &Config, index: usize) -> PyResult<Option<Resources>> {
+        if index >= self.len || self.tuple.get_borrowed_item(index)?.is_none() {
+            return Ok(None);
+        }
+        self.told(index, argument::resources(config, &self.tuple.get_item(index)?).map(Some))
+    }
+
+    fn told<T>(&self, index: usize, result: PyResult<T>) -> PyResult<T> {
+        result.map_err(|error| error::about(self.tuple.py(), error, self.names[index]))
+    }
+}
+
 /// A `RequestSpec`, and who asks; what is left out at its end is as `submit` has it.
 fn request_spec(config: &Config, item: &Bound<'_, PyAny>) -> PyResult<(Named, RequestSpec)> {
     let py = item.py();
-    let item = record::fields("RequestSpec", item, 3..=12)?;
-    let len = item.len();
-    let (tenant, tier, pool) = (
-        field(item, len, 0, Named::FIRST)?,
-        field(item, len, 1, Named::FIRST)?,
-        field(item, len, 3, Named::FIRST)?,
-    );
-    let tokens = |index| field(item, len, index, Whole(0)).map(|Whole(tokens)| tokens);
-    let number = |index| field(item, len, index, None).map(|number: Option<Whole<u64>>| number.map(|n| n.0));
-    let units = |index| argument::resources(config, &item.get_item(index)?);
-    let has_peak = len > 4 && !item.get_borrowed_item(4)?.is_none();
+    let tuple = record::fields("RequestSpec", item, 3..=12)?;
+    let fields = Fields { names: &REQUEST_SPEC, tuple, len: tuple.len() };
+    let (tenant, tier, pool) =
+        (fields.get(0, Named::FIRST)?, fields.get(1, Named::FIRST)?, fields.get(3, Named::FIRST)?);
+    let tokens = |index| fields.get(index, Whole(0)).map(|Whole(tokens)| tokens);
+    let number = |index| fields.get(index, None).map(|number: Option<Whole<u64>>| number.map(|n| n.0));
     let spec = RequestSpec {
         prompt_tokens: tokens(5)?,
         cached_tokens: tokens(6)?,
         output_tokens: number(7)?,
-        yielding: field(item, len, 8, Member(Yielding::Restart))?.0,
+        yielding: fields.get(8, Member(Yielding::Restart))?.0,
         deadline: number(9)?.map(Instant::from_nanos),
         queue_timeout_ns: number(10)?,
         tag: tokens(11)?,
         tenant: TenantId::new(if let Named::Number(number) = tenant { number } else { 0 }),
         tier: argument::tier(py, config, &tier)?,
         pool: argument::pool(py, config, &pool)?,
-        demand: units(2)?,
-        peak: if has_peak { units(4)? } else { Resources::ZERO },
+        demand: fields.told(2, argument::resources(config, &tuple.get_item(2)?))?,
+        peak: fields.units(config, 4)?.unwrap_or(Resources::ZERO),
     };
     Ok((tenant, spec))
 }
 
 /// A `Completion`; what is left out at its end is 0.
 fn completion(item: &Bound<'_, PyAny>) -> PyResult<Completion> {
-    let item = record::fields("Completion", item, 2..=5)?;
-    let mut numbers = [0; 5];
-    for (index, number) in numbers.iter_mut().enumerate().take(item.len()) {
-        *number = match index {
-            1 => item.get_borrowed_item(1)?.extract::<Whole<u32>>()?.0.into(),
-            _ => item.get_borrowed_item(index)?.extract::<Whole<u64>>()?.0,
-        };
-    }
-    let [request, attempt, prompt_tokens, cached_tokens, output_tokens] = numbers;
+    let tuple = record::fields("Completion", item, 2..=5)?;
+    let fields = Fields { names: &COMPLETION, tuple, len: tuple.len() };
+    let number = |index| fields.get(index, Whole(0)).map(|Whole(number)| number);
     Ok(Completion {
-        request: RequestId::from_bits(request),
-        attempt: Attempt::new(attempt as u32),
-        usage: Usage { prompt_tokens, cached_tokens, output_tokens },
+        request: RequestId::from_bits(number(0)?),
+        attempt: Attempt::new(fields.get(1, Whole(0))?.0),
+        usage: Usage { prompt_tokens: number(2)?, cached_tokens: number(3)?, output_tokens: number(4)? },
     })
-}
-
-/// One field of a tuple, or what it is where the tuple ends before.
-fn field<'a, 'py: 'a, T: FromPyObject<'a, 'py, Error = PyErr>>(
-    item: &'a Bound<'py, PyTuple>,
-    len: usize,
-    index: usize,
-    absent: T,
-) -> PyResult<T> {
-    if index < len { item.get_borrowed_item(index)?.extract() } else { Ok(absent) }
 }

@@ -26,7 +26,7 @@ impl Config {
         Ok(Self { core })
     }
 
-    /// Reads a config from TOML. Raises `ConfigError` with all faults.
+    /// Reads a config from `text` in TOML. Raises `ConfigError` with all faults.
     #[classmethod]
     fn from_toml(_class: &Bound<'_, PyType>, py: Python<'_>, text: &Bound<'_, PyString>) -> PyResult<Self> {
         let core = tidegate::Config::from_toml(&settings::unicode(text)?)
@@ -39,7 +39,7 @@ impl Config {
         self.core.to_toml()
     }
 
-    /// Reads a config from JSON: one object with the same fields. Raises `ConfigError` with all faults.
+    /// Reads a config from `text` in JSON: one object with the same fields. Raises `ConfigError` with all faults.
     #[staticmethod]
     fn from_json(py: Python<'_>, text: &Bound<'_, PyString>) -> PyResult<Self> {
         let core = tidegate::Config::from_json(&settings::unicode(text)?)
@@ -75,7 +75,7 @@ impl Config {
         Ok((py.get_type::<Self>().getattr("from_toml")?, (self.to_toml(),)))
     }
 
-    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+    pub(crate) fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let (dimensions, tiers, pools) = (self.dimensions(py)?, self.tiers(py)?, self.pools(py)?);
         Ok(format!("<tidegate.Config dimensions={dimensions:?} tiers={tiers:?} pools={pools:?}>"))
     }

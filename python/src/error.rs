@@ -8,11 +8,11 @@ use pyo3::PyTypeInfo;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tidegate::{
-    AmendError, ConfigError, InputError, Instant, InvariantViolation, Limit, PolicyError, QueueScope,
-    QueueUnit, ReportError, SubmitError, TenantError, WorkerError,
+    AmendError, ConfigError, InputError, Instant, InvariantViolation, Limit, MAX_REQUESTS, PolicyError,
+    QueueScope, QueueUnit, ReportError, SubmitError, TenantError, WorkerError,
 };
 
-use crate::guard::Panicked;
+use crate::guard::Closed;
 use crate::word::Member;
 
 /// An exception of the class named, with this message and these attributes.
@@ -208,13 +208,18 @@ pub(crate) fn invariant(py: Python<'_>, error: &InvariantViolation) -> PyErr {
     raised!(py, InvariantViolation, error, name = error.name, detail = &*error.detail)
 }
 
-/// A bug in tidegate, caught at the border.
-pub(crate) fn internal(py: Python<'_>, panicked: &Panicked) -> PyErr {
-    raised!(
-        py,
-        InternalError,
-        format!("a bug in tidegate, this scheduler cannot be used any more: {}", panicked.0)
-    )
+/// A scheduler that cannot be used any more: for a bug in tidegate, caught at the border, or for a fork.
+pub(crate) fn closed(py: Python<'_>, closed: &Closed) -> PyErr {
+    match closed {
+        Closed::Panicked(what) => {
+            let message = format!("a bug in tidegate, this scheduler cannot be used any more: {what}");
+            raised!(py, InternalError, message)
+        }
+        Closed::Forked => {
+            let message = "this process was forked while another thread was inside this scheduler";
+            raised!(py, Forked, message)
+        }
+    }
 }
 
 /// Whether it is one of those that tidegate raises for what the caller said.
@@ -232,14 +237,50 @@ pub(crate) fn unusable<F: PyTypeInfo>(
     if error.is_instance_of::<F>(py) { raised!(py, BadArgument, message()) } else { error }
 }
 
+/// Notes which argument or field it is about, as a call does for its own arguments.
+pub(crate) fn about(py: Python<'_>, error: PyErr, name: &str) -> PyErr {
+    // An exception that takes no note is raised without.
+    let _ = error.value(py).call_method1("add_note", (format!("while processing '{name}'"),));
+    error
+}
+
+/// What is wrong with a number that a field has no room for.
+pub(crate) fn beyond(number: &dyn Display, bits: usize) -> String {
+    format!("{number} is not a whole number from 0 to 2^{bits} - 1")
+}
+
+/// A tier of a number that no tier can have.
+pub(crate) fn no_tier(py: Python<'_>, number: u32) -> PyErr {
+    raised!(py, UnknownTier, format!("there is no tier {number}"), tier = number)
+}
+
+/// One item for each request that may live, and no more.
+pub(crate) fn within_requests(py: Python<'_>, items: usize) -> PyResult<()> {
+    if items as u64 <= MAX_REQUESTS {
+        return Ok(());
+    }
+    let message = format!("too many live requests: at most {MAX_REQUESTS}");
+    Err(raised!(py, LimitExceeded, message, limit = "requests", max = MAX_REQUESTS))
+}
+
 /// The value as a message shows it: part of one line, whatever its `__repr__` does.
 pub(crate) fn shown(value: &Bound<'_, PyAny>) -> String {
-    const LONGEST: usize = 80;
     let repr = value.repr().map(|repr| repr.to_string_lossy().into_owned());
     let text = repr.unwrap_or_else(|_| match value.get_type().name() {
         Ok(class) => format!("<{}>", class.to_string_lossy()),
         Err(_) => "<value>".to_owned(),
     });
+    short(&text)
+}
+
+/// A word of the caller's as a message shows it.
+pub(crate) fn quoted(text: &str) -> String {
+    short(&format!("{text:?}"))
+}
+
+/// Part of one line.
+fn short(text: &str) -> String {
+    const LONGEST: usize = 80;
     let mut letters = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
     let mut out: String = letters.by_ref().take(LONGEST).collect();
     if letters.next().is_some() {

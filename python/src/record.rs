@@ -5,12 +5,12 @@ use std::ops::RangeInclusive;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use tidegate::{
-    Attempt, Config, DeviceId, DevicePart, Explanation, Instant, MAX_DEVICES_PER_WORKER, MAX_REQUESTS, Ppm,
-    PromptLeft, Rate, RequestId, ShareWarning, StepException, TenantUsage,
+    Attempt, Config, DeviceId, DevicePart, Explanation, Instant, MAX_DEVICES_PER_WORKER, Ppm, PromptLeft,
+    Rate, RequestId, ShareWarning, StepException, TenantUsage,
 };
 
 use crate::argument::{self, Whole};
-use crate::error::raised;
+use crate::error::{self, raised};
 use crate::word::Member;
 
 /// The devices of a worker; of more than there may be, as many as it takes to be refused.
@@ -64,10 +64,7 @@ pub(crate) fn bounded<T>(
 ) -> PyResult<Vec<T>> {
     let mut out = Vec::new();
     for item in items.try_iter()? {
-        if out.len() as u64 >= MAX_REQUESTS {
-            let message = format!("too many live requests: at most {MAX_REQUESTS}");
-            return Err(raised!(items.py(), LimitExceeded, message, limit = "requests", max = MAX_REQUESTS));
-        }
+        error::within_requests(items.py(), out.len() + 1)?;
         out.push(read(&item?)?);
     }
     Ok(out)

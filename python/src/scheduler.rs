@@ -23,8 +23,11 @@ use crate::word::Member;
 
 /// Decides which request runs now, which waits, and which yields. Thread-safe; never reads a clock.
 ///
-/// `now_ns` is the host's monotonic time in nanoseconds, and always a keyword. Request ids, worker ids and
-/// attempts are plain numbers. Every exception that this raises for what the caller said is a
+/// Made for a `config`. `now_ns` is the host's monotonic time in nanoseconds, and always a keyword. Ids and numbers are
+/// plain: `request` is what `submit` returned, `attempt` what its `Start` told, `worker`, `device` and `tenant` what
+/// `worker_add`, `device_add` and `tenant_set` returned; tiers, pools and, in `submit`, tenants also go by name. Units
+/// (`demand`, `peak`, `capacity`, `in_use`) are a mapping by the names of the dimensions, in which what is absent is 0, or
+/// numbers in their order. Tokens are counts, spans end in `_ns`. Every exception that this raises for what the caller said is a
 /// `tidegate.Error`, and changes nothing; a value of the wrong type is a `TypeError`.
 #[pyclass(frozen, module = "tidegate")]
 pub(crate) struct Scheduler {
@@ -34,7 +37,7 @@ pub(crate) struct Scheduler {
 }
 
 impl Scheduler {
-    fn description(&self) -> &tidegate::Config {
+    pub(crate) fn description(&self) -> &tidegate::Config {
         &self.names.get().core
     }
 
@@ -44,12 +47,16 @@ impl Scheduler {
     }
 
     /// Has the core, alone.
-    fn change<R>(&self, py: Python<'_>, work: impl FnOnce(&mut tidegate::Scheduler) -> R) -> PyResult<R> {
-        self.core.run(work).map_err(|panicked| error::internal(py, &panicked))
+    pub(crate) fn change<R>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut tidegate::Scheduler) -> R,
+    ) -> PyResult<R> {
+        self.core.run(work).map_err(|closed| error::closed(py, &closed))
     }
 
     /// Says something to the core, alone.
-    fn tell<R, E: Into<InputError>>(
+    pub(crate) fn tell<R, E: Into<InputError>>(
         &self,
         py: Python<'_>,
         say: impl FnOnce(&mut tidegate::Scheduler) -> Result<R, E>,
@@ -61,8 +68,10 @@ impl Scheduler {
         })
     }
 
-    fn resources(&self, amounts: &Bound<'_, PyAny>) -> PyResult<Resources> {
+    /// The units of an argument.
+    fn resources(&self, argument: &str, amounts: &Bound<'_, PyAny>) -> PyResult<Resources> {
         argument::resources(self.description(), amounts)
+            .map_err(|error| error::about(amounts.py(), error, argument))
     }
 
     /// What an observer says of a tier in a pool, by the names of the dimensions.
@@ -90,7 +99,7 @@ impl Scheduler {
     fn new(py: Python<'_>, config: Py<Config>, now_ns: Whole<u64>) -> PyResult<Self> {
         let description = config.get().core.clone();
         let core = guard::caught(|| tidegate::Scheduler::new(description, at(now_ns)))
-            .map_err(|panicked| error::internal(py, &panicked))?;
+            .map_err(|closed| error::closed(py, &closed))?;
         Ok(Self { core: Guarded::new(core), names: config })
     }
 
@@ -150,14 +159,18 @@ impl Scheduler {
     /// `submit` does it for a name it does not know. Raises `TenantError`.
     #[pyo3(signature = (name, *, now_ns))]
     fn tenant_set(&self, py: Python<'_>, name: &Bound<'_, PyAny>, now_ns: Whole<u64>) -> PyResult<u32> {
-        let name = argument::text(name)?;
+        let name = argument::text(name).map_err(|error| error::about(py, error, "name"))?;
         self.tell(py, |core| core.tenant_set(at(now_ns), &name)).map(TenantId::get)
     }
 
     /// Says where a tenant stands, what it weighs, and what it may use, instead of what was said before; for what is
     /// open too.
     ///
-    /// `requests` and `tokens` are `Rate`s; what is not given is no limit. Raises `TenantError`.
+    /// It stands below `parent`, if there is one, weighs `weight` among its siblings and its tier's tenants, and may use tiers
+    /// from `most_urgent` on. `requests` and `tokens` are `Rate`s, which replicas share if they are `leased`; `max_running`
+    /// counts requests at once, `max_in_use` units at once, `queue_limit` requests that wait and `queue_token_limit` their
+    /// tokens; what is not given is no limit. `over_quota` says what becomes of a request beyond them, and with
+    /// `allow_when_full` one that is larger than a burst may start on a full one. Raises `TenantError`, `UnknownTier`.
     #[pyo3(
         signature = (
             tenant, *, parent=None, weight=Whole(1), most_urgent=Named::FIRST, requests=None, tokens=None, leased=false,
@@ -191,11 +204,12 @@ impl Scheduler {
             parent: parent.map(|parent| TenantId::new(parent.0)),
             weight: weight.0,
             most_urgent: argument::tier(py, self.description(), &most_urgent)?,
-            requests: requests.map(record::rate).transpose()?,
-            tokens: tokens.map(record::rate).transpose()?,
+            requests: about("requests", requests, record::rate)?,
+            tokens: about("tokens", tokens, record::rate)?,
             leased,
             max_running: max_running.map(|limit| limit.0),
-            max_in_use: max_in_use.map_or(Ok(Resources::ZERO), |units| self.resources(units))?,
+            max_in_use: max_in_use
+                .map_or(Ok(Resources::ZERO), |units| self.resources("max_in_use", units))?,
             queue_limit: queue_limit.map(|limit| limit.0),
             queue_token_limit: queue_token_limit.map(|limit| limit.0),
             over_quota: over_quota.0,
@@ -246,7 +260,7 @@ impl Scheduler {
         checkpoint_mib: Option<Whole<u64>>,
         now_ns: Whole<u64>,
     ) -> PyResult<u32> {
-        let limit = limit.map_or(Ok(Resources::ZERO), |limit| self.resources(limit))?;
+        let limit = limit.map_or(Ok(Resources::ZERO), |limit| self.resources("limit", limit))?;
         let spec = DeviceSpec { limit, checkpoint_mib: checkpoint_mib.map(|mib| mib.0) };
         self.tell(py, |core| core.device_add(at(now_ns), spec)).map(DeviceId::get)
     }
@@ -262,7 +276,7 @@ impl Scheduler {
         preempt_after_ns: Option<Whole<u64>>,
         now_ns: Whole<u64>,
     ) -> PyResult<()> {
-        let (limit, shrink) = (self.resources(limit)?, shrink(preempt_after_ns));
+        let (limit, shrink) = (self.resources("limit", limit)?, shrink(preempt_after_ns));
         self.tell(py, |core| core.device_resize(at(now_ns), DeviceId::new(device.0), limit, shrink))
     }
 
@@ -274,7 +288,7 @@ impl Scheduler {
 
     /// Adds a worker to a pool and returns its number.
     ///
-    /// It stands on `devices`, each a `DevicePart`; without any it is a device of its own. Raises `WorkerError`.
+    /// It has `capacity`, in units, and is of the `pool`. It stands on `devices`, each a `DevicePart`; without any it is a device of its own. Raises `WorkerError`.
     #[pyo3(
         signature = (capacity, *, pool=Named::FIRST, devices=None, now_ns),
         text_signature = "($self, capacity, *, pool=0, devices=None, now_ns)"
@@ -288,8 +302,8 @@ impl Scheduler {
         now_ns: Whole<u64>,
     ) -> PyResult<u32> {
         let pool = argument::pool(py, self.description(), &pool)?;
-        let mut spec = WorkerSpec::new(pool, self.resources(capacity)?);
-        spec.devices = devices.map_or(Ok(Vec::new()), record::devices)?;
+        let mut spec = WorkerSpec::new(pool, self.resources("capacity", capacity)?);
+        spec.devices = about("devices", devices, record::devices)?.unwrap_or_default();
         self.tell(py, |core| core.worker_add(at(now_ns), spec)).map(WorkerId::get)
     }
 
@@ -304,7 +318,7 @@ impl Scheduler {
         preempt_after_ns: Option<Whole<u64>>,
         now_ns: Whole<u64>,
     ) -> PyResult<()> {
-        let (capacity, shrink) = (self.resources(capacity)?, shrink(preempt_after_ns));
+        let (capacity, shrink) = (self.resources("capacity", capacity)?, shrink(preempt_after_ns));
         self.tell(py, |core| core.worker_resize(at(now_ns), WorkerId::new(worker.0), capacity, shrink))
     }
 
@@ -318,7 +332,7 @@ impl Scheduler {
         in_use: &Bound<'_, PyAny>,
         now_ns: Whole<u64>,
     ) -> PyResult<()> {
-        let in_use = self.resources(in_use)?;
+        let in_use = self.resources("in_use", in_use)?;
         self.tell(py, |core| core.worker_usage(at(now_ns), WorkerId::new(worker.0), in_use))
     }
 
@@ -339,7 +353,7 @@ impl Scheduler {
         now_ns: Whole<u64>,
     ) -> PyResult<()> {
         let read = |items| record::exceptions(self.description(), items);
-        let exceptions = exceptions.map_or(Ok(Vec::new()), read)?;
+        let exceptions = about("exceptions", exceptions, read)?.unwrap_or_default();
         self.tell(py, |core| core.step(at(now_ns), WorkerId::new(worker.0), tokens_each.0, &exceptions))
     }
 
@@ -359,8 +373,9 @@ impl Scheduler {
     ///
     /// Tenant, tier and pool are given by name or by number; `demand` and `peak` by the names of the dimensions
     /// or in their order. `peak` is at least `demand`, and `queue_timeout_ns` is the tier's, if not given.
-    /// `cached_tokens` of the prompt are in an engine's cache; `deadline_ns`, an instant, orders a tier that is
-    /// ordered so, and drops nothing. Raises `SubmitError`, or `TenantError` for a new name that cannot be a tenant's.
+    /// Of `prompt_tokens`, `cached_tokens` are in an engine's cache; `output_tokens` is how many it will generate, if somebody
+    /// knows. `yielding` says what it can do when it has to make room. `deadline_ns`, an instant, orders a tier that is
+    /// ordered so, and drops nothing. `tag` is the host's own number, which a journal keeps. Raises `SubmitError`, or `TenantError` for a new name that cannot be a tenant's.
     #[pyo3(
         signature = (
             *, tenant, tier, demand, pool=Named::FIRST, peak=None, prompt_tokens=Whole(0),
@@ -394,8 +409,8 @@ impl Scheduler {
             tenant: TenantId::new(0),
             tier: argument::tier(py, config, &tier)?,
             pool: argument::pool(py, config, &pool)?,
-            demand: self.resources(demand)?,
-            peak: peak.map_or(Ok(Resources::ZERO), |peak| self.resources(peak))?,
+            demand: self.resources("demand", demand)?,
+            peak: peak.map_or(Ok(Resources::ZERO), |peak| self.resources("peak", peak))?,
             prompt_tokens: prompt_tokens.0,
             cached_tokens: cached_tokens.0,
             output_tokens: output_tokens.map(|tokens| tokens.0),
@@ -414,7 +429,7 @@ impl Scheduler {
         submitted.map(RequestId::to_bits)
     }
 
-    /// Submits many requests in their order, each a `RequestSpec`, and returns what became of them: for each its id, or
+    /// Submits many `requests` in their order, each a `RequestSpec`, and returns what became of them: for each its id, or
     /// the `tidegate.Error` that `submit` would raise. One that is refused keeps none of the others back.
     ///
     /// An item of the wrong type raises `TypeError`, and none is submitted.
@@ -425,14 +440,15 @@ impl Scheduler {
         requests: &Bound<'py, PyAny>,
         now_ns: Whole<u64>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let mut requests = Submissions::read(self.description(), requests)?;
+        let mut requests = Submissions::read(self.description(), requests)
+            .map_err(|error| error::about(py, error, "requests"))?;
         let submitted = self.change(py, |core| requests.submit(core, at(now_ns)))?;
         let dimensions: Vec<_> = self.description().dimensions().collect();
         requests.answers(py, &dimensions, submitted)
     }
 
-    /// Changes what a live request asks for, how urgent it is, or when its answer is wanted; what is not given
-    /// stays. One on a worker asks for it at its next start.
+    /// Changes what a live request asks for (`demand`, `peak`), how urgent it is (`tier`), or when its answer is wanted
+    /// (`deadline_ns`); what is not given stays. One on a worker asks for it at its next start.
     ///
     /// Raises `SubmitError` for what it would ask then, `ReportError` for the request itself.
     #[pyo3(signature = (request, *, demand=None, peak=None, tier=None, deadline_ns=None, now_ns))]
@@ -448,8 +464,8 @@ impl Scheduler {
         now_ns: Whole<u64>,
     ) -> PyResult<()> {
         let amendment = Amendment {
-            demand: demand.map(|demand| self.resources(demand)).transpose()?,
-            peak: peak.map(|peak| self.resources(peak)).transpose()?,
+            demand: demand.map(|demand| self.resources("demand", demand)).transpose()?,
+            peak: peak.map(|peak| self.resources("peak", peak)).transpose()?,
             tier: tier.map(|tier| argument::tier(py, self.description(), &tier)).transpose()?,
             deadline: deadline_ns.map(at),
         };
@@ -462,7 +478,7 @@ impl Scheduler {
         self.tell(py, |core| core.cancel(at(now_ns), id(request)))
     }
 
-    /// The engine took the request; `in_use` is what it holds now. Optional: the first report implies it.
+    /// The engine took the request; `in_use` is what it holds now, `cached_tokens` what of its prompt was in a cache. Optional: the first report implies it.
     /// Raises `ReportError`.
     #[pyo3(
         signature = (request, attempt, *, cached_tokens=Whole(0), in_use, now_ns),
@@ -477,11 +493,11 @@ impl Scheduler {
         in_use: &Bound<'_, PyAny>,
         now_ns: Whole<u64>,
     ) -> PyResult<()> {
-        let in_use = self.resources(in_use)?;
+        let in_use = self.resources("in_use", in_use)?;
         self.tell(py, |core| core.started(at(now_ns), id(request), start(attempt), cached_tokens.0, in_use))
     }
 
-    /// The engine did not take the request; it waits again, elsewhere for a while. Raises `ReportError`.
+    /// The engine did not take the request, and `why`; it waits again, elsewhere for a while. Raises `ReportError`.
     #[pyo3(
         signature = (request, attempt, *, why=Member(Decline::Other), now_ns),
         text_signature = "($self, request, attempt, *, why='other', now_ns)"
@@ -497,7 +513,7 @@ impl Scheduler {
         self.tell(py, |core| core.declined(at(now_ns), id(request), start(attempt), why.0))
     }
 
-    /// What the request generated so far, and holds now. Raises `ReportError`.
+    /// What the request generated so far, `output_tokens` in all, and holds now, `in_use`. Raises `ReportError`.
     #[pyo3(signature = (request, attempt, *, output_tokens, in_use, now_ns))]
     fn progress(
         &self,
@@ -508,12 +524,12 @@ impl Scheduler {
         in_use: &Bound<'_, PyAny>,
         now_ns: Whole<u64>,
     ) -> PyResult<()> {
-        let in_use = self.resources(in_use)?;
+        let in_use = self.resources("in_use", in_use)?;
         self.tell(py, |core| core.progress(at(now_ns), id(request), start(attempt), output_tokens.0, in_use))
     }
 
     /// The request runs no more and waits again; `tokens_kept` of its context the engine can go on from.
-    /// With `releasing` its units come back later, by `released`. Raises `ReportError`.
+    /// With `releasing` (a flag) its units come back later, by `released`. Raises `ReportError`.
     #[pyo3(
         signature = (request, attempt, *, tokens_kept=Whole(0), releasing=false, now_ns),
         text_signature = "($self, request, attempt, *, tokens_kept=0, releasing=False, now_ns)"
@@ -544,7 +560,8 @@ impl Scheduler {
         self.tell(py, |core| core.released(at(now_ns), id(request), start(attempt)))
     }
 
-    /// The request is done, and this is what it used. Raises `ReportError`.
+    /// The request is done, and this is what it used: `prompt_tokens`, `cached_tokens` of which were in a cache, and
+    /// `output_tokens`. Raises `ReportError`.
     #[pyo3(
         signature = (
             request, attempt, *, prompt_tokens=Whole(0), cached_tokens=Whole(0), output_tokens=Whole(0), now_ns
@@ -571,7 +588,7 @@ impl Scheduler {
         self.tell(py, |core| core.complete(at(now_ns), id(request), start(attempt), usage))
     }
 
-    /// Many requests are done, each a `Completion`. Returns what became of them: for each `None`, or the
+    /// Many requests are done, `completions` each a `Completion`. Returns what became of them: for each `None`, or the
     /// `tidegate.Error` that `complete` would raise. One that is refused keeps none of the others back.
     ///
     /// An item of the wrong type raises `TypeError`, and none is reported.
@@ -582,7 +599,8 @@ impl Scheduler {
         completions: &Bound<'py, PyAny>,
         now_ns: Whole<u64>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let completions = Completions::read(completions)?;
+        let completions =
+            Completions::read(completions).map_err(|error| error::about(py, error, "completions"))?;
         let results = self.change(py, |core| completions.complete(core, at(now_ns)))?;
         completions.answers(py, results)
     }
@@ -654,7 +672,7 @@ impl Scheduler {
         tokens: Whole<u64>,
         prompts: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let prompts = record::prompts(prompts)?;
+        let prompts = about("prompts", Some(prompts), record::prompts)?.unwrap_or_default();
         let plan = self.ask(py, |core| core.step_plan(WorkerId::new(worker.0), tokens.0, &prompts))?;
         record::plan(py, &plan.map_err(|refusal| error::worker(py, &refusal))?)
     }
@@ -709,12 +727,28 @@ impl Scheduler {
         self.ask(py, tidegate::Scheduler::stats).map(Stats)
     }
 
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let (config, stats) = (self.names.get().__repr__(py)?, self.ask(py, tidegate::Scheduler::stats)?);
+        Ok(format!("<tidegate.Scheduler live={} config={config}>", stats.live))
+    }
+
     /// Checks every invariant, at a cost that grows with all there is: for tests. Raises
     /// `InvariantViolation`.
     fn check_invariants(&self, py: Python<'_>) -> PyResult<()> {
         let checked = self.ask(py, tidegate::Scheduler::check_invariants)?;
         checked.map_err(|violation| error::invariant(py, &violation))
     }
+}
+
+/// Reads an argument that is more than a number, if it is given; an error is told with its name.
+fn about<'a, 'py, T>(
+    name: &str,
+    value: Option<&'a Bound<'py, PyAny>>,
+    read: impl FnOnce(&'a Bound<'py, PyAny>) -> PyResult<T>,
+) -> PyResult<Option<T>> {
+    let read =
+        |value: &'a Bound<'py, PyAny>| read(value).map_err(|error| error::about(value.py(), error, name));
+    value.map(read).transpose()
 }
 
 fn at(now_ns: Whole<u64>) -> Instant {

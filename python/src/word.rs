@@ -5,7 +5,7 @@ use pyo3::sync::PyOnceLock;
 use tidegate::{Decline, Gate, OverQuota, QuotaLimit, Reason, RequestState, YieldMode, Yielding};
 
 use crate::argument;
-use crate::error::raised;
+use crate::error::{self, raised};
 
 /// The members of the Python enum, in the order of [`Word::ALL`], once they were asked for.
 type Members = PyOnceLock<Vec<Py<PyAny>>>;
@@ -114,7 +114,7 @@ impl<'py, W: Word> FromPyObject<'_, 'py> for Member<W> {
             raised!(
                 object.py(),
                 BadArgument,
-                format!("{:?} is no {}: {}", &*text, W::CLASS, known.join(", "))
+                format!("{} is no {}: {}", error::quoted(&text), W::CLASS, known.join(", "))
             )
         })
     }

@@ -1,9 +1,12 @@
-//! A panic behind the lock becomes an error, and closes the lock.
+//! A panic behind the lock becomes an error, and closes the lock; so does a fork that finds it taken.
 
 #[path = "../src/guard.rs"]
 mod guard;
 
-use guard::{Guarded, Panicked};
+use std::sync::mpsc;
+use std::thread;
+
+use guard::{Closed, Guarded};
 
 #[test]
 fn a_panic_becomes_an_error_and_the_value_is_never_used_again() {
@@ -11,15 +14,40 @@ fn a_panic_becomes_an_error_and_the_value_is_never_used_again() {
     assert_eq!(guarded.run(|value| *value + 1), Ok(2));
     assert_eq!(
         guarded.run(|_| panic!("books do not balance")),
-        Err::<(), _>(Panicked("books do not balance".into()))
+        Err::<(), _>(Closed::Panicked("books do not balance".into()))
     );
     let mut ran = false;
-    assert_eq!(guarded.run(|_| ran = true), Err(Panicked("an earlier call failed inside".into())));
+    assert_eq!(guarded.run(|_| ran = true), Err(Closed::Panicked("an earlier call failed inside".into())));
     assert!(!ran);
 }
 
 #[test]
 fn a_formatted_panic_keeps_its_message() {
     let guarded = Guarded::new(());
-    assert_eq!(guarded.run(|()| panic!("unit {}", 7)), Err::<(), _>(Panicked("unit 7".into())));
+    assert_eq!(guarded.run(|()| panic!("unit {}", 7)), Err::<(), _>(Closed::Panicked("unit 7".into())));
+}
+
+#[test]
+fn a_fork_closes_what_another_thread_is_inside_of_and_nothing_else() {
+    let (taken, free) = (Guarded::new(1), Guarded::new(2));
+    let (inside, is_inside) = mpsc::channel();
+    let (leave, may_leave) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        let stays = move |value: &mut i32| {
+            inside.send(()).expect("the test waits for it");
+            let _ = may_leave.recv();
+            *value
+        };
+        scope.spawn(|| taken.run(stays));
+        is_inside.recv().expect("the thread gets inside");
+        guard::forked();
+        for _ in 0..2 {
+            assert_eq!(taken.run(|value| *value), Err(Closed::Forked));
+            assert_eq!(free.run(|value| *value), Ok(2));
+        }
+        drop(leave);
+    });
+    guard::forked();
+    assert_eq!(free.run(|value| *value), Ok(2));
+    assert_eq!(taken.run(|value| *value), Ok(1), "nobody was inside at the second fork");
 }

@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 
 import tidegate
-from tidegate import Decline, DevicePart, Gate, Order, Preempt, Reason, Start, StepException, Yielding, journal
+from tidegate import Decline, DevicePart, Gate, Order, Preempt, Reason, Start, StepException, Yielding, arrays, journal
 from tidegate._digest import Digest, action_bytes
 
 
@@ -50,6 +50,7 @@ class Host:
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         self.gruff = seed % 10 == 9  # its engines decline everything
+        self.by_rows = seed % 2 == 1  # it hears of actions by arrays
         self.now_ns = 0
         self.sched = tidegate.Scheduler(CONFIG, now_ns=0)
         self.lines: list[str] = []
@@ -71,7 +72,10 @@ class Host:
 
     def poll(self) -> None:
         """Polls a round, reports the starts, and stops most victims."""
-        actions = self.sched.poll(now_ns=self.now_ns)
+        if self.by_rows:
+            actions = [arrays.action(row) for row in arrays.poll(self.sched, now_ns=self.now_ns)]
+        else:
+            actions = self.sched.poll(now_ns=self.now_ns)
         self.lines.append(f"{self.now_ns} poll {len(actions) + 1}")
         self.actions += len(actions)
         for action in actions:

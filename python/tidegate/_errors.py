@@ -14,6 +14,10 @@ class Error(Exception):
         super().__init__(message)
         self.__dict__.update(fields)
 
+    def __repr__(self) -> str:
+        fields = "".join(f", {name}={value!r}" for name, value in vars(self).items() if name != "__notes__")
+        return f"{type(self).__name__}({str(self)!r}{fields})"
+
 
 class BadArgument(Error, ValueError):
     """A number that the core has no room for, or a word that it does not know."""
@@ -28,6 +32,10 @@ class ConfigError(Error, ValueError):
 
 class InternalError(Error):
     """A bug in tidegate. The scheduler that raised it refuses every later call."""
+
+
+class Forked(Error):
+    """The process was forked while another thread was in a call of the scheduler: here it can be used no more."""
 
 
 class InvariantViolation(Error):

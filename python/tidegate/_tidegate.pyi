@@ -29,6 +29,10 @@ __all__ = [
     "Stats",
     "Stuck",
     "__version__",
+    "complete_columns",
+    "poll_rows",
+    "step_columns",
+    "submit_columns",
 ]
 
 __version__: Final[str]
@@ -466,3 +470,45 @@ class Stats:
     def by_reason(self) -> dict[Reason, int]: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
+
+# What `tidegate.arrays` lays NumPy's types over. A column is a number or any buffer of whole numbers, amounts are also
+# mappings and iterables: all of it is checked when it is read, and typed where it is called from.
+def submit_columns(
+    scheduler: Scheduler,
+    *,
+    tenant: object,
+    tier: object,
+    demand: object,
+    pool: object,
+    peak: object,
+    prompt_tokens: object,
+    cached_tokens: object,
+    output_tokens: object,
+    yielding: object,
+    deadline_ns: object,
+    queue_timeout_ns: object,
+    tag: object,
+    now_ns: int,
+) -> tuple[bytearray, list[tuple[int, Error]]]: ...
+def complete_columns(
+    scheduler: Scheduler,
+    request: object,
+    attempt: object,
+    *,
+    prompt_tokens: object,
+    cached_tokens: object,
+    output_tokens: object,
+    now_ns: int,
+) -> list[tuple[int, Error]]: ...
+def step_columns(
+    scheduler: Scheduler,
+    worker: int,
+    *,
+    tokens_each: int,
+    request: object,
+    attempt: object,
+    output_tokens: object,
+    in_use: object,
+    now_ns: int,
+) -> None: ...
+def poll_rows(scheduler: Scheduler, *, now_ns: int) -> bytearray: ...

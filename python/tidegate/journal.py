@@ -31,6 +31,8 @@ from tidegate import (
 )
 from tidegate._digest import Digest, action_bytes
 
+__all__ = ["JournalError", "Replay", "replay"]
+
 VERSION = "tidegate-journal 1"
 
 
@@ -323,13 +325,13 @@ class Replayer:
         self.actions += 1
         words = action_bytes(now_ns, action)
         if self.actions == self.corrupt:
-            flipped = int.from_bytes(words, "little") ^ 1 << self.corrupt % 512
+            flipped = int.from_bytes(words, "little") ^ 1 << self.actions % 512
             words = flipped.to_bytes(64, "little")
         self.digest.update(words)
 
 
 def replay(lines: Iterable[bytes], *, corrupt: int | None = None) -> Replay:
-    """Replays a journal, given as its lines with their line feeds, such as an open binary file.
+    """Replays a journal, given as its `lines` with their line feeds, such as an open binary file.
 
     With `corrupt=N`, one bit of the Nth action is flipped before it is hashed: a comparison of digests that
     does not fail then proves nothing.

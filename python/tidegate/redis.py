@@ -27,6 +27,7 @@ from typing import Any, NamedTuple, Self
 
 import redis
 import redis.asyncio
+from redis.exceptions import NoScriptError
 
 from tidegate._enums import QuotaLimit
 from tidegate._records import Rate
@@ -140,7 +141,7 @@ def _require_timeout(client: redis.Redis | redis.asyncio.Redis) -> None:
 
 def _script_is_unknown(answers: Sequence[object]) -> bool:
     """Whether the server has to be told the script: it forgets it when it restarts."""
-    return any(isinstance(answer, redis.exceptions.NoScriptError) for answer in answers)
+    return any(isinstance(answer, NoScriptError) for answer in answers)
 
 
 class Leases(_Desk):
@@ -148,6 +149,10 @@ class Leases(_Desk):
 
     The client's `socket_timeout` is how long a store that stopped holds up the wishes after it. One `Leases` belongs
     to one scheduler and is made together with it. Close it, or use it as a context manager.
+
+    `client` is redis-py's, `budget_of` tells the `Budget` of a tenant's limit. `replica` names this replica, and the
+    keys in the store begin with `prefix`. What is granted and not used goes back after `valid_for_ns` nanoseconds.
+    `on_grant` is called in the thread when there is something to fetch, to wake the host up.
     """
 
     def __init__(
@@ -160,7 +165,6 @@ class Leases(_Desk):
         valid_for_ns: int = 10_000_000_000,
         on_grant: Callable[[], object] | None = None,
     ) -> None:
-        """`on_grant` is called in the thread when there is something to fetch, to wake the host up."""
         super().__init__(budget_of, replica=replica, prefix=prefix, valid_for_ns=valid_for_ns)
         _require_timeout(client)
         self._client = client
@@ -223,7 +227,9 @@ class Leases(_Desk):
         return answers
 
     def _call_once(self, batch: Sequence[tuple[LeaseWanted, Budget]]) -> list[Any]:
-        with self._client.pipeline(transaction=False) as pipeline:
+        # One parameter that redis-py does not tell the type of makes the method unknown.
+        made = self._client.pipeline(transaction=False)  # pyright: ignore[reportUnknownMemberType]
+        with made as pipeline:
             self._say(pipeline, batch)
             return pipeline.execute(raise_on_error=False)
 
@@ -233,6 +239,9 @@ class AsyncLeases(_Desk):
 
     The client's `socket_timeout` is how long a store that stopped holds up the wishes after it. One `AsyncLeases`
     belongs to one scheduler and is made together with it.
+
+    `client` is redis-py's, `budget_of` tells the `Budget` of a tenant's limit. `replica` names this replica, and the
+    keys in the store begin with `prefix`. What is granted and not used goes back after `valid_for_ns` nanoseconds.
     """
 
     def __init__(

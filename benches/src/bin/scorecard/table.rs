@@ -37,7 +37,7 @@ impl Row {
     }
 }
 
-const ROWS: [Row; 39] = [
+const ROWS: [Row; 41] = [
     row("cycle_ns_1k", "cycle, 1,000 waiting").aims(130.0, 80.0),
     row("cycle_ns_100k", "cycle, 100,000 waiting").aims(250.0, 150.0).over("peer_heap_governor_ns_100k"),
     row("cycle_ns_1m", "cycle, 1,000,000 waiting").aims(400.0, 250.0).over("cycle_ns_1k"),
@@ -69,22 +69,28 @@ const ROWS: [Row; 39] = [
     row("syscalls_per_cycle", "other system calls of a cycle").aims(0.0, 0.0),
     row("c_call_ns", "what C adds to a call").aims(8.0, 4.0),
     row("py_call_ns", "a method from Python, one positional number").aims(60.0, 45.0),
-    row("py_item_ns", "what Python adds to an item of a batch").aims(30.0, 20.0),
+    row("py_item_ns", "what Python adds to an item of a batch of tuples").aims(30.0, 20.0),
+    row("py_column_item_ns", "the same of a batch of columns").aims(30.0, 20.0),
     row(
         "py_completion_batched_ns",
         "a completion from Python in a batch of 256, the scheduler's work included",
     )
     .over("py_completion_singly_ns"),
+    row("py_completion_columns_ns", "the same in columns").over("py_completion_singly_ns"),
     row("py_completion_singly_ns", "the same, a call for each"),
     row("py_cycle_ns_100k", "cycle from Python, 100,000 waiting")
         .aims(500.0, 300.0)
         .over("peer_asyncio_pq_ns_100k"),
+    row("py_cycle_arrays_ns_100k", "the same, 64 requests at once in NumPy arrays")
+        .aims(500.0, 300.0)
+        .over("py_cycle_ns_100k"),
     row("replay_requests_per_s", "requests replayed per second of wall time").aims(1e6, 3e6),
     row("peer_heap_governor_ns_100k", "`BinaryHeap` and `governor`, 100,000 waiting"),
     row("peer_priority_queue_cancel_ns_100k", "`priority-queue`, remove a random one of 100,000"),
     row("peer_mutex_heap_item_cpu_ns", "`Mutex<BinaryHeap>`, 2 threads to a third, CPU time of all"),
     row("peer_heapq_ns_100k", "`heapq`, pop and push, 100,000 waiting"),
     row("peer_asyncio_pq_ns_100k", "`asyncio.PriorityQueue`, get and put, 100,000 waiting"),
+    row("peer_vllm_queue_ns_100k", "vLLM's queue by priority, pop and add, 100,000 waiting"),
     row("shared_item_cpu_ns", "cycle through `SharedScheduler`, 2 threads to a third, CPU time of all")
         .aims(200.0, 120.0)
         .over("peer_mutex_heap_item_cpu_ns"),
