@@ -63,11 +63,17 @@ test-python: wheel ## run the Python tests alone, and those that go through all 
 	@.ci/timed 'Python tests' $(VENV)/bin/python -m pytest --config-file python/pyproject.toml python/tests tests --ignore=tests/engines
 
 test-engines: LLAMA = $(call engine,llama)
+test-engines: VLLM = $(call engine,vllm)
 test-engines: ## run the tests that go through real engines; builds each once, outside the checkout (minutes)
 	@.ci/need cargo cc c++ python
 	@[ -e $(LLAMA)/.made ] || .ci/timed 'Engine llama.cpp' tests/engines/llama/install $(LLAMA)
 	@TIDEGATE_ENGINE=$(LLAMA) .ci/timed 'Tests of the llama.cpp host' \
 	    $(LLAMA)/venv/bin/python -m pytest --config-file tests/engines/pytest.ini tests/engines/llama
+	@[ -e $(VLLM)/.made ] || .ci/timed 'Engine vLLM' tests/engines/vllm/install $(VLLM)
+	@$(MAKE) --no-print-directory wheel
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-index --no-deps --upgrade --target $(TARGET)/vllm $(TARGET)/wheels/*.whl
+	@PYTHONPATH=$(TARGET)/vllm .ci/timed 'Tests inside vLLM' \
+	    $(VLLM)/venv/bin/python -m pytest --config-file tests/engines/pytest.ini tests/engines/vllm
 
 lint: ## check formats, lints, licences and where dependencies come from
 	@.ci/need cargo cc rustfmt clippy python
