@@ -16,7 +16,7 @@ import tidegate.transformers
 VOCABULARY = 512
 PAGE = 16
 # Nothing here takes a second; a machine that is slow and busy gets this.
-PATIENCE_S = 240
+PATIENCE_S = 20
 
 
 class Ask(NamedTuple):
@@ -104,21 +104,31 @@ def run(
 
     SCHEDULER_MAPPING["noted"] = _noted(SCHEDULER_MAPPING[scheduler], came, holder, hand_in, each_step)
     config = ContinuousBatchingConfig(scheduler_type="noted", page_size=PAGE, use_cuda_graph=False, **settings)
-    with model.continuous_batching_context_manager(
-        generation_config=generation(20), continuous_batching_config=config, warmup=False, timeout=PATIENCE_S
-    ) as manager:
-        holder.append(manager)
+    manager = model.init_continuous_batching(generation(20), config)
+    holder.append(manager)
+    manager.start()
+    try:
         hand_in(0)
         deadline = time.monotonic() + PATIENCE_S
         while left and time.monotonic() < deadline and manager.is_running():
-            result = manager.get_result(timeout=1)
-            if result is not None and result.is_finished():
-                left.discard(result.request_id)
-                came.outputs[result.request_id] = result.generated_tokens
-                came.ended[result.request_id] = came.steps
-                if result.error is not None:
-                    came.errors[result.request_id] = result.error
+            _note_result(came, left, manager.get_result(timeout=1))
+        while not manager.output_router.output_queue.empty():
+            _note_result(came, left, manager.get_result(timeout=1))
+    finally:
+        # Whatever is left ends: a thread of the engine that goes on would keep this process for ever.
+        manager.stop(timeout=PATIENCE_S, hard_stop=True)
+    assert not left, f"no answer to {sorted(left)}"
     return came
+
+
+def _note_result(came: Run, left: set[str], result: Any) -> None:
+    if result is None or not result.is_finished():
+        return
+    left.discard(result.request_id)
+    came.outputs[result.request_id] = result.generated_tokens
+    came.ended[result.request_id] = came.steps
+    if result.error is not None:
+        came.errors[result.request_id] = result.error
 
 
 def _noted(make: Any, came: Run, holder: list[Any], hand_in: Callable[[int], None], each_step: Any) -> Any:
