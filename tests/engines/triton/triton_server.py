@@ -1,9 +1,11 @@
 """A Triton server on loopback with the example model, by tidegate and first come first served, and its clients."""
 
+import contextlib
 import json
 import os
 import queue
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -17,6 +19,8 @@ from typing import Any
 import numpy as np
 import tritonclient.grpc as client
 from toolchain import ROOT
+
+import tidegate
 
 EXAMPLE = ROOT / "python/examples/triton/tidegate_mixed"
 TIERED, FIRST_COME = "tidegate_mixed", "first_come"
@@ -36,6 +40,9 @@ class Server:
         self.models = folder / "models"
         shutil.copytree(EXAMPLE, self.models / TIERED, ignore=shutil.ignore_patterns("__pycache__"))
         other = shutil.copytree(self.models / TIERED, self.models / FIRST_COME)
+        for model in (TIERED, FIRST_COME):
+            # The backend's Python knows no PYTHONPATH: what a model needs lies beside it, or where that Python has it.
+            (self.models / model / "1/tidegate").symlink_to(Path(tidegate.__file__).parent)
         settings = (other / "config.pbtxt").read_text()
         settings = settings.replace(f'name: "{TIERED}"', f'name: "{FIRST_COME}"')
         (other / "config.pbtxt").write_text(settings.replace('string_value: "tiers"', 'string_value: "first-come"'))
@@ -45,8 +52,6 @@ class Server:
         engine = engine_folder()
         self.http, self.grpc = (f"127.0.0.1:{port}" for port in _free_ports(2))
         environment = {**os.environ, "LD_LIBRARY_PATH": str(engine / "lib"), "PYTHONDONTWRITEBYTECODE": "1"}
-        packages = next(engine.glob("venv/lib/python*/site-packages"))
-        environment["PYTHONPATH"] = os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(packages)])
         command = [
             engine / "tritonserver",
             f"--model-repository={self.models}",
@@ -77,7 +82,8 @@ class Server:
 
     def _kill(self) -> None:
         # The stub of each model is a process of the server's group.
-        os.killpg(self.process.pid, 9)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(timeout=PATIENCE_S)
 
     def _wait_until_ready(self) -> None:
@@ -129,12 +135,14 @@ class Stream:
         self._client = client.InferenceServerClient(server.grpc)
         self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._lock = threading.Lock()
+        self._left = False
 
     def __enter__(self) -> "Stream":
         self._client.start_stream(self._hear)
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._left = True
         self._client.stop_stream(cancel_requests=True)
         self._client.close()
 
@@ -162,6 +170,8 @@ class Stream:
             time.sleep(0.005)
 
     def _hear(self, result: Any, error: Any) -> None:
+        if self._left:
+            return
         if error is not None:
             # The stream says of no error whose it is: streams of requests that fail have one request.
             (name,) = self.answers
