@@ -2,10 +2,10 @@
 
     python cuda_workers.py [--help]
 
-The same requests are served three times: in the order of arrival, by a queue of priorities, and by tidegate, which keeps
-a share for the urgent tier, lends it while nobody there needs it, and takes it back in the middle of a request. Whoever
-yields keeps its KV cache and goes on later, on any worker. On a GPU each tier has a stream of its own priority; on a CPU
-the same code runs a smaller model.
+The same requests are served three times: in the order of arrival, by a queue of priorities, and by tidegate, which
+keeps a share for the urgent tier, lends it while nobody there needs it, and takes it back in the middle of a request.
+Whoever yields keeps its KV cache and goes on later, on any worker. On a GPU each tier has a stream of its own priority;
+on a CPU the same code runs a smaller model.
 
 A `tidegate.Scheduler` may be called by any thread: each call is a few microseconds under a lock of its own, and nothing
 is awaited under it. What the calls took is printed too.
@@ -18,9 +18,9 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -130,62 +130,63 @@ class Device:
             work.first_at = time.monotonic()
 
 
-class Order(Protocol):
+class Order:
     """Who is next: what the three ways to serve differ in."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._closed = False
 
     def submit(self, work: Work) -> None:
         """Takes a request."""
+        raise NotImplementedError
 
     def take(self, worker: int) -> tuple[Work, int] | None:
         """Waits for what this worker is to run, and under which attempt; `None` at the end."""
+        raise NotImplementedError
 
-    def goes_on(self, work: Work, attempt: int) -> bool:
+    def goes_on(self, work: Work, attempt: int) -> bool:  # noqa: ARG002
         """Asked after each step: whether it keeps its worker."""
+        return True
 
     def ended(self, work: Work, attempt: int) -> None:
         """Hears that it has all its tokens."""
 
     def close(self) -> None:
         """Ends every `take`."""
-
-
-class ByKey:
-    """A queue: the least key first, and nobody yields."""
-
-    def __init__(self, key: Any) -> None:
-        self._key = key
-        self._heap: list[tuple[Any, int, Work]] = []
-        self._numbers = itertools.count()
-        self._changed = threading.Condition()
-        self._closed = False
-
-    def submit(self, work: Work) -> None:
-        with self._changed:
-            heapq.heappush(self._heap, (self._key(work), next(self._numbers), work))
-            self._changed.notify()
-
-    def take(self, worker: int) -> tuple[Work, int] | None:  # noqa: ARG002
-        with self._changed:
-            while not self._heap and not self._closed:
-                self._changed.wait(PATIENCE_S)
-            return (heapq.heappop(self._heap)[2], 0) if self._heap else None
-
-    def goes_on(self, work: Work, attempt: int) -> bool:  # noqa: ARG002
-        return True
-
-    def ended(self, work: Work, attempt: int) -> None:
-        pass
-
-    def close(self) -> None:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
 
-class ByTidegate:
+class ByKey(Order):
+    """A queue: the least key first, and nobody yields."""
+
+    def __init__(self, key: Callable[[Work], int]) -> None:
+        super().__init__()
+        self._key = key
+        self._heap: list[tuple[int, int, Work]] = []
+        self._numbers = itertools.count()
+
+    def submit(self, work: Work) -> None:
+        """Puts it into the queue."""
+        with self._changed:
+            heapq.heappush(self._heap, (self._key(work), next(self._numbers), work))
+            self._changed.notify()
+
+    def take(self, worker: int) -> tuple[Work, int] | None:  # noqa: ARG002
+        """Waits for the first of the queue."""
+        with self._changed:
+            while not self._heap and not self._closed:
+                self._changed.wait(PATIENCE_S)
+            return (heapq.heappop(self._heap)[2], 0) if self._heap else None
+
+
+class ByTidegate(Order):
     """Who is next, and who yields, by tidegate; each worker thread is a worker of one slot."""
 
     def __init__(self, workers: int) -> None:
+        super().__init__()
         tiers = [{"name": tier, "reserve_ppm": RESERVES.get(tier, 0), "hold_window": "0s"} for tier in TIERS]
         self.sched = tidegate.Scheduler(
             tidegate.Config(dimensions=["slots"], tiers=tiers, min_run="0s"), now_ns=time.monotonic_ns()
@@ -193,12 +194,11 @@ class ByTidegate:
         self._workers = [self.sched.worker_add([1], now_ns=time.monotonic_ns()) for _ in range(workers)]
         self._given: dict[int, tuple[Work, int]] = {}
         self._works: dict[int, Work] = {}
-        self._changed = threading.Condition()
-        self._closed = False
         self.calls_ns: list[int] = []
         """What each call that submits, reports and polls took, its waiting included."""
 
     def submit(self, work: Work) -> None:
+        """Lets it wait for its turn."""
         with self._timed():
             work.request = self.sched.submit(
                 tenant="all",
@@ -213,6 +213,7 @@ class ByTidegate:
             self._obey()
 
     def take(self, worker: int) -> tuple[Work, int] | None:
+        """Waits for a `Start` on this worker."""
         with self._changed:
             while self._workers[worker] not in self._given and not self._closed:
                 # What falls due without a word from anybody is rare here: nothing runs out, and nobody has a deadline.
@@ -220,6 +221,7 @@ class ByTidegate:
             return self._given.pop(self._workers[worker], None)
 
     def goes_on(self, work: Work, attempt: int) -> bool:
+        """No, once there was a `Preempt`."""
         if work.stop_attempt != attempt:
             return True
         with self._timed():
@@ -228,6 +230,7 @@ class ByTidegate:
         return False
 
     def ended(self, work: Work, attempt: int) -> None:
+        """Settles what it took."""
         with self._timed():
             self.sched.complete(
                 work.request,
@@ -238,11 +241,6 @@ class ByTidegate:
             )
             del self._works[work.request]
             self._obey()
-
-    def close(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
 
     def _obey(self) -> None:
         for action in self.sched.poll(now_ns=time.monotonic_ns()):
@@ -394,7 +392,9 @@ def main() -> None:
         print(json.dumps(told))
         return
     print(f"{told['device']}; {told['workers']} workers; outputs the same in all three: {told['same_outputs']}")
-    print(f"{'':15}{'P0 first token':>16}{'P0 p50':>10}{'P0 p99':>10}{'P1 p99':>10}{'P2 p99':>10}{'busy':>7}{'tokens/s':>10}")
+    print(
+        f"{'':15}{'P0 first token':>16}{'P0 p50':>10}{'P0 p99':>10}{'P1 p99':>10}{'P2 p99':>10}{'busy':>7}{'tokens/s':>10}"
+    )
     for name, run in told["runs"].items():
         first, second, third = run["tiers"].values()
         print(
@@ -403,8 +403,8 @@ def main() -> None:
             f"{run['busy']:7.0%}{run['tokens_per_second']:10.0f}"
         )
     print(
-        f"{told['reclaims']} batch requests yielded and went on; a call of tidegate, waiting for its turn included, took "
-        f"{told['call_us_p50']:.0f} us (p99 {told['call_us_p99']:.0f} us)"
+        f"{told['reclaims']} batch requests yielded and went on; a call of tidegate, waiting for its turn included, "
+        f"took {told['call_us_p50']:.0f} us (p99 {told['call_us_p99']:.0f} us)"
     )
 
 

@@ -93,7 +93,7 @@ class _Place:
 class Scheduler(engine.Scheduler):  # type: ignore[misc]
     """The engine's scheduler whose decisions are tidegate's. Made by the engine; see `register`."""
 
-    tidegate: tidegate.Scheduler
+    sched: tidegate.Scheduler
     """What decides, for observers: any thread may ask it."""
 
     def __init__(
@@ -120,13 +120,13 @@ class Scheduler(engine.Scheduler):  # type: ignore[misc]
         """Forgets all requests, those of tidegate too: its quotas and debts begin anew."""
         super().reset()
         now = self._clock()
-        self.tidegate = tidegate.Scheduler(self._config, now_ns=now)
+        self.sched = tidegate.Scheduler(self._config, now_ns=now)
         capacity = self._amounts(self.max_requests_per_batch, self.cache.num_sectors)
-        self._worker = self.tidegate.worker_add(capacity, now_ns=now)
+        self._worker = self.sched.worker_add(capacity, now_ns=now)
         self._places: dict[str, _Place] = {}
         self._names: dict[int, str] = {}
         if self._setup is not None:
-            self._setup(self.tidegate, now)
+            self._setup(self.sched, now)
 
     def add_waiting_request(self, state: RequestState) -> None:
         """Takes a new request, or a victim that comes back.
@@ -150,15 +150,15 @@ class Scheduler(engine.Scheduler):  # type: ignore[misc]
         now = self._clock()
         if state.status != RequestStatus.FAILED and not _is_over(state):
             kept = state.position_offset if state.is_cpu_offloaded else 0
-            self.tidegate.preempted(place.request, place.attempt, tokens_kept=kept, now_ns=now)
+            self.sched.preempted(place.request, place.attempt, tokens_kept=kept, now_ns=now)
             place.attempt, place.told = None, None
             return
         self._forget(request_id)
         if state.status == RequestStatus.FAILED:
-            self.tidegate.failed(place.request, place.attempt, now_ns=now)
+            self.sched.failed(place.request, place.attempt, now_ns=now)
             return
         prompt, output = _lengths(state)
-        self.tidegate.complete(place.request, place.attempt, prompt_tokens=prompt, output_tokens=output, now_ns=now)
+        self.sched.complete(place.request, place.attempt, prompt_tokens=prompt, output_tokens=output, now_ns=now)
 
     def clear_cancelled_requests(self) -> list[RequestState]:
         """Ends those that their clients cancelled."""
@@ -214,7 +214,7 @@ class Scheduler(engine.Scheduler):  # type: ignore[misc]
         asked = self._describe(state)
         tiers = self._config.tiers
         tier = len(tiers) - 1 if asked.tier is None else asked.tier
-        request = self.tidegate.submit(
+        request = self.sched.submit(
             tenant=asked.tenant,
             tier=tier,
             demand=self._amounts(1, demand),
@@ -231,7 +231,7 @@ class Scheduler(engine.Scheduler):  # type: ignore[misc]
     def _obey(self) -> list[RequestState]:
         """Does what tidegate wants, and returns those that have to leave the batch for it."""
         victims = []
-        while actions := self.tidegate.poll(now_ns=self._clock()):
+        while actions := self.sched.poll(now_ns=self._clock()):
             for action in actions:
                 match action:
                     case tidegate.Start(request, _, attempt):
@@ -246,7 +246,7 @@ class Scheduler(engine.Scheduler):  # type: ignore[misc]
                         name = self._names[victim]
                         victims = [state for state in victims if state.request_id != name]
                     case tidegate.Abort(request, attempt, reason):
-                        self.tidegate.failed(request, attempt, now_ns=self._clock())
+                        self.sched.failed(request, attempt, now_ns=self._clock())
                         self._drop(request, reason)
                     case tidegate.Drop(request, reason):
                         self._drop(request, reason)
@@ -255,7 +255,7 @@ class Scheduler(engine.Scheduler):  # type: ignore[misc]
     def _not_yet(self, state: RequestState, attempt: int) -> None:
         """Takes back an admission of which the engine made nothing so far."""
         place = self._places[state.request_id]
-        self.tidegate.preempted(place.request, attempt, tokens_kept=state.position_offset, now_ns=self._clock())
+        self.sched.preempted(place.request, attempt, tokens_kept=state.position_offset, now_ns=self._clock())
         place.attempt = None
 
     def _start_over(self, state: RequestState) -> None:
@@ -277,7 +277,7 @@ class Scheduler(engine.Scheduler):  # type: ignore[misc]
         place = self._places.get(name)
         if place is not None:
             self._forget(name)
-            self.tidegate.cancel(place.request, now_ns=self._clock())
+            self.sched.cancel(place.request, now_ns=self._clock())
 
     def _forget(self, name: str) -> None:
         del self._names[self._places.pop(name).request]
@@ -294,7 +294,7 @@ class Scheduler(engine.Scheduler):  # type: ignore[misc]
                 tokens, sectors = now_has
                 changed.append((place.request, place.attempt, tokens, self._amounts(1, sectors)))
         if changed:
-            self.tidegate.step(self._worker, tokens_each=0, exceptions=changed, now_ns=self._clock())
+            self.sched.step(self._worker, tokens_each=0, exceptions=changed, now_ns=self._clock())
 
     def _report_start(self, state: RequestState) -> None:
         place = self._places[state.request_id]
@@ -304,7 +304,7 @@ class Scheduler(engine.Scheduler):  # type: ignore[misc]
         place.told = self._load(state)
         in_use = self._amounts(1, place.told[1])
         cached = state.position_offset
-        self.tidegate.started(place.request, place.attempt, cached_tokens=cached, in_use=in_use, now_ns=self._clock())
+        self.sched.started(place.request, place.attempt, cached_tokens=cached, in_use=in_use, now_ns=self._clock())
 
     def _make_room(self, newcomers: list[RequestState]) -> None:
         """Evicts what is cached for prompts to come, if requests that are here need the room."""

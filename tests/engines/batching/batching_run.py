@@ -16,7 +16,7 @@ import tidegate.transformers
 VOCABULARY = 512
 PAGE = 16
 # Nothing here takes a second; a machine that is slow and busy gets this.
-PATIENCE_S = 20
+PATIENCE_S = 120
 
 
 class Ask(NamedTuple):

@@ -19,18 +19,17 @@ def one_urgent() -> list[Ask]:
 def mixed(seed: int) -> list[Ask]:
     """Batch work of two tenants at once; then requests that can wait a little, and urgent ones, far between."""
     chance = random.Random(seed)
-    asks = [_ask(chance, "batch", number, (30, 90), (20, 70), 0) for number in range(10)]
-    asks += [_ask(chance, "near-realtime", turn, (10, 40), (5, 25), 10 + 25 * turn) for turn in range(4)]
-    asks += [_ask(chance, "realtime", turn, (5, 30), (3, 8), 8 + 20 * turn) for turn in range(6)]
+    asks = [_ask(chance, "batch", number, (30, 90, 20, 70), 0) for number in range(10)]
+    asks += [_ask(chance, "near-realtime", turn, (10, 40, 5, 25), 10 + 25 * turn) for turn in range(4)]
+    asks += [_ask(chance, "realtime", turn, (5, 30, 3, 8), 8 + 20 * turn) for turn in range(6)]
     return asks
 
 
-def _ask(
-    chance: random.Random, tier: str, number: int, prompt: tuple[int, int], output: tuple[int, int], after: int
-) -> Ask:
+def _ask(chance: random.Random, tier: str, number: int, sizes: tuple[int, int, int, int], after: int) -> Ask:
+    """The sizes: of the prompt, least and most, and of the output."""
     tenant = chance.choice(("acme", "globex"))
-    length = chance.randint(*prompt)
-    return Ask(f"{tier}/{tenant}/{number}", _prompt(chance, length), chance.randint(*output), after)
+    prompt, output = chance.randint(*sizes[:2]), chance.randint(*sizes[2:])
+    return Ask(f"{tier}/{tenant}/{number}", _prompt(chance, prompt), output, after)
 
 
 def _prompt(chance: random.Random, length: int) -> list[int]:

@@ -14,13 +14,13 @@ import tidegate.transformers
 
 def same_requests(scheduler: Any, _run: Run, _manager: Any) -> None:
     """After every step both sides know of the same requests."""
-    scheduler.tidegate.check_invariants()
-    assert scheduler.tidegate.stats().live == len(scheduler.active_requests) + len(scheduler.waiting_requests)
+    scheduler.sched.check_invariants()
+    assert scheduler.sched.stats().live == len(scheduler.active_requests) + len(scheduler.waiting_requests)
 
 
 def nothing_left(scheduler: Any) -> None:
     scheduler.settle()
-    assert scheduler.tidegate.stats().live == 0
+    assert scheduler.sched.stats().live == 0
     assert not scheduler.active_requests
     assert not scheduler.waiting_requests
     scheduler.cache.evict_cached_blocks()
@@ -46,7 +46,7 @@ def test_who_is_urgent_is_in_the_next_batch(model: LlamaForCausalLM, limits: dic
 def test_full_slots_cost_one_victim(model: LlamaForCausalLM) -> None:
     ours = run(model, one_urgent(), "tidegate", **SLOTS_FULL)
     assert sum(ours.stops.values()) == 1
-    assert ours.scheduler.tidegate.stats().by_reason[tidegate.Reason.RECLAIM] == 1
+    assert ours.scheduler.sched.stats().by_reason[tidegate.Reason.RECLAIM] == 1
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -79,17 +79,17 @@ def test_a_victim_with_room_in_host_memory_computes_nothing_again(
     # The last token has no place in the cache yet.
     assert swapped.computed == sum(len(ask.prompt) + ask.output - 1 for ask in asks)
     assert again.computed > swapped.computed
-    lost = [came.scheduler.tidegate.usage(_tenant(came, "acme")).lost_tokens for came in (swapped, again)]
+    lost = [came.scheduler.sched.usage(_tenant(came, "acme")).lost_tokens for came in (swapped, again)]
     assert lost[1] - lost[0] == again.computed - swapped.computed
     nothing_left(swapped.scheduler)
 
 
 def _tenant(came: Run, name: str) -> int:
-    return came.scheduler.tidegate.tenant_set(name, now_ns=0)
+    return came.scheduler.sched.tenant_set(name, now_ns=0)
 
 
 def _unpinned(empty: Any) -> Any:
-    return lambda *size, pin_memory=False, **rest: empty(*size, **rest)
+    return lambda *size, **rest: empty(*size, **{**rest, "pin_memory": False})
 
 
 def test_tenants_get_what_they_weigh(model: LlamaForCausalLM) -> None:

@@ -26,7 +26,7 @@ def test_clients_that_go_away(model: LlamaForCausalLM) -> None:
             manager.cancel_request(leaving.pop())
 
     ours = run(model, asks, "tidegate", each_step=leave, unanswered=left, **SLOTS_FULL)
-    assert ours.scheduler.tidegate.stats().cancelled >= 3
+    assert ours.scheduler.sched.stats().cancelled >= 3
     for ask in asks:
         if ask.name not in left:
             assert ours.outputs[ask.name] == plain(model, ask)
@@ -70,8 +70,8 @@ def test_what_is_refused_is_the_answer(model: LlamaForCausalLM, ask: Ask, messag
 def test_ids_that_say_nothing_are_of_the_least_urgent_tier(model: LlamaForCausalLM) -> None:
     ours = run(model, [Ask("req_7", SHORT, 5)], "tidegate", each_step=same_requests, **SLOTS_FULL)
     assert len(ours.outputs["req_7"]) == 5
-    default = ours.scheduler.tidegate.tenant_set("default", now_ns=0)
-    assert ours.scheduler.tidegate.usage(default).completed == 1
+    default = ours.scheduler.sched.tenant_set("default", now_ns=0)
+    assert ours.scheduler.sched.usage(default).completed == 1
 
 
 def test_those_that_are_dropped_are_told(model: LlamaForCausalLM) -> None:

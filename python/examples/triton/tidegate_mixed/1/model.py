@@ -103,8 +103,9 @@ class Engine:
             worker = self._sched.worker_add([1], now_ns=time.monotonic_ns())
             self._inboxes[worker] = queue.SimpleQueue()
         # Daemons: a server that is killed waits for none of them.
-        self._threads = [threading.Thread(target=self._serve, args=(inbox,), daemon=True)
-                         for inbox in self._inboxes.values()]
+        self._threads = [
+            threading.Thread(target=self._serve, args=(inbox,), daemon=True) for inbox in self._inboxes.values()
+        ]
         self._threads.append(threading.Thread(target=self._decide, daemon=True))
         for thread in self._threads:
             thread.start()
@@ -113,8 +114,13 @@ class Engine:
         """Lets a job wait for its turn. Raises `tidegate.Error`."""
         with self._changed:
             job.request = self._sched.submit(
-                tenant=tenant, tier=tier, demand=[1], prompt_tokens=len(job.prompt), output_tokens=job.max_tokens,
-                yielding="checkpoint", now_ns=time.monotonic_ns(),
+                tenant=tenant,
+                tier=tier,
+                demand=[1],
+                prompt_tokens=len(job.prompt),
+                output_tokens=job.max_tokens,
+                yielding="checkpoint",
+                now_ns=time.monotonic_ns(),
             )
             self._jobs[job.request] = job
             self._changed.notify()
