@@ -392,9 +392,8 @@ def main() -> None:
         print(json.dumps(told))
         return
     print(f"{told['device']}; {told['workers']} workers; outputs the same in all three: {told['same_outputs']}")
-    print(
-        f"{'':15}{'P0 first token':>16}{'P0 p50':>10}{'P0 p99':>10}{'P1 p99':>10}{'P2 p99':>10}{'busy':>7}{'tokens/s':>10}"
-    )
+    columns = ("P0 p50", "P0 p99", "P1 p99", "P2 p99")
+    print(f"{'':15}{'P0 first token':>16}{''.join(f'{name:>10}' for name in columns)}{'busy':>7}{'tokens/s':>10}")
     for name, run in told["runs"].items():
         first, second, third = run["tiers"].values()
         print(

@@ -1,7 +1,14 @@
 """What the tests of continuous batching share: a model, and tidegate in the engine's table."""
 
-import batching_run
+import os
+
 import pytest
+
+# Nothing is looked for elsewhere: the model is made here. Before the first import of transformers.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+import batching_run
 from transformers import LlamaForCausalLM
 
 import tidegate.transformers

@@ -1,11 +1,13 @@
 """transformers' continuous batching by tidegate: tiers in order, outputs as alone, nothing left behind."""
 
+import re
 from typing import Any
 
 import pytest
 import torch
 from batching_run import Ask, Run, config_of_tiers, counting_clock, plain, run
 from batching_traffic import CACHE_FULL, SLOTS_FULL, URGENT, mixed, one_urgent
+from toolchain import ROOT
 from transformers import LlamaForCausalLM
 
 import tidegate
@@ -28,14 +30,26 @@ def nothing_left(scheduler: Any) -> None:
     assert scheduler.cache.pool.num_free_sectors == scheduler.cache.num_sectors
 
 
-@pytest.mark.parametrize("limits", [SLOTS_FULL, CACHE_FULL], ids=["slots", "cache"])
-def test_who_is_urgent_is_in_the_next_batch(model: LlamaForCausalLM, limits: dict[str, int]) -> None:
-    asks = one_urgent()
-    alone = {ask.name: plain(model, ask) for ask in asks}
-    stock = run(model, asks, "fifo", **limits)
-    ours = run(model, asks, "tidegate", each_step=same_requests, **limits)
-    for name, came in (("fifo", stock), ("tidegate", ours)):
-        print(f"{name}: waited {came.waited(URGENT)}, {came.steps} steps, {came.computed} tokens, stops {came.stops}")
+@pytest.fixture(scope="module")
+def runs(model: LlamaForCausalLM) -> dict[tuple[str, str], Run]:
+    """The same requests by the engine's own order and by tidegate, with slots full and with the cache full."""
+    tidegate.transformers.register(config_of_tiers(), clock=counting_clock())
+    checks = {"fifo": None, "tidegate": same_requests}
+    return {
+        (short, name): run(model, one_urgent(), name, each_step=check, **limits)
+        for short, limits in (("slots", SLOTS_FULL), ("cache", CACHE_FULL))
+        for name, check in checks.items()
+    }
+
+
+@pytest.mark.parametrize("short", ["slots", "cache"])
+def test_who_is_urgent_is_in_the_next_batch(
+    model: LlamaForCausalLM, runs: dict[tuple[str, str], Run], short: str
+) -> None:
+    alone = {ask.name: plain(model, ask) for ask in one_urgent()}
+    stock, ours = runs[short, "fifo"], runs[short, "tidegate"]
+    for came in (stock, ours):
+        print(row_of(came))
         assert came.outputs == alone
     assert ours.waited(URGENT) == 0
     assert stock.waited(URGENT) >= 40
@@ -43,10 +57,23 @@ def test_who_is_urgent_is_in_the_next_batch(model: LlamaForCausalLM, limits: dic
     nothing_left(ours.scheduler)
 
 
-def test_full_slots_cost_one_victim(model: LlamaForCausalLM) -> None:
-    ours = run(model, one_urgent(), "tidegate", **SLOTS_FULL)
+def row_of(came: Run) -> list[int]:
+    return [came.waited(URGENT), sum(came.stops.values()), came.computed, came.steps]
+
+
+def test_full_slots_cost_one_victim(runs: dict[tuple[str, str], Run]) -> None:
+    ours = runs["slots", "tidegate"]
     assert sum(ours.stops.values()) == 1
     assert ours.scheduler.sched.stats().by_reason[tidegate.Reason.RECLAIM] == 1
+
+
+def test_the_page_has_these_figures(runs: dict[tuple[str, str], Run]) -> None:
+    _, section = (ROOT / "docs/ENGINES.md").read_text().split("\n## transformers\n")
+    lines = [line for line in section.split("\n## ")[0].splitlines() if re.match(r"\| (slots|cache) ", line)]
+    told = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert {(short, name.strip("`")): [int(cell) for cell in cells] for short, name, *cells in told} == {
+        key: row_of(came) for key, came in runs.items()
+    }
 
 
 @pytest.mark.parametrize("seed", range(3))
