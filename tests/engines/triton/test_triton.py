@@ -46,7 +46,7 @@ def serve(server: Server, model: str, seed: int) -> tuple[dict[str, Answer], lis
 
 @pytest.mark.parametrize("seed", range(2))
 def test_a_mixed_load(server: Server, seed: int) -> None:
-    before = server.stats(TIERED)["by_reason"].get("reclaim", 0)
+    before = server.stats(TIERED)["yielded"]
     ours, order = serve(server, TIERED, seed)
     stock, stock_order = serve(server, FIRST_COME, seed)
     for answers in (ours, stock):
@@ -62,24 +62,30 @@ def test_a_mixed_load(server: Server, seed: int) -> None:
     last_urgent = max(order.index(f"realtime-{number}") for number in range(4))
     assert not set(order[SLOTS:last_urgent]) & {f"batch-{number}" for number in range(SLOTS, 10)}
     assert stock_order.index("realtime-0") > max(stock_order.index(f"batch-{number}") for number in range(10))
-    stats = server.stats_when_empty(TIERED)
-    assert stats["by_reason"]["reclaim"] > before, "those that ran had to yield"
-    assert stats["jobs"] == stats["live"] == sum(stats["in_use"].values()) == 0
+    stats = server.wait_for_jobs(TIERED, 0)
+    assert stats["yielded"] > before, "those that ran had to yield, and went on where they were"
+    assert stats["live"] == sum(stats["in_use"].values()) == 0
 
 
 def test_clients_that_go_away_leave_nothing(server: Server) -> None:
-    """They wait, they run, they have yielded: whoever is left has slots at once."""
+    """They wait while others run on, they run, they have yielded: whoever is left has slots at once."""
     before = server.stats(TIERED)
-    with Stream(server, TIERED) as gone:
-        for number in range(3 * SLOTS):
-            gone.ask(f"batch-{number}", [number], max_tokens=100_000, tier="batch")
-        gone.wait_for_first({f"batch-{number}" for number in range(SLOTS)})
+    with Stream(server, TIERED) as running:
+        for number in range(SLOTS):
+            running.ask(f"batch-{number}", [number], max_tokens=100_000, tier="batch")
+        running.wait_for_first(set(running.answers))
+        with Stream(server, TIERED) as waiting:
+            for number in range(2 * SLOTS):
+                waiting.ask(f"behind-{number}", [number], max_tokens=CHUNK, tier="batch")
+            server.wait_for_jobs(TIERED, 3 * SLOTS)
+        assert server.wait_for_jobs(TIERED, SLOTS)["cancelled"] - before["cancelled"] == 2 * SLOTS
         with Stream(server, TIERED) as urgent:
             urgent.ask("urgent", [1], max_tokens=CHUNK, tier="realtime")
             assert urgent.wait()["urgent"].tokens == expected([1], CHUNK)
-    stats = server.stats_when_empty(TIERED)
-    assert stats["jobs"] == stats["live"] == sum(stats["in_use"].values()) == 0
+    stats = server.wait_for_jobs(TIERED, 0)
+    assert stats["live"] == sum(stats["in_use"].values()) == 0
     assert stats["cancelled"] - before["cancelled"] == 3 * SLOTS
+    assert stats["yielded"] > before["yielded"]
     with Stream(server, TIERED) as next_one:
         next_one.ask("next", [2], max_tokens=2 * CHUNK, tier="batch")
         assert next_one.wait()["next"].tokens == expected([2], 2 * CHUNK)

@@ -104,10 +104,11 @@ class Server:
         assert answer.error is None, answer.error
         return json.loads(answer.stats)
 
-    def stats_when_empty(self, model: str) -> dict[str, Any]:
-        """As `stats`, once nothing is left there; what is there if something stays."""
+    def wait_for_jobs(self, model: str, jobs: int) -> dict[str, Any]:
+        """As `stats`, once the model has so many requests."""
         deadline = time.monotonic() + PATIENCE_S
-        while (stats := self.stats(model))["jobs"] and time.monotonic() < deadline:
+        while (stats := self.stats(model))["jobs"] != jobs:
+            assert time.monotonic() < deadline, f"not {jobs} jobs: {stats}"
             time.sleep(0.05)
         return stats
 

@@ -95,6 +95,7 @@ class Engine:
         self._chunk_tokens = chunk_tokens
         self._chunk_s = chunk_s
         self._jobs: dict[int, Job] = {}
+        self._yielded = 0
         self._closed = False
         # The scheduler has a lock of its own. This one keeps what is said to it and what is noted here together.
         self._changed = threading.Condition()
@@ -134,7 +135,13 @@ class Engine:
             names = ("submitted", "completed", "failed", "cancelled", "dropped", "live")
             by_reason = {reason.value: count for reason, count in stats.by_reason.items() if count}
             counts = {name: getattr(stats, name) for name in names}
-            return {**counts, "jobs": len(self._jobs), "in_use": in_use, "by_reason": by_reason}
+            return {
+                **counts,
+                "jobs": len(self._jobs),
+                "yielded": self._yielded,
+                "in_use": in_use,
+                "by_reason": by_reason,
+            }
 
     def close(self) -> None:
         """Stops all threads; what is not done is answered with an error."""
@@ -206,6 +213,7 @@ class Engine:
             elif job.stop_attempt == attempt:
                 kept = len(job.prompt) + len(job.tokens)
                 self._sched.preempted(job.request, attempt, tokens_kept=kept, now_ns=now)
+                self._yielded += 1
             else:
                 self._sched.progress(job.request, attempt, output_tokens=len(job.tokens), in_use=[1], now_ns=now)
                 return True
