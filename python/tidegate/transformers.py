@@ -184,7 +184,7 @@ class Scheduler(engine.Scheduler):  # type: ignore[misc]
             return None, False, 0, 0
         admitted = [name for name, place in self._places.items() if place.attempt is not None]
         candidates = sorted(map(self._state, admitted), key=self._rank)
-        self._make_room([state for state in candidates if state.request_id in self.waiting_requests])
+        self._make_room(candidates)
         joined: set[str] = set()
         scheduled, short, fast, queries, reads = self._process_candidates(
             candidates, token_budget, cache_budget, joined
@@ -306,12 +306,13 @@ class Scheduler(engine.Scheduler):  # type: ignore[misc]
         cached = state.position_offset
         self.sched.started(place.request, place.attempt, cached_tokens=cached, in_use=in_use, now_ns=self._clock())
 
-    def _make_room(self, newcomers: list[RequestState]) -> None:
+    def _make_room(self, candidates: list[RequestState]) -> None:
         """Evicts what is cached for prompts to come, if requests that are here need the room."""
-        self.cache.pool.try_to_free_sectors()
-        needed = sum(self._sectors(state, max(1, len(state.remaining_prefill_tokens))) for state in newcomers)
-        if self.cache.pool.num_free_sectors < needed and self.cache.evict_cached_blocks():
-            self.cache.pool.try_to_free_sectors()
+        pool = self.cache.pool
+        pool.try_to_free_sectors()
+        needed = sum(self._load(state)[1] - self._held(state) for state in candidates)
+        if pool.num_free_sectors < needed and self.cache.evict_cached_blocks():
+            pool.try_to_free_sectors()
 
     def _rank(self, state: RequestState) -> tuple[bool, int]:
         """Who decodes takes one token of the batch's budget, and so goes before prompts; then by tier, by arrival."""
@@ -333,6 +334,11 @@ class Scheduler(engine.Scheduler):  # type: ignore[misc]
             blocks += allocator.needs_new_blocks(state.request_id, state.current_len(), more)
             total += -(-blocks // allocator.blocks_per_sector)
         return total
+
+    def _held(self, state: RequestState) -> int:
+        """Sectors it has now."""
+        allocators = self.cache.cache_allocators.values()
+        return sum(-(-len(one.block_table.get(state.request_id, ())) // one.blocks_per_sector) for one in allocators)
 
     def _amounts(self, slots: int, kv_blocks: int) -> dict[str, int]:
         amounts = dict(zip(DIMENSIONS, (slots, kv_blocks), strict=True))
