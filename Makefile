@@ -59,12 +59,14 @@ test-sanitizers: ## run the C programs with a library built under AddressSanitiz
 
 test-python: wheel ## run the Python tests alone, and those that go through all three languages
 	@.ci/need redis
-	@.ci/timed 'Python stubs' $(VENV)/bin/python -m mypy.stubtest tidegate
+	@.ci/timed 'Python stubs' $(VENV)/bin/python -m mypy.stubtest \
+	    --mypy-config-file python/pyproject.toml --allowlist python/tests/stubtest-allowlist.txt tidegate
 	@.ci/timed 'Python types' $(VENV)/bin/basedpyright --warnings --project python --pythonpath $(VENV)/bin/python
 	@.ci/timed 'Python tests' $(VENV)/bin/python -m pytest --config-file python/pyproject.toml python/tests tests --ignore=tests/engines
 
 test-engines: LLAMA = $(call engine,llama)
 test-engines: VLLM = $(call engine,vllm)
+test-engines: TRITON = $(call engine,triton)
 test-engines: ## run the tests that go through real engines; builds each once, outside the checkout (minutes)
 	@.ci/need cargo cc c++ python
 	@[ -e $(LLAMA)/.made ] || .ci/timed 'Engine llama.cpp' tests/engines/llama/install $(LLAMA)
@@ -75,6 +77,11 @@ test-engines: ## run the tests that go through real engines; builds each once, o
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-index --no-deps --upgrade --target $(TARGET)/vllm $(TARGET)/wheels/*.whl
 	@PYTHONPATH=$(TARGET)/vllm .ci/timed 'Tests inside vLLM' \
 	    $(VLLM)/venv/bin/python -m pytest --config-file tests/engines/pytest.ini --rootdir tests -W default tests/engines/vllm
+	@PYTHONPATH=$(TARGET)/vllm .ci/timed 'Tests inside transformers and of the CUDA workers' \
+	    $(VLLM)/venv/bin/python -m pytest --config-file tests/engines/pytest.ini tests/engines/batching tests/engines/workers
+	@[ -e $(TRITON)/.made ] || { .ci/need libpython && .ci/timed 'Engine Triton' tests/engines/triton/install $(TRITON); }
+	@TIDEGATE_ENGINE=$(TRITON) PYTHONPATH=$(TARGET)/vllm .ci/timed 'Tests of the Triton model' \
+	    $(TRITON)/venv/bin/python -m pytest --config-file tests/engines/pytest.ini tests/engines/triton
 
 lint: ## check formats, lints, licences and where dependencies come from
 	@.ci/need cargo cc rustfmt clippy python
