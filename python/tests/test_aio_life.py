@@ -353,6 +353,7 @@ def test_whoever_gives_up_waiting_in_yield_gives_up_the_request(how: str) -> Non
                     with pytest.raises(TimeoutError):
                         async with asyncio.timeout(2):
                             await grant.yield_()
+                    assert gate.scheduler.stats().cancelled == 1, "it waits no more"
                     with pytest.raises(NotHeld):
                         grant.progress(output_tokens=1)
                     with pytest.raises(NotHeld):
