@@ -102,8 +102,19 @@ pub(crate) fn pool(py: Python<'_>, config: &Config, named: &Named) -> PyResult<P
 /// config. Numbers for dimensions that the config does not name go on to the core.
 pub(crate) fn resources(config: &Config, amounts: &Bound<'_, PyAny>) -> PyResult<Resources> {
     let mut out = [0; MAX_DIMENSIONS];
-    let is_tuple = amounts.is_instance_of::<PyTuple>(); // what is no mapping takes long to tell
-    if !is_tuple && let Ok(by_name) = amounts.cast::<PyMapping>() {
+    let slot = |out: &'_ mut [u64; MAX_DIMENSIONS], index: usize, units: Whole<u64>| {
+        let slot = out.get_mut(index).ok_or_else(|| {
+            raised!(amounts.py(), BadArgument, format!("more than {MAX_DIMENSIONS} dimensions"))
+        })?;
+        *slot = units.0;
+        PyResult::Ok(())
+    };
+    // What most hosts pass; what is no mapping takes long to tell.
+    if let Ok(tuple) = amounts.cast::<PyTuple>() {
+        for index in 0..tuple.len() {
+            slot(&mut out, index, tuple.get_borrowed_item(index)?.extract()?)?;
+        }
+    } else if let Ok(by_name) = amounts.cast::<PyMapping>() {
         // `items` is a copy: `__index__` of an amount may change the mapping.
         for item in by_name.items()? {
             let (name, units): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
@@ -111,10 +122,7 @@ pub(crate) fn resources(config: &Config, amounts: &Bound<'_, PyAny>) -> PyResult
         }
     } else {
         for (index, units) in amounts.try_iter()?.enumerate() {
-            let slot = out.get_mut(index).ok_or_else(|| {
-                raised!(amounts.py(), BadArgument, format!("more than {MAX_DIMENSIONS} dimensions"))
-            })?;
-            *slot = units?.extract::<Whole<u64>>()?.0;
+            slot(&mut out, index, units?.extract()?)?;
         }
     }
     Ok(Resources::from(out))

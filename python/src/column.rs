@@ -57,18 +57,19 @@ pub(crate) struct Rows {
 }
 
 impl Cells {
+    /// The number at this place, if it fits.
     #[inline]
-    fn get(&self, index: usize) -> i128 {
+    fn get<T: TryFrom<u64> + TryFrom<i64>>(&self, index: usize) -> Option<T> {
         match self {
-            Self::All(number) => (*number).into(),
-            Self::U8(numbers) => numbers[index].into(),
-            Self::U16(numbers) => numbers[index].into(),
-            Self::U32(numbers) => numbers[index].into(),
-            Self::U64(numbers) => numbers[index].into(),
-            Self::I8(numbers) => numbers[index].into(),
-            Self::I16(numbers) => numbers[index].into(),
-            Self::I32(numbers) => numbers[index].into(),
-            Self::I64(numbers) => numbers[index].into(),
+            Self::All(number) => T::try_from(*number).ok(),
+            Self::U8(numbers) => T::try_from(u64::from(numbers[index])).ok(),
+            Self::U16(numbers) => T::try_from(u64::from(numbers[index])).ok(),
+            Self::U32(numbers) => T::try_from(u64::from(numbers[index])).ok(),
+            Self::U64(numbers) => T::try_from(numbers[index]).ok(),
+            Self::I8(numbers) => T::try_from(i64::from(numbers[index])).ok(),
+            Self::I16(numbers) => T::try_from(i64::from(numbers[index])).ok(),
+            Self::I32(numbers) => T::try_from(i64::from(numbers[index])).ok(),
+            Self::I64(numbers) => T::try_from(numbers[index]).ok(),
         }
     }
 
@@ -119,15 +120,20 @@ impl Column {
     /// # Errors
     /// [`Misfit`] if it is none of these.
     #[inline]
-    pub(crate) fn get<T: TryFrom<i128>>(&self, row: usize) -> Result<T, Misfit> {
-        let value = self.cells.get(row);
-        T::try_from(value).map_err(|_| Misfit { column: self.name, value, bits: 8 * size_of::<T>() })
+    pub(crate) fn get<T: TryFrom<u64> + TryFrom<i64>>(&self, row: usize) -> Result<T, Misfit> {
+        self.cells.get(row).ok_or_else(|| self.misfit(row, 8 * size_of::<T>()))
     }
 
     /// As [`get`](Self::get), where -1 stands for none.
     #[inline]
     pub(crate) fn optional(&self, row: usize) -> Result<Option<u64>, Misfit> {
-        if self.cells.get(row) == -1 { Ok(None) } else { self.get(row).map(Some) }
+        if self.cells.get(row) == Some(-1_i64) { Ok(None) } else { self.get(row).map(Some) }
+    }
+
+    #[cold]
+    fn misfit(&self, row: usize, bits: usize) -> Misfit {
+        let value = self.cells.get(row).expect("wide enough for all");
+        Misfit { column: self.name, value, bits }
     }
 }
 
