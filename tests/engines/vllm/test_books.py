@@ -9,6 +9,7 @@ from stage import build, request
 from vllm.v1.request import RequestStatus
 
 import tidegate
+from tidegate.vllm import Settings, SettingsError
 from tidegate.vllm.gate import Stand
 
 
@@ -114,8 +115,6 @@ def test_what_cannot_say_that_it_is_ready_is_looked_at_a_few_in_a_step() -> None
 
 
 def test_a_wrong_config_says_where() -> None:
-    from tidegate.vllm import Settings, SettingsError
-
     for text, words in (
         ("dimensions = ['slots']\n", "dimensions"),
         ("[vllm]\ndefault_tire = 1\n", "vllm.default_tire"),

@@ -7,6 +7,7 @@ mod card;
 mod counts;
 mod door_c;
 mod door_python;
+mod engine_vllm;
 mod instructions;
 mod memory;
 mod programs;
@@ -30,7 +31,7 @@ use card::{Card, Failure, Group, Scale};
 static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 
 /// In the order of their cost, so that what is cheap is seen early.
-const GROUPS: [Group; 15] = [
+const GROUPS: [Group; 16] = [
     Group { keys: &["preempt_ns_10k", "preempt_next_victim_ns"], measure: times::preemptions },
     Group { keys: &["idle_poll_ns"], measure: times::idle_polls },
     Group { keys: &["place_ns_1k_workers", "place_ns_1_worker"], measure: times::placements },
@@ -51,6 +52,7 @@ const GROUPS: [Group; 15] = [
     },
     Group { keys: &["c_call_ns"], measure: door_c::calls },
     Group { keys: door_python::KEYS, measure: door_python::rows },
+    Group { keys: engine_vllm::KEYS, measure: engine_vllm::steps },
     Group { keys: &["replay_requests_per_s"], measure: replay::built_in_workload },
     Group {
         keys: &["cancel_ns_1k", "cancel_ns_100k", "cancel_ns_1m", "peer_priority_queue_cancel_ns_100k"],
