@@ -66,7 +66,7 @@ class Gate:
         self._turns = 0
 
     def submit(
-        self, entry: Entry, *, tenant: str, tier: int, blocks: int, peak: int, prompt: int, output: int, **limits: int
+        self, entry: Entry, *, tenant: str, tier: int, blocks: int, peak: int, prompt: int, output: int, **limits: Any
     ) -> None:
         """The request may start from now on.
 
@@ -90,7 +90,7 @@ class Gate:
         return self._by_number[number]
 
     def grant(self, entry: Entry, attempt: int) -> None:
-        """tidegate started it: vLLM may take it."""
+        """It was started: vLLM may take it."""
         self._turns += 1
         entry.attempt, entry.turn, entry.stand = attempt, self._turns, Stand.GRANTED
         self._line_up(entry)
@@ -100,12 +100,12 @@ class Gate:
         self.granted.sort(key=lambda each: (each.tier, each.turn))
 
     def take(self, entry: Entry) -> None:
-        """vLLM takes it from the queue."""
+        """It leaves the queue for vLLM."""
         self.granted.remove(entry)
         entry.stand = Stand.TAKEN
 
     def give_back(self, entry: Entry) -> None:
-        """vLLM took it and passed it over: others have its room for a while.
+        """It was taken and passed over: others have its room for a while.
 
         tidegate fails a request that is declined three times in a row, and vLLM only passes over what will be ready
         soon; so the third time it keeps what it was granted.
@@ -122,9 +122,7 @@ class Gate:
         """It is in a step."""
         entry.stand, entry.declines, entry.cached = Stand.RUNNING, 0, cached
         self.on_worker[entry.request.request_id] = entry
-        self.core.started(
-            entry.number, entry.attempt, cached_tokens=cached, in_use=(1, blocks), now_ns=self.now_ns
-        )
+        self.core.started(entry.number, entry.attempt, cached_tokens=cached, in_use=(1, blocks), now_ns=self.now_ns)
 
     def stopped(self, entry: Entry, *, output: int, blocks: int, again: int | None) -> None:
         """It runs no more, and keeps nothing; with `again`, it is to wait for so many blocks."""
@@ -142,12 +140,12 @@ class Gate:
             self.core.amend(entry.number, demand=(1, again), now_ns=self.now_ns)
 
     def withdraw(self, entry: Entry) -> None:
-        """tidegate ended it: it waits for vLLM to answer it."""
+        """It is over for tidegate, and waits for vLLM to answer it."""
         entry.stand = Stand.ENDING
         self._forget(entry)
 
     def end(self, entry: Entry, *, prompt: int, output: int, completed: bool, failed: bool) -> None:
-        """vLLM is done with it."""
+        """It is over for vLLM."""
         del self.entries[entry.request.request_id]
         if entry.stand is Stand.GRANTED:
             self.granted.remove(entry)

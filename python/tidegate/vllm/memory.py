@@ -2,9 +2,9 @@
 
 vLLM preempts by itself when a request cannot grow, the newest of the least urgent. Here the growth of a step is
 foreseen, and whoever yields is chosen before: a tier beyond its reserve, the least urgent, and in it the request with
-the fewest tokens to compute again, rather not one that is about to end. It waits then for room for what it has and most
-of what it may grow: admitted into the last free blocks it would only be preempted once more. It knows vLLM's blocks, and
-nothing of queues.
+the fewest tokens to compute again, rather not one that is about to end. It waits then for room for what it has and
+most of what it may grow: admitted into the last free blocks it would only be preempted once more. It knows vLLM's
+blocks, and nothing of queues.
 """
 
 from collections.abc import Iterable
@@ -14,12 +14,12 @@ from vllm.v1.core.kv_cache_manager import KVCacheManager
 from vllm.v1.request import Request
 
 OUTPUT_SHARE = 2
-"""A newcomer asks for its prompt and one in so many of the tokens that it may generate: a request that grows evenly holds
-half of its output on average, and those beside it are as far on."""
+"""A newcomer asks for its prompt and one in so many of the tokens that it may generate: a request that grows evenly
+holds half of its output on average, and those beside it are as far on."""
 
 RESUME_SHARE = Fraction(3, 4)
-"""Who had to yield asks for its context and this part of what it may still generate. By trial: with all of it the machine
-stands emptier, with half of it more is computed again."""
+"""Who had to yield asks for its context and this part of what it may still generate. By trial: with all of it the
+machine stands emptier, with half of it more is computed again."""
 
 NEAR_END = 3
 """A token to compute again weighs as much as so many that are still to come. By trial, like the share above."""

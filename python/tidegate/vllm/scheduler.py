@@ -1,13 +1,12 @@
 """The class that vLLM calls: its own asynchronous scheduler, with tidegate's decisions put before each step.
 
-Before vLLM schedules a step, it is told who stops, and its queue offers those that start; all else is vLLM's. Nothing of
-vLLM is replaced but the queue: the methods below are vLLM's own ones with something before or after them.
+Before vLLM schedules a step, it is told who stops, and its queue offers those that start; all else is vLLM's. Nothing
+of vLLM is replaced but the queue: the methods below are vLLM's own ones with something before or after them.
 """
 
 import time
 from typing import Any
 
-import tidegate
 from vllm.logger import init_logger
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.interface import PauseState
@@ -15,6 +14,7 @@ from vllm.v1.core.sched.output import SchedulerOutput
 from vllm.v1.outputs import ModelRunnerOutput
 from vllm.v1.request import Request, RequestStatus
 
+import tidegate
 from tidegate.vllm.gate import Entry, Gate, Stand
 from tidegate.vllm.memory import Memory, who_yields
 from tidegate.vllm.settings import Settings, SettingsError
@@ -281,7 +281,7 @@ class Scheduler(AsyncScheduler):
         return super()._free_request(request, delay_free_blocks=delay_free_blocks)
 
     def check_books(self) -> None:
-        """Compares tidegate's books with vLLM's running and waiting; raises AssertionError where they differ. For tests."""
+        """Compares tidegate's books with vLLM's running and waiting, for tests; AssertionError where they differ."""
         held = {request.request_id for request in self.kv_holding_waiting}
         running = {request.request_id for request in self.running}
         self._gate.check(running | held, {request.request_id for request in self.waiting})

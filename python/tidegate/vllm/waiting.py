@@ -1,7 +1,8 @@
 """The queue that vLLM's scheduler takes requests from: those that tidegate started, and nobody else.
 
-Its truth (`bool`) is the gate: vLLM admits as long as it is true. Its length counts all that wait. Requests whose grammar
-is being compiled lie apart, and say themselves when they are ready: what waits for a grammar costs a step nothing.
+Its truth (`bool`) is the gate: vLLM admits as long as it is true. Its length counts all that wait. Requests whose
+grammar is being compiled lie apart, and say themselves when they are ready: what waits for a grammar costs a step
+nothing.
 """
 
 from collections import deque
@@ -74,18 +75,21 @@ class Waiting(RequestQueue):
 
     def peek_request(self) -> Request:
         """The one that is admitted next."""
-        if self._head is None and not self:
+        return self._next().request
+
+    def _next(self) -> Entry:
+        if not self or self._head is None:
             raise IndexError("tidegate admits nobody now")
-        return self._head.request
+        return self._head
 
     def pop_request(self) -> Request:
         """Takes the one that was peeked at."""
-        request = self.peek_request()
-        self._gate.take(self._head)
-        self.taken.append(self._head)
+        entry = self._next()
+        self._gate.take(entry)
+        self.taken.append(entry)
         self._head = None
-        del self._waiting[request.request_id]
-        return request
+        del self._waiting[entry.request.request_id]
+        return entry.request
 
     def prepend_request(self, request: Request) -> None:
         """A request was preempted, or passed over."""

@@ -103,7 +103,7 @@ def scene(model: str, *, ours: bool, slots: int, blocks: int) -> dict[str, Any]:
         engine.step()
     came, preempted = engine.steps, engine.preempted
     for number in range(2):
-        engine.add(f"urgent{number}", prompt(250), 8, 0, "realtime")
+        engine.add(f"urgent{number}", prompt(150), 8, 0, "realtime")  # both within the reserve
     while not {"urgent0", "urgent1"} <= engine.first.keys() and engine.steps < STEPS:
         engine.step()
     started = engine.preempted

@@ -1,9 +1,11 @@
-"""What the adapter adds to a step of vLLM's scheduler, as JSON: for each key, the repeats in microseconds of thread CPU time.
+"""What the adapter adds to a step of vLLM's scheduler, as JSON: for each key, the repeats.
+
+Microseconds of thread CPU time:
 
     python tests/engines/vllm/overhead.py --turns 60 --repeats 5
 
-256 requests run; in each step one ends and one comes: `add_request`, `schedule`, `update_from_output`, the end included.
-Both schedulers take turns in one process, after one turn that does not count.
+256 requests run; in each step one ends and one comes: `add_request`, `schedule`, `update_from_output`, the end
+included. Both schedulers take turns in one process, after one turn that does not count.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Scenes in which vLLM's own scheduler makes an urgent request wait, or computes tokens again; and tidegate in each of them.
+"""Scenes in which vLLM's own scheduler makes an urgent request wait, or computes tokens again; and tidegate in each.
 
     python tests/engines/vllm/scenes.py
 
@@ -178,7 +178,9 @@ class Pressure(NamedTuple):
     preemptions: int
 
 
-def pressure(scheduler: type[AsyncScheduler], seed: int, *, ends_early: bool = False, policy: str = "priority") -> Pressure:
+def pressure(
+    scheduler: type[AsyncScheduler], seed: int, *, ends_early: bool = False, policy: str = "priority"
+) -> Pressure:
     """C: 64 requests at once, with three tenths of the blocks that all of them would take at their longest.
 
     With `ends_early` each may generate twice as much as it does: nobody knows when it ends.
@@ -188,10 +190,9 @@ def pressure(scheduler: type[AsyncScheduler], seed: int, *, ends_early: bool = F
     blocks = int(0.3 * sum(-(-(prompt + output) // BLOCK) for _, prompt, output in rows))
     on = VirtualStage(stage.build(scheduler, slots=64, tokens=2_048, blocks=blocks, policy=policy))
     for number, (tier, prompt, output) in enumerate(rows):
-        new = request(f"{number:02}", priority=tier, arrival=float(number), prompt=prompt, output=output, tier=tier)
-        if ends_early:
-            # The client asks for twice as much, and the model says its last word (`stop_token_ids`) half way.
-            new = request(f"{number:02}", priority=tier, arrival=float(number), prompt=prompt, output=2 * output, tier=tier)
+        asked = 2 * output if ends_early else output
+        new = request(f"{number:02}", priority=tier, arrival=float(number), prompt=prompt, output=asked, tier=tier)
+        if ends_early:  # by the word that its client stops at
             new.sampling_params.stop_token_ids = [stage.LAST]
             on.ends_after[new.request_id] = output
         on.add(new)
@@ -216,7 +217,8 @@ def table() -> Iterator[str]:
     ):
         theirs, ours = scene(AsyncScheduler), scene(Ours)
         yield f"| {name} | {theirs.steps} ({theirs.preemptions}) | {ours.steps} ({ours.preemptions}) |"
-    yield f"| E: 10,000 wait for a grammar, of whom a step looks at | {grammars(AsyncScheduler):,} | {grammars(Ours):,} |"
+    looks = f"{grammars(AsyncScheduler):,} | {grammars(Ours):,}"
+    yield f"| E: 10,000 wait for a grammar, of whom a step looks at | {looks} |"
     for name, early in (("C: 64 requests on 0.3 of the blocks", False), ("C, each ends half way to its limit", True)):
         theirs = mean([pressure(AsyncScheduler, seed, ends_early=early) for seed in SEEDS])
         with config(SHARED):

@@ -24,7 +24,7 @@ from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.output import SchedulerOutput
 from vllm.v1.kv_cache_interface import FullAttentionSpec, KVCacheConfig, KVCacheGroupSpec
 from vllm.v1.outputs import ModelRunnerOutput
-from vllm.v1.request import Request, RequestStatus
+from vllm.v1.request import Request
 from vllm.v1.structured_output import StructuredOutputManager
 
 BLOCK = 16
@@ -112,7 +112,9 @@ def ran(output: SchedulerOutput, scheduler: AsyncScheduler, ends_after: dict[str
     for name in names:
         known = scheduler.requests.get(name)
         still_prompt = known is not None and known.is_prefill_chunk
-        says_last = known is not None and known.num_output_tokens + known.num_output_placeholders == ends_after.get(name)
+        says_last = known is not None and known.num_output_tokens + known.num_output_placeholders == ends_after.get(
+            name
+        )
         sampled.append([] if still_prompt else [LAST if says_last else TOKEN])
     return ModelRunnerOutput(
         req_ids=names, req_id_to_index={name: at for at, name in enumerate(names)}, sampled_token_ids=sampled
@@ -130,7 +132,7 @@ class Stage:
         self.preemptions = 0
         self.first_step: dict[str, int] = {}
         self.ends_after: dict[str, int] = {}
-        """Output tokens after which a request ends by itself."""
+        """How many tokens a request says, the last word included, if not all that it may."""
         self.on_outputs: Callable[[dict[int, Any]], object] = lambda _: None
         """Is given what clients are told."""
         self._under_way: deque[tuple[SchedulerOutput, ModelRunnerOutput]] = deque()

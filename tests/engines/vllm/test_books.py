@@ -6,9 +6,10 @@ from concurrent.futures import Future
 import pytest
 from scenes import BOUND, SHARED, Ours, VirtualStage, config, waits_for_a_grammar
 from stage import build, request
-from vllm.v1.request import RequestStatus
+from vllm.v1.request import Request, RequestStatus
 
 import tidegate
+from tidegate.vllm import Settings, SettingsError
 from tidegate.vllm.gate import Stand
 
 
@@ -114,8 +115,6 @@ def test_what_cannot_say_that_it_is_ready_is_looked_at_a_few_in_a_step() -> None
 
 
 def test_a_wrong_config_says_where() -> None:
-    from tidegate.vllm import Settings, SettingsError
-
     for text, words in (
         ("dimensions = ['slots']\n", "dimensions"),
         ("[vllm]\ndefault_tire = 1\n", "vllm.default_tire"),
@@ -137,3 +136,29 @@ def test_the_core_counts_what_was_generated() -> None:
     usage = core.usage(core.tenant_set("acme", now_ns=Ours.now_ns))
     assert (usage.prompt_tokens, usage.output_tokens) == (1_200, sum(range(10, 22)))
     assert usage.completed == 12
+
+
+def test_what_vllm_passes_over_is_declined_twice_and_then_keeps_its_place() -> None:
+    on = staged(slots=2)
+    gate, left = on.scheduler._gate, 4
+    theirs = on.scheduler._handle_blocked_waiting_request
+    declines = []
+
+    def look(each: Request) -> bool:
+        nonlocal left
+        if each.request_id != "late" or not left:
+            return theirs(each)
+        left -= 1
+        return False
+
+    on.scheduler._handle_blocked_waiting_request = look
+    on.add(request("late", priority=0, arrival=0, prompt=16, output=4, tier=0))
+    on.add(request("other", priority=0, arrival=1, prompt=16, output=400, tier=2))
+    while "late" not in on.first_step:
+        on.step()
+        declines.append(gate.entries["late"].declines)
+        assert on.steps < BOUND
+    assert sorted(set(declines)) == [0, 1, 2]
+    assert left == 0
+    on.drain()
+    assert gate.core.stats().completed == 2

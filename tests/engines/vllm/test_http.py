@@ -17,7 +17,7 @@ import openai
 import pytest
 
 HERE = Path(__file__).parent
-READY_S, ANSWER_S = 400, 240
+READY_S, ANSWER_S = 900, 300
 """Far more than it takes, also on a busy machine."""
 
 CONFIG = """

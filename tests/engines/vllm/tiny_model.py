@@ -1,22 +1,22 @@
 """A tiny Llama with random weights and a tokenizer of words, as vLLM loads it; nothing is downloaded.
 
-    python tests/engines/vllm/tiny_model.py FOLDER
+python tests/engines/vllm/tiny_model.py FOLDER
 """
 
 import sys
 from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 VOCABULARY = 512
 
 
 def write(folder: Path) -> None:
     """Config, weights from a fixed seed, and a tokenizer `<unk> <s> </s> t3 … t511` split at white space."""
-    import torch
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordLevel
-    from tokenizers.pre_tokenizers import WhitespaceSplit
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
     torch.manual_seed(1)
     config = LlamaConfig(
         vocab_size=VOCABULARY,

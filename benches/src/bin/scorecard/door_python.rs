@@ -79,7 +79,7 @@ fn repeats(measured: &Value, key: &str) -> Result<Vec<f64>, Failure> {
 }
 
 /// Lays the package out as a wheel would: its files, and the extension among them.
-fn lay_out(folder: &Path, extension: &Path) -> Result<(), Failure> {
+pub(crate) fn lay_out(folder: &Path, extension: &Path) -> Result<(), Failure> {
     let package = folder.join("tidegate");
     let copy = || {
         fs::create_dir_all(&package)?;
@@ -112,7 +112,7 @@ fn measure(card: &Card, package: &Path, repeats: usize, only: Option<&str>) -> R
 }
 
 /// The one that is asked for, or that of the system: others are often built without optimisation.
-fn interpreter() -> PathBuf {
+pub(crate) fn interpreter() -> PathBuf {
     let of_system = PathBuf::from("/usr/bin/python3");
     match env::var_os("SCORECARD_PYTHON") {
         Some(asked) => asked.into(),

@@ -7,6 +7,7 @@ mod card;
 mod counts;
 mod door_c;
 mod door_python;
+mod engine_vllm;
 mod instructions;
 mod memory;
 mod programs;
@@ -51,6 +52,7 @@ const GROUPS: [Group; 16] = [
     },
     Group { keys: &["c_call_ns"], measure: door_c::calls },
     Group { keys: door_python::KEYS, measure: door_python::rows },
+    Group { keys: engine_vllm::KEYS, measure: engine_vllm::steps },
     Group { keys: &["replay_requests_per_s"], measure: replay::built_in_workload },
     Group {
         keys: &["snapshot_write_1m_ms", "snapshot_restore_1m_ms", "snapshot_bytes_per_request"],

@@ -37,7 +37,7 @@ impl Row {
     }
 }
 
-const ROWS: [Row; 41] = [
+const ROWS: [Row; 45] = [
     row("cycle_ns_1k", "cycle, 1,000 waiting").aims(130.0, 80.0),
     row("cycle_ns_100k", "cycle, 100,000 waiting").aims(250.0, 150.0).over("peer_heap_governor_ns_100k"),
     row("cycle_ns_1m", "cycle, 1,000,000 waiting").aims(400.0, 250.0).over("cycle_ns_1k"),
@@ -94,6 +94,8 @@ const ROWS: [Row; 41] = [
     row("shared_item_cpu_ns", "cycle through `SharedScheduler`, 2 threads to a third, CPU time of all")
         .aims(200.0, 120.0)
         .over("peer_mutex_heap_item_cpu_ns"),
+    row("vllm_step_us_256", "a step of vLLM's scheduler, 256 running, one ends and one comes"),
+    row("vllm_step_with_tidegate_us_256", "the same by `tidegate.vllm.Scheduler`").over("vllm_step_us_256"),
 ];
 
 /// The table of a card; a key that the card lacks has no row.
