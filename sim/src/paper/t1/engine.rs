@@ -16,7 +16,7 @@ const TOKENS_PER_CLIENT: u64 = 32;
 /// Prompt tokens that are computed at once.
 const PREFILL_TOKENS: u64 = 3_072;
 /// Requests that run at once.
-const MOST_RUNNING: usize = 1_000;
+pub const MOST_RUNNING: usize = 1_000;
 /// Steps between two admissions.
 const STEPS_APART: u32 = 10;
 /// How often an idle engine looks for work.
@@ -68,9 +68,8 @@ pub trait Policy {
     /// A request arrives: whether it may wait.
     fn arrives(&mut self, now_ns: u64, index: usize, job: &Job) -> bool;
 
-    /// The waiting request to try next, while so many are in the engine. It stays the next until it is admitted or
-    /// something else happens.
-    fn next(&mut self, now_ns: u64, running: usize) -> Option<usize>;
+    /// The waiting request to try next. It stays the next until it is admitted or something else happens.
+    fn next(&mut self, now_ns: u64) -> Option<usize>;
 
     /// The one that was next is in the engine.
     fn admitted(&mut self, now_ns: u64, index: usize, job: &Job);
@@ -155,7 +154,7 @@ impl<'a> Engine<'a> {
         let before = self.running.len();
         let mut prefill = Load::default();
         while self.waiting > 0
-            && let Some(index) = self.policy.next(self.now, self.running.len())
+            && let Some(index) = self.policy.next(self.now)
         {
             let job = &self.jobs[index];
             let candidate = Running { index, job, generated: 0 };
