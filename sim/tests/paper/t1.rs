@@ -28,7 +28,8 @@ fn the_metric_gives_the_published_rows_of_the_gpu_logs() {
     for line in lines {
         let cells: Vec<&str> = line.split(',').collect();
         let log = GpuLog::read(&traces.join(format!("vtc-runs/{}.jsonl.gz", cells[0])), |_, _| true);
-        let metrics = Metrics::of(&served(&log.expect("it has no fault")));
+        let requests = log.expect("it has no fault").requests;
+        let metrics = Metrics::of(&requests.iter().filter_map(Served::logged).collect::<Vec<_>>());
         for (name, ours) in metrics.named() {
             let column = columns.iter().position(|&column| column == name).expect("a column for each figure");
             let theirs: f64 = cells[column].parse().expect("a number");
@@ -39,21 +40,6 @@ fn the_metric_gives_the_published_rows_of_the_gpu_logs() {
         runs += 1;
     }
     assert_eq!(runs, 5);
-}
-
-fn served(log: &GpuLog) -> Vec<Served> {
-    let served = log.requests.iter().filter_map(|request| {
-        let (first_s, last_s) = request.answered_s?;
-        Some(Served {
-            client: request.client,
-            arrival_s: request.arrival_s,
-            prompt: request.prompt.into(),
-            output: request.output.into(),
-            first_s,
-            last_s,
-        })
-    });
-    served.collect()
 }
 
 fn row<'a>(table: &'a Table, policy: &str, run: &str) -> &'a Row {

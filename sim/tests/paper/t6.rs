@@ -15,8 +15,8 @@ fn assert_shares(table: &Table) {
     }
 }
 
-/// The reserve is held but for what the lost worker took along: of each of its slots what a request had done, and the
-/// wait for the next end among the ten that are left.
+/// The reserve is held but for what goes with the worker: of each of the reserve's six slots what a request had done, and
+/// the time until one of those that are left ends; neither is more than a request.
 fn assert_kept(kept: &Figures) {
     let one = kept["one_request_tokens"];
     let lost = 6.0 * 2.0 * one / 5.0;

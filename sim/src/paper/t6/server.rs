@@ -123,8 +123,8 @@ impl Server<'_> {
     }
 
     fn resize(&mut self, workers: [bool; WORKERS]) {
-        for worker in 0..WORKERS {
-            match (self.workers[worker], workers[worker]) {
+        for (worker, &is_there) in workers.iter().enumerate() {
+            match (self.workers[worker], is_there) {
                 (true, false) => self.lose(worker),
                 (false, true) => self.policy.regained(self.now, worker),
                 _ => (),
