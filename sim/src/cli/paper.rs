@@ -43,7 +43,7 @@ struct T1Args {
     #[arg(long = "run", value_name = "FILE")]
     runs: Vec<PathBuf>,
     /// Compute each figure so often, with other moments of sending, and print the mean
-    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     draws: u32,
     /// Print one JSON object instead of the table
     #[arg(long)]

@@ -77,9 +77,21 @@ fn t1_names_the_line_and_the_field_of_a_fault() {
 
 #[test]
 fn each_table_has_help() {
-    for arguments in [&["paper", "--help"][..], &["paper", "T1", "--help"]] {
+    for arguments in [&["paper", "--help"][..], &["paper", "T1", "--help"], &["paper", "T6", "--help"]] {
         let output = tidegate(arguments);
         assert!(output.status.success() && text(&output.stdout).contains("Usage: "), "{arguments:?}");
     }
     assert_fails(&["paper", "T9"], 2, "unrecognized subcommand 'T9' (see --help)");
+}
+
+#[test]
+fn t6_prints_the_same_twice() {
+    let run = |arguments: &[&str]| {
+        let output = tidegate(arguments);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        output.stdout
+    };
+    let value: Value = serde_json::from_slice(&run(&["paper", "T6", "--json"])).expect("JSON");
+    assert_eq!((&value["table"], value["rows"].as_array().map(Vec::len)), (&"T6".into(), Some(4)));
+    assert_eq!(run(&["paper", "T6", "--seed", "2"]), run(&["paper", "T6", "--seed", "2"]));
 }

@@ -28,7 +28,8 @@ fn the_metric_gives_the_published_rows_of_the_gpu_logs() {
     for line in lines {
         let cells: Vec<&str> = line.split(',').collect();
         let log = GpuLog::read(&traces.join(format!("vtc-runs/{}.jsonl.gz", cells[0])), |_, _| true);
-        let metrics = Metrics::of(&served(&log.expect("it has no fault")));
+        let requests = log.expect("it has no fault").requests;
+        let metrics = Metrics::of(&requests.iter().filter_map(Served::logged).collect::<Vec<_>>());
         for (name, ours) in metrics.named() {
             let column = columns.iter().position(|&column| column == name).expect("a column for each figure");
             let theirs: f64 = cells[column].parse().expect("a number");
@@ -41,21 +42,6 @@ fn the_metric_gives_the_published_rows_of_the_gpu_logs() {
     assert_eq!(runs, 5);
 }
 
-fn served(log: &GpuLog) -> Vec<Served> {
-    let served = log.requests.iter().filter_map(|request| {
-        let (first_s, last_s) = request.answered_s?;
-        Some(Served {
-            client: request.client,
-            arrival_s: request.arrival_s,
-            prompt: request.prompt.into(),
-            output: request.output.into(),
-            first_s,
-            last_s,
-        })
-    });
-    served.collect()
-}
-
 fn row<'a>(table: &'a Table, policy: &str, run: &str) -> &'a Row {
     table.rows.iter().find(|row| row.policy == policy && row.run == run).expect("the row is there")
 }
@@ -63,7 +49,7 @@ fn row<'a>(table: &'a Table, policy: &str, run: &str) -> &'a Row {
 #[test]
 fn the_engine_is_as_fast_as_the_gpu_and_keeps_the_order_of_the_policies() {
     let Some(traces) = traces() else { return };
-    let table = table(&traces, &[], 8).expect("the published files have no fault");
+    let table = table(&traces, &[], 32).expect("the published files have no fault");
     assert_eq!((table.model, table.rows.len()), ("a10g-llama7b", 10));
     for row in &table.rows {
         let error = row.error["throughput_tok_s"];

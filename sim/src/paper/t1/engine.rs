@@ -16,7 +16,7 @@ const TOKENS_PER_CLIENT: u64 = 32;
 /// Prompt tokens that are computed at once.
 const PREFILL_TOKENS: u64 = 3_072;
 /// Requests that run at once.
-const MOST_RUNNING: usize = 1_000;
+pub const MOST_RUNNING: usize = 1_000;
 /// Steps between two admissions.
 const STEPS_APART: u32 = 10;
 /// How often an idle engine looks for work.
@@ -39,7 +39,8 @@ impl Job {
     /// Whether an empty engine can serve it.
     #[must_use]
     pub fn fits(&self) -> bool {
-        self.prompt <= PREFILL_TOKENS && has_room([Running { index: 0, job: self, generated: 0 }].into_iter())
+        self.prompt <= PREFILL_TOKENS
+            && short_of([Running { index: 0, job: self, generated: 0 }].into_iter()) == 0
     }
 }
 
@@ -67,9 +68,8 @@ pub trait Policy {
     /// A request arrives: whether it may wait.
     fn arrives(&mut self, now_ns: u64, index: usize, job: &Job) -> bool;
 
-    /// The waiting request to try next, while so many are in the engine. It stays the next until it is admitted or
-    /// something else happens.
-    fn next(&mut self, now_ns: u64, running: usize) -> Option<usize>;
+    /// The waiting request to try next. It stays the next until it is admitted or something else happens.
+    fn next(&mut self, now_ns: u64) -> Option<usize>;
 
     /// The one that was next is in the engine.
     fn admitted(&mut self, now_ns: u64, index: usize, job: &Job);
@@ -92,7 +92,18 @@ pub type Answer = Option<(u64, u64)>;
 pub fn serve(jobs: &[Job], policy: &mut dyn Policy) -> Vec<Answer> {
     let model = ServiceModel::by_id(MODEL).expect("it is one of them");
     let answers = vec![None; jobs.len()];
-    Engine { jobs, model, policy, now: 0, arrived: 0, waiting: 0, running: Vec::new(), answers }.run()
+    Engine {
+        jobs,
+        model,
+        policy,
+        now: 0,
+        arrived: 0,
+        waiting: 0,
+        running: Vec::new(),
+        refused: None,
+        answers,
+    }
+    .run()
 }
 
 struct Engine<'a> {
@@ -103,6 +114,8 @@ struct Engine<'a> {
     arrived: usize,
     waiting: usize,
     running: Vec<Running<'a>>,
+    /// Who was tried last, and how many tokens were short.
+    refused: Option<(usize, u64)>,
     answers: Vec<Answer>,
 }
 
@@ -141,14 +154,13 @@ impl<'a> Engine<'a> {
         let before = self.running.len();
         let mut prefill = Load::default();
         while self.waiting > 0
-            && let Some(index) = self.policy.next(self.now, self.running.len())
+            && let Some(index) = self.policy.next(self.now)
         {
             let job = &self.jobs[index];
             let candidate = Running { index, job, generated: 0 };
-            let would_run = self.running.iter().copied().chain([candidate]);
             if prefill.prefill_tokens + job.prompt > PREFILL_TOKENS
                 || self.running.len() == MOST_RUNNING
-                || !has_room(would_run)
+                || !self.has_room(candidate)
             {
                 break;
             }
@@ -164,6 +176,17 @@ impl<'a> Engine<'a> {
         self.now += self.model.iteration_ns(&prefill);
         self.generate(before);
         true
+    }
+
+    /// What was short of so many tokens is so of one less after each step, at best, until a request ends.
+    fn has_room(&mut self, candidate: Running<'a>) -> bool {
+        match self.refused {
+            Some((index, short)) if index == candidate.index && short > 0 => return false,
+            _ => (),
+        }
+        let short = short_of(self.running.iter().copied().chain([candidate]));
+        self.refused = Some((candidate.index, short));
+        short == 0
     }
 
     fn decode(&mut self) {
@@ -192,12 +215,18 @@ impl<'a> Engine<'a> {
                 *last = self.now;
             }
         }
+        // Whoever came is smaller by a token than it was tried as, and whoever goes leaves room.
+        let is_as_before = !self.running[from..].iter().any(|one| one.generated == 1 || one.is_done());
+        self.refused = self.refused.filter(|_| is_as_before);
+        if let Some((_, short)) = &mut self.refused {
+            *short = short.saturating_sub(1);
+        }
         self.running.retain(|one| !one.is_done());
     }
 }
 
-/// Whether the pool has room for all of these until the last of them ends. O(n log n).
-fn has_room<'a>(all: impl Iterator<Item = Running<'a>>) -> bool {
+/// How many tokens more the pool would need to have room for all of these until the last of them ends. O(n log n).
+fn short_of<'a>(all: impl Iterator<Item = Running<'a>>) -> u64 {
     let mut clients = Vec::new();
     let mut sizes: Vec<_> = all
         .map(|one| {
@@ -213,5 +242,6 @@ fn has_room<'a>(all: impl Iterator<Item = Running<'a>>) -> bool {
         held += holds;
         count * left + held
     });
-    peaks.max() < Some(POOL_TOKENS - TOKENS_PER_CLIENT * clients.len() as u64)
+    let room = POOL_TOKENS.saturating_sub(TOKENS_PER_CLIENT * clients.len() as u64);
+    peaks.max().map_or(0, |peak| (peak + 1).saturating_sub(room))
 }

@@ -1,16 +1,16 @@
 //! tidegate as the engine's policy, through its public verbs alone.
 //!
-//! The engine has a place for each request that runs and one for that which is tried: the one that tidegate started waits
-//! there until there is room, as the artifact's engine gives up at the first that does not fit.
+//! The engine asks for one request at a time. The one that tidegate started waits until there is room for it, as the
+//! artifact's engine gives up at the first that does not fit.
 
 use std::collections::BTreeMap;
 
 use tidegate::{
-    Action, Attempt, Config, Instant, Order, PoolId, RequestId, RequestSpec, Scheduler, Shrink, TenantId,
-    Tier, TierConfig, Usage, WorkerId, WorkerSpec,
+    Action, Attempt, Config, Instant, Order, PoolId, RequestId, RequestSpec, Scheduler, TenantId, Tier,
+    TierConfig, Usage, WorkerId, WorkerSpec,
 };
 
-use super::engine::{Job, Policy, Running};
+use super::engine::{Job, MOST_RUNNING, Policy, Running};
 
 const OURS: &str = "the host tells the scheduler only what follows from its own actions";
 
@@ -62,7 +62,7 @@ impl Hosted {
             .build()
             .expect("the config has no fault");
         let mut scheduler = Scheduler::new(config, Instant::ZERO);
-        let worker = WorkerSpec::new(PoolId::new(0), [1]);
+        let worker = WorkerSpec::new(PoolId::new(0), [MOST_RUNNING as u64 + 1]);
         let worker = scheduler.worker_add(Instant::ZERO, worker).expect(OURS);
         for tenant in 0..tenants {
             scheduler.tenant_set(Instant::ZERO, &tenant.to_string()).expect(OURS);
@@ -82,11 +82,12 @@ impl Policy for Hosted {
         true
     }
 
-    fn next(&mut self, now_ns: u64, running: usize) -> Option<usize> {
+    fn next(&mut self, now_ns: u64) -> Option<usize> {
         if self.tried.is_none() {
-            let (now, places) = (Instant::from_nanos(now_ns), running as u64 + 1);
-            self.scheduler.worker_resize(now, self.worker, [places].into(), Shrink::Drain).expect(OURS);
-            if let Some(Action::Start { request, attempt, .. }) = self.scheduler.poll(now) {
+            // One at a time: whoever is next may be another when there is room for one more.
+            if let Some(Action::Start { request, attempt, .. }) =
+                self.scheduler.poll(Instant::from_nanos(now_ns))
+            {
                 let index = self.by_id[&request];
                 self.started.insert(index, (request, attempt));
                 self.tried = Some(index);

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::trace::LoggedRequest;
+
 /// Arrivals last so long, in seconds.
 const ARRIVALS_S: f64 = 600.0;
 /// What comes before is not looked at.
@@ -58,6 +60,20 @@ pub struct Metrics {
 }
 
 impl Served {
+    /// A request of a log, if it was.
+    #[must_use]
+    pub fn logged(request: &LoggedRequest) -> Option<Self> {
+        let (first_s, last_s) = request.answered_s?;
+        Some(Self {
+            client: request.client,
+            arrival_s: request.arrival_s,
+            prompt: request.prompt.into(),
+            output: request.output.into(),
+            first_s,
+            last_s,
+        })
+    }
+
     fn cost(&self) -> f64 {
         self.prompt as f64 + OUTPUT_COST * self.output as f64
     }

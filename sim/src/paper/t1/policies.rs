@@ -45,7 +45,7 @@ impl Policy for FirstCome {
         true
     }
 
-    fn next(&mut self, _now_ns: u64, _running: usize) -> Option<usize> {
+    fn next(&mut self, _now_ns: u64) -> Option<usize> {
         self.waiting.front().copied()
     }
 
@@ -131,7 +131,7 @@ impl Policy for Counters {
         true
     }
 
-    fn next(&mut self, _now_ns: u64, _running: usize) -> Option<usize> {
+    fn next(&mut self, _now_ns: u64) -> Option<usize> {
         self.least()?.waiting.front().copied()
     }
 

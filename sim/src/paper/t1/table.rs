@@ -236,7 +236,7 @@ impl Run {
             Job { client: 0, arrival_ns: 0, prompt: prompt.into(), output: output.into() }.fits()
         };
         let log = GpuLog::read(path, fits)?;
-        let answered: Vec<Served> = log.requests.iter().filter_map(as_logged).collect();
+        let answered: Vec<Served> = log.requests.iter().filter_map(Served::logged).collect();
         Ok(Self {
             policy,
             workload: workload.to_owned(),
@@ -325,18 +325,6 @@ fn job(request: &LoggedRequest) -> Job {
         prompt: request.prompt.into(),
         output: request.output.into(),
     }
-}
-
-fn as_logged(request: &LoggedRequest) -> Option<Served> {
-    let (first_s, last_s) = request.answered_s?;
-    Some(Served {
-        client: request.client,
-        arrival_s: request.arrival_s,
-        prompt: request.prompt.into(),
-        output: request.output.into(),
-        first_s,
-        last_s,
-    })
 }
 
 fn as_simulated((job, answer): (&Job, Answer)) -> Option<Served> {

@@ -103,7 +103,8 @@ impl Policy for MClock {
     fn next(&mut self, now_ns: u64, free: &[usize; WORKERS]) -> Option<(usize, usize)> {
         self.wakes_at = None;
         let worker = (0..WORKERS).max_by_key(|&worker| free[worker]).filter(|&worker| free[worker] > 0)?;
-        let (client, by_weight) = self.turn(now_ns as f64 / 1e9)?;
+        let now_s = now_ns as f64 / 1e9;
+        let (client, by_weight) = self.turn(now_s)?;
         let client = &mut self.clients[client];
         let id = client.waiting.pop_front()?;
         let (_, cost) = self.requests[&id];
@@ -113,7 +114,8 @@ impl Policy for MClock {
         } else {
             client.reserve_tag += cost / reserve;
         }
-        client.limit_tag += cost / limit;
+        // What a client did not use of its limit is gone.
+        client.limit_tag = client.limit_tag.max(now_s) + cost / limit;
         Some((id, worker))
     }
 

@@ -30,8 +30,8 @@ pub struct Phase {
     pub name: &'static str,
     /// When it ends, in seconds from the start.
     pub until_s: u64,
-    /// Workers that are there.
-    pub workers: usize,
+    /// Which workers are there.
+    pub workers: [bool; WORKERS],
     /// Who asks.
     pub asks: [bool; CLIENTS],
 }
@@ -61,7 +61,9 @@ pub struct Served {
     pub client: usize,
     /// Its tokens.
     pub cost: u64,
-    /// When it started, in nanoseconds, and when it ended or would have.
+    /// When it started first, in nanoseconds.
+    pub first_ns: u64,
+    /// When it started, and when it ended or would have.
     pub from_ns: u64,
     /// See `from_ns`.
     pub to_ns: u64,
@@ -76,7 +78,8 @@ pub fn serve(phases: &[Phase], seed: u64, policy: &mut dyn Policy) -> Vec<Served
         waiting: Default::default(),
         running: BTreeMap::new(),
         ends: BinaryHeap::new(),
-        workers: WORKERS,
+        workers: [true; WORKERS],
+        first_ns: BTreeMap::new(),
         served: Vec::new(),
         now: 0,
     }
@@ -93,7 +96,9 @@ struct Server<'a> {
     /// On which worker, and since when.
     running: BTreeMap<usize, (usize, u64)>,
     ends: BinaryHeap<Reverse<(u64, usize)>>,
-    workers: usize,
+    workers: [bool; WORKERS],
+    /// When those started that did.
+    first_ns: BTreeMap<usize, u64>,
     served: Vec<Served>,
     now: u64,
 }
@@ -117,21 +122,26 @@ impl Server<'_> {
         self.served
     }
 
-    fn resize(&mut self, workers: usize) {
-        for worker in workers..self.workers {
-            let on = |(_, (at, _)): &(&usize, &(usize, u64))| *at == worker;
-            let ids: Vec<usize> = self.running.iter().filter(on).map(|(&id, _)| id).collect();
-            for &id in &ids {
-                self.running.remove(&id);
-                self.waiting[self.requests[id].0].push(id);
+    fn resize(&mut self, workers: [bool; WORKERS]) {
+        for (worker, &is_there) in workers.iter().enumerate() {
+            match (self.workers[worker], is_there) {
+                (true, false) => self.lose(worker),
+                (false, true) => self.policy.regained(self.now, worker),
+                _ => (),
             }
-            self.ends.retain(|Reverse((_, id))| !ids.contains(id));
-            self.policy.lost(self.now, worker, &ids);
-        }
-        for worker in self.workers..workers {
-            self.policy.regained(self.now, worker);
         }
         self.workers = workers;
+    }
+
+    fn lose(&mut self, worker: usize) {
+        let on = |(_, (at, _)): &(&usize, &(usize, u64))| *at == worker;
+        let ids: Vec<usize> = self.running.iter().filter(on).map(|(&id, _)| id).collect();
+        for &id in &ids {
+            self.running.remove(&id);
+            self.waiting[self.requests[id].0].push(id);
+        }
+        self.ends.retain(|Reverse((_, id))| !ids.contains(id));
+        self.policy.lost(self.now, worker, &ids);
     }
 
     /// Who asks no more takes back what waits.
@@ -156,7 +166,8 @@ impl Server<'_> {
     fn note_served(&mut self, id: usize) {
         let (client, cost) = self.requests[id];
         let (_, from_ns) = self.running.remove(&id).expect("it runs");
-        self.served.push(Served { client, cost, from_ns, to_ns: from_ns + lasts_ns(cost) });
+        let first_ns = self.first_ns.remove(&id).unwrap_or(from_ns);
+        self.served.push(Served { client, cost, first_ns, from_ns, to_ns: from_ns + lasts_ns(cost) });
     }
 
     fn start(&mut self, asks: [bool; CLIENTS]) {
@@ -170,14 +181,14 @@ impl Server<'_> {
                     self.policy.submit(self.now, id, client, cost);
                 }
             }
-            let mut free = [0; WORKERS];
-            free[..self.workers].fill(SLOTS);
+            let mut free = self.workers.map(|is_there| if is_there { SLOTS } else { 0 });
             self.running.values().for_each(|&(worker, _)| free[worker] -= 1);
             let Some((id, worker)) = self.policy.next(self.now, &free) else { return };
             assert!(free[worker] > 0, "a policy starts nothing where there is no room");
             let (client, cost) = self.requests[id];
             self.waiting[client].retain(|&other| other != id);
             self.running.insert(id, (worker, self.now));
+            self.first_ns.entry(id).or_insert(self.now);
             self.ends.push(Reverse((self.now + lasts_ns(cost), id)));
         }
     }

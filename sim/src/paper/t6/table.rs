@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::hosted::Hosted;
 use super::mclock::{MClock, Promise};
-use super::server::{CLIENTS, COSTS, Phase, Served, serve};
+use super::server::{CLIENTS, COSTS, Phase, Served, WORKERS, serve};
 
 /// Of the first client, tokens a second.
 const RESERVE: u64 = 300;
@@ -19,15 +19,17 @@ const WINDOW_S: u64 = 5;
 /// The clients, as they are printed.
 const NAMES: [&str; CLIENTS] = ["reserved", "weight_2", "weight_1"];
 
+const BOTH: [bool; WORKERS] = [true; WORKERS];
+
 /// Each phase is a minute, with what the three get by definition.
 const PHASES: [(Phase, [f64; CLIENTS]); 4] = [
-    (phase("all", 60, 2, [true; CLIENTS]), [300.0, 1_400.0 / 3.0, 700.0 / 3.0]),
-    (phase("half the capacity", 120, 1, [true; CLIENTS]), [300.0, 400.0 / 3.0, 200.0 / 3.0]),
-    (phase("weight 2 is silent", 180, 2, [true, false, true]), [300.0, 0.0, 400.0]),
-    (phase("reserved is silent", 240, 2, [false, true, true]), [0.0, 2_000.0 / 3.0, 1_000.0 / 3.0]),
+    (phase("all", 60, BOTH, [true; CLIENTS]), [300.0, 1_400.0 / 3.0, 700.0 / 3.0]),
+    (phase("half the capacity", 120, [false, true], [true; CLIENTS]), [300.0, 400.0 / 3.0, 200.0 / 3.0]),
+    (phase("weight 2 is silent", 180, BOTH, [true, false, true]), [300.0, 0.0, 400.0]),
+    (phase("reserved is silent", 240, BOTH, [false, true, true]), [0.0, 2_000.0 / 3.0, 1_000.0 / 3.0]),
 ];
 
-const fn phase(name: &'static str, until_s: u64, workers: usize, asks: [bool; CLIENTS]) -> Phase {
+const fn phase(name: &'static str, until_s: u64, workers: [bool; WORKERS], asks: [bool; CLIENTS]) -> Phase {
     Phase { name, until_s, workers, asks }
 }
 
@@ -124,11 +126,11 @@ fn kept(served: &[Served]) -> Figures {
     let windows = (1..=asked_until_s - WINDOW_S).map(|from| delivered(served, 0, from, from + WINDOW_S));
     let least = windows.fold(f64::INFINITY, f64::min) / WINDOW_S as f64;
     let mut starts: Vec<&Served> = served.iter().filter(|one| one.client == 2).collect();
-    starts.sort_by_key(|one| one.from_ns);
+    starts.sort_by_key(|one| one.first_ns);
     // The most that any span holds beyond its rate: how far what was begun rises above its least so far.
     let (mut begun, mut least_before, mut excess) = (0.0_f64, f64::INFINITY, 0.0_f64);
     for one in starts {
-        let allowed = LIMIT as f64 * one.from_ns as f64 / 1e9;
+        let allowed = LIMIT as f64 * one.first_ns as f64 / 1e9;
         least_before = least_before.min(begun - allowed);
         begun += one.cost as f64;
         excess = excess.max(begun - allowed - least_before);
