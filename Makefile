@@ -59,8 +59,8 @@ test-sanitizers: ## run the C programs with a library built under AddressSanitiz
 
 test-python: wheel ## run the Python tests alone, and those that go through all three languages
 	@.ci/need redis
-	@.ci/timed 'Python stubs' $(VENV)/bin/python -m mypy.stubtest \
-	    --mypy-config-file python/pyproject.toml --allowlist python/tests/stubtest-allowlist.txt tidegate
+	@.ci/timed 'Python stubs' $(VENV)/bin/python -m mypy.stubtest tidegate \
+	    --mypy-config-file python/pyproject.toml --allowlist python/stubtest.txt
 	@.ci/timed 'Python tests' $(VENV)/bin/python -m pytest --config-file python/pyproject.toml python/tests tests --ignore=tests/engines
 
 test-engines: LLAMA = $(call engine,llama)
