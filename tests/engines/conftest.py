@@ -1,4 +1,4 @@
-"""No test of an engine can hang: `pytest.ini` bounds each, and this what an engine has left at the end."""
+"""No test of an engine can hang: `pytest.ini` bounds each, and this bounds what an engine has left at the end."""
 
 import faulthandler
 import sys
