@@ -173,14 +173,15 @@ class Scheduler(engine.Scheduler):  # type: ignore[misc]
         """Chooses the next batch: those that tidegate has admitted, those that decode first, urgent tiers first."""
         self.settle()
         self._report_growth()
-        victims = self._obey()
+        victims: dict[str, RequestState] = {}
+        self._obey(victims)
         while victims and len(victims) == len(self.active_requests):
             # The engine never takes the last one out of its batch.
-            self._start_over(victims.pop())
-            victims += self._obey()
+            self._start_over(victims.popitem()[1])
+            self._obey(victims)
         if victims:
             # As if there were no memory for them: the engine saves them its own way, and asks again, in this step.
-            self.starved_requests = [(state, self.cache.max_tokens_read + 1) for state in victims]
+            self.starved_requests = [(state, self.cache.max_tokens_read + 1) for state in victims.values()]
             return None, False, 0, 0
         admitted = [name for name, place in self._places.items() if place.attempt is not None]
         candidates = sorted(map(self._state, admitted), key=self._rank)
@@ -228,9 +229,8 @@ class Scheduler(engine.Scheduler):  # type: ignore[misc]
         self._places[state.request_id] = _Place(request, tiers.index(tier) if isinstance(tier, str) else tier)
         self._names[request] = state.request_id
 
-    def _obey(self) -> list[RequestState]:
-        """Does what tidegate wants, and returns those that have to leave the batch for it."""
-        victims = []
+    def _obey(self, victims: dict[str, RequestState]) -> None:
+        """Does what tidegate wants, and adds those that have to leave the batch for it."""
         while actions := self.sched.poll(now_ns=self._clock()):
             for action in actions:
                 match action:
@@ -239,18 +239,17 @@ class Scheduler(engine.Scheduler):  # type: ignore[misc]
                     case tidegate.Preempt(victim, attempt):
                         state = self._state(self._names[victim])
                         if state.request_id in self.active_requests:
-                            victims.append(state)
+                            victims[state.request_id] = state
                         else:
                             self._not_yet(state, attempt)
                     case tidegate.Spare(victim):
-                        name = self._names[victim]
-                        victims = [state for state in victims if state.request_id != name]
+                        victims.pop(self._names[victim], None)
                     case tidegate.Abort(request, attempt, reason):
+                        victims.pop(self._names[request], None)
                         self.sched.failed(request, attempt, now_ns=self._clock())
                         self._drop(request, reason)
                     case tidegate.Drop(request, reason):
                         self._drop(request, reason)
-        return victims
 
     def _not_yet(self, state: RequestState, attempt: int) -> None:
         """Takes back an admission of which the engine made nothing so far."""

@@ -76,6 +76,15 @@ def test_the_page_has_these_figures(runs: dict[tuple[str, str], Run]) -> None:
     }
 
 
+def test_the_only_one_in_the_batch_yields_too(model: LlamaForCausalLM) -> None:
+    asks = [Ask("batch/acme/0", [11] * 20, 30), Ask(URGENT, [12] * 20, 5, 6)]
+    ours = run(model, asks, "tidegate", each_step=same_requests, **{**SLOTS_FULL, "max_requests_per_batch": 1})
+    assert ours.waited(URGENT) == 0
+    assert ours.stops == {"batch/acme/0": 1}
+    assert ours.outputs == {ask.name: plain(model, ask) for ask in asks}
+    nothing_left(ours.scheduler)
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("limits", [SLOTS_FULL, CACHE_FULL], ids=["slots", "cache"])
 def test_a_mixed_load(model: LlamaForCausalLM, limits: dict[str, int], seed: int) -> None:

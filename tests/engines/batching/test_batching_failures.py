@@ -67,6 +67,16 @@ def test_what_is_refused_is_the_answer(model: LlamaForCausalLM, ask: Ask, messag
     nothing_left(ours.scheduler)
 
 
+def test_an_id_that_is_taken(model: LlamaForCausalLM) -> None:
+    """The second one is refused; the first one goes on, and neither side loses it."""
+    twice = [Ask("batch/acme/0", SHORT, 30), Ask("batch/acme/0", SHORT, 30, 5), Ask("batch/acme/1", SHORT, 40)]
+    ours = run(model, twice, "tidegate", each_step=same_requests, **SLOTS_FULL)
+    assert "already" in ours.errors["batch/acme/0"]
+    assert len(ours.outputs["batch/acme/1"]) == 40
+    assert ours.scheduler.sched.stats().completed == 2
+    nothing_left(ours.scheduler)
+
+
 def test_ids_that_say_nothing_are_of_the_least_urgent_tier(model: LlamaForCausalLM) -> None:
     ours = run(model, [Ask("req_7", SHORT, 5)], "tidegate", each_step=same_requests, **SLOTS_FULL)
     assert len(ours.outputs["req_7"]) == 5
