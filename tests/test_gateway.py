@@ -212,7 +212,7 @@ def test_what_an_operator_is_told_of_a_request_that_waits(one: Any) -> None:
     assert (status, runs["gate"], runs["tier"]) == (200, None, "batch")
     assert runs["state"] in ("starting", "running")
     status, waits = told["late", "batch-key"]
-    assert (status, waits["state"], waits["gate"]) == (200, "queued", "room")
+    assert (status, waits["state"], waits["gate"]) == (200, "queued", "held")
     assert waits["ahead"] == 1
     assert told["late", "frugal-key"][0] == 404, "it is another tenant's"
     assert told["late", "none"][0] == 401

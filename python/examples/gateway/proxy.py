@@ -213,13 +213,14 @@ class Proxy:
 
     async def _again(self, call: Call, grant: Grant, fault: EngineFault | None) -> None:
         """Gives the place back and waits for the next one. Raises `Refusal` if engines failed too often."""
-        if fault is not None and call.reported is None and not grant.lost:
-            await grant.decline(why="not-ready")
-            return
-        call.faults += fault is not None
-        if call.faults > self.settings.retries:
-            raise Refusal(502, "engine-failed", "engines failed in the middle of it")
-        await grant.yield_()
+        worker = grant.worker
+        if fault is None or call.reported is not None or grant.lost:
+            call.faults += fault is not None
+            if call.faults > self.settings.retries:
+                raise Refusal(502, "engine-failed", "engines failed in the middle of it")
+            await grant.yield_()
+        if fault is not None and grant.worker == worker and not grant.preempted:
+            await grant.decline(why="not-ready")  # another one first, or the same after a while
 
 
 async def _cut_when_asked(grant: Grant, cut: asyncio.Timeout) -> None:
