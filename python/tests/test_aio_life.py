@@ -1,12 +1,13 @@
 """The life of a grant: it waits, holds its place, gives it back, and ends once."""
 
 import asyncio
+from contextlib import nullcontext
 
 import pytest
 from aio_world import ONE, ended, gate_of, hold, run, settled, until
 
 import tidegate
-from tidegate.aio import Aborted, Dropped, NotHeld, PlaceLost, QueueTimeout
+from tidegate.aio import Aborted, Dropped, Gate, NotHeld, PlaceLost, QueueTimeout
 
 
 def test_a_block_begins_with_its_start_and_ends_complete() -> None:
@@ -50,13 +51,15 @@ def test_what_was_used_is_what_the_block_said() -> None:
 def test_an_exception_fails_it_and_what_ends_a_task_cancels_it(
     error: BaseException, expected: tuple[int, int, int, int]
 ) -> None:
+    async def block(gate: Gate) -> None:
+        async with gate.admit(tenant="acme", tier=0, demand=ONE):
+            raise error
+
     async def main() -> None:
         async with gate_of() as gate:
-            try:
-                async with gate.admit(tenant="acme", tier=0, demand=ONE):
-                    raise error
-            except BaseException as caught:
-                assert caught is error
+            with pytest.raises(type(error)) as caught:
+                await block(gate)
+            assert caught.value is error
             assert ended(gate) == expected
 
     run(main())
@@ -186,11 +189,15 @@ def test_declined_it_waits_for_another_worker_and_the_third_time_it_is_dropped()
         async with gate_of(1) as gate:
             gate.worker_add([1, 100])
             workers = []
-            with pytest.raises(Dropped) as dropped:
+
+            async def gruff() -> None:
                 async with gate.admit(tenant="acme", tier=0, demand=ONE) as grant:
                     for _ in range(9):
                         workers.append(grant.worker)
                         await grant.decline(why="no-room")
+
+            with pytest.raises(Dropped) as dropped:
+                await gruff()
             assert dropped.value.reason is tidegate.Reason.DECLINED
             assert len(workers) == 3
             assert workers[0] != workers[1]
@@ -269,12 +276,16 @@ def test_a_lost_worker_is_told_and_yield_finds_another() -> None:
 def test_a_block_that_ran_on_without_its_place_is_told_at_its_end(starts_elsewhere: bool) -> None:
     async def main() -> None:
         async with gate_of(1) as gate:
-            with pytest.raises(PlaceLost):
+
+            async def ignorant() -> None:
                 async with gate.admit(tenant="acme", tier=0, demand=ONE) as grant:
                     gate.worker_lost(grant.worker)
                     if starts_elsewhere:
                         gate.worker_add([1, 100])
                         await asyncio.sleep(1)
+
+            with pytest.raises(PlaceLost):
+                await ignorant()
             assert ended(gate) == (0, 0, 1, 0)
 
     run(main())
@@ -295,10 +306,14 @@ def test_a_block_that_was_told_is_not_told_again() -> None:
 def test_one_that_cannot_run_twice_is_dropped_with_its_worker() -> None:
     async def main() -> None:
         async with gate_of(1) as gate:
-            with pytest.raises(Dropped) as dropped:
+
+            async def ignorant() -> None:
                 async with gate.admit(tenant="acme", tier=0, demand=ONE, yielding="never") as grant:
                     gate.worker_lost(grant.worker)
                     await grant.preempted
+
+            with pytest.raises(Dropped) as dropped:
+                await ignorant()
             assert dropped.value.reason is tidegate.Reason.WORKER_LOST
             assert ended(gate) == (0, 1, 0, 0)
 
@@ -309,21 +324,17 @@ def test_one_that_cannot_run_twice_is_dropped_with_its_worker() -> None:
 def test_one_that_outgrows_its_worker_is_aborted(swallows: bool) -> None:
     async def main() -> None:
         async with gate_of(1) as gate:
-            caught = None
-            try:
+
+            async def block() -> None:
                 async with gate.admit(tenant="acme", tier=0, demand=ONE) as grant:
                     grant.progress(output_tokens=1, in_use=[1, 101])
                     assert await grant.preempted
                     assert isinstance(grant.preempted.action, tidegate.Abort)
-                    try:
+                    with pytest.raises(Aborted) if swallows else nullcontext():
                         await grant.yield_()
-                    except Aborted as error:
-                        assert error.reason is tidegate.Reason.NEVER_FITS
-                        if not swallows:
-                            raise
-            except Aborted as error:
-                caught = error
-            assert (caught is None) == swallows
+
+            with nullcontext() if swallows else pytest.raises(Aborted, match="never-fits"):
+                await block()
             assert ended(gate) == (0, 1, 0, 0)
 
     run(main())
