@@ -25,6 +25,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 VOCABULARY = 500
+AT_ONCE = 32_768
+"""Bytes that are sent before others have their turn."""
 
 
 @dataclass
@@ -139,8 +141,12 @@ async def streamed(request: Request, body: dict[str, Any], chat: bool) -> AsyncI
             if behaviour.pause:
                 await asyncio.sleep(behaviour.pause)
                 yield told
-            else:
-                at_once += told
+                continue
+            at_once += told
+            if len(at_once) >= AT_ONCE:
+                yield bytes(at_once)
+                at_once.clear()
+                await asyncio.sleep(0)
         yield bytes(at_once)
         ended = True
     finally:

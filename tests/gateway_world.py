@@ -37,7 +37,8 @@ class Program:
 
     def start(self, *more: str) -> None:
         """Starts it, and waits until it listens."""
-        environment = os.environ | {"PYTHONPATH": f"{ROOT / 'python/examples'}", "PYTHONUNBUFFERED": "1"}
+        places = [str(ROOT / "python/examples"), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, places))}
         with open(self._log or os.devnull, "ab") as log:
             self._process = subprocess.Popen(
                 [*self._command, *more], stdout=subprocess.PIPE, stderr=log, env=environment

@@ -88,7 +88,7 @@ def test_an_engine_that_is_gone_has_its_requests_go_on_elsewhere(two: Any, troub
 @pytest.mark.parametrize(
     "behaviour",
     [{"status": 500}, {"break_after": 5}, {"garbage_after": 5}, {"first_pause": 50.0}, {"health": 500}],
-    ids=lambda behaviour: "-".join(behaviour),
+    ids="-".join,
 )
 def test_an_engine_that_fails_what_it_is_asked(tmp_path: Path, behaviour: dict[str, Any]) -> None:
     with world(tmp_path, engines=2, slots=STREAMS, silence="1s") as (gateway, engines):

@@ -215,7 +215,7 @@ class Proxy:
         """Gives the place back and waits for the next one. Raises `Refusal` if engines failed too often."""
         worker = grant.worker
         if fault is None or call.reported is not None or grant.lost:
-            call.faults += fault is not None
+            call.faults += fault is not None or grant.lost  # it may be the request that ends them
             if call.faults > self.settings.retries:
                 raise Refusal(502, "engine-failed", "engines failed in the middle of it")
             await grant.yield_()

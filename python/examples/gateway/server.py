@@ -69,7 +69,7 @@ def bounded(settings: Settings) -> type[HttpToolsProtocol]:
 
         def on_headers_complete(self) -> None:
             self._end_head()
-            if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > max_bytes:
+            if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > max_bytes:
                 self._refuse()
             elif not self._is_refused:
                 super().on_headers_complete()
