@@ -53,6 +53,11 @@ class Program:
     def port(self) -> str:
         return self.url.rpartition(":")[2]
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "it was started"
+        return self._process.pid
+
     def log(self) -> str:
         """What it wrote."""
         return self._log.read_text() if self._log and self._log.exists() else ""
@@ -294,7 +299,7 @@ async def clients(url: str) -> AsyncIterator[Clients]:
     """Clients as many as are wanted, within the bound."""
     async with (
         asyncio.timeout(SECONDS),
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=2)) as session,
     ):
         yield Clients(url, session)
 

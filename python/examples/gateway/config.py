@@ -1,7 +1,7 @@
 """What an operator says: one TOML file, read whole or refused whole.
 
-The scheduler's own settings stand at its top as in any other config of tidegate; the tables `gateway`, `engines`,
-`tenants` and `keys` are this program's. Nothing here knows a running scheduler.
+The scheduler's own settings stand at its top as in any other config of tidegate; the tables `gateway`, `redis`,
+`engines`, `tenants` and `keys` are this program's. Nothing here knows a running scheduler.
 """
 
 import dataclasses
@@ -112,6 +112,18 @@ class KeySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RedisSettings:
+    """The table `redis`: the store of the budgets that replicas share, those of tenants that are `leased`."""
+
+    url: str
+    replica: str
+    """The name of this replica, the same in each of its lives."""
+    prefix: str = "tidegate"
+    timeout: float = 1
+    """How long the store may take; no request waits for it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All of a file."""
 
@@ -120,6 +132,7 @@ class Settings:
     engines: tuple[EngineSettings, ...]
     tenants: tuple[TenantSettings, ...]
     keys: tuple[KeySettings, ...]
+    redis: RedisSettings | None
 
 
 POLICY = {
@@ -198,6 +211,19 @@ class _Reader:
             self.fault("gateway.above_right", "is `refuse` or `demote`")
         return GatewaySettings(**values)
 
+    def redis(self, document: dict[str, Any]) -> RedisSettings | None:
+        if "redis" not in document:
+            return None
+        table = self.take(document, "", "redis", dict, {})
+        table = dict(table)
+        url, replica = self.need(table, "redis", "url"), self.need(table, "redis", "replica")
+        prefix = self.take(table, "redis", "prefix", str, "tidegate")
+        timeout = self.take(table, "redis", "timeout", float, 1)
+        self.rest(table, "redis")
+        if url and urlsplit(url).scheme not in ("redis", "rediss", "unix"):
+            self.fault("redis.url", "is redis://, rediss:// or unix://")
+        return RedisSettings(url, replica, prefix, timeout)
+
     def engine(self, path: str, table: dict[str, Any], pools: tuple[str, ...]) -> EngineSettings:
         url = self.need(table, path, "url").rstrip("/")
         slots = self.take(table, path, "slots", int, 0)
@@ -261,7 +287,7 @@ def parse(text: str) -> Settings:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigFault([("", str(error))]) from None
-    gateway = reader.gateway(document)
+    gateway, redis = reader.gateway(document), reader.redis(document)
     lists = {name: reader.tables(document, name) for name in ("engines", "tenants", "keys")}
     scheduler: tidegate.Config | None = None
     try:
@@ -282,13 +308,15 @@ def parse(text: str) -> Settings:
             reader.fault(name, "is there twice")
     if not engines:
         reader.fault("engines", "has none")
+    if redis is None and any(tenant.policy.get("leased") for tenant in tenants):
+        reader.fault("redis", "is needed: a tenant is `leased`")
     named = {tenant.name for tenant in tenants}
     for index, tenant in enumerate(tenants):
         if tenant.parent is not None and tenant.parent not in named:
             reader.fault(f"tenants[{index}].parent", f"there is no tenant {tenant.parent!r}")
     if reader.faults or scheduler is None:
         raise ConfigFault(reader.faults)
-    settings = Settings(scheduler, gateway, engines, tenants, keys)
+    settings = Settings(scheduler, gateway, engines, tenants, keys, redis)
     _try_tenants(settings)
     return settings
 

@@ -121,7 +121,8 @@ class Proxy:
             async for events in stream.events():
                 for told in events:
                     for document in answer.feed(told):
-                        client.push(event(document))
+                        if call.ask.stream:
+                            client.push(event(document))
                 if answer.parts:
                     self._report(call, grant, answer.output_tokens)
                     if call.ask.stream:

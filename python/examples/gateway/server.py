@@ -23,6 +23,7 @@ from gateway.app import App
 from gateway.client import ABORT
 from gateway.config import ConfigFault, Settings, load
 from gateway.fleet import Fleet
+from gateway.leases import Leases
 from gateway.metrics import Metrics
 from gateway.proxy import Proxy
 from tidegate.aio import Gate
@@ -111,10 +112,13 @@ class Server(uvicorn.Server):
 class Gateway:
     """All that runs, put together."""
 
-    def __init__(self, path: Path, settings: Settings, gate: Gate, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, path: Path, settings: Settings, gate: Gate, leases: Leases, session: aiohttp.ClientSession
+    ) -> None:
         self._path = path
         self._settings = settings
         self._gate = gate
+        self._leases = leases
         self._fleet = Fleet(gate, session)
         metrics = Metrics(gate, self._fleet)
         self.app = App(gate, Proxy(gate, self._fleet, metrics), metrics, self._fleet.states)
@@ -132,6 +136,7 @@ class Gateway:
         for tenant in settings.tenants:
             parent = None if tenant.parent is None else self._tenants[tenant.parent]
             self._gate.tenant_configure(self._tenants[tenant.name], parent=parent, **tenant.policy)
+        self._leases.configure(settings.tenants, self._tenants)
         self._fleet.configure(settings.engines, settings.gateway)
         self.app.configure(settings)
         self._settings = settings
@@ -203,11 +208,15 @@ class Gateway:
 
 async def run(path: Path, settings: Settings, listener: socket.socket) -> None:
     """Serves on a socket until a signal ends it."""
-    connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=30)
+    # Shorter than engines keep a connection (5 s): one that is closed while a request goes out is a fault.
+    leases = Leases()
+    connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=30, keepalive_timeout=2)
     async with (
         aiohttp.ClientSession(
             connector=connector, headers={"accept-encoding": "identity"}, cookie_jar=aiohttp.DummyCookieJar()
         ) as session,
-        Gate(settings.scheduler, max_waiting=settings.gateway.max_waiting) as gate,
+        Gate(settings.scheduler, max_waiting=settings.gateway.max_waiting, on_lease_wanted=leases.ask) as gate,
     ):
-        await Gateway(path, settings, gate, session).run(listener)
+        gateway = Gateway(path, settings, gate, leases, session)
+        async with leases.running(gate, settings.redis):
+            await gateway.run(listener)
