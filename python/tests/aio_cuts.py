@@ -1,8 +1,8 @@
 """Raises an exception at every step of blocks in turn, and looks whether each request still ends once.
 
-`python aio_cuts.py SCENARIO EXCEPTION AFTER` prints how many steps there were. A step is where the interpreter looks for
-signals: where a function begins, after a call, where a loop goes back. Steps are counted, not timed, in the frames of
-`tidegate.aio` and of the blocks here, so that each run is like the last one; nothing is raised inside asyncio itself.
+`python aio_cuts.py SCENARIO EXCEPTION AFTER` prints how many steps there were. A step is where the interpreter looks
+for signals: where a function begins, after a call, where a loop goes back. Steps are counted, not timed, in the frames
+of `tidegate.aio` and of the blocks here, so that each run is like the last one; nothing is raised inside asyncio.
 """
 
 import asyncio

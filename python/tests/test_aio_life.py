@@ -431,3 +431,42 @@ def test_many_blocks_of_one_task_each_have_their_own_place() -> None:
             assert ended(gate) == (6, 0, 0, 0)
 
     run(main())
+
+
+def test_an_old_start_that_is_told_again_starts_nobody() -> None:
+    async def main() -> None:
+        async with gate_of(1) as gate:
+            async with gate.admit(tenant="bulk", tier="batch", demand=ONE) as grant:
+                first = tidegate.Start(grant.request, grant.worker, grant.attempt, 0, "guaranteed")
+                urgent = asyncio.create_task(hold(gate, "realtime", 5))
+                await grant.preempted
+                again = asyncio.create_task(grant.yield_())
+                await until(lambda: gate.scheduler.queue_depth("batch") == 1)
+                # As after a turn that was cut once the grant had been told.
+                gate._room._actions.append(first)
+                gate.poll()
+                await asyncio.sleep(1)
+                assert not again.done()
+                await again
+                assert (urgent.done(), grant.attempt) == (True, 2)
+            assert ended(gate) == (2, 0, 0, 0)
+
+    run(main())
+
+
+def test_dropped_while_it_waits_in_yield_the_block_is_told() -> None:
+    async def main() -> None:
+        async with gate_of(1) as gate:
+
+            async def block() -> None:
+                async with gate.admit(tenant="acme", tier="batch", demand=ONE) as grant:
+                    # More than any worker will ever have: it cannot come back.
+                    grant.progress(output_tokens=1, in_use=[1, 101])
+                    await grant.yield_()
+
+            with pytest.raises(Dropped) as dropped:
+                await block()
+            assert dropped.value.reason is tidegate.Reason.NEVER_FITS
+            assert ended(gate) == (0, 1, 0, 0)
+
+    run(main())

@@ -30,14 +30,14 @@ class Admission:
 
     async def __aenter__(self) -> Grant:
         """Waits for the turn of the request."""
-        await self._grant.open()
+        await self._grant._open()
         return self._grant
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Ends the request: complete, failed for an `Exception`, cancelled for what else ends a task."""
-        self._grant.close(error)
+        self._grant._close(error)
 
 
 class Gate(Fleet):

@@ -93,20 +93,20 @@ class Grant:
         "_abort",
         "_aside",
         "_ended_by",
+        "_ids",
         "_in_use",
         "_is_told",
         "_owner",
         "_room",
+        "_spec",
         "_stage",
         "_usage",
         "_woken",
         "attempt",
-        "ids",
         "overdue",
         "preempted",
         "reason",
         "resume_tokens",
-        "spec",
         "worker",
     )
 
@@ -123,9 +123,9 @@ class Grant:
         """Why it was started."""
         self.overdue = False
         """Whether it was asked to stop and did not in time (`confirm_after`)."""
-        self.spec = spec
+        self._spec = spec
         """What the scheduler is told at the submission."""
-        self.ids: list[int] = []
+        self._ids: list[int] = []
         """The request's id, once there is one."""
         self._room = room
         self._stage = Stage.WAITING
@@ -141,15 +141,15 @@ class Grant:
         self._usage = {"prompt_tokens": spec["prompt_tokens"], "cached_tokens": 0, "output_tokens": 0}
 
     def __repr__(self) -> str:
-        request = self.ids[0] if self.ids else None
+        request = self._ids[0] if self._ids else None
         return f"<Grant request={request} worker={self.worker} {self._stage.name.lower()}>"
 
     @property
     def request(self) -> int:
         """The request's id, for the questions of the scheduler. Raises `NotHeld` before the block."""
-        if not self.ids:
+        if not self._ids:
             raise NotHeld("the grant has no request yet")
-        return self.ids[0]
+        return self._ids[0]
 
     @property
     def lost(self) -> bool:
@@ -204,7 +204,7 @@ class Grant:
         """
         self._room.here()
         if self._stage is not Stage.LOST:
-            self._report("preempted", tokens_kept=tokens_kept, finds_loss=False)
+            self._report("preempted", {"tokens_kept": tokens_kept}, finds_loss=False)
         return await self._wait_again()
 
     async def decline(self, *, why: Decline | str = "other") -> int:
@@ -214,10 +214,10 @@ class Grant:
         """
         self._room.here()
         if self._stage is not Stage.LOST:
-            self._report("declined", why=why, finds_loss=False)
+            self._report("declined", {"why": why}, finds_loss=False)
         return await self._wait_again()
 
-    async def open(self) -> None:
+    async def _open(self) -> None:
         """Submits the request, and waits until it is started."""
         self._room.here()
         if self._owner is not None:
@@ -232,7 +232,7 @@ class Grant:
             self._settle(Ending.CANCEL)
             raise
 
-    def close(self, error: BaseException | None) -> None:
+    def _close(self, error: BaseException | None) -> None:
         """Ends the request as the block ended. Raises why there was no place, if the block did not hear of it."""
         gone = self._gone()
         is_stopped = self._abort is not None and self._is_told
@@ -244,13 +244,13 @@ class Grant:
             is_failure = error is None or isinstance(error, Exception)
             self._settle(Ending.FAIL if is_failure else Ending.CANCEL)
 
-    def told(self, action: Preempt | Spare | Stuck | Start | Abort | Drop) -> None:
+    def _told(self, action: Preempt | Spare | Stuck | Start | Abort | Drop) -> None:
         """Hears what the scheduler wants. Twice is as good as once."""
         match action:
             case Start():
                 self._start(action)
             case Drop():
-                self.end(dropped(action.reason))
+                self._end(dropped(action.reason))
             case _ if self._aside is not None and action.attempt == self._aside.attempt:
                 self._refuse_aside(action)
             case _ if self._stage is not Stage.HELD or action.attempt != self.attempt:
@@ -265,18 +265,18 @@ class Grant:
             case Stuck():
                 self.overdue = True
 
-    def end(self, error: Error) -> None:
+    def _end(self, error: Error) -> None:
         """Ends the grant, for the reason that its block is told, and its request if it has not ended."""
         if self._stage is not Stage.ENDED:
             self._ended_by = error
             self.preempted._ask(None)
             self._settle(Ending.CANCEL)
 
-    def ask(self) -> None:
+    def _ask(self) -> None:
         """Asks the block to stop, for the gate."""
         self.preempted._ask(None)
 
-    def look(self) -> None:
+    def _look(self) -> None:
         """Hears whether the scheduler still counts it as running: of a worker that was lost it says nothing."""
         if self._stage not in (Stage.HELD, Stage.LOST):
             return
@@ -288,20 +288,21 @@ class Grant:
             self._aside = None
             self._lose()
 
-    def is_on(self, worker: int) -> bool:
+    def _is_on(self, worker: int) -> bool:
         """Whether it has a place on the worker."""
         held = self.worker if self._stage is Stage.HELD else -1
         return worker in (held, self._aside.worker if self._aside is not None else -1)
 
     @property
-    def is_waiting(self) -> bool:
+    def _is_waiting(self) -> bool:
         """Whether a task waits for its place."""
         return self._stage is Stage.WAITING
 
     def _start(self, start: Start) -> None:
-        if self._stage is Stage.WAITING:
+        known = self.attempt if self._aside is None else self._aside.attempt
+        if self._stage is Stage.WAITING and start.attempt > known:
             self._take(start)
-        if self._stage is not Stage.ENDED and start.attempt != self.attempt:
+        elif self._stage is not Stage.ENDED and start.attempt > known:
             self._aside = start
             self._lose()
         self._wake()
@@ -309,10 +310,11 @@ class Grant:
     def _take(self, start: Start) -> None:
         self.worker, self.resume_tokens, self.reason = start.worker, start.resume_tokens, start.reason
         self.preempted._spare()
+        self._room.lobby.discard(self.request)
         self.overdue = self._is_told = False
+        # No signal comes between two lines that call nothing.
         self.attempt = start.attempt
         self._stage = Stage.HELD
-        self._room.lobby.discard(self.request)
 
     def _lose(self) -> None:
         self._stage = Stage.LOST
@@ -331,7 +333,7 @@ class Grant:
         """Gives back a place that the block never knew of."""
         start, self._aside = self._aside, None
         if isinstance(action, Abort):
-            self.end(Aborted(f"stopped for good: {action.reason}", reason=action.reason))
+            self._end(Aborted(f"stopped for good: {action.reason}", reason=action.reason))
         elif isinstance(action, Preempt) and start is not None:
             self._room.scheduler.preempted(self.request, start.attempt, now_ns=self._room.now_anyhow())
             self._room.soon()
@@ -340,25 +342,25 @@ class Grant:
 
     def _tell_use(self, verb: str, in_use: Amounts | None, **tokens: int) -> None:
         units = self._in_use if in_use is None else amounts(in_use)
-        self._report(verb, **tokens, in_use=units)
+        self._report(verb, {**tokens, "in_use": units})
         self._in_use = units
         self._usage.update(tokens)
 
-    def _report(self, verb: str, *, finds_loss: bool = True, **fields: object) -> None:
+    def _report(self, verb: str, fields: Mapping[str, object], *, finds_loss: bool = True) -> None:
         """Says something of the place, which must be there. `finds_loss`: raises if it turns out to be gone."""
         self.check()
         say = getattr(self._room.scheduler, verb)
         try:
             say(self.request, self.attempt, **fields, now_ns=self._room.now_anyhow())
         except (StaleAttempt, WrongState) as refused:
-            self.look()
+            self._look()
             if self._stage is Stage.HELD and isinstance(refused, WrongState):
                 raise
             self._lose()
             if finds_loss:
                 self.check()
         except AlreadyTerminal:
-            self.end(PlaceLost("its request has ended"))
+            self._end(PlaceLost("its request has ended"))
             self.check()
         else:
             if not finds_loss:
@@ -398,7 +400,7 @@ class Grant:
     def _settle(self, ending: Ending) -> Error | None:
         """Ends the request, if it has not ended, and the grant. What the scheduler refused is returned."""
         refused = None
-        if self.ids and self._stage is not Stage.ENDED:
+        if self._ids and self._stage is not Stage.ENDED:
             try:
                 self._end_request(ending)
             except Error as error:

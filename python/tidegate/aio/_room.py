@@ -108,9 +108,9 @@ class Room:
         if self._max_waiting is not None and len(self.lobby) >= self._max_waiting:
             message = f"{self._max_waiting} wait at the gate already"
             raise GateFull(message, scope="gate", tier=None, tenant=None, unit="requests", limit=self._max_waiting)
-        submit = partial(self.scheduler.submit, **grant.spec, now_ns=self.now())
+        submit = partial(self.scheduler.submit, **grant._spec, now_ns=self.now())
         try:
-            grant.ids.extend(starmap(submit, ONCE))
+            grant._ids.extend(starmap(submit, ONCE))
         except _errors.OverQuota as refused:
             raise over_quota(refused, self._latest_ns) from None
         self.lobby.add(grant.request)
@@ -119,7 +119,7 @@ class Room:
 
     def leave(self, grant: "Grant") -> None:
         """Forgets a grant whose request has ended, or never was. Twice is as good as once."""
-        for request in grant.ids:
+        for request in grant._ids:
             self.lobby.discard(request)
             self.grants.pop(request, None)
             self.soon()
@@ -161,7 +161,7 @@ class Room:
                 self._want_lease(action)
             case Preempt(request) | Spare(request) | Stuck(request) | Start(request) | Abort(request) | Drop(request):
                 if grant := self.grants.get(request):
-                    grant.told(action)
+                    grant._told(action)
 
     def _want_lease(self, wish: LeaseWanted) -> None:
         if self._on_lease_wanted is None:
@@ -201,14 +201,14 @@ class Room:
         self.shut = str(self.closed)
         self._stop_timer()
         for grant in list(self.grants.values()):
-            if grant.is_waiting:
-                grant.end(self.closed)
+            if grant._is_waiting:
+                grant._end(self.closed)
             else:
-                grant.ask()
+                grant._ask()
 
     def _end_all(self, error: Error) -> None:
         for grant in list(self.grants.values()):
-            grant.end(error)
+            grant._end(error)
 
     async def watch(self, condition: Callable[[], bool], within: float | None) -> bool:
         """Waits for what comes when a grant leaves, at most so many seconds. Whether it came."""
@@ -230,9 +230,9 @@ class Room:
 
     def is_used(self, worker: int) -> bool:
         """Whether somebody has a place on the worker. O(grants)."""
-        return any(grant.is_on(worker) for grant in self.grants.values())
+        return any(grant._is_on(worker) for grant in self.grants.values())
 
     def look_at_all(self) -> None:
         """Has each grant look whether it still has its place. O(grants)."""
         for grant in list(self.grants.values()):
-            grant.look()
+            grant._look()
