@@ -23,7 +23,7 @@ from gateway.metrics import Metrics
 from gateway.proxy import Call, Proxy
 from gateway.refusal import Passed, Refusal
 from gateway.request import Kind, parse
-from tidegate.aio import Gate
+from tidegate.aio import Gate, NotHeld
 
 log = logging.getLogger("gateway.app")
 
@@ -167,10 +167,12 @@ class App:
             "tier": self._gate.scheduler.config.tiers[call.tier],
             "age_seconds": time.monotonic() - call.began,
         }
-        if call.grant is None or not call.grant.ids:
+        if call.grant is None:
             return document | {"state": "arriving"}
         try:
             explained = self._gate.scheduler.explain(call.grant.request)
+        except NotHeld:
+            return document | {"state": "arriving"}
         except tidegate.ReportError:
             return document | {"state": "ending"}
         starts_in = None

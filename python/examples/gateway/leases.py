@@ -42,11 +42,8 @@ class Leases:
         return self._budgets[tenant, limit]
 
     @asynccontextmanager
-    async def running(self, gate: Gate, settings: RedisSettings | None) -> AsyncIterator[None]:
-        """Asks the store as long as the block runs, if there is one."""
-        if settings is None:
-            yield
-            return
+    async def running(self, gate: Gate, settings: RedisSettings) -> AsyncIterator[None]:
+        """Asks the store as long as the block runs."""
         client = redis.asyncio.Redis.from_url(
             settings.url, socket_timeout=settings.timeout, retry=Retry(NoBackoff(), 0)
         )

@@ -5,14 +5,14 @@ SIGHUP reads the config again.
 """
 
 import asyncio
+import contextlib
 import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import uvicorn
@@ -23,10 +23,12 @@ from gateway.app import App
 from gateway.client import ABORT
 from gateway.config import ConfigFault, Settings, load
 from gateway.fleet import Fleet
-from gateway.leases import Leases
 from gateway.metrics import Metrics
 from gateway.proxy import Proxy
 from tidegate.aio import Gate
+
+if TYPE_CHECKING:
+    from gateway.leases import Leases
 
 log = logging.getLogger("gateway")
 
@@ -100,7 +102,7 @@ def bounded(settings: Settings) -> type[HttpToolsProtocol]:
 class Server(uvicorn.Server):
     """Ends when it is told to, not by a signal."""
 
-    @contextmanager
+    @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leaves signals to whoever runs it."""
         yield
@@ -113,7 +115,7 @@ class Gateway:
     """All that runs, put together."""
 
     def __init__(
-        self, path: Path, settings: Settings, gate: Gate, leases: Leases, session: aiohttp.ClientSession
+        self, path: Path, settings: Settings, gate: Gate, leases: "Leases | None", session: aiohttp.ClientSession
     ) -> None:
         self._path = path
         self._settings = settings
@@ -136,7 +138,8 @@ class Gateway:
         for tenant in settings.tenants:
             parent = None if tenant.parent is None else self._tenants[tenant.parent]
             self._gate.tenant_configure(self._tenants[tenant.name], parent=parent, **tenant.policy)
-        self._leases.configure(settings.tenants, self._tenants)
+        if self._leases is not None:
+            self._leases.configure(settings.tenants, self._tenants)
         self._fleet.configure(settings.engines, settings.gateway)
         self.app.configure(settings)
         self._settings = settings
@@ -153,6 +156,8 @@ class Gateway:
         """Reads the config again; one that is not in order changes nothing."""
         try:
             settings = load(self._path)
+            if settings.redis != self._settings.redis:
+                raise ConfigFault([("redis", "is read at the start alone")])
             self._gate.reconfigure(settings.scheduler)
         except (ConfigFault, tidegate.Error) as error:
             log.error("the config is not in order, and the old one stays: %s", error)
@@ -209,14 +214,26 @@ class Gateway:
 async def run(path: Path, settings: Settings, listener: socket.socket) -> None:
     """Serves on a socket until a signal ends it."""
     # Shorter than engines keep a connection (5 s): one that is closed while a request goes out is a fault.
-    leases = Leases()
     connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=30, keepalive_timeout=2)
-    async with (
-        aiohttp.ClientSession(
-            connector=connector, headers={"accept-encoding": "identity"}, cookie_jar=aiohttp.DummyCookieJar()
-        ) as session,
-        Gate(settings.scheduler, max_waiting=settings.gateway.max_waiting, on_lease_wanted=leases.ask) as gate,
-    ):
+    leases = _leases(settings)
+    async with contextlib.AsyncExitStack() as stack:
+        session = await stack.enter_async_context(
+            aiohttp.ClientSession(
+                connector=connector, headers={"accept-encoding": "identity"}, cookie_jar=aiohttp.DummyCookieJar()
+            )
+        )
+        ask = None if leases is None else leases.ask
+        gate = Gate(settings.scheduler, max_waiting=settings.gateway.max_waiting, on_lease_wanted=ask)
+        await stack.enter_async_context(gate)
         gateway = Gateway(path, settings, gate, leases, session)
-        async with leases.running(gate, settings.redis):
-            await gateway.run(listener)
+        if leases is not None and settings.redis is not None:
+            await stack.enter_async_context(leases.running(gate, settings.redis))
+        await gateway.run(listener)
+
+
+def _leases(settings: Settings) -> "Leases | None":
+    if settings.redis is None:
+        return None
+    from gateway.leases import Leases  # noqa: PLC0415 - only who shares budgets needs redis-py
+
+    return Leases()
