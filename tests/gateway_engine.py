@@ -49,7 +49,7 @@ class Behaviour:
 
 
 behaviour = Behaviour()
-stats = {"running": 0, "most": 0, "begun": 0, "ended": 0, "gone": 0}
+stats = {"running": 0, "most": 0, "begun": 0, "ended": 0, "gone": 0, "sent": 0}
 seen: list[dict[str, Any]] = []
 """What the last requests had, headers and bodies."""
 
@@ -145,6 +145,7 @@ async def streamed(request: Request, body: dict[str, Any], chat: bool) -> AsyncI
             at_once += told
             if len(at_once) >= AT_ONCE:
                 yield bytes(at_once)
+                stats["sent"] += len(at_once)
                 at_once.clear()
                 await asyncio.sleep(0)
         yield bytes(at_once)
