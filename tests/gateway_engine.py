@@ -181,7 +181,12 @@ async def health(_request: Request) -> Response:
 
 
 async def control(request: Request) -> Response:
-    for name, value in (await request.json()).items():
+    told = await request.json()
+    if told.pop("anew", False):
+        told = vars(Behaviour()) | told
+        stats.update(most=0, begun=0, ended=0, gone=0, sent=0)
+        seen.clear()
+    for name, value in told.items():
         setattr(behaviour, name, value)
     return Response()
 

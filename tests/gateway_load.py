@@ -54,7 +54,7 @@ async def compare(gateway: Program, engine: Program, requests: int, at_a_time: i
     through: list[float] = []
     direct: list[float] = []
     used = took = 0.0
-    async with clients(gateway.url) as by_gateway, clients(engine.url) as by_engine:
+    async with clients(gateway.url, 600, keeps=True) as by_gateway, clients(engine.url, 600, keeps=True) as by_engine:
         await burst(by_gateway, at_a_time, at_a_time, stream)
         for _ in range(TURNS):
             before = cpu_seconds(gateway)
@@ -75,7 +75,7 @@ async def compare(gateway: Program, engine: Program, requests: int, at_a_time: i
 async def hold_open(gateway: Program, number: int) -> None:
     """So many streams at once."""
     body = body_of("open", 12, stream=True)
-    async with clients(gateway.url) as asking:
+    async with clients(gateway.url, 600) as asking:
         began = time.perf_counter()
         told = await asyncio.gather(*(asking.ask(body) for _ in range(number)))
         print(f"{sum(is_whole(one, body) for one in told)} of {number} streams at once were whole", end=", ")

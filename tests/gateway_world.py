@@ -295,20 +295,25 @@ class Clients:
 
 
 @asynccontextmanager
-async def clients(url: str) -> AsyncIterator[Clients]:
-    """Clients as many as are wanted, within the bound."""
+async def clients(url: str, within: float = SECONDS, *, keeps: bool = False) -> AsyncIterator[Clients]:
+    """Clients as many as are wanted, within the bound; whether they use a connection again.
+
+    One that a server closes just then is an error of the client, and none of the server.
+    """
+    kept = {"keepalive_timeout": 2} if keeps else {"force_close": True}
+    connector = aiohttp.TCPConnector(limit=0, **kept)
     async with (
-        asyncio.timeout(SECONDS),
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=2)) as session,
+        asyncio.timeout(within),
+        aiohttp.ClientSession(connector=connector) as session,
     ):
         yield Clients(url, session)
 
 
-def run(url: str, scene: Callable[[Clients], Awaitable[T]]) -> T:
+def run(url: str, scene: Callable[[Clients], Awaitable[T]], within: float = SECONDS) -> T:
     """Plays a scene with clients of a gateway."""
 
     async def play() -> T:
-        async with clients(url) as asking:
+        async with clients(url, within) as asking:
             return await scene(asking)
 
     return asyncio.run(play())

@@ -11,8 +11,22 @@ from gateway_engine import expected
 from gateway_world import Clients, Told, body_of, config, is_whole, run, until, world
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with world(tmp_path_factory.mktemp("gateway")) as (gateway, (engine,)):
+        yield gateway, engine
+
+
 @pytest.fixture
-def one(tmp_path: Path) -> Any:
+def one(shared: Any) -> Any:
+    """The one that tests share which leave it as they found it."""
+    gateway, engine = shared
+    engine.control(anew=True)
+    return gateway, engine
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Any:
     with world(tmp_path) as (gateway, (engine,)):
         yield gateway, engine
 
@@ -139,10 +153,16 @@ def test_what_a_tenant_has_used_of_its_quota(one: Any) -> None:
     assert never.code == "never-fits"
 
 
+def counted(gateway: Any) -> tuple[float, float]:
+    cancelled = gateway.metric("tidegate_requests_total", state="cancelled")
+    return cancelled, gateway.metric("tidegate_gateway_refused_total", code="client-gone")
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_that_goes_leaves_nothing_behind(one: Any, stream: bool) -> None:
     gateway, engine = one
     engine.control(pause=0.02)
+    before = counted(gateway)
 
     async def scene(clients: Clients) -> None:
         asked = [
@@ -156,12 +176,11 @@ def test_a_client_that_goes_leaves_nothing_behind(one: Any, stream: bool) -> Non
 
     run(gateway.url, scene)
     until(lambda: is_idle(gateway) and engine.stats()["running"] == 0)
-    assert gateway.metric("tidegate_requests_total", state="cancelled") == 12
-    assert gateway.metric("tidegate_gateway_refused_total", code="client-gone") == 12
+    assert counted(gateway) == (before[0] + 12, before[1] + 12)
 
 
-def test_sigterm_lets_those_inside_finish_and_takes_nothing_new(one: Any) -> None:
-    gateway, engine = one
+def test_sigterm_lets_those_inside_finish_and_takes_nothing_new(own: Any) -> None:
+    gateway, engine = own
     engine.control(pause=0.03)
     body = body_of("a", 30, stream=True)
 
@@ -208,6 +227,7 @@ def test_what_an_operator_is_told_of_a_request_that_waits(one: Any) -> None:
         return told
 
     told = run(gateway.url, scene)
+    until(lambda: is_idle(gateway))
     status, runs = told["r0", "acme-key"]
     assert (status, runs["gate"], runs["tier"]) == (200, None, "batch")
     assert runs["state"] in ("starting", "running")
@@ -218,8 +238,8 @@ def test_what_an_operator_is_told_of_a_request_that_waits(one: Any) -> None:
     assert told["late", "none"][0] == 401
 
 
-def test_a_config_is_read_again_or_refused_whole(one: Any) -> None:
-    gateway, engine = one
+def test_a_config_is_read_again_or_refused_whole(own: Any) -> None:
+    gateway, engine = own
     old = gateway.path.read_text()
 
     async def statuses(clients: Clients) -> list[int]:

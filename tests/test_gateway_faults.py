@@ -20,7 +20,7 @@ def bodies(number: int = STREAMS, tokens: int = TOKENS) -> list[dict[str, Any]]:
 
 def is_right(told: Told, body: dict[str, Any]) -> bool:
     """Whether it is whole, as a stream or at once."""
-    if body["stream"]:
+    if body["stream"] or told.status != 200:
         return is_whole(told, body)
     choice = told.document["choices"][0]
     return is_whole(Told(told.status, text=choice["text"], is_done=True), body)

@@ -1,5 +1,6 @@
 """The gateway's parts that wait for nothing: its config, what is asked, and the answer that is put together."""
 
+import dataclasses
 import json
 import random
 from pathlib import Path
@@ -8,12 +9,12 @@ from typing import Any
 import gateway_engine
 import pytest
 from gateway.answer import Answer, Malformed
-from gateway.config import ConfigFault, duration_ns, load, parse
+from gateway.config import ConfigFault, GatewaySettings, duration_ns, load, parse
 from gateway.keys import Keys
 from gateway.refusal import Refusal
 from gateway.request import NEUTRAL, PLAIN, Ask
 from gateway.request import parse as parse_request
-from gateway_world import TENANTS, TIERS, body_of, sha256
+from gateway_world import ROOT, TENANTS, TIERS, body_of, sha256
 
 ENGINE = '\n[[engines]]\nurl = "http://127.0.0.1:1"\nslots = 4\n'
 SETTINGS = parse(TIERS + TENANTS + ENGINE)
@@ -63,6 +64,16 @@ def test_what_else_is_wrong_with_a_config(more: str, path: str) -> None:
 def test_a_config_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigFault):
         load(tmp_path / "none.toml")
+
+
+def test_the_config_of_the_page_is_in_order() -> None:
+    page = (ROOT / "docs/GATEWAY.md").read_text()
+    text = page.partition("```toml\n")[2].partition("```")[0]
+    settings = parse(text)
+    assert settings.redis is not None
+    defaults = GatewaySettings()
+    assert settings.gateway == defaults, "the page says that these are the defaults"
+    assert all(field.name in text for field in dataclasses.fields(defaults)), "the page has all of them"
 
 
 def test_durations() -> None:
