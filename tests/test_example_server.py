@@ -157,7 +157,7 @@ def test_the_urgent_start_before_those_that_waited_and_take_places_back() -> Non
         stats = await client.until_idle()
         assert (stats["completed"], stats["cancelled"]) == (35, 2)
 
-    with server("--slots", "2", "--token-ms", "5") as (address, _):
+    with server("--slots", "2", "--token-ms", "20") as (address, _):
         talk(address, conversation)
 
 
@@ -178,7 +178,7 @@ def test_over_quota_is_429_and_says_when_to_come_again(plenty: str) -> None:
     async def conversation(client: Client) -> None:
         answers = [await client.post('{"prompt": "a", "max_tokens": 1}', key="key-small") for _ in range(3)]
         assert [answer.status_code for answer in answers] == [200, 200, 429]
-        assert 1 <= int(answers[2].headers["retry-after"]) <= 30
+        assert 1 <= int(answers[2].headers["retry-after"]) <= 1_800
         await client.until_idle()
 
     talk(plenty, conversation)
@@ -254,21 +254,24 @@ def test_a_body_that_does_not_come_is_not_waited_for(plenty: str) -> None:
 
 def test_sigterm_lets_those_inside_finish_and_refuses_others() -> None:
     async def conversation(client: Client, process: subprocess.Popen[str]) -> None:
-        async with client.stream(max_tokens=200) as events:
+        # One holds a place until it goes away: whatever takes long, the server drains until then.
+        async with client.stream(max_tokens=10_000) as holds, client.stream(max_tokens=100) as events:
+            assert "start" in await anext(holds)
             assert "start" in await anext(events)
             waiting = asyncio.create_task(client.events(max_tokens=1))
-            await client.until(lambda stats: stats["waiting"] == 1)
+            await client.until(lambda stats: stats["submitted"] == 3)
             process.send_signal(signal.SIGTERM)
             await client.until(lambda stats: not stats["is_open"])
             refused = await client.post('{"prompt": "a"}')
             assert refused.status_code == 503
             assert int(refused.headers["retry-after"]) >= 1
             rest = [event async for event in events]
-        assert len(rest) == 200 + 1
-        assert rest[-1]["done"]
-        assert (await waiting)[-1]["done"]
+            assert len(rest) == 100 + 1
+            assert rest[-1]["done"]
+            assert (await waiting)[-1]["done"]
+            assert process.poll() is None
 
-    with server("--slots", "1", "--token-ms", "20") as (address, process):
+    with server("--slots", "2", "--token-ms", "20", "--drain-s", str(WITHIN)) as (address, process):
         talk(address, lambda client: conversation(client, process))
         assert process.wait(WITHIN) == 0
 

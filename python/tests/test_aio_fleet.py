@@ -299,13 +299,14 @@ def test_a_scheduler_that_is_done_for_tells_everybody(monkeypatch: pytest.Monkey
 def test_a_gate_has_no_task_and_no_more_than_one_timer() -> None:
     async def main() -> None:
         async with gate_of(1) as gate:
+            before = len(asyncio.all_tasks())
             tasks = [asyncio.create_task(hold(gate, "realtime", 1, queue_timeout_ns=SECOND + n)) for n in range(50)]
             await inside(gate, 1)
             loop = asyncio.get_running_loop()
             timers = [timer for timer in loop._scheduled if not timer.cancelled()]  # type: ignore[attr-defined]
             # That of `run`, one of `hold`, and the gate's.
             assert len(timers) == 3
-            assert len(asyncio.all_tasks()) == 2 + 50
+            assert len(asyncio.all_tasks()) == before + 50
             await asyncio.wait(tasks)
             assert isinstance(gate, Gate)
             assert ended(gate)[3] > 40

@@ -7,7 +7,7 @@ the block, or else by the end of the task that opened it. It does not know who e
 
 import asyncio
 from collections.abc import Generator, Iterable, Mapping
-from enum import Enum, auto
+from enum import Enum
 from typing import Any, TypeAlias
 
 from tidegate._enums import Decline, Reason, RequestState
@@ -24,19 +24,19 @@ MAX_TOKENS = 1 << 40
 class Stage(Enum):
     """Where a grant stands."""
 
-    WAITING = auto()
-    HELD = auto()
-    LOST = auto()
+    WAITING = "waiting"
+    HELD = "held"
+    LOST = "lost"
     """The block runs, and its request waits again or was started elsewhere."""
-    ENDED = auto()
+    ENDED = "ended"
 
 
 class Ending(Enum):
     """What the scheduler is told of the end."""
 
-    COMPLETE = auto()
-    FAIL = auto()
-    CANCEL = auto()
+    COMPLETE = "complete"
+    FAIL = "fail"
+    CANCEL = "cancel"
 
 
 class Preempted:
@@ -142,7 +142,7 @@ class Grant:
 
     def __repr__(self) -> str:
         request = self._ids[0] if self._ids else None
-        return f"<Grant request={request} worker={self.worker} {self._stage.name.lower()}>"
+        return f"<Grant request={request} worker={self.worker} {self._stage.value}>"
 
     @property
     def request(self) -> int:
