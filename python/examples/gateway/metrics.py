@@ -3,7 +3,8 @@
 Names of tenants and engines are of the config, so that there are only so many.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -14,6 +15,20 @@ from tidegate.aio import Gate
 
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 ENDS = ("submitted", "completed", "failed", "cancelled", "dropped")
+
+
+T = TypeVar("T")
+
+
+class Children(dict[tuple[str, ...], T]):
+    """A metric by its labels: looking one up in the metric itself costs more than counting."""
+
+    def __init__(self, make: Callable[..., T]) -> None:
+        self._make = make
+
+    def __missing__(self, labels: tuple[str, ...]) -> T:
+        child = self[labels] = self._make(*labels)
+        return child
 
 
 class Metrics:
@@ -30,35 +45,40 @@ class Metrics:
         self._tokens = self._counter("tokens", "Tokens of completed requests", (*whose, "kind"))
         self._refused = self._counter("refused", "Requests that got no completion", ("code",))
         self._cuts = self._counter("cut", "Times that a request was stopped to go on later", ("tier",))
-        self.faults = self._counter("engine_faults", "Requests that failed at an engine", ("engine",))
+        self._faults = self._counter("engine_faults", "Requests that failed at an engine", ("engine",))
         self._registry.register(self)
 
-    def _histogram(self, name: str, what: str, labels: tuple[str, ...]) -> Histogram:
-        return Histogram(f"tidegate_gateway_{name}", what, labels, registry=self._registry, buckets=SECONDS)
+    def _histogram(self, name: str, what: str, labels: tuple[str, ...]) -> "Children[Histogram]":
+        metric = Histogram(f"tidegate_gateway_{name}", what, labels, registry=self._registry, buckets=SECONDS)
+        return Children(metric.labels)
 
-    def _counter(self, name: str, what: str, labels: tuple[str, ...]) -> Counter:
-        return Counter(f"tidegate_gateway_{name}", what, labels, registry=self._registry)
+    def _counter(self, name: str, what: str, labels: tuple[str, ...]) -> "Children[Counter]":
+        return Children(Counter(f"tidegate_gateway_{name}", what, labels, registry=self._registry).labels)
 
     def waited(self, tier: int, tenant: str, seconds: float) -> None:
         """A request was started for the first time."""
-        self._waits.labels(self._tiers[tier], tenant).observe(seconds)
+        self._waits[self._tiers[tier], tenant].observe(seconds)
 
     def first_token(self, tier: int, tenant: str, seconds: float) -> None:
         """A request has its first token."""
-        self._firsts.labels(self._tiers[tier], tenant).observe(seconds)
+        self._firsts[self._tiers[tier], tenant].observe(seconds)
 
     def ended(self, tier: int, tenant: str, used: Used) -> None:
         """A request is complete."""
         for kind, tokens in zip(("prompt", "cached", "output"), used, strict=True):
-            self._tokens.labels(self._tiers[tier], tenant, kind).inc(tokens)
+            self._tokens[self._tiers[tier], tenant, kind].inc(tokens)
 
     def refused(self, code: str) -> None:
         """A request got no completion."""
-        self._refused.labels(code).inc()
+        self._refused[code,].inc()
 
     def cut(self, tier: int) -> None:
         """A request was stopped at its engine."""
-        self._cuts.labels(self._tiers[tier]).inc()
+        self._cuts[self._tiers[tier],].inc()
+
+    def failed(self, engine: str) -> None:
+        """A request failed at its engine."""
+        self._faults[engine,].inc()
 
     def text(self) -> bytes:
         """All of it."""

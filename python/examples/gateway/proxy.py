@@ -205,7 +205,7 @@ class Proxy:
             self._metrics.cut(call.tier)
         except EngineFault as fault:
             log.warning("%s: %s at %s", call.name, fault, engine.settings.url)
-            self._metrics.faults.labels(engine.settings.url).inc()
+            self._metrics.failed(engine.settings.url)
             self._fleet.suspect(engine)
             return fault
         finally:
