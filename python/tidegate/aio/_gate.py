@@ -23,6 +23,11 @@ class Admission:
     def __init__(self, grant: Grant) -> None:
         self._grant = grant
 
+    @property
+    def grant(self) -> Grant:
+        """What the block will get: its `request` is known once it waits, for whoever wants it explained."""
+        return self._grant
+
     async def __aenter__(self) -> Grant:
         """Waits for the turn of the request."""
         await self._grant._open()

@@ -183,7 +183,12 @@ class Room:
         self._stop_timer()
         pause_ns = max(wake_at_ns - now_ns, SHORTEST_WAIT_NS)
         self._timer_at_ns = wake_at_ns
-        self._timer = self.loop.call_later(pause_ns / 1e9, self.soon, context=self._context)
+        self._timer = self.loop.call_later(pause_ns / 1e9, self._ring, context=self._context)
+
+    def _ring(self) -> None:
+        # Loops ring early by up to their resolution (uvloop by a millisecond): then the timer seems to be ahead still.
+        self._timer = None
+        self.soon()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -1,0 +1,115 @@
+"""All engines: which are up, as workers of the gate, and the checks that find out.
+
+An engine that answers becomes a worker; one that fails its checks `health_failures` times in a row is lost, and what
+ran on it runs elsewhere; one that answers again is a new worker. A request that failed at an engine has it checked.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from gateway.config import EngineSettings, GatewaySettings
+from gateway.engine import Engine
+from tidegate.aio import Gate
+
+log = logging.getLogger("gateway.fleet")
+
+
+@dataclass(eq=False)
+class Member:
+    """An engine and what is known of it."""
+
+    engine: Engine
+    worker: int | None = None
+    failures: int = 0
+    """Checks in a row that failed."""
+    suspected: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+
+class Fleet:
+    """Engines by address, and by worker."""
+
+    def __init__(self, gate: Gate, session: aiohttp.ClientSession) -> None:
+        self._gate = gate
+        self._session = session
+        self._members: dict[str, Member] = {}
+        self._by_worker: dict[int, Member] = {}
+        self._settings = GatewaySettings()
+
+    def configure(self, engines: tuple[EngineSettings, ...], settings: GatewaySettings) -> None:
+        """Makes these the engines; one that is no longer named finishes what it has."""
+        self._settings = settings
+        named = {engine.url: engine for engine in engines}
+        for url in self._members.keys() - named.keys():
+            self._retire(self._members.pop(url))
+        for url, engine in named.items():
+            member = self._members.get(url)
+            if member is not None and member.engine.settings.pool != engine.pool:
+                self._retire(self._members.pop(url))
+                member = None
+            if member is None:
+                member = self._members[url] = Member(Engine(engine, settings, self._session))
+                member.task = asyncio.create_task(self._watch(member), name=f"health of {url}")
+            elif member.engine.settings.slots != engine.slots and member.worker is not None:
+                self._gate.worker_resize(member.worker, {"slots": engine.slots})
+            member.engine.configure(engine, settings)
+
+    def engine(self, worker: int) -> Engine:
+        """The engine that is this worker, now or before it was lost."""
+        return self._by_worker[worker].engine
+
+    def suspect(self, engine: Engine) -> None:
+        """A request failed there: it is checked now."""
+        if member := self._members.get(engine.settings.url):
+            member.suspected.set()
+
+    def states(self) -> Mapping[str, bool]:
+        """Whether each engine is up, by its address."""
+        return {url: member.worker is not None for url, member in self._members.items()}
+
+    async def aclose(self) -> None:
+        """Ends the checks."""
+        tasks = [member.task for member in self._members.values() if member.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _retire(self, member: Member) -> None:
+        if member.task is not None:
+            member.task.cancel()
+        if member.worker is not None:
+            self._gate.worker_drain(member.worker)
+
+    async def _watch(self, member: Member) -> None:
+        while True:
+            if await member.engine.is_healthy():
+                self._is_up(member)
+            else:
+                self._failed(member)
+            try:
+                async with asyncio.timeout(self._settings.health_every):
+                    await member.suspected.wait()
+            except TimeoutError:
+                continue
+            finally:
+                member.suspected.clear()
+
+    def _is_up(self, member: Member) -> None:
+        member.failures = 0
+        if member.worker is None:
+            settings = member.engine.settings
+            member.worker = self._gate.worker_add({"slots": settings.slots}, pool=settings.pool)
+            self._by_worker[member.worker] = member
+            log.info("%s is up, worker %d", settings.url, member.worker)
+
+    def _failed(self, member: Member) -> None:
+        member.failures += 1
+        if member.worker is None or member.failures < self._settings.health_failures:
+            return
+        log.warning("%s is lost, worker %d", member.engine.settings.url, member.worker)
+        worker, member.worker = member.worker, None
+        self._gate.worker_lost(worker)

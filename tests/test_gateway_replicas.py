@@ -1,0 +1,105 @@
+"""Two replicas of the gateway with one budget: it holds whatever becomes of them and of their store."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import chain
+from pathlib import Path
+
+from gateway_world import Clients, Gateway, StubEngine, body_of, clients, config, sha256, until, up
+from redis_server import RedisServer
+
+RATE, BURST = 1_000, 2_000
+"""Tokens a second, and how many are saved up."""
+EACH = 40
+"""Output tokens of a request."""
+SHARED = f"""
+[[tenants]]
+name = "team"
+tokens = {{ amount = {RATE}, period = "1s", burst = {BURST} }}
+leased = true
+
+[[keys]]
+sha256 = "{sha256("team-key")}"
+tenant = "team"
+"""
+
+
+@contextmanager
+def replicas(folder: Path) -> Iterator[tuple[RedisServer, list[Gateway]]]:
+    """A store, an engine, and two gateways."""
+    with ExitStack() as stack:
+        store, engine = stack.enter_context(RedisServer()), stack.enter_context(StubEngine())
+        gateways = []
+        for number in range(2):
+            place = folder / str(number)
+            place.mkdir()
+            table = f'[redis]\nurl = "redis://127.0.0.1:{store.port}"\nreplica = "{number}"\ntimeout = "300ms"\n'
+            text = 'lease_replicas = 2\nlease_fallback = "deny"\n' + config([engine], 64) + SHARED + table
+            gateways.append(stack.enter_context(Gateway(place, text)))
+            until(lambda: up(gateways[-1], engine))
+        yield store, gateways
+
+
+async def use(gateway: Gateway, until_at: float, used: list[tuple[float, int]]) -> None:
+    """Asks by a few clients until a time, and adds when how many tokens were used; whatever fails is no use."""
+
+    async def client(asking: Clients) -> None:
+        while time.monotonic() < until_at:
+            try:
+                async with asyncio.timeout(max(0.01, until_at - time.monotonic())):
+                    told = await asking.ask(body_of("a b c d", EACH), key="team-key")
+            except (TimeoutError, OSError):
+                await asyncio.sleep(0.05)
+                continue
+            if told.usage is not None:
+                used.append((time.monotonic(), told.usage["total_tokens"]))
+
+    async with clients(gateway.url) as asking:
+        await asyncio.gather(*(client(asking) for _ in range(8)))
+
+
+def test_a_budget_holds_over_replicas_one_of_which_is_killed(tmp_path: Path) -> None:
+    with replicas(tmp_path) as (_store, gateways):
+
+        async def scene() -> tuple[float, list[list[tuple[float, int]]]]:
+            began, used = time.monotonic(), [[], [], []]
+            both = [
+                asyncio.create_task(use(gateways[0], began + 9, used[0])),
+                asyncio.create_task(use(gateways[1], began + 3, used[1])),
+            ]
+            await asyncio.sleep(3)
+            gateways[1].kill()
+            gateways[1].start()
+            await use(gateways[1], began + 9, used[2])
+            await asyncio.gather(*both)
+            return began, used
+
+        began, used = asyncio.run(scene())
+        everything = sorted(chain.from_iterable(used))
+        total = 0
+        for at, tokens in everything:
+            total += tokens
+            assert total <= BURST + RATE * (at - began + 1), "more than the budget"
+        assert all(sum(tokens for _, tokens in one) > EACH for one in used), "each life had some of it"
+        # What was lent to the one that was killed is lost to all until the store takes it for gone.
+        assert total >= RATE * (everything[-1][0] - began) / 2
+        until(lambda: all(gateway.metric("tidegate_live") == 0 for gateway in gateways))
+
+
+def test_while_the_store_is_gone_requests_wait_and_then_go_on(tmp_path: Path) -> None:
+    with replicas(tmp_path) as (store, gateways):
+
+        async def scene() -> list[list[tuple[float, int]]]:
+            used: list[list[tuple[float, int]]] = [[], []]
+            await use(gateways[0], time.monotonic() + 2, used[0])
+            with store.stopped():
+                await asyncio.sleep(1)
+                assert gateways[0].is_ready, "no request, and nothing else, waits for the store"
+            await use(gateways[0], time.monotonic() + 3, used[1])
+            return used
+
+        before, after = asyncio.run(scene())
+        assert before
+        assert after
