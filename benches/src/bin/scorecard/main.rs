@@ -31,7 +31,7 @@ use card::{Card, Failure, Group, Scale};
 static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 
 /// In the order of their cost, so that what is cheap is seen early.
-const GROUPS: [Group; 16] = [
+const GROUPS: [Group; 17] = [
     Group { keys: &["preempt_ns_10k", "preempt_next_victim_ns"], measure: times::preemptions },
     Group { keys: &["idle_poll_ns"], measure: times::idle_polls },
     Group { keys: &["place_ns_1k_workers", "place_ns_1_worker"], measure: times::placements },
