@@ -62,6 +62,8 @@ class Gate:
         """The most urgent tier first, in the order in which they were started."""
         self.on_worker: dict[str, Entry] = {}
         """Those that were in a step and still hold what they were given."""
+        self.joined = 0
+        """How often a request was in a step for the first time since it was granted."""
         self._by_number: dict[int, Entry] = {}
         self._turns = 0
 
@@ -121,6 +123,7 @@ class Gate:
     def started(self, entry: Entry, *, cached: int, blocks: int) -> None:
         """It is in a step."""
         entry.stand, entry.declines, entry.cached = Stand.RUNNING, 0, cached
+        self.joined += 1
         self.on_worker[entry.request.request_id] = entry
         self.core.started(entry.number, entry.attempt, cached_tokens=cached, in_use=(1, blocks), now_ns=self.now_ns)
 

@@ -47,6 +47,7 @@ class Scheduler(AsyncScheduler):
         )
         self._before_step = False
         self._for_memory = True
+        self._even: dict[int, int] = {}
         self._threshold = self.scheduler_config.long_prefill_token_threshold
         self.waiting = Waiting(self._gate, self._submit, self._may_be_taken)
 
@@ -104,6 +105,10 @@ class Scheduler(AsyncScheduler):
             self._before_step = False
         output = super().schedule(throttle_prefills)
         self._note_starts(output)
+        gate = self._gate
+        if len(gate.on_worker) == len(output.num_scheduled_tokens) and not self._inflight_prefills:
+            # Everybody who runs gets one token of this step; who joins before it is reported does not.
+            self._even[id(output)] = gate.joined
         return output
 
     def _wake(self) -> None:
@@ -242,15 +247,17 @@ class Scheduler(AsyncScheduler):
         outputs = super().update_from_output(scheduler_output, model_runner_output)
         if self._gate.on_worker:
             self._gate.now_ns = self._clock()
-            self._report(model_runner_output)
+            joined = self._even.pop(id(scheduler_output), None)
+            self._report(model_runner_output, one_each=joined == self._gate.joined)
+        else:
+            self._even.clear()
         return outputs
 
-    def _report(self, ran: ModelRunnerOutput) -> None:
+    def _report(self, ran: ModelRunnerOutput, *, one_each: bool) -> None:
         gate = self._gate
         sampled, at = ran.sampled_token_ids, ran.req_id_to_index
-        one_each = not self.num_spec_tokens and sampled.count([]) == 0 and gate.on_worker.keys() <= at.keys()
         exceptions = []
-        if not one_each:
+        if not one_each or self.num_spec_tokens or len(sampled) != len(at):
             for name, entry in gate.on_worker.items():
                 index = at.get(name)
                 if index is None or not sampled or len(sampled[index]) != 1:
