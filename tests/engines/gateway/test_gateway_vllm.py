@@ -84,14 +84,15 @@ async def started(asking: Clients, kind: str, bodies: Sequence[dict[str, Any]]) 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_batch_that_made_room_is_equal_token_by_token(servers: list[VllmServer], tmp_path: Path, kind: str) -> None:
-    bodies = [body_of(kind, number, LONG) for number in range(4)]
+    bodies = [body_of(kind, number, LONG) for number in range(8)]
     expected = asyncio.run(straight(servers, kind, bodies))
     with gateway(tmp_path, servers, slots=2) as asked:
 
         async def scene(asking: Clients) -> list[Told]:
-            batch = await started(asking, kind, bodies)
-            for number in range(6):
-                urgent = [asking.ask(body_of(kind, 100 + number, 4), kind, tier="realtime") for _ in range(2)]
+            # Twice as many as there are slots, so that there is no moment without; and the urgent until they are done.
+            batch = [asyncio.create_task(asking.ask(body | {"stream": True}, kind, tier="batch")) for body in bodies]
+            while not all(task.done() for task in batch):
+                urgent = [asking.ask(body_of(kind, 100 + number, 4), kind, tier="realtime") for number in range(2)]
                 assert all(told.status == 200 for told in await asyncio.gather(*urgent))
             return await asyncio.gather(*batch)
 
