@@ -26,9 +26,9 @@ def test_urgent_requests_are_in_the_next_step(runs: dict[str, Any], scene: str) 
     for name, run in runs[scene].items():
         print(scene, name, {key: run[key] for key in ("waited", "preempted", "steps")})
     assert ours["waited"] == [1, 1]
-    assert ours["preempted_until_then"] <= 2
-    # Where blocks are short vLLM preempts as batch work grows, and that lets an urgent request in sooner or later.
-    assert sum(theirs["waited"]) > (50 if scene == "slots_full" else sum(ours["waited"]))
+    # A slot is one victim. Five blocks are up to two: each of them holds at least three.
+    assert ours["preempted_until_then"] <= (2 if scene == "slots_full" else 4)
+    assert min(theirs["waited"]) > 50
 
 
 @SCENES
