@@ -9,7 +9,7 @@ use crate::guard;
 /// The scheduler that the bytes are a snapshot of, under a config.
 pub(crate) fn restored(py: Python<'_>, config: &tidegate::Config, bytes: &[u8]) -> PyResult<Scheduler> {
     guard::caught(|| Scheduler::restore(config.clone(), bytes))
-        .map_err(|panicked| error::internal(py, &panicked))?
+        .map_err(|panicked| error::closed(py, &panicked))?
         .map_err(|error| raised!(py, SnapshotError, error, kind = kind(&error)))
 }
 
