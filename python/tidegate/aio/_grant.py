@@ -8,7 +8,7 @@ the block, or else by the end of the task that opened it. It does not know who e
 import asyncio
 from collections.abc import Generator, Iterable, Mapping
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from tidegate._enums import Decline, Reason, RequestState
 from tidegate._errors import AlreadyTerminal, BadArgument, Error, StaleAttempt, WrongState
@@ -322,11 +322,10 @@ class Grant:
 
     def _gone(self) -> Error | None:
         """Why there is no place, if there is none."""
-        match self._stage:
-            case Stage.LOST:
-                return PlaceLost("the worker was lost while the block ran")
-            case Stage.ENDED:
-                return self._ended_by or NotHeld("the block has ended")
+        if self._stage is Stage.LOST:
+            return PlaceLost("the worker was lost while the block ran")
+        if self._stage is Stage.ENDED:
+            return self._ended_by or NotHeld("the block has ended")
         return None
 
     def _refuse_aside(self, action: Preempt | Spare | Stuck | Abort) -> None:
@@ -446,7 +445,7 @@ class Grant:
 def amounts(given: Amounts) -> Amounts:
     """The same, to be read more than once. What is no amounts goes on as it is, to be refused by the scheduler."""
     if isinstance(given, Mapping):
-        return dict(given)
+        return dict(cast("Mapping[str, int]", given))
     try:
         return tuple(number for number, _ in zip(given, range(MOST_DIMENSIONS), strict=False))
     except TypeError:
