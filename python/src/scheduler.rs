@@ -103,9 +103,9 @@ impl Scheduler {
         Ok(Self { core: Guarded::new(core), names: config })
     }
 
-    /// Makes the scheduler that a `snapshot` was taken of, which goes on as that would: told the same it decides the same.
+    /// Makes the scheduler that `data`, from `snapshot`, was taken of: it goes on as that would, and told the same decides the same.
     ///
-    /// Under a config with other settings it is reconfigured. The host's clock must go on from `now_ns`; what came after the
+    /// Under a `config` with other settings it is reconfigured. The host's clock must go on from `now_ns`; what came after the
     /// snapshot is not known, and ids that were given after it are given again. Raises `SnapshotError`.
     #[classmethod]
     fn restore(

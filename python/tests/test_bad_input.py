@@ -106,6 +106,8 @@ assert len(VALUES) > 40
 # What each method takes, and would do.
 GOOD: dict[str, dict[str, Any]] = {
     "reconfigure": {"config": None},
+    "restore": {"config": None, "data": b""},
+    "snapshot": {},
     "tenant_set": {"name": "acme"},
     "tenant_configure": {
         "tenant": 0,
@@ -174,7 +176,13 @@ GOOD: dict[str, dict[str, Any]] = {
     "waiting_demand": {"tier": 0, "pool": 0},
 }
 # Errors that say by their numbers what they are about.
-TELLING = (tidegate.SubmitError, tidegate.ReportError, tidegate.WorkerError, tidegate.TenantError)
+TELLING = (
+    tidegate.SubmitError,
+    tidegate.ReportError,
+    tidegate.WorkerError,
+    tidegate.TenantError,
+    tidegate.SnapshotError,
+)
 
 
 @pytest.fixture
@@ -211,8 +219,10 @@ def test_a_bad_argument_is_named_and_changes_nothing(world: tuple[tidegate.Sched
     method = getattr(sched, name)
     times_out = "now_ns" in inspect.signature(method).parameters
     good = {**GOOD[name], **({"now_ns": 0} if times_out else {})}
-    if name == "reconfigure":
+    if "config" in good:
         good["config"] = sched.config
+    if "data" in good:
+        good["data"] = sched.snapshot()
     for field, value in itertools.product(good, VALUES):
         if type(value) in {itertools.count, range} and field in {"requests", "completions", "prompts"}:
             continue  # it ends at its first item, or after as many as there may be requests
