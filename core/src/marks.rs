@@ -33,6 +33,21 @@ impl Marks {
         Some(number)
     }
 
+    /// How many are marked.
+    pub(crate) fn len(&self) -> usize {
+        self.marked.len()
+    }
+
+    /// Takes those that do not pass.
+    pub(crate) fn retain(&mut self, mut passes: impl FnMut(usize) -> bool) {
+        let is_marked = &mut self.is_marked;
+        self.marked.retain(|&number| {
+            let stays = passes(number as usize);
+            is_marked[number as usize] = stays;
+            stays
+        });
+    }
+
     pub(crate) fn contains(&self, number: usize) -> bool {
         self.is_marked[number]
     }
@@ -59,6 +74,9 @@ mod tests {
         }
         assert_eq!([0, 1, 2].map(|number| marks.contains(number)), [true, false, true]);
         assert_eq!(marks.iter().count(), 2);
+        marks.retain(|number| number != 2);
+        assert_eq!((marks.len(), marks.contains(0), marks.contains(2)), (1, true, false));
+        marks.mark(2);
         assert!(marks.take().is_some() && marks.take().is_some() && marks.take().is_none());
         assert!(Marks::none(3).take().is_none());
     }

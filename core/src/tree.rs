@@ -177,6 +177,13 @@ impl<K: Key, const FAN: usize> Nodes<K, FAN> {
         self.node(leaf).keys[place]
     }
 
+    /// By what a slot is ordered, and its numbers.
+    pub(crate) fn get(&self, slot: u32) -> (K, Numbers) {
+        let (leaf, place) = self.find_slot(slot);
+        let node = self.node(leaf);
+        (node.keys[place], node.leasts[place])
+    }
+
     fn node(&self, number: u32) -> &Node<K, FAN> {
         &self.nodes[number as usize]
     }

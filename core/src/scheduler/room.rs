@@ -9,8 +9,8 @@ use alloc::vec::Vec;
 
 use smallvec::SmallVec;
 
-use super::Scheduler;
-use super::workers::{Worker, WorkerStatus};
+use super::workers::{Device, Worker, WorkerStatus};
+use super::{Pool, Scheduler};
 use crate::event::DevicePart;
 use crate::id::{DeviceId, PoolId, WorkerId};
 use crate::placement::{Room, Rooms};
@@ -86,11 +86,7 @@ impl Scheduler {
 
     /// What of the free units of a worker its devices have as well.
     pub(super) fn reachable(&self, worker: WorkerId) -> Resources {
-        let target = self.worker(worker);
-        target.spec.devices.iter().fold(target.free().positive(), |free, part| {
-            let on_device = self.devices[part.device.index()].free().positive();
-            free.zip(on_device, |units, left| units.min(part.most_for(left)))
-        })
+        reachable_on(self.worker(worker), &self.devices)
     }
 
     /// The free units of a worker changed: so did those that it shares with others.
@@ -113,17 +109,14 @@ impl Scheduler {
 
     /// What a search for room goes by, of a worker that is up.
     pub(super) fn room_of(&self, id: WorkerId) -> Room {
-        let worker = self.worker(id);
-        Room { free: self.reachable(id), used: worker.in_use(), capacity: worker.spec.capacity }
+        room_on(self.worker(id), &self.devices)
     }
 
     /// Somebody is about to search for room in a pool.
     pub(super) fn refresh_rooms(&mut self, pool: PoolId) {
-        while let Some(place) = self.pool_mut(pool).rooms.next_changed() {
-            let room = self.room_of(self.pool(pool).up[place]);
-            self.pool_mut(pool).rooms.set(place, room);
-        }
-        self.pool_mut(pool).rooms.weigh();
+        let Self { pools, workers, devices, .. } = self;
+        let Pool { rooms, up, .. } = &mut pools[pool.index()];
+        rooms.refresh(|place| room_on(&workers[up[place].index()], devices));
     }
 
     /// Other workers of a pool are up, or have other capacities. O(workers of the pool).
@@ -333,6 +326,17 @@ impl Scheduler {
             self.change_waiting(owner, before, after);
         }
     }
+}
+
+fn reachable_on(worker: &Worker, devices: &[Device]) -> Resources {
+    worker.spec.devices.iter().fold(worker.free().positive(), |free, part| {
+        let on_device = devices[part.device.index()].free().positive();
+        free.zip(on_device, |units, left| units.min(part.most_for(left)))
+    })
+}
+
+fn room_on(worker: &Worker, devices: &[Device]) -> Room {
+    Room { free: reachable_on(worker, devices), used: worker.in_use(), capacity: worker.spec.capacity }
 }
 
 /// What an offset of the worker is on the device: rounded up, as use is.
