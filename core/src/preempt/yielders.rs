@@ -53,7 +53,7 @@ pub(crate) struct AtStake {
 }
 
 /// Nanoseconds for each token that is lost.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Prices {
     pub(crate) compute_ns: u64,
     pub(crate) swap_ns: u64,

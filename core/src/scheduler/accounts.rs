@@ -276,6 +276,7 @@ impl Scheduler {
         let (tier, yielding) = (record.spec.tier, record.is_yielding());
         let change = Balance::of(after, before);
         let worker = &mut self.workers[id.index()];
+        worker.changes += 1;
         let shift = (worker.offset != Balance::default()).then(|| worker.shift());
         worker.used.shift(&change);
         worker.used_by_tier[tier.index()].shift(&change);

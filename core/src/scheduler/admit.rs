@@ -138,7 +138,7 @@ impl Scheduler {
         let (tokens, config) = (spec.queue_tokens(), &self.config);
         for (above, node) in self.quota.path(self.tenants[spec.tenant].node).enumerate() {
             let id = self.tenants.of_node(node);
-            let policy = &self.tenants[id].policy;
+            let policy = self.tenants.policy(&self.tenants[id]);
             // The config's are for those who submit.
             let own = |own: Option<u64>, all: Option<u64>| own.or(all.filter(|_| above == 0));
             let requests = own(policy.queue_limit, config.tenant_queue_limit);

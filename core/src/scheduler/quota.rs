@@ -280,7 +280,7 @@ impl Scheduler {
 
     /// Refuses a tier that is more urgent than a tenant may use.
     pub(super) fn check_urgency(&self, spec: &RequestSpec) -> Result<(), SubmitError> {
-        let allowed = self.tenants[spec.tenant].policy.most_urgent;
+        let allowed = self.tenants.policy(&self.tenants[spec.tenant]).most_urgent;
         if spec.tier < allowed {
             return Err(SubmitError::TierTooUrgent { tenant: spec.tenant, tier: spec.tier, allowed });
         }
@@ -291,20 +291,21 @@ impl Scheduler {
     pub(super) fn admit_quota(&mut self, spec: &mut RequestSpec) -> Result<(), SubmitError> {
         self.check_urgency(spec)?;
         let tenant = &self.tenants[spec.tenant];
+        let over_quota = self.tenants.policy(tenant).over_quota;
         let ahead = |node: u32| {
             let waiting = self.tenants[self.tenants.of_node(node)].waiting;
             Ahead { requests: waiting.requests, tokens: waiting.tokens }
         };
         let ask = Ask { tokens: self.estimate(spec), units: spec.demand };
         // Who would wait anyway is refused for what can never be alone: not if there is room even now.
-        if tenant.policy.over_quota == OverQuota::Wait && self.quota.is_open(tenant.node, &ask) {
+        if over_quota == OverQuota::Wait && self.quota.is_open(tenant.node, &ask) {
             return Ok(());
         }
         match self.quota.would_admit(self.now, tenant.node, &ask, ahead) {
             Err(Refusal::Never(Never { node, limit, need, max })) => {
                 Err(SubmitError::NeverAllowed { tenant: self.tenants.of_node(node), limit, need, max })
             }
-            Err(Refusal::NotNow(NotNow { node, limit, retry_at })) => match tenant.policy.over_quota {
+            Err(Refusal::NotNow(NotNow { node, limit, retry_at })) => match over_quota {
                 OverQuota::Reject => {
                     let leaf = tenant.node;
                     self.quota.miss(self.now, leaf, &ask);

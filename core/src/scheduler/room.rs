@@ -125,6 +125,7 @@ impl Scheduler {
         for (&id, place) in up.iter().zip(0..) {
             self.worker_mut(id).place = place;
         }
+        self.search_memory.forget_ranking();
         let rooms = Rooms::new(up.iter().map(|&id| self.worker(id).spec.capacity));
         self.pool_mut(pool).rooms = rooms;
     }
@@ -184,7 +185,7 @@ impl Scheduler {
 
     /// The engine of a worker uses that much more than its requests add up to, or less.
     pub(super) fn set_offset(&mut self, worker: WorkerId, offset: Balance) {
-        let target = &mut self.workers[worker.index()];
+        let target = self.worker_mut(worker);
         let shift = target.shift();
         target.offset = offset;
         self.note_shift(worker, shift);
@@ -240,11 +241,18 @@ impl Scheduler {
         self.notice_pressure(worker);
         let mut claims = self.claims_around(worker);
         while !claims.is_empty() {
-            for &id in claims.iter().rev() {
-                self.take_back(id);
+            let target = self.worker(worker);
+            if !target.spec.devices.is_empty() || !target.free().overdrawn().is_zero() {
+                for &id in claims.iter().rev() {
+                    self.take_back(id);
+                }
             }
-            for &id in &claims {
-                self.top_up(id);
+            if !self.worker(worker).free().positive().is_zero()
+                || !self.worker(worker).spec.devices.is_empty()
+            {
+                for &id in &claims {
+                    self.top_up(id);
+                }
             }
             // One that is short with nobody left to give is dropped; its owner may choose again.
             let is_hopeless = |id: u32| !self.claims[id].is_full() && self.claims[id].victims.is_empty();
@@ -310,6 +318,7 @@ impl Scheduler {
         let after = claim.earmarked;
         let (owner, tier) = (claim.owner, claim.tier);
         let target = &mut self.workers[claim.worker.index()];
+        target.changes += 1;
         target.earmarked += after;
         target.earmarked -= before;
         for part in &target.spec.devices {

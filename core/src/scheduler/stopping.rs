@@ -101,7 +101,9 @@ impl Scheduler {
         }
         let bounds = self.yielder_bounds(slot);
         let (record, run) = (&self.requests[slot], self.requests.run(slot));
-        let yielders = &mut self.workers[run.worker.index()].yielders[record.spec.tier.index()];
+        let worker = &mut self.workers[run.worker.index()];
+        worker.changes += 1;
+        let yielders = &mut worker.yielders[record.spec.tier.index()];
         yielders.widen(place, &bounds);
         yielders.total += run.in_use;
         yielders.total -= before;

@@ -14,13 +14,15 @@ use crate::id::TenantId;
 use crate::list::{LinkTable, Links, List};
 use crate::meter::Meter;
 use crate::quota::{Busy, Misplaced};
+use crate::slab::Slab;
 use crate::tenant::TenantPolicy;
 use crate::time::Instant;
 
 #[derive(Debug)]
 pub(super) struct Tenant {
     pub(super) name: Box<str>,
-    pub(super) policy: TenantPolicy,
+    /// The number of its policy.
+    policy: u32,
     /// Where it stands in the tree of quota.
     pub(super) node: u32,
     /// What waits of its own requests, and of those below it.
@@ -40,7 +42,7 @@ pub(super) struct Tenant {
 }
 
 impl Tenant {
-    fn new(name: &str, policy: TenantPolicy, node: u32) -> Self {
+    fn new(name: &str, policy: u32, node: u32) -> Self {
         Self {
             name: name.into(),
             policy,
@@ -52,6 +54,40 @@ impl Tenant {
             is_configured: false,
             live: 0,
             links: Links::default(),
+        }
+    }
+}
+
+/// The policies of tenants, each once: few differ.
+#[derive(Debug)]
+struct Policies {
+    numbers: BTreeMap<TenantPolicy, u32>,
+    /// Each with how many tenants have it.
+    all: Slab<(TenantPolicy, u32)>,
+}
+
+impl Default for Policies {
+    fn default() -> Self {
+        Self { numbers: BTreeMap::new(), all: Slab::new() }
+    }
+}
+
+impl Policies {
+    /// One more has this policy: its number.
+    fn share(&mut self, policy: &TenantPolicy) -> u32 {
+        let all = &mut self.all;
+        let number = *self.numbers.entry(*policy).or_insert_with(|| all.insert((*policy, 0)).0);
+        self.all[number].1 += 1;
+        number
+    }
+
+    /// One less has it.
+    fn release(&mut self, number: u32) {
+        let (policy, sharers) = &mut self.all[number];
+        *sharers -= 1;
+        if *sharers == 0 {
+            self.numbers.remove(policy);
+            self.all.forget(number);
         }
     }
 }
@@ -86,6 +122,7 @@ pub(super) struct Tenants {
     pub(super) list: TenantList,
     /// Those that nobody configured and that have no live requests, the one used longest ago first.
     pub(super) idle: List,
+    policies: Policies,
     by_name: BTreeMap<Box<str>, TenantId>,
     /// Whose node is whose.
     by_node: Vec<TenantId>,
@@ -94,6 +131,11 @@ pub(super) struct Tenants {
 impl Tenants {
     pub(super) fn get(&self, id: TenantId) -> Option<&Tenant> {
         self.list.get(id.get())
+    }
+
+    /// What a tenant may do.
+    pub(super) fn policy(&self, tenant: &Tenant) -> &TenantPolicy {
+        &self.policies.all[tenant.policy].0
     }
 
     /// Whether the number is, or was, a tenant's.
@@ -120,7 +162,8 @@ impl Tenants {
         self.list.0.len() as u64 > u64::from(u32::MAX)
     }
 
-    fn insert(&mut self, tenant: Tenant) -> TenantId {
+    fn insert(&mut self, name: &str, policy: &TenantPolicy, node: u32) -> TenantId {
+        let tenant = Tenant::new(name, self.policies.share(policy), node);
         let id = TenantId::new(self.list.0.len() as u32);
         if self.by_node.len() <= tenant.node as usize {
             self.by_node.resize(tenant.node as usize + 1, id);
@@ -138,6 +181,7 @@ impl Tenants {
         self.touch(id, |tenant| tenant.is_configured = true);
         let gone = self.list.0[id.index()].take().expect("it is known");
         self.by_name.remove(&gone.name);
+        self.policies.release(gone.policy);
         gone
     }
 }
@@ -180,7 +224,7 @@ impl Scheduler {
         self.make_room_for_tenant()?;
         let policy = self.config.default_policy;
         let node = self.quota.add(self.now, None, &policy).expect("there is room at the top");
-        Ok(self.tenants.insert(Tenant::new(name, policy, node)))
+        Ok(self.tenants.insert(name, &policy, node))
     }
 
     /// Says where a tenant stands, what it weighs, and what it may use, instead of what was said before; for what is open
@@ -201,7 +245,7 @@ impl Scheduler {
         policy
             .validate(self.config.tiers.len(), self.config.dimensions.len())
             .map_err(TenantError::Policy)?;
-        let moves = self.tenants[tenant].policy.parent != policy.parent;
+        let moves = self.tenants.policy(&self.tenants[tenant]).parent != policy.parent;
         let waiting = self.tenants[tenant].waiting;
         if moves {
             let path: Vec<u32> = self.quota.path(node).skip(1).collect();
@@ -232,12 +276,14 @@ impl Scheduler {
 
     /// What holds for a tenant from now on, beside where it stands.
     pub(super) fn set_policy(&mut self, tenant: TenantId, policy: &TenantPolicy) {
+        let number = self.tenants.policies.share(policy);
         let target = &mut self.tenants[tenant];
-        target.policy = *policy;
+        let former = core::mem::replace(&mut target.policy, number);
         for (_, line) in target.lines.clone() {
             self.fairness.set_weight(line, policy.weight);
         }
         let node = target.node;
+        self.tenants.policies.release(former);
         self.quota.set(self.now, node, policy);
         self.look_at_node(node);
     }
