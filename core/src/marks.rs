@@ -9,11 +9,6 @@ pub(crate) struct Marks {
 }
 
 impl Marks {
-    /// None of the numbers below `bound`.
-    pub(crate) fn none(bound: usize) -> Self {
-        Self { marked: Vec::with_capacity(bound), is_marked: alloc::vec![false; bound] }
-    }
-
     /// All of the numbers below `bound`.
     pub(crate) fn all(bound: usize) -> Self {
         Self { marked: (0..bound as u32).collect(), is_marked: alloc::vec![true; bound] }
@@ -78,6 +73,5 @@ mod tests {
         assert_eq!((marks.len(), marks.contains(0), marks.contains(2)), (1, true, false));
         marks.mark(2);
         assert!(marks.take().is_some() && marks.take().is_some() && marks.take().is_none());
-        assert!(Marks::none(3).take().is_none());
     }
 }

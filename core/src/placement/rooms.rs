@@ -92,7 +92,7 @@ impl Fullness {
         Self {
             loads: alloc::vec![Load::default(); places],
             groups: alloc::vec![Loads::of(&[]); places.div_ceil(FAN)],
-            unweighed: Marks::none(places),
+            unweighed: Marks::all(places),
         }
     }
 
@@ -280,7 +280,8 @@ impl Rooms {
             |place: usize| Some(score(policy, used_of(place)? + *asked, self.rooms[place].capacity));
         let mut best = Best { score: score_of, found: None };
         let brief = Brief::rounded_down(*asked.as_array());
-        let groups = 0..self.fullness.groups.len();
+        let has_some = brief.is_within(&self.free.most());
+        let groups = 0..if has_some { self.fullness.groups.len() } else { 0 };
         let able = groups.filter(|&group| self.free.group_may_have(group, &brief));
         if self.are_many_open() {
             let prospect = Prospect::new(asked, policy, &self.capacities);

@@ -481,7 +481,7 @@ fn sort_nearly_sorted<T: Ord + Copy>(all: &mut [T]) {
 fn bring_least(prospects: &mut [(Harm, WorkerId)], place: usize) -> (Harm, WorkerId) {
     let mut least = place;
     for other in place + 1..prospects.len() {
-        if prospects[other] < prospects[least] {
+        if prospects[other].cmp(&prospects[least]).is_lt() {
             least = other;
         }
     }

@@ -25,8 +25,6 @@ pub(super) struct Tenant {
     policy: u32,
     /// Where it stands in the tree of quota.
     pub(super) node: u32,
-    /// What waits of its own requests, and of those below it.
-    pub(super) waiting: Waiting,
     /// Its lines by the numbers of their queues.
     pub(super) lines: SmallVec<[(u32, u32); 2]>,
     /// The running mean of its outputs, in fractions of a token.
@@ -47,7 +45,6 @@ impl Tenant {
             name: name.into(),
             policy,
             node,
-            waiting: Waiting::default(),
             lines: SmallVec::new(),
             mean_output: None,
             meter: None,
@@ -124,8 +121,8 @@ pub(super) struct Tenants {
     pub(super) idle: List,
     policies: Policies,
     by_name: BTreeMap<Box<str>, TenantId>,
-    /// Whose node is whose.
-    by_node: Vec<TenantId>,
+    /// Whose node is whose, and what waits of the tenant's own requests, and of those below it.
+    by_node: Vec<(TenantId, Waiting)>,
 }
 
 impl Tenants {
@@ -150,25 +147,34 @@ impl Tenants {
     }
 
     pub(super) fn of_node(&self, node: u32) -> TenantId {
-        self.by_node[node as usize]
+        self.by_node[node as usize].0
+    }
+
+    /// What waits of the requests of a node's tenant, and of those below it.
+    pub(super) fn waiting_at(&self, node: u32) -> Waiting {
+        self.by_node[node as usize].1
+    }
+
+    pub(super) fn waiting_at_mut(&mut self, node: u32) -> &mut Waiting {
+        &mut self.by_node[node as usize].1
     }
 
     pub(super) fn count(&self) -> u64 {
         self.by_name.len() as u64
     }
 
-    /// Whether no number is left that no tenant ever had.
+    /// Whether no number is left that no tenant ever had; the last one is nobody's, as lists take it.
     pub(super) fn are_numbers_spent(&self) -> bool {
-        self.list.0.len() as u64 > u64::from(u32::MAX)
+        self.list.0.len() as u64 >= u64::from(u32::MAX)
     }
 
     fn insert(&mut self, name: &str, policy: &TenantPolicy, node: u32) -> TenantId {
         let tenant = Tenant::new(name, self.policies.share(policy), node);
         let id = TenantId::new(self.list.0.len() as u32);
         if self.by_node.len() <= tenant.node as usize {
-            self.by_node.resize(tenant.node as usize + 1, id);
+            self.by_node.resize(tenant.node as usize + 1, (id, Waiting::default()));
         }
-        self.by_node[tenant.node as usize] = id;
+        self.by_node[tenant.node as usize].0 = id;
         self.by_name.insert(tenant.name.clone(), id);
         self.list.0.push(Some(Box::new(tenant)));
         self.idle.insert_after(&mut self.list, self.idle.tail(), id.get());
@@ -246,7 +252,7 @@ impl Scheduler {
             .validate(self.config.tiers.len(), self.config.dimensions.len())
             .map_err(TenantError::Policy)?;
         let moves = self.tenants.policy(&self.tenants[tenant]).parent != policy.parent;
-        let waiting = self.tenants[tenant].waiting;
+        let waiting = self.tenants.waiting_at(node);
         if moves {
             let path: Vec<u32> = self.quota.path(node).skip(1).collect();
             self.quota.set_parent(self.now, node, parent).map_err(|misplaced| match misplaced {
@@ -255,14 +261,12 @@ impl Scheduler {
                 Misplaced::Unbalanced(_) => TenantError::TooMuch(tenant),
             })?;
             for &above in &path {
-                let tenant = self.tenants.of_node(above);
-                self.tenants[tenant].waiting.subtract_all(waiting);
+                self.tenants.waiting_at_mut(above).subtract_all(waiting);
                 self.look_at_node(above);
             }
             let joined: Vec<u32> = self.quota.path(node).skip(1).collect();
             for &above in &joined {
-                let tenant = self.tenants.of_node(above);
-                self.tenants[tenant].waiting.add_all(waiting);
+                self.tenants.waiting_at_mut(above).add_all(waiting);
             }
             for &above in path.iter().filter(|above| !joined.contains(above)) {
                 self.offer_those_that_left(node, above);
