@@ -10,7 +10,7 @@ from tidegate.aio import Gate, QueueTimeout
 
 
 class Early:
-    """What `call_later` returns, of a timer that rings 50 ms before the time that it tells, as uvloop's do by up to one."""
+    """What `call_later` returns, of a timer that rings 50 ms before its time; those of uvloop do so by up to one."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, delay: float, *args: Any, **context: Any) -> None:
         self._told = loop.time() + delay

@@ -49,7 +49,7 @@ fn row<'a>(table: &'a Table, policy: &str, run: &str) -> &'a Row {
 #[test]
 fn the_engine_is_as_fast_as_the_gpu_and_keeps_the_order_of_the_policies() {
     let Some(traces) = traces() else { return };
-    let table = table(&traces, &[], 32).expect("the published files have no fault");
+    let table = table(&traces, &[], 16).expect("the published files have no fault");
     assert_eq!((table.model, table.rows.len()), ("a10g-llama7b", 10));
     for row in &table.rows {
         let error = row.error["throughput_tok_s"];

