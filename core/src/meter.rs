@@ -134,6 +134,7 @@ const NO_QUEUE: u32 = u32::MAX;
 
 /// What nearly every tenant has some of; the names are those of [`TenantUsage`].
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Counts {
     pub(crate) submitted: u64,
     pub(crate) completed: u64,
@@ -147,6 +148,7 @@ pub(crate) struct Counts {
 
 /// What many never have.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct RareCounts {
     pub(crate) failed: u64,
     pub(crate) cancelled: u64,

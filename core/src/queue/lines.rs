@@ -84,6 +84,7 @@ impl QueueNodes {
 
 /// The requests of a line.
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 enum Members {
     #[default]
     None,

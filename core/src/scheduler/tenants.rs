@@ -58,6 +58,7 @@ impl Tenant {
 
 /// The policies of tenants, each once: few differ.
 #[derive(Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 struct Policies {
     numbers: BTreeMap<TenantPolicy, u32>,
     /// Each with how many tenants have it.
