@@ -1,11 +1,20 @@
 //! Doubly linked lists through slab slots: O(1) insert and remove anywhere, no memory of their own.
 
-/// The neighbours of an element.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// No neighbour.
+const NIL: u32 = u32::MAX;
+
+/// The neighbours of an element: two words of 32 bits, since every request has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Links {
-    prev: Option<u32>,
-    next: Option<u32>,
+    prev: u32,
+    next: u32,
+}
+
+impl Default for Links {
+    fn default() -> Self {
+        Self { prev: NIL, next: NIL }
+    }
 }
 
 /// Where the links of the elements are kept.
@@ -34,36 +43,37 @@ impl List {
     /// Puts `slot` behind `before`, or at the head.
     pub(crate) fn insert_after(&mut self, table: &mut impl LinkTable, before: Option<u32>, slot: u32) {
         let next = match before {
-            Some(before) => table.links_mut(before).next.replace(slot),
-            None => self.head.replace(slot),
+            Some(before) => core::mem::replace(&mut table.links_mut(before).next, slot),
+            None => self.head.replace(slot).unwrap_or(NIL),
         };
-        match next {
-            Some(next) => table.links_mut(next).prev = Some(slot),
-            None => self.tail = Some(slot),
+        if next == NIL {
+            self.tail = Some(slot);
+        } else {
+            table.links_mut(next).prev = slot;
         }
-        *table.links_mut(slot) = Links { prev: before, next };
+        *table.links_mut(slot) = Links { prev: before.unwrap_or(NIL), next };
     }
 
     pub(crate) fn remove(&mut self, table: &mut impl LinkTable, slot: u32) {
-        let Links { prev, next } = core::mem::take(table.links_mut(slot));
-        match prev {
-            Some(prev) => table.links_mut(prev).next = next,
-            None => self.head = next,
+        let links = core::mem::take(table.links_mut(slot));
+        match links.prev() {
+            Some(prev) => table.links_mut(prev).next = links.next,
+            None => self.head = links.next(),
         }
-        match next {
-            Some(next) => table.links_mut(next).prev = prev,
-            None => self.tail = prev,
+        match links.next() {
+            Some(next) => table.links_mut(next).prev = links.prev,
+            None => self.tail = links.prev(),
         }
     }
 }
 
 impl Links {
     pub(crate) const fn next(self) -> Option<u32> {
-        self.next
+        if self.next == NIL { None } else { Some(self.next) }
     }
 
     pub(crate) const fn prev(self) -> Option<u32> {
-        self.prev
+        if self.prev == NIL { None } else { Some(self.prev) }
     }
 }
 

@@ -10,11 +10,6 @@ pub(crate) struct Marks {
 }
 
 impl Marks {
-    /// None of the numbers below `bound`.
-    pub(crate) fn none(bound: usize) -> Self {
-        Self { marked: Vec::with_capacity(bound), is_marked: alloc::vec![false; bound] }
-    }
-
     /// All of the numbers below `bound`.
     pub(crate) fn all(bound: usize) -> Self {
         Self { marked: (0..bound as u32).collect(), is_marked: alloc::vec![true; bound] }
@@ -32,6 +27,21 @@ impl Marks {
         let number = self.marked.pop()? as usize;
         self.is_marked[number] = false;
         Some(number)
+    }
+
+    /// How many are marked.
+    pub(crate) fn len(&self) -> usize {
+        self.marked.len()
+    }
+
+    /// Takes those that do not pass.
+    pub(crate) fn retain(&mut self, mut passes: impl FnMut(usize) -> bool) {
+        let is_marked = &mut self.is_marked;
+        self.marked.retain(|&number| {
+            let stays = passes(number as usize);
+            is_marked[number as usize] = stays;
+            stays
+        });
     }
 
     pub(crate) fn contains(&self, number: usize) -> bool {
@@ -60,7 +70,9 @@ mod tests {
         }
         assert_eq!([0, 1, 2].map(|number| marks.contains(number)), [true, false, true]);
         assert_eq!(marks.iter().count(), 2);
+        marks.retain(|number| number != 2);
+        assert_eq!((marks.len(), marks.contains(0), marks.contains(2)), (1, true, false));
+        marks.mark(2);
         assert!(marks.take().is_some() && marks.take().is_some() && marks.take().is_none());
-        assert!(Marks::none(3).take().is_none());
     }
 }

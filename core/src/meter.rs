@@ -6,6 +6,8 @@
 //! queues by number; neither requests nor tenants. Everything costs O(1), but the reading of a meter
 //! O(queues in which its tenant has used something at once). Decides nothing: no action depends on it.
 
+use alloc::boxed::Box;
+
 use smallvec::SmallVec;
 
 use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
@@ -124,50 +126,91 @@ fn part(units: u64, all: u64) -> u128 {
     }
 }
 
-/// In how many queues a tenant may use something at once without memory of its own: the tiers of a usual config.
-const QUEUES: usize = 3;
+/// In how many queues a tenant may use something at once without memory of its own: most use one, and seldom a third.
+const QUEUES: usize = 2;
+
+/// The queue of what counts as no tier's use.
+const NO_QUEUE: u32 = u32::MAX;
+
+/// What nearly every tenant has some of; the names are those of [`TenantUsage`].
+#[derive(Debug, Default)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Counts {
+    pub(crate) submitted: u64,
+    pub(crate) completed: u64,
+    pub(crate) running: u64,
+    pub(crate) prompt_tokens: u64,
+    pub(crate) cached_tokens: u64,
+    pub(crate) output_tokens: u64,
+    pub(crate) held_tokens: u64,
+    pub(crate) refunded_tokens: u64,
+}
+
+/// What many never have.
+#[derive(Debug, Default)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct RareCounts {
+    pub(crate) failed: u64,
+    pub(crate) cancelled: u64,
+    pub(crate) dropped: u64,
+    pub(crate) debt_tokens: u64,
+    pub(crate) preemptions: u64,
+    pub(crate) memory_preemptions: u64,
+    pub(crate) lost_tokens: u64,
+}
+
+/// How many buckets of delays get memory together: what a tenant's requests wait mostly falls into one such span.
+const DELAY_SPAN: usize = 8;
 
 /// What one tenant has used.
 #[derive(Debug, Default)]
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Meter {
-    /// As it will be told, but for `waiting`; `unit_ns` and `borrowed_unit_ns` are what they would be, modulo 2^128,
-    /// were nothing in use: less what is in use, times the clock and times the sums of its loans.
-    sums: TenantUsage,
+    counts: Counts,
+    rare: Option<Box<RareCounts>>,
+    /// `unit_ns` and `borrowed_unit_ns` as they would be, modulo 2^128, were nothing in use: less what is in use, times the
+    /// clock and times the sums of its loans.
+    unit_ns: [u128; MAX_DIMENSIONS],
+    borrowed_unit_ns: [u128; MAX_DIMENSIONS],
     /// The fractions of `borrowed_unit_ns`.
     fractions: [u32; MAX_DIMENSIONS],
-    /// What is in use, by the number of the queue it came from, where it counts as its tier's use.
+    /// What is in use, by the number of the queue it came from, or under [`NO_QUEUE`].
     by_queue: SmallVec<[(u32, Resources); QUEUES]>,
+    queue_delays: [Option<Box<[u64; DELAY_SPAN]>>; QUEUE_DELAY_BUCKETS / DELAY_SPAN],
 }
 
 impl Meter {
     /// What is counted and not measured.
-    pub(crate) fn counts(&mut self) -> &mut TenantUsage {
-        &mut self.sums
+    pub(crate) fn counts(&mut self) -> &mut Counts {
+        &mut self.counts
     }
 
-    /// Units are in use from `now` on that were not, and others are no more.
-    pub(crate) fn change(&mut self, now: Instant, before: Resources, after: Resources) {
-        for d in 0..MAX_DIMENSIONS {
-            let sum = &mut self.sums.unit_ns[d];
+    /// The same of what is seldom counted.
+    pub(crate) fn rare_counts(&mut self) -> &mut RareCounts {
+        self.rare.get_or_insert_default()
+    }
+
+    /// Units are in use from `now` on that were not, and others are no more. Those of a tier's use come with its queue and
+    /// its loan, which is of this instant.
+    pub(crate) fn change(
+        &mut self,
+        now: Instant,
+        of: Option<(u32, &Loan)>,
+        before: Resources,
+        after: Resources,
+    ) {
+        for d in (0..MAX_DIMENSIONS).filter(|&d| before[d] != after[d]) {
+            let (units, is_less) = (before[d].abs_diff(after[d]), before[d] > after[d]);
             // A product of two words is one instruction.
-            let until_now = u128::from(before[d].abs_diff(after[d])) * u128::from(now.as_nanos());
-            *sum =
-                if before[d] > after[d] { sum.wrapping_add(until_now) } else { sum.wrapping_sub(until_now) };
+            let until_now = u128::from(units) * u128::from(now.as_nanos());
+            let sum = self.unit_ns[d];
+            self.unit_ns[d] = if is_less { sum.wrapping_add(until_now) } else { sum.wrapping_sub(until_now) };
+            let Some(lent) = of.map(|(_, loan)| loan.sums[d]).filter(|&lent| lent > 0) else { continue };
+            let (change, sum) = (Fine::product(units, lent), self.borrowed(d));
+            let sum = if is_less { sum.plus(change) } else { sum.minus(change) };
+            (self.borrowed_unit_ns[d], self.fractions[d]) = (sum.whole, sum.fraction);
         }
-        self.sums.in_use.shift(&Balance::of(after, before));
-    }
-
-    /// The same, of what counts as the use of the tier of a queue: its loan has these sums now.
-    pub(crate) fn change_in(&mut self, queue: u32, loan: &Loan, before: Resources, after: Resources) {
-        for d in 0..MAX_DIMENSIONS {
-            if before[d] != after[d] && loan.sums[d] > 0 {
-                let change = Fine::product(before[d].abs_diff(after[d]), loan.sums[d]);
-                let sum = self.borrowed(d);
-                let sum = if before[d] > after[d] { sum.plus(change) } else { sum.minus(change) };
-                (self.sums.borrowed_unit_ns[d], self.fractions[d]) = (sum.whole, sum.fraction);
-            }
-        }
+        let queue = of.map_or(NO_QUEUE, |(queue, _)| queue);
         self.in_queue(queue).shift(&Balance::of(after, before));
     }
 
@@ -185,42 +228,78 @@ impl Meter {
     }
 
     fn borrowed(&self, dimension: usize) -> Fine {
-        Fine { whole: self.sums.borrowed_unit_ns[dimension], fraction: self.fractions[dimension] }
+        Fine { whole: self.borrowed_unit_ns[dimension], fraction: self.fractions[dimension] }
     }
 
     /// A request holds so many tokens no more, and has used so many.
     pub(crate) fn settle(&mut self, held: u64, used: u64) {
-        let sums = &mut self.sums;
-        sums.held_tokens -= held;
-        sums.refunded_tokens = sums.refunded_tokens.saturating_add(held.saturating_sub(used));
-        sums.debt_tokens = sums.debt_tokens.saturating_add(used.saturating_sub(held));
+        let counts = &mut self.counts;
+        counts.held_tokens -= held;
+        counts.refunded_tokens = counts.refunded_tokens.saturating_add(held.saturating_sub(used));
+        if used > held {
+            let debt = &mut self.rare_counts().debt_tokens;
+            *debt = debt.saturating_add(used - held);
+        }
     }
 
     /// A request holds so many tokens more, and has used them, or will soon.
     pub(crate) fn charge(&mut self, tokens: u64) {
-        self.sums.held_tokens += tokens;
-        self.sums.debt_tokens = self.sums.debt_tokens.saturating_add(tokens);
+        self.counts.held_tokens += tokens;
+        let debt = &mut self.rare_counts().debt_tokens;
+        *debt = debt.saturating_add(tokens);
     }
 
     /// A request was started for the first time, after it had waited so long.
     pub(crate) fn note_delay(&mut self, delay_ns: u64) {
         let bits = (delay_ns / NS_PER_MS).checked_ilog2().map_or(0, |bits| bits as usize + 1);
-        self.sums.started += 1;
-        self.sums.queue_delays[bits.min(QUEUE_DELAY_BUCKETS - 1)] += 1;
+        let bucket = bits.min(QUEUE_DELAY_BUCKETS - 1);
+        self.queue_delays[bucket / DELAY_SPAN].get_or_insert_default()[bucket % DELAY_SPAN] += 1;
     }
 
     /// All of it at `now`; `loan` gives the sums of a queue's loan.
     pub(crate) fn read(&self, now: Instant, loan: impl Fn(u32) -> [u128; MAX_DIMENSIONS]) -> TenantUsage {
-        let mut told = self.sums.clone();
-        let clock = u128::from(now.as_nanos());
+        let (counts, none) = (&self.counts, RareCounts::default());
+        let rare = self.rare.as_deref().unwrap_or(&none);
+        let ended = counts.completed + rare.failed + rare.cancelled + rare.dropped;
+        let mut told = TenantUsage {
+            submitted: counts.submitted,
+            completed: counts.completed,
+            failed: rare.failed,
+            cancelled: rare.cancelled,
+            dropped: rare.dropped,
+            waiting: counts.submitted - ended - counts.running,
+            running: counts.running,
+            prompt_tokens: counts.prompt_tokens,
+            cached_tokens: counts.cached_tokens,
+            output_tokens: counts.output_tokens,
+            held_tokens: counts.held_tokens,
+            refunded_tokens: counts.refunded_tokens,
+            debt_tokens: rare.debt_tokens,
+            preemptions: rare.preemptions,
+            memory_preemptions: rare.memory_preemptions,
+            lost_tokens: rare.lost_tokens,
+            ..TenantUsage::default()
+        };
+        self.read_units(now, loan, &mut told);
+        for (span, counts) in self.queue_delays.iter().enumerate() {
+            let counts = counts.as_deref().copied().unwrap_or_default();
+            told.queue_delays[span * DELAY_SPAN..][..DELAY_SPAN].copy_from_slice(&counts);
+        }
+        told.started = told.queue_delays.iter().sum();
+        told
+    }
+
+    fn read_units(&self, now: Instant, loan: impl Fn(u32) -> [u128; MAX_DIMENSIONS], told: &mut TenantUsage) {
+        let lent = self.by_queue.iter().filter(|&&(queue, _)| queue != NO_QUEUE);
+        let loans: SmallVec<[(Resources, [u128; MAX_DIMENSIONS]); QUEUES]> =
+            lent.map(|&(queue, used)| (used, loan(queue))).collect();
+        told.in_use = self.by_queue.iter().fold(Resources::ZERO, |sum, &(_, used)| sum + used);
         for d in 0..MAX_DIMENSIONS {
-            told.unit_ns[d] = told.unit_ns[d].wrapping_add(u128::from(told.in_use[d]) * clock);
-            let owed = self.by_queue.iter().map(|&(queue, used)| Fine::product(used[d], loan(queue)[d]));
+            let used = u128::from(told.in_use[d]) * u128::from(now.as_nanos());
+            told.unit_ns[d] = self.unit_ns[d].wrapping_add(used);
+            let owed = loans.iter().map(|(used, sums)| Fine::product(used[d], sums[d]));
             told.borrowed_unit_ns[d] = owed.fold(self.borrowed(d), Fine::plus).whole;
         }
-        let ended = told.completed + told.failed + told.cancelled + told.dropped;
-        told.waiting = told.submitted - ended - told.running;
-        told
     }
 }
 
@@ -257,8 +336,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_has_submitted_something_takes_two_thirds_of_a_kibibyte_more() {
-        assert!(size_of::<Meter>() <= 656, "{}", size_of::<Meter>());
+    fn who_has_submitted_something_takes_a_third_of_a_kibibyte_more() {
+        assert!(size_of::<Meter>() <= 352, "{}", size_of::<Meter>());
     }
 
     #[test]
@@ -280,8 +359,8 @@ mod tests {
     fn a_queue_takes_the_place_of_one_that_is_not_used() {
         let (mut meter, loan) = (Meter::default(), Loan::new(Instant::ZERO));
         for queue in 0..100 {
-            meter.change_in(queue, &loan, Resources::ZERO, [1].into());
-            meter.change_in(queue, &loan, [1].into(), Resources::ZERO);
+            meter.change(Instant::ZERO, Some((queue, &loan)), Resources::ZERO, [1].into());
+            meter.change(Instant::ZERO, Some((queue, &loan)), [1].into(), Resources::ZERO);
         }
         assert_eq!(meter.by_queue.len(), 1, "one place is enough");
     }

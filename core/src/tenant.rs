@@ -32,7 +32,7 @@ pub const MAX_LEASED_PERIOD_NS: u64 = 1 << 52;
 /// let rate = Rate::per_minute(7_000_000).burst(500_000);
 /// assert_eq!(rate.period_ns, 60_000_000_000);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 #[must_use]
 pub struct Rate {
@@ -73,7 +73,7 @@ impl Rate {
 }
 
 /// What becomes of a request whose tenant is over its quota when it is submitted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 #[repr(u8)]
 pub enum OverQuota {
@@ -123,7 +123,7 @@ impl fmt::Display for QuotaLimit {
 ///     .max_running(64)
 ///     .over_quota(OverQuota::Reject);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 #[must_use]
 pub struct TenantPolicy {

@@ -216,6 +216,13 @@ impl<K: Key, const FAN: usize> Nodes<K, FAN> {
         self.node(leaf).keys[place]
     }
 
+    /// By what a slot is ordered, and its numbers.
+    pub(crate) fn get(&self, slot: u32) -> (K, Numbers) {
+        let (leaf, place) = self.find_slot(slot);
+        let node = self.node(leaf);
+        (node.keys[place], node.leasts[place])
+    }
+
     fn node(&self, number: u32) -> &Node<K, FAN> {
         &self.nodes[number as usize]
     }
@@ -356,9 +363,16 @@ impl Tree {
         entry: Entry<K>,
     ) {
         if nodes.node(number).len() < FAN {
-            nodes.node_mut(number).insert(place, entry);
+            let node = nodes.node_mut(number);
+            let former = node.least;
+            node.insert(place, entry);
+            // Most come neither first nor with less than the others have.
+            let matters = place == 0 || node.least != former;
             nodes.adopt(number, place..place + 1);
-            return nodes.tell_above(number);
+            if matters {
+                nodes.tell_above(number);
+            }
+            return;
         }
         // The last node stays full, so that those that come in order fill all.
         let kept = if place == FAN && nodes.node(number).next == NIL { FAN } else { FAN / 2 };
@@ -425,8 +439,10 @@ impl Tree {
         place: usize,
     ) {
         let node = nodes.node_mut(number);
+        let former = node.least;
         node.remove(place);
-        let Node { len, is_leaf, prev, next, .. } = *node;
+        let matters = place == 0 || node.least != former;
+        let &mut Node { len, is_leaf, prev, next, .. } = node;
         if len == 0 {
             return self.remove_node(nodes, number);
         }
@@ -435,7 +451,9 @@ impl Tree {
             nodes.node_mut(self.root).parent = NIL;
             return nodes.release(number);
         }
-        nodes.tell_above(number);
+        if matters {
+            nodes.tell_above(number);
+        }
         let merges = next != NIL && self.merge(nodes, number, next);
         if !merges && prev != NIL {
             self.merge(nodes, prev, number);

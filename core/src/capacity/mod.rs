@@ -91,13 +91,19 @@ impl Account {
 }
 
 /// What the tiers withhold from each other.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Lending {
     /// What is left when all have taken what they use, and withheld what they hold.
     left: Balance,
     withheld: [Resources; MAX_TIERS],
     /// Until when that is so, if nothing changes: a window turns then.
     until: Instant,
+}
+
+impl Lending {
+    fn available(&self, tier: Tier) -> Balance {
+        self.left.plus(self.withheld[tier.index()])
+    }
 }
 
 /// The accounts of one pool.
@@ -199,14 +205,16 @@ impl Capacity {
 
     /// avail: what `tier` may borrow now. O(1) after [`prepare`](Self::prepare), as long as nothing changes.
     pub(crate) fn available(&self, tier: Tier, now: Instant) -> Balance {
-        let ready = self.lending.filter(|lending| now < lending.until);
-        let lending = ready.unwrap_or_else(|| self.lending(now));
-        lending.left.plus(lending.withheld[tier.index()])
+        // Not copied: it is large.
+        match &self.lending {
+            Some(lending) if now < lending.until => lending.available(tier),
+            _ => self.lending(now).available(tier),
+        }
     }
 
     /// What may be borrowed will be asked for.
     pub(crate) fn prepare(&mut self, now: Instant) {
-        if self.lending.is_none_or(|lending| now >= lending.until) {
+        if self.lending.as_ref().is_none_or(|lending| now >= lending.until) {
             self.lending = Some(self.lending(now));
         }
     }

@@ -3,8 +3,9 @@
 //!
 //! Over groups of places it keeps the most that is free, the fullest and the emptiest, so that a search looks at few
 //! places; how full they are only where many have room. What changed is only noted, O(1); it is looked at when somebody
-//! is about to search ([`Rooms::next_changed`]): O(group) for each place that changed. Until then a search looks at such
-//! places besides.
+//! is about to search ([`Rooms::refresh`]): O(group) for each place that changed. Until then a search looks at such
+//! places besides; where only a few came free it does so for longer, because they are mostly taken at once, and are then as the
+//! groups know them.
 
 use alloc::vec::Vec;
 
@@ -14,6 +15,9 @@ use crate::config::Placement;
 use crate::marks::Marks;
 use crate::maxima::{self, BriefUnits, FAN, Maxima};
 use crate::resources::{MAX_DIMENSIONS, Resources};
+
+/// How many places that came free are looked at besides: one that completes, and one that begins, is the usual turn.
+const RECENT: usize = 2;
 
 /// What a place has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,7 +96,7 @@ impl Fullness {
         Self {
             loads: alloc::vec![Load::default(); places],
             groups: alloc::vec![Loads::of(&[]); places.div_ceil(FAN)],
-            unweighed: Marks::none(places),
+            unweighed: Marks::all(places),
         }
     }
 
@@ -193,6 +197,8 @@ pub(crate) struct Rooms {
     open: usize,
     /// The places that have something else now than is known.
     changed: Marks,
+    /// The most that those of them have free which were looked at and left as they are.
+    recent: BriefUnits,
 }
 
 impl Rooms {
@@ -207,6 +213,7 @@ impl Rooms {
             fullness: Fullness::new(places),
             open: rooms.iter().filter(|room| room.is_open()).count(),
             changed: Marks::all(places),
+            recent: BriefUnits::default(),
             rooms,
         }
     }
@@ -216,25 +223,44 @@ impl Rooms {
         self.changed.mark(place);
     }
 
-    /// A place that changed, if one did: to be [`set`](Self::set). When all are, [`weigh`](Self::weigh), and search.
-    pub(crate) fn next_changed(&mut self) -> Option<usize> {
-        self.changed.take()
+    /// Somebody is about to search: `room_of` tells what a place has now.
+    pub(crate) fn refresh(&mut self, room_of: impl Fn(usize) -> Room) {
+        self.recent = BriefUnits::default();
+        if self.changed.len() > RECENT {
+            while let Some(place) = self.changed.take() {
+                self.set(place, room_of(place));
+            }
+        } else {
+            let mut changed = core::mem::take(&mut self.changed);
+            changed.retain(|place| self.is_recent(place, room_of(place)));
+            self.changed = changed;
+        }
+        if self.are_many_open() {
+            self.fullness.weigh(&self.rooms);
+        }
+    }
+
+    /// A place has that now: whether it came free, and is to be looked at besides.
+    fn is_recent(&mut self, place: usize, room: Room) -> bool {
+        let known = &self.rooms[place];
+        if *known == room {
+            return false;
+        }
+        if known.free.fits(&room.free) && known.capacity == room.capacity {
+            self.recent = self.recent.max(&Brief::rounded_up(*room.free.as_array()));
+            return true;
+        }
+        self.set(place, room);
+        false
     }
 
     /// What a place has now.
-    pub(crate) fn set(&mut self, place: usize, room: Room) {
+    fn set(&mut self, place: usize, room: Room) {
         self.free.set(place, room.free);
         self.open += usize::from(room.is_open());
         self.open -= usize::from(self.rooms[place].is_open());
         self.rooms[place] = room;
         self.fullness.unweighed.mark(place);
-    }
-
-    /// Finds out how full places are, where that is worth knowing.
-    pub(crate) fn weigh(&mut self) {
-        if self.are_many_open() {
-            self.fullness.weigh(&self.rooms);
-        }
     }
 
     /// Whether it is worth knowing how full they are: a few are looked at one by one.
@@ -244,7 +270,7 @@ impl Rooms {
 
     /// The most that any place has free of each dimension, as far as is known.
     pub(crate) fn most_free(&self) -> BriefUnits {
-        self.free.most()
+        self.free.most().max(&self.recent)
     }
 
     /// The first of the places with the least [`score`], of those that have what is asked and of some besides. `used_of` is
@@ -260,7 +286,8 @@ impl Rooms {
             |place: usize| Some(score(policy, used_of(place)? + *asked, self.rooms[place].capacity));
         let mut best = Best { score: score_of, found: None };
         let brief = Brief::rounded_down(*asked.as_array());
-        let groups = 0..self.fullness.groups.len();
+        let has_some = brief.is_within(&self.free.most());
+        let groups = 0..if has_some { self.fullness.groups.len() } else { 0 };
         let able = groups.filter(|&group| self.free.group_may_have(group, &brief));
         if self.are_many_open() {
             let prospect = Prospect::new(asked, policy, &self.capacities);
@@ -295,13 +322,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn refresh(rooms: &mut Rooms, room_of: impl Fn(usize) -> Room) {
-        while let Some(place) = rooms.next_changed() {
-            rooms.set(place, room_of(place));
-        }
-        rooms.weigh();
-    }
-
     proptest! {
         #[test]
         fn finds_the_place_that_a_scan_finds(
@@ -320,7 +340,7 @@ mod tests {
                 let (used, capacity) = (used[place], capacities[place]);
                 Room { free: capacity.saturating_sub(used), used, capacity }
             };
-            refresh(&mut rooms, |place| room(&used, place));
+            rooms.refresh(|place| room(&used, place));
             let mut unseen = 0;
             for (place, units) in steps {
                 let place = place % capacities.len();
@@ -328,8 +348,11 @@ mod tests {
                 rooms.note(place);
                 unseen += 1;
                 if unseen > late {
-                    refresh(&mut rooms, |place| room(&used, place));
+                    rooms.refresh(|place| room(&used, place));
                     unseen = 0;
+                    let free = (0..capacities.len()).map(|place| room(&used, place).free);
+                    let most = free.fold(Resources::ZERO, Resources::max);
+                    prop_assert_eq!(rooms.most_free(), Brief::rounded_up(*most.as_array()));
                 }
             }
             let policy = if pack { Placement::Pack } else { Placement::Spread };
@@ -354,7 +377,7 @@ mod tests {
             let used = Resources::from([taken(place), 40 * taken(place)]);
             Room { free: capacity - used, used, capacity }
         };
-        refresh(&mut rooms, room);
+        rooms.refresh(room);
         for policy in [Placement::Pack, Placement::Spread] {
             let looks = core::cell::Cell::new(0);
             let used_of = |place: usize| {

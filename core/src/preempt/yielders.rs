@@ -54,7 +54,7 @@ pub(crate) struct AtStake {
 }
 
 /// Nanoseconds for each token that is lost.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Prices {
     pub(crate) compute_ns: u64,
     pub(crate) swap_ns: u64,
@@ -188,20 +188,21 @@ impl Yielders {
         }
     }
 
-    /// These are the bounds of the one at a place now.
-    pub(crate) fn widen(&mut self, place: u32, bounds: &Bounds) {
+    /// These are the bounds of the one at a place now. Whether they are beyond those of a group that it is in.
+    pub(crate) fn widen(&mut self, place: u32, bounds: &Bounds) -> bool {
         let mut index = place as usize;
-        for level in &mut self.levels {
+        for (number, level) in self.levels.iter_mut().enumerate() {
             index /= FAN;
             let group = &mut level[index];
             if group.holds_for(bounds) {
-                return;
+                return number > 0;
             }
             *group = group.join(bounds);
             if level.len() == 1 {
-                return;
+                return true;
             }
         }
+        true
     }
 
     pub(crate) fn remove(&mut self, place: u32) {

@@ -2,7 +2,8 @@
 //!
 //! A tier whose tenants share fairly has a line for each of them; any other has one line for all. A line may be set aside
 //! with all its requests, and those that join it. Whose line it is, why it has its rank, and why it is set aside is
-//! decided elsewhere. O(log lines + log requests of the line).
+//! decided elsewhere. O(log lines + log requests of the line). Most lines hold one request at a time, which needs no tree of its
+//! own: all that is known of it stands where the line does.
 
 use alloc::vec::Vec;
 
@@ -29,7 +30,7 @@ pub(crate) struct QueueNodes {
     pub(super) requests: RequestNodes,
     lines: LineNodes,
     /// The requests of each line.
-    members: Vec<Tree>,
+    members: Vec<Members>,
     /// Whether each is set aside.
     is_aside: Vec<bool>,
     /// The line of each request that is in one.
@@ -54,7 +55,14 @@ impl QueueNodes {
 
     /// Whether one request of the fresh lane stands before another of the same queue.
     pub(super) fn is_before(&self, slot: u32, other: u32) -> bool {
-        let place = |slot: u32| (self.lines.key(self.line_of(slot)), self.requests.key(slot));
+        let place = |slot: u32| {
+            let line = self.line_of(slot);
+            let of_line = self.lines.key(line);
+            match self.members[line as usize] {
+                Members::Tree(_) => (of_line, self.requests.key(slot)),
+                Members::None | Members::One(_) => (of_line, of_line.first),
+            }
+        };
         place(slot) < place(other)
     }
 
@@ -70,7 +78,38 @@ impl QueueNodes {
 
     /// Whether a line has requests.
     pub(crate) fn has_requests(&self, line: u32) -> bool {
-        self.members.get(line as usize).is_some_and(|tree| !tree.is_empty())
+        self.members.get(line as usize).is_some_and(|members| !matches!(members, Members::None))
+    }
+}
+
+/// The requests of a line.
+#[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
+enum Members {
+    #[default]
+    None,
+    /// One that came when there was none: its key and its numbers are those of the line.
+    One(u32),
+    /// Others joined it: in a tree, until all have left.
+    Tree(Tree),
+}
+
+impl Members {
+    fn first(&self, nodes: &RequestNodes) -> Option<u32> {
+        match self {
+            Self::None => None,
+            Self::One(slot) => Some(*slot),
+            Self::Tree(tree) => tree.first(nodes),
+        }
+    }
+
+    fn iter<'a>(&self, nodes: &'a RequestNodes) -> impl Iterator<Item = u32> + use<'a> {
+        let (one, tree) = match *self {
+            Self::None => (None, None),
+            Self::One(slot) => (Some(slot), None),
+            Self::Tree(tree) => (None, Some(tree)),
+        };
+        one.into_iter().chain(tree.into_iter().flat_map(|tree| tree.iter(nodes)))
     }
 }
 
@@ -114,47 +153,71 @@ impl Lines {
         own: Numbers,
     ) {
         if nodes.members.len() <= line as usize {
-            nodes.members.resize(line as usize + 1, Tree::default());
+            nodes.members.resize(line as usize + 1, Members::None);
             nodes.is_aside.resize(line as usize + 1, false);
         }
         if nodes.line_of.len() <= slot as usize {
             nodes.line_of.resize(slot as usize + 1, line);
         }
         nodes.line_of[slot as usize] = line;
-        let before = Place::of(nodes, line);
-        nodes.members[line as usize].insert(&mut nodes.requests, key, slot, own);
-        self.keep_place(nodes, line, before, Some(rank));
+        let mut tree = match nodes.members[line as usize] {
+            Members::None => {
+                nodes.members[line as usize] = Members::One(slot);
+                let key = LineKey { rank, first: key };
+                return self.tree(nodes, line).insert(&mut nodes.lines, key, line, own);
+            }
+            Members::One(first) => {
+                let (LineKey { first: key, .. }, least) = nodes.lines.get(line);
+                let mut tree = Tree::default();
+                tree.insert(&mut nodes.requests, key, first, least);
+                tree
+            }
+            Members::Tree(tree) => tree,
+        };
+        tree.insert(&mut nodes.requests, key, slot, own);
+        self.keep_place(nodes, line, tree, Some(rank));
     }
 
     /// Takes a request out of its line, whose rank is `rank` from now on.
     pub(super) fn remove(&mut self, nodes: &mut QueueNodes, slot: u32, rank: i128) {
         let line = nodes.line_of[slot as usize];
-        let before = Place::of(nodes, line);
-        nodes.members[line as usize].remove(&mut nodes.requests, slot);
-        self.keep_place(nodes, line, before, Some(rank));
+        if let Members::Tree(mut tree) = nodes.members[line as usize] {
+            tree.remove(&mut nodes.requests, slot);
+            if !tree.is_empty() {
+                return self.keep_place(nodes, line, tree, Some(rank));
+            }
+        }
+        nodes.members[line as usize] = Members::None;
+        self.tree(nodes, line).remove(&mut nodes.lines, line);
     }
 
     pub(super) fn set(&mut self, nodes: &mut QueueNodes, slot: u32, own: Numbers) {
         let line = nodes.line_of[slot as usize];
-        let before = Place::of(nodes, line);
-        nodes.members[line as usize].set(&mut nodes.requests, slot, own);
-        self.keep_place(nodes, line, before, None);
+        match nodes.members[line as usize] {
+            Members::Tree(tree) => {
+                tree.set(&mut nodes.requests, slot, own);
+                self.keep_place(nodes, line, tree, None);
+            }
+            Members::None | Members::One(_) => self.tree(nodes, line).set(&mut nodes.lines, line, own),
+        }
     }
 
     /// A line has another rank now: whether that matters to anybody.
     pub(super) fn set_rank(&mut self, nodes: &mut QueueNodes, line: u32, rank: i128) -> bool {
-        let Some(place) = Place::of(nodes, line) else { return false };
-        if nodes.lines.key(line).rank == rank {
+        if !nodes.has_requests(line) {
             return false;
         }
-        let key = LineKey { rank, first: place.first };
-        self.tree(nodes, line).set_key(&mut nodes.lines, line, key, place.least);
+        let (key, least) = nodes.lines.get(line);
+        if key.rank == rank {
+            return false;
+        }
+        self.tree(nodes, line).set_key(&mut nodes.lines, line, LineKey { rank, ..key }, least);
         true
     }
 
     /// Sets a line aside with all its requests, or offers it again.
     pub(super) fn set_aside(&mut self, nodes: &mut QueueNodes, line: u32, aside: bool) {
-        let place = Place::of(nodes, line).map(|place| (nodes.lines.key(line), place.least));
+        let place = nodes.has_requests(line).then(|| nodes.lines.get(line));
         if place.is_some() {
             self.tree(nodes, line).remove(&mut nodes.lines, line);
         }
@@ -169,23 +232,17 @@ impl Lines {
         if nodes.is_aside[line as usize] { &mut self.aside } else { &mut self.offered }
     }
 
-    /// Something changed in a line that stood at `before`; without a `rank` it keeps its own.
-    fn keep_place(&mut self, nodes: &mut QueueNodes, line: u32, before: Option<Place>, rank: Option<i128>) {
-        let after = Place::of(nodes, line);
-        let old = before.map(|place| LineKey { rank: nodes.lines.key(line).rank, first: place.first });
-        let rank = rank.or(old.map(|key| key.rank));
-        let new = after.zip(rank).map(|(place, rank)| LineKey { rank, first: place.first });
-        let tree = self.tree(nodes, line);
-        match (old, new.zip(after)) {
-            (Some(old), Some((key, place))) if old == key => {
-                if before.is_none_or(|before| before.least != place.least) {
-                    tree.set(&mut nodes.lines, line, place.least);
-                }
-            }
-            (Some(_), Some((key, place))) => tree.set_key(&mut nodes.lines, line, key, place.least),
-            (None, Some((key, place))) => tree.insert(&mut nodes.lines, key, line, place.least),
-            (Some(_), None) => tree.remove(&mut nodes.lines, line),
-            (None, None) => {}
+    /// Something changed among the requests of a line, which are these now and some; without a `rank` it keeps its own.
+    fn keep_place(&mut self, nodes: &mut QueueNodes, line: u32, members: Tree, rank: Option<i128>) {
+        nodes.members[line as usize] = Members::Tree(members);
+        let (old, former) = nodes.lines.get(line);
+        let first = members.first(&nodes.requests).expect("some are left");
+        let key = LineKey { rank: rank.unwrap_or(old.rank), first: nodes.requests.key(first) };
+        let least = members.least(&nodes.requests).expect("some are left");
+        if key != old {
+            self.tree(nodes, line).set_key(&mut nodes.lines, line, key, least);
+        } else if least != former {
+            self.tree(nodes, line).set(&mut nodes.lines, line, least);
         }
     }
 
@@ -207,8 +264,11 @@ impl Lines {
         after: Option<u32>,
         small_enough: impl Fn(&Numbers) -> bool + Copy,
     ) -> Option<u32> {
-        let in_line = |line: u32, after: Option<u32>| {
-            nodes.members[line as usize].find(&nodes.requests, after, small_enough)
+        let in_line = |line: u32, after: Option<u32>| match nodes.members[line as usize] {
+            Members::Tree(tree) => tree.find(&nodes.requests, after, small_enough),
+            // What is known of the line is known of its one request.
+            Members::One(slot) => Some(slot).filter(|_| after.is_none()),
+            Members::None => None,
         };
         let last = after.map(|slot| nodes.line_of[slot as usize]);
         let rest = last.and_then(|line| in_line(line, after));
@@ -216,22 +276,6 @@ impl Lines {
         rest.or_else(|| {
             core::iter::successors(next(last), |&line| next(Some(line))).find_map(|line| in_line(line, None))
         })
-    }
-}
-
-/// What a line's place depends on, and what a search must know of it.
-#[derive(Clone, Copy)]
-struct Place {
-    first: OrderKey,
-    least: Numbers,
-}
-
-impl Place {
-    /// `None` for a line without requests.
-    fn of(nodes: &QueueNodes, line: u32) -> Option<Self> {
-        let members = nodes.members.get(line as usize)?;
-        let first = nodes.requests.key(members.first(&nodes.requests)?);
-        Some(Self { first, least: members.least(&nodes.requests)? })
     }
 }
 

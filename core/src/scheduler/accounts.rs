@@ -183,10 +183,9 @@ impl Scheduler {
 
     /// What waits of a tenant, and of those above it.
     fn change_tenant_waiting(&mut self, slot: u32, change: impl Fn(&mut Waiting)) {
-        let mut at = Some(self.tenants[self.requests[slot].spec.tenant].node);
+        let mut at = Some(self.requests[slot].leaf);
         while let Some(node) = at {
-            let tenant = self.tenants.of_node(node);
-            change(&mut self.tenants[tenant].waiting);
+            change(self.tenants.waiting_at_mut(node));
             at = self.quota.parent(node);
         }
     }
@@ -276,6 +275,7 @@ impl Scheduler {
         let (tier, yielding) = (record.spec.tier, record.is_yielding());
         let change = Balance::of(after, before);
         let worker = &mut self.workers[id.index()];
+        worker.changes += 1;
         let shift = (worker.offset != Balance::default()).then(|| worker.shift());
         worker.used.shift(&change);
         worker.used_by_tier[tier.index()].shift(&change);

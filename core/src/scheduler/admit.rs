@@ -23,6 +23,7 @@ impl QueueLimits {
     fn admit(&self, scope: QueueScope, waiting: Waiting, tokens: u64) -> Result<(), SubmitError> {
         let full = |unit, limit| Err(SubmitError::QueueFull { scope, unit, limit });
         match (self.requests, self.tokens) {
+            (None, None) => Ok(()),
             (Some(limit), _) if waiting.requests >= limit => full(QueueUnit::Requests, limit),
             (_, Some(limit)) if waiting.tokens + tokens > limit => full(QueueUnit::Tokens, limit),
             _ => Ok(()),
@@ -57,8 +58,9 @@ impl Scheduler {
         spec.cached_tokens = spec.cached_tokens.min(spec.prompt_tokens);
         let wait_ns = spec.queue_timeout_ns.or(self.config.tiers[spec.tier.index()].queue_timeout_ns);
         let expires_at = wait_ns.map(|nanos| self.now.plus_nanos(nanos));
+        let leaf = self.tenants[spec.tenant].node;
         let (slot, generation) =
-            self.requests.insert(Record::new(spec, self.next_sequence, self.now, expires_at));
+            self.requests.insert(Record::new(spec, leaf, self.next_sequence, self.now, expires_at));
         self.next_sequence += 1;
         self.meter_submission(slot);
         self.never_yielding += u64::from(spec.yielding == Yielding::Never);
@@ -138,7 +140,7 @@ impl Scheduler {
         let (tokens, config) = (spec.queue_tokens(), &self.config);
         for (above, node) in self.quota.path(self.tenants[spec.tenant].node).enumerate() {
             let id = self.tenants.of_node(node);
-            let policy = &self.tenants[id].policy;
+            let policy = self.tenants.policy(&self.tenants[id]);
             // The config's are for those who submit.
             let own = |own: Option<u64>, all: Option<u64>| own.or(all.filter(|_| above == 0));
             let requests = own(policy.queue_limit, config.tenant_queue_limit);
@@ -146,7 +148,7 @@ impl Scheduler {
                 requests,
                 tokens: own(policy.queue_token_limit, config.tenant_queue_token_limit),
             };
-            limits.admit(QueueScope::Tenant(id), self.tenants[id].waiting, tokens)?;
+            limits.admit(QueueScope::Tenant(id), self.tenants.waiting_at(node), tokens)?;
         }
         let limits = QueueLimits { requests: config.queue_limit, tokens: config.queue_token_limit };
         let refused = match limits.admit(QueueScope::Total, self.waiting, tokens) {

@@ -34,11 +34,12 @@ impl Scheduler {
     pub(super) fn join_line(&mut self, slot: u32) {
         let spec = &self.requests[slot].spec;
         let (number, queue) = (spec.tenant, self.queue_number(spec.pool, spec.tier));
-        let tenant = &mut self.tenants[number];
+        let tenant = &self.tenants[number];
         let known = tenant.lines.iter().find(|&&(other, _)| other == queue).map(|&(_, line)| line);
+        let weight = self.tenants.policy(tenant).weight;
         let line = known.unwrap_or_else(|| {
-            let line = self.fairness.open(queue, number.get(), tenant.policy.weight);
-            tenant.lines.push((queue, line));
+            let line = self.fairness.open(queue, number.get(), weight);
+            self.tenants[number].lines.push((queue, line));
             line
         });
         self.fairness.join(line);

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use super::record::Claim;
 use super::{SCAN_WINDOW, Scheduler};
+use crate::brief::Brief;
 use crate::id::{DeviceId, PoolId, Tier, WorkerId};
 use crate::queue::Lane;
 use crate::resources::Resources;
@@ -252,8 +253,8 @@ impl Scheduler {
     /// Whether some worker may have room for the owner of a claim.
     pub(super) fn owner_may_have_room(&self, slot: u32) -> bool {
         let record = &self.requests[slot];
-        let most = Resources::from(self.pool(record.pool()).rooms.most_free().values());
-        record.asks.fits(&most)
+        // Of each claim, in each pass: what its worker has not is mostly told by what the claim still wants.
+        Brief::rounded_down(*record.asks.as_array()).is_within(&self.pool(record.pool()).rooms.most_free())
             || record.claim.is_some_and(|claim| self.fits(slot, self.claims[claim].worker))
     }
 

@@ -313,7 +313,8 @@ impl Scheduler {
         }
         for &id in &target.claims {
             let claim = &self.claims[id];
-            have_room[claim.tier.index()] |= self.owner_may_have_room(claim.owner);
+            let has_room = &mut have_room[claim.tier.index()];
+            *has_room = *has_room || self.owner_may_have_room(claim.owner);
         }
         have_room
     }

@@ -159,7 +159,9 @@ impl Scheduler {
             let books = found.get(&tenant.node).copied().unwrap_or_default();
             ensure("QUO-2", self.quota.books(tenant.node) == books, || format!("{id} has open {books:?}"))?;
             let waits = waiting.get(&tenant.node).copied().unwrap_or_default();
-            ensure("LIFE-1", tenant.waiting == waits, || format!("{id} has waiting {waits:?}"))?;
+            ensure("LIFE-1", self.tenants.waiting_at(tenant.node) == waits, || {
+                format!("{id} has waiting {waits:?}")
+            })?;
         }
         Ok(())
     }

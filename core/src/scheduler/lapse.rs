@@ -68,7 +68,7 @@ impl Scheduler {
         let Some(held) = run.held.take() else { return };
         run.settled += used;
         let hold = Ask { tokens: held, units: run.held_units };
-        let leaf = self.tenants[self.requests[slot].spec.tenant].node;
+        let leaf = self.requests[slot].leaf;
         self.quota.settle(self.now, leaf, &hold, used).expect("it was held");
         self.meter(slot).settle(held, used);
         self.look_at_path(leaf);
@@ -79,7 +79,7 @@ impl Scheduler {
         let run = self.requests.run_mut(slot);
         let ask = Ask { tokens, units: run.in_use };
         (run.held, run.held_units, run.lapsed) = (Some(tokens), ask.units, false);
-        let leaf = self.tenants[self.requests[slot].spec.tenant].node;
+        let leaf = self.requests[slot].leaf;
         // MAX_TOKENS of each of MAX_REQUESTS fit the books.
         self.quota.hold_again(self.now, leaf, &ask).expect("tokens and units are limited");
         self.meter(slot).counts().held_tokens += tokens;

@@ -415,7 +415,9 @@ impl Scheduler {
     }
 
     fn worker_mut(&mut self, id: WorkerId) -> &mut Worker {
-        &mut self.workers[id.index()]
+        let worker = &mut self.workers[id.index()];
+        worker.changes += 1;
+        worker
     }
 
     /// The account of a tier whose use, claims or waiting demand change.

@@ -159,7 +159,7 @@ impl Scheduler {
 
     /// Whether it needs no second look to see that a request may hold its quota now: `true` is certain.
     fn surely_has_quota(&self, slot: u32) -> bool {
-        let leaf = self.tenants[self.requests[slot].spec.tenant].node;
+        let leaf = self.requests[slot].leaf;
         self.holds_quota(slot) || self.quota_queue.len == 0 && self.quota.is_open(leaf, &self.ask_of(slot))
     }
 
@@ -171,7 +171,7 @@ impl Scheduler {
         if self.holds_quota(slot) {
             return None;
         }
-        let leaf = self.tenants[self.requests[slot].spec.tenant].node;
+        let leaf = self.requests[slot].leaf;
         match self.quota.would_hold(self.now, leaf, &self.ask_of(slot)) {
             Err(Refusal::NotNow(NotNow { node, retry_at, .. })) => return Some(QuotaLack { node, retry_at }),
             Err(Refusal::Never(Never { node, .. })) => return Some(QuotaLack { node, retry_at: None }),
@@ -196,7 +196,7 @@ impl Scheduler {
         if self.holds_quota(slot) {
             return;
         }
-        let (leaf, ask) = (self.tenants[self.requests[slot].spec.tenant].node, self.ask_of(slot));
+        let (leaf, ask) = (self.requests[slot].leaf, self.ask_of(slot));
         self.quota.hold(self.now, leaf, &ask).expect("who starts lacks nothing");
         let run = self.requests.run_mut(slot);
         (run.held, run.held_units, run.lapsed) = (Some(ask.tokens), ask.units, false);
@@ -216,7 +216,7 @@ impl Scheduler {
         let run = self.requests.run_mut(slot);
         let Some(tokens) = run.held.take() else { return };
         let ask = Ask { tokens, units: run.held_units };
-        let leaf = self.tenants[self.requests[slot].spec.tenant].node;
+        let leaf = self.requests[slot].leaf;
         self.quota.undo(self.now, leaf, &ask).expect("it was held");
         self.meter(slot).settle(tokens, 0);
         self.look_at_path(leaf);
@@ -238,7 +238,7 @@ impl Scheduler {
             return;
         }
         run.held_units = to;
-        let leaf = self.tenants[self.requests[slot].spec.tenant].node;
+        let leaf = self.requests[slot].leaf;
         self.quota.resize_use(self.now, leaf, from, to).expect("it was held");
         if !from.fits(&to) {
             self.look_at_path(leaf);
@@ -258,7 +258,7 @@ impl Scheduler {
             return held - used;
         }
         let more = used.saturating_add(ahead).min(MAX_TOKENS) - held;
-        let leaf = self.tenants[record.spec.tenant].node;
+        let leaf = record.leaf;
         // MAX_TOKENS of each of MAX_REQUESTS fit the books.
         self.quota.charge(self.now, leaf, more).expect("tokens are limited");
         self.requests.run_mut(slot).held = Some(held + more);
@@ -282,7 +282,7 @@ impl Scheduler {
 
     /// Refuses a tier that is more urgent than a tenant may use.
     pub(super) fn check_urgency(&self, spec: &RequestSpec) -> Result<(), SubmitError> {
-        let allowed = self.tenants[spec.tenant].policy.most_urgent;
+        let allowed = self.tenants.policy(&self.tenants[spec.tenant]).most_urgent;
         if spec.tier < allowed {
             return Err(SubmitError::TierTooUrgent { tenant: spec.tenant, tier: spec.tier, allowed });
         }
@@ -293,20 +293,21 @@ impl Scheduler {
     pub(super) fn admit_quota(&mut self, spec: &mut RequestSpec) -> Result<(), SubmitError> {
         self.check_urgency(spec)?;
         let tenant = &self.tenants[spec.tenant];
+        let over_quota = self.tenants.policy(tenant).over_quota;
         let ahead = |node: u32| {
-            let waiting = self.tenants[self.tenants.of_node(node)].waiting;
+            let waiting = self.tenants.waiting_at(node);
             Ahead { requests: waiting.requests, tokens: waiting.tokens }
         };
         let ask = Ask { tokens: self.estimate(spec), units: spec.demand };
         // Who would wait anyway is refused for what can never be alone: not if there is room even now.
-        if tenant.policy.over_quota == OverQuota::Wait && self.quota.is_open(tenant.node, &ask) {
+        if over_quota == OverQuota::Wait && self.quota.is_open(tenant.node, &ask) {
             return Ok(());
         }
         match self.quota.would_admit(self.now, tenant.node, &ask, ahead) {
             Err(Refusal::Never(Never { node, limit, need, max })) => {
                 Err(SubmitError::NeverAllowed { tenant: self.tenants.of_node(node), limit, need, max })
             }
-            Err(Refusal::NotNow(NotNow { node, limit, retry_at })) => match tenant.policy.over_quota {
+            Err(Refusal::NotNow(NotNow { node, limit, retry_at })) => match over_quota {
                 OverQuota::Reject => {
                     let leaf = tenant.node;
                     self.quota.miss(self.now, leaf, &ask);
@@ -411,7 +412,7 @@ impl Scheduler {
         let waiters = self.quota_queue.waiters.get(node as usize).cloned().unwrap_or_default();
         for (key, waiter) in waiters {
             let slot = self.first_waiter(waiter);
-            let leaf = self.tenants[self.requests[slot].spec.tenant].node;
+            let leaf = self.requests[slot].leaf;
             if self.quota.path(leaf).any(|above| above == moved) {
                 self.offer_again(slot, waiter, node, key);
             }

@@ -21,6 +21,9 @@ use crate::time::Instant;
 /// arbitrarily.
 const SEARCHED_WORKERS: usize = 32;
 
+/// How many workers may have changed for the others to be in order as good as all: chosen arbitrarily.
+const FEW_CHANGES: usize = 8;
+
 /// Over how long a preemption budget may be spent at once.
 const BUDGET_BURST_NS: u64 = 1_000_000_000;
 
@@ -38,12 +41,43 @@ impl Found {
     }
 }
 
-/// What searches for victims work with, kept for the next.
+/// What a search asks of all workers alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Question {
+    pool: PoolId,
+    tier: Tier,
+    whom: Preemption,
+    asks: Resources,
+    missing: Resources,
+    prices: Prices,
+}
+
+/// What was found of a worker.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    /// What the worker had counted of its [changes](super::workers::Worker::changes) then.
+    changes: Option<u64>,
+    /// The least harm that a set does there, if there may be one; found of those that are searched.
+    least: Option<Option<Harm>>,
+}
+
+/// The workers of a pool as the last search ranked them. Who asks next mostly asks the same, be it the same request: then only
+/// what changed since is looked at.
+#[derive(Debug, Default)]
+struct Ranking {
+    question: Option<Question>,
+    /// What those use there that may have to yield, `None` where it would not do: the most first.
+    ranked: Vec<(Reverse<Option<u64>>, WorkerId)>,
+    /// By worker.
+    known: Vec<Known>,
+}
+
+/// What searches for victims work with, kept for the next. None of it decides anything: without it they only take longer.
 #[derive(Debug, Default)]
 pub(super) struct SearchMemory {
-    /// The workers to search, at most [`SEARCHED_WORKERS`], in no order.
-    able: Vec<(Reverse<u64>, WorkerId)>,
-    /// Those on which there may be a set, and the least harm that it does.
+    ranking: Ranking,
+    /// Those on which there may be a set, and the least harm that it does: the first ones in order, as far as they were asked
+    /// for.
     prospects: Vec<(Harm, WorkerId)>,
     scratch: Scratch,
 }
@@ -285,8 +319,9 @@ impl Scheduler {
         let SearchMemory { prospects, scratch, .. } = memory;
         Need::waivers(within).iter().find_map(|&waiver| {
             let mut best: Option<(Harm, WorkerId, VictimSet)> = None;
-            let mut next = prospects.iter().min();
-            while let Some(&prospect) = next {
+            for index in 0..prospects.len() {
+                // Few are asked for: what is behind them needs no order.
+                let prospect = bring_least(prospects, index);
                 if best.as_ref().is_some_and(|&(harm, worker, _)| (harm, worker) < prospect) {
                     break;
                 }
@@ -294,7 +329,6 @@ impl Scheduler {
                 let set = self.choose_on(worker, &asker, waiver, &excess, scratch);
                 let set = set.map(|set| (set.harm, worker, set));
                 best = best.into_iter().chain(set).min_by_key(|&(harm, worker, _)| (harm, worker));
-                next = prospects.iter().filter(|&&other| other > prospect).min();
             }
             best.map(|(_, worker, set)| Found { worker, within, set })
         })
@@ -331,37 +365,58 @@ impl Scheduler {
     /// The workers on which there may be a set, of those that could hold the request with what others may have to
     /// give back there.
     fn find_prospects(&self, pool: PoolId, asker: &Asker, memory: &mut SearchMemory) {
-        let SearchMemory { able, prospects, .. } = memory;
-        self.find_able_workers(pool, asker, able);
-        let prices = self.rules().prices;
+        let SearchMemory { ranking, prospects, .. } = memory;
+        self.refresh_ranking(pool, asker, ranking);
+        let Ranking { ranked, known, .. } = ranking;
+        let rare = self.requests.rare(asker.slot);
+        let able = ranked.iter().map_while(|&(Reverse(units), worker)| units.map(|_| worker));
+        let open = able.filter(|&worker| !rare.is_excluded_from(worker, self.now));
         prospects.clear();
-        for &(_, worker) in &*able {
-            let target = self.worker(worker);
-            let short = self.shortage(asker.slot, worker).max(asker.missing);
-            let least = if target.spec.devices.is_empty() {
-                let steps = preempt::steps_told(target.step_tokens);
-                Harm::at_least(asker.order(), short, &target.yielders, steps, prices)
-            } else {
-                // Those of other workers may help where a device is short.
-                Some(Harm::LEAST)
-            };
+        for worker in open.take(SEARCHED_WORKERS) {
+            let least = &mut known[worker.index()].least;
+            let least = *least.get_or_insert_with(|| self.least_harm(worker, asker));
             prospects.extend(least.map(|least| (least, worker)));
         }
     }
 
-    fn find_able_workers(&self, pool: PoolId, asker: &Asker, able: &mut Vec<(Reverse<u64>, WorkerId)>) {
-        let (asks, rare) = (self.requests[asker.slot].asks, self.requests.rare(asker.slot));
-        able.clear();
-        for &id in &self.pool(pool).up {
-            if let Some(units) = self.worker(id).yielding_for(asker.order(), &asks)
-                && !rare.is_excluded_from(id, self.now)
-            {
-                able.push((Reverse(units), id));
+    /// No set on a worker does less harm; `None` if there is none.
+    fn least_harm(&self, worker: WorkerId, asker: &Asker) -> Option<Harm> {
+        let target = self.worker(worker);
+        if !target.spec.devices.is_empty() {
+            // Those of other workers may help where a device is short.
+            return Some(Harm::LEAST);
+        }
+        let short = self.shortage(asker.slot, worker).max(asker.missing);
+        let steps = preempt::steps_told(target.step_tokens);
+        Harm::at_least(asker.order(), short, &target.yielders, steps, self.rules().prices)
+    }
+
+    /// Brings a ranking up to date, for who asks this. O(workers); much less for each that did not change since the same was
+    /// asked.
+    fn refresh_ranking(&self, pool: PoolId, asker: &Asker, ranking: &mut Ranking) {
+        let &Asker { slot, tier, whom, missing, .. } = asker;
+        let asks = self.requests[slot].asks;
+        let question = Question { pool, tier, whom, asks, missing, prices: self.rules().prices };
+        if ranking.question.replace(question) != Some(question) {
+            ranking.known.clear();
+            ranking.known.resize(self.workers.len(), Known::default());
+            ranking.ranked.clear();
+            ranking.ranked.extend(self.pool(pool).up.iter().map(|&worker| (Reverse(None), worker)));
+        }
+        let reached: SmallVec<[Tier; MAX_TIERS]> = asker.order().tiers(self.config.tiers.len()).collect();
+        let mut changed = 0;
+        for (units, worker) in &mut ranking.ranked {
+            let (target, known) = (self.worker(*worker), &mut ranking.known[worker.index()]);
+            if known.changes != Some(target.changes) {
+                *known = Known { changes: Some(target.changes), least: None };
+                *units = Reverse(target.yielding_for(&reached, &asks));
+                changed += 1;
             }
         }
-        if able.len() > SEARCHED_WORKERS {
-            able.select_nth_unstable(SEARCHED_WORKERS);
-            able.truncate(SEARCHED_WORKERS);
+        if changed > FEW_CHANGES {
+            ranking.ranked.sort_unstable();
+        } else if changed > 0 {
+            sort_nearly_sorted(&mut ranking.ranked);
         }
     }
 
@@ -401,6 +456,37 @@ impl Scheduler {
             self.wake(pool, first);
         }
     }
+}
+
+impl SearchMemory {
+    /// Other workers are up.
+    pub(super) fn forget_ranking(&mut self) {
+        self.ranking.question = None;
+    }
+}
+
+/// Sorts what few stand at wrong places of. O(all + places that those move).
+fn sort_nearly_sorted<T: Ord + Copy>(all: &mut [T]) {
+    for end in 1..all.len() {
+        let (one, mut place) = (all[end], end);
+        while place > 0 && one < all[place - 1] {
+            all[place] = all[place - 1];
+            place -= 1;
+        }
+        all[place] = one;
+    }
+}
+
+/// Brings the least from a place on to that place.
+fn bring_least(prospects: &mut [(Harm, WorkerId)], place: usize) -> (Harm, WorkerId) {
+    let mut least = place;
+    for other in place + 1..prospects.len() {
+        if prospects[other].cmp(&prospects[least]).is_lt() {
+            least = other;
+        }
+    }
+    prospects.swap(place, least);
+    prospects[place]
 }
 
 impl Runners for Scheduler {

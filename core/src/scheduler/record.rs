@@ -58,7 +58,8 @@ pub(super) struct Record {
     /// Declines in a row.
     pub(super) declines: u8,
 
-    /// Its tenant's line: who has been served how much.
+    /// Its tenant's node in the tree of quota, and its line: who has been served how much.
+    pub(super) leaf: u32,
     pub(super) line: u32,
     /// Actions that speak of it and were not returned yet.
     pub(super) unheard: i32,
@@ -175,7 +176,13 @@ impl Rare {
 }
 
 impl Record {
-    pub(super) fn new(spec: RequestSpec, sequence: u64, now: Instant, expires_at: Option<Instant>) -> Self {
+    pub(super) fn new(
+        spec: RequestSpec,
+        leaf: u32,
+        sequence: u64,
+        now: Instant,
+        expires_at: Option<Instant>,
+    ) -> Self {
         Self {
             spec,
             sequence,
@@ -196,6 +203,7 @@ impl Record {
             bypassed: 0,
             drains: None,
             declines: 0,
+            leaf,
             line: 0,
             unheard: 0,
             preemptions: 0,

@@ -153,7 +153,7 @@ impl Scheduler {
         record.victims_for = 0;
         if state == RequestState::Preempting {
             record.preemptions += u32::from(!for_memory);
-            let counts = self.meter(slot).counts();
+            let counts = self.meter(slot).rare_counts();
             counts.preemptions += u64::from(!for_memory);
             counts.memory_preemptions += u64::from(for_memory);
         }
@@ -259,7 +259,7 @@ impl Scheduler {
                 return Err(WorkerError::NotHere { request, worker });
             }
         }
-        let counted = &mut self.workers[worker.index()].step_tokens;
+        let counted = &mut self.worker_mut(worker).step_tokens;
         *counted = counted.wrapping_add(tokens_each);
         self.work_changed(worker);
         for exception in exceptions {

@@ -9,8 +9,8 @@ use alloc::vec::Vec;
 
 use smallvec::SmallVec;
 
-use super::Scheduler;
-use super::workers::{Worker, WorkerStatus};
+use super::workers::{Device, Worker, WorkerStatus};
+use super::{Pool, Scheduler};
 use crate::event::DevicePart;
 use crate::id::{DeviceId, PoolId, WorkerId};
 use crate::placement::{Room, Rooms};
@@ -86,11 +86,7 @@ impl Scheduler {
 
     /// What of the free units of a worker its devices have as well.
     pub(super) fn reachable(&self, worker: WorkerId) -> Resources {
-        let target = self.worker(worker);
-        target.spec.devices.iter().fold(target.free().positive(), |free, part| {
-            let on_device = self.devices[part.device.index()].free().positive();
-            free.zip(on_device, |units, left| units.min(part.most_for(left)))
-        })
+        reachable_on(self.worker(worker), &self.devices)
     }
 
     /// The free units of a worker changed: so did those that it shares with others.
@@ -113,17 +109,14 @@ impl Scheduler {
 
     /// What a search for room goes by, of a worker that is up.
     pub(super) fn room_of(&self, id: WorkerId) -> Room {
-        let worker = self.worker(id);
-        Room { free: self.reachable(id), used: worker.in_use(), capacity: worker.spec.capacity }
+        room_on(self.worker(id), &self.devices)
     }
 
     /// Somebody is about to search for room in a pool.
     pub(super) fn refresh_rooms(&mut self, pool: PoolId) {
-        while let Some(place) = self.pool_mut(pool).rooms.next_changed() {
-            let room = self.room_of(self.pool(pool).up[place]);
-            self.pool_mut(pool).rooms.set(place, room);
-        }
-        self.pool_mut(pool).rooms.weigh();
+        let Self { pools, workers, devices, .. } = self;
+        let Pool { rooms, up, .. } = &mut pools[pool.index()];
+        rooms.refresh(|place| room_on(&workers[up[place].index()], devices));
     }
 
     /// Other workers of a pool are up, or have other capacities. O(workers of the pool).
@@ -132,6 +125,7 @@ impl Scheduler {
         for (&id, place) in up.iter().zip(0..) {
             self.worker_mut(id).place = place;
         }
+        self.search_memory.forget_ranking();
         let rooms = Rooms::new(up.iter().map(|&id| self.worker(id).spec.capacity));
         self.pool_mut(pool).rooms = rooms;
     }
@@ -191,7 +185,7 @@ impl Scheduler {
 
     /// The engine of a worker uses that much more than its requests add up to, or less.
     pub(super) fn set_offset(&mut self, worker: WorkerId, offset: Balance) {
-        let target = &mut self.workers[worker.index()];
+        let target = self.worker_mut(worker);
         let shift = target.shift();
         target.offset = offset;
         self.note_shift(worker, shift);
@@ -247,11 +241,18 @@ impl Scheduler {
         self.notice_pressure(worker);
         let mut claims = self.claims_around(worker);
         while !claims.is_empty() {
-            for &id in claims.iter().rev() {
-                self.take_back(id);
+            let target = self.worker(worker);
+            if !target.spec.devices.is_empty() || !target.free().overdrawn().is_zero() {
+                for &id in claims.iter().rev() {
+                    self.take_back(id);
+                }
             }
-            for &id in &claims {
-                self.top_up(id);
+            if !self.worker(worker).free().positive().is_zero()
+                || !self.worker(worker).spec.devices.is_empty()
+            {
+                for &id in &claims {
+                    self.top_up(id);
+                }
             }
             // One that is short with nobody left to give is dropped; its owner may choose again.
             let is_hopeless = |id: u32| !self.claims[id].is_full() && self.claims[id].victims.is_empty();
@@ -317,6 +318,7 @@ impl Scheduler {
         let after = claim.earmarked;
         let (owner, tier) = (claim.owner, claim.tier);
         let target = &mut self.workers[claim.worker.index()];
+        target.changes += 1;
         target.earmarked += after;
         target.earmarked -= before;
         for part in &target.spec.devices {
@@ -333,6 +335,17 @@ impl Scheduler {
             self.change_waiting(owner, before, after);
         }
     }
+}
+
+fn reachable_on(worker: &Worker, devices: &[Device]) -> Resources {
+    worker.spec.devices.iter().fold(worker.free().positive(), |free, part| {
+        let on_device = devices[part.device.index()].free().positive();
+        free.zip(on_device, |units, left| units.min(part.most_for(left)))
+    })
+}
+
+fn room_on(worker: &Worker, devices: &[Device]) -> Room {
+    Room { free: reachable_on(worker, devices), used: worker.in_use(), capacity: worker.spec.capacity }
 }
 
 /// What an offset of the worker is on the device: rounded up, as use is.

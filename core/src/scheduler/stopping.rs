@@ -77,7 +77,9 @@ impl Scheduler {
         }
         let bounds = self.yielder_bounds(slot);
         let (record, run) = self.requests.with_run_mut(slot);
-        let yielders = &mut self.workers[run.worker.index()].yielders[record.spec.tier.index()];
+        let worker = &mut self.workers[run.worker.index()];
+        worker.changes += 1;
+        let yielders = &mut worker.yielders[record.spec.tier.index()];
         run.yield_place = yielders.insert(slot, &bounds);
         yielders.total += run.in_use;
     }
@@ -87,7 +89,9 @@ impl Scheduler {
         let (record, run) = self.requests.with_run_mut(slot);
         let place = core::mem::replace(&mut run.yield_place, NOWHERE);
         if place != NOWHERE {
-            let yielders = &mut self.workers[run.worker.index()].yielders[record.spec.tier.index()];
+            let worker = &mut self.workers[run.worker.index()];
+            worker.changes += 1;
+            let yielders = &mut worker.yielders[record.spec.tier.index()];
             yielders.remove(place);
             yielders.total -= run.in_use;
         }
@@ -101,8 +105,10 @@ impl Scheduler {
         }
         let bounds = self.yielder_bounds(slot);
         let (record, run) = (&self.requests[slot], self.requests.run(slot));
-        let yielders = &mut self.workers[run.worker.index()].yielders[record.spec.tier.index()];
-        yielders.widen(place, &bounds);
+        let worker = &mut self.workers[run.worker.index()];
+        let yielders = &mut worker.yielders[record.spec.tier.index()];
+        let widens = yielders.widen(place, &bounds);
+        worker.changes += u64::from(widens || before != run.in_use);
         yielders.total += run.in_use;
         yielders.total -= before;
     }

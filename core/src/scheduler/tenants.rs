@@ -14,6 +14,7 @@ use crate::id::TenantId;
 use crate::list::{LinkTable, Links, List};
 use crate::meter::Meter;
 use crate::quota::{Busy, Misplaced};
+use crate::slab::Slab;
 use crate::tenant::TenantPolicy;
 use crate::time::Instant;
 
@@ -21,11 +22,10 @@ use crate::time::Instant;
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Tenant {
     pub(super) name: Box<str>,
-    pub(super) policy: TenantPolicy,
+    /// The number of its policy.
+    policy: u32,
     /// Where it stands in the tree of quota.
     pub(super) node: u32,
-    /// What waits of its own requests, and of those below it.
-    pub(super) waiting: Waiting,
     /// Its lines by the numbers of their queues.
     pub(super) lines: SmallVec<[(u32, u32); 2]>,
     /// The running mean of its outputs, in fractions of a token.
@@ -41,18 +41,52 @@ pub(super) struct Tenant {
 }
 
 impl Tenant {
-    fn new(name: &str, policy: TenantPolicy, node: u32) -> Self {
+    fn new(name: &str, policy: u32, node: u32) -> Self {
         Self {
             name: name.into(),
             policy,
             node,
-            waiting: Waiting::default(),
             lines: SmallVec::new(),
             mean_output: None,
             meter: None,
             is_configured: false,
             live: 0,
             links: Links::default(),
+        }
+    }
+}
+
+/// The policies of tenants, each once: few differ.
+#[derive(Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
+struct Policies {
+    numbers: BTreeMap<TenantPolicy, u32>,
+    /// Each with how many tenants have it.
+    all: Slab<(TenantPolicy, u32)>,
+}
+
+impl Default for Policies {
+    fn default() -> Self {
+        Self { numbers: BTreeMap::new(), all: Slab::new() }
+    }
+}
+
+impl Policies {
+    /// One more has this policy: its number.
+    fn share(&mut self, policy: &TenantPolicy) -> u32 {
+        let all = &mut self.all;
+        let number = *self.numbers.entry(*policy).or_insert_with(|| all.insert((*policy, 0)).0);
+        self.all[number].1 += 1;
+        number
+    }
+
+    /// One less has it.
+    fn release(&mut self, number: u32) {
+        let (policy, sharers) = &mut self.all[number];
+        *sharers -= 1;
+        if *sharers == 0 {
+            self.numbers.remove(policy);
+            self.all.forget(number);
         }
     }
 }
@@ -89,14 +123,20 @@ pub(super) struct Tenants {
     pub(super) list: TenantList,
     /// Those that nobody configured and that have no live requests, the one used longest ago first.
     pub(super) idle: List,
+    policies: Policies,
     by_name: BTreeMap<Box<str>, TenantId>,
-    /// Whose node is whose.
-    by_node: Vec<TenantId>,
+    /// Whose node is whose, and what waits of the tenant's own requests, and of those below it.
+    by_node: Vec<(TenantId, Waiting)>,
 }
 
 impl Tenants {
     pub(super) fn get(&self, id: TenantId) -> Option<&Tenant> {
         self.list.get(id.get())
+    }
+
+    /// What a tenant may do.
+    pub(super) fn policy(&self, tenant: &Tenant) -> &TenantPolicy {
+        &self.policies.all[tenant.policy].0
     }
 
     /// Whether the number is, or was, a tenant's.
@@ -111,24 +151,34 @@ impl Tenants {
     }
 
     pub(super) fn of_node(&self, node: u32) -> TenantId {
-        self.by_node[node as usize]
+        self.by_node[node as usize].0
+    }
+
+    /// What waits of the requests of a node's tenant, and of those below it.
+    pub(super) fn waiting_at(&self, node: u32) -> Waiting {
+        self.by_node[node as usize].1
+    }
+
+    pub(super) fn waiting_at_mut(&mut self, node: u32) -> &mut Waiting {
+        &mut self.by_node[node as usize].1
     }
 
     pub(super) fn count(&self) -> u64 {
         self.by_name.len() as u64
     }
 
-    /// Whether no number is left that no tenant ever had.
+    /// Whether no number is left that no tenant ever had; the last one is nobody's, as lists take it.
     pub(super) fn are_numbers_spent(&self) -> bool {
-        self.list.0.len() as u64 > u64::from(u32::MAX)
+        self.list.0.len() as u64 >= u64::from(u32::MAX)
     }
 
-    fn insert(&mut self, tenant: Tenant) -> TenantId {
+    fn insert(&mut self, name: &str, policy: &TenantPolicy, node: u32) -> TenantId {
+        let tenant = Tenant::new(name, self.policies.share(policy), node);
         let id = TenantId::new(self.list.0.len() as u32);
         if self.by_node.len() <= tenant.node as usize {
-            self.by_node.resize(tenant.node as usize + 1, id);
+            self.by_node.resize(tenant.node as usize + 1, (id, Waiting::default()));
         }
-        self.by_node[tenant.node as usize] = id;
+        self.by_node[tenant.node as usize].0 = id;
         self.by_name.insert(tenant.name.clone(), id);
         self.list.0.push(Some(Box::new(tenant)));
         self.idle.insert_after(&mut self.list, self.idle.tail(), id.get());
@@ -141,6 +191,7 @@ impl Tenants {
         self.touch(id, |tenant| tenant.is_configured = true);
         let gone = self.list.0[id.index()].take().expect("it is known");
         self.by_name.remove(&gone.name);
+        self.policies.release(gone.policy);
         gone
     }
 }
@@ -183,7 +234,7 @@ impl Scheduler {
         self.make_room_for_tenant()?;
         let policy = self.config.default_policy;
         let node = self.quota.add(self.now, None, &policy).expect("there is room at the top");
-        Ok(self.tenants.insert(Tenant::new(name, policy, node)))
+        Ok(self.tenants.insert(name, &policy, node))
     }
 
     /// Says where a tenant stands, what it weighs, and what it may use, instead of what was said before; for what is open
@@ -204,8 +255,8 @@ impl Scheduler {
         policy
             .validate(self.config.tiers.len(), self.config.dimensions.len())
             .map_err(TenantError::Policy)?;
-        let moves = self.tenants[tenant].policy.parent != policy.parent;
-        let waiting = self.tenants[tenant].waiting;
+        let moves = self.tenants.policy(&self.tenants[tenant]).parent != policy.parent;
+        let waiting = self.tenants.waiting_at(node);
         if moves {
             let path: Vec<u32> = self.quota.path(node).skip(1).collect();
             self.quota.set_parent(self.now, node, parent).map_err(|misplaced| match misplaced {
@@ -214,14 +265,12 @@ impl Scheduler {
                 Misplaced::Unbalanced(_) => TenantError::TooMuch(tenant),
             })?;
             for &above in &path {
-                let tenant = self.tenants.of_node(above);
-                self.tenants[tenant].waiting.subtract_all(waiting);
+                self.tenants.waiting_at_mut(above).subtract_all(waiting);
                 self.look_at_node(above);
             }
             let joined: Vec<u32> = self.quota.path(node).skip(1).collect();
             for &above in &joined {
-                let tenant = self.tenants.of_node(above);
-                self.tenants[tenant].waiting.add_all(waiting);
+                self.tenants.waiting_at_mut(above).add_all(waiting);
             }
             for &above in path.iter().filter(|above| !joined.contains(above)) {
                 self.offer_those_that_left(node, above);
@@ -235,12 +284,14 @@ impl Scheduler {
 
     /// What holds for a tenant from now on, beside where it stands.
     pub(super) fn set_policy(&mut self, tenant: TenantId, policy: &TenantPolicy) {
+        let number = self.tenants.policies.share(policy);
         let target = &mut self.tenants[tenant];
-        target.policy = *policy;
+        let former = core::mem::replace(&mut target.policy, number);
         for (_, line) in target.lines.clone() {
             self.fairness.set_weight(line, policy.weight);
         }
         let node = target.node;
+        self.tenants.policies.release(former);
         self.quota.set(self.now, node, policy);
         self.look_at_node(node);
     }

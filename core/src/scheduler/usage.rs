@@ -57,10 +57,8 @@ impl Scheduler {
         }
         let queue = self.queue_number(pool, tier);
         let meter = self.tenants[tenant].meter.get_or_insert_default();
-        meter.change(self.now, before, after);
-        if is_up {
-            meter.change_in(queue, &self.loans[queue as usize], before, after);
-        }
+        let of = is_up.then(|| (queue, &self.loans[queue as usize]));
+        meter.change(self.now, of, before, after);
     }
 
     pub(super) fn meter_submission(&mut self, slot: u32) {
@@ -80,21 +78,24 @@ impl Scheduler {
     /// A request stops and will go on later. What of its context it did not keep, and no cache had, was in vain.
     pub(super) fn meter_lost_work(&mut self, slot: u32) {
         let lost = self.tokens_to_recompute(slot);
-        let counts = self.meter(slot).counts();
-        counts.lost_tokens = counts.lost_tokens.saturating_add(lost);
+        if lost > 0 {
+            let counts = self.meter(slot).rare_counts();
+            counts.lost_tokens = counts.lost_tokens.saturating_add(lost);
+        }
     }
 
     pub(super) fn meter_end(&mut self, slot: u32, ending: Ending, used: &Usage) {
         let tenant = self.requests[slot].spec.tenant;
-        let counts = self.tenants[tenant].meter.get_or_insert_default().counts();
+        let meter = self.tenants[tenant].meter.get_or_insert_default();
+        let counts = meter.counts();
         counts.prompt_tokens = counts.prompt_tokens.saturating_add(used.prompt_tokens);
         counts.cached_tokens = counts.cached_tokens.saturating_add(used.cached_tokens);
         counts.output_tokens = counts.output_tokens.saturating_add(used.output_tokens);
         let (own, all) = match ending {
             Ending::Completed => (&mut counts.completed, &mut self.stats.completed),
-            Ending::Failed => (&mut counts.failed, &mut self.stats.failed),
-            Ending::Cancelled => (&mut counts.cancelled, &mut self.stats.cancelled),
-            Ending::Dropped => (&mut counts.dropped, &mut self.stats.dropped),
+            Ending::Failed => (&mut meter.rare_counts().failed, &mut self.stats.failed),
+            Ending::Cancelled => (&mut meter.rare_counts().cancelled, &mut self.stats.cancelled),
+            Ending::Dropped => (&mut meter.rare_counts().dropped, &mut self.stats.dropped),
         };
         *own += 1;
         *all += 1;

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::event::{DevicePart, DeviceSpec, WorkerSpec};
 use crate::id::{DeviceId, Tier, WorkerId};
-use crate::preempt::{Order, Yielders};
+use crate::preempt::Yielders;
 use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
 use crate::time::Instant;
 
@@ -80,6 +80,8 @@ pub(super) struct Worker {
     /// Its claims, the most urgent first, then by the owner's arrival.
     pub(super) claims: Vec<u32>,
     pub(super) drain: Option<Drain>,
+    /// How often anything changed by which it is searched for victims.
+    pub(super) changes: u64,
 }
 
 impl Worker {
@@ -101,6 +103,7 @@ impl Worker {
             yielders: (0..tiers).map(|_| Yielders::default()).collect(),
             claims: Vec::new(),
             drain: None,
+            changes: 0,
         }
     }
 
@@ -132,20 +135,17 @@ impl Worker {
     }
 
     /// What those that may have to yield use of the dimensions asked for, in sum; `None` if it could not hold what is
-    /// asked with that.
-    pub(super) fn yielding_for(&self, order: Order, asks: &Resources) -> Option<u64> {
-        let taken = self.in_use() + self.earmarked;
-        let mut sum = 0;
-        // Of all workers, for every search: only the dimensions that count.
-        for d in (0..MAX_DIMENSIONS).filter(|&d| asks[d] > 0) {
-            let yielding: u64 =
-                order.tiers(self.used_by_tier.len()).map(|tier| self.used_by_tier[tier.index()][d]).sum();
-            if asks[d] > self.whole[d] || asks[d] + taken[d] > self.spec.capacity[d] + yielding {
-                return None;
-            }
-            sum += yielding;
+    /// asked with that. `reached` are their tiers; asked of all workers, for every search.
+    pub(super) fn yielding_for(&self, reached: &[Tier], asks: &Resources) -> Option<u64> {
+        let mut yielding = Resources::ZERO;
+        reached.iter().for_each(|tier| yielding += self.used_by_tier[tier.index()]);
+        if !asks.fits(&self.whole)
+            || !(*asks + self.in_use() + self.earmarked)
+                .fits_where_asked(&(self.spec.capacity + yielding), asks)
+        {
+            return None;
         }
-        Some(sum)
+        Some((0..MAX_DIMENSIONS).filter(|&d| asks[d] > 0).map(|d| yielding[d]).sum())
     }
 
     /// What is used beyond the capacity.
