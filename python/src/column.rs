@@ -187,13 +187,14 @@ impl Rows {
             .map_err(|error| error::about(value.py(), error, name))
     }
 
-    /// As [`column`](Self::column); none where the value is `None`.
+    /// As [`column`](Self::column); none where the value is `None`, or the -1 that stands for it.
     pub(crate) fn optional(
         &mut self,
         name: &'static str,
         value: &Bound<'_, PyAny>,
     ) -> PyResult<Option<Column>> {
-        if value.is_none() { Ok(None) } else { self.column(name, value).map(Some) }
+        let is_none = value.is_none() || value.extract::<i64>().is_ok_and(|number| number == -1);
+        if is_none { Ok(None) } else { self.column(name, value).map(Some) }
     }
 
     /// As [`column`](Self::column); `number_of` tells what a word stands for, in all rows.

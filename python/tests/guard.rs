@@ -3,10 +3,14 @@
 #[path = "../src/guard.rs"]
 mod guard;
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use guard::{Closed, Guarded};
+
+/// Much longer than any of this takes.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_panic_becomes_an_error_and_the_value_is_never_used_again() {
@@ -29,24 +33,28 @@ fn a_formatted_panic_keeps_its_message() {
 
 #[test]
 fn a_fork_closes_what_another_thread_is_inside_of_and_nothing_else() {
-    let (taken, free) = (Guarded::new(1), Guarded::new(2));
+    let (taken, free) = (Arc::new(Guarded::new(1)), Guarded::new(2));
     let (inside, is_inside) = mpsc::channel();
     let (leave, may_leave) = mpsc::channel::<()>();
-    thread::scope(|scope| {
-        let stays = move |value: &mut i32| {
-            inside.send(()).expect("the test waits for it");
-            let _ = may_leave.recv();
-            *value
-        };
-        scope.spawn(|| taken.run(stays));
-        is_inside.recv().expect("the thread gets inside");
-        guard::forked();
-        for _ in 0..2 {
-            assert_eq!(taken.run(|value| *value), Err(Closed::Forked));
-            assert_eq!(free.run(|value| *value), Ok(2));
-        }
-        drop(leave);
-    });
+    let stays = move |value: &mut i32| {
+        inside.send(()).expect("the test waits for it");
+        let _ = may_leave.recv();
+        *value
+    };
+    let within = Arc::clone(&taken);
+    let who_stays = thread::spawn(move || within.run(stays));
+    is_inside.recv_timeout(PATIENCE).expect("the thread gets inside");
+    guard::forked();
+    for _ in 0..2 {
+        // In a thread of its own, for that one would wait for ever were it let in.
+        let (answer, is_answered) = mpsc::channel();
+        let outside = Arc::clone(&taken);
+        thread::spawn(move || answer.send(outside.run(|value| *value)));
+        assert_eq!(is_answered.recv_timeout(PATIENCE), Ok(Err(Closed::Forked)));
+        assert_eq!(free.run(|value| *value), Ok(2));
+    }
+    drop(leave);
+    assert_eq!(who_stays.join().expect("it does not panic"), Ok(1));
     guard::forked();
     assert_eq!(free.run(|value| *value), Ok(2));
     assert_eq!(taken.run(|value| *value), Ok(1), "nobody was inside at the second fork");

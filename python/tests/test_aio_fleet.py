@@ -52,6 +52,28 @@ def test_a_drained_worker_gets_nobody_and_is_removed_when_it_is_empty() -> None:
     run(main())
 
 
+def test_a_worker_is_removed_as_soon_as_those_on_it_have_gone_elsewhere() -> None:
+    async def main() -> None:
+        async with gate_of(1) as gate:
+
+            async def move() -> None:
+                async with gate.admit(tenant="acme", tier="batch", demand=ONE) as grant:
+                    await asyncio.sleep(1)
+                    await grant.yield_()
+                    assert grant.worker == 1
+                    await asyncio.sleep(100)
+
+            mover = asyncio.create_task(move())
+            await inside(gate, 1)
+            gate.worker_add([1, 100])
+            assert await gate.worker_remove(0, within=None)
+            assert now() < 2
+            await mover
+            assert ended(gate) == (1, 0, 0, 0)
+
+    run(main())
+
+
 def test_a_lost_device_takes_the_places_on_all_its_workers() -> None:
     async def main() -> None:
         async with gate_of(0) as gate:

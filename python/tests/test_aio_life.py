@@ -4,10 +4,10 @@ import asyncio
 from contextlib import nullcontext
 
 import pytest
-from aio_world import ONE, ended, gate_of, hold, run, settled, until
+from aio_world import ONE, ended, gate_of, hold, inside, run, settled, until
 
 import tidegate
-from tidegate.aio import Aborted, Dropped, Gate, NotHeld, PlaceLost, QueueTimeout
+from tidegate.aio import Aborted, Closed, Dropped, Gate, NotHeld, PlaceLost, QueueTimeout
 
 
 def test_a_block_begins_with_its_start_and_ends_complete() -> None:
@@ -33,6 +33,8 @@ def test_what_was_used_is_what_the_block_said() -> None:
         async with gate_of() as gate:
             async with gate.admit(tenant="acme", tier=0, demand=ONE, prompt_tokens=30) as grant:
                 grant.used(prompt_tokens=33, output_tokens=4)
+                with pytest.raises(TypeError, match="output_tokens"):
+                    grant.used(prompt_tokens=34, output_tokens=5.0)  # type: ignore[arg-type]
             usage = gate.scheduler.usage(gate.tenant_set("acme"))
             assert (usage.prompt_tokens, usage.cached_tokens, usage.output_tokens) == (33, 0, 4)
 
@@ -122,6 +124,27 @@ def test_one_may_yield_unasked_and_waits_behind_who_is_more_urgent() -> None:
                 await grant.yield_()
                 assert urgent.done()
             assert ended(gate) == (2, 0, 0, 0)
+
+    run(main())
+
+
+def test_nobody_is_spared_by_a_gate_that_is_closed() -> None:
+    async def main() -> None:
+        gate = gate_of(1)
+
+        async def victim() -> None:
+            async with gate.admit(tenant="acme", tier="batch", demand=ONE) as grant:
+                await grant.preempted
+                await gate.aclose()  # who made it yield is told so, and waits no more
+                await asyncio.sleep(1)
+                assert grant.preempted
+
+        task = asyncio.create_task(victim())
+        await inside(gate, 1)
+        with pytest.raises(Closed):
+            await hold(gate, "realtime", 1)
+        await task
+        assert ended(gate) == (1, 0, 1, 0)
 
     run(main())
 

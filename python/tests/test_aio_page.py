@@ -17,6 +17,6 @@ def test_each_program_has_what_it_prints() -> None:
 
 @pytest.mark.parametrize(("program", "printed"), PROGRAMS, ids=["first", "refused"])
 def test_a_program_prints_what_the_page_says(program: str, printed: str) -> None:
-    command = [sys.executable, "-W", "error", "-X", "dev", "-c", program]
+    command = [sys.executable, "-W", "error", "-c", program]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert (run.returncode, run.stdout, run.stderr) == (0, printed, "")

@@ -204,6 +204,17 @@ def test_a_full_queue_and_a_full_gate_say_so_in_one_way() -> None:
     run(main())
 
 
+def test_those_for_whom_there_is_room_do_not_fill_a_gate() -> None:
+    async def main() -> None:
+        async with gate_of(4, max_waiting=1) as gate:
+            await asyncio.gather(*(hold(gate, "batch", 1) for _ in range(5)))
+            assert ended(gate) == (5, 0, 0, 0)
+        with pytest.raises(tidegate.BadArgument, match="max_waiting"):
+            gate_of(4, max_waiting=0)
+
+    run(main())
+
+
 def test_one_that_comes_back_is_not_refused_by_a_full_gate() -> None:
     async def main() -> None:
         async with gate_of(1, max_waiting=1) as gate:

@@ -247,6 +247,16 @@ def test_a_wish_for_tokens_is_a_row_too() -> None:
     assert arrays.ACTION.itemsize == 72
 
 
+@pytest.mark.parametrize("none", [arrays.NONE, np.int64(-1), np.array(-1), np.array([-1, -1])])
+def test_nothing_is_said_of_all_rows_as_of_one(none: object) -> None:
+    saying, silent = scheduler(), scheduler()
+    for sched, told in ((saying, none), (silent, None)):
+        optional = {"output_tokens": told, "deadline_ns": told, "queue_timeout_ns": told}
+        ids, refused = arrays.submit(sched, tenant=0, tier=0, demand=np.array([[1, 2]] * 2), **optional, now_ns=0)
+        assert (len(ids), refused) == (2, [])
+    assert saying.snapshot() == silent.snapshot()
+
+
 def test_any_buffer_of_whole_numbers_does() -> None:
     sched = scheduler()
     for tier in (array.array("H", [0, 1]), memoryview(bytes([0, 1])), np.array([0, 9, 1, 9], np.int8)[::2]):

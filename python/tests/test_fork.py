@@ -66,6 +66,7 @@ print(sorted(set(ended)))
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_child_never_waits_for_a_thread_of_its_parent() -> None:
+    """Where there is a global lock nobody is inside at a fork: that such a one is told is shown by `guard.rs`."""
     run = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == 0, run.stderr
     assert run.stdout.strip() in {"[0]", "[0, 3]", "[3]"}, run.stdout

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tidegate._enums import Yielding
+from tidegate._errors import BadArgument
 from tidegate._tidegate import Config, LeaseWanted, Scheduler
 from tidegate.aio._fleet import Fleet
 from tidegate.aio._grant import Amounts, Grant, amounts
@@ -45,7 +46,7 @@ class Gate(Fleet):
 
     Made inside the loop, and closed by `aclose`, or used as `async with Gate(config) as gate`. `clock_ns` gives
     monotonic nanoseconds. `max_waiting` bounds those that wait for their first start: more are refused, `GateFull`.
-    `on_lease_wanted` hears what leased limits want (`AsyncLeases.ask`).
+    Raises `BadArgument` if it is less than 1: all wait for a moment. `on_lease_wanted` hears what leased limits want (`AsyncLeases.ask`).
     """
 
     def __init__(
@@ -56,6 +57,8 @@ class Gate(Fleet):
         max_waiting: int | None = None,
         on_lease_wanted: Callable[[LeaseWanted], object] | None = None,
     ) -> None:
+        if max_waiting is not None and max_waiting < 1:
+            raise BadArgument("max_waiting is less than 1")
         self._room = Room(config, clock_ns, max_waiting, on_lease_wanted)
 
     @property

@@ -6,6 +6,7 @@ the block, or else by the end of the task that opened it. It does not know who e
 """
 
 import asyncio
+import operator
 from collections.abc import Generator, Iterable, Mapping
 from enum import Enum
 from typing import Any, TypeAlias, cast
@@ -189,9 +190,11 @@ class Grant:
         told = {"prompt_tokens": prompt_tokens, "cached_tokens": cached_tokens, "output_tokens": output_tokens}
         known = {name: tokens for name, tokens in told.items() if tokens is not None}
         for name, tokens in known.items():
-            if not isinstance(tokens, int):
-                raise TypeError(f"{name} is a {type(tokens).__name__}, not a whole number")
-            if not 0 <= tokens <= MAX_TOKENS:
+            try:
+                known[name] = operator.index(tokens)
+            except TypeError:
+                raise TypeError(f"{name} is a {type(tokens).__name__}, not a whole number") from None
+            if not 0 <= known[name] <= MAX_TOKENS:
                 raise BadArgument(f"{name} is not from 0 to {MAX_TOKENS}")
         self._usage.update(known)
 
@@ -260,7 +263,7 @@ class Grant:
             case Abort():
                 self._abort = Aborted(f"to be stopped for good: {action.reason}", reason=action.reason)
                 self.preempted._ask(action)
-            case Spare():
+            case Spare() if self._room.closed is None:
                 self.preempted._spare()
             case Stuck():
                 self.overdue = True

@@ -105,7 +105,9 @@ class Room:
         """Submits the request of a grant. Raises what `submit` does, `Closed`, `GateFull` and `ClockError`."""
         if self.shut is not None:
             raise Closed(self.shut)
-        if self._max_waiting is not None and len(self.lobby) >= self._max_waiting:
+        if self._is_full() and self._is_wanted:
+            self._turn()  # whose turn has only not come yet does not wait
+        if self._max_waiting is not None and self._is_full():
             message = f"{self._max_waiting} wait at the gate already"
             raise GateFull(message, scope="gate", tier=None, tenant=None, unit="requests", limit=self._max_waiting)
         submit = partial(self.scheduler.submit, **grant._spec, now_ns=self.now())
@@ -116,6 +118,9 @@ class Room:
         self.lobby.add(grant.request)
         self.grants[grant.request] = grant
         self.soon()
+
+    def _is_full(self) -> bool:
+        return self._max_waiting is not None and len(self.lobby) >= self._max_waiting
 
     def leave(self, grant: "Grant") -> None:
         """Forgets a grant whose request has ended, or never was. Twice is as good as once."""
@@ -150,6 +155,7 @@ class Room:
             while self._actions:
                 self._tell(self._actions[0])
                 self._actions.popleft()
+            self._look_at_watched()
             self._set_timer(now_ns)
         except BaseException:
             self.soon()
@@ -211,7 +217,7 @@ class Room:
             grant._end(error)
 
     async def watch(self, condition: Callable[[], bool], within: float | None) -> bool:
-        """Waits for what comes when a grant leaves, at most so many seconds. Whether it came."""
+        """Waits for what comes when a grant leaves or moves, at most so many seconds. Whether it came."""
         if condition():
             return True
         came: asyncio.Future[None] = self.loop.create_future()
