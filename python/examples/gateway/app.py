@@ -92,6 +92,9 @@ class App:
             await client.answer(passed_on.status, passed_on.body)
         except ClientGone:
             self._metrics.refused("client-gone")
+        except RecursionError:
+            self._metrics.refused("bad-request")
+            await self._refuse(client, Refusal(400, "bad-request", "the body is nested too deep"))
         except Exception:
             log.exception("%s ended by a fault of the gateway", name)
             self._metrics.refused("internal")

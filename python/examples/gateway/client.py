@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from gateway.refusal import Refusal
 
@@ -75,14 +75,17 @@ class Client:
 
     async def _begin(self, status: int, headers: dict[str, str]) -> None:
         pairs = [(name.encode(), value.encode("latin-1")) for name, value in (self._headers | headers).items()]
+        await self._give({"type": "http.response.start", "status": status, "headers": pairs})
         self.has_begun = True
-        await self._send({"type": "http.response.start", "status": status, "headers": pairs})
 
     async def _write(self, body: bytes, *, more: bool) -> None:
+        await self._give({"type": "http.response.body", "body": body, "more_body": more})
+
+    async def _give(self, message: Message) -> None:
         try:
             # A server waits for room before it takes a message: one that is cut here was not taken.
             async with asyncio.timeout(self._write_timeout):
-                await self._send({"type": "http.response.body", "body": body, "more_body": more})
+                await self._send(message)
         except TimeoutError:
             if self._abort is not None:
                 self._abort()

@@ -98,7 +98,12 @@ class Proxy:
         answer = Answer(call.ask, f"{'cmpl' if call.ask.kind == 'completions' else 'chatcmpl'}-{call.name}")
         async with self._admitted(call, "restart") as grant:
             while answer.finish is None:
-                fault = await self._attempt(call, grant, partial(self._plain, call, grant, answer, client))
+                fault = await self._attempt(
+                    call,
+                    grant,
+                    partial(self._plain, call, grant, answer, client),
+                    lambda: answer.goes_on or not call.ask.stream,
+                )
                 answer.cut()
                 if answer.finish is None:
                     if not answer.goes_on:
@@ -189,13 +194,17 @@ class Proxy:
             grant.progress(output_tokens=tokens)
 
     async def _attempt(
-        self, call: Call, grant: Grant, run: Callable[[Engine], Coroutine[None, None, None]]
+        self,
+        call: Call,
+        grant: Grant,
+        run: Callable[[Engine], Coroutine[None, None, None]],
+        may_yield: Callable[[], bool] = lambda: True,
     ) -> EngineFault | None:
         """One engine's part, until it is done, is asked to yield, or fails: how it failed."""
         engine = self._fleet.engine(grant.worker)
         call.reported = None
         cut = asyncio.timeout(None)
-        watcher = asyncio.create_task(_cut_when_asked(grant, cut))
+        watcher = asyncio.create_task(_cut_when_asked(grant, cut, may_yield))
         try:
             async with cut:
                 await run(engine)
@@ -224,6 +233,8 @@ class Proxy:
             await grant.decline(why="not-ready")  # another one first, or the same after a while
 
 
-async def _cut_when_asked(grant: Grant, cut: asyncio.Timeout) -> None:
+async def _cut_when_asked(grant: Grant, cut: asyncio.Timeout, may_yield: Callable[[], bool]) -> None:
     if await grant.preempted:
+        if isinstance(grant.preempted.action, tidegate.Preempt) and not may_yield():
+            return  # its client would have half of it: who asked waits for its end
         cut.reschedule(asyncio.get_running_loop().time())

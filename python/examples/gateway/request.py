@@ -30,7 +30,7 @@ NEUTRAL: dict[str, tuple[object, ...]] = {
     "n": (None, 1),
     "best_of": (None, 1),
     "echo": (None, False),
-    "logprobs": (None, False),
+    "logprobs": (None,),  # 0 asks for some, and is equal to False
     "stop": (None, "", []),
     "suffix": (None, ""),
     "seed": (None,),
@@ -129,7 +129,7 @@ def _completions(document: dict[str, Any]) -> int:
     number, prompt = document.get("n"), document.get("prompt")
     if number is not None and (not isinstance(number, int) or not 1 <= number <= MAX_CHOICES):
         _refuse("n", f"is a whole number from 1 to {MAX_CHOICES}")
-    prompts = len(prompt) if isinstance(prompt, list) and not isinstance(prompt[0], int) else 1
+    prompts = len(prompt) if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int) else 1
     return (number or 1) * prompts
 
 

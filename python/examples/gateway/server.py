@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 import tidegate
 from gateway.app import App
@@ -46,6 +46,8 @@ def bounded(settings: Settings) -> type[HttpToolsProtocol]:
         _head_bytes = 0
         _head_timer: asyncio.TimerHandle | None = None
         _is_refused = False
+        _is_in_body = False
+        _answered: RequestResponseCycle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
@@ -53,6 +55,10 @@ def bounded(settings: Settings) -> type[HttpToolsProtocol]:
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._end_head()
+            if self._answered is not None and self._answered is not self.cycle:
+                # uvicorn tells the last one alone, which may wait behind this one.
+                self._answered.disconnected = True
+                self._answered.message_event.set()
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
@@ -62,6 +68,13 @@ def bounded(settings: Settings) -> type[HttpToolsProtocol]:
                 self._head_bytes += len(data)
                 if self._head_bytes > max_bytes:
                     self._refuse()
+            elif (
+                self._head_timer is None
+                and not self._is_in_body
+                and (self.cycle is None or self.cycle.response_complete)
+            ):
+                # Between two requests, and what came begins none: uvicorn has stopped its timer.
+                self._head_timer = self.loop.call_later(within, self.transport.abort)
 
         def on_message_begin(self) -> None:
             super().on_message_begin()
@@ -75,13 +88,31 @@ def bounded(settings: Settings) -> type[HttpToolsProtocol]:
             if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > max_bytes:
                 self._refuse()
             elif not self._is_refused:
+                self._is_in_body = True
                 super().on_headers_complete()
+
+        def on_header(self, name: bytes, value: bytes) -> None:
+            if not self._is_in_body:  # what follows a body is for nobody
+                super().on_header(name, value)
+
+        def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+            self._answered = cycle
+            super()._start_asgi_task(cycle, app)
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            if self._is_in_body and self.cycle.response_complete and not self.transport.is_closing():
+                # Answered before its end: the rest is not read, and the answer has a while to arrive.
+                self._unset_keepalive_if_required()
+                self.flow.pause_reading()
+                self._head_timer = self.loop.call_later(within, self.transport.abort)
 
         def on_body(self, body: bytes) -> None:
             if not self._is_refused:
                 super().on_body(body)
 
         def on_message_complete(self) -> None:
+            self._is_in_body = False
             if not self._is_refused:
                 super().on_message_complete()
 
@@ -135,6 +166,8 @@ class Gateway:
             self._forget(name)
         for tenant in settings.tenants:
             self._tenants[tenant.name] = self._gate.tenant_set(tenant.name)
+        for tenant in settings.tenants:  # first out of the tree: on the way to another one it could be none
+            self._gate.tenant_configure(self._tenants[tenant.name], **tenant.policy)
         for tenant in settings.tenants:
             parent = None if tenant.parent is None else self._tenants[tenant.parent]
             self._gate.tenant_configure(self._tenants[tenant.name], parent=parent, **tenant.policy)

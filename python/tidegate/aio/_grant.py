@@ -263,8 +263,9 @@ class Grant:
             case Abort():
                 self._abort = Aborted(f"to be stopped for good: {action.reason}", reason=action.reason)
                 self.preempted._ask(action)
-            case Spare() if self._room.closed is None:
-                self.preempted._spare()
+            case Spare():
+                if self._room.closed is None:
+                    self.preempted._spare()
             case Stuck():
                 self.overdue = True
 

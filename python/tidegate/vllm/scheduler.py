@@ -66,7 +66,7 @@ class Scheduler(AsyncScheduler):
                 prompt=request.num_tokens,
                 output=Memory.left(request),
             )
-        except (tidegate.Error, ValueError, TypeError) as error:
+        except (tidegate.Error, ValueError, TypeError, OverflowError) as error:
             logger.warning("request %s is refused: %s", request.request_id, error)
             self._answer_with_error(entry)
 

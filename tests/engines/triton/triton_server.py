@@ -87,9 +87,8 @@ class Server:
         self.process.terminate()
         try:
             self.process.wait(timeout=PATIENCE_S)
-        except subprocess.TimeoutExpired:
+        finally:
             self._kill()
-            raise
 
     def _kill(self) -> None:
         # The stub of each model is a process of the server's group.

@@ -70,6 +70,17 @@ def test_a_request_that_never_fits_is_answered_with_an_error() -> None:
     assert not on.scheduler.requests
 
 
+@pytest.mark.parametrize("field", ["tier", "deadline_ms", "queue_timeout_ms"])
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), -2, "x", [1], None])
+def test_what_a_client_may_not_say_ends_its_request_alone(field: str, value: object) -> None:
+    on = staged()
+    on.add(request("good", priority=0, arrival=0, prompt=16, output=4))
+    on.add(request("bad", priority=0, arrival=1, prompt=16, output=4, **{field: value}))
+    on.drain()
+    on.scheduler.check_books()
+    assert not on.scheduler.requests
+
+
 def test_a_deadline_that_passes_ends_a_waiting_request() -> None:
     text = '[[tiers]]\nname = "only"\norder = "deadline"\n'
     on = staged(slots=1, text=text)

@@ -1,6 +1,6 @@
 """A tiny Llama with random weights and a tokenizer of words, as files, the same for all servers; nothing is downloaded.
 
-usage: tiny_model.py FOLDER
+usage: gateway_model.py FOLDER
 """
 
 import json
