@@ -42,8 +42,8 @@ class Settings:
     body_s: float = 5
     """How long a body may take to come."""
     send_s: float = 1.5
-    """How long a client may take to read what is sent at once. Less than the `confirm_after` of the scheduler: who waits
-    for a client does not hear that it is to yield."""
+    """How long a client may take to read what is sent at once. Less than the `confirm_after` of the scheduler: who
+    waits for a client does not hear that it is to yield."""
     max_waiting: int = 2_000
 
 

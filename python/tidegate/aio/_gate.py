@@ -45,8 +45,9 @@ class Gate(Fleet):
     """One scheduler, and the requests that pass it in one event loop. It has no task and no thread.
 
     Made inside the loop, and closed by `aclose`, or used as `async with Gate(config) as gate`. `clock_ns` gives
-    monotonic nanoseconds. `max_waiting` bounds those that wait for their first start: more are refused, `GateFull`; less than
-    1 is `BadArgument`, because all wait for a moment. `on_lease_wanted` hears what leased limits want (`AsyncLeases.ask`).
+    monotonic nanoseconds. `max_waiting` bounds those that wait for their first start: more are refused, `GateFull`;
+    less than 1 is `BadArgument`, because all wait for a moment. `on_lease_wanted` hears what leased limits want
+    (`AsyncLeases.ask`).
     """
 
     def __init__(

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 
-import pytest
 import gateway_model
+import pytest
 from vllm_server import VllmServer
 
 
