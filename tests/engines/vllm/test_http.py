@@ -10,10 +10,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import openai
+import psutil
 import pytest
 
 HERE = Path(__file__).parent
@@ -50,9 +53,14 @@ def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> N
     raise AssertionError(f"the server is not ready:\n{log.read_text()[-4_000:]}")
 
 
-@pytest.fixture(scope="module")
-def url(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("serve")
+@dataclass
+class Server:
+    url: str
+    process: subprocess.Popen[bytes]
+
+
+@contextmanager
+def serving(model: Path, folder: Path) -> Iterator[Server]:
     (folder / "tidegate.toml").write_text(CONFIG)
     port, log = free_port(), folder / "log"
     environment = os.environ | {
@@ -76,15 +84,25 @@ def url(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         try:
             address = f"http://127.0.0.1:{port}"
             wait_until_ready(address, process, log)
-            yield address
+            yield Server(address, process)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait(timeout=60)
 
 
+@pytest.fixture(scope="module")
+def url(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving(model, tmp_path_factory.mktemp("serve")) as server:
+        yield server.url
+
+
 @pytest.fixture
 def client(url: str) -> openai.OpenAI:
+    return client_of(url)
+
+
+def client_of(url: str) -> openai.OpenAI:
     return openai.OpenAI(base_url=f"{url}/v1", api_key="none", timeout=ANSWER_S, max_retries=0)
 
 
@@ -148,3 +166,34 @@ def test_a_wish_that_cannot_be_is_answered_and_the_engine_goes_on(client: openai
         for _ in ask(client, 4, tier="no such tier"):
             pass
     assert sum(1 for _ in ask(client, 4, tier="realtime")) >= 4
+
+
+def test_a_scheduler_that_is_killed_in_the_middle_hangs_nobody_and_the_next_knows_of_nothing(
+    model: Path, tmp_path: Path
+) -> None:
+    with serving(model, tmp_path) as server, ThreadPoolExecutor(3) as threads:
+        client = client_of(server.url)
+        processes = psutil.Process(server.process.pid).children(recursive=True)
+        (engine,) = [process for process in processes if "EngineCore" in "".join(process.cmdline())]
+
+        def read(tier: str) -> int:
+            told = 0
+            with suppress(openai.APIError, httpx.HTTPError):
+                told = sum(1 for _ in ask(client, 900, tier=tier))
+            return told
+
+        running = ask(client, 900, tier="batch")
+        next(iter(running))
+        engine.suspend()  # it does not end before it is killed
+        waiting = [threads.submit(read, tier) for tier in ("batch", "realtime")]
+        time.sleep(1)  # for them to get there; if they do not, they are refused
+        engine.kill()
+        with suppress(openai.APIError, httpx.HTTPError):
+            for _ in running:
+                pass
+        assert [future.result(timeout=ANSWER_S) for future in waiting] == [0, 0]
+        server.process.wait(timeout=ANSWER_S)
+        assert psutil.wait_procs(processes, timeout=ANSWER_S)[1] == []
+    with serving(model, tmp_path) as server:
+        assert sum(1 for _ in ask(client_of(server.url), 4, tier="realtime")) >= 4
+        assert requests_there(server.url) == {"running": 0, "waiting": 0}
