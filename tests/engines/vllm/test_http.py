@@ -55,6 +55,8 @@ def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> N
 
 @dataclass
 class Server:
+    """One that serves, until its block ends."""
+
     url: str
     process: subprocess.Popen[bytes]
 
