@@ -77,8 +77,6 @@ test-engines: ## run the tests that go through real engines; builds each once, o
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-index --no-deps --upgrade --target $(TARGET)/vllm $(TARGET)/wheels/*.whl
 	@PYTHONPATH=$(TARGET)/vllm .ci/timed 'Tests inside vLLM' \
 	    $(VLLM)/venv/bin/python -m pytest --config-file tests/engines/pytest.ini --rootdir tests -W default tests/engines/vllm
-	@PYTHONPATH=$(TARGET)/vllm .ci/timed 'Tests of the gateway before vLLM' \
-	    $(VLLM)/venv/bin/python -m pytest --config-file tests/engines/pytest.ini --rootdir tests -W default tests/engines/gateway
 	@PYTHONPATH=$(TARGET)/vllm .ci/timed 'Tests inside transformers and of the CUDA workers' \
 	    $(VLLM)/venv/bin/python -m pytest --config-file tests/engines/pytest.ini tests/engines/batching tests/engines/workers
 	@[ -e $(TRITON)/.made ] || { .ci/need libpython && .ci/timed 'Engine Triton' tests/engines/triton/install $(TRITON); }

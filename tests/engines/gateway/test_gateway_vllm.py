@@ -88,8 +88,10 @@ def test_batch_that_made_room_is_equal_token_by_token(servers: list[VllmServer],
     with gateway(tmp_path, servers, slots=2) as asked:
 
         async def scene(asking: Clients) -> list[Told]:
-            # Twice as many as there are slots, so that there is no moment without; and the urgent until they are done.
-            batch = [asyncio.create_task(asking.ask(body | {"stream": True}, kind, tier="batch")) for body in bodies]
+            # All slots have batch before the urgent come, and as many wait; the urgent come until they are done.
+            batch = await started(asking, kind, bodies[: 2 * len(servers)])
+            rest = bodies[len(batch) :]
+            batch += [asyncio.create_task(asking.ask(body | {"stream": True}, kind, tier="batch")) for body in rest]
             while not all(task.done() for task in batch):
                 urgent = [asking.ask(body_of(kind, 100 + number, 4), kind, tier="realtime") for number in range(2)]
                 assert all(told.status == 200 for told in await asyncio.gather(*urgent))
@@ -98,7 +100,7 @@ def test_batch_that_made_room_is_equal_token_by_token(servers: list[VllmServer],
         told = run(asked.url, scene, WITHIN)
         cuts = asked.metric("tidegate_gateway_cut_total", tier="batch")
         print(f"\n{kind}: {len(bodies)} streams of {LONG} tokens, cut {cuts:.0f} times, equal token by token")
-        assert cuts >= 2
+        assert cuts >= 1
         assert_equal(told, expected)
         assert asked.metric("tidegate_live") == 0
 

@@ -29,8 +29,7 @@ def load(seed: int) -> list[tuple[str, list[int], int, str, str]]:
         prompt = [chance.randrange(VOCABULARY) for _ in range(chance.randint(1, 40))]
         return f"{tier}-{number}", prompt, chance.randint(longest // 2, longest), tier, chance.choice("ab")
 
-    # The first take seconds: whoever comes next finds them running on any machine.
-    asks = [ask("batch", number, 600 if number < SLOTS else 120) for number in range(10)]
+    asks = [ask("batch", number, 120) for number in range(10)]
     asks += [ask("near-realtime", number, 24) for number in range(3)]
     return asks + [ask("realtime", number, 12) for number in range(4)]
 
