@@ -15,8 +15,11 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 VOCABULARY = 512
 
 
-def write(folder: Path) -> None:
-    """Config, weights from a fixed seed, and a tokenizer `<unk> <s> </s> t3 … t511` split at white space."""
+def write(folder: Path, *, spread: float = 0.2) -> None:
+    """Config, weights from a fixed seed, and a tokenizer `<unk> <s> </s> t3 … t511` split at white space.
+
+    The wider the weights are spread, the clearer is the likeliest token, and the less outputs repeat themselves.
+    """
     torch.manual_seed(1)
     config = LlamaConfig(
         vocab_size=VOCABULARY,
@@ -29,7 +32,7 @@ def write(folder: Path) -> None:
         bos_token_id=1,
         eos_token_id=2,
         pad_token_id=0,
-        initializer_range=0.2,  # large enough for outputs not to repeat themselves
+        initializer_range=spread,
     )
     LlamaForCausalLM(config).to(torch.float32).save_pretrained(folder)
     words = {"<unk>": 0, "<s>": 1, "</s>": 2} | {f"t{number}": number for number in range(3, VOCABULARY)}
@@ -38,6 +41,7 @@ def write(folder: Path) -> None:
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, unk_token="<unk>", bos_token="<s>", eos_token="</s>", pad_token="<unk>"
     )
+    fast.chat_template = "{% for message in messages %}{{ message['content'] }} {% endfor %}"
     fast.save_pretrained(folder)
 
 
