@@ -173,7 +173,7 @@ impl Fairness {
     /// Forgets a line without live requests, whatever it has had: tells whose it was.
     pub(crate) fn forget(&mut self, line: u32) -> u32 {
         let counter = self.counter(line);
-        let Line { queue, tenant, .. } = self.lines.remove(line);
+        let Line { queue, tenant, .. } = *self.lines.forget(line);
         self.queues[queue as usize].idle.remove(&(counter, line));
         tenant
     }

@@ -1,5 +1,8 @@
 //! A generational slab: values in numbered slots that are used again, so that an old name is never taken
 //! for a new value. O(1) everything; grows only when more values live than ever before.
+//!
+//! A value stays where it stands when it is forgotten, until its slot is used again: so a number leads to its value by one
+//! comparison, and not by a second for whether anything is there. Whoever has a number knows that; a debug build asks.
 
 use alloc::vec::Vec;
 use core::ops::{Index, IndexMut};
@@ -9,7 +12,9 @@ use core::ops::{Index, IndexMut};
 struct Slot<T> {
     /// Counts the uses of the slot, from 1.
     generation: u32,
-    value: Option<T>,
+    is_live: bool,
+    /// What lives in it, or did last.
+    value: T,
 }
 
 /// Values by slot number.
@@ -46,33 +51,26 @@ impl<T> Slab<T> {
         if let Some(number) = self.free.pop() {
             let slot = &mut self.slots[number as usize];
             slot.generation = slot.generation.wrapping_add(1).max(1);
-            slot.value = Some(value);
+            (slot.is_live, slot.value) = (true, value);
             return (number, slot.generation);
         }
         let number = u32::try_from(self.slots.len()).expect("fewer slots than MAX_REQUESTS");
-        self.slots.push(Slot { generation: 1, value: Some(value) });
+        self.slots.push(Slot { generation: 1, is_live: true, value });
         (number, 1)
     }
 
-    /// Takes the value out; its slot is free for another.
-    pub(crate) fn remove(&mut self, number: u32) -> T {
-        let value = self.slots[number as usize].value.take().expect("the slot is taken");
+    /// Frees the slot for another value; what was there can be read until then.
+    pub(crate) fn forget(&mut self, number: u32) -> &mut T {
+        let slot = &mut self.slots[number as usize];
+        assert!(core::mem::take(&mut slot.is_live), "the slot is taken");
         self.free.push(number);
-        value
-    }
-
-    /// Forgets the value where it stands: a large one is not moved.
-    pub(crate) fn forget(&mut self, number: u32) {
-        let value = &mut self.slots[number as usize].value;
-        assert!(value.is_some(), "the slot is taken");
-        *value = None;
-        self.free.push(number);
+        &mut slot.value
     }
 
     /// What the name `number` with `generation` refers to.
     pub(crate) fn lookup(&self, number: u32, generation: u32) -> Lookup {
         match self.slots.get(number as usize) {
-            Some(slot) if slot.generation == generation && slot.value.is_some() => Lookup::Live,
+            Some(slot) if slot.generation == generation && slot.is_live => Lookup::Live,
             Some(slot) if generation != 0 && slot.generation >= generation => Lookup::Gone,
             _ => Lookup::Never,
         }
@@ -80,7 +78,7 @@ impl<T> Slab<T> {
 
     /// Whether a value lives in the slot.
     pub(crate) fn contains(&self, number: u32) -> bool {
-        self.slots.get(number as usize).is_some_and(|slot| slot.value.is_some())
+        self.slots.get(number as usize).is_some_and(|slot| slot.is_live)
     }
 
     /// The generation of a slot's present or last use.
@@ -90,21 +88,28 @@ impl<T> Slab<T> {
 
     /// All values with their slots, in the order of the slots.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        (0..).zip(&self.slots).filter_map(|(number, slot)| Some((number, slot.value.as_ref()?)))
+        let taken = (0..).zip(&self.slots).filter(|(_, slot)| slot.is_live);
+        taken.map(|(number, slot)| (number, &slot.value))
     }
 }
 
 impl<T> Index<u32> for Slab<T> {
     type Output = T;
 
+    #[inline]
     fn index(&self, number: u32) -> &T {
-        self.slots[number as usize].value.as_ref().expect("the slot is taken")
+        let slot = &self.slots[number as usize];
+        debug_assert!(slot.is_live, "the slot is taken");
+        &slot.value
     }
 }
 
 impl<T> IndexMut<u32> for Slab<T> {
+    #[inline]
     fn index_mut(&mut self, number: u32) -> &mut T {
-        self.slots[number as usize].value.as_mut().expect("the slot is taken")
+        let slot = &mut self.slots[number as usize];
+        debug_assert!(slot.is_live, "the slot is taken");
+        &mut slot.value
     }
 }
 
@@ -116,7 +121,7 @@ mod tests {
     fn an_old_name_is_not_a_new_value() {
         let mut slab = Slab::new();
         let (slot, first) = slab.insert('a');
-        assert_eq!(slab.remove(slot), 'a');
+        assert_eq!(*slab.forget(slot), 'a');
         let (again, second) = slab.insert('b');
         assert_eq!((again, slab.len()), (slot, 1));
         assert_eq!(slab.lookup(slot, first), Lookup::Gone);

@@ -106,8 +106,8 @@ impl Place {
 #[derive(Debug)]
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Ledger {
-    /// Boxed, so that the memory of those forgotten goes back.
-    places: Slab<Box<Place>>,
+    /// Boxed, so that the memory of those forgotten goes back; only they are `None`.
+    places: Slab<Option<Box<Place>>>,
     terms: LeaseTerms,
     /// When which lease has something to say or to look at, by [`turn_of`].
     lease_turns: Heap<Instant>,
@@ -143,14 +143,15 @@ impl Ledger {
         }
         let mut place = Place { parent, ..Place::default() };
         place.node.set(now, policy, self.terms);
-        let (slot, _) = self.places.insert(Box::new(place));
+        let (slot, _) = self.places.insert(Some(Box::new(place)));
         self.raise(parent, None, Some(0));
         Ok(slot)
     }
 
     /// Sets the limits of a node from `now` on. What is open stays open. O(1).
     pub(crate) fn set(&mut self, now: Instant, slot: u32, policy: &TenantPolicy) {
-        self.places[slot].node.set(now, policy, self.terms);
+        let terms = self.terms;
+        self.place_mut(slot).node.set(now, policy, terms);
         self.attend(slot);
     }
 
@@ -162,18 +163,18 @@ impl Ledger {
         slot: u32,
         parent: Option<u32>,
     ) -> Result<(), Misplaced> {
-        let former = self.places[slot].parent;
+        let former = self.place(slot).parent;
         let new_depth = parent.map_or(1, |parent| self.depth(parent) + 1);
         if self.above(parent).any(|node| node == slot) {
             return Err(Misplaced::Cycle);
         }
-        let height = self.places[slot].height();
+        let height = self.place(slot).height();
         if new_depth + height > MAX_TENANT_DEPTH {
             return Err(Misplaced::TooDeep);
         }
         // The nodes above both keep it: their buckets are not touched. They are the upper parts of both paths.
         let common = self.above(former).find(|&node| self.above(parent).any(|other| other == node));
-        let open = self.places[slot].node.books;
+        let open = self.place(slot).node.books;
         let join = Change { more: open, tokens: Flow::charged(open.held), ..Change::default() };
         let refunded = Totals { refunded: open.held, ..Totals::default() };
         let leave =
@@ -184,13 +185,13 @@ impl Ledger {
         self.book(now, parent, common, &join);
         self.raise(former, Some(height), None);
         self.raise(parent, None, Some(height));
-        self.places[slot].parent = parent;
+        self.place_mut(slot).parent = parent;
         Ok(())
     }
 
     /// Forgets a node where nothing runs, nothing is held, and below which there is none; its debts too.
     pub(crate) fn remove(&mut self, slot: u32) -> Result<(), Busy> {
-        let place = &self.places[slot];
+        let place = self.place(slot);
         if !place.is_leaf() {
             return Err(Busy::Children);
         }
@@ -198,7 +199,7 @@ impl Ledger {
             return Err(Busy::Open(place.node.books));
         }
         let parent = place.parent;
-        self.places.remove(slot);
+        *self.places.forget(slot) = None;
         RATES.into_iter().for_each(|limit| self.lease_turns.remove(turn_of(slot, limit)));
         self.raise(parent, Some(0), None);
         Ok(())
@@ -206,7 +207,7 @@ impl Ledger {
 
     /// Whether it needs no second look to see that every node from `leaf` up lets a start pass: `true` is certain.
     pub(crate) fn is_open(&self, leaf: u32, ask: &Ask) -> bool {
-        self.path(leaf).all(|node| self.places[node].node.is_open(ask, Ahead::default()))
+        self.path(leaf).all(|node| self.place(node).node.is_open(ask, Ahead::default()))
     }
 
     /// Whether a start may be held at every node from `leaf` up.
@@ -225,7 +226,7 @@ impl Ledger {
         ask: &Ask,
         ahead: impl Fn(u32) -> Ahead,
     ) -> Result<(), Refusal> {
-        let gate_of = |node| Some((node, self.places[node].node.gate(now, ask, ahead(node))?));
+        let gate_of = |node| Some((node, self.place(node).node.gate(now, ask, ahead(node))?));
         let longest = self
             .path(leaf)
             .filter_map(gate_of)
@@ -322,7 +323,7 @@ impl Ledger {
         let mut at = Some(leaf);
         while let Some(slot) = at {
             self.tell_leases(slot, Some(ask), |lease, need| lease.miss(now, need));
-            at = self.places[slot].parent;
+            at = self.place(slot).parent;
         }
     }
 
@@ -330,7 +331,7 @@ impl Ledger {
     fn tell_leases(&mut self, slot: u32, ask: Option<&Ask>, tell: impl Fn(&mut Lease, u64)) {
         let needs = ask.map_or([0, 0], |ask| [1, ask.tokens]);
         for (limit, need) in RATES.into_iter().zip(needs) {
-            if let Some(lease) = self.places[slot].node.lease_mut(limit) {
+            if let Some(lease) = self.place_mut(slot).node.lease_mut(limit) {
                 tell(lease, need);
                 self.set_turn(slot, limit);
             }
@@ -346,8 +347,9 @@ impl Ledger {
     pub(crate) fn want(&mut self, now: Instant) -> Option<(u32, QuotaLimit, Want)> {
         while let Some((_, turn)) = self.lease_turns.peek().filter(|&(at, _)| at <= now) {
             let (slot, limit) = (turn / RATES.len() as u32, RATES[turn as usize % RATES.len()]);
-            let lease = self.places[slot].node.lease_mut(limit).expect("who has a turn has a lease");
-            let want = lease.want(now, self.wishes + 1);
+            let seq = self.wishes + 1;
+            let lease = self.place_mut(slot).node.lease_mut(limit).expect("who has a turn has a lease");
+            let want = lease.want(now, seq);
             self.set_turn(slot, limit);
             if let Some(want) = want {
                 self.wishes = self.wishes.max(want.seq);
@@ -369,7 +371,7 @@ impl Ledger {
         limit: QuotaLimit,
         (seq, tokens, valid_for_ns): (u64, u64, u64),
     ) -> Answer {
-        let lease = self.places[slot].node.lease_mut(limit);
+        let lease = self.place_mut(slot).node.lease_mut(limit);
         let Some(lease) = lease else { return Answer::Stale };
         let answer = lease.granted(now, seq, tokens, valid_for_ns);
         self.set_turn(slot, limit);
@@ -385,7 +387,7 @@ impl Ledger {
     fn set_turn(&mut self, slot: u32, limit: QuotaLimit) {
         let turn = turn_of(slot, limit);
         self.lease_turns.remove(turn);
-        let wants_at = self.places[slot].node.lease_mut(limit).and_then(|lease| lease.wants_at());
+        let wants_at = self.place_mut(slot).node.lease_mut(limit).and_then(|lease| lease.wants_at());
         if let Some(at) = wants_at {
             self.lease_turns.insert(at, turn);
         }
@@ -394,23 +396,23 @@ impl Ledger {
     /// What the allowance of a rate of the node has, below zero if it owes; `None` if it has no such rate.
     #[cfg(test)]
     pub(crate) fn level(&self, now: Instant, slot: u32, limit: QuotaLimit) -> Option<i128> {
-        Some(self.places[slot].node.allowance(limit)?.level(now))
+        Some(self.place(slot).node.allowance(limit)?.level(now))
     }
 
     /// What is open at a node and below it.
     pub(crate) fn books(&self, slot: u32) -> Books {
-        self.places[slot].node.books
+        self.place(slot).node.books
     }
 
     /// What has become of the tokens of a node and of those below it.
     #[cfg(test)]
     pub(crate) fn totals(&self, slot: u32) -> Totals {
-        self.places[slot].node.totals
+        self.place(slot).node.totals
     }
 
     /// Whether forgetting the node loses and forgives nothing: it may be removed, and its buckets are as new ones.
     pub(crate) fn is_fresh(&self, now: Instant, slot: u32) -> bool {
-        let place = &self.places[slot];
+        let place = self.place(slot);
         place.is_leaf() && place.node.is_fresh(now)
     }
 
@@ -421,22 +423,30 @@ impl Ledger {
 
     /// The node above another.
     pub(crate) fn parent(&self, slot: u32) -> Option<u32> {
-        self.places[slot].parent
+        self.place(slot).parent
     }
 
     /// Whether a node of a path has a limit.
     pub(crate) fn is_limited(&self, leaf: u32) -> bool {
-        self.path(leaf).any(|node| self.places[node].node.is_limited())
+        self.path(leaf).any(|node| self.place(node).node.is_limited())
     }
 
     /// The least burst of tokens on a path, if any node of it has one.
     pub(crate) fn least_burst(&self, leaf: u32) -> Option<u64> {
-        let allowance = |node| self.places[node].node.allowance(QuotaLimit::Tokens);
+        let allowance = |node| self.place(node).node.allowance(QuotaLimit::Tokens);
         self.path(leaf).filter_map(|node| Some(allowance(node)?.rate().burst)).min()
     }
 
+    fn place(&self, slot: u32) -> &Place {
+        self.places[slot].as_deref().expect("the node is there")
+    }
+
+    fn place_mut(&mut self, slot: u32) -> &mut Place {
+        self.places[slot].as_deref_mut().expect("the node is there")
+    }
+
     fn above(&self, lowest: Option<u32>) -> impl Iterator<Item = u32> {
-        core::iter::successors(lowest, |&slot| self.places[slot].parent)
+        core::iter::successors(lowest, |&slot| self.place(slot).parent)
     }
 
     fn depth(&self, slot: u32) -> usize {
@@ -463,7 +473,7 @@ impl Ledger {
     ) -> Result<(), Unbalanced> {
         let mut at = lowest;
         while let Some(node) = at.filter(|_| at != end) {
-            let place = &mut self.places[node];
+            let place = self.place_mut(node);
             place.node.check(now, change).map_err(|limit| Unbalanced { node, limit })?;
             at = place.parent;
         }
@@ -474,7 +484,7 @@ impl Ledger {
     fn book(&mut self, now: Instant, lowest: Option<u32>, end: Option<u32>, change: &Change) {
         let mut at = lowest;
         while let Some(node) = at.filter(|_| at != end) {
-            let place = &mut self.places[node];
+            let place = self.place_mut(node);
             place.node.book(now, change);
             at = place.parent;
             if place.node.is_leased() {
@@ -488,7 +498,7 @@ impl Ledger {
     fn raise(&mut self, parent: Option<u32>, mut was: Option<usize>, mut is: Option<usize>) {
         let mut at = parent;
         while let Some(slot) = at {
-            let place = &mut self.places[slot];
+            let place = self.place_mut(slot);
             let before = place.height();
             if let Some(height) = was {
                 place.children[height] -= 1;

@@ -101,7 +101,7 @@ impl Scheduler {
         for victim in core::mem::take(&mut self.claims[id].victims) {
             self.spare(victim);
         }
-        let Claim { owner, worker, .. } = self.claims.remove(id);
+        let Claim { owner, worker, .. } = *self.claims.forget(id);
         let pool = self.requests[owner].pool();
         self.requests[owner].claim = None;
         self.let_choose_again(owner);
