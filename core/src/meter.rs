@@ -98,22 +98,19 @@ impl Loan {
 
     /// The sums at `now`, if use and reserve have been these since the last time.
     pub(crate) fn sums(&self, now: Instant, used: &Resources, reserve: &Resources) -> [u128; MAX_DIMENSIONS] {
-        let mut sums = self.sums;
-        let passed = u128::from(now.nanos_since(self.at));
-        for d in 0..MAX_DIMENSIONS {
-            if used[d] > reserve[d] && passed > 0 {
-                sums[d] += part(used[d] - reserve[d], used[d]) * passed;
-            }
-        }
-        sums
+        let mut loan = Self { at: self.at, sums: self.sums };
+        loan.advance(now, used, reserve);
+        loan.sums
     }
 
     /// Use or reserve is about to change.
     pub(crate) fn advance(&mut self, now: Instant, used: &Resources, reserve: &Resources) {
-        if now > self.at {
-            self.sums = self.sums(now, used, reserve);
-            self.at = now;
+        let passed = now.nanos_since(self.at);
+        // Where nothing is borrowed the sums stay.
+        for d in (0..MAX_DIMENSIONS).filter(|&d| passed > 0 && used[d] > reserve[d]) {
+            self.sums[d] += part(used[d] - reserve[d], used[d]) * u128::from(passed);
         }
+        self.at = self.at.max(now);
     }
 }
 
@@ -216,7 +213,7 @@ impl Meter {
 
     /// What is in use of a queue; a place that nobody uses serves the next.
     fn in_queue(&mut self, queue: u32) -> &mut Resources {
-        let all = &self.by_queue;
+        let all = &self.by_queue[..];
         let known = all.iter().position(|&(other, _)| other == queue);
         let place = known.or_else(|| all.iter().position(|(_, used)| used.is_zero())).unwrap_or_else(|| {
             self.by_queue.push((queue, Resources::ZERO));

@@ -47,6 +47,7 @@ impl<T> Slab<T> {
     }
 
     /// Puts a value into a free slot; returns the slot and its generation.
+    #[inline]
     pub(crate) fn insert(&mut self, value: T) -> (u32, u32) {
         if let Some(number) = self.free.pop() {
             let slot = &mut self.slots[number as usize];

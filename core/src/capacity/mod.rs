@@ -65,9 +65,8 @@ impl Account {
         self.used + self.earmarked + self.waiting
     }
 
-    /// What the others may not borrow, less what the tier uses of it.
-    fn withheld(&self, now: Instant) -> Resources {
-        let taken = self.used + self.earmarked;
+    /// What the others may not borrow, less what the tier uses of it: `taken` is U + E.
+    fn withheld(&self, now: Instant, taken: Resources) -> Resources {
         if self.reserve.fits(&taken) {
             return Resources::ZERO;
         }
@@ -77,6 +76,11 @@ impl Account {
     /// R - U - K, where it is positive: what a request without a claim may ask for and stay within.
     pub(crate) fn unused_reserve(&self) -> Resources {
         self.reserve.saturating_sub(self.used + self.claimed)
+    }
+
+    /// Whether that is nothing.
+    pub(crate) fn has_used_its_reserve(&self) -> bool {
+        (0..MAX_DIMENSIONS).all(|d| self.reserve[d] <= self.used[d] + self.claimed[d])
     }
 
     /// U - yielding - R: what the tier borrows and nobody has asked back yet.
@@ -91,18 +95,31 @@ impl Account {
 }
 
 /// What the tiers withhold from each other.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Lending {
     /// What is left when all have taken what they use, and withheld what they hold.
     left: Balance,
     withheld: [Resources; MAX_TIERS],
-    /// Until when that is so, if nothing changes: a window turns then.
+    /// Until when that is so, if nothing changes: a window turns then. Zero since something changed.
     until: Instant,
 }
 
 impl Lending {
     fn available(&self, tier: Tier) -> Balance {
         self.left.plus(self.withheld[tier.index()])
+    }
+
+    /// Finds it again, where it stands: it is large.
+    fn find(&mut self, total: Resources, offset: Balance, accounts: &[Account], now: Instant) {
+        let (mut taken, mut until) = (Resources::ZERO, Instant::from_nanos(u64::MAX));
+        for (account, withheld) in accounts.iter().zip(&mut self.withheld) {
+            let used = account.used + account.earmarked;
+            *withheld = account.withheld(now, used);
+            taken += used + *withheld;
+            until = account.hold.next_half(now).map_or(until, |turn| turn.min(until));
+        }
+        self.left = Balance::of(total, taken).minus(offset);
+        self.until = until;
     }
 }
 
@@ -115,9 +132,9 @@ pub(crate) struct Capacity {
     accounts: Vec<Account>,
     /// What engines report to use beyond the sum of their requests, or less: see `worker_usage`.
     offset: Balance,
-    /// `None` since something changed. No part of a snapshot: it is found again.
+    /// No part of a snapshot: it is found again.
     #[cfg_attr(feature = "snapshot", serde(skip))]
-    lending: Option<Lending>,
+    lending: Lending,
 }
 
 impl Capacity {
@@ -126,13 +143,13 @@ impl Capacity {
             total: Resources::ZERO,
             accounts: tiers.iter().map(Account::new).collect(),
             offset: Balance::default(),
-            lending: None,
+            lending: Lending::default(),
         }
     }
 
     /// Begins the hold windows anew whose length has changed.
     pub(crate) fn reconfigure(&mut self, tiers: &[TierConfig]) {
-        self.lending = None;
+        self.lending.until = Instant::ZERO;
         for (account, config) in self.accounts.iter_mut().zip(tiers) {
             if !account.hold.is_of(config.hold_window_ns) {
                 account.hold = HoldWindow::new(config.hold_window_ns);
@@ -153,7 +170,7 @@ impl Capacity {
     }
 
     pub(crate) fn account_mut(&mut self, tier: Tier) -> &mut Account {
-        self.lending = None;
+        self.lending.until = Instant::ZERO;
         &mut self.accounts[tier.index()]
     }
 
@@ -171,13 +188,13 @@ impl Capacity {
 
     /// Engines report to use that much more than before beyond the sum of their requests, or less.
     pub(crate) fn shift(&mut self, before: Balance, after: Balance) {
-        self.lending = None;
+        self.lending.until = Instant::ZERO;
         self.offset = self.offset.plus_signed(after).minus(before);
     }
 
     /// Takes a new capacity and computes the reserves anew.
     pub(crate) fn resize(&mut self, total: Resources, tiers: &[TierConfig]) {
-        self.lending = None;
+        self.lending.until = Instant::ZERO;
         self.total = total;
         for ((reserve, config), account) in reserves(total, tiers).zip(tiers).zip(&mut self.accounts) {
             account.reserve = reserve;
@@ -205,31 +222,19 @@ impl Capacity {
 
     /// avail: what `tier` may borrow now. O(1) after [`prepare`](Self::prepare), as long as nothing changes.
     pub(crate) fn available(&self, tier: Tier, now: Instant) -> Balance {
-        // Not copied: it is large.
-        match &self.lending {
-            Some(lending) if now < lending.until => lending.available(tier),
-            _ => self.lending(now).available(tier),
+        if now < self.lending.until {
+            return self.lending.available(tier);
         }
+        let mut lending = Lending::default();
+        lending.find(self.total, self.offset, &self.accounts, now);
+        lending.available(tier)
     }
 
     /// What may be borrowed will be asked for.
     pub(crate) fn prepare(&mut self, now: Instant) {
-        if self.lending.as_ref().is_none_or(|lending| now >= lending.until) {
-            self.lending = Some(self.lending(now));
+        if now >= self.lending.until {
+            self.lending.find(self.total, self.offset, &self.accounts, now);
         }
-    }
-
-    fn lending(&self, now: Instant) -> Lending {
-        let mut withheld = [Resources::ZERO; MAX_TIERS];
-        let mut taken = Resources::ZERO;
-        for (account, withheld) in self.accounts.iter().zip(&mut withheld) {
-            taken += account.used + account.earmarked;
-            *withheld = account.withheld(now);
-            taken += *withheld;
-        }
-        let turns = self.accounts.iter().filter_map(|account| account.hold.next_half(now));
-        let until = turns.min().unwrap_or(Instant::from_nanos(u64::MAX));
-        Lending { left: Balance::of(self.total, taken).minus(self.offset), withheld, until }
     }
 
     /// Whether `asked` more keeps the tier within its reserve; `own` is a claim that it would use up.

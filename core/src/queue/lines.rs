@@ -6,16 +6,32 @@
 //! own: all that is known of it stands where the line does.
 
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 
 use super::OrderKey;
 use crate::tree::{Nodes, Numbers, Tree};
 
 /// Where a line stands: by its rank, then by its first request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct LineKey {
     pub(crate) rank: i128,
     first: OrderKey,
+}
+
+impl Ord for LineKey {
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        // Ranks mostly differ.
+        if self.rank == other.rank { self.first.cmp(&other.first) } else { self.rank.cmp(&other.rank) }
+    }
+}
+
+impl PartialOrd for LineKey {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 /// How many requests a node of their trees has: few, since a line of its own may have one request.

@@ -6,6 +6,8 @@
 
 mod lines;
 
+use core::cmp::Ordering;
+
 use crate::brief::Brief;
 use crate::list::{LinkTable, List};
 use crate::resources::{MAX_DIMENSIONS, Resources};
@@ -23,12 +25,33 @@ pub(crate) enum Lane {
 }
 
 /// Where a request stands in its lane.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct OrderKey {
     pub(crate) relegated: bool,
     pub(crate) rank: u64,
     pub(crate) sequence: u64,
+}
+
+impl OrderKey {
+    /// The same order in two numbers: compared in half the instructions that field by field takes.
+    fn as_numbers(&self) -> (u128, u64) {
+        (u128::from(self.relegated) << u64::BITS | u128::from(self.rank), self.sequence)
+    }
+}
+
+impl Ord for OrderKey {
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_numbers().cmp(&other.as_numbers())
+    }
+}
+
+impl PartialOrd for OrderKey {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 /// What a search may take at most, or what a request must be given at least: units, the nanosecond of arrival, and
@@ -119,8 +142,9 @@ impl TierQueue {
 
     /// Whether any that is offered a start and not hidden may ask for no more than these units.
     pub(crate) fn has_within(&self, nodes: &QueueNodes, units: &Brief<MAX_DIMENSIONS>) -> bool {
-        let least = [self.resumed.least(&nodes.requests), self.fresh.least(nodes)];
-        least.iter().flatten().any(|least| least.first().is_within(units))
+        let is_within = |least: Numbers| least.first().is_within(units);
+        self.fresh.least(nodes).is_some_and(is_within)
+            || self.resumed.least(&nodes.requests).is_some_and(is_within)
     }
 
     /// All that are offered a start, in order.

@@ -120,8 +120,12 @@ impl Allowance {
         match self {
             Self::Own(_) if *flow == Flow::default() => {}
             Self::Own(bucket) => {
-                bucket.take(now, flow.taken + flow.charged).expect("it bears it");
-                bucket.put(now, flow.put);
+                if flow.taken + flow.charged > 0 {
+                    bucket.take(now, flow.taken + flow.charged).expect("it bears it");
+                }
+                if flow.put > 0 {
+                    bucket.put(now, flow.put);
+                }
             }
             Self::Leased(lease) => {
                 lease.take(now, flow.taken);

@@ -238,11 +238,18 @@ impl Ledger {
         })
     }
 
-    /// Takes what a start needs of every node from `leaf` up: its tokens, its units, and its place among those
-    /// that start and run.
-    /// Books that have no room for it, at sums beyond those of all live requests, are a limit like any other.
+    /// Takes what a start needs of every node from `leaf` up, if all let it pass.
+    #[cfg(test)]
     pub(crate) fn hold(&mut self, now: Instant, leaf: u32, ask: &Ask) -> Result<(), Refusal> {
         self.would_hold(now, leaf, ask)?;
+        self.take(now, leaf, ask)
+    }
+
+    /// Takes what a start needs of every node from `leaf` up: its tokens, its units, and its place among those
+    /// that start and run. All let it pass, as [`would_hold`](Self::would_hold) has found.
+    /// Books that have no room for it, at sums beyond those of all live requests, are a limit like any other.
+    pub(crate) fn take(&mut self, now: Instant, leaf: u32, ask: &Ask) -> Result<(), Refusal> {
+        debug_assert_eq!(self.would_hold(now, leaf, ask), Ok(()));
         let more = Books { running: 1, held: ask.tokens, in_use: ask.units };
         let (tokens, starts) = (Flow::taken(ask.tokens), Flow::taken(1));
         let change = Change { more, tokens, starts, ..Change::default() };

@@ -264,7 +264,7 @@ impl Node {
     /// beyond what a word holds. Lets in what came until `now` where something is taken.
     #[inline(always)]
     pub(super) fn check(&mut self, now: Instant, change: &Change) -> Result<(), QuotaLimit> {
-        self.after(change)?;
+        self.check_books(change)?;
         for (limit, flow) in change.of_allowances() {
             let units = flow.taken.checked_add(flow.charged).ok_or(limit)?;
             if units > 0 && self.allowance_mut(limit).is_some_and(|allowance| !allowance.bears(now, units)) {
@@ -275,19 +275,22 @@ impl Node {
     }
 
     #[inline(always)]
-    fn after(&self, Change { less, more, .. }: &Change) -> Result<Books, QuotaLimit> {
-        let Books { running, held, mut in_use } = self.books;
+    fn check_books(&self, Change { less, more, .. }: &Change) -> Result<(), QuotaLimit> {
+        let Books { running, held, in_use } = self.books;
         let running = running.checked_sub(less.running).and_then(|left| left.checked_add(more.running));
         let held = held.checked_sub(less.held).and_then(|left| left.checked_add(more.held));
+        // One check for all dimensions: this is on the path of every start and end.
+        let mut is_beyond = false;
         for d in 0..MAX_DIMENSIONS {
-            let left = in_use[d].checked_sub(less.in_use[d]);
-            in_use[d] = left.and_then(|left| left.checked_add(more.in_use[d])).ok_or(QuotaLimit::Units)?;
+            let (left, borrows) = in_use[d].overflowing_sub(less.in_use[d]);
+            is_beyond |= borrows | left.overflowing_add(more.in_use[d]).1;
         }
-        Ok(Books {
-            running: running.ok_or(QuotaLimit::Running)?,
-            held: held.filter(|&held| held <= MAX_HELD).ok_or(QuotaLimit::Tokens)?,
-            in_use,
-        })
+        match (is_beyond, running, held) {
+            (true, ..) => Err(QuotaLimit::Units),
+            (_, None, _) => Err(QuotaLimit::Running),
+            (_, _, Some(held)) if held <= MAX_HELD => Ok(()),
+            _ => Err(QuotaLimit::Tokens),
+        }
     }
 
     /// Books a change that [`check`](Self::check) has found to balance.

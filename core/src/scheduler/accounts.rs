@@ -62,8 +62,9 @@ impl Scheduler {
     /// Puts a waiting request into the lane, and at the place there, that it belongs to; whether it is new to the fresh
     /// lane, if it comes there.
     pub(super) fn join_lane(&mut self, slot: u32, is_new: bool) {
-        let comes_back = self.requests[slot].has_run || self.requests[slot].declines > 0;
-        let is_offered = self.is_startable(slot) && self.requests.rare(slot).waits_at.is_none();
+        let record = &self.requests[slot];
+        let comes_back = record.has_run || record.declines > 0;
+        let is_offered = self.is_startable(slot) && self.requests.rare_of(record).waits_at.is_none();
         let lane = match (is_offered, comes_back) {
             (false, _) => Lane::Parked,
             (true, true) => Lane::Resumed,
@@ -71,10 +72,8 @@ impl Scheduler {
         };
         self.requests[slot].relegated =
             lane == Lane::Fresh && self.relegates_at(slot).is_some_and(|at| at <= self.now);
-        if is_new && lane == Lane::Fresh {
-            self.note_arrival(slot);
-        }
-        let line = (self.line_in_order(slot), self.rank_in_order(slot));
+        let is_newcomer = is_new && lane == Lane::Fresh;
+        let line = if is_newcomer { self.note_arrival(slot) } else { self.place_in_order(slot) };
         let (key, least) = (self.order_key(slot, lane), self.least_of(slot));
         let record = &mut self.requests[slot];
         record.lane = Some(lane);
@@ -84,14 +83,14 @@ impl Scheduler {
     }
 
     pub(super) fn leave_lane(&mut self, slot: u32) {
-        let rank = self.rank_in_order(slot);
+        let (line, rank) = self.place_in_order(slot);
         let record = &mut self.requests[slot];
         let lane = record.lane.take().expect("a request that waits is in a lane");
         let (pool, tier) = (record.spec.pool, record.spec.tier);
         self.pools[pool.index()].queues[tier.index()].remove(&mut self.nodes, lane, slot, rank);
         if lane == Lane::Fresh {
-            self.rerank_waiter(self.line_in_order(slot), rank);
-            self.note_departure(slot);
+            self.rerank_waiter(line, rank);
+            self.note_departure(slot, line);
         }
     }
 
@@ -159,6 +158,7 @@ impl Scheduler {
 
     /// What a waiting request adds to its tier's waiting demand is `more` and no more `less`; nothing while its line is
     /// set aside.
+    #[inline]
     pub(super) fn change_waiting(&mut self, slot: u32, more: Resources, less: Resources) {
         let change = Balance::of(more, less);
         let record = &self.requests[slot];
@@ -270,9 +270,11 @@ impl Scheduler {
 
     /// Books the change of a request's use, in every account that it is part of.
     fn book(&mut self, slot: u32, before: Resources, after: Resources) {
-        self.meter_units(slot, before, after);
-        let (record, id) = (&self.requests[slot], self.requests.run(slot).worker);
-        let (tier, yielding) = (record.spec.tier, record.is_yielding());
+        let record = &self.requests[slot];
+        let id = self.requests.run_of(record).worker;
+        let (pool, tier, tenant) = (record.pool(), record.tier(), record.spec.tenant);
+        let (yielding, never_yields) = (record.is_yielding(), record.never_yields());
+        self.meter_units(tenant, self.worker(id).is_up().then_some((pool, tier)), before, after);
         let change = Balance::of(after, before);
         let worker = &mut self.workers[id.index()];
         worker.changes += 1;
@@ -290,7 +292,6 @@ impl Scheduler {
                 device.yielding.shift(&change);
             }
         }
-        let (pool, never_yields) = (record.pool(), record.never_yields());
         if worker.status == WorkerStatus::Up {
             let account = self.account_mut(pool, tier);
             account.used.shift(&change);
@@ -316,7 +317,8 @@ impl Scheduler {
 
     /// What a request would ask for were it described so.
     pub(super) fn asks_with(&self, slot: u32, spec: &RequestSpec) -> Resources {
-        let (record, rare) = (&self.requests[slot], self.requests.rare(slot));
+        let record = &self.requests[slot];
+        let rare = self.requests.rare_of(record);
         let Some(stopped_with) = rare.stopped_with else { return spec.demand };
         let pool = self.pool(spec.pool);
         let ceiling = pool.configured.ceiling(spec.tier, record.never_yields());

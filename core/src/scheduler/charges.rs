@@ -78,24 +78,23 @@ impl Scheduler {
         }
     }
 
-    /// The line in which a request stands in the order of its tier: one for all, where tenants do not matter.
-    pub(super) fn line_in_order(&self, slot: u32) -> u32 {
+    /// The line in which a request stands in the order of its tier, one for all where tenants do not matter, and its rank.
+    pub(super) fn place_in_order(&self, slot: u32) -> (u32, i128) {
         let record = &self.requests[slot];
-        if self.tells_tenants(record.tier()) {
-            (self.pools.len() * self.config.tiers.len()) as u32 + record.line
-        } else {
-            self.queue_number(record.pool(), record.tier())
-        }
+        let Some(unit) = self.counted_in(record.tier()) else {
+            return (self.queue_number(record.pool(), record.tier()), 0);
+        };
+        let line = (self.pools.len() * self.config.tiers.len()) as u32 + record.line;
+        let counter = self.fairness.counter(record.line);
+        (line, if unit == 1 { counter } else { counter.div_euclid(unit) })
     }
 
-    /// The rank of that line.
+    pub(super) fn line_in_order(&self, slot: u32) -> u32 {
+        self.place_in_order(slot).0
+    }
+
     pub(super) fn rank_in_order(&self, slot: u32) -> i128 {
-        let record = &self.requests[slot];
-        match self.counted_in(record.tier()) {
-            Some(1) => self.fairness.counter(record.line),
-            Some(unit) => self.fairness.counter(record.line).div_euclid(unit),
-            None => 0,
-        }
+        self.place_in_order(slot).1
     }
 
     /// Whether the order of a tier tells tenants apart.
@@ -132,26 +131,21 @@ impl Scheduler {
         lines.find(|&&(other, _)| other == queue).map(|&(_, line)| self.fairness.counter(line))
     }
 
-    /// A request joins the fresh lane: perhaps it is the first of its line there.
-    pub(super) fn note_arrival(&mut self, slot: u32) {
-        let tier = self.requests[slot].tier();
-        if self.tells_tenants(tier) && !self.nodes.has_requests(self.line_in_order(slot)) {
-            self.lift_line(slot);
-        }
-    }
-
-    /// The line of a request is on no offer, and about to be.
-    pub(super) fn lift_line(&mut self, slot: u32) {
+    /// A request joins the fresh lane, where it stands at this place in the order: perhaps it is the first of its line there.
+    pub(super) fn note_arrival(&mut self, slot: u32) -> (u32, i128) {
+        let place = self.place_in_order(slot);
         let record = &self.requests[slot];
         let (pool, tier, line) = (record.pool(), record.tier(), record.line);
+        if self.nodes.has_requests(place.0) || !self.tells_tenants(tier) {
+            return place;
+        }
         self.fairness.lift(line, self.reached(pool, tier));
-        let (line, rank) = (self.line_in_order(slot), self.rank_in_order(slot));
-        self.pools[pool.index()].queues[tier.index()].set_rank(&mut self.nodes, line, rank);
+        self.place_in_order(slot)
     }
 
     /// A request left the fresh lane: perhaps it was the last of its line there.
-    pub(super) fn note_departure(&mut self, slot: u32) {
-        if !self.nodes.has_requests(self.line_in_order(slot)) {
+    pub(super) fn note_departure(&mut self, slot: u32, line_in_order: u32) {
+        if !self.nodes.has_requests(line_in_order) {
             self.fairness.note_last(self.requests[slot].line);
         }
     }
@@ -273,7 +267,7 @@ impl Scheduler {
             return;
         }
         let (pool, tier) = (self.requests[slot].pool(), self.requests[slot].tier());
-        let (line, rank) = (self.line_in_order(slot), self.rank_in_order(slot));
+        let (line, rank) = self.place_in_order(slot);
         if self.pools[pool.index()].queues[tier.index()].set_rank(&mut self.nodes, line, rank) {
             self.rerank_waiter(line, rank);
             self.stir(pool);

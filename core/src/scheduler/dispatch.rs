@@ -146,8 +146,9 @@ impl Scheduler {
 
     /// The pool has to be looked at again at this instant.
     pub(super) fn wake(&mut self, pool: PoolId, at: Option<Instant>) {
+        let Some(at) = at else { return };
         let wake_at = &mut self.pool_mut(pool).wake_at;
-        *wake_at = at.into_iter().chain(*wake_at).min();
+        *wake_at = Some(wake_at.map_or(at, |other| other.min(at)));
     }
 
     /// The waiting requests of a tier, in order, without those that are parked.
@@ -157,13 +158,20 @@ impl Scheduler {
 
     /// The first waiting request of a tier that passes its own gates; those that sit this round out are no candidates.
     pub(super) fn first_past_own_gates(&self, pool: PoolId, tier: Tier) -> Option<u32> {
-        let queue = &self.pool(pool).queues[tier.index()];
-        let passes = |slot: u32| (!self.sits_out(slot) && self.passes_own_gates(slot)).then_some(());
         // Nearly always it is the first of all.
-        let first = queue.first(&self.nodes)?;
-        if passes(first).is_some() {
-            return Some(first);
-        }
+        let first = self.pool(pool).queues[tier.index()].first(&self.nodes)?;
+        if self.is_past_own_gates(first) { Some(first) } else { self.seek_past_own_gates(pool, tier) }
+    }
+
+    /// Whether a request is a candidate that passes its own gates.
+    fn is_past_own_gates(&self, slot: u32) -> bool {
+        !self.sits_out(slot) && self.passes_own_gates(slot)
+    }
+
+    #[cold]
+    fn seek_past_own_gates(&self, pool: PoolId, tier: Tier) -> Option<u32> {
+        let queue = &self.pool(pool).queues[tier.index()];
+        let passes = |slot: u32| self.is_past_own_gates(slot).then_some(());
         let (most, pinned) = self.most_by_own_gates(pool, tier);
         let most = OwnGates { latest_arrival: u64::MAX, most, pinned }.within(Resources::BOUNDLESS);
         let found = queue.find_that(&self.nodes, None, &most, passes);
@@ -246,10 +254,11 @@ impl Scheduler {
     /// The next request of a tier that may start within its reserve, and where.
     pub(super) fn guaranteed_start(&self, pool: PoolId, tier: Tier) -> Option<Found> {
         let target = self.pool(pool);
-        let room = target.capacity.account(tier).unused_reserve();
-        if room.is_zero() && target.claims.is_empty() {
+        let account = target.capacity.account(tier);
+        if target.claims.is_empty() && account.has_used_its_reserve() {
             return None;
         }
+        let room = account.unused_reserve();
         let gates = OwnGates { latest_arrival: u64::MAX, most: room, pinned: room };
         let start = |slot| Some(self.with_quota(slot, self.guaranteed_worker(slot)?));
         self.first_with_room(pool, tier, &gates, |_| true, start)
@@ -359,9 +368,14 @@ impl Scheduler {
     /// The gates of a borrowed start that no room on a worker opens.
     pub(super) fn passes_own_gates(&self, slot: u32) -> bool {
         let record = &self.requests[slot];
-        if self.config.tiers[record.tier().index()].borrow_limit.is_none() && !record.never_yields() {
-            return true;
-        }
+        let is_unlimited = self.config.tiers[record.tier().index()].borrow_limit.is_none();
+        is_unlimited && !record.never_yields() || self.passes_limits(slot)
+    }
+
+    // Apart, so that its many callers stay small.
+    #[inline(never)]
+    fn passes_limits(&self, slot: u32) -> bool {
+        let record = &self.requests[slot];
         let (tier, capacity) = (record.tier(), &self.pool(record.pool()).capacity);
         let own = self.own_claim(slot);
         capacity.may_borrow(tier, record.asks, own, &self.config.tiers[tier.index()])
@@ -416,8 +430,8 @@ impl Scheduler {
 
     /// The best of those that pass.
     fn best_worker(&self, slot: u32, passes: impl Fn(WorkerId) -> bool) -> Option<WorkerId> {
-        let (record, rare) = (&self.requests[slot], self.requests.rare(slot));
-        let pool = self.pool(record.pool());
+        let record = &self.requests[slot];
+        let (pool, rare) = (self.pool(record.pool()), self.requests.rare_of(record));
         let used_of = |place: usize| {
             let id = pool.up[place];
             let is_open = passes(id) && self.fits(slot, id) && !rare.is_excluded_from(id, self.now);
@@ -438,16 +452,16 @@ impl Scheduler {
 
     /// Starts a waiting request.
     fn start(&mut self, slot: u32, worker: WorkerId, reason: Reason) {
-        let claim = self.requests[slot].claim;
         self.charge_start(slot);
         self.dequeue(slot);
         self.meter_start(slot);
         self.hold(slot);
-        self.requests[slot].state = RequestState::Starting;
-        let asks = self.requests[slot].asks;
         let (now, mark) = (self.now, self.worker(worker).step_tokens);
-        self.requests[slot].attempt += 1;
-        self.requests.run_mut(slot).begin(now, mark);
+        let (record, run) = self.requests.with_run_mut(slot);
+        run.begin(now, mark);
+        record.state = RequestState::Starting;
+        record.attempt += 1;
+        let (asks, claim) = (record.asks, record.claim);
         match claim {
             Some(claim) if self.claims[claim].worker == worker => {
                 self.remove_claim(claim);
@@ -462,9 +476,8 @@ impl Scheduler {
         self.freed(worker);
         self.watch_hold(slot);
         let record = &self.requests[slot];
-        let (attempt, resume_tokens, pool) =
-            (record.attempt(), self.requests.rare(slot).tokens_kept, record.pool());
-        let tier = record.tier();
+        let (attempt, resume_tokens) = (record.attempt(), self.requests.rare_of(record).tokens_kept);
+        let (pool, tier) = (record.pool(), record.tier());
         // The start goes before the news that it brings, such as victims that may go on.
         let request = self.requests.id(slot);
         self.say_next(Action::Start { request, attempt, worker, resume_tokens, reason });

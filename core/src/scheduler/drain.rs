@@ -25,7 +25,18 @@ impl Scheduler {
     /// The head of a tier does not fit: after a while, or when too many have passed it, a worker is kept
     /// clear for it.
     pub(super) fn attend(&mut self, pool: PoolId, head: u32) {
-        let since = *self.requests[head].blocked_since.get_or_insert(self.now);
+        let (now, drain_after_ns) = (self.now, self.config.drain_after_ns);
+        let record = &mut self.requests[head];
+        let since = *record.blocked_since.get_or_insert(now);
+        let is_early = now.nanos_since(since) < drain_after_ns && record.bypassed < self.config.max_bypass;
+        if is_early && record.drains.is_none() {
+            return self.wake(pool, Some(since.plus_nanos(drain_after_ns)));
+        }
+        self.drain_for(pool, head, since);
+    }
+
+    /// The same for one that has a worker kept clear, or is to have one.
+    fn drain_for(&mut self, pool: PoolId, head: u32, since: Instant) {
         if self.requests[head]
             .drains
             .is_some_and(|worker| !self.requests[head].asks.fits(&self.worker(worker).whole))

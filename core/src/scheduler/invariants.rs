@@ -106,7 +106,7 @@ impl Scheduler {
     fn check_order(&self, before: Option<u32>, slot: u32, lane: Lane) -> Result<(), InvariantViolation> {
         let Some(before) = before else { return Ok(()) };
         let [one, other] = [before, slot]
-            .map(|slot| ((self.line_in_order(slot), self.rank_in_order(slot)), self.order_key(slot, lane)));
+            .map(|slot| (self.place_in_order(slot), self.order_key(slot, lane)));
         let ((one_line, one_rank), (line, rank)) = (one.0, other.0);
         let is_aside = |line| self.nodes.is_aside(line);
         let in_order = match lane {

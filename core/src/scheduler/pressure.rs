@@ -21,7 +21,7 @@ impl Scheduler {
         if !target.tolerance.units.is_zero() {
             target.tolerance.cap(target.overuse());
         }
-        if target.is_up() && !target.overdraft().is_zero() {
+        if target.is_up() && target.is_overdrawn() {
             self.pressured.insert(Place::Worker(worker));
         }
         for part in &target.spec.devices {

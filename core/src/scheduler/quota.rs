@@ -7,6 +7,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+use super::record::{Record, Run};
 use super::{MAX_TOKENS, Scheduler};
 use crate::error::SubmitError;
 use crate::id::Tier;
@@ -104,7 +105,7 @@ impl Scheduler {
 
     /// A request came to its queue: where its line waits for quota it may be the first of it now, and lack less.
     pub(super) fn look_at_own_line(&mut self, slot: u32) {
-        if self.requests[slot].lane != Some(Lane::Fresh) {
+        if self.quota_queue.len == 0 || self.requests[slot].lane != Some(Lane::Fresh) {
             return;
         }
         if let Some(&(node, _)) = self.quota_queue.lines.get(&self.line_in_order(slot)) {
@@ -148,8 +149,12 @@ impl Scheduler {
     #[inline(always)] // a cycle has 1 % less instructions
     pub(super) fn ask_of(&self, slot: u32) -> Ask {
         let record = &self.requests[slot];
-        let tokens = self.estimate(&record.spec).saturating_sub(self.requests.run(slot).settled);
-        Ask { tokens, units: record.asks }
+        self.ask_for(record, self.requests.run_of(record))
+    }
+
+    #[inline(always)]
+    fn ask_for(&self, record: &Record, run: &Run) -> Ask {
+        Ask { tokens: self.estimate(&record.spec).saturating_sub(run.settled), units: record.asks }
     }
 
     /// What keeps a request from holding its quota now: a limit, or those who wait before it.
@@ -159,14 +164,17 @@ impl Scheduler {
 
     /// Whether it needs no second look to see that a request may hold its quota now: `true` is certain.
     fn surely_has_quota(&self, slot: u32) -> bool {
-        let leaf = self.requests[slot].leaf;
-        self.holds_quota(slot) || self.quota_queue.len == 0 && self.quota.is_open(leaf, &self.ask_of(slot))
+        let record = &self.requests[slot];
+        let run = self.requests.run_of(record);
+        run.held.is_some()
+            || self.quota_queue.len == 0 && self.quota.is_open(record.leaf, &self.ask_for(record, run))
     }
 
     fn holds_quota(&self, slot: u32) -> bool {
         self.requests.run(slot).held.is_some()
     }
 
+    #[inline(never)] // few come here
     fn quota_lack_at(&self, slot: u32, key: WaiterKey) -> Option<QuotaLack> {
         if self.holds_quota(slot) {
             return None;
@@ -196,12 +204,12 @@ impl Scheduler {
         if self.holds_quota(slot) {
             return;
         }
-        let (leaf, ask) = (self.requests[slot].leaf, self.ask_of(slot));
-        self.quota.hold(self.now, leaf, &ask).expect("who starts lacks nothing");
-        let run = self.requests.run_mut(slot);
+        let ask = self.ask_of(slot);
+        let (record, run) = self.requests.with_run_mut(slot);
+        let (leaf, waits_again) = (record.leaf, record.is_waiting() && record.has_run);
         (run.held, run.held_units, run.lapsed) = (Some(ask.tokens), ask.units, false);
-        let record = &self.requests[slot];
-        if record.is_waiting() && record.has_run {
+        self.quota.take(self.now, leaf, &ask).expect("who starts lacks nothing");
+        if waits_again {
             self.watch_hold(slot);
         }
         self.meter(slot).counts().held_tokens += ask.tokens;
@@ -475,6 +483,9 @@ impl Scheduler {
 
     /// A request has left its lane: it waits for quota no more, and if it was the last of its line, nor does that.
     pub(super) fn stop_waiting_for_quota(&mut self, slot: u32) {
+        if self.quota_queue.len == 0 {
+            return;
+        }
         if let Some((node, key)) = self.requests.rare(slot).waits_at {
             self.requests.rare_mut(slot).waits_at = None;
             self.quota_queue.remove(node, key);

@@ -123,8 +123,11 @@ impl Scheduler {
 
     /// Whether a tier may preempt at all: while it borrows, or for a reserve that it has; and somebody.
     fn may_preempt(&self, pool: PoolId, tier: Tier) -> bool {
-        let pool = self.pool(pool);
         let whom = self.whom(tier, true);
+        if whom == Preemption::Never {
+            return false;
+        }
+        let pool = self.pool(pool);
         self.tiers().any(|other| whom.reaches(tier, other))
             && !pool.queues[tier.index()].is_idle()
             && (self.config.preempt_while_borrowing(tier) == Preemption::LowerTier

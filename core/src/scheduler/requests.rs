@@ -70,6 +70,7 @@ impl Requests {
     }
 
     /// Adds one; returns its slot and the slot's generation.
+    #[inline]
     pub(super) fn insert(&mut self, record: Record) -> (u32, u32) {
         self.live.insert(record)
     }
@@ -92,7 +93,12 @@ impl Requests {
 
     /// Of one that was never started: on no worker, with nothing.
     pub(super) fn run(&self, slot: u32) -> &Run {
-        &self.run_parts.0[self.live[slot].run]
+        self.run_of(&self.live[slot])
+    }
+
+    /// The same, of whoever has the record already.
+    pub(super) fn run_of(&self, record: &Record) -> &Run {
+        &self.run_parts.0[record.run]
     }
 
     #[inline(always)]
@@ -108,7 +114,11 @@ impl Requests {
     }
 
     pub(super) fn rare(&self, slot: u32) -> &Rare {
-        &self.rare_parts.0[self.live[slot].rare]
+        self.rare_of(&self.live[slot])
+    }
+
+    pub(super) fn rare_of(&self, record: &Record) -> &Rare {
+        &self.rare_parts.0[record.rare]
     }
 
     pub(super) fn rare_mut(&mut self, slot: u32) -> &mut Rare {

@@ -239,6 +239,13 @@ impl Scheduler {
             return;
         }
         self.notice_pressure(worker);
+        if self.claims.len() > 0 {
+            self.share_out(worker);
+        }
+    }
+
+    /// The claims that the units of a worker may come to get them, or lose them.
+    fn share_out(&mut self, worker: WorkerId) {
         let mut claims = self.claims_around(worker);
         while !claims.is_empty() {
             let target = self.worker(worker);
@@ -267,9 +274,6 @@ impl Scheduler {
 
     /// The claims that the units of a worker may come to, the most urgent first.
     fn claims_around(&self, worker: WorkerId) -> Vec<u32> {
-        if self.claims.len() == 0 {
-            return Vec::new();
-        }
         if self.worker(worker).spec.devices.is_empty() {
             return self.worker(worker).claims.clone();
         }

@@ -65,7 +65,15 @@ impl Scheduler {
     }
 
     /// Hold windows remember what was demanded after each input and each decision.
+    #[inline]
     pub(super) fn note_demand(&mut self) {
+        if !self.changed_demands.is_empty() {
+            self.note_changed_demands();
+        }
+    }
+
+    #[inline(never)]
+    fn note_changed_demands(&mut self) {
         while let Some((pool, tier)) = self.changed_demands.pop() {
             self.pools[pool.index()].capacity.note(tier, self.now);
         }

@@ -47,18 +47,21 @@ impl Scheduler {
         self.tenants[tenant].meter.get_or_insert_default()
     }
 
-    /// A request on a worker is about to use other units than before.
-    pub(super) fn meter_units(&mut self, slot: u32, before: Resources, after: Resources) {
-        let record = &self.requests[slot];
-        let (pool, tier, tenant) = (record.pool(), record.tier(), record.spec.tenant);
-        let is_up = self.worker(self.requests.run(slot).worker).is_up();
-        if is_up {
+    /// A request of a tenant is about to use other units than before; on a worker that is up they are use `of` its pool and
+    /// tier.
+    pub(super) fn meter_units(
+        &mut self,
+        tenant: TenantId,
+        of: Option<(PoolId, Tier)>,
+        before: Resources,
+        after: Resources,
+    ) {
+        let queue = of.map(|(pool, tier)| {
             self.advance_loan(pool, tier);
-        }
-        let queue = self.queue_number(pool, tier);
+            self.queue_number(pool, tier)
+        });
         let meter = self.tenants[tenant].meter.get_or_insert_default();
-        let of = is_up.then(|| (queue, &self.loans[queue as usize]));
-        meter.change(self.now, of, before, after);
+        meter.change(self.now, queue.map(|queue| (queue, &self.loans[queue as usize])), before, after);
     }
 
     pub(super) fn meter_submission(&mut self, slot: u32) {

@@ -157,6 +157,13 @@ impl Worker {
     pub(super) fn overdraft(&self) -> Resources {
         self.in_use().saturating_sub(self.spec.capacity + self.yielding + self.tolerance.units)
     }
+
+    /// Whether that is anything: nearly never, and asked at every change.
+    pub(super) fn is_overdrawn(&self) -> bool {
+        let in_use = self.in_use();
+        !in_use.fits(&self.spec.capacity)
+            && !in_use.fits(&(self.spec.capacity + self.yielding + self.tolerance.units))
+    }
 }
 
 /// What its workers share, and fail with.
