@@ -1,15 +1,14 @@
-//! The actions as frozen Python classes, one for each kind, that match by position and by name.
+//! The actions as frozen Python classes, one for each kind, that match by position and by name; outcomes are made so too.
 
-use std::fmt::{self, Debug, Formatter};
+use std::fmt::{self, Formatter};
 
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
 use tidegate::{Action, QuotaLimit, Reason, RequestId, YieldMode};
 
 use crate::word::{Member, Word};
 
 /// How a field is written in a `repr`: as the Python literal that makes it.
-trait Literal {
+pub(crate) trait Literal {
     fn literal(&self, out: &mut Formatter<'_>) -> fmt::Result;
 }
 
@@ -46,7 +45,7 @@ impl<W: Word> Literal for Member<W> {
     }
 }
 
-macro_rules! action_class {
+macro_rules! value_class {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)? }) => {
         $(#[$doc])*
         #[pyclass(frozen, get_all, eq, hash, new = "from_fields", module = "tidegate")]
@@ -58,8 +57,8 @@ macro_rules! action_class {
         #[pymethods]
         impl $name {
             #[classattr]
-            fn __match_args__(py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
-                PyTuple::new(py, [$(stringify!($field)),*])
+            fn __match_args__(py: Python<'_>) -> PyResult<Bound<'_, pyo3::types::PyTuple>> {
+                pyo3::types::PyTuple::new(py, [$(stringify!($field)),*])
             }
 
             fn __getnewargs__(&self) -> ($($type,)*) {
@@ -71,12 +70,12 @@ macro_rules! action_class {
             }
         }
 
-        impl Debug for $name {
-            fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 let mut separator = concat!(stringify!($name), "(");
                 $(
                     write!(out, concat!("{}", stringify!($field), "="), separator)?;
-                    self.$field.literal(out)?;
+                    $crate::action::Literal::literal(&self.$field, out)?;
                     separator = ", ";
                 )*
                 let _ = separator;
@@ -85,8 +84,9 @@ macro_rules! action_class {
         }
     };
 }
+pub(crate) use value_class;
 
-action_class! {
+value_class! {
     /// Start this request on this worker. Answer with `started`, `progress`, `declined` or an end.
     Start {
         /// The request's id.
@@ -102,7 +102,7 @@ action_class! {
     }
 }
 
-action_class! {
+value_class! {
     /// Stop this request and answer with `preempted`, or with its end if it ended first.
     Preempt {
         /// The id of the request to stop.
@@ -120,7 +120,7 @@ action_class! {
     }
 }
 
-action_class! {
+value_class! {
     /// A `Preempt` is taken back: go on if it has not stopped yet, else answer as to the `Preempt`.
     Spare {
         /// The id of the request that need not stop.
@@ -132,7 +132,7 @@ action_class! {
     }
 }
 
-action_class! {
+value_class! {
     /// Stop this running request, answer its client with an error, and report `failed` when it stopped.
     Abort {
         /// The request's id.
@@ -144,7 +144,7 @@ action_class! {
     }
 }
 
-action_class! {
+value_class! {
     /// This request has ended and runs nowhere; answer its client. Nothing is to be reported.
     Drop {
         /// The request's id.
@@ -154,7 +154,7 @@ action_class! {
     }
 }
 
-action_class! {
+value_class! {
     /// A victim was not reported stopped by `confirm_by_ns`; its units stay counted as used.
     Stuck {
         /// The victim's id.
@@ -166,7 +166,7 @@ action_class! {
     }
 }
 
-action_class! {
+value_class! {
     /// Ask the store that replicas share, and answer with `lease_granted`. The same `seq` is the same wish, said again
     /// because it was not answered.
     LeaseWanted {

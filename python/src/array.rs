@@ -348,7 +348,7 @@ pub(crate) fn poll_rows<'py>(
     now_ns: Whole<u64>,
 ) -> PyResult<Bound<'py, PyByteArray>> {
     let mut round = Vec::new();
-    scheduler.get().change(py, |core| core.poll_into(Instant::from_nanos(now_ns.0), &mut round))?;
+    scheduler.get().wishes(py, |core| core.poll_into(Instant::from_nanos(now_ns.0), &mut round))?;
     let mut bytes = Vec::with_capacity(round.len() * ACTION_BYTES);
     for action in &round {
         Row::of(action).write(&mut bytes);

@@ -219,6 +219,11 @@ pub(crate) fn closed(py: Python<'_>, closed: &Closed) -> PyErr {
             let message = "this process was forked while another thread was inside this scheduler";
             raised!(py, Forked, message)
         }
+        Closed::Elsewhere => {
+            let message =
+                "a shared scheduler is of the process that made it, and this one was forked off that";
+            raised!(py, Forked, message)
+        }
     }
 }
 

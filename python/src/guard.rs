@@ -17,6 +17,11 @@ pub(crate) fn forked() {
     FORKS.fetch_add(1, Ordering::Relaxed);
 }
 
+/// The number of this process, among those that fork off one another.
+pub(crate) fn process() -> u64 {
+    FORKS.load(Ordering::Relaxed)
+}
+
 /// The value and its lock.
 pub(crate) struct Guarded<T> {
     value: Mutex<T>,
@@ -39,6 +44,8 @@ pub(crate) enum Closed {
     Panicked(String),
     /// The process was forked while a thread was inside.
     Forked,
+    /// The process was forked off the one that has it.
+    Elsewhere,
 }
 
 impl<T> Guarded<T> {

@@ -2,9 +2,10 @@
 //!
 //! It translates, and decides nothing: arguments into the core's types ([`argument`], [`word`]), the core's
 //! answers into actions, records, rows and exceptions ([`action`], [`record`], [`batch`], [`array`], [`error`],
-//! [`snapshot`]). The scheduler is behind a lock ([`guard`]),
+//! [`outcome`], [`snapshot`]). The scheduler is behind a lock ([`access`], [`guard`]),
 //! and no Python code ever runs while the lock is held.
 
+mod access;
 mod action;
 mod argument;
 mod array;
@@ -13,9 +14,12 @@ mod column;
 mod config;
 mod error;
 mod guard;
+mod outcome;
 mod record;
+mod request;
 mod scheduler;
 mod settings;
+mod shared;
 mod snapshot;
 mod stats;
 mod word;
@@ -34,7 +38,11 @@ mod _tidegate {
     #[pymodule_export]
     use crate::config::Config;
     #[pymodule_export]
+    use crate::outcome::{Accepted, Cancelled, Refused, StopFirst};
+    #[pymodule_export]
     use crate::scheduler::Scheduler;
+    #[pymodule_export]
+    use crate::shared::SharedScheduler;
     #[pymodule_export]
     use crate::stats::Stats;
 

@@ -1,5 +1,7 @@
-//! The scheduler as a Python object that any thread may call: one lock around the core, every verb and
+//! The scheduler as a Python object that any thread may call: one lock around the core ([`Access`]), every verb and
 //! observer of the core under its own name.
+
+use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -10,6 +12,7 @@ use tidegate::{
     Usage, WorkerId, WorkerSpec, Yielding,
 };
 
+use crate::access::{Access, Shared};
 use crate::action;
 use crate::argument::{self, Named, Whole};
 use crate::batch::{Completions, Submissions};
@@ -17,6 +20,7 @@ use crate::config::Config;
 use crate::error::{self, raised};
 use crate::guard::{self, Guarded};
 use crate::record;
+use crate::request;
 use crate::snapshot;
 use crate::stats::Stats;
 use crate::word::Member;
@@ -31,7 +35,7 @@ use crate::word::Member;
 /// `tidegate.Error`, and changes nothing; a value of the wrong type is a `TypeError`.
 #[pyclass(frozen, module = "tidegate")]
 pub(crate) struct Scheduler {
-    core: Guarded<tidegate::Scheduler>,
+    core: Access,
     /// The config it was made with: what things are called stays, whatever else `reconfigure` changes.
     names: Py<Config>,
 }
@@ -41,35 +45,55 @@ impl Scheduler {
         &self.names.get().core
     }
 
-    /// Looks at the core, alone.
-    fn ask<R>(&self, py: Python<'_>, look: impl FnOnce(&tidegate::Scheduler) -> R) -> PyResult<R> {
-        self.change(py, |core| look(core))
+    /// What answers on the spot of a scheduler that is shared.
+    pub(crate) const fn of_shared(shared: Arc<Shared>, names: Py<Config>) -> Self {
+        Self { core: Access::Shared(shared), names }
+    }
+
+    /// Looks at the core.
+    pub(crate) fn ask<R: Send>(
+        &self,
+        py: Python<'_>,
+        look: impl FnOnce(&tidegate::Scheduler) -> R + Send,
+    ) -> PyResult<R> {
+        self.core.ask(py, look)
     }
 
     /// Has the core, alone.
-    pub(crate) fn change<R>(
+    pub(crate) fn change<R: Send>(
         &self,
         py: Python<'_>,
-        work: impl FnOnce(&mut tidegate::Scheduler) -> R,
+        work: impl FnOnce(&mut tidegate::Scheduler) -> R + Send,
     ) -> PyResult<R> {
-        self.core.run(work).map_err(|closed| error::closed(py, &closed))
+        self.core.change(py, work)
+    }
+
+    /// Has the core, alone, for what it wishes.
+    pub(crate) fn wishes<R: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut tidegate::Scheduler) -> R + Send,
+    ) -> PyResult<R> {
+        self.core.poll(py, work)
     }
 
     /// Says something to the core, alone.
-    pub(crate) fn tell<R, E: Into<InputError>>(
+    pub(crate) fn tell<R: Send, E: Into<InputError> + Send>(
         &self,
         py: Python<'_>,
-        say: impl FnOnce(&mut tidegate::Scheduler) -> Result<R, E>,
+        say: impl FnOnce(&mut tidegate::Scheduler) -> Result<R, E> + Send,
     ) -> PyResult<R> {
-        let answer = self.change(py, say)?;
-        answer.map_err(|refusal| {
-            let dimensions: Vec<_> = self.description().dimensions().collect();
-            error::refused(py, &refusal.into(), &dimensions)
-        })
+        self.change(py, say)?.map_err(|refusal| self.refused(py, &refusal.into()))
+    }
+
+    /// The exception for what the core said of an input.
+    pub(crate) fn refused(&self, py: Python<'_>, refusal: &InputError) -> PyErr {
+        let dimensions: Vec<_> = self.description().dimensions().collect();
+        error::refused(py, refusal, &dimensions)
     }
 
     /// The units of an argument.
-    fn resources(&self, argument: &str, amounts: &Bound<'_, PyAny>) -> PyResult<Resources> {
+    pub(crate) fn resources(&self, argument: &str, amounts: &Bound<'_, PyAny>) -> PyResult<Resources> {
         argument::resources(self.description(), amounts)
             .map_err(|error| error::about(amounts.py(), error, argument))
     }
@@ -80,7 +104,7 @@ impl Scheduler {
         py: Python<'py>,
         tier: &Named,
         pool: &Named,
-        look: impl FnOnce(&tidegate::Scheduler, PoolId, Tier) -> Option<Resources>,
+        look: impl FnOnce(&tidegate::Scheduler, PoolId, Tier) -> Option<Resources> + Send,
     ) -> PyResult<Bound<'py, PyDict>> {
         let config = self.description();
         let tier = argument::known_tier(py, config, tier)?;
@@ -100,7 +124,7 @@ impl Scheduler {
         let description = config.get().core.clone();
         let core = guard::caught(|| tidegate::Scheduler::new(description, at(now_ns)))
             .map_err(|closed| error::closed(py, &closed))?;
-        Ok(Self { core: Guarded::new(core), names: config })
+        Ok(Self { core: Access::Own(Guarded::new(core)), names: config })
     }
 
     /// Makes the scheduler that `data`, from `snapshot`, was taken of: it goes on as that would, and told the same decides the same.
@@ -115,12 +139,12 @@ impl Scheduler {
         data: PyBackedBytes,
     ) -> PyResult<Self> {
         let core = snapshot::restored(py, &config.get().core, &data)?;
-        Ok(Self { core: Guarded::new(core), names: config })
+        Ok(Self { core: Access::Own(Guarded::new(core)), names: config })
     }
 
     /// All that it knows, its config too, as bytes for `restore`.
     fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        Ok(PyBytes::new(py, &self.ask(py, tidegate::Scheduler::snapshot)?))
+        Ok(PyBytes::new(py, &self.change(py, |core| core.snapshot())?))
     }
 
     /// How `pickle` and `copy` make another that is as this one is.
@@ -404,21 +428,21 @@ impl Scheduler {
         tag: Whole<u64>,
         now_ns: Whole<u64>,
     ) -> PyResult<u64> {
-        let config = self.description();
-        let spec = RequestSpec {
-            tenant: TenantId::new(0),
-            tier: argument::tier(py, config, &tier)?,
-            pool: argument::pool(py, config, &pool)?,
-            demand: self.resources("demand", demand)?,
-            peak: peak.map_or(Ok(Resources::ZERO), |peak| self.resources("peak", peak))?,
-            prompt_tokens: prompt_tokens.0,
-            cached_tokens: cached_tokens.0,
-            output_tokens: output_tokens.map(|tokens| tokens.0),
-            yielding: yielding.0,
-            deadline: deadline_ns.map(at),
-            queue_timeout_ns: queue_timeout_ns.map(|span| span.0),
-            tag: tag.0,
-        };
+        let spec = request::spec(
+            py,
+            self.description(),
+            &tier,
+            demand,
+            &pool,
+            peak,
+            prompt_tokens,
+            cached_tokens,
+            output_tokens,
+            yielding,
+            deadline_ns,
+            queue_timeout_ns,
+            tag,
+        )?;
         let submitted = self.tell(py, |core| -> Result<_, InputError> {
             let tenant = match &tenant {
                 Named::Name(name) => core.tenant_set(at(now_ns), name)?,
@@ -621,7 +645,7 @@ impl Scheduler {
     #[pyo3(signature = (*, now_ns))]
     fn poll<'py>(&self, py: Python<'py>, now_ns: Whole<u64>) -> PyResult<Bound<'py, PyList>> {
         let mut round = Vec::new();
-        self.change(py, |core| core.poll_into(at(now_ns), &mut round))?;
+        self.wishes(py, |core| core.poll_into(at(now_ns), &mut round))?;
         let actions = PyList::empty(py);
         for action in round {
             actions.append(action::object(py, &action)?)?;
@@ -632,7 +656,7 @@ impl Scheduler {
     /// The next action of the round, or `None` at its end: for inputs between the actions of a round.
     #[pyo3(signature = (*, now_ns))]
     fn poll_one<'py>(&self, py: Python<'py>, now_ns: Whole<u64>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let action = self.change(py, |core| core.poll(at(now_ns)))?;
+        let action = self.wishes(py, |core| core.poll(at(now_ns)))?;
         action.map(|action| action::object(py, &action)).transpose()
     }
 
@@ -741,7 +765,7 @@ impl Scheduler {
 }
 
 /// Reads an argument that is more than a number, if it is given; an error is told with its name.
-fn about<'a, 'py, T>(
+pub(crate) fn about<'a, 'py, T>(
     name: &str,
     value: Option<&'a Bound<'py, PyAny>>,
     read: impl FnOnce(&'a Bound<'py, PyAny>) -> PyResult<T>,
@@ -751,11 +775,11 @@ fn about<'a, 'py, T>(
     value.map(read).transpose()
 }
 
-fn at(now_ns: Whole<u64>) -> Instant {
+pub(crate) fn at(now_ns: Whole<u64>) -> Instant {
     Instant::from_nanos(now_ns.0)
 }
 
-fn id(request: Whole<u64>) -> RequestId {
+pub(crate) fn id(request: Whole<u64>) -> RequestId {
     RequestId::from_bits(request.0)
 }
 
@@ -763,6 +787,6 @@ fn shrink(preempt_after_ns: Option<Whole<u64>>) -> Shrink {
     preempt_after_ns.map_or(Shrink::Drain, |span| Shrink::Preempt { after_ns: span.0 })
 }
 
-fn start(attempt: Whole<u32>) -> Attempt {
+pub(crate) fn start(attempt: Whole<u32>) -> Attempt {
     Attempt::new(attempt.0)
 }

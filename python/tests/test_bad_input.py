@@ -175,6 +175,20 @@ GOOD: dict[str, dict[str, Any]] = {
     "in_use": {"tier": 0, "pool": 0},
     "waiting_demand": {"tier": 0, "pool": 0},
 }
+SHARED = {
+    **{
+        verb: GOOD[verb]
+        for verb in ("started", "declined", "progress", "step", "preempted", "released", "complete", "failed")
+    },
+    "submit": {**GOOD["submit"], "tenant": 0},
+    "restore": {**GOOD["restore"], "intake_capacity": 8},
+    "cancel": {"ticket": 1},
+    "cancel_request": {"request": 0},
+    "poll": {"max_actions": 1},
+    "wait": {"until_ns": 1},
+    "wake": {},
+}
+"""The same of `SharedScheduler`."""
 # Errors that say by their numbers what they are about.
 TELLING = (
     tidegate.SubmitError,
@@ -203,14 +217,16 @@ def state(sched: tidegate.Scheduler, request: int) -> tuple[object, ...]:
     return sched.stats(), sched.usage(0), sched.state(request), sched.explain(request), tiers, sched.config.to_toml()
 
 
-def methods() -> list[str]:
-    return [name for name, item in vars(tidegate.Scheduler).items() if callable(item) and not name.startswith("_")]
+def methods(owner: type) -> list[str]:
+    return [name for name in vars(owner) if callable(getattr(owner, name)) and not name.startswith("_")]
 
 
-def test_every_method_is_tried_with_every_argument() -> None:
-    for name in methods():
-        taken = {it for it in inspect.signature(getattr(tidegate.Scheduler, name)).parameters if it != "self"}
-        assert set(GOOD[name]) == taken - {"now_ns"}, name
+@pytest.mark.parametrize(("owner", "good"), [(tidegate.Scheduler, GOOD), (tidegate.SharedScheduler, SHARED)])
+def test_every_method_is_tried_with_every_argument(owner: type, good: dict[str, dict[str, Any]]) -> None:
+    assert set(methods(owner)) == set(good)
+    for name in methods(owner):
+        taken = {it for it in inspect.signature(getattr(owner, name)).parameters if it != "self"}
+        assert set(good[name]) == taken - {"now_ns"}, name
 
 
 @pytest.mark.parametrize("name", sorted(GOOD))
@@ -238,6 +254,29 @@ def test_a_bad_argument_is_named_and_changes_nothing(world: tuple[tidegate.Sched
         assert len(str(refusal)) < 400, (field, value)
         assert field == "now_ns" or state(sched, request) == before, (field, value)  # time may have passed
     sched.check_invariants()
+
+
+@pytest.mark.parametrize("name", sorted(SHARED))
+def test_a_bad_argument_leaves_nothing_in_the_intake(config: tidegate.Config, name: str) -> None:
+    shared = tidegate.SharedScheduler(config, now_ns=0)
+    method = getattr(shared, name)
+    good = {**SHARED[name], **({"now_ns": 0} if "now_ns" in inspect.signature(method).parameters else {})}
+    if name == "restore":
+        good |= {"config": config, "data": shared.scheduler.snapshot()}
+    for field, value in itertools.product(good, VALUES):
+        shared.poll(now_ns=0)
+        shared.wake()  # what waits for something to poll has it
+        refusal = refused(method, {**good, field: value})
+        if refusal is None:
+            shared.scheduler.check_invariants()
+            continue
+        assert isinstance(refusal, TypeError | LookupError | tidegate.Error), (field, value, refusal)
+        told = [str(refusal), *getattr(refusal, "__notes__", [])]
+        if not isinstance(refusal, TELLING):
+            assert any(f"'{field}'" in line for line in told), (field, value, told)
+        assert len(str(refusal)) < 400, (field, value)
+        assert shared.poll(now_ns=0) == [], (field, value)
+    shared.scheduler.check_invariants()
 
 
 def refused(method: Callable[..., object], arguments: dict[str, object]) -> Exception | None:

@@ -23,6 +23,7 @@ from tidegate._errors import (
     BadArgument,
     BadName,
     BadPart,
+    Busy,
     ConfigError,
     DeviceLost,
     Error,
@@ -39,6 +40,7 @@ from tidegate._errors import (
     QueueFull,
     ReportError,
     SharedAcrossPools,
+    SharedError,
     SnapshotError,
     StaleAttempt,
     SubmitError,
@@ -74,14 +76,19 @@ from tidegate._records import (
 )
 from tidegate._tidegate import (
     Abort,
+    Accepted,
+    Cancelled,
     Config,
     Drop,
     LeaseWanted,
     Preempt,
+    Refused,
     Scheduler,
+    SharedScheduler,
     Spare,
     Start,
     Stats,
+    StopFirst,
     Stuck,
     __version__,
 )
@@ -89,13 +96,19 @@ from tidegate._tidegate import (
 Action = Start | Preempt | Spare | Abort | Drop | Stuck | LeaseWanted
 """Any wish of the scheduler."""
 
+Outcome = Action | Accepted | Refused | Cancelled | StopFirst
+"""Anything that a poll of a shared scheduler tells."""
+
 __all__ = [
     "Abort",
+    "Accepted",
     "Action",
     "AlreadyTerminal",
     "BadArgument",
     "BadName",
     "BadPart",
+    "Busy",
+    "Cancelled",
     "Completion",
     "Config",
     "ConfigError",
@@ -116,6 +129,7 @@ __all__ = [
     "NeverFits",
     "NotHere",
     "Order",
+    "Outcome",
     "OverQuota",
     "OverQuotaAction",
     "Placement",
@@ -127,6 +141,7 @@ __all__ = [
     "QuotaLimit",
     "Rate",
     "Reason",
+    "Refused",
     "ReportError",
     "RequestSpec",
     "RequestState",
@@ -134,12 +149,15 @@ __all__ = [
     "Scheduler",
     "ShareWarning",
     "SharedAcrossPools",
+    "SharedError",
+    "SharedScheduler",
     "SnapshotError",
     "Spare",
     "StaleAttempt",
     "Start",
     "Stats",
     "StepException",
+    "StopFirst",
     "Stuck",
     "SubmitError",
     "TenantBusy",

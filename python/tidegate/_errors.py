@@ -1,7 +1,7 @@
 """What can be wrong with a call. Nothing changed in the scheduler when one of these is raised.
 
-"Never" and "not now" are different: `NeverFits`, `NeverAllowed` and `LimitExceeded` are permanent, `QueueFull` and
-`OverQuota` pass.
+"Never" and "not now" are different: `NeverFits`, `NeverAllowed` and `LimitExceeded` are permanent, `QueueFull`,
+`OverQuota` and `Busy` pass.
 """
 
 from tidegate._enums import QuotaLimit, RequestState
@@ -35,7 +35,18 @@ class InternalError(Error):
 
 
 class Forked(Error):
-    """The process was forked while another thread was in a call of the scheduler: here it can be used no more."""
+    """The process was forked while another thread was in a call of the scheduler: here it can be used no more.
+
+    A shared scheduler is of the process that made it, wherever its threads were.
+    """
+
+
+class SharedError(Error):
+    """A call that a shared scheduler does not take: only `SharedScheduler.poll` polls it."""
+
+
+class Busy(SharedError):
+    """Not now: the intake is full, or what came of it was not polled. Nothing happened."""
 
 
 class InvariantViolation(Error):
