@@ -8,7 +8,6 @@
 //! [`lockstep`] (one engine step by step, under vLLM's policy and under tidegate) and [`paper`] (published tables).
 
 pub mod engine;
-pub mod journal_file;
 pub mod lockstep;
 pub mod machine;
 pub mod model;
@@ -22,3 +21,4 @@ pub mod setup;
 pub mod sizing;
 pub mod text_file;
 pub mod trace;
+pub mod whole_file;

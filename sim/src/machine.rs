@@ -174,6 +174,13 @@ impl Layout {
         }))
     }
 
+    /// The units among these resources.
+    #[must_use]
+    pub fn units(&self, resources: &Resources) -> u64 {
+        let pairs = self.unit.as_array().iter().zip(resources.as_array());
+        pairs.map(|(&unit, &amount)| unit * amount).max().unwrap_or(0)
+    }
+
     /// What one worker has.
     #[must_use]
     pub fn capacity(&self) -> Resources {

@@ -2,6 +2,7 @@
 //! every platform and in every version. Not for secrets.
 
 /// SplitMix64 (Steele, Lea, Flood 2014): one 64-bit counter, two multiplications per number.
+#[derive(Clone, Debug)]
 pub(crate) struct Random {
     state: u64,
 }

@@ -1,13 +1,13 @@
 //! Replays of small workloads whose outcome is known, of the built-in one, and of the published traces.
 
 use tidegate::{Config, ConfigBuilder, Journal, TierConfig};
-use tidegate_sim::journal_file::JournalFile;
 use tidegate_sim::machine::Machine;
 use tidegate_sim::model::{Batching, DEFAULT_MODEL, Load, ServiceModel};
 use tidegate_sim::replay::{Outcome, ReplayOptions, replay};
 use tidegate_sim::setup::{Setup, SetupKind, default_config};
 use tidegate_sim::sizing::default_workers;
 use tidegate_sim::trace::{self, LoadOptions, TraceRequest, TraceSpec, Work, Workload};
+use tidegate_sim::whole_file::WholeFile;
 
 const MS: u64 = 1_000_000;
 const S: u64 = 1_000_000_000;
@@ -221,7 +221,7 @@ fn a_recorded_journal_replays_to_the_same_actions() {
     let load = slice(trace::builtin(3, 1.0), 30 * S, 100);
     let setup = Setup::new(SetupKind::Tidegate, engine(), 2, &load, &default_config(engine())).expect("fits");
     let path = std::env::temp_dir().join(format!("tidegate-replay-{}.journal", std::process::id()));
-    let journal = JournalFile::create(&path).expect("a place for temporary files");
+    let journal = WholeFile::create(&path).expect("a place for temporary files");
     let options = ReplayOptions { journal: Some(journal), ..ReplayOptions::default() };
     let (outcome, journal) = replay(&load, &setup, engine(), options).expect("no bug");
     journal.expect("one was asked for").commit().expect("room for a small file");

@@ -2,8 +2,10 @@
 
 mod config;
 mod engine;
+mod interrupt;
 mod journal;
 mod neighbour;
+mod outputs;
 mod paper;
 mod progress;
 mod replay;
@@ -50,6 +52,8 @@ enum Failure {
     CheckFailed(String),
     /// The input or the command is bad.
     BadInput(String),
+    /// The user broke it off; what it had by then was printed.
+    Interrupted(String),
     /// Nobody reads the output any more, as after `| head`.
     OutputClosed,
 }
@@ -82,6 +86,7 @@ pub(crate) fn main() -> ExitCode {
         Ok(()) | Err(Failure::OutputClosed) => return ExitCode::SUCCESS,
         Err(Failure::CheckFailed(problem)) => (1, problem),
         Err(Failure::BadInput(problem)) => (2, problem),
+        Err(Failure::Interrupted(problem)) => (interrupt::STATUS, problem),
     };
     // One line, whatever the problem quotes; and nobody to tell if standard error is closed.
     let problem: String = problem.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();

@@ -1,23 +1,24 @@
 //! `tidegate replay`: from flags to a workload, workers and set-ups, and to what is printed of them.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 use clap::ValueEnum;
 use tidegate::Config;
-use tidegate_sim::journal_file::JournalFile;
 use tidegate_sim::machine::Machine;
-use tidegate_sim::replay::{ReplayOptions, replay};
-use tidegate_sim::report::{Comparison, Results, json, table};
+use tidegate_sim::replay::{Outcome, ReplayError, ReplayOptions, Requests, Watch, replay, replay_stream};
+use tidegate_sim::report::{Comparison, Results, chrome_trace, html, json, table};
 use tidegate_sim::setup::{Setup, SetupError, SetupKind, default_config};
 use tidegate_sim::sizing::{SizingError, default_workers};
-use tidegate_sim::text_file::reason;
-use tidegate_sim::trace::{self, Batches, Kind, LoadOptions, TraceError, TraceSpec, Work, Workload};
+use tidegate_sim::trace::{
+    self, Batches, Kind, LoadOptions, Synthetic, TraceError, TraceSpec, Work, Workload,
+};
+use tidegate_sim::whole_file::WholeFile;
 
 use super::engine::{EngineArgs, checked_workers};
+use super::outputs::Output;
 use super::progress::Progress;
-use super::{Failure, config, print};
+use super::{Failure, config, interrupt, print};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -57,10 +58,29 @@ pub(super) struct Args {
     /// Record the journal of the tidegate set-up here; a run that is broken off leaves .FILE.PID.partial beside it
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
+    /// Write a page about it here: HTML with all that it needs, for light and dark
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
+    /// Write every attempt of every request here, as Chrome trace JSON, which ui.perfetto.dev opens
+    #[arg(long, value_name = "FILE.json")]
+    timeline: Option<PathBuf>,
+    /// Replay a synthetic week of so many requests, drawn as it goes: bounded memory however many
+    #[arg(
+        long,
+        value_name = "REQUESTS",
+        num_args = 0..=1,
+        default_missing_value = "44000000",
+        value_parser = clap::value_parser!(u64).range(10_000..=10_000_000_000),
+        conflicts_with_all = ["traces", "tiers", "batches", "scale", "scale_curve", "timeline"]
+    )]
+    week: Option<u64>,
     /// Print one JSON object instead of the table
     #[arg(long)]
     json: bool,
 }
+
+/// How much of a week workers are chosen by: the busiest minutes of a day.
+const SAMPLE_MINUTES: u64 = 30;
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum SetupName {
@@ -98,51 +118,108 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     let scales = scales(args)?;
     let specs = specs(args).map_err(Failure::bad_input)?;
-    keep_inputs(args, &specs)?;
     let load = |scale| load(args, &specs, scale).map_err(Failure::bad_input);
-    let workload = load(args.scale)?;
-    let machine = machine(args, &workload)?;
+    let traffic = load(args.scale)?;
+    let machine = machine(args, traffic.sample())?;
     let config = match &args.config {
         Some(file) => config::read(file)?,
         None => default_config(machine),
     };
-    let journal = args
-        .journal
-        .as_ref()
-        .map(|path| JournalFile::create(path).map_err(|error| bad_journal(path, &error)));
-    let journal = journal.transpose()?;
-    let workers = workers(args, &workload, machine, &config)?;
-    let runner = Runner { args, machine, config: &config, workers, kinds };
+    let outputs = Outputs::begin(args, &specs)?;
+    let workers = workers(args, traffic.sample(), machine, &config)?;
+    let stop = interrupt::watch()?;
+    let runner = Runner { args, machine, config: &config, workers, kinds, stop: &stop };
     // All set-ups are made before the first runs: bad input is told at once.
-    let setups = runner.setups(&workload)?;
-    let (main, journal) = runner.compare(&workload, &setups, args.scale, journal)?;
+    let setups = runner.setups(traffic.sample())?;
+    let (journal_name, journal) = outputs.journal.map(Output::into_file).unzip();
+    let (main, journal) = runner.compare(&traffic, &setups, args.scale, journal)?;
     let mut curve = Vec::new();
     for scale in scales {
-        let workload = load(scale)?;
-        curve.push(runner.compare(&workload, &runner.setups(&workload)?, scale, None)?.0);
+        if !main.is_partial() {
+            let traffic = load(scale)?;
+            curve.push(runner.compare(&traffic, &runner.setups(traffic.sample())?, scale, None)?.0);
+        }
     }
+    let tenants = traffic.sample().tenants.clone();
     let results = Results {
         seed: args.seed,
         machine,
         workers,
         workers_chosen: args.workers.is_none(),
-        traces: workload.sources,
+        traces: traffic.into_sources(),
         tier_names: config.tiers().iter().map(|tier| tier.name().to_owned()).collect(),
+        tenants,
         main,
         curve,
     };
-    if let (Some(journal), Some(path)) = (journal, &args.journal) {
-        journal.commit().map_err(|error| bad_journal(path, &error))?;
+    if let (Some(journal), Some(name)) = (journal, journal_name) {
+        Output::commit(&name, journal)?;
     }
-    show(args, &results)
+    if let Some(report) = outputs.report {
+        report.fill(|file| html(&results, file))?;
+    }
+    if let Some(timeline) = outputs.timeline {
+        timeline.fill(|file| chrome_trace(&results, file))?;
+    }
+    show(args, &results)?;
+    match results.is_partial() {
+        true => Err(Failure::Interrupted("stopped: the report is of the time until then".to_owned())),
+        false => Ok(()),
+    }
 }
 
-fn bad_journal(path: &Path, error: &io::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::NotFound => Failure::bad_file(path, "cannot be written: there is no such folder"),
-        // Our own words.
-        io::ErrorKind::Other => Failure::bad_file(path, error),
-        _ => Failure::bad_file(path, format_args!("cannot be written: {}", reason(error))),
+/// The files that a replay writes.
+struct Outputs {
+    journal: Option<Output>,
+    report: Option<Output>,
+    timeline: Option<Output>,
+}
+
+impl Outputs {
+    fn begin(args: &Args, specs: &[TraceSpec]) -> Result<Self, Failure> {
+        let traces = specs.iter().map(|spec| ("--trace", spec.path.as_path()));
+        let inputs: Vec<_> =
+            traces.chain(args.config.iter().map(|file| ("--config", file.as_path()))).collect();
+        let begin = |flag, path: &Option<PathBuf>| {
+            path.as_ref().map(|path| Output::begin(flag, path, &inputs)).transpose()
+        };
+        Ok(Self {
+            journal: begin("--journal", &args.journal)?,
+            report: begin("--report", &args.report)?,
+            timeline: begin("--timeline", &args.timeline)?,
+        })
+    }
+}
+
+/// What is replayed: all of it in memory, or drawn as it goes.
+enum Traffic {
+    Whole(Workload),
+    Stream {
+        synthetic: Synthetic,
+        /// Its busiest time, which says what the rest is like.
+        sample: Workload,
+    },
+}
+
+impl Traffic {
+    /// A workload with the tiers and tenants of it.
+    fn sample(&self) -> &Workload {
+        match self {
+            Self::Whole(workload) | Self::Stream { sample: workload, .. } => workload,
+        }
+    }
+
+    fn count(&self) -> u64 {
+        match self {
+            Self::Whole(workload) => workload.requests.len() as u64,
+            Self::Stream { synthetic, .. } => synthetic.requests,
+        }
+    }
+
+    fn into_sources(self) -> Vec<String> {
+        match self {
+            Self::Whole(workload) | Self::Stream { sample: workload, .. } => workload.sources,
+        }
     }
 }
 
@@ -176,31 +253,19 @@ fn specs(args: &Args) -> Result<Vec<TraceSpec>, TraceError> {
     args.traces.iter().map(|text| text.parse()).collect()
 }
 
-/// Refuses a journal that would take the place of what the replay reads.
-fn keep_inputs(args: &Args, specs: &[TraceSpec]) -> Result<(), Failure> {
-    let Some(journal) = &args.journal else { return Ok(()) };
-    // What does not exist cannot be replaced.
-    let Ok(place) = fs::canonicalize(journal) else { return Ok(()) };
-    let traces = specs.iter().map(|spec| ("--trace", &spec.path));
-    let configs = args.config.iter().map(|file| ("--config", file));
-    let is_there = |path: &PathBuf| fs::canonicalize(path).is_ok_and(|input| input == place);
-    match traces.chain(configs).find(|(_, path)| is_there(path)) {
-        Some((flag, _)) => {
-            let problem = format!("--journal would replace the file that {flag} reads");
-            Err(Failure::bad_file(journal, problem))
-        }
-        None => Ok(()),
-    }
-}
-
-fn load(args: &Args, specs: &[TraceSpec], scale: f64) -> Result<Workload, TraceError> {
+fn load(args: &Args, specs: &[TraceSpec], scale: f64) -> Result<Traffic, TraceError> {
     let overrides = args.tiers.iter().map(|text| trace::parse_tier_override(text));
     let tier_overrides = overrides.collect::<Result<Vec<(Kind, u8)>, _>>()?;
     let options = LoadOptions { tier_overrides, scale, batch_every: args.batches };
-    if specs.is_empty() {
-        return trace::load(&[], &options).map(|_| trace::builtin(args.seed, scale));
+    if let Some(requests) = args.week {
+        let synthetic = Synthetic::week(args.seed, requests);
+        let sample = synthetic.busiest(SAMPLE_MINUTES);
+        return Ok(Traffic::Stream { synthetic, sample });
     }
-    trace::load(specs, &options)
+    if specs.is_empty() {
+        return trace::load(&[], &options).map(|_| Traffic::Whole(trace::builtin(args.seed, scale)));
+    }
+    trace::load(specs, &options).map(Traffic::Whole)
 }
 
 fn machine(args: &Args, workload: &Workload) -> Result<Machine, Failure> {
@@ -243,6 +308,7 @@ struct Runner<'a> {
     config: &'a Config,
     workers: usize,
     kinds: Vec<SetupKind>,
+    stop: &'a AtomicBool,
 }
 
 impl Runner<'_> {
@@ -256,17 +322,20 @@ impl Runner<'_> {
 
     fn compare(
         &self,
-        workload: &Workload,
+        traffic: &Traffic,
         setups: &[Setup],
         scale: f64,
-        journal: Option<JournalFile>,
-    ) -> Result<(Comparison, Option<JournalFile>), Failure> {
+        journal: Option<WholeFile>,
+    ) -> Result<(Comparison, Option<WholeFile>), Failure> {
         let mut journal_to_write = journal;
         let mut journal_written = None;
-        let mut outcomes = Vec::new();
-        let requests = workload.requests.len() as u64;
+        let mut outcomes: Vec<(SetupKind, Outcome)> = Vec::new();
+        let requests = traffic.count();
         let bar = Progress::new(requests * setups.len() as u64);
         for (index, setup) in setups.iter().enumerate() {
+            if outcomes.last().is_some_and(|(_, outcome)| outcome.is_partial) {
+                break;
+            }
             bar.name(format!("{} x {scale}", setup.kind.name()));
             let before = index as u64 * requests;
             let mut progress = |done| bar.set(before + done);
@@ -274,12 +343,44 @@ impl Runner<'_> {
                 SetupKind::Tidegate => journal_to_write.take(),
                 SetupKind::Dedicated | SetupKind::Naive => None,
             };
-            let options = ReplayOptions { journal, check: self.args.check, progress: Some(&mut progress) };
-            let (outcome, journal) = replay(workload, setup, self.machine, options)
+            let options = ReplayOptions {
+                journal,
+                check: self.args.check,
+                progress: Some(&mut progress),
+                watch: self.watch(),
+                stop: Some(self.stop),
+            };
+            let (outcome, journal) = self
+                .replay(traffic, setup, options)
                 .map_err(|error| Failure::CheckFailed(format!("{}: {error}", setup.kind.name())))?;
             journal_written = journal_written.or(journal);
             outcomes.push((setup.kind, outcome));
         }
         Ok((Comparison { scale, outcomes }, journal_written))
+    }
+
+    fn replay(
+        &self,
+        traffic: &Traffic,
+        setup: &Setup,
+        options: ReplayOptions<'_>,
+    ) -> Result<(Outcome, Option<WholeFile>), ReplayError> {
+        match traffic {
+            Traffic::Whole(workload) => replay(workload, setup, self.machine, options),
+            Traffic::Stream { synthetic, sample } => {
+                let least_urgent = sample.requests.iter().map(|request| request.tier).max().unwrap_or(0);
+                let arrivals = synthetic.arrivals();
+                let requests = Requests { arrivals, tenants: &sample.tenants, sizes: None, least_urgent };
+                replay_stream(requests, setup, self.machine, options)
+            }
+        }
+    }
+
+    fn watch(&self) -> Watch {
+        match (&self.args.timeline, &self.args.report) {
+            (Some(_), _) => Watch::Attempts,
+            (None, Some(_)) => Watch::Steps,
+            (None, None) => Watch::Nothing,
+        }
     }
 }

@@ -106,6 +106,18 @@ impl Run {
         }
     }
 
+    /// Whether it generates tokens, as GPU jobs do not.
+    #[must_use]
+    pub fn has_tokens(&self) -> bool {
+        self.output > 0
+    }
+
+    /// What a tenant gets when it is done: tokens in and out, or seconds of a job.
+    #[must_use]
+    pub fn served(&self) -> u64 {
+        u64::from(self.prompt) + u64::from(self.output) + self.duration_ns / 1_000_000_000
+    }
+
     /// Tokens that have to be in the KV cache before the next one can be generated.
     fn tokens_needed(&self) -> u32 {
         self.prompt + self.generated

@@ -10,7 +10,7 @@ use tidegate::{
 };
 
 use super::stopwatch::Stopwatch;
-use crate::journal_file::JournalFile;
+use crate::whole_file::WholeFile;
 
 /// Why a replay could not go on.
 #[derive(Debug, Error)]
@@ -47,7 +47,7 @@ pub enum ReplayError {
 #[derive(Debug)]
 pub(super) struct Host {
     scheduler: Scheduler,
-    recorder: Option<Recorder<JournalFile>>,
+    recorder: Option<Recorder<WholeFile>>,
     check: bool,
     digest: Digest,
     actions: u64,
@@ -57,7 +57,7 @@ pub(super) struct Host {
 const NEVER_FAILS: &str = "a journal file keeps its errors until it is committed";
 
 impl Host {
-    pub(super) fn new(config: Config, journal: Option<JournalFile>, check: bool) -> Self {
+    pub(super) fn new(config: Config, journal: Option<WholeFile>, check: bool) -> Self {
         let start = Instant::ZERO;
         let recorder = journal.map(|file| Recorder::new(file, &config, start).expect(NEVER_FAILS));
         Self {
@@ -186,5 +186,5 @@ pub(super) struct Witness {
     pub(super) scheduler_share: f64,
     pub(super) stats: Stats,
     /// Whole, and not committed yet.
-    pub(super) journal: Option<JournalFile>,
+    pub(super) journal: Option<WholeFile>,
 }

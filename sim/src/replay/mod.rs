@@ -7,15 +7,17 @@
 //! scheduler is woken when it asks to be. Everything but the wall times in the [`Outcome`] depends on the
 //! inputs alone. Does not know: which set-up this is, how long an iteration takes.
 //!
-//! State: a [`Run`] and a [`Ticket`] for each request, an engine for each worker. Nothing is allocated per
-//! event. Most iterations end with nothing to report; they cost their engine's work and a place in the calendar.
+//! State: a [`Run`] and a [`Ticket`] for each request (of a stream: for each that lives), an engine for each worker.
+//! Nothing is allocated per event. Most iterations end with nothing to report; they cost their engine's work and a place in the calendar.
 
 mod calendar;
 mod host;
 mod stopwatch;
 mod tally;
+mod timeline;
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tidegate::{
     Action, Attempt, Input, Instant, RequestId, RequestSpec, SubmitError, TenantId, Usage, WorkerSpec,
@@ -23,17 +25,19 @@ use tidegate::{
 };
 
 use crate::engine::{BatchingEngine, Engine, JobNode, NEVER, Report, Run, Stop};
-use crate::journal_file::JournalFile;
 use crate::machine::Machine;
 use crate::model::BLOCK_TOKENS;
-use crate::setup::Setup;
+use crate::setup::{Route, Setup};
 use crate::trace::{TraceRequest, Work, Workload};
+use crate::whole_file::WholeFile;
 use calendar::Calendar;
 use host::Host;
 pub use host::ReplayError;
 pub(crate) use tally::pressure;
 use tally::{BusyTime, Need, TierTally};
-pub use tally::{Counts, Outcome, TTFT_OBJECTIVES_NS, TierOutcome};
+pub use tally::{Counts, Curves, Outcome, TTFT_OBJECTIVES_NS, TierOutcome};
+use timeline::Watcher;
+pub use timeline::{Span, TenantTimeline, TierTimeline, Timeline, Watch};
 
 /// Wakes in a row, at one instant and for nothing, after which the scheduler is taken to be stuck. It may
 /// rightly ask for a few: a poll expires no more than what fell due within a minute.
@@ -49,11 +53,46 @@ const NOBODY: u32 = u32::MAX;
 #[derive(Default)]
 pub struct ReplayOptions<'a> {
     /// Record every input and poll here.
-    pub journal: Option<JournalFile>,
+    pub journal: Option<WholeFile>,
     /// Verify the scheduler's invariants after every input and every poll.
     pub check: bool,
     /// Called now and then with the number of requests that have ended.
     pub progress: Option<&'a mut dyn FnMut(u64)>,
+    /// What to write down about time.
+    pub watch: Watch,
+    /// Once this is true the replay stops, and returns what it has as a partial outcome.
+    pub stop: Option<&'a AtomicBool>,
+}
+
+/// Where the requests of a replay come from.
+pub struct Requests<'a, I> {
+    /// In the order of their arrival.
+    pub arrivals: I,
+    /// The tenants' names.
+    pub tenants: &'a [String],
+    /// How many there are by tier, if all that is kept of each may be kept; without it, memory is only for those
+    /// that live at one time, and percentiles are of bins.
+    pub sizes: Option<Vec<usize>>,
+    /// The least urgent tier that there is.
+    pub least_urgent: u8,
+}
+
+impl<'a> Requests<'a, std::iter::Copied<std::slice::Iter<'a, TraceRequest>>> {
+    /// Those of a workload.
+    #[must_use]
+    pub fn of(workload: &'a Workload) -> Self {
+        let least_urgent = workload.requests.iter().map(|request| request.tier).max().unwrap_or(0);
+        let mut sizes = vec![0; usize::from(least_urgent) + 1];
+        for request in &workload.requests {
+            sizes[usize::from(request.tier)] += 1;
+        }
+        Self {
+            arrivals: workload.requests.iter().copied(),
+            tenants: &workload.tenants,
+            sizes: Some(sizes),
+            least_urgent,
+        }
+    }
 }
 
 /// Replays a workload. Time is linear in the iterations of the engines and the inputs they cause.
@@ -65,15 +104,28 @@ pub fn replay(
     setup: &Setup,
     machine: Machine,
     options: ReplayOptions<'_>,
-) -> Result<(Outcome, Option<JournalFile>), ReplayError> {
+) -> Result<(Outcome, Option<WholeFile>), ReplayError> {
+    replay_stream(Requests::of(workload), setup, machine, options)
+}
+
+/// Replays requests that need not be in memory all at once.
+///
+/// # Errors
+/// [`ReplayError`]: the scheduler has a bug.
+pub fn replay_stream(
+    requests: Requests<'_, impl Iterator<Item = TraceRequest>>,
+    setup: &Setup,
+    machine: Machine,
+    options: ReplayOptions<'_>,
+) -> Result<(Outcome, Option<WholeFile>), ReplayError> {
     let workers = setup.worker_pools.len();
     match machine {
         Machine::Engine { model, batching, .. } => {
             let engines = vec![BatchingEngine::new(model, batching); workers];
-            Replay::new(workload, setup, machine, engines, options)?.run()
+            Replay::new(requests, setup, machine, engines, options)?.run()
         }
         Machine::Node => {
-            Replay::new(workload, setup, machine, vec![JobNode::default(); workers], options)?.run()
+            Replay::new(requests, setup, machine, vec![JobNode::default(); workers], options)?.run()
         }
     }
 }
@@ -84,12 +136,16 @@ struct Ticket {
     id: RequestId,
     attempt: Attempt,
     worker: u32,
+    /// Its place in the order of arrival.
+    number: u64,
+    arrival_ns: u64,
+    tenant: u32,
     /// Of the workload.
     tier: u8,
 }
 
-struct Replay<'a, 'p, E> {
-    workload: &'a Workload,
+struct Replay<'a, 'p, E, I> {
+    machine: Machine,
     setup: &'a Setup,
     options: ReplayOptions<'p>,
     host: Host,
@@ -98,12 +154,17 @@ struct Replay<'a, 'p, E> {
     busy_workers: u32,
     runs: Vec<Run>,
     tickets: Vec<Ticket>,
+    /// Indices of requests that have ended, to be used again; `None` if each request has one of its own.
+    free: Option<Vec<u32>>,
     /// Index of the request that has a slot of the scheduler, by the slot; `NOBODY` if it has ended.
     by_slot: Vec<u32>,
     /// Requests whose slot went to another before the scheduler said that they are dropped, in that order.
     displaced: VecDeque<u32>,
-    /// The next request to arrive.
-    arriving: usize,
+    /// The next request to arrive, and those behind it.
+    arriving: Option<TraceRequest>,
+    arrivals: I,
+    /// How many have arrived.
+    arrived: u64,
     /// Workers whose engines have to be asked when they go on.
     touched: Vec<u32>,
     reports: Vec<Report>,
@@ -117,72 +178,84 @@ struct Replay<'a, 'p, E> {
     good_tokens: u64,
     ended: u64,
     last_event_at: u64,
+    watcher: Option<Box<Watcher>>,
+    is_partial: bool,
 }
 
-impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
+impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
     fn new(
-        workload: &'a Workload,
+        requests: Requests<'_, I>,
         setup: &'a Setup,
         machine: Machine,
         engines: Vec<E>,
         mut options: ReplayOptions<'p>,
     ) -> Result<Self, ReplayError> {
         let host = Host::new(setup.config.clone(), options.journal.take(), options.check);
-        let route = |request: &TraceRequest| setup.routes[usize::from(request.tier)];
-        let runs: Vec<Run> = workload.requests.iter().map(|r| machine.run(r, route(r).tier.get())).collect();
-        let ticket = |request: &TraceRequest| Ticket {
-            id: RequestId::from_bits(0),
-            attempt: Attempt::new(0),
-            worker: 0,
-            tier: request.tier,
-        };
-        let mut sizes = vec![0; setup.routes.len()];
-        for request in &workload.requests {
-            sizes[usize::from(request.tier)] += 1;
-        }
+        let Requests { mut arrivals, tenants, sizes, least_urgent } = requests;
+        let room = sizes.as_ref().map_or(0, |sizes| sizes.iter().sum());
+        let tally = |tier| TierTally::new(sizes.as_ref().map(|sizes| *sizes.get(tier).unwrap_or(&0)));
         let mut replay = Self {
-            workload,
+            machine,
             setup,
             options,
             host,
             calendar: Calendar::new(engines.len()),
             engines,
             busy_workers: 0,
-            tickets: workload.requests.iter().map(ticket).collect(),
-            ttft_of: vec![None; runs.len()],
-            runs,
+            runs: Vec::with_capacity(room),
+            tickets: Vec::with_capacity(room),
+            ttft_of: Vec::with_capacity(room),
+            free: sizes.is_none().then(Vec::new),
             by_slot: Vec::new(),
             displaced: VecDeque::new(),
-            arriving: 0,
+            arriving: arrivals.next(),
+            arrivals,
+            arrived: 0,
             touched: Vec::new(),
             reports: Vec::new(),
-            tiers: sizes.into_iter().map(TierTally::with_capacity).collect(),
-            least_urgent: workload.requests.iter().map(|request| request.tier).max().unwrap_or(0),
+            tiers: (0..setup.routes.len()).map(tally).collect(),
+            least_urgent,
             backlog: 0,
             busy: BusyTime::default(),
             need: Need::default(),
             good_tokens: 0,
             ended: 0,
             last_event_at: 0,
+            watcher: None,
+            is_partial: false,
         };
-        replay.introduce()?;
+        replay.introduce(tenants)?;
+        replay.begin_to_watch(tenants.len());
         Ok(replay)
     }
 
+    fn begin_to_watch(&mut self, tenants: usize) {
+        let watch = self.options.watch;
+        if watch == Watch::Nothing {
+            return;
+        }
+        let workers = self.engines.len();
+        let layout = self.setup.layout;
+        let reserve = |route: &Route| layout.units(&self.host.effective_reserve(route.pool, route.tier));
+        let reserves = self.setup.routes.iter().map(reserve).collect();
+        let capacity = layout.units(&layout.capacity()) * workers as u64;
+        self.watcher = Some(Box::new(Watcher::new(watch, capacity, reserves, tenants, workers)));
+    }
+
     /// Tells the scheduler of the workers and tenants. Both are numbered in this order, from 0.
-    fn introduce(&mut self) -> Result<(), ReplayError> {
+    fn introduce(&mut self, tenants: &[String]) -> Result<(), ReplayError> {
         let start = Instant::ZERO;
         for &pool in &self.setup.worker_pools {
             let spec = WorkerSpec::new(pool, self.setup.layout.capacity());
             self.host.tell(start, &Input::WorkerAdd(spec))?;
         }
-        for name in &self.workload.tenants {
+        for name in tenants {
             self.host.tell(start, &Input::TenantSet { name: name.as_str().into() })?;
         }
         Ok(())
     }
 
-    fn run(mut self) -> Result<(Outcome, Option<JournalFile>), ReplayError> {
+    fn run(mut self) -> Result<(Outcome, Option<WholeFile>), ReplayError> {
         let mut wake_at = NEVER;
         let mut idle_wakes = 0;
         let mut before = NEVER;
@@ -192,7 +265,14 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
             if now == NEVER {
                 break;
             }
+            if self.options.stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+                self.is_partial = true;
+                break;
+            }
             self.busy.elapse(now, self.busy_workers, self.backlog > 0);
+            if let Some(watcher) = &mut self.watcher {
+                watcher.elapse(now);
+            }
             let mut heard = self.pass_on_reports(now)?;
             heard |= self.submit_arrivals(now)?;
             let acted = if heard || wake_at <= now {
@@ -218,7 +298,7 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
     /// Lets engines compute until there is something to hear, or to do. Returns that instant. An engine that ends an
     /// iteration then has left its reports, if any, and is touched.
     fn next_event(&mut self, wake_at: u64) -> u64 {
-        let arrival = self.workload.requests.get(self.arriving).map_or(NEVER, |request| request.arrival_ns);
+        let arrival = self.arriving.map_or(NEVER, |request| request.arrival_ns);
         let other = arrival.min(wake_at);
         loop {
             let now = self.calendar.earliest();
@@ -271,23 +351,54 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
         if tier == 0 {
             self.need.add(0, 1);
         }
+        if let Some(watcher) = &mut self.watcher {
+            watcher.hold(tier, 1);
+        }
         let in_use = self.setup.layout.resources(1, units.into());
         self.host.progress(Instant::from_nanos(now), id, attempt, generated.into(), in_use)
     }
 
     /// Submits the requests that arrive at `now`. Returns whether there were any.
     fn submit_arrivals(&mut self, now: u64) -> Result<bool, ReplayError> {
-        let first = self.arriving;
-        while let Some(request) = self.workload.requests.get(self.arriving)
+        let first = self.arrived;
+        while let Some(request) = self.arriving
             && request.arrival_ns <= now
         {
-            self.submit(now, self.arriving as u32, request)?;
-            self.arriving += 1;
+            self.submit(now, &request)?;
+            self.arrived += 1;
+            self.arriving = self.arrivals.next();
         }
-        Ok(self.arriving > first)
+        Ok(self.arrived > first)
     }
 
-    fn submit(&mut self, now: u64, index: u32, request: &TraceRequest) -> Result<(), ReplayError> {
+    /// A place for what is known of a request that arrives.
+    fn take_in(&mut self, request: &TraceRequest) -> u32 {
+        let route = self.setup.routes[usize::from(request.tier)];
+        let run = self.machine.run(request, route.tier.get());
+        let ticket = Ticket {
+            id: RequestId::from_bits(0),
+            attempt: Attempt::new(0),
+            worker: 0,
+            number: self.arrived,
+            arrival_ns: request.arrival_ns,
+            tenant: request.tenant,
+            tier: request.tier,
+        };
+        if let Some(index) = self.free.as_mut().and_then(Vec::pop) {
+            self.runs[index as usize] = run;
+            self.tickets[index as usize] = ticket;
+            return index;
+        }
+        if self.free.is_none() {
+            self.ttft_of.push(None);
+        }
+        self.runs.push(run);
+        self.tickets.push(ticket);
+        u32::try_from(self.runs.len() - 1).expect("memory for fewer requests than that")
+    }
+
+    fn submit(&mut self, now: u64, request: &TraceRequest) -> Result<(), ReplayError> {
+        let index = self.take_in(request);
         let route = self.setup.routes[usize::from(request.tier)];
         let units = self.runs[index as usize].units;
         let layout = &self.setup.layout;
@@ -295,7 +406,7 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
             .pool(route.pool)
             .demand(layout.resources(1, units.into()))
             .yielding(Yielding::Restart)
-            .tag(index.into());
+            .tag(self.arrived);
         let tally = &mut self.tiers[usize::from(request.tier)];
         if let Work::Tokens { prompt, .. } = request.work {
             spec = spec.prompt_tokens(prompt.into());
@@ -310,7 +421,7 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
             Ok(id) => id,
             Err(error) => {
                 tally.drop_one(refusal(&error));
-                self.note_end();
+                self.note_end(index as usize);
                 return Ok(());
             }
         };
@@ -324,6 +435,9 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
             self.displaced.push_back(before);
         }
         self.backlog += u64::from(request.tier == self.least_urgent);
+        if let Some(watcher) = &mut self.watcher {
+            watcher.wait(request.tier);
+        }
         if request.tier == 0 {
             self.need.add(1, units);
         }
@@ -333,8 +447,9 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
     /// Tells the scheduler what an engine reported, and counts it.
     fn pass_on(&mut self, now: u64, report: Report) -> Result<(), ReplayError> {
         let index = report.request() as usize;
-        let Ticket { id: request, attempt, tier, .. } = self.tickets[index];
+        let Ticket { id: request, attempt, tier, tenant, .. } = self.tickets[index];
         let run = &self.runs[index];
+        let units = run.units;
         let input = match report {
             Report::Grew { generated, units, .. } => {
                 return self.pass_on_growth(now, index as u32, generated, units);
@@ -354,12 +469,18 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
             }
             Report::Stopped { stop: Stop::Abort, .. } => {
                 self.tiers[usize::from(tier)].counts.failed += 1;
+                if let Some(watcher) = &mut self.watcher {
+                    watcher.end(index as u32, tier, units, "aborted");
+                }
                 self.note_need_gone(index);
                 Input::Failed { request, attempt }
             }
             Report::Stopped { tokens_kept, .. } => {
                 self.tiers[usize::from(tier)].preemptions += 1;
                 self.backlog += u64::from(tier == self.least_urgent);
+                if let Some(watcher) = &mut self.watcher {
+                    watcher.preempt(index as u32, tier, tenant, units);
+                }
                 Input::Preempted { request, attempt, tokens_kept: tokens_kept.into(), releasing: false }
             }
         };
@@ -409,8 +530,13 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
     }
 
     fn start(&mut self, now: u64, index: u32, resume_tokens: u64) {
-        let worker = self.tickets[index as usize].worker;
-        let tier = self.tickets[index as usize].tier;
+        let Ticket { worker, tier, tenant, number, .. } = self.tickets[index as usize];
+        if let Some(watcher) = &mut self.watcher {
+            let from_ns = now;
+            let span =
+                Span { request: number, tenant, tier, worker, lane: 0, from_ns, until_ns: now, end: "" };
+            watcher.start(index, span, self.runs[index as usize].units);
+        }
         let kept = u32::try_from(resume_tokens).unwrap_or(u32::MAX);
         let again = self.engines[worker as usize].admit(now, &mut self.runs, index, kept);
         self.tiers[usize::from(tier)].recomputed_tokens += u64::from(again);
@@ -439,21 +565,27 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
     }
 
     fn note_completion(&mut self, now: u64, index: usize) {
-        let (run, request) = (&self.runs[index], &self.workload.requests[index]);
-        let tally = &mut self.tiers[usize::from(request.tier)];
+        let (run, ticket) = (&self.runs[index], &self.tickets[index]);
+        let tally = &mut self.tiers[usize::from(ticket.tier)];
         tally.counts.completed += 1;
-        tally.queue_delay.push(run.first_iteration_at - request.arrival_ns);
-        if let Work::Tokens { .. } = request.work {
-            let ttft = run.first_token_at - request.arrival_ns;
+        tally.queue_delay.push(run.first_iteration_at - ticket.arrival_ns);
+        if run.has_tokens() {
+            let ttft = run.first_token_at - ticket.arrival_ns;
             tally.ttft.push(ttft);
-            self.ttft_of[index] = Some(ttft);
+            if let Some(of) = self.ttft_of.get_mut(index) {
+                *of = Some(ttft);
+            }
             tally.output_tokens += u64::from(run.output);
             if run.output > 1 {
                 tally.tpot.push((now - run.first_token_at) / u64::from(run.output - 1));
             }
-            if TTFT_OBJECTIVES_NS.get(usize::from(request.tier)).is_none_or(|&limit| ttft <= limit) {
+            if TTFT_OBJECTIVES_NS.get(usize::from(ticket.tier)).is_none_or(|&limit| ttft <= limit) {
                 self.good_tokens += u64::from(run.output);
             }
+        }
+        if let Some(watcher) = &mut self.watcher {
+            watcher.end(index as u32, ticket.tier, run.units, "completed");
+            watcher.serve(ticket.tenant, run.served());
         }
         self.note_need_gone(index);
     }
@@ -462,6 +594,9 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
     fn note_drop(&mut self, index: usize, reason: &'static str) {
         let tier = self.tickets[index].tier;
         self.tiers[usize::from(tier)].drop_one(reason);
+        if let Some(watcher) = &mut self.watcher {
+            watcher.wait_no_more(tier);
+        }
         self.backlog -= u64::from(tier == self.least_urgent);
         self.note_need_gone(index);
     }
@@ -475,11 +610,14 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
         if self.by_slot[slot] as usize == index {
             self.by_slot[slot] = NOBODY;
         }
-        self.note_end();
+        self.note_end(index);
     }
 
-    fn note_end(&mut self) {
+    fn note_end(&mut self, index: usize) {
         self.ended += 1;
+        if let Some(free) = &mut self.free {
+            free.push(index as u32);
+        }
         if self.ended.is_multiple_of(PROGRESS_EVERY)
             && let Some(progress) = &mut self.options.progress
         {
@@ -487,14 +625,15 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
         }
     }
 
-    fn finish(self) -> (Outcome, Option<JournalFile>) {
+    fn finish(self) -> (Outcome, Option<WholeFile>) {
         let workers = self.engines.len();
         let layout = self.setup.layout;
         let route = self.setup.routes[0];
         let reserve = self.host.effective_reserve(route.pool, route.tier);
         let need = self.need.peak(|requests, units| layout.resources(requests, units));
         let witness = self.host.finish();
-        let tiers: Vec<_> = self.tiers.into_iter().map(TierTally::finish).collect();
+        let is_watched = self.watcher.is_some();
+        let tiers: Vec<_> = self.tiers.into_iter().map(|tier| tier.finish(is_watched)).collect();
         let seconds = self.last_event_at as f64 / 1e9;
         let per_second = |tokens: u64| if seconds > 0.0 { tokens as f64 / seconds } else { 0.0 };
         let outcome = Outcome {
@@ -510,6 +649,9 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
             wall: witness.wall,
             scheduler_share: witness.scheduler_share,
             tiers,
+            is_partial: self.is_partial,
+            is_binned: self.free.is_some(),
+            timeline: self.watcher.map(|watcher| watcher.finish(self.last_event_at)),
             ttft_of: self.ttft_of,
         };
         debug_assert_eq!(

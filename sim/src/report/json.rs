@@ -21,6 +21,9 @@ struct Document<'a> {
     workers_chosen: bool,
     traces: &'a [String],
     scale: f64,
+    /// It was stopped before its end.
+    #[serde(skip_serializing_if = "is_false")]
+    partial: bool,
     setups: SetUps<'a>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     scale_curve: Vec<Point<'a>>,
@@ -40,6 +43,10 @@ struct SetUps<'a> {
 
 #[derive(Serialize)]
 struct SetUp<'a> {
+    #[serde(skip_serializing_if = "is_false")]
+    partial: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    percentiles_binned: bool,
     requests: Requests,
     tiers: Vec<TierRow<'a>>,
     utilisation: f64,
@@ -110,6 +117,7 @@ pub fn json(results: &Results, out: &mut impl io::Write) -> io::Result<()> {
         workers_chosen: results.workers_chosen,
         traces: &results.traces,
         scale: results.main.scale,
+        partial: results.is_partial(),
         setups: setups(&results.main),
         scale_curve: results
             .curve
@@ -136,6 +144,8 @@ impl<'a> SetUp<'a> {
         let wall_s = outcome.wall.as_secs_f64();
         let tiers = tier_names.iter().zip(&outcome.tiers);
         Self {
+            partial: outcome.is_partial,
+            percentiles_binned: outcome.is_binned,
             requests: Requests { submitted, completed, dropped, failed, cancelled, live },
             tiers: tiers.map(|(name, tier)| TierRow::new(name, tier)).collect(),
             utilisation: outcome.utilisation,
@@ -176,6 +186,12 @@ impl<'a> TierRow<'a> {
             recomputed_tokens: tier.recomputed_tokens,
         }
     }
+}
+
+/// What is usual is left out.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 fn ms(nanoseconds: u64) -> f64 {

@@ -1,8 +1,12 @@
-//! How results are printed: a table for people and JSON for scripts. Knows what was measured, not how.
+//! How results are printed: a table and a page for people, JSON for scripts, a timeline for Perfetto. Knows what was measured, not how.
 
+mod chrome_trace;
+mod html;
 mod json;
 mod table;
 
+pub use chrome_trace::chrome_trace;
+pub use html::html;
 pub use json::json;
 pub use table::table;
 
@@ -24,6 +28,12 @@ impl Comparison {
     #[must_use]
     pub fn best_throughput(&self) -> f64 {
         self.outcomes.iter().map(|(_, outcome)| outcome.output_tokens_per_s).fold(0.0, f64::max)
+    }
+
+    /// Whether it was stopped before its end.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        self.outcomes.iter().any(|(_, outcome)| outcome.is_partial)
     }
 
     /// A set-up's output tokens per second by those of the best, from 0 to 1.
@@ -49,8 +59,18 @@ pub struct Results {
     pub traces: Vec<String>,
     /// The names of the tiers, the most urgent first.
     pub tier_names: Vec<String>,
+    /// The names of the tenants.
+    pub tenants: Vec<String>,
     /// The rate asked for.
     pub main: Comparison,
     /// Further rates, of `--scale-curve`.
     pub curve: Vec<Comparison>,
+}
+
+impl Results {
+    /// Whether the replay was stopped before its end.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        self.main.is_partial() || self.curve.iter().any(Comparison::is_partial)
+    }
 }

@@ -43,6 +43,9 @@ impl Page {
     /// What was replayed, on what.
     fn preamble(&mut self, results: &Results) {
         self.line(&format!("tidegate {} replay, seed {}", env!("CARGO_PKG_VERSION"), results.seed));
+        if results.is_partial() {
+            self.line("PARTIAL: stopped before its end; all figures are of the time until then");
+        }
         for trace in &results.traces {
             self.line(&format!("  {trace}"));
         }
@@ -131,6 +134,9 @@ impl Page {
         });
         row("  share in the scheduler", &|o| percent(Some(o.scheduler_share)));
         row("actions digest", &|o| o.actions_digest.to_string());
+        if outcomes_are_binned(comparison) {
+            self.line("percentiles: of bins, too large by less than 1 %");
+        }
         if has_tokens {
             let [first, second] = TTFT_OBJECTIVES_NS.map(|ns| ns / 1_000_000_000);
             self.line(&format!(
@@ -146,6 +152,10 @@ impl Page {
         }
         self.line(line.trim_end());
     }
+}
+
+fn outcomes_are_binned(comparison: &Comparison) -> bool {
+    comparison.outcomes.iter().any(|(_, outcome)| outcome.is_binned)
 }
 
 fn dropped(tier: &TierOutcome) -> String {

@@ -7,7 +7,7 @@
 const TENANT_WEIGHTS: [u8; 16] = [16, 8, 5, 4, 3, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1];
 
 /// The sum of [`TENANT_WEIGHTS`].
-const TENANT_WEIGHT_SUM: u64 = 50;
+pub(super) const PARTS_OF_TENANTS: u64 = 50;
 
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
@@ -22,7 +22,12 @@ pub fn fnv1a64_folded(key: &str) -> u64 {
 /// The tenant, 0 to 15 for `t00` to `t15`, that the key's hash picks by weight.
 #[must_use]
 pub fn tenant_of_sixteen(key: &str) -> u8 {
-    let mut left = fnv1a64_folded(key) % TENANT_WEIGHT_SUM;
+    tenant_at(fnv1a64_folded(key) % PARTS_OF_TENANTS)
+}
+
+/// The tenant that has a part, of [`PARTS_OF_TENANTS`].
+pub(super) fn tenant_at(part: u64) -> u8 {
+    let mut left = part;
     let mut tenant = 0;
     for weight in TENANT_WEIGHTS {
         if left < u64::from(weight) {
@@ -84,6 +89,6 @@ mod tests {
 
     #[test]
     fn every_hash_picks_a_tenant() {
-        assert_eq!(TENANT_WEIGHTS.iter().map(|&weight| u64::from(weight)).sum::<u64>(), TENANT_WEIGHT_SUM);
+        assert_eq!(TENANT_WEIGHTS.iter().map(|&weight| u64::from(weight)).sum::<u64>(), PARTS_OF_TENANTS);
     }
 }

@@ -17,7 +17,7 @@ mod readers;
 mod table;
 mod text;
 
-pub use builtin::builtin;
+pub use builtin::{Mix, Synthetic, SyntheticArrivals, builtin};
 pub use error::TraceError;
 pub use field::{MAX_ARRIVAL_S, MAX_TRACE_TOKENS};
 pub use gpu_log::{GpuLog, LoggedRequest};

@@ -4,4 +4,6 @@ mod commands;
 mod faults;
 mod journal;
 mod paper;
+mod reports;
+mod streams;
 mod support;

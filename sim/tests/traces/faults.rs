@@ -41,6 +41,20 @@ fn files_that_cannot_be_read() {
 }
 
 #[test]
+fn a_line_without_end_is_not_read_to_its_end() {
+    let path = file("t.csv", format!("{HEADER}0,P0,a,1,1\n"));
+    let hole = std::fs::OpenOptions::new().write(true).open(&path).expect("it is ours");
+    // Takes no room on disk; it would not fit into memory.
+    hole.set_len(10 << 30).expect("a file system with holes");
+    assert_eq!(message_of(Kind::Csv, &path), "t.csv: line 3: is longer than 1048576 bytes");
+    std::fs::remove_file(&path).expect("it is ours");
+    let packed = gzip(&format!("{HEADER}0,P0,{},1,1\n", "a".repeat(2 << 20)));
+    refused(Kind::Csv, "t.csv.gz", packed, "t.csv.gz: line 2: is longer than 1048576 bytes");
+    let longest = format!("{HEADER}0,P0,a,1,{}1\n", " ".repeat((1 << 20) - 10));
+    assert_eq!(read_content(Kind::Csv, "t.csv", longest).requests.len(), 1);
+}
+
+#[test]
 fn broken_compression() {
     let whole = gzip(&format!("{HEADER}0,P0,a,1,1\n"));
     let cut = &whole[..whole.len() - 4];

@@ -6,12 +6,15 @@
 //! Not modelled: shared prefixes, and what one request has to do with an earlier one, beyond the rates.
 
 mod published;
+mod synthetic;
 
 use crate::random::Random;
 use published::{
     CODE, CODE_GAPS_US, CODE_SPAN_MS, CODE_STARTS_AFTER_MS, CONVERSATION, CONVERSATION_SPAN_MS,
     CONVERSATION_TENTHS, GAP_GRID, LENGTH_GRID, Lengths, Published, SUMMARISATION,
 };
+
+pub use synthetic::{Mix, Synthetic, SyntheticArrivals};
 
 use super::label::tenant_of_sixteen;
 use super::merge::{sort, stretched};

@@ -1,4 +1,4 @@
-//! The journal of a replay on disk: written beside its place and put there when it is whole. Replaces a regular
+//! What a command writes to disk (a journal, a report): written beside its place and put there when it is whole. Replaces a regular
 //! file of that name, through a link the file that it names; anything else (a device, a pipe, a folder) is refused.
 
 use std::ffi::OsStr;
@@ -12,7 +12,7 @@ const MOST_LEFTOVERS: u32 = 1_000;
 
 /// Text on its way into a file. Dropped before [`commit`](Self::commit), it leaves nothing behind.
 #[derive(Debug)]
-pub struct JournalFile {
+pub struct WholeFile {
     path: PathBuf,
     partial: PathBuf,
     out: BufWriter<File>,
@@ -20,7 +20,7 @@ pub struct JournalFile {
     error: Option<io::Error>,
 }
 
-impl JournalFile {
+impl WholeFile {
     /// Begins a file that will be at `path`.
     ///
     /// # Errors
@@ -51,7 +51,7 @@ impl JournalFile {
     }
 }
 
-/// The file that a journal for `path` may replace or make.
+/// The file that may be replaced or made for `path`.
 fn destination(path: &Path) -> io::Result<PathBuf> {
     match fs::metadata(path) {
         Ok(there) if there.is_file() => fs::canonicalize(path),
@@ -91,8 +91,8 @@ fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
     }
 }
 
-/// Never fails: what goes wrong is told by [`JournalFile::commit`], which has the words for it.
-impl fmt::Write for JournalFile {
+/// Never fails: what goes wrong is told by [`WholeFile::commit`], which has the words for it.
+impl fmt::Write for WholeFile {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         if self.error.is_none() {
             self.error = self.out.write_all(text.as_bytes()).err();
@@ -101,7 +101,7 @@ impl fmt::Write for JournalFile {
     }
 }
 
-impl Drop for JournalFile {
+impl Drop for WholeFile {
     fn drop(&mut self) {
         // After a commit there is nothing to remove, and nobody to tell of a failure.
         let _ = fs::remove_file(&self.partial);
@@ -140,11 +140,11 @@ mod tests {
     fn a_file_is_there_only_when_it_is_whole() {
         let folder = Folder::new("whole");
         let path = folder.0.join("run.journal");
-        let mut torn = JournalFile::create(&path).expect("the folder is there");
+        let mut torn = WholeFile::create(&path).expect("the folder is there");
         torn.write_str("half").expect("never fails");
         drop(torn);
         assert_eq!(folder.count(), 0);
-        let mut whole = JournalFile::create(&path).expect("the folder is there");
+        let mut whole = WholeFile::create(&path).expect("the folder is there");
         whole.write_str("whole").expect("never fails");
         whole.commit().expect("the folder is there");
         assert_eq!(fs::read_to_string(&path).expect("readable"), "whole");
@@ -155,8 +155,8 @@ mod tests {
     fn two_unfinished_files_of_one_name_do_not_meet() {
         let folder = Folder::new("two");
         let path = folder.0.join("run.journal");
-        let first = JournalFile::create(&path).expect("the folder is there");
-        let second = JournalFile::create(&path).expect("the folder is there");
+        let first = WholeFile::create(&path).expect("the folder is there");
+        let second = WholeFile::create(&path).expect("the folder is there");
         assert_ne!(first.partial, second.partial);
         drop(first);
         assert!(second.partial.exists());

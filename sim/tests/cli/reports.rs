@@ -1,0 +1,109 @@
+//! The page and the timeline of a replay. How the page looks is for a browser: `tests/engines/browser`.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde_json::Value;
+
+use super::support::{CSV, Folder, assert_fails, text, tidegate};
+
+#[test]
+fn a_report_is_one_page_that_fetches_nothing() {
+    let folder = Folder::new("report");
+    let hostile = CSV.replace("acme", "<script>alert(1)</script>");
+    let trace = format!("csv:{}", folder.write("trace.csv", hostile));
+    let report = folder.path("report.html");
+    let output = tidegate(&["replay", "--trace", &trace, "--report", &report, "--workers", "3"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let page = fs::read_to_string(&report).expect("it was written");
+    for fetched in ["<script", "<link", "src=", "http:", "https:", "@import", "url("] {
+        assert!(!page.contains(fetched), "{fetched}");
+    }
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "the tenant is named");
+    assert!(page.contains("prefers-color-scheme: dark"));
+    for tier in ["P0 realtime: first token", "P1 near-realtime: first token", "P2 batch: first token"] {
+        assert!(page.contains(tier), "{tier}");
+    }
+    for setup in ["dedicated", "naive", "tidegate"] {
+        assert!(page.contains(&format!("{setup}: capacity over time")), "{setup}");
+        assert!(page.contains(&format!("{setup}: service of the tenants")), "{setup}");
+    }
+    assert!(page.contains("P0&#39;s reserve") || page.contains("P0's reserve"));
+    assert!(!page.contains("NaN") && !page.contains("inf"), "all that is drawn has a place");
+    assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
+}
+
+#[test]
+fn a_timeline_is_a_chrome_trace_in_which_no_place_is_taken_twice() {
+    let folder = Folder::new("timeline");
+    let timeline = folder.path("timeline.json");
+    let output =
+        tidegate(&["replay", "--setup", "tidegate", "--workers", "4", "--timeline", &timeline, "--json"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let setup = &serde_json::from_slice::<Value>(&output.stdout).expect("JSON")["setups"]["tidegate"];
+    let written: Value = serde_json::from_slice(&fs::read(&timeline).expect("it was written")).expect("JSON");
+    let events = written["traceEvents"].as_array().expect("a list");
+    let mut ends: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut lanes: BTreeMap<(u64, u64), Vec<(f64, f64)>> = BTreeMap::new();
+    let mut named = Vec::new();
+    for event in events {
+        let pid = event["pid"].as_u64().expect("every event has a process");
+        match event["ph"].as_str().expect("every event says what it is") {
+            "M" => named.push(pid),
+            "C" => {
+                assert!(event["ts"].is_f64(), "{event}");
+                let values = event["args"].as_object().expect("a value for each tier");
+                assert!(values.len() == 3 && values.values().all(|value| value.is_f64()), "{event}");
+            }
+            "X" => {
+                let (ts, length) = (event["ts"].as_f64(), event["dur"].as_f64());
+                let (ts, length) = (ts.expect("when"), length.expect("how long"));
+                assert!(named.contains(&pid) && event["name"].is_string(), "{event}");
+                lanes
+                    .entry((pid, event["tid"].as_u64().expect("where")))
+                    .or_default()
+                    .push((ts, ts + length));
+                *ends.entry(event["cat"].as_str().expect("how it ended")).or_default() += 1;
+            }
+            other => panic!("{other} is no kind of event that we write"),
+        }
+    }
+    for spans in lanes.values_mut() {
+        spans.sort_by(|one, other| one.0.total_cmp(&other.0));
+        assert!(spans.windows(2).all(|pair| pair[0].1 <= pair[1].0 + 0.01), "one after the other");
+    }
+    let preemptions =
+        setup["tiers"].as_array().expect("a list").iter().map(|tier| tier["preemptions"].as_u64());
+    assert_eq!(ends["preempted"], preemptions.map(|count| count.expect("a number")).sum::<u64>());
+    assert_eq!(ends["completed"], setup["requests"]["completed"].as_u64().expect("a number"));
+    assert!(ends["preempted"] > 0, "four workers are too few for all");
+    assert_eq!(ends.len(), 2, "{ends:?}");
+}
+
+#[test]
+fn to_watch_changes_no_decision() {
+    let folder = Folder::new("watch");
+    let digest = |arguments: &[&str]| {
+        let output =
+            tidegate(&[&["replay", "--setup", "tidegate", "--workers", "4", "--json"], arguments].concat());
+        let value: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        value["setups"]["tidegate"]["actions_digest"].clone()
+    };
+    let files = [folder.path("report.html"), folder.path("timeline.json")];
+    assert_eq!(digest(&[]), digest(&["--report", &files[0], "--timeline", &files[1]]));
+}
+
+#[test]
+fn a_report_replaces_nothing_that_is_read() {
+    let folder = Folder::new("replaces");
+    let path = folder.write("trace.csv", CSV);
+    let trace = format!("csv:{path}");
+    for flag in ["--report", "--timeline"] {
+        let line = format!("{path}: {flag} would replace the file that --trace reads");
+        assert_fails(&["replay", "--trace", &trace, flag, &path], 2, &line);
+    }
+    let nowhere = folder.path("absent/report.html");
+    let line = format!("{nowhere}: cannot be written: there is no such folder");
+    assert_fails(&["replay", "--trace", &trace, "--report", &nowhere], 2, &line);
+    assert_eq!(folder.names(), ["trace.csv"], "nothing is left behind");
+}
