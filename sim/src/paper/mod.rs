@@ -5,5 +5,8 @@
 //! are written from the papers; tidegate is always driven through its public verbs. What is published stands beside what
 //! comes out, with the error. A table knows no command line: `cli::paper` prints it.
 
+pub mod chunked;
+pub mod hosted;
 pub mod t1;
+pub mod t2;
 pub mod t6;
