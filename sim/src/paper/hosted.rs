@@ -50,8 +50,18 @@ pub struct Hosted {
     /// The last step that had each request in it.
     steps: Vec<u64>,
     step: u64,
-    /// How many requests it stopped for each beneficiary, by index; those that were stopped for lack of memory have none.
-    pub stopped_for: BTreeMap<Option<usize>, u64>,
+    /// By beneficiary, by index: what was stopped for it. What was stopped for lack of memory has none.
+    pub stops: BTreeMap<Option<usize>, Stops>,
+}
+
+/// Whom tidegate stopped for one request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stops {
+    /// Requests.
+    pub victims: u64,
+    /// In so many sets: those of one instant are one.
+    pub sets: u64,
+    last_ns: Option<u64>,
 }
 
 /// What the host keeps of a request in the engine.
@@ -77,8 +87,8 @@ impl Hosted {
         let worker = scheduler.worker_add(Instant::ZERO, worker).expect(OURS);
         let tenant = scheduler.tenant_set(Instant::ZERO, "all").expect(OURS);
         let (by_id, tickets) = (BTreeMap::new(), BTreeMap::new());
-        let (steps, stopped_for) = (Vec::new(), BTreeMap::new());
-        Self { host, scheduler, worker, tenant, by_id, tickets, wakes_at: None, steps, step: 0, stopped_for }
+        let (steps, stops) = (Vec::new(), BTreeMap::new());
+        Self { host, scheduler, worker, tenant, by_id, tickets, wakes_at: None, steps, step: 0, stops }
     }
 
     /// What it holds when its next step is computed.
@@ -108,7 +118,10 @@ impl Hosted {
                     self.tickets.remove(&index);
                     self.scheduler.preempted(now, victim, attempt, kept.into(), false).expect(OURS);
                     let beneficiary = beneficiary.map(|request| self.by_id[&request]);
-                    *self.stopped_for.entry(beneficiary).or_default() += 1;
+                    let stops = self.stops.entry(beneficiary).or_default();
+                    stops.victims += 1;
+                    stops.sets += u64::from(stops.last_ns != Some(engine.now_ns()));
+                    stops.last_ns = Some(engine.now_ns());
                 }
                 other => unreachable!("between two steps victims stop at once, and nobody leaves: {other:?}"),
             }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::paper::chunked::{Run, Served};
+use crate::paper::draws::Figures;
 use crate::percentile::Percentiles;
 
 /// What a request is promised.
@@ -37,9 +38,6 @@ pub fn objective(tier: u8) -> Objective {
 
 /// Of so many requests that arrived first, in percent, nothing is counted.
 const WARM_UP_PERCENT: usize = 10;
-
-/// Figures by name.
-pub type Figures = BTreeMap<&'static str, f64>;
 
 /// What came of runs whose jobs were served side by side: percentages of requests and of tier 0's tokens, times in
 /// milliseconds.

@@ -9,8 +9,8 @@ use super::objective::{Objective, objective};
 use crate::model::Load;
 use crate::paper::chunked::{Chunk, Engine, Policy, Run};
 
-/// Tokens of a step, decodes included, where they do not depend on slack.
-const CHUNK_TOKENS: u32 = 256;
+/// Tokens of a step, decodes included, where they do not depend on slack, and the most requests that decode in one.
+pub const CHUNK_TOKENS: u32 = 256;
 /// What each prompt token left adds to a deadline (Niyama's alpha).
 const TOKEN_WEIGHT_NS: u64 = 8_000_000;
 /// Outputs that a deadline for a whole answer leaves time for, and how long each may take.
@@ -44,6 +44,7 @@ pub enum Order {
 #[derive(Debug)]
 pub struct InOrder {
     order: Order,
+    chunk_tokens: u32,
     /// Whether it was relegated, its key, and which it is.
     prompts: BTreeSet<(bool, u64, usize)>,
     decodes: BTreeSet<usize>,
@@ -57,8 +58,14 @@ impl InOrder {
     /// Nothing waits yet.
     #[must_use]
     pub fn new(order: Order) -> Self {
+        Self::with_chunks(order, CHUNK_TOKENS)
+    }
+
+    /// The same with so many tokens in a step, where they do not depend on slack.
+    #[must_use]
+    pub fn with_chunks(order: Order, chunk_tokens: u32) -> Self {
         let (prompts, decodes) = (BTreeSet::new(), BTreeSet::new());
-        Self { order, prompts, decodes, rate: FIRST_RATE, last: (0, 0) }
+        Self { order, chunk_tokens, prompts, decodes, rate: FIRST_RATE, last: (0, 0) }
     }
 
     fn key(&self, run: &Run) -> u64 {
@@ -76,7 +83,7 @@ impl InOrder {
     /// Tokens of the next step's prompts.
     fn budget(&self, engine: &Engine, decodes: u32) -> u32 {
         if self.order != Order::Hybrid {
-            return CHUNK_TOKENS.saturating_sub(decodes);
+            return self.chunk_tokens.saturating_sub(decodes);
         }
         let slack = self.decodes.iter().map(|&index| slack_ns(engine.run(index), engine.now_ns())).min();
         let context: u64 = self.decodes.iter().map(|&index| u64::from(engine.run(index).computed)).sum();
