@@ -17,8 +17,10 @@ pub(crate) struct Prompt {
     pub(crate) tier: Tier,
     pub(crate) started_at: Instant,
     pub(crate) sequence: u64,
-    /// Tokens left of it.
+    /// Tokens left of it. With one, it is like a request that generates.
     pub(crate) left: u64,
+    /// Tokens of it, and of what it generated, in the KV cache.
+    pub(crate) context: u64,
 }
 
 /// What one tier may have of a step.
@@ -30,6 +32,8 @@ pub(crate) struct TierPart {
     pub(crate) share: Ppm,
     /// Requests of it that generate a token in this step, and how long they should have to wait for it at most.
     pub(crate) decodes: u64,
+    /// Tokens that those have in the KV cache.
+    pub(crate) context: u64,
     pub(crate) objective_ns: Option<u64>,
 }
 
@@ -40,8 +44,8 @@ pub(crate) fn split(
     model: Option<StepTime>,
     prompts: &[Prompt],
 ) -> Vec<u64> {
-    let mut left = budget(tokens, tiers, model);
-    let step = tokens.min(left.saturating_add(decodes(tiers)));
+    let mut left = Budget::new(tokens, tiers, model);
+    let step = tokens.min(left.tokens.saturating_add(decodes(tiers)));
     let mut order: Vec<usize> = (0..prompts.len()).collect();
     order.sort_unstable_by(|&a, &b| compare(&prompts[a], &prompts[b]));
     let mut tier_left: [u64; MAX_TIERS] = [u64::MAX; MAX_TIERS];
@@ -57,9 +61,8 @@ pub(crate) fn split(
     for index in order {
         let prompt = &prompts[index];
         let of_tier = &mut tier_left[prompt.tier.index()];
-        let given = prompt.left.min(left).min(*of_tier);
+        let given = left.give(prompt, *of_tier);
         plan[index] = given;
-        left -= given;
         *of_tier -= given;
     }
     plan
@@ -76,15 +79,48 @@ fn decodes(tiers: &[TierPart]) -> u64 {
 }
 
 /// What is left for prompts when each decode has its token, and none has to wait longer than its tier wants.
-fn budget(tokens: u64, tiers: &[TierPart], model: Option<StepTime>) -> u64 {
-    let decodes = decodes(tiers);
-    let left = tokens.saturating_sub(decodes);
-    let objectives = tiers.iter().filter(|tier| tier.decodes > 0).filter_map(|tier| tier.objective_ns);
-    let (Some(model), Some(objective)) = (model, objectives.min()) else { return left };
-    let fixed = model.base_ns.saturating_add(decodes.saturating_mul(model.decode_ns));
-    match objective.checked_sub(fixed) {
-        None => 0,
-        Some(slack) => slack.checked_div(model.prompt_token_ns).map_or(left, |most| left.min(most)),
+struct Budget {
+    tokens: u64,
+    /// Nanoseconds, if they are bounded, and what they are spent by.
+    time: Option<(u64, StepTime)>,
+}
+
+impl Budget {
+    fn new(tokens: u64, tiers: &[TierPart], model: Option<StepTime>) -> Self {
+        let left = tokens.saturating_sub(decodes(tiers));
+        let objectives = tiers.iter().filter(|tier| tier.decodes > 0).filter_map(|tier| tier.objective_ns);
+        let (Some(model), Some(objective)) = (model, objectives.min()) else {
+            return Self { tokens: left, time: None };
+        };
+        let generate = decodes(tiers).saturating_mul(model.decode_ns);
+        let context = tiers.iter().map(|tier| tier.context).fold(0, u64::saturating_add);
+        let context = model.decode_takes(context) - model.decode_ns;
+        let fixed = model.base_ns.saturating_add(generate).saturating_add(context);
+        let Some(slack) = objective.checked_sub(fixed) else { return Self { tokens: 0, time: None } };
+        let most = slack.checked_div(model.prompt_token_ns).unwrap_or(left);
+        Self { tokens: left.min(most), time: Some((slack, model)) }
+    }
+
+    /// Spends tokens, and time, on a prompt: how many of `most` tokens.
+    fn give(&mut self, prompt: &Prompt, most: u64) -> u64 {
+        let wanted = prompt.left.min(self.tokens).min(most);
+        let Some((slack, model)) = &mut self.time else {
+            self.tokens -= wanted;
+            return wanted;
+        };
+        let (fixed, each) = match prompt.left {
+            1 => (model.decode_takes(prompt.context), 0),
+            _ => (model.prompt_context_takes(prompt.context), model.prompt_token_ns),
+        };
+        let given = match slack.checked_sub(fixed) {
+            None => 0,
+            Some(rest) => rest.checked_div(each).map_or(wanted, |most| wanted.min(most)),
+        };
+        if given > 0 {
+            *slack -= fixed + given * each;
+            self.tokens -= given;
+        }
+        given
     }
 }
 
@@ -95,11 +131,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn tier(waits: bool, decodes: u64) -> TierPart {
-        TierPart { waits, share: Ppm::new(250_000), decodes, objective_ns: None }
+        TierPart { waits, share: Ppm::new(250_000), decodes, context: 0, objective_ns: None }
     }
 
     fn prompt(tier: u8, left: u64) -> Prompt {
-        Prompt { tier: Tier::new(tier), started_at: Instant::ZERO, sequence: left, left }
+        Prompt { tier: Tier::new(tier), started_at: Instant::ZERO, sequence: left, left, context: 0 }
     }
 
     #[test]
@@ -136,6 +172,21 @@ mod tests {
         );
     }
 
+    #[test]
+    fn contexts_take_their_time() {
+        let nanos = Duration::from_nanos;
+        let model = StepTime::new(nanos(10), nanos(2), nanos(1)).contexts(nanos(1_024), nanos(2_048));
+        let decodes = TierPart { context: 20, objective_ns: Some(100), ..tier(false, 5) };
+        let with = |left, context| Prompt { context, ..prompt(0, left) };
+        let plan = |prompts: &[Prompt]| split(500, &[decodes], Some(model), prompts);
+        assert_eq!(plan(&[with(90, 0)]), [(100 - 10 - 5 - 20) / 2]);
+        assert_eq!(plan(&[with(90, 10)]), [(65 - 20) / 2]);
+        assert_eq!(plan(&[with(10, 10), with(90, 10)]), [10, (65 - 40 - 20) / 2], "each its own");
+        assert_eq!(plan(&[with(90, 33), with(90, 0)]), [0, 32], "another may still fit");
+        assert_eq!(plan(&[with(1, 10), with(90, 0)]), [1, (65 - 11) / 2], "one token is as if generated");
+        assert_eq!(plan(&[with(1, 65), with(1, 64)]), [0, 1]);
+    }
+
     proptest! {
         #[test]
         fn nothing_is_given_twice_and_nothing_wasted(
@@ -154,6 +205,7 @@ mod tests {
                     started_at: Instant::from_nanos(at),
                     sequence: 0,
                     left,
+                    context: 0,
                 })
                 .collect();
             let plan = split(tokens, &parts, None, &prompts);

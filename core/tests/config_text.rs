@@ -116,7 +116,9 @@ fn tiers(dimensions: usize) -> impl Strategy<Value = Vec<TierConfig>> {
 
 fn settings() -> impl Strategy<Value = ConfigBuilder> {
     let spans = (span(), 1..u64::MAX, 1..u64::MAX, span());
-    let model = (span(), span(), span()).prop_map(|(base, token, decode)| StepTime::new(base, token, decode));
+    let model = (span(), span(), span(), span(), span()).prop_map(|(base, token, decode, first, second)| {
+        StepTime::new(base, token, decode).contexts(first, second)
+    });
     let costs = (option::of(model), span(), span(), any::<u32>(), 1..u64::MAX);
     let token_limits = (option::of(any::<u64>()), option::of(any::<u64>()));
     let limits = (option::of(any::<u64>()), option::of(any::<u64>()), any::<bool>(), 1..=u32::MAX);

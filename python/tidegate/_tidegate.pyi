@@ -1,7 +1,7 @@
 """What the extension module has; `mypy.stubtest` compares it with the built one."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import ClassVar, Final, Literal, Required, TypeAlias, TypedDict, Unpack, final, type_check_only
+from typing import ClassVar, Final, Literal, NotRequired, Required, TypeAlias, TypedDict, Unpack, final, type_check_only
 
 from tidegate._enums import Decline, OverQuotaAction, QuotaLimit, Reason, RequestState, Yielding, YieldMode
 from tidegate._errors import Error
@@ -71,6 +71,8 @@ class _StepTime(TypedDict):
     base: str
     prompt_token: str
     decode: str
+    decode_context: NotRequired[str]
+    prompt_context: NotRequired[str]
 
 @type_check_only
 class _RateSettings(TypedDict, total=False):

@@ -100,17 +100,47 @@ pub struct StepTime {
     pub(crate) base_ns: u64,
     pub(crate) prompt_token_ns: u64,
     pub(crate) decode_ns: u64,
+    /// For each [`CONTEXT_UNIT`] tokens, as below.
+    pub(crate) decode_context_ns: u64,
+    pub(crate) prompt_context_ns: u64,
 }
+
+/// Tokens of context for which a step-time model has a time: one takes about a tenth of a nanosecond.
+pub(crate) const CONTEXT_UNIT: u64 = 1_024;
 
 impl StepTime {
     /// A step takes `base`, `prompt_token` for each prompt token computed in it, and `decode` for each request
     /// that generates a token in it.
     #[must_use]
     pub fn new(base: Duration, prompt_token: Duration, decode: Duration) -> Self {
-        Self { base_ns: nanos(base), prompt_token_ns: nanos(prompt_token), decode_ns: nanos(decode) }
+        Self {
+            base_ns: nanos(base),
+            prompt_token_ns: nanos(prompt_token),
+            decode_ns: nanos(decode),
+            decode_context_ns: 0,
+            prompt_context_ns: 0,
+        }
     }
 
-    /// The three spans.
+    /// And so long for each 1,024 tokens that requests which generate a token in it have in the KV cache, and that
+    /// prompts have of which it computes a part. Only step plans look at them. Default: no time.
+    #[must_use]
+    pub fn contexts(mut self, decode: Duration, prompt: Duration) -> Self {
+        (self.decode_context_ns, self.prompt_context_ns) = (nanos(decode), nanos(prompt));
+        self
+    }
+
+    /// Nanoseconds of a request that generates a token, with so many tokens in the KV cache.
+    pub(crate) fn decode_takes(&self, context: u64) -> u64 {
+        self.decode_ns.saturating_add(context_takes(context, self.decode_context_ns))
+    }
+
+    /// Nanoseconds of a part of a prompt, besides its tokens, with so many in the KV cache before.
+    pub(crate) fn prompt_context_takes(&self, context: u64) -> u64 {
+        context_takes(context, self.prompt_context_ns)
+    }
+
+    /// The spans of [`new`](Self::new).
     #[must_use]
     pub const fn spans(&self) -> (Duration, Duration, Duration) {
         (
@@ -119,6 +149,11 @@ impl StepTime {
             Duration::from_nanos(self.decode_ns),
         )
     }
+}
+
+fn context_takes(tokens: u64, unit_ns: u64) -> u64 {
+    let takes = u128::from(tokens) * u128::from(unit_ns) / u128::from(CONTEXT_UNIT);
+    u64::try_from(takes).unwrap_or(u64::MAX)
 }
 
 /// Which of the workers that fit gets a request.

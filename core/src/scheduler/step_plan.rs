@@ -20,7 +20,8 @@ pub struct PromptLeft {
 impl Scheduler {
     /// How an engine that computes at most `tokens` tokens a step should split its next one: tokens of each of
     /// `prompts`, which names the requests on the worker whose prompts are not computed yet. Every other request
-    /// that runs there takes one token, first. O(n log n) for n prompts, and O(requests on the worker).
+    /// that runs there takes one token, first. Whoever generates but may be left out of a step can be named too, with
+    /// one token left. O(n log n) for n prompts, and O(requests on the worker).
     ///
     /// # Errors
     /// [`WorkerError::UnknownWorker`]; [`WorkerError::Step`] for a prompt of a request that has ended or was never
@@ -46,6 +47,7 @@ impl Scheduler {
                 started_at: run.started_at,
                 sequence: record.sequence,
                 left,
+                context: self.context(slot).saturating_sub(left),
             });
         }
         named.sort_unstable();
@@ -55,17 +57,25 @@ impl Scheduler {
                 waits: !queue.is_idle(),
                 share: config.prefill_share,
                 decodes: 0,
+                context: 0,
                 objective_ns: config.token_objective_ns,
             })
             .collect();
         for &slot in &self.worker(worker).running {
             let record = &self.requests[slot];
             if record.state == RequestState::Running && named.binary_search(&slot).is_err() {
-                tiers[record.tier().index()].decodes += 1;
+                let part = &mut tiers[record.tier().index()];
+                part.decodes += 1;
+                part.context = part.context.saturating_add(self.context(slot));
             }
         }
         let plan = split(tokens, &tiers, self.config.step_time, &waiting);
         let planned = prompts.iter().zip(plan);
         Ok(planned.map(|(prompt, tokens)| PromptLeft { request: prompt.request, tokens }).collect())
+    }
+
+    /// Tokens of a request's prompt, and of what it has generated.
+    fn context(&self, slot: u32) -> u64 {
+        self.requests[slot].spec.prompt_tokens.saturating_add(self.output_tokens(slot))
     }
 }

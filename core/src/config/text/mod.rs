@@ -72,6 +72,10 @@ struct StepTimeText {
     base: String,
     prompt_token: String,
     decode: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decode_context: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_context: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -214,6 +218,8 @@ impl ConfigText {
                 base: span_text(model.base_ns),
                 prompt_token: span_text(model.prompt_token_ns),
                 decode: span_text(model.decode_ns),
+                decode_context: unless_zero(model.decode_context_ns),
+                prompt_context: unless_zero(model.prompt_context_ns),
             }),
             stop_takes: Some(span_text(*stop_takes_ns)),
             swap_token: Some(span_text(*swap_token_ns)),
@@ -257,8 +263,14 @@ impl ConfigText {
             let base = span("step_time.base", text.base);
             let prompt_token = span("step_time.prompt_token", text.prompt_token);
             let decode = span("step_time.decode", text.decode);
+            let contexts = [
+                text.decode_context.and_then(|text| span("step_time.decode_context", text)),
+                text.prompt_context.and_then(|text| span("step_time.prompt_context", text)),
+            ];
             if let (Some(base), Some(prompt_token), Some(decode)) = (base, prompt_token, decode) {
-                builder = builder.step_time(StepTime::new(base, prompt_token, decode));
+                let [in_decodes, in_prompts] = contexts.map(Option::unwrap_or_default);
+                let model = StepTime::new(base, prompt_token, decode).contexts(in_decodes, in_prompts);
+                builder = builder.step_time(model);
             }
         }
         builder = set(builder, read.span("stop_takes", self.stop_takes), ConfigBuilder::stop_takes);
@@ -470,6 +482,11 @@ impl Reader<'_> {
 fn name_in<T: Copy + PartialEq>(table: &[(&str, T)], value: T) -> String {
     let (name, _) = table.iter().find(|(_, other)| *other == value).expect("the table names every value");
     (*name).to_owned()
+}
+
+/// What is left out where it says nothing.
+fn unless_zero(nanos: u64) -> Option<String> {
+    (nanos > 0).then(|| span_text(nanos))
 }
 
 /// A span in the largest unit that leaves no fraction.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::thread::{self, available_parallelism};
 
 use serde::Serialize;
 use thiserror::Error;
@@ -11,6 +10,7 @@ use super::engine::{self, Answer, Job, MODEL, Policy};
 use super::hosted::{Foresight, Hosted};
 use super::metric::{Metrics, Served};
 use super::policies::{Charge, Counters, FirstCome};
+use crate::paper::draws::{Figures, errors, mean_and_spread};
 use crate::random::Random;
 use crate::trace::{GpuLog, LoggedRequest, TraceError};
 
@@ -95,9 +95,6 @@ impl PolicyName {
         }
     }
 }
-
-/// Figures by name, as [`Metrics::named`] has them.
-pub type Figures = BTreeMap<&'static str, f64>;
 
 /// What comes out of the simulated engine, over the draws.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -257,13 +254,10 @@ impl Run {
     fn row(&self, policy: PolicyName, published: Figures, ours: &mut Ours) -> Row {
         let Simulated { mean: reproduced, spread } = self.under(ours.draws, || policy.policy());
         let tidegate = ours.on(self);
-        let off = |(&name, &figure): (&&'static str, &f64)| {
-            (figure != 0.0).then(|| (name, (reproduced[name] - figure) / figure))
-        };
         Row {
             policy: policy.name(),
             run: self.workload.clone(),
-            error: published.iter().filter_map(off).collect(),
+            error: errors(&published, &reproduced),
             published,
             reproduced,
             reproduced_spread: spread,
@@ -277,16 +271,8 @@ impl Run {
     }
 
     fn under(&self, draws: u32, policy: impl Fn() -> Box<dyn Policy> + Sync) -> Simulated {
-        let drawn = in_threads(draws, |draw| self.drawn(draw, policy().as_mut()));
-        let count = f64::from(draws);
-        let mut simulated = Simulated::default();
-        for &name in drawn.iter().take(1).flat_map(BTreeMap::keys) {
-            let mean = drawn.iter().map(|figures| figures[name]).sum::<f64>() / count;
-            let variance = drawn.iter().map(|figures| (figures[name] - mean).powi(2)).sum::<f64>() / count;
-            simulated.mean.insert(name, mean);
-            simulated.spread.insert(name, variance.sqrt());
-        }
-        simulated
+        let (mean, spread) = mean_and_spread(draws, |draw| self.drawn(draw, policy().as_mut()));
+        Simulated { mean, spread }
     }
 
     /// The log says when a request was to be sent, not when it was: the engine hears of it up to [`SENDING_NS`] later.
@@ -300,22 +286,6 @@ impl Run {
         let served = sent.iter().map(|(job, _)| job).zip(answers).filter_map(as_simulated);
         Metrics::of(&served.collect::<Vec<_>>()).named().into()
     }
-}
-
-/// What each number gives, in order, on all cores.
-fn in_threads<T: Send>(numbers: u32, work: impl Fn(u32) -> T + Sync) -> Vec<T> {
-    let cores = available_parallelism().map_or(1, |cores| cores.get());
-    let all: Vec<u32> = (0..numbers).collect();
-    let parts = all.chunks(all.len().div_ceil(cores).max(1));
-    thread::scope(|scope| {
-        let parts =
-            parts.map(|part| scope.spawn(|| part.iter().map(|&number| work(number)).collect::<Vec<T>>()));
-        let parts: Vec<_> = parts.collect();
-        parts
-            .into_iter()
-            .flat_map(|part| part.join().expect("a bug of ours, told on its own thread"))
-            .collect()
-    })
 }
 
 fn job(request: &LoggedRequest) -> Job {

@@ -1,0 +1,123 @@
+//! `tidegate paper`: published tables, computed anew.
+
+mod text;
+
+use std::path::PathBuf;
+
+use tidegate_sim::paper::t1::table as t1;
+use tidegate_sim::paper::t2::table as t2;
+use tidegate_sim::paper::t3::table as t3;
+use tidegate_sim::paper::t6::table as t6;
+
+use super::{Failure, print};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    table: Which,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Which {
+    /// Fairness among clients, against logs of a GPU (VTC, OSDI'24)
+    #[command(name = "T1")]
+    T1(T1Args),
+    /// Capacity under objectives by tier, beside Niyama (ASPLOS'26) and what it is compared with
+    #[command(name = "T2")]
+    T2(T2Args),
+    /// Batch work beside online requests, under tidegate and without preemption or reserve
+    #[command(name = "T3")]
+    T3(T3Args),
+    /// Reservation, weight and limit through a drop of capacity, beside mClock (OSDI'10); needs no data
+    #[command(name = "T6")]
+    T6(T6Args),
+}
+
+#[derive(Debug, clap::Args)]
+struct T6Args {
+    /// Draws the sizes of the requests
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    seed: u64,
+    /// Print one JSON object instead of the table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct T1Args {
+    /// The folder of traces that has `vtc-runs`
+    #[arg(long, value_name = "PATH")]
+    data: PathBuf,
+    /// Check this log too, of the same format (repeatable); its name begins with the policy: rpm20-real.jsonl.gz
+    #[arg(long = "run", value_name = "FILE")]
+    runs: Vec<PathBuf>,
+    /// Compute each figure so often, with other moments of sending, and print the mean
+    #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    draws: u32,
+    /// Print one JSON object instead of the table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct T2Args {
+    /// The folder of traces that has `sharegpt-8k` and `azure2023`
+    #[arg(long, value_name = "PATH")]
+    data: PathBuf,
+    /// Look for capacities at the lengths of this file too, of the format of `sharegpt-8k` (repeatable)
+    #[arg(long = "run", value_name = "FILE")]
+    runs: Vec<PathBuf>,
+    /// Requests that come
+    #[arg(long, default_value_t = t2::REQUESTS as u32, value_name = "N", value_parser = clap::value_parser!(u32).range(10..=1_000_000))]
+    requests: u32,
+    /// Compute each figure so often, with other arrivals, and print the mean
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    draws: u32,
+    /// Print one JSON object instead of the table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct T3Args {
+    /// The folder of traces that has `azure2023` and `vidur-arxiv`
+    #[arg(long, value_name = "PATH")]
+    data: PathBuf,
+    /// Let the requests of this file come instead, of the format of `azure2023`, as a further run (repeatable)
+    #[arg(long = "run", value_name = "FILE")]
+    runs: Vec<PathBuf>,
+    /// Seconds that are simulated
+    #[arg(long, default_value_t = t3::SECONDS, value_name = "S", value_parser = clap::value_parser!(u32).range(10..=100_000))]
+    seconds: u32,
+    /// Print one JSON object instead of the table
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    match &args.table {
+        Which::T1(args) => {
+            let found = t1::table(&args.data, &args.runs, args.draws).map_err(Failure::bad_input)?;
+            show(args.json, &found, text::t1)
+        }
+        Which::T2(args) => {
+            let requests = args.requests as usize;
+            let effort = t2::Effort { requests, draws: args.draws, capacities: true };
+            let found = t2::table(&args.data, &args.runs, effort).map_err(Failure::bad_input)?;
+            show(args.json, &found, text::t2)
+        }
+        Which::T3(args) => {
+            let found = t3::table(&args.data, &args.runs, args.seconds).map_err(Failure::bad_input)?;
+            show(args.json, &found, text::t3)
+        }
+        Which::T6(args) => {
+            let found = t6::table(args.seed);
+            show(args.json, &found, text::t6)
+        }
+    }
+}
+
+fn show<T: serde::Serialize>(json: bool, table: &T, text: impl Fn(&T) -> String) -> Result<(), Failure> {
+    let as_json = || serde_json::to_string_pretty(table).expect("numbers and names") + "\n";
+    print(&if json { as_json() } else { text(table) })
+}
