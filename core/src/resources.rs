@@ -32,7 +32,7 @@ impl Resources {
     /// Whether no dimension has a unit.
     #[must_use]
     pub fn is_zero(&self) -> bool {
-        *self == Self::ZERO
+        self.0.iter().fold(0, |all, units| all | units) == 0
     }
 
     /// The larger of the two, dimension by dimension.
@@ -163,6 +163,11 @@ impl SubAssign for Resources {
 pub(crate) struct Balance(pub(crate) [i64; MAX_DIMENSIONS]);
 
 impl Balance {
+    /// Whether nothing is there or overdrawn.
+    pub(crate) fn is_zero(&self) -> bool {
+        self.0.iter().fold(0, |all, units| all | units) == 0
+    }
+
     /// `have - taken`, below zero where more was taken.
     pub(crate) fn of(have: Resources, taken: Resources) -> Self {
         let mut out = Self::default();

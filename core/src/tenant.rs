@@ -163,6 +163,11 @@ impl Default for TenantPolicy {
 }
 
 impl TenantPolicy {
+    /// Whether it limits what may wait.
+    pub(crate) const fn limits_queue(&self) -> bool {
+        self.queue_limit.is_some() || self.queue_token_limit.is_some()
+    }
+
     /// A tenant at the top of the tree, of weight 1, with no limits.
     pub const fn new() -> Self {
         Self {

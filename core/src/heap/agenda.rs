@@ -111,25 +111,26 @@ impl<K: Ord + Copy> Agenda<K> {
 
     /// Takes `slot` out, if it is in.
     pub(crate) fn remove(&mut self, slot: u32) {
-        let Some(&entry) = self.entries.get(slot as usize) else { return };
-        match entry.home {
+        let Some(entry) = self.entries.get_mut(slot as usize) else { return };
+        let Entry { prev, next, home, .. } = *entry;
+        entry.home = Home::Nowhere;
+        match home {
             Home::Nowhere => return,
             Home::Heap => self.rest.remove(slot),
             Home::Lane(lane) => {
                 let lane = &mut self.lanes[usize::from(lane)];
-                if entry.prev == NIL {
-                    lane.head = entry.next;
+                if prev == NIL {
+                    lane.head = next;
                 } else {
-                    self.entries[entry.prev as usize].next = entry.next;
+                    self.entries[prev as usize].next = next;
                 }
-                if entry.next == NIL {
-                    lane.tail = entry.prev;
+                if next == NIL {
+                    lane.tail = prev;
                 } else {
-                    self.entries[entry.next as usize].prev = entry.prev;
+                    self.entries[next as usize].prev = prev;
                 }
             }
         }
-        self.entries[slot as usize].home = Home::Nowhere;
         if self.first.is_some_and(|(_, first)| first == slot) {
             self.first = self.least();
         }
