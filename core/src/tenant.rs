@@ -163,11 +163,6 @@ impl Default for TenantPolicy {
 }
 
 impl TenantPolicy {
-    /// Whether it limits what may wait.
-    pub(crate) const fn limits_queue(&self) -> bool {
-        self.queue_limit.is_some() || self.queue_token_limit.is_some()
-    }
-
     /// A tenant at the top of the tree, of weight 1, with no limits.
     pub const fn new() -> Self {
         Self {
@@ -244,6 +239,11 @@ impl TenantPolicy {
     pub const fn queue_token_limit(mut self, tokens: u64) -> Self {
         self.queue_token_limit = Some(tokens);
         self
+    }
+
+    /// Whether it limits what may wait.
+    pub(crate) const fn limits_queue(&self) -> bool {
+        self.queue_limit.is_some() || self.queue_token_limit.is_some()
     }
 
     /// Says what becomes of a request that is over a limit when it is submitted. Default: it waits.

@@ -523,7 +523,8 @@ impl Tree {
         // What those above know of the next leaf may be less than its first key: the last of a leaf comes no nearer to it.
         let node = nodes.node(leaf);
         let may_rise = place + 1 < node.len() || node.next == NIL || key < node.keys[place];
-        let is_in_order = before.is_none_or(|before| before < key) && behind.is_none_or(|behind| key < behind);
+        let is_in_order =
+            before.is_none_or(|before| before < key) && behind.is_none_or(|behind| key < behind);
         if is_in_order && may_rise {
             nodes.node_mut(leaf).replace(place, Entry { key, least: own, what: slot });
             nodes.tell_above(leaf);

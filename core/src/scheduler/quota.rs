@@ -164,7 +164,11 @@ impl Scheduler {
 
     /// What keeps a request from holding its quota now: a limit, or those who wait before it.
     pub(super) fn quota_lack(&self, slot: u32) -> Option<QuotaLack> {
-        if self.surely_has_quota(&self.requests[slot]) { None } else { self.quota_lack_at(slot, self.waiter_key(slot)) }
+        if self.surely_has_quota(&self.requests[slot]) {
+            None
+        } else {
+            self.quota_lack_at(slot, self.waiter_key(slot))
+        }
     }
 
     /// Whether it needs no second look to see that a request may hold its quota now: `true` is certain.
