@@ -32,7 +32,7 @@ impl Resources {
     /// Whether no dimension has a unit.
     #[must_use]
     pub fn is_zero(&self) -> bool {
-        *self == Self::ZERO
+        self.0.iter().fold(0, |all, units| all | units) == 0
     }
 
     /// The larger of the two, dimension by dimension.
@@ -69,13 +69,12 @@ impl Resources {
     /// # Panics
     /// If a dimension would go below zero: the caller's books do not balance.
     pub(crate) fn shift(&mut self, change: &Balance) {
-        // One check for all dimensions, of the sign: this is on the path of every report, and sums fit a signed word.
-        let mut all = 0;
         for d in 0..MAX_DIMENSIONS {
             self.0[d] = self.0[d].wrapping_add_signed(change.0[d]);
-            all |= self.0[d] as i64;
         }
-        assert!(all >= 0, "a ledger never goes below zero");
+        // One check for all dimensions, of the sign: this is on the path of every report, and sums fit a signed word.
+        let all = self.0.iter().fold(0, |all, units| all | units);
+        assert!(all as i64 >= 0, "a ledger never goes below zero");
     }
 
     /// The first dimension in which `room` has too little, if any.
@@ -163,6 +162,11 @@ impl SubAssign for Resources {
 pub(crate) struct Balance(pub(crate) [i64; MAX_DIMENSIONS]);
 
 impl Balance {
+    /// Whether nothing is there or overdrawn.
+    pub(crate) fn is_zero(&self) -> bool {
+        self.0.iter().fold(0, |all, units| all | units) == 0
+    }
+
     /// `have - taken`, below zero where more was taken.
     pub(crate) fn of(have: Resources, taken: Resources) -> Self {
         let mut out = Self::default();

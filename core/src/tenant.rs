@@ -241,6 +241,11 @@ impl TenantPolicy {
         self
     }
 
+    /// Whether it limits what may wait.
+    pub(crate) const fn limits_queue(&self) -> bool {
+        self.queue_limit.is_some() || self.queue_token_limit.is_some()
+    }
+
     /// Says what becomes of a request that is over a limit when it is submitted. Default: it waits.
     pub const fn over_quota(mut self, action: OverQuota) -> Self {
         self.over_quota = action;

@@ -1,7 +1,8 @@
 //! Ordered trees of slots that find the first slot whose numbers are all small enough.
 //!
 //! B+trees: the slots stand in leaves in the order of their keys, and every node knows, for each of its entries, the least
-//! key and the least of each number below it. A search passes by what has nothing small enough. Insert, remove: O(log n),
+//! of each number below it, and a key that is none more than those below it and more than those before it. It was the least
+//! below it once: so who leaves a tree at its front, as most do, changes nothing above. A search passes by what has nothing small enough. Insert, remove: O(log n),
 //! and O(1) at the ends where the numbers are alike; a search is O(log n) as well, unless many slots are small enough in
 //! each number alone and none in all. Invariants: a slot is in at most one tree; no two slots of a tree have equal keys.
 
@@ -88,7 +89,7 @@ impl<K: Key, const FAN: usize> Node<K, FAN> {
         (self.keys[place], self.leasts[place], self.whats[place]) = (key, least, what);
     }
 
-    /// What those above know of it.
+    /// What those above know of it, or may know.
     fn entry(&self, number: u32) -> Entry<K> {
         Entry { key: self.keys[0], least: self.least, what: number }
     }
@@ -265,17 +266,18 @@ impl<K: Key, const FAN: usize> Nodes<K, FAN> {
         }
     }
 
-    /// The first key or the least numbers of a node may be others: tells those above, as far as it matters.
+    /// The first key of a node may be less than before, or its least numbers others: tells those above, as far as it matters.
     fn tell_above(&mut self, mut number: u32) {
         loop {
             let node = self.node(number);
-            let (parent, entry) = (node.parent, node.entry(number));
+            let (parent, mut entry) = (node.parent, node.entry(number));
             if parent == NIL {
                 return;
             }
             let above = self.node_mut(parent);
             let place = above.place_of(number);
-            if above.get(place) == entry {
+            entry.key = entry.key.min(above.keys[place]);
+            if above.keys[place] == entry.key && above.leasts[place] == entry.least {
                 return;
             }
             above.replace(place, entry);
@@ -441,7 +443,7 @@ impl Tree {
         let node = nodes.node_mut(number);
         let former = node.least;
         node.remove(place);
-        let matters = place == 0 || node.least != former;
+        let matters = node.least != former;
         let &mut Node { len, is_leaf, prev, next, .. } = node;
         if len == 0 {
             return self.remove_node(nodes, number);
@@ -518,7 +520,12 @@ impl Tree {
     ) {
         let (leaf, place) = nodes.find_slot(slot);
         let (before, behind) = (nodes.key_before(leaf, place), nodes.key_behind(leaf, place));
-        if before.is_none_or(|before| before < key) && behind.is_none_or(|behind| key < behind) {
+        // What those above know of the next leaf may be less than its first key: the last of a leaf comes no nearer to it.
+        let node = nodes.node(leaf);
+        let may_rise = place + 1 < node.len() || node.next == NIL || key < node.keys[place];
+        let is_in_order =
+            before.is_none_or(|before| before < key) && behind.is_none_or(|behind| key < behind);
+        if is_in_order && may_rise {
             nodes.node_mut(leaf).replace(place, Entry { key, least: own, what: slot });
             nodes.tell_above(leaf);
         } else {
@@ -577,6 +584,13 @@ mod tests {
         Brief::rounded_down(numbers)
     }
 
+    fn last_key(nodes: &SmallNodes, mut number: u32) -> u64 {
+        while !nodes.node(number).is_leaf {
+            number = nodes.node(number).whats().last().copied().expect("no node is empty");
+        }
+        nodes.node(number).keys().last().copied().expect("no node is empty")
+    }
+
     /// What every node says of itself is what is below it; tells how many slots there are, and how many levels.
     fn check_below(nodes: &SmallNodes, number: u32, parent: u32) -> (usize, usize) {
         let node = nodes.node(number);
@@ -590,7 +604,9 @@ mod tests {
         }
         let mut sizes = (0, 0);
         for (place, &below) in node.whats().iter().enumerate() {
-            assert_eq!(node.get(place), nodes.node(below).entry(below));
+            assert_eq!(node.leasts[place], nodes.node(below).least);
+            assert!(node.keys[place] <= nodes.node(below).keys[0]);
+            assert!(place == 0 || last_key(nodes, node.whats[place - 1]) < node.keys[place]);
             let (slots, levels) = check_below(nodes, below, number);
             assert!(sizes.1 == 0 || sizes.1 == levels, "all leaves are on one level");
             sizes = (sizes.0 + slots, levels);

@@ -111,33 +111,38 @@ impl<K: Ord + Copy> Agenda<K> {
 
     /// Takes `slot` out, if it is in.
     pub(crate) fn remove(&mut self, slot: u32) {
-        let Some(&entry) = self.entries.get(slot as usize) else { return };
-        match entry.home {
+        let Some(entry) = self.entries.get_mut(slot as usize) else { return };
+        let Entry { prev, next, home, .. } = *entry;
+        entry.home = Home::Nowhere;
+        match home {
             Home::Nowhere => return,
             Home::Heap => self.rest.remove(slot),
             Home::Lane(lane) => {
                 let lane = &mut self.lanes[usize::from(lane)];
-                if entry.prev == NIL {
-                    lane.head = entry.next;
+                if prev == NIL {
+                    lane.head = next;
                 } else {
-                    self.entries[entry.prev as usize].next = entry.next;
+                    self.entries[prev as usize].next = next;
                 }
-                if entry.next == NIL {
-                    lane.tail = entry.prev;
+                if next == NIL {
+                    lane.tail = prev;
                 } else {
-                    self.entries[entry.next as usize].prev = entry.prev;
+                    self.entries[next as usize].prev = prev;
                 }
             }
         }
-        self.entries[slot as usize].home = Home::Nowhere;
         if self.first.is_some_and(|(_, first)| first == slot) {
             self.first = self.least();
         }
     }
 
     fn least(&self) -> Option<(K, u32)> {
-        let heads = self.lanes.iter().filter(|lane| lane.head != NIL);
-        heads.map(|lane| (self.entries[lane.head as usize].key, lane.head)).chain(self.rest.peek()).min()
+        let mut least = self.rest.peek();
+        for lane in self.lanes.iter().filter(|lane| lane.head != NIL) {
+            let head = (self.entries[lane.head as usize].key, lane.head);
+            least = Some(least.map_or(head, |least| least.min(head)));
+        }
+        least
     }
 }
 

@@ -191,19 +191,26 @@ impl Scheduler {
     }
 
     /// What a request asks for, less what is gathered of it.
+    #[inline]
     fn unclaimed(&self, slot: u32) -> Resources {
         let record = &self.requests[slot];
-        record.claim.map_or(record.asks, |claim| record.asks - self.claims[claim].earmarked)
+        let Some(claim) = record.claim else { return record.asks };
+        record.asks - self.claims[claim].earmarked
     }
 
     /// Takes back the drain claim of a request.
+    #[inline]
     pub(super) fn stop_draining(&mut self, slot: u32) {
         if let Some(worker) = self.requests[slot].drains.take() {
-            self.worker_mut(worker).drain = None;
-            let pool = self.worker(worker).spec.pool;
-            self.pool_mut(pool).drained.retain(|&other| other != worker);
-            self.stir(pool);
+            self.end_drain(worker);
         }
+    }
+
+    fn end_drain(&mut self, worker: WorkerId) {
+        self.worker_mut(worker).drain = None;
+        let pool = self.worker(worker).spec.pool;
+        self.pool_mut(pool).drained.retain(|&other| other != worker);
+        self.stir(pool);
     }
 
     /// Puts a request that is nowhere on a worker, with `in_use` units.
@@ -236,7 +243,7 @@ impl Scheduler {
             self.requests.run_mut(moved).place = place as u32;
         }
         self.meter(slot).counts().running -= 1;
-        if self.worker(worker).running.is_empty() && self.worker(worker).offset != Balance::default() {
+        if self.worker(worker).running.is_empty() && !self.worker(worker).offset.is_zero() {
             self.set_offset(worker, Balance::default());
         }
         self.freed(worker);
@@ -278,7 +285,7 @@ impl Scheduler {
         let change = Balance::of(after, before);
         let worker = &mut self.workers[id.index()];
         worker.changes += 1;
-        let shift = (worker.offset != Balance::default()).then(|| worker.shift());
+        let shift = (!worker.offset.is_zero()).then(|| worker.shift());
         worker.used.shift(&change);
         worker.used_by_tier[tier.index()].shift(&change);
         if yielding {

@@ -137,19 +137,8 @@ impl Scheduler {
     /// Refuses a newcomer when a queue is full, or names the less urgent ones to drop for it.
     pub(super) fn make_room(&self, spec: &RequestSpec) -> Result<Vec<u32>, SubmitError> {
         self.check_tier_limits(spec)?;
+        self.check_tenant_limits(spec)?;
         let (tokens, config) = (spec.queue_tokens(), &self.config);
-        for (above, node) in self.quota.path(self.tenants[spec.tenant].node).enumerate() {
-            let id = self.tenants.of_node(node);
-            let policy = self.tenants.policy(&self.tenants[id]);
-            // The config's are for those who submit.
-            let own = |own: Option<u64>, all: Option<u64>| own.or(all.filter(|_| above == 0));
-            let requests = own(policy.queue_limit, config.tenant_queue_limit);
-            let limits = QueueLimits {
-                requests,
-                tokens: own(policy.queue_token_limit, config.tenant_queue_token_limit),
-            };
-            limits.admit(QueueScope::Tenant(id), self.tenants.waiting_at(node), tokens)?;
-        }
         let limits = QueueLimits { requests: config.queue_limit, tokens: config.queue_token_limit };
         let refused = match limits.admit(QueueScope::Total, self.waiting, tokens) {
             Ok(()) => return Ok(Vec::new()),
@@ -170,6 +159,28 @@ impl Scheduler {
             }
         }
         Err(refused)
+    }
+
+    /// Whether one more like this may wait beside the others of its tenant, and of those above it.
+    fn check_tenant_limits(&self, spec: &RequestSpec) -> Result<(), SubmitError> {
+        let (tokens, config) = (spec.queue_tokens(), &self.config);
+        let limits = [config.tenant_queue_limit, config.tenant_queue_token_limit];
+        if limits == [None; 2] && !self.tenants.limit_queues() {
+            return Ok(());
+        }
+        for (above, node) in self.quota.path(self.tenants[spec.tenant].node).enumerate() {
+            let id = self.tenants.of_node(node);
+            let policy = self.tenants.policy(&self.tenants[id]);
+            // The config's are for those who submit.
+            let own = |own: Option<u64>, all: Option<u64>| own.or(all.filter(|_| above == 0));
+            let requests = own(policy.queue_limit, config.tenant_queue_limit);
+            let limits = QueueLimits {
+                requests,
+                tokens: own(policy.queue_token_limit, config.tenant_queue_token_limit),
+            };
+            limits.admit(QueueScope::Tenant(id), self.tenants.waiting_at(node), tokens)?;
+        }
+        Ok(())
     }
 
     /// Whether one more like this may wait in its tier.

@@ -5,7 +5,7 @@
 
 use super::Scheduler;
 use super::quota::QuotaLack;
-use super::record::Run;
+use super::record::{Record, Run};
 use super::room::{OwnGates, Roomy};
 use super::workers::Worker;
 use crate::config::MAX_TIERS;
@@ -56,9 +56,6 @@ impl Scheduler {
     /// The next thing to do now, or `None` at the end of the round.
     pub(super) fn next_action(&mut self) -> Option<Action> {
         self.expire();
-        if !self.in_round {
-            self.begin_round();
-        }
         self.wake_up();
         loop {
             if let Some(action) = self.hear() {
@@ -83,17 +80,12 @@ impl Scheduler {
         matches!(self.quiet, Quiet::Until(end) if self.now <= now && now < end)
     }
 
-    fn begin_round(&mut self) {
-        self.in_round = true;
-        self.round += 1;
-        for pool in &mut self.pools {
-            pool.dirty |= core::mem::take(&mut pool.revisit);
-        }
-    }
-
-    /// Pools that the passing of time alone gave something to do are looked at.
+    /// Pools that a new round, or the passing of time alone, gave something to do are looked at.
     fn wake_up(&mut self) {
+        let begins = !core::mem::replace(&mut self.in_round, true);
+        self.round += u64::from(begins);
         for pool in &mut self.pools {
+            pool.dirty |= begins && core::mem::take(&mut pool.revisit);
             pool.dirty |= pool.wake_at.is_some_and(|at| at <= self.now);
             if pool.dirty {
                 pool.wake_at = None;
@@ -158,20 +150,13 @@ impl Scheduler {
 
     /// The first waiting request of a tier that passes its own gates; those that sit this round out are no candidates.
     pub(super) fn first_past_own_gates(&self, pool: PoolId, tier: Tier) -> Option<u32> {
-        // Nearly always it is the first of all.
-        let first = self.pool(pool).queues[tier.index()].first(&self.nodes)?;
-        if self.is_past_own_gates(first) { Some(first) } else { self.seek_past_own_gates(pool, tier) }
-    }
-
-    /// Whether a request is a candidate that passes its own gates.
-    fn is_past_own_gates(&self, slot: u32) -> bool {
-        !self.sits_out(slot) && self.passes_own_gates(slot)
-    }
-
-    #[cold]
-    fn seek_past_own_gates(&self, pool: PoolId, tier: Tier) -> Option<u32> {
         let queue = &self.pool(pool).queues[tier.index()];
-        let passes = |slot: u32| self.is_past_own_gates(slot).then_some(());
+        let passes = |slot: u32| (!self.sits_out(slot) && self.passes_own_gates(slot)).then_some(());
+        // Nearly always it is the first of all.
+        let first = queue.first(&self.nodes)?;
+        if passes(first).is_some() {
+            return Some(first);
+        }
         let (most, pinned) = self.most_by_own_gates(pool, tier);
         let most = OwnGates { latest_arrival: u64::MAX, most, pinned }.within(Resources::BOUNDLESS);
         let found = queue.find_that(&self.nodes, None, &most, passes);
@@ -368,18 +353,18 @@ impl Scheduler {
     /// The gates of a borrowed start that no room on a worker opens.
     pub(super) fn passes_own_gates(&self, slot: u32) -> bool {
         let record = &self.requests[slot];
-        let is_unlimited = self.config.tiers[record.tier().index()].borrow_limit.is_none();
-        is_unlimited && !record.never_yields() || self.passes_limits(slot)
-    }
-
-    // Apart, so that its many callers stay small.
-    #[inline(never)]
-    fn passes_limits(&self, slot: u32) -> bool {
-        let record = &self.requests[slot];
+        if self.has_no_gates(record) {
+            return true;
+        }
         let (tier, capacity) = (record.tier(), &self.pool(record.pool()).capacity);
         let own = self.own_claim(slot);
         capacity.may_borrow(tier, record.asks, own, &self.config.tiers[tier.index()])
             && self.passes_never_rule(slot, own)
+    }
+
+    /// Whether nothing keeps a request from borrowing but room.
+    pub(super) fn has_no_gates(&self, record: &Record) -> bool {
+        self.config.tiers[record.tier().index()].borrow_limit.is_none() && !record.never_yields()
     }
 
     /// What a request without a claim asks for at most if it passes its own gates, and if it never yields.

@@ -13,6 +13,15 @@ use crate::time::Instant;
 impl Scheduler {
     /// The first of a tier's own that passes its own gates. Those that lack nothing but quota wait for it.
     pub(super) fn find_head(&mut self, pool: PoolId, tier: Tier) -> Option<u32> {
+        // Nearly always it is the first of all, and lacks nothing.
+        let first = self.pool(pool).queues[tier.index()].first(&self.nodes)?;
+        let record = &self.requests[first];
+        let is_candidate = record.sat_out_round != self.round && self.has_no_gates(record);
+        if is_candidate && self.surely_has_quota(record) { Some(first) } else { self.seek_head(pool, tier) }
+    }
+
+    #[inline(never)]
+    fn seek_head(&mut self, pool: PoolId, tier: Tier) -> Option<u32> {
         loop {
             let head = self.first_past_own_gates(pool, tier)?;
             match self.quota_lack(head) {
@@ -36,6 +45,7 @@ impl Scheduler {
     }
 
     /// The same for one that has a worker kept clear, or is to have one.
+    #[inline(never)] // few come here, and `attend` is short without it
     fn drain_for(&mut self, pool: PoolId, head: u32, since: Instant) {
         if self.requests[head]
             .drains

@@ -105,8 +105,7 @@ impl Scheduler {
     /// LIFE-1: lines by their counters, and within a line, and where there are no lines, by the order of the tier.
     fn check_order(&self, before: Option<u32>, slot: u32, lane: Lane) -> Result<(), InvariantViolation> {
         let Some(before) = before else { return Ok(()) };
-        let [one, other] = [before, slot]
-            .map(|slot| (self.place_in_order(slot), self.order_key(slot, lane)));
+        let [one, other] = [before, slot].map(|slot| (self.place_in_order(slot), self.order_key(slot, lane)));
         let ((one_line, one_rank), (line, rank)) = (one.0, other.0);
         let is_aside = |line| self.nodes.is_aside(line);
         let in_order = match lane {

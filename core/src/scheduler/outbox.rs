@@ -28,13 +28,18 @@ impl Scheduler {
 
     /// Takes back what was decided of a request and not returned yet. Whether there was anything. O(outbox) if
     /// there was.
+    #[inline]
     pub(super) fn unsay(&mut self, slot: u32) -> bool {
-        if core::mem::take(&mut self.requests[slot].unheard) == 0 {
-            return false;
+        let is_unheard = core::mem::take(&mut self.requests[slot].unheard) != 0;
+        if is_unheard {
+            self.take_back_news(slot);
         }
+        is_unheard
+    }
+
+    fn take_back_news(&mut self, slot: u32) {
         let request = Some(self.requests.id(slot));
         self.outbox.retain(|action| action.request() != request);
-        true
     }
 
     /// What was decided for one request and not returned yet is for another now; of all its victims, or of one.

@@ -14,6 +14,7 @@ use crate::id::Tier;
 use crate::queue::Lane;
 use crate::quota::{Ahead, Ask, Never, NotNow, Refusal};
 use crate::request::{RequestSpec, Usage};
+use crate::resources::Resources;
 use crate::tenant::OverQuota;
 use crate::time::Instant;
 
@@ -113,10 +114,14 @@ impl Scheduler {
         }
     }
 
+    #[inline]
     pub(super) fn look_at_path(&mut self, leaf: u32) {
-        if self.quota_queue.len == 0 {
-            return;
+        if self.quota_queue.len > 0 {
+            self.look_at_nodes(leaf);
         }
+    }
+
+    fn look_at_nodes(&mut self, leaf: u32) {
         let mut at = Some(leaf);
         while let Some(node) = at {
             self.look_at_node(node);
@@ -159,12 +164,15 @@ impl Scheduler {
 
     /// What keeps a request from holding its quota now: a limit, or those who wait before it.
     pub(super) fn quota_lack(&self, slot: u32) -> Option<QuotaLack> {
-        if self.surely_has_quota(slot) { None } else { self.quota_lack_at(slot, self.waiter_key(slot)) }
+        if self.surely_has_quota(&self.requests[slot]) {
+            None
+        } else {
+            self.quota_lack_at(slot, self.waiter_key(slot))
+        }
     }
 
     /// Whether it needs no second look to see that a request may hold its quota now: `true` is certain.
-    fn surely_has_quota(&self, slot: u32) -> bool {
-        let record = &self.requests[slot];
+    pub(super) fn surely_has_quota(&self, record: &Record) -> bool {
         let run = self.requests.run_of(record);
         run.held.is_some()
             || self.quota_queue.len == 0 && self.quota.is_open(record.leaf, &self.ask_for(record, run))
@@ -239,13 +247,18 @@ impl Scheduler {
     }
 
     /// The units that a request holds are those it uses.
+    #[inline]
     pub(super) fn hold_units(&mut self, slot: u32) {
-        let run = self.requests.run_mut(slot);
+        let run = self.requests.run(slot);
         let (from, to) = (run.held_units, run.in_use);
         if run.held.is_none() || from == to {
             return;
         }
-        run.held_units = to;
+        self.hold_other_units(slot, from, to);
+    }
+
+    fn hold_other_units(&mut self, slot: u32, from: Resources, to: Resources) {
+        self.requests.run_mut(slot).held_units = to;
         let leaf = self.requests[slot].leaf;
         self.quota.resize_use(self.now, leaf, from, to).expect("it was held");
         if !from.fits(&to) {
@@ -469,7 +482,14 @@ impl Scheduler {
     }
 
     /// A line that is set aside has another rank: it stands elsewhere among those who wait at its node.
+    #[inline]
     pub(super) fn rerank_waiter(&mut self, line: u32, rank: i128) {
+        if self.quota_queue.len > 0 {
+            self.rerank_line(line, rank);
+        }
+    }
+
+    fn rerank_line(&mut self, line: u32, rank: i128) {
         let Some(&(node, key)) = self.quota_queue.lines.get(&line) else { return };
         let new = (key.0, rank, key.2);
         if new == key {
@@ -482,10 +502,14 @@ impl Scheduler {
     }
 
     /// A request has left its lane: it waits for quota no more, and if it was the last of its line, nor does that.
+    #[inline]
     pub(super) fn stop_waiting_for_quota(&mut self, slot: u32) {
-        if self.quota_queue.len == 0 {
-            return;
+        if self.quota_queue.len > 0 {
+            self.forget_waiter(slot);
         }
+    }
+
+    fn forget_waiter(&mut self, slot: u32) {
         if let Some((node, key)) = self.requests.rare(slot).waits_at {
             self.requests.rare_mut(slot).waits_at = None;
             self.quota_queue.remove(node, key);

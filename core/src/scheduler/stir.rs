@@ -29,7 +29,15 @@ impl Scheduler {
 
     /// Something changed on a worker: in its pool, and in those of the workers it shares devices with.
     pub(super) fn stir_around(&mut self, worker: WorkerId) {
-        self.stir(self.worker(worker).spec.pool);
+        let target = self.worker(worker);
+        let (pool, is_alone) = (target.spec.pool, target.spec.devices.is_empty());
+        self.stir(pool);
+        if !is_alone {
+            self.stir_neighbours(worker);
+        }
+    }
+
+    fn stir_neighbours(&mut self, worker: WorkerId) {
         for index in 0..self.worker(worker).spec.devices.len() {
             let device = self.worker(worker).spec.devices[index].device;
             for neighbour in 0..self.devices[device.index()].workers.len() {

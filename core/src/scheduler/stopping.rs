@@ -5,6 +5,7 @@
 use super::Scheduler;
 use super::record::NOWHERE;
 use crate::event::{Action, Reason, YieldMode};
+use crate::id::WorkerId;
 use crate::preempt::{self, AtStake, Bounds};
 use crate::request::{RequestState, Yielding};
 use crate::resources::Resources;
@@ -71,10 +72,14 @@ impl Scheduler {
     }
 
     /// One that came to a worker, or may yield again, is known to searches for victims if it may.
+    #[inline]
     pub(super) fn list_yielder(&mut self, slot: u32) {
-        if !self.may_be_stopped(slot) {
-            return;
+        if self.may_be_stopped(slot) {
+            self.list(slot);
         }
+    }
+
+    fn list(&mut self, slot: u32) {
         let bounds = self.yielder_bounds(slot);
         let (record, run) = self.requests.with_run_mut(slot);
         let worker = &mut self.workers[run.worker.index()];
@@ -85,16 +90,21 @@ impl Scheduler {
     }
 
     /// One that leaves its worker, or is to stop, is known to searches for victims no more.
+    #[inline]
     pub(super) fn unlist_yielder(&mut self, slot: u32) {
+        if self.requests.run(slot).yield_place != NOWHERE {
+            self.unlist(slot);
+        }
+    }
+
+    fn unlist(&mut self, slot: u32) {
         let (record, run) = self.requests.with_run_mut(slot);
         let place = core::mem::replace(&mut run.yield_place, NOWHERE);
-        if place != NOWHERE {
-            let worker = &mut self.workers[run.worker.index()];
-            worker.changes += 1;
-            let yielders = &mut worker.yielders[record.spec.tier.index()];
-            yielders.remove(place);
-            yielders.total -= run.in_use;
-        }
+        let worker = &mut self.workers[run.worker.index()];
+        worker.changes += 1;
+        let yielders = &mut worker.yielders[record.spec.tier.index()];
+        yielders.remove(place);
+        yielders.total -= run.in_use;
     }
 
     /// One that used `before` has reported; searches for victims know it as it is now.
@@ -159,8 +169,14 @@ impl Scheduler {
     }
 
     /// A request's checkpoint is gone, if it had one, and its memory free.
+    #[inline]
     pub(super) fn forget_checkpoint(&mut self, slot: u32) {
-        let Some((worker, kib)) = self.requests.rare(slot).checkpoint else { return };
+        if let Some((worker, kib)) = self.requests.rare(slot).checkpoint {
+            self.free_checkpoint(slot, worker, kib);
+        }
+    }
+
+    fn free_checkpoint(&mut self, slot: u32, worker: WorkerId, kib: u128) {
         let rare = self.requests.rare_mut(slot);
         (rare.checkpoint, rare.tokens_kept) = (None, 0);
         for part in &self.workers[worker.index()].spec.devices {

@@ -63,19 +63,24 @@ struct Policies {
     numbers: BTreeMap<TenantPolicy, u32>,
     /// Each with how many tenants have it.
     all: Slab<(TenantPolicy, u32)>,
+    /// How many of them limit what waits.
+    limiting: u32,
 }
 
 impl Default for Policies {
     fn default() -> Self {
-        Self { numbers: BTreeMap::new(), all: Slab::new() }
+        Self { numbers: BTreeMap::new(), all: Slab::new(), limiting: 0 }
     }
 }
 
 impl Policies {
     /// One more has this policy: its number.
     fn share(&mut self, policy: &TenantPolicy) -> u32 {
-        let all = &mut self.all;
-        let number = *self.numbers.entry(*policy).or_insert_with(|| all.insert((*policy, 0)).0);
+        let Self { numbers, all, limiting } = self;
+        let number = *numbers.entry(*policy).or_insert_with(|| {
+            *limiting += u32::from(policy.limits_queue());
+            all.insert((*policy, 0)).0
+        });
         self.all[number].1 += 1;
         number
     }
@@ -85,6 +90,7 @@ impl Policies {
         let (policy, sharers) = &mut self.all[number];
         *sharers -= 1;
         if *sharers == 0 {
+            self.limiting -= u32::from(policy.limits_queue());
             self.numbers.remove(policy);
             self.all.forget(number);
         }
@@ -132,6 +138,11 @@ pub(super) struct Tenants {
 impl Tenants {
     pub(super) fn get(&self, id: TenantId) -> Option<&Tenant> {
         self.list.get(id.get())
+    }
+
+    /// Whether some policy limits what waits.
+    pub(super) fn limit_queues(&self) -> bool {
+        self.policies.limiting > 0
     }
 
     /// What a tenant may do.

@@ -118,7 +118,7 @@ impl Worker {
 
     /// What is used of it in truth.
     pub(super) fn in_use(&self) -> Resources {
-        if self.offset == Balance::default() {
+        if self.offset.is_zero() {
             return self.used;
         }
         Balance::default().plus(self.used).plus_signed(self.offset).positive()

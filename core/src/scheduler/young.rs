@@ -69,12 +69,16 @@ impl Scheduler {
     }
 
     /// A request on a worker is of a tier since now, or since it has started.
+    #[inline]
     pub(super) fn note_young(&mut self, slot: u32) {
+        if self.stoppable[self.requests[slot].tier().index()] {
+            self.add_young(slot);
+        }
+    }
+
+    fn add_young(&mut self, slot: u32) {
         let (record, id) = (&self.requests[slot], self.requests.id(slot));
         let (at, pool, tier) = (self.requests.run(slot).started_at, record.pool(), record.tier());
-        if !self.stoppable[tier.index()] {
-            return;
-        }
         let (requests, now, min_run) = (&self.requests, self.now, self.config.min_run_ns);
         let young = &mut self.pools[pool.index()].young[tier.index()];
         let is_young = |at: Instant| at.plus_nanos(min_run) > now;
