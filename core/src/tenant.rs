@@ -82,7 +82,7 @@ pub enum OverQuota {
     Wait = 0,
     /// It is refused, and told when to come again.
     Reject = 1,
-    /// It goes to the next less urgent tier.
+    /// It goes to the next less urgent tier, and waits there until there is quota: that is the tenant's, not the tier's.
     Demote = 2,
 }
 

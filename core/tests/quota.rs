@@ -7,8 +7,8 @@ use std::time::Duration;
 use common::{World, starts, victims};
 use tidegate::{
     AmendError, Amendment, Config, ConfigBuilder, Decline, Gate, Instant, Order, OverQuota, PoolId,
-    QuotaLimit, Rate, RequestId, RequestSpec, RequestState, SubmitError, TenantError, TenantId, TenantPolicy,
-    Tier, TierConfig, Usage, WorkerSpec,
+    QueueScope, QueueUnit, QuotaLimit, Rate, RequestId, RequestSpec, RequestState, SubmitError, TenantError,
+    TenantId, TenantPolicy, Tier, TierConfig, Usage, WorkerSpec,
 };
 
 fn tiers() -> ConfigBuilder {
@@ -163,6 +163,32 @@ fn a_newcomer_may_go_to_the_next_tier_instead() {
     world.round();
     submit(&mut world, 1, urgent);
     assert_eq!((world.sched.queue_depth(Tier::P0), world.sched.queue_depth(Tier::P1)), (0, 1));
+}
+
+/// Quota is the tenant's and not the tier's: it is no nearer in the tier below, and the queue there has its own limit.
+#[test]
+fn who_is_demoted_waits_for_quota_in_the_tier_below() {
+    let config = Config::builder()
+        .dimensions(["slots", "kv_blocks"])
+        .tier(TierConfig::new("realtime"))
+        .tier(TierConfig::new("batch").queue_limit(1));
+    let mut world = World::with_workers(config, 1, [8, 1_000]);
+    let policy = TenantPolicy::new().max_running(1).over_quota(OverQuota::Demote);
+    let acme = tenant(&mut world, "acme", policy);
+    let urgent = RequestSpec { tier: Tier::P0, ..batch(acme) };
+    let first = world.submit_spec(urgent);
+    world.round();
+    let demoted = world.submit_spec(urgent);
+    assert_eq!(world.round(), [], "there are slots, and no quota");
+    assert_eq!(world.state(demoted), RequestState::Parked);
+    let why = world.sched.explain(demoted).expect("it lives");
+    assert_eq!(why.gate, Some(Gate::Quota));
+    let full =
+        SubmitError::QueueFull { scope: QueueScope::Tier(Tier::P1), unit: QueueUnit::Requests, limit: 1 };
+    assert_eq!(world.sched.submit(world.now, urgent), Err(full));
+    complete(&mut world, first, 50);
+    assert_eq!(starts(&world.round()), [demoted]);
+    assert_eq!(world.sched.in_use(PoolId::new(0), Tier::P1).map(|used| used.as_array()[0]), Some(1));
 }
 
 #[test]

@@ -5,6 +5,7 @@ import os
 import pickle
 import queue
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -478,6 +480,15 @@ def test_it_is_of_the_process_that_made_it() -> None:
     run = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == 0, run.stderr
     assert run.stdout.split() == ["[0]", "1"]
+
+
+def test_the_program_of_the_guide_runs() -> None:
+    guide = (Path(__file__).parents[2] / "docs/GUIDE.md").read_text()
+    programs = re.findall(r"^```python\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)
+    (program,) = (program for program in programs if "SharedScheduler" in program)
+    command = [sys.executable, "-W", "error", "-c", program]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "2 clients were served\n", "")
 
 
 def test_what_is_dropped_while_its_scheduler_is_held_stays_good(config: tidegate.Config) -> None:

@@ -2,9 +2,10 @@
 
 vLLM preempts by itself when a request cannot grow, the newest of the least urgent. Here the growth of a step is
 foreseen, and whoever yields is chosen before: a tier beyond its reserve, the least urgent, and in it the request with
-the fewest tokens to compute again, rather not one that is about to end. It waits then for room for what it has and
-most of what it may grow: admitted into the last free blocks it would only be preempted once more. It knows vLLM's
-blocks, and nothing of queues.
+the fewest tokens to compute again, but not one that has about the longest way to go: it would hold up the end of all.
+A newcomer comes in as soon as its context fits, because it loses little; who had to yield waits until all that run
+could go on for a while beside it, or it would only be preempted once more. It knows vLLM's blocks, and nothing of
+queues.
 """
 
 from collections.abc import Iterable
@@ -13,16 +14,12 @@ from fractions import Fraction
 from vllm.v1.core.kv_cache_manager import KVCacheManager
 from vllm.v1.request import Request
 
-OUTPUT_SHARE = 2
-"""A newcomer asks for its prompt and one in so many of the tokens that it may generate: a request that grows evenly
-holds half of its output on average, and those beside it are as far on."""
+AHEAD = 25
+"""Who had to yield comes back when all that run, and it, could each generate so many tokens. By trial on a model of scene
+C in docs/ENGINES.md: with fewer more is computed again, with more the machine stands emptier."""
 
-RESUME_SHARE = Fraction(3, 4)
-"""Who had to yield asks for its context and this part of what it may still generate. By trial: with all of it the
-machine stands emptier, with half of it more is computed again."""
-
-NEAR_END = 3
-"""A token to compute again weighs as much as so many that are still to come. By trial, like the share above."""
+LONG_WAY = Fraction(9, 10)
+"""Who may still generate this part of what anybody may is among those with the longest way to go. By trial, likewise."""
 
 
 class Memory:
@@ -42,12 +39,12 @@ class Memory:
         return -(-tokens // self._block_size) * self._groups
 
     def asked(self, request: Request) -> int:
-        """What a newcomer is to have free: its context, and part of what it may grow."""
-        return min(self.of(request.num_tokens + self.left(request) // OUTPUT_SHARE), self.whole(request))
+        """What a newcomer is to have free: its context, and a block to grow into."""
+        return min(self.of(request.num_tokens) + self._groups, self.whole(request))
 
-    def asked_again(self, request: Request) -> int:
-        """What one that had to yield is to have free."""
-        return self.of(request.num_tokens + int(self.left(request) * RESUME_SHARE))
+    def asked_again(self, request: Request, running: int) -> int:
+        """What one that had to yield is to have free while so many run: its context, and what all of them grow ahead."""
+        return min(self.of(request.num_tokens) + self.of((running + 1) * AHEAD), self.capacity)
 
     def whole(self, request: Request) -> int:
         """What it takes at its longest."""
@@ -90,9 +87,10 @@ class Memory:
 
 
 def who_yields(running: Iterable[tuple[int, Request]], over_reserve: set[int]) -> Request | None:
-    """The request of the least urgent tier beyond its reserve that loses the least: few tokens computed, many to come.
+    """The request of the least urgent tier beyond its reserve that has the fewest tokens to compute again.
 
-    Of equals the newest. Where no tier is beyond its reserve, the least urgent yields.
+    Not one with about the longest way to go of all that run, if there is another. Of equals the newest. Where no tier is
+    beyond its reserve, the least urgent yields.
     """
     everyone = list(running)
     here = [pair for pair in everyone if pair[0] in over_reserve] or everyone
@@ -100,7 +98,7 @@ def who_yields(running: Iterable[tuple[int, Request]], over_reserve: set[int]) -
         return None
     least_urgent = max(tier for tier, _ in here)
     candidates = [request for tier, request in here if tier == least_urgent]
-    return min(
-        candidates,
-        key=lambda request: (NEAR_END * request.num_computed_tokens - Memory.left(request), -request.arrival_time),
-    )
+    longest = max(Memory.left(request) for _, request in everyone)
+    shorter = [request for request in candidates if Memory.left(request) < longest]
+    short = [request for request in shorter if Memory.left(request) < longest * LONG_WAY]
+    return min(short or shorter or candidates, key=lambda request: (request.num_computed_tokens, -request.arrival_time))

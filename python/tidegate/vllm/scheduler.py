@@ -154,7 +154,7 @@ class Scheduler(AsyncScheduler):
                 entry,
                 output=request.num_output_tokens,
                 blocks=blocks,
-                again=self._memory.asked_again(request) if self._for_memory else None,
+                again=self._memory.asked_again(request, len(self.running)) if self._for_memory else None,
             )
 
     def _decide(self, growth: int) -> None:

@@ -35,12 +35,14 @@ def load(seed: int) -> list[tuple[str, list[int], int, str, str]]:
 
 
 def serve(server: Server, model: str, seed: int) -> tuple[dict[str, Answer], list[str]]:
-    """Serves the load: what is not batch comes when all slots have batch work."""
+    """Serves the load: what is not batch comes when all slots have batch work; nothing is generated before all is there."""
+    asks = load(seed)
     with Stream(server, model) as stream:
-        for name, prompt, tokens, tier, tenant in load(seed):
-            if name == "near-realtime-0":
-                stream.wait_for_first({f"batch-{number}" for number in range(SLOTS)})
-            stream.ask(name, prompt, max_tokens=tokens, tier=tier, tenant=tenant)
+        with server.held(model):
+            for count, (name, prompt, tokens, tier, tenant) in enumerate(asks, start=1):
+                stream.ask(name, prompt, max_tokens=tokens, tier=tier, tenant=tenant)
+                # In the order of their names, however slow the client is.
+                assert sum(server.wait_for_jobs(model, count)["in_use"].values()) <= SLOTS
         return stream.wait(), list(stream.order)
 
 
@@ -58,9 +60,10 @@ def test_a_mixed_load(server: Server, seed: int) -> None:
         after = min(came.index(f"realtime-{n}") for n in range(4))
         print(f"{label}: realtime waited at most {max(waits) * 1e3:.0f} ms; {after} others had tokens before the first")
 
-    # All that is urgent has tokens before any other batch request has; in the order of arrival all batch work is first.
+    # All that is urgent has tokens before any batch request has that had no slot when it came; in the order of arrival all
+    # batch work is first.
     last_urgent = max(order.index(f"realtime-{number}") for number in range(4))
-    assert not set(order[SLOTS:last_urgent]) & {f"batch-{number}" for number in range(SLOTS, 10)}
+    assert not set(order[:last_urgent]) & {f"batch-{number}" for number in range(SLOTS, 10)}
     assert stock_order.index("realtime-0") > max(stock_order.index(f"batch-{number}") for number in range(10))
     stats = server.wait_for_jobs(TIERED, 0)
     assert stats["yielded"] > before, "those that ran had to yield, and went on where they were"

@@ -12,6 +12,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,13 +107,22 @@ class Server:
                 time.sleep(0.05)
         raise AssertionError(f"the server is not ready:\n{self.log.read_text()[-4000:]}")
 
-    def stats(self, model: str) -> dict[str, Any]:
+    def stats(self, model: str, **wishes: bool) -> dict[str, Any]:
         """What the model's scheduler has counted, and what it holds."""
         with Stream(self, model) as stream:
-            stream.ask("stats", [1], stats=True)
+            stream.ask("stats", [1], stats=True, **wishes)
             answer = stream.wait()["stats"]
         assert answer.error is None, answer.error
         return json.loads(answer.stats)
+
+    @contextlib.contextmanager
+    def held(self, model: str) -> Iterator[None]:
+        """The model generates nothing meanwhile."""
+        self.stats(model, hold=True)
+        try:
+            yield
+        finally:
+            self.stats(model, hold=False)
 
     def wait_for_jobs(self, model: str, jobs: int) -> dict[str, Any]:
         """As `stats`, once the model has so many requests."""

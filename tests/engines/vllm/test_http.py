@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 HERE = Path(__file__).parent
-READY_S, ANSWER_S = 900, 300
+READY_S, ANSWER_S, ENDS_S = 900, 300, 60
 """Far more than it takes, also on a busy machine."""
 
 CONFIG = """
@@ -88,9 +88,17 @@ def serving(model: Path, folder: Path) -> Iterator[Server]:
             wait_until_ready(address, process, log)
             yield Server(address, process)
         finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait(timeout=60)
+            end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """As an operator does; what has not ended then, and what it left behind, is killed."""
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=ENDS_S)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=60)
 
 
 @pytest.fixture(scope="module")

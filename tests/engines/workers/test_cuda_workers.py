@@ -24,7 +24,8 @@ def test_three_tiers_on_a_cpu() -> None:
     for name, run in told["runs"].items():
         urgent = run["tiers"]["realtime"]
         print(f"{name}: P0 p99 {urgent['latency_ms_p99']:.1f} ms, {run['busy']:.0%} busy")
-    print(f"call p50 {told['call_us_p50']:.0f} us, p99 {told['call_us_p99']:.0f} us; {told['reclaims']} reclaims")
+    took = f"call p50 {told['call_us_p50']:.0f} us, p99 {told['call_us_p99']:.0f} us"
+    print(f"{took}, turn p50 {told['turn_us_p50']:.0f} us; {told['reclaims']} reclaims")
     assert told["same_outputs"], "whoever yielded went on where it was"
     assert told["live"] == 0
     assert told["completed"] == 16 + 24 + 6

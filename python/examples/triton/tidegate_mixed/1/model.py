@@ -5,7 +5,8 @@ for each slot generates tokens, a chunk at a time, and answers through the reque
 stops after its chunk, keeps what it has, and goes on from there later, in any slot.
 
 Parameters of a request: `tier` and `tenant` (strings), `max_tokens` (a number), `stats` (true: one answer with the
-counters, nothing is generated). The engine is simulated: a chunk is a sleep, a token a function of those before it.
+counters, nothing is generated), and with it `hold` (true: nothing at all is generated until `hold` is false, so that a
+test can count on who came first). The engine is simulated: a chunk is a sleep, a token a function of those before it.
 """
 
 import json
@@ -57,6 +58,8 @@ class TritonPythonModel:
     def _take(self, request: Any, sender: Any) -> None:
         asked = json.loads(request.parameters() or "{}")
         if asked.get("stats"):
+            if "hold" in asked:
+                self._engine.hold(asked["hold"])
             stats = np.array([json.dumps(self._engine.stats()).encode()], dtype=np.object_)
             sender.send(triton.InferenceResponse([triton.Tensor("STATS", stats)]))
             sender.send(flags=triton.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
@@ -97,6 +100,8 @@ class Engine:
         self._jobs: dict[int, Job] = {}
         self._yielded = 0
         self._closed = False
+        self._flows = threading.Event()
+        self._flows.set()
         # The scheduler has a lock of its own. This one keeps what is said to it and what is noted here together.
         self._changed = threading.Condition()
         self._inboxes: dict[int, queue.SimpleQueue[tuple[Job, int] | None]] = {}
@@ -143,8 +148,16 @@ class Engine:
                 "by_reason": by_reason,
             }
 
+    def hold(self, on: bool) -> None:
+        """Lets no slot generate, or all of them again."""
+        if on:
+            self._flows.clear()
+        else:
+            self._flows.set()
+
     def close(self) -> None:
         """Stops all threads; what is not done is answered with an error."""
+        self._flows.set()
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -193,6 +206,7 @@ class Engine:
         while (given := inbox.get()) is not None:
             job, attempt = given
             while self._goes_on(job, attempt) and not self._closed:
+                self._flows.wait()
                 time.sleep(self._chunk_s)
                 chunk = [next_token(job) for _ in range(min(self._chunk_tokens, job.max_tokens - len(job.tokens)))]
                 tensor = triton.Tensor("TOKENS", np.array(chunk, dtype=np.int32))
