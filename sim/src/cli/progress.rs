@@ -21,6 +21,15 @@ impl Progress {
         Self { bar: ProgressBar::new(steps).with_style(style) }
     }
 
+    /// A sign of life for work of which nobody knows how many steps it has.
+    pub(super) fn of_trials() -> Self {
+        if !io::stderr().is_terminal() {
+            return Self { bar: ProgressBar::hidden() };
+        }
+        let style = ProgressStyle::with_template("{elapsed} {msg}").expect("the template is a literal");
+        Self { bar: ProgressBar::new_spinner().with_style(style) }
+    }
+
     /// What is done now.
     pub(super) fn name(&self, what: String) {
         self.bar.set_message(what);
