@@ -279,12 +279,13 @@ mod tests {
         let mut row = || {
             let decode_tokens = random.below(64);
             let prompt = if random.below(3) == 0 { 0 } else { 1 + random.below(448) };
+            let decode_tokens = decode_tokens + u64::from(prompt == 0);
             let load = Load {
                 prefill_tokens: prompt,
                 prefill_context: if prompt == 0 { 0 } else { random.below(4_000) },
                 prefill_squares: prompt * prompt,
-                decode_tokens: decode_tokens + u64::from(prompt == 0),
-                decode_context: (decode_tokens + 1) * random.below(2_000),
+                decode_tokens,
+                decode_context: decode_tokens * random.below(2_000),
             };
             let exact = model.iteration_ns(&load) as f64 / 1e6;
             let noise = 1.0 + (random.below(2 * thousandths + 1) as f64 - thousandths as f64) / 1e3;

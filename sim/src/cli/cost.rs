@@ -20,8 +20,9 @@ const API_USD: [f64; 2] = [2.5, 10.0];
 /// Hours in a month: a twelfth of 365 days.
 const HOURS_PER_MONTH: f64 = 730.0;
 
-/// Requests in a month of the synthetic day: what six of eight busy GPUs of the default model do, by its formula alone.
-const REQUESTS_PER_MONTH: f64 = 60e6;
+/// Requests in a month of the synthetic day: what keeps six of eight GPUs of the default model busy. Chosen so, before any set-ups
+/// were compared.
+const REQUESTS_PER_MONTH: f64 = 26e6;
 
 const NS_PER_S: f64 = 1e9;
 
@@ -30,7 +31,7 @@ pub(super) struct Args {
     /// Cost this trace (repeatable); without any, a synthetic day of conversation, code and batch
     #[arg(long = "trace", value_name = "KIND:PATH")]
     traces: Vec<String>,
-    /// Stretch the traffic to so many requests in a month; without it 60 million, or what the trace has at its own rate
+    /// Stretch the traffic to so many requests in a month; without it 26 million, or what the trace has at its own rate
     #[arg(long, value_name = "N", value_parser = positive)]
     requests_per_month: Option<f64>,
     /// Parts of the synthetic day: conversation, code, batch
@@ -57,8 +58,8 @@ pub(super) struct Args {
     /// Reserves of the first tier to try under tidegate, in per cent
     #[arg(long, value_name = "P,P", value_delimiter = ',', default_value = "10,20,30,40,50", value_parser = percent)]
     reserves: Vec<u32>,
-    /// Workers that each fleet has besides those it needs
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    /// Workers that each fleet has besides those it needs: for repairs and roll-outs
+    #[arg(long, value_name = "N", default_value_t = 1)]
     spare_workers: u32,
     /// Leave out what other prices, traffic and objectives would cost, which takes most of the time
     #[arg(long)]

@@ -116,7 +116,9 @@ impl Search<'_> {
             };
             reserves.push(ReserveTried {
                 reserve_ppm,
-                workers: enough.as_ref().map(|enough| enough.workers),
+                workers: enough
+                    .as_ref()
+                    .map(|enough| enough.workers + self.assumptions.spare_workers as usize),
                 p0_ttft_ns_p99: enough.as_ref().and_then(|enough| enough.outcome.tiers[0].ttft.p99),
             });
             let Some(enough) = enough else { continue };

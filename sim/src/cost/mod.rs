@@ -93,7 +93,7 @@ pub struct SetupCost {
 pub struct ReserveTried {
     /// The first tier's, in millionths.
     pub reserve_ppm: u32,
-    /// The fewest workers that hold the objectives with it; `None` if none within reason do.
+    /// The fewest workers that hold the objectives with it, and the spare ones; `None` if none within reason do.
     pub workers: Option<usize>,
     /// The first tier's p99 time to first token then.
     pub p0_ttft_ns_p99: Option<u64>,

@@ -53,6 +53,14 @@ fn timed_load(row: &[Field<'_>; 6]) -> Result<TimedLoad, TraceError> {
     if load.prefill_squares < tokens || load.prefill_squares > tokens * tokens {
         return Err(squares.is_not(&format!("a sum of squares of parts of {tokens} tokens")));
     }
+    for (field, context, tokens) in [
+        (prefill_context, load.prefill_context, load.prefill_tokens),
+        (decode_context, load.decode_context, load.decode_tokens),
+    ] {
+        if context > 0 && tokens == 0 {
+            return Err(field.is_not("0, as it is where no such token is computed"));
+        }
+    }
     if load.prefill_tokens + load.decode_tokens == 0 {
         return Err(decode.is_not("a number of tokens, and there is no prompt either: an empty iteration"));
     }
