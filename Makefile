@@ -34,7 +34,7 @@ CARGO_SEMVER := $(TOOLS)/bin/cargo-semver-checks semver-checks
 
 export PYTHON
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-sanitizers test-python test-engines lint lint-rust lint-dependencies lint-python advisories \
+.PHONY: help run test test-rust test-sanitizers test-python test-engines test-browser lint lint-rust lint-dependencies lint-python advisories \
     bench fuzz-smoke scorecard mutations install test-package semver venv wheel clean
 .NOTPARALLEL:
 
@@ -68,7 +68,8 @@ test-engines: LLAMA = $(call engine,llama)
 test-engines: VLLM = $(call engine,vllm)
 test-engines: TRITON = $(call engine,triton)
 test-engines: ## run the tests that go through real engines; builds each once, outside the checkout (minutes)
-	@.ci/need cargo cc c++ python
+	@.ci/need cargo cc c++ python chromium
+	@$(MAKE) --no-print-directory test-browser
 	@[ -e $(LLAMA)/.made ] || .ci/timed 'Engine llama.cpp' tests/engines/llama/install $(LLAMA)
 	@TIDEGATE_ENGINE=$(LLAMA) .ci/timed 'Tests of the llama.cpp host' \
 	    $(LLAMA)/venv/bin/python -m pytest --config-file tests/engines/pytest.ini tests/engines/llama
@@ -82,6 +83,12 @@ test-engines: ## run the tests that go through real engines; builds each once, o
 	@[ -e $(TRITON)/.made ] || { .ci/need libpython && .ci/timed 'Engine Triton' tests/engines/triton/install $(TRITON); }
 	@TIDEGATE_ENGINE=$(TRITON) PYTHONPATH=$(TARGET)/vllm .ci/timed 'Tests of the Triton model' \
 	    $(TRITON)/venv/bin/python -m pytest --config-file tests/engines/pytest.ini tests/engines/triton
+
+test-browser: venv ## render the page of a replay in headless Chromium, light and dark
+	@.ci/need cargo cc chromium
+	@.ci/timed 'Simulator' cargo build --release --quiet $(LOCKED) -p tidegate-sim
+	@TIDEGATE_BINARY=$(TARGET)/release/tidegate .ci/timed 'Tests of the report in a browser' \
+	    $(VENV)/bin/python -m pytest --config-file tests/engines/pytest.ini tests/engines/browser
 
 lint: ## check formats, lints, licences and where dependencies come from
 	@.ci/need cargo cc rustfmt clippy python

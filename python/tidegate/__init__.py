@@ -4,6 +4,8 @@ The host tells a `Scheduler` what happens (verbs), asks what to do (`poll`), and
 call: the scheduler does no IO, reads no clock and starts no thread.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from tidegate._enums import (
     Decline,
     Gate,
@@ -92,6 +94,9 @@ from tidegate._tidegate import (
     Stuck,
     __version__,
 )
+
+if TYPE_CHECKING:
+    from tidegate.simulation import simulate
 
 Action = Start | Preempt | Spare | Abort | Drop | Stuck | LeaseWanted
 """Any wish of the scheduler."""
@@ -182,4 +187,14 @@ __all__ = [
     "ZeroCapacity",
     "ZeroDemand",
     "__version__",
+    "simulate",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # A server that never simulates does not load what starts processes.
+    if name == "simulate":
+        from tidegate.simulation import simulate  # noqa: PLC0415
+
+        return simulate
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=None)

@@ -1,17 +1,20 @@
 //! The flags that say what a simulated engine is like, for all subcommands that run some.
 
-use tidegate_sim::machine::Machine;
-use tidegate_sim::model::{Batching, DEFAULT_MODEL, MODELS, ServiceModel};
+use std::path::Path;
 
-use super::Failure;
+use tidegate_sim::machine::Machine;
+use tidegate_sim::model::{Batching, DEFAULT_MODEL, MODELS, ModelFile, ServiceModel};
+
+use super::{Failure, read_text};
 
 /// The most workers that can be asked for: what the scheduler takes.
 const MAX_WORKERS: usize = tidegate::MAX_WORKERS as usize;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct EngineArgs {
-    /// Service-time model: llama3-8b (default), a10g-llama7b, a100-opt13b-tp1, a100-opt13b-tp1-vllm, a100-opt66b-tp4
-    #[arg(long, value_name = "ID")]
+    /// Service-time model: llama3-8b (default), a10g-llama7b, a100-opt13b-tp1, a100-opt13b-tp1-vllm, a100-opt66b-tp4, or a
+    /// file that `tidegate fit` wrote
+    #[arg(long, value_name = "ID|FILE")]
     model: Option<String>,
     /// Requests that a worker runs at a time; without it, the model's number
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 16))]
@@ -38,14 +41,16 @@ impl EngineArgs {
 
     /// The engine that is asked for.
     pub(super) fn machine(&self) -> Result<Machine, Failure> {
-        let id = self.model.as_deref().unwrap_or(DEFAULT_MODEL);
-        let Some(model) = ServiceModel::by_id(id) else {
-            let known: Vec<_> = MODELS.iter().map(|model| model.id).collect();
-            return Err(Failure::bad_input(format_args!(
-                "--model: {id:?} is not known, expected one of {}",
-                known.join(", ")
-            )));
-        };
+        self.machine_of(self.model()?)
+    }
+
+    /// The model that is asked for.
+    pub(super) fn model(&self) -> Result<&'static ServiceModel, Failure> {
+        model_of(self.model.as_deref().unwrap_or(DEFAULT_MODEL))
+    }
+
+    /// An engine of this model, with the flags of the engine.
+    pub(super) fn machine_of(&self, model: &'static ServiceModel) -> Result<Machine, Failure> {
         let slots = self.slots.unwrap_or(model.slots);
         let batching = self.batching(model)?;
         match batching {
@@ -70,6 +75,23 @@ impl EngineArgs {
         let (tokens, prompts) = (self.chunk.unwrap_or(tokens), self.prompts.unwrap_or(prompts));
         Ok(Batching::Chunked { tokens, prompts })
     }
+}
+
+/// The model of an id, or of a file.
+fn model_of(id: &str) -> Result<&'static ServiceModel, Failure> {
+    if let Some(model) = ServiceModel::by_id(id) {
+        return Ok(model);
+    }
+    let path = Path::new(id);
+    if path.is_file() {
+        let file = ModelFile::parse(&read_text(path)?).map_err(|problem| Failure::bad_file(path, problem))?;
+        return Ok(file.into_model());
+    }
+    let known: Vec<_> = MODELS.iter().map(|model| model.id).collect();
+    Err(Failure::bad_input(format_args!(
+        "--model: {id:?} is neither a file nor known, expected one of {}",
+        known.join(", ")
+    )))
 }
 
 /// A number of workers that there can be.

@@ -1,7 +1,9 @@
 //! The command line: what `tidegate` understands, and how its subcommands end.
 
 mod config;
+mod cost;
 mod engine;
+mod fit;
 mod interrupt;
 mod journal;
 mod neighbour;
@@ -35,6 +37,10 @@ enum Command {
     Neighbour(neighbour::Args),
     /// Stage what vLLM's own scheduler is weak at, for a model of it and for tidegate
     Scenarios(scenarios::Args),
+    /// Say what traffic costs: GPUs, money in a month and by token, against an API
+    Cost(Box<cost::Args>),
+    /// Fit a service-time model to measured iterations
+    Fit(fit::Args),
     /// Compute published tables anew: what the paper says, what comes out here, and tidegate
     Paper(paper::Args),
     /// Work with journals: the recorded inputs of a scheduler
@@ -76,6 +82,8 @@ pub(crate) fn main() -> ExitCode {
             Command::Replay(args) => replay::run(&args),
             Command::Neighbour(args) => neighbour::run(&args),
             Command::Scenarios(args) => scenarios::run(&args),
+            Command::Cost(args) => cost::run(&args),
+            Command::Fit(args) => fit::run(&args),
             Command::Paper(args) => paper::run(&args),
             Command::Journal(command) => journal::run(&command),
             Command::Config(command) => config::run(&command),

@@ -74,6 +74,9 @@ pub(super) struct Args {
         conflicts_with_all = ["traces", "tiers", "batches", "scale", "scale_curve", "timeline"]
     )]
     week: Option<u64>,
+    /// Print how far it is on standard error, as lines `progress DONE OF`, for programs
+    #[arg(long)]
+    progress: bool,
     /// Print one JSON object instead of the table
     #[arg(long)]
     json: bool,
@@ -331,7 +334,8 @@ impl Runner<'_> {
         let mut journal_written = None;
         let mut outcomes: Vec<(SetupKind, Outcome)> = Vec::new();
         let requests = traffic.count();
-        let bar = Progress::new(requests * setups.len() as u64);
+        let steps = requests * setups.len() as u64;
+        let bar = if self.args.progress { Progress::as_lines(steps) } else { Progress::new(steps) };
         for (index, setup) in setups.iter().enumerate() {
             if outcomes.last().is_some_and(|(_, outcome)| outcome.is_partial) {
                 break;

@@ -1,13 +1,17 @@
 //! Service-time models: how long one iteration of an engine takes, and how much KV memory a worker has.
 //!
-//! A model is a published fit, found by its id. It decides the length of an iteration from what is in the
+//! A model is a published fit, found by its id, or one of the user's own from a file. It decides the length of an iteration from what is in the
 //! iteration ([`Load`]), how prompts and decodes share iterations ([`Batching`]) and the worker's default
 //! size. It knows nothing of requests, queues or schedulers. Durations are integers: coefficients are whole
 //! femtoseconds, so that every platform computes the same nanosecond.
 
 mod catalog;
+mod file;
+
+use serde::{Deserialize, Serialize};
 
 pub use catalog::{DEFAULT_MODEL, GPU_JOBS, MODELS};
+pub use file::ModelFile;
 
 /// Tokens in one KV block, as in vLLM.
 pub const BLOCK_TOKENS: u32 = 16;
@@ -48,11 +52,16 @@ pub struct Pace {
 }
 
 impl Pace {
+    /// Femtoseconds of the iteration, less than none if the fit says so.
+    pub(crate) fn femtos(&self) -> i128 {
+        self.fixed + self.fit.max(self.least)
+    }
+
     /// Nanoseconds of the iteration.
     #[must_use]
     #[inline]
     pub fn ns(&self) -> u64 {
-        let femtos = self.fixed + self.fit.max(self.least);
+        let femtos = self.femtos();
         match u64::try_from(femtos) {
             Ok(femtos) => femtos / FEMTOS_PER_NANO,
             // Beyond five hours the fit says nothing any more, but time goes on.
@@ -68,7 +77,8 @@ impl Pace {
 }
 
 /// How prompts and decodes share iterations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Batching {
     /// Each iteration decodes every running request and fills up to this many tokens with parts of prompts
     /// (chunked prefill).
@@ -88,7 +98,8 @@ pub enum Batching {
 }
 
 /// The published formula, with coefficients in femtoseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Formula {
     /// One linear form up to `knee` tokens, another beyond.
     MixedByTokens {
@@ -113,7 +124,8 @@ pub enum Formula {
 }
 
 /// Coefficients of an iteration that mixes prompts and decodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MixedTerms {
     /// Every iteration.
     pub base: i64,
@@ -130,7 +142,8 @@ pub struct MixedTerms {
 }
 
 /// Coefficients of the prompts of an iteration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PrefillTerms {
     /// Every iteration with a prompt.
     pub base: i64,
@@ -141,7 +154,8 @@ pub struct PrefillTerms {
 }
 
 /// Coefficients of the decodes of an iteration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct DecodeTerms {
     /// Every iteration with a decode.
     pub base: i64,
@@ -172,6 +186,44 @@ pub struct ServiceModel {
     pub kv_bytes_per_token: u32,
 }
 
+impl Formula {
+    /// As [`ServiceModel::pace`].
+    #[must_use]
+    pub fn pace(&self, load: &Load) -> Pace {
+        match *self {
+            Self::MixedByTokens { knee, ref below, ref above } => {
+                match load.prefill_tokens + load.decode_tokens {
+                    0 => Pace::default(),
+                    tokens if tokens <= knee => below.pace(load),
+                    _ => above.pace(load),
+                }
+            }
+            Self::Apart { ref prefill, ref decode_below, knee, ref decode_above } => {
+                let decode = if load.decode_tokens < knee { decode_below } else { decode_above };
+                Pace { fixed: prefill.femtos(load), ..decode.pace(load) }
+            }
+        }
+    }
+
+    /// All of its coefficients.
+    fn coefficients(&self) -> Vec<i64> {
+        match self {
+            Self::MixedByTokens { below, above, .. } => [below, above]
+                .iter()
+                .flat_map(|t| {
+                    let contexts = [t.decode_context, t.prefill_context];
+                    [t.base, t.token, t.prefill_token, t.decode_token].into_iter().chain(contexts)
+                })
+                .collect(),
+            Self::Apart { prefill, decode_below, decode_above, .. } => {
+                let decodes = [decode_below, decode_above];
+                let decodes = decodes.iter().flat_map(|t| [t.base, t.token, t.context, t.least]);
+                [prefill.base, prefill.token, prefill.square].into_iter().chain(decodes).collect()
+            }
+        }
+    }
+}
+
 impl ServiceModel {
     /// The model of this id.
     #[must_use]
@@ -189,19 +241,7 @@ impl ServiceModel {
     /// requests. O(1).
     #[must_use]
     pub fn pace(&self, load: &Load) -> Pace {
-        match self.formula {
-            Formula::MixedByTokens { knee, ref below, ref above } => {
-                match load.prefill_tokens + load.decode_tokens {
-                    0 => Pace::default(),
-                    tokens if tokens <= knee => below.pace(load),
-                    _ => above.pace(load),
-                }
-            }
-            Formula::Apart { ref prefill, ref decode_below, knee, ref decode_above } => {
-                let decode = if load.decode_tokens < knee { decode_below } else { decode_above };
-                Pace { fixed: prefill.femtos(load), ..decode.pace(load) }
-            }
-        }
+        self.formula.pace(load)
     }
 
     /// Nanoseconds to copy the KV cache of this many tokens to host memory, or back.

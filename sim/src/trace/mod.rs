@@ -9,6 +9,7 @@ mod builtin;
 mod error;
 mod field;
 mod gpu_log;
+mod iterations;
 mod json_lines;
 mod kind;
 mod label;
@@ -21,6 +22,7 @@ pub use builtin::{Mix, Synthetic, SyntheticArrivals, builtin};
 pub use error::TraceError;
 pub use field::{MAX_ARRIVAL_S, MAX_TRACE_TOKENS};
 pub use gpu_log::{GpuLog, LoggedRequest};
+pub use iterations::{TimedLoad, read_iterations};
 pub use kind::{Kind, TraceSpec, parse_tier_override};
 pub use label::{fnv1a64_folded, tenant_of_sixteen};
 
@@ -36,6 +38,28 @@ pub struct Workload {
     pub tenants: Vec<String>,
     /// One line per trace: what was read, what was skipped, which labels were added. Printed with results.
     pub sources: Vec<String>,
+}
+
+impl Workload {
+    /// The time of the last arrival, in nanoseconds.
+    #[must_use]
+    pub fn span_ns(&self) -> u64 {
+        self.requests.last().map_or(0, |request| request.arrival_ns)
+    }
+
+    /// The same requests, so many times as fast.
+    ///
+    /// # Panics
+    /// If `scale` is not positive and finite.
+    #[must_use]
+    pub fn stretched(&self, scale: f64) -> Self {
+        assert!(scale.is_finite() && scale > 0.0, "scale {scale} is not a positive number");
+        let mut workload = self.clone();
+        for request in &mut workload.requests {
+            request.arrival_ns = merge::stretched(request.arrival_ns, scale);
+        }
+        workload
+    }
 }
 
 /// One arrival.

@@ -19,7 +19,7 @@ fn wrong_usage_is_told_in_one_line() {
         (&["replay", "--tier", "csv=P9"], "\"P9\" is not a tier: P0 to P7, or 0 to 7"),
         (
             &["replay", "--model", "gpt"],
-            "--model: \"gpt\" is not known, expected one of llama3-8b, a10g-llama7b, a100-opt13b-tp1, \
+            "--model: \"gpt\" is neither a file nor known, expected one of llama3-8b, a10g-llama7b, a100-opt13b-tp1, \
              a100-opt13b-tp1-vllm, a100-opt66b-tp4",
         ),
         (&["replay", "--scale", "-1"], "scale -1 is not a positive number"),

@@ -3,6 +3,7 @@
 mod commands;
 mod faults;
 mod journal;
+mod money;
 mod paper;
 mod reports;
 mod streams;

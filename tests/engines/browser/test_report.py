@@ -1,0 +1,128 @@
+"""The page of `tidegate replay --report` in a real browser: it renders, in light and dark, and asks nobody for anything.
+
+`TIDEGATE_BINARY` names the program. The pictures stay in `TIDEGATE_PICTURES` for people to look at, if that is set.
+"""
+
+import os
+import shutil
+import struct
+import subprocess
+import zlib
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+AT_MOST_S = 120
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--window-size=1280,4600",
+    # A page that asked for anything from a network would wait for it here.
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+]
+DARK = ["--force-dark-mode", "--blink-settings=preferredColorScheme=0"]
+TIERS = {"light": ["2f6fed", "0f9d8a", "d98a0b"], "dark": ["6ea0ff", "3fcbb6", "f2b544"]}
+
+
+@pytest.fixture(scope="module")
+def browser() -> str:
+    found = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
+    assert found, "no Chromium; .ci/need chromium says how to get it"
+    return found
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    command = [os.environ["TIDEGATE_BINARY"], "replay", "--report", path]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=AT_MOST_S)
+    return path
+
+
+def render(browser: str, page: Path, profile: Path, *options: str) -> str:
+    command = [browser, *FLAGS, f"--user-data-dir={profile}", *options, page.as_uri()]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=AT_MOST_S, check=True)
+    return run.stdout
+
+
+def pixels(path: Path) -> tuple[int, int, list[bytes]]:
+    """Width, height and the rows of a PNG with 8 bits a channel, three or four bytes a pixel cut to three."""
+    data = path.read_bytes()
+    assert data.startswith(b"\x89PNG\r\n\x1a\n")
+    place, packed, header = 8, b"", (0, 0, 0, 0)
+    while place < len(data):
+        (length,) = struct.unpack_from(">I", data, place)
+        kind, body = data[place + 4 : place + 8], data[place + 8 : place + 8 + length]
+        if kind == b"IHDR":
+            header = struct.unpack(">IIBB", body[:10])
+        elif kind == b"IDAT":
+            packed += body
+        place += 12 + length
+    width, height, depth, colours = header
+    assert depth == 8
+    size = {2: 3, 6: 4}[colours]
+    return width, height, unfiltered(zlib.decompress(packed), width * size, size)
+
+
+def unfiltered(raw: bytes, stride: int, size: int) -> list[bytes]:
+    """The rows as they were before each was told by how it differs from what is left of it and above it."""
+    rows: list[bytes] = []
+    above = bytes(stride)
+    for start in range(0, len(raw), stride + 1):
+        row = bytearray(raw[start + 1 : start + 1 + stride])
+        match raw[start]:
+            case 0:
+                pass
+            case 1:
+                for i in range(size, stride):
+                    row[i] = (row[i] + row[i - size]) & 255
+            case 2:
+                row = bytearray((a + b) & 255 for a, b in zip(row, above, strict=True))
+            case 3:
+                for i in range(stride):
+                    row[i] = (row[i] + ((row[i - size] if i >= size else 0) + above[i]) // 2) & 255
+            case 4:
+                for i in range(stride):
+                    row[i] = (row[i] + paeth(row, above, i, size)) & 255
+        above = bytes(row)
+        rows.append(above)
+    return rows
+
+
+def paeth(row: bytearray, above: bytes, i: int, size: int) -> int:
+    left, corner = (row[i - size], above[i - size]) if i >= size else (0, 0)
+    guess = left + above[i] - corner
+    return min((abs(guess - left), 0, left), (abs(guess - above[i]), 1, above[i]), (abs(guess - corner), 2, corner))[2]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_is_drawn(browser: str, page: Path, tmp_path: Path, scheme: str) -> None:
+    pictures = Path(os.environ.get("TIDEGATE_PICTURES", tmp_path))
+    picture = pictures / f"report-{scheme}.png"
+    options = DARK if scheme == "dark" else []
+    render(browser, page, tmp_path / "profile", *options, f"--screenshot={picture}")
+    width, height, rows = pixels(picture)
+    assert (width, height) == (1280, 4600)
+    size = len(rows[0]) // width
+    colours = Counter(row[i : i + 3].hex() for row in rows for i in range(0, len(row), size))
+    background = {"light": "ffffff", "dark": "10151c"}[scheme]
+    cards = {"light": "f7f8fa", "dark": "18202a"}[scheme]
+    assert {colour for colour, _ in colours.most_common(2)} == {background, cards}
+    # The first tier within its reserve, and all tiers in what was reclaimed.
+    assert all(colours[colour] > 500 for colour in TIERS[scheme][1:]), colours.most_common(20)  # noqa: PLR2004
+    assert len(colours) > 50, "areas, curves and texts"  # noqa: PLR2004
+
+
+def test_nothing_runs_over_and_all_sections_are_there(browser: str, page: Path, tmp_path: Path) -> None:
+    dom = render(browser, page, tmp_path / "profile", "--dump-dom")
+    for heading in ["Side by side", "Latencies by tier", "tidegate: capacity over time", "tidegate: service of the tenants"]:
+        assert f"<h2>{heading}</h2>" in dom
+    assert dom.count("<svg") == dom.count("</svg>") > 20  # noqa: PLR2004
