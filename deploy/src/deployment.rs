@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate::{
     Config, ConfigError, ConfigFault, DeviceId, DevicePart, DeviceSpec, Input, InputError, Instant, MAX_WORKERS, PoolId, Ppm,
-    Resources, Scheduler, TenantError, TenantId, TenantPolicy, WorkerSpec,
+    Resources, Scheduler, TenantError, TenantId, TenantPolicy, TierConfig, WorkerSpec,
 };
 use toml::{Table, Value};
 
@@ -130,7 +130,11 @@ impl Deployment {
                 for fault in &mut faults {
                     fault.line = fault.line.and_then(|line| line.checked_sub(above)).filter(|&line| line > 0);
                 }
-                None
+                // What else is wrong is told too, as far as the names are there of which the rest speaks.
+                skeleton(&document, defaults).and_then(|config| {
+                    Self::read(config, &document, &mut faults);
+                    None
+                })
             }
         };
         for fault in &mut faults {
@@ -248,6 +252,23 @@ impl Workers {
         }
         spec
     }
+}
+
+/// A config that has only the names of a file whose config has faults.
+fn skeleton(document: &Document<'_>, defaults: &Defaults<'_>) -> Option<Config> {
+    let value = |name| document.value(name).ok().flatten();
+    let texts = |value: Value| -> Option<Vec<String>> {
+        value.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect()
+    };
+    let own = || defaults.dimensions.iter().map(|&name| name.to_owned()).collect();
+    let mut builder = Config::builder().dimensions(value("dimensions").map_or_else(|| Some(own()), texts)?);
+    if let Some(pools) = value("pools") {
+        builder = builder.pools(texts(pools)?);
+    }
+    for tier in value("tiers")?.as_array()? {
+        builder = builder.tier(TierConfig::new(tier.get("name")?.as_str()?));
+    }
+    builder.build().ok()
 }
 
 /// Tenants of either form, each with its path.

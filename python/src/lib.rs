@@ -2,7 +2,7 @@
 //!
 //! It translates, and decides nothing: arguments into the core's types ([`argument`], [`word`]), the core's
 //! answers into actions, records, rows and exceptions ([`action`], [`record`], [`batch`], [`array`], [`error`],
-//! [`snapshot`]). The scheduler is behind a lock ([`guard`]),
+//! [`snapshot`]). Files and manifests go through [`deployment`]. The scheduler is behind a lock ([`guard`]),
 //! and no Python code ever runs while the lock is held.
 
 mod action;
@@ -11,6 +11,7 @@ mod array;
 mod batch;
 mod column;
 mod config;
+mod deployment;
 mod error;
 mod guard;
 mod record;
@@ -33,6 +34,8 @@ mod _tidegate {
     use crate::array::{complete_columns, poll_rows, step_columns, submit_columns};
     #[pymodule_export]
     use crate::config::Config;
+    #[pymodule_export]
+    use crate::deployment::{export_manifests, import_manifests, read_deployment};
     #[pymodule_export]
     use crate::scheduler::Scheduler;
     #[pymodule_export]

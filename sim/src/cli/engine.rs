@@ -24,6 +24,13 @@ pub(super) struct EngineArgs {
     prompts: Option<u32>,
 }
 
+/// What a config file says of each worker.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Size {
+    pub(super) slots: Option<u32>,
+    pub(super) kv_blocks: Option<u32>,
+}
+
 impl EngineArgs {
     /// Refuses what makes no sense for GPU jobs.
     pub(super) fn refuse_for_jobs(&self) -> Result<(), Failure> {
@@ -38,6 +45,14 @@ impl EngineArgs {
 
     /// The engine that is asked for.
     pub(super) fn machine(&self) -> Result<Machine, Failure> {
+        self.machine_of(Size::default())
+    }
+
+    /// The engine that is asked for, where a file says how large it is.
+    pub(super) fn machine_of(&self, size: Size) -> Result<Machine, Failure> {
+        if self.slots.is_some() && size.slots.is_some() {
+            return Err(Failure::bad_input("--slots: the config says how many each of its workers has"));
+        }
         let id = self.model.as_deref().unwrap_or(DEFAULT_MODEL);
         let Some(model) = ServiceModel::by_id(id) else {
             let known: Vec<_> = MODELS.iter().map(|model| model.id).collect();
@@ -46,13 +61,14 @@ impl EngineArgs {
                 known.join(", ")
             )));
         };
-        let slots = self.slots.unwrap_or(model.slots);
+        let slots = size.slots.or(self.slots).unwrap_or(model.slots);
+        let kv_blocks = size.kv_blocks.unwrap_or(model.kv_blocks);
         let batching = self.batching(model)?;
         match batching {
             Batching::Chunked { tokens, .. } if tokens <= slots => Err(Failure::bad_input(format_args!(
                 "--chunk {tokens}: {slots} slots may decode {slots} tokens, and no prompt would be computed"
             ))),
-            _ => Ok(Machine::Engine { model, batching, slots, kv_blocks: model.kv_blocks }),
+            _ => Ok(Machine::Engine { model, batching, slots, kv_blocks }),
         }
     }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use tidegate::Config;
+use tidegate_deploy::Deployment;
 use tidegate_sim::journal_file::JournalFile;
 use tidegate_sim::machine::Machine;
 use tidegate_sim::replay::{ReplayOptions, replay};
@@ -15,7 +16,7 @@ use tidegate_sim::sizing::{SizingError, default_workers};
 use tidegate_sim::text_file::reason;
 use tidegate_sim::trace::{self, Batches, Kind, LoadOptions, TraceError, TraceSpec, Work, Workload};
 
-use super::engine::{EngineArgs, checked_workers};
+use super::engine::{EngineArgs, Size, checked_workers};
 use super::progress::Progress;
 use super::{Failure, config, print};
 
@@ -31,7 +32,7 @@ pub(super) struct Args {
     /// all at the start
     #[arg(long, value_name = "ROWS/SECONDS", value_parser = batches)]
     batches: Option<Batches>,
-    /// Replay the tidegate set-up with this config (TOML)
+    /// Replay the tidegate set-up with this config (TOML), its tenants, devices and workers
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Stretch the arrival rates: with 2, requests come twice as fast
@@ -101,18 +102,19 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     keep_inputs(args, &specs)?;
     let load = |scale| load(args, &specs, scale).map_err(Failure::bad_input);
     let workload = load(args.scale)?;
-    let machine = machine(args, &workload)?;
-    let config = match &args.config {
-        Some(file) => config::read(file)?,
-        None => default_config(machine),
-    };
+    let file = args.config.as_deref().map(config::read).transpose()?;
+    let machine = machine(args, &workload, file.as_ref())?;
+    let config = file.as_ref().map_or_else(|| default_config(machine), |file| file.config.clone());
     let journal = args
         .journal
         .as_ref()
         .map(|path| JournalFile::create(path).map_err(|error| bad_journal(path, &error)));
     let journal = journal.transpose()?;
-    let workers = workers(args, &workload, machine, &config)?;
-    let runner = Runner { args, machine, config: &config, workers, kinds };
+    let workers = match file.as_ref().map_or(0, Deployment::worker_count) {
+        0 => workers(args, &workload, machine, &config)?,
+        of_file => of_file,
+    };
+    let runner = Runner { args, machine, config: &config, file: file.as_ref(), workers, kinds };
     // All set-ups are made before the first runs: bad input is told at once.
     let setups = runner.setups(&workload)?;
     let (main, journal) = runner.compare(&workload, &setups, args.scale, journal)?;
@@ -125,7 +127,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         seed: args.seed,
         machine,
         workers,
-        workers_chosen: args.workers.is_none(),
+        workers_chosen: args.workers.is_none() && file.as_ref().is_none_or(|file| file.workers.is_empty()),
         traces: workload.sources,
         tier_names: config.tiers().iter().map(|tier| tier.name().to_owned()).collect(),
         main,
@@ -203,13 +205,50 @@ fn load(args: &Args, specs: &[TraceSpec], scale: f64) -> Result<Workload, TraceE
     trace::load(specs, &options)
 }
 
-fn machine(args: &Args, workload: &Workload) -> Result<Machine, Failure> {
-    if workload.requests.iter().any(|request| matches!(request.work, Work::Job { .. })) {
-        args.engine.refuse_for_jobs()?;
-        return Ok(Machine::Node);
+fn machine(args: &Args, workload: &Workload, file: Option<&Deployment>) -> Result<Machine, Failure> {
+    let file = file.filter(|file| !file.workers.is_empty());
+    let is_of_jobs = workload.requests.iter().any(|request| matches!(request.work, Work::Job { .. }));
+    match (file, &args.config) {
+        (Some(file), Some(path)) => {
+            if args.workers.is_some() {
+                return Err(Failure::bad_input("--workers: the config has workers of its own"));
+            }
+            if is_of_jobs {
+                return Err(Failure::bad_file(path, "workers: GPU jobs run on nodes of the simulator's own"));
+            }
+            args.engine.machine_of(size(file).map_err(|problem| Failure::bad_file(path, problem))?)
+        }
+        _ if is_of_jobs => {
+            args.engine.refuse_for_jobs()?;
+            Ok(Machine::Node)
+        }
+        _ => args.engine.machine(),
     }
-    args.engine.machine()
 }
+
+/// What each worker of a file has: all workers of a replay are alike.
+fn size(file: &Deployment) -> Result<Size, String> {
+    let first = &file.workers[0];
+    if let Some(other) = file.workers.iter().position(|group| group.capacity != first.capacity) {
+        return Err(format!("workers[{other}].capacity: is not that of workers[0]; workers of a replay are alike"));
+    }
+    let mut size = Size::default();
+    for (place, name) in file.config.dimensions().enumerate() {
+        let units = match u32::try_from(first.capacity[place]) {
+            Ok(units @ 1..=MAX_SIMULATED) => units,
+            _ => return Err(format!("workers[0].capacity.{name}: a replay has from 1 to {MAX_SIMULATED}")),
+        };
+        match name {
+            "slots" => size.slots = Some(units),
+            "kv_blocks" => size.kv_blocks = Some(units),
+            _ => {} // the set-up refuses it
+        }
+    }
+    Ok(size)
+}
+
+/// The most of each that a simulated worker has: far more than any engine.
+const MAX_SIMULATED: u32 = 1 << 24;
 
 fn workers(args: &Args, workload: &Workload, machine: Machine, config: &Config) -> Result<usize, Failure> {
     match args.workers {
@@ -241,6 +280,7 @@ struct Runner<'a> {
     args: &'a Args,
     machine: Machine,
     config: &'a Config,
+    file: Option<&'a Deployment>,
     workers: usize,
     kinds: Vec<SetupKind>,
 }
@@ -248,8 +288,12 @@ struct Runner<'a> {
 impl Runner<'_> {
     fn setups(&self, workload: &Workload) -> Result<Vec<Setup>, Failure> {
         let make = |&kind: &SetupKind| {
-            Setup::new(kind, self.machine, self.workers, workload, self.config)
-                .map_err(|error| bad_setup(self.args, error))
+            let setup = Setup::new(kind, self.machine, self.workers, workload, self.config);
+            let setup = setup.and_then(|setup| match (kind, self.file) {
+                (SetupKind::Tidegate, Some(file)) => setup.with_file(file, workload),
+                _ => Ok(setup),
+            });
+            setup.map_err(|error| bad_setup(self.args, error))
         };
         self.kinds.iter().map(make).collect()
     }
