@@ -7,8 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate::{
-    Config, ConfigError, ConfigFault, DeviceId, DevicePart, DeviceSpec, Input, InputError, Instant, MAX_WORKERS, PoolId, Ppm,
-    Resources, Scheduler, TenantError, TenantId, TenantPolicy, TierConfig, WorkerSpec,
+    Config, ConfigError, ConfigFault, DeviceId, DevicePart, DeviceSpec, Input, InputError, Instant,
+    MAX_WORKERS, PoolId, Ppm, Resources, Scheduler, TenantError, TenantId, TenantPolicy, TierConfig,
+    WorkerSpec,
 };
 use toml::{Table, Value};
 
@@ -171,7 +172,8 @@ impl Deployment {
     fn try_out(&self, tenants: &[String], faults: &mut Vec<ConfigFault>) {
         let mut trial = Scheduler::new(self.config.clone(), Instant::ZERO);
         let (mut devices, mut workers) = (0, 0);
-        let of_workers = self.workers.iter().enumerate().flat_map(|(index, group)| (0..group.count).map(move |_| index));
+        let of_workers =
+            self.workers.iter().enumerate().flat_map(|(index, group)| (0..group.count).map(move |_| index));
         let of_workers: Vec<_> = of_workers.collect();
         let mut set = 0;
         for input in self.inputs(&[]) {
@@ -193,7 +195,8 @@ impl Deployment {
             let Err(error) = trial.apply(Instant::ZERO, &input) else { continue };
             match error {
                 InputError::Tenant(TenantError::Policy(error)) => {
-                    let within = |found: tidegate::PolicyFault| fault(format!("{path}.{}", found.path), found.message);
+                    let within =
+                        |found: tidegate::PolicyFault| fault(format!("{path}.{}", found.path), found.message);
                     faults.extend(error.faults.into_iter().map(within));
                 }
                 error => faults.push(fault(path, error.to_string())),
@@ -287,7 +290,9 @@ fn read_tenants(
                         table.insert("name".to_owned(), Value::String(name));
                         found.push((path, table));
                     }
-                    Value::Table(_) => faults.push(fault(format!("{path}.name"), "stands in the table's own name")),
+                    Value::Table(_) => {
+                        faults.push(fault(format!("{path}.name"), "stands in the table's own name"))
+                    }
                     _ => faults.push(fault(path, "is a table")),
                 }
             }
@@ -352,7 +357,8 @@ fn read_workers(
     config: &Config,
     faults: &mut Vec<ConfigFault>,
 ) -> Vec<Workers> {
-    let places: BTreeMap<_, _> = devices.iter().enumerate().map(|(place, device)| (&*device.name, place)).collect();
+    let places: BTreeMap<_, _> =
+        devices.iter().enumerate().map(|(place, device)| (&*device.name, place)).collect();
     let (mut groups, mut total) = (Vec::new(), 0);
     for (path, table) in tables {
         let mut fields = Fields::new(table, path, faults);

@@ -1,7 +1,7 @@
 //! The fields of one table of a file: each is taken once, and what is left over at the end is not known. Keeps
 //! every fault instead of stopping at the first; a fault leaves the field as if it were absent.
 
-use tidegate::{ConfigFault, Config, MAX_UNITS, Resources};
+use tidegate::{Config, ConfigFault, MAX_UNITS, Resources};
 use toml::{Table, Value};
 
 use crate::document::bare;
@@ -135,7 +135,11 @@ impl<'f> Fields<'f> {
 }
 
 /// The tables of an array of tables, each with its path; a fault if it is something else.
-pub(crate) fn tables(name: &str, value: Option<Value>, faults: &mut Vec<ConfigFault>) -> Vec<(String, Table)> {
+pub(crate) fn tables(
+    name: &str,
+    value: Option<Value>,
+    faults: &mut Vec<ConfigFault>,
+) -> Vec<(String, Table)> {
     let Some(value) = value else { return Vec::new() };
     let Value::Array(items) = value else {
         faults.push(fault(name, format!("is written as [[{name}]]")));

@@ -8,7 +8,12 @@ use crate::document::Document;
 use crate::fields::fault;
 
 /// The policy that a tenant's table says, which has neither name nor parent any more.
-pub(crate) fn policy(mut table: Table, path: &str, config: &Config, faults: &mut Vec<ConfigFault>) -> TenantPolicy {
+pub(crate) fn policy(
+    mut table: Table,
+    path: &str,
+    config: &Config,
+    faults: &mut Vec<ConfigFault>,
+) -> TenantPolicy {
     let before = faults.len();
     spell_out(&mut table, path, config, faults);
     if faults.len() > before {
@@ -69,7 +74,8 @@ fn spell_out(table: &mut Table, path: &str, config: &Config, faults: &mut Vec<Co
         let Some(Value::Array(list)) = table.get(name) else { continue };
         let numbers: Option<Vec<i64>> = list.iter().map(Value::as_integer).collect();
         let Some([amount, period_ns, burst]) = numbers.as_deref() else {
-            faults.push(fault(format!("{path}.{name}"), "is written as { amount = …, period = …, burst = … }"));
+            faults
+                .push(fault(format!("{path}.{name}"), "is written as { amount = …, period = …, burst = … }"));
             continue;
         };
         let rate = Table::from_iter([

@@ -13,21 +13,33 @@ fn read(more: &str) -> Result<Deployment, ConfigError> {
 /// The faults of what stands below the top, as `line: path: message`.
 fn faults(more: &str) -> Vec<String> {
     let error = read(more).expect_err("it has faults");
-    error.faults.into_iter().map(|fault| {
-        let line = fault.line.map_or("-".to_owned(), |line| (line - TOP.lines().count()).to_string());
-        format!("{line}: {}: {}", fault.path, fault.message)
-    }).collect()
+    error
+        .faults
+        .into_iter()
+        .map(|fault| {
+            let line = fault.line.map_or("-".to_owned(), |line| (line - TOP.lines().count()).to_string());
+            format!("{line}: {}: {}", fault.path, fault.message)
+        })
+        .collect()
 }
 
 #[test]
 fn tenants_have_two_forms_that_say_the_same() {
-    let listed = read("[[tenants]]\nname = \"acme\"\nweight = 3\nmost_urgent = \"batch\"\n\
+    let listed = read(
+        "[[tenants]]\nname = \"acme\"\nweight = 3\nmost_urgent = \"batch\"\n\
         tokens = { amount = 600, period = \"60s\", burst = 100 }\nmax_in_use = { slots = 4, kv_blocks = 9 }\n\
-        [[tenants]]\nname = \"team\"\nparent = \"acme\"\nover_quota = \"reject\"\n");
-    let named = read("[tenants.acme]\nweight = 3\nmost_urgent = 1\ntokens = [600, 60000000000, 100]\nmax_in_use = [4, 9]\n\
-        [tenants.team]\nparent = \"acme\"\nover_quota = \"reject\"\n");
+        [[tenants]]\nname = \"team\"\nparent = \"acme\"\nover_quota = \"reject\"\n",
+    );
+    let named = read(
+        "[tenants.acme]\nweight = 3\nmost_urgent = 1\ntokens = [600, 60000000000, 100]\nmax_in_use = [4, 9]\n\
+        [tenants.team]\nparent = \"acme\"\nover_quota = \"reject\"\n",
+    );
     let listed = listed.expect("in order");
-    assert_eq!(listed, named.expect("in order"), "as `tenant_configure` takes them, and as the config writes them");
+    assert_eq!(
+        listed,
+        named.expect("in order"),
+        "as `tenant_configure` takes them, and as the config writes them"
+    );
     let [acme, team] = &listed.tenants[..] else { panic!("two tenants") };
     assert_eq!(acme.policy.tokens, Some(Rate::per_minute(600).burst(100)));
     assert_eq!((team.parent.as_deref(), team.policy.over_quota), (Some("acme"), OverQuota::Reject));
@@ -35,9 +47,11 @@ fn tenants_have_two_forms_that_say_the_same() {
 
 #[test]
 fn a_scheduler_is_told_of_all_of_it() {
-    let file = read("[[devices]]\nname = \"gpu0\"\nlimit = { kv_blocks = 90 }\n[[devices]]\nname = \"gpu1\"\ncheckpoint_mib = 7\n\
+    let file = read(
+        "[[devices]]\nname = \"gpu0\"\nlimit = { kv_blocks = 90 }\n[[devices]]\nname = \"gpu1\"\ncheckpoint_mib = 7\n\
         [[workers]]\ncount = 2\npool = \"large\"\ncapacity = { slots = 8, kv_blocks = 50 }\ndevices = [\"gpu0\"]\n\
-        [[workers]]\ncapacity = { slots = 1 }\ndevices = [\"gpu1\"]\n[tenants.acme]\n");
+        [[workers]]\ncapacity = { slots = 1 }\ndevices = [\"gpu1\"]\n[tenants.acme]\n",
+    );
     let file = file.expect("in order");
     assert_eq!((file.worker_count(), file.devices.len()), (3, 2));
     let mut scheduler = Scheduler::new(file.config.clone(), Instant::ZERO);
@@ -46,7 +60,8 @@ fn a_scheduler_is_told_of_all_of_it() {
         scheduler.apply(Instant::ZERO, input).expect("it was tried out");
     }
     let verbs: Vec<_> = inputs.iter().map(Input::verb).collect();
-    let expected = ["device_add", "device_add", "worker_add", "worker_add", "worker_add", "tenant_set", "tenant_set"];
+    let expected =
+        ["device_add", "device_add", "worker_add", "worker_add", "worker_add", "tenant_set", "tenant_set"];
     assert_eq!(verbs, [&expected[..], &["tenant_configure"]].concat());
     scheduler.check_invariants().expect("the books balance");
 }
@@ -54,7 +69,9 @@ fn a_scheduler_is_told_of_all_of_it() {
 #[test]
 fn parts_of_a_worker_on_several_devices_sum_to_all() {
     let devices = "devices = [{ name = \"a\" }, { name = \"b\" }, { name = \"c\" }]\n";
-    let file = read(&format!("{devices}workers = [{{ capacity = {{ slots = 3 }}, devices = [\"a\", \"b\", \"c\"] }}]\n"));
+    let file = read(&format!(
+        "{devices}workers = [{{ capacity = {{ slots = 3 }}, devices = [\"a\", \"b\", \"c\"] }}]\n"
+    ));
     let spec = file.expect("in order").workers[0].spec();
     let parts: Vec<_> = spec.devices.iter().map(|part| part.part.get()).collect();
     assert_eq!(parts, [333_334, 333_333, 333_333]);
@@ -67,23 +84,53 @@ fn every_fault_has_its_line_and_path() {
         ("[tenants.\"b.c\"]\nweight = \"3\"\n", &["2: tenants.\"b.c\".weight: invalid type: string"]),
         ("[tenants.a]\nparent = \"nobody\"\n", &["2: tenants.a.parent: there is no tenant \"nobody\""]),
         ("[tenants.a]\ntokens = { amount = 5 }\n", &["2: tenants.a.tokens: missing field `period`"]),
-        ("[tenants.a]\nover_quota = \"never\"\nmost_urgent = 7\n", &["3: tenants.a.most_urgent: there is no tier 7"]),
-        ("[[tenants]]\nname = \"a\"\n[[tenants]]\nname = \"a\"\n", &["4: tenants[1].name: \"a\" is there twice"]),
-        ("[[tenants]]\nname = \"a\"\nparent = \"b\"\n[[tenants]]\nname = \"b\"\nparent = \"a\"\n", &["4: tenants[1]: "]),
+        (
+            "[tenants.a]\nover_quota = \"never\"\nmost_urgent = 7\n",
+            &["3: tenants.a.most_urgent: there is no tier 7"],
+        ),
+        (
+            "[[tenants]]\nname = \"a\"\n[[tenants]]\nname = \"a\"\n",
+            &["4: tenants[1].name: \"a\" is there twice"],
+        ),
+        (
+            "[[tenants]]\nname = \"a\"\nparent = \"b\"\n[[tenants]]\nname = \"b\"\nparent = \"a\"\n",
+            &["4: tenants[1]: "],
+        ),
         ("[[tenants]]\nname = \"a\"\nleased = true\n", &["3: tenants[0].leased: there is no rate to share"]),
-        ("[[workers]]\ncount = 0\n", &["2: workers[0].count: 0 is not from 1", "1: workers[0].capacity: is needed"]),
-        ("[[workers]]\ncapacity = { slots = 1, vram = 2 }\npool = \"x\"\n", &[
-            "3: workers[0].pool: there is no pool \"x\"",
-            "2: workers[0].capacity.vram: there is no such dimension",
-        ]),
+        (
+            "[[workers]]\ncount = 0\n",
+            &["2: workers[0].count: 0 is not from 1", "1: workers[0].capacity: is needed"],
+        ),
+        (
+            "[[workers]]\ncapacity = { slots = 1, vram = 2 }\npool = \"x\"\n",
+            &[
+                "3: workers[0].pool: there is no pool \"x\"",
+                "2: workers[0].capacity.vram: there is no such dimension",
+            ],
+        ),
         ("[[workers]]\ncapacity = {}\n", &["1: workers[0]: the capacity is zero in every dimension"]),
-        ("[[workers]]\ncapacity = { slots = 1 }\ndevices = [\"gpu\"]\n", &["3: workers[0].devices: there is no device"]),
-        ("[[workers]]\ncapacity = { slots = 1 }\ncount = 70000\n", &["3: workers[0].count: 70000 is not from"]),
-        ("[[devices]]\nnmae = \"gpu\"\n", &["1: devices[0].name: is needed", "2: devices[0].nmae: is not a setting"]),
+        (
+            "[[workers]]\ncapacity = { slots = 1 }\ndevices = [\"gpu\"]\n",
+            &["3: workers[0].devices: there is no device"],
+        ),
+        (
+            "[[workers]]\ncapacity = { slots = 1 }\ncount = 70000\n",
+            &["3: workers[0].count: 70000 is not from"],
+        ),
+        (
+            "[[devices]]\nnmae = \"gpu\"\n",
+            &["1: devices[0].name: is needed", "2: devices[0].nmae: is not a setting"],
+        ),
         ("devices = 3\n", &["1: devices: is written as [[devices]]"]),
-        ("[kubernetes]\npriorities = { realtime = 1, batch = 2 }\n", &["2: kubernetes.priorities.batch: 2 is above the 1"]),
+        (
+            "[kubernetes]\npriorities = { realtime = 1, batch = 2 }\n",
+            &["2: kubernetes.priorities.batch: 2 is above the 1"],
+        ),
         ("[kubernetes]\nglobal_default = \"x\"\n", &["2: kubernetes.global_default: there is no tier \"x\""]),
-        ("[[kubernetes.sharing]]\nreplicas = 1\n", &["2: kubernetes.sharing[0].replicas: 1 is not from 2 to 48"]),
+        (
+            "[[kubernetes.sharing]]\nreplicas = 1\n",
+            &["2: kubernetes.sharing[0].replicas: 1 is not from 2 to 48"],
+        ),
         ("gatewey = 1\n", &["1: gatewey: unknown field"]),
     ] {
         let found = faults(text);

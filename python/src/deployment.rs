@@ -23,7 +23,8 @@ pub(crate) fn read_deployment<'py>(
 ) -> PyResult<Bound<'py, PyTuple>> {
     let dimensions: Vec<_> = dimensions.iter().map(String::as_str).collect();
     let defaults = Defaults { dimensions: &dimensions, tiers };
-    let found = Deployment::from_toml_or(&unicode(text)?, &defaults).map_err(|faults| error::config(py, &faults))?;
+    let found =
+        Deployment::from_toml_or(&unicode(text)?, &defaults).map_err(|faults| error::config(py, &faults))?;
     let tenants = PyList::empty(py);
     for tenant in &found.tenants {
         tenants.append((&tenant.name, &tenant.parent, policy(py, &tenant.policy, &found)?))?;
@@ -86,8 +87,11 @@ fn policy<'py>(py: Python<'py>, policy: &TenantPolicy, found: &Deployment) -> Py
     if leased {
         said.set_item("leased", true)?;
     }
-    let numbers =
-        [("max_running", max_running), ("queue_limit", queue_limit), ("queue_token_limit", queue_token_limit)];
+    let numbers = [
+        ("max_running", max_running),
+        ("queue_limit", queue_limit),
+        ("queue_token_limit", queue_token_limit),
+    ];
     for (name, number) in numbers {
         if let Some(number) = number {
             said.set_item(name, number)?;
@@ -115,7 +119,10 @@ fn said(notes: &[Note]) -> Vec<Said> {
 
 /// The file that manifests say, and what it does not say.
 #[pyfunction]
-pub(crate) fn import_manifests(py: Python<'_>, files: Vec<(String, String)>) -> PyResult<(String, Vec<Said>)> {
+pub(crate) fn import_manifests(
+    py: Python<'_>,
+    files: Vec<(String, String)>,
+) -> PyResult<(String, Vec<Said>)> {
     let borrowed: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     match py.detach(|| kubernetes::import(&borrowed)) {
         Ok(found) => Ok((found.toml, said(&found.notes))),
@@ -128,7 +135,10 @@ pub(crate) fn import_manifests(py: Python<'_>, files: Vec<(String, String)>) -> 
 
 /// Manifests that say what a file says, and what they do not say, as places and messages.
 #[pyfunction]
-pub(crate) fn export_manifests(py: Python<'_>, text: &Bound<'_, PyString>) -> PyResult<(String, Vec<(String, String)>)> {
+pub(crate) fn export_manifests(
+    py: Python<'_>,
+    text: &Bound<'_, PyString>,
+) -> PyResult<(String, Vec<(String, String)>)> {
     let found = kubernetes::export(&unicode(text)?).map_err(|faults| error::config(py, &faults))?;
     let notes = found.notes.into_iter().map(|note| (note.path, note.message)).collect();
     Ok((found.yaml, notes))

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use tidegate::{ConfigError, ConfigFault, Resources};
 
+use super::TIDEGATE_TOML;
 use super::names::{GPU, MAX_PRIORITY, Sharing, Strategy};
 use super::text::quoted;
-use super::TIDEGATE_TOML;
 use crate::deployment::{Deployment, Tenant};
 use crate::document::{Document, bare};
 use crate::fields::fault;
@@ -78,7 +78,13 @@ fn map<const N: usize>(items: [(&str, Yaml); N]) -> Yaml {
     Yaml::Map(items.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
-fn object(api_version: &str, kind: &str, namespace: Option<&str>, name: &str, rest: Vec<(&str, Yaml)>) -> Yaml {
+fn object(
+    api_version: &str,
+    kind: &str,
+    namespace: Option<&str>,
+    name: &str,
+    rest: Vec<(&str, Yaml)>,
+) -> Yaml {
     let mut metadata = vec![("name".to_owned(), text(name))];
     metadata.extend(namespace.map(|namespace| ("namespace".to_owned(), text(namespace))));
     let head = [("apiVersion", text(api_version)), ("kind", text(kind)), ("metadata", Yaml::Map(metadata))];
@@ -143,14 +149,16 @@ fn key(name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
     let begins = name.starts_with(|c: char| c.is_ascii_alphabetic());
     // Words that mean a flag or nothing.
-    let is_word = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"].contains(&&*name.to_ascii_lowercase());
+    let is_word =
+        ["true", "false", "yes", "no", "on", "off", "null", "y", "n"].contains(&&*name.to_ascii_lowercase());
     if begins && !is_word && name.chars().all(plain) { name.to_owned() } else { quoted(name) }
 }
 
 /// Whether a text reads the same when each of its lines stands on a line: it ends with one break, begins with no
 /// space, and has no characters that a reader of YAML would change.
 fn is_block(text: &str) -> bool {
-    let odd = |c: char| c.is_control() && c != '\n' || matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}');
+    let odd =
+        |c: char| c.is_control() && c != '\n' || matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}');
     text.ends_with('\n')
         && !text.ends_with("\n\n")
         && !text.starts_with(['\n', ' '])
@@ -192,7 +200,8 @@ fn classes(file: &Deployment, document: &Document<'_>, faults: &mut Vec<ConfigFa
             }
         };
         let borrows = word(index, "preempt_while_borrowing");
-        let borrows = borrows.as_deref().unwrap_or(if index == 0 { "lower-tier" } else { "never" }) != "never";
+        let borrows =
+            borrows.as_deref().unwrap_or(if index == 0 { "lower-tier" } else { "never" }) != "never";
         let may = borrows || word(index, "preemption").as_deref() != Some("never");
         let policy = if may { "PreemptLowerPriority" } else { "Never" };
         let default = names.global_default.as_deref() == Some(name);
@@ -227,11 +236,13 @@ fn sharing(file: &Deployment, notes: &mut Vec<ConfigFault>) -> Vec<Sharing> {
         return named.clone();
     }
     if least != most || most > 48 {
-        let message = format!("{least} to {most} workers on a device: no config of the device plugin says so");
+        let message =
+            format!("{least} to {most} workers on a device: no config of the device plugin says so");
         notes.push(fault("workers", message));
         return Vec::new();
     }
-    let message = format!("{most} on each device, which is written as MPS; [[kubernetes.sharing]] says otherwise");
+    let message =
+        format!("{most} on each device, which is written as MPS; [[kubernetes.sharing]] says otherwise");
     notes.push(fault("workers", message));
     vec![Sharing {
         config_map: "nvidia-device-plugin".to_owned(),
@@ -267,7 +278,8 @@ fn plugin_configs(sharing: &[Sharing]) -> Vec<Yaml> {
             ("resources", Yaml::List(found.iter().map(resource).collect())),
         ]);
         let mut inner = String::new();
-        map([("version", text("v1")), ("sharing", map([(found[0].strategy.word(), strategy)]))]).write(0, &mut inner);
+        map([("version", text("v1")), ("sharing", map([(found[0].strategy.word(), strategy)]))])
+            .write(0, &mut inner);
         text(inner)
     };
     let write = |((namespace, name), configs): ((Option<&str>, &str), BTreeMap<&str, Vec<&Sharing>>)| {
@@ -288,7 +300,12 @@ fn config_map(whole: &str, file: &Deployment, notes: &mut Vec<ConfigFault>) -> Y
 }
 
 /// What a namespace of the tenant's name may have.
-fn quotas(tenant: &Tenant, file: &Deployment, sharing: &[Sharing], notes: &mut Vec<ConfigFault>) -> Vec<Yaml> {
+fn quotas(
+    tenant: &Tenant,
+    file: &Deployment,
+    sharing: &[Sharing],
+    notes: &mut Vec<ConfigFault>,
+) -> Vec<Yaml> {
     let path = format!("tenants.{}", bare(&tenant.name));
     let policy = &tenant.policy;
     let (most_urgent, in_use) = (usize::from(policy.most_urgent.get()), policy.max_in_use);
@@ -299,7 +316,9 @@ fn quotas(tenant: &Tenant, file: &Deployment, sharing: &[Sharing], notes: &mut V
                 let resource = sharing.first().map_or_else(|| GPU.to_owned(), Sharing::advertised);
                 hard.push((format!("requests.{resource}"), text(number.to_string())));
             }
-            None => notes.push(fault(format!("{path}.max_in_use"), "is no whole number of workers, and no quota")),
+            None => {
+                notes.push(fault(format!("{path}.max_in_use"), "is no whole number of workers, and no quota"))
+            }
         }
     }
     if policy.max_running == Some(0) {
@@ -309,11 +328,13 @@ fn quotas(tenant: &Tenant, file: &Deployment, sharing: &[Sharing], notes: &mut V
         return Vec::new();
     }
     if !is_dns(&tenant.name, 63, false) {
-        let message = format!("{:?} is no name of a namespace: its quotas are in {TIDEGATE_TOML} alone", tenant.name);
+        let message =
+            format!("{:?} is no name of a namespace: its quotas are in {TIDEGATE_TOML} alone", tenant.name);
         notes.push(fault(path, message));
         return Vec::new();
     }
-    let quota = |name: &str, spec| object("v1", "ResourceQuota", Some(&tenant.name), name, vec![("spec", spec)]);
+    let quota =
+        |name: &str, spec| object("v1", "ResourceQuota", Some(&tenant.name), name, vec![("spec", spec)]);
     let mut found = Vec::new();
     if !hard.is_empty() {
         found.push(quota(OWN_NAME, map([("hard", Yaml::Map(hard))])));
@@ -338,7 +359,8 @@ fn slices(units: Resources, file: &Deployment) -> Option<u64> {
     let mut numbers = (0..file.config.dimensions().len()).filter(|&place| each[place] > 0);
     let first = numbers.next()?;
     let number = units[first] / each[first];
-    let same = (0..file.config.dimensions().len()).all(|place| each[place].checked_mul(number) == Some(units[place]));
+    let same = (0..file.config.dimensions().len())
+        .all(|place| each[place].checked_mul(number) == Some(units[place]));
     (same && number > 0).then_some(number)
 }
 
@@ -356,6 +378,8 @@ mod tests {
     #[test]
     fn texts_are_blocks_only_where_nothing_changes() {
         assert!(is_block("a = 1\n\n# b\n"));
-        assert!(!["", "a", "a\n\n", " a\n", "\na\n", "a\tb\u{7}\n", "a\r\n"].iter().any(|text| is_block(text)));
+        assert!(
+            !["", "a", "a\n\n", " a\n", "\na\n", "a\tb\u{7}\n", "a\r\n"].iter().any(|text| is_block(text))
+        );
     }
 }

@@ -79,7 +79,8 @@ pub(super) fn build(
         let capacity = Capacity { slots: engine.slots, kv_blocks: engine.kv_blocks };
         match fleet.by_resource.get(&engine.resource) {
             Some(other) if *other != capacity => {
-                let message = format!("{}: its workers differ; a quota counts those of the first", engine.resource);
+                let message =
+                    format!("{}: its workers differ; a quota counts those of the first", engine.resource);
                 ledger.note(engine.object, engine.object.node, "", message);
             }
             _ => {
@@ -95,14 +96,21 @@ pub(super) fn build(
             let free: u64 = stock.free.iter().sum();
             if free > 0 {
                 let Host { name, resource, .. } = &stock.host;
-                ledger.say(format!("Node {name}: {free} of {resource} are taken by no pod of these manifests"));
+                ledger
+                    .say(format!("Node {name}: {free} of {resource} are taken by no pod of these manifests"));
             }
         }
     }
     fleet
 }
 
-fn place(engine: &Engines<'_>, capacity: Capacity, stocks: &mut [Stock], fleet: &mut Fleet, ledger: &mut Ledger) {
+fn place(
+    engine: &Engines<'_>,
+    capacity: Capacity,
+    stocks: &mut [Stock],
+    fleet: &mut Fleet,
+    ledger: &mut Ledger,
+) {
     let fits: Vec<usize> = (0..stocks.len()).filter(|&at| engine.may_run_on(&stocks[at].host)).collect();
     let products: BTreeSet<_> = fits.iter().map(|&at| stocks[at].host.product().map(str::to_owned)).collect();
     let (mut placed, mut at) = (0u64, 0);
@@ -123,7 +131,8 @@ fn place(engine: &Engines<'_>, capacity: Capacity, stocks: &mut [Stock], fleet: 
     }
     let missing = engine.pods.unwrap_or(0).saturating_sub(placed);
     if missing > 0 {
-        let message = format!("{missing} of its pods find no free {} on any node, and are no workers", engine.resource);
+        let message =
+            format!("{missing} of its pods find no free {} on any node, and are no workers", engine.resource);
         ledger.note(engine.object, engine.object.node, "spec.replicas", message);
     }
 }
@@ -215,13 +224,19 @@ fn check(engine: &Engines<'_>, sharing: &[Sharing], ledger: &mut Ledger) {
         // vLLM takes nine tenths unless told otherwise.
         let memory = engine.memory.unwrap_or(0.9);
         if memory * f64::from(shared.replicas) > 1.0 {
-            say(ledger, format!(
-                "memory is not isolated: {} engines on one GPU, and each takes {memory} of it (--gpu-memory-utilization)",
-                shared.replicas
-            ));
+            say(
+                ledger,
+                format!(
+                    "memory is not isolated: {} engines on one GPU, and each takes {memory} of it (--gpu-memory-utilization)",
+                    shared.replicas
+                ),
+            );
         }
     }
     if engine.slots.is_none() {
-        say(ledger, "its command has no --max-num-seqs: how many requests a worker runs is not known".to_owned());
+        say(
+            ledger,
+            "its command has no --max-num-seqs: how many requests a worker runs is not known".to_owned(),
+        );
     }
 }

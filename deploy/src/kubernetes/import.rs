@@ -73,7 +73,8 @@ pub fn import(files: &[(&str, &str)]) -> Result<Imported, ManifestError> {
 /// The objects of a document, those of lists one by one.
 fn collect<'n>(file: &'n str, node: &'n Node, objects: &mut Vec<Object<'n>>, ledger: &mut Ledger) {
     let word = |name: &str| node.get(name).and_then(Node::text).unwrap_or_default().to_owned();
-    let of_metadata = |name: &str| node.get("metadata").and_then(|metadata| metadata.get(name)).and_then(Node::text);
+    let of_metadata =
+        |name: &str| node.get("metadata").and_then(|metadata| metadata.get(name)).and_then(Node::text);
     let object = Object {
         file,
         kind: word("kind"),
@@ -117,7 +118,9 @@ fn combine(objects: &[Object<'_>], ledger: &mut Ledger) -> String {
                 ledger.fault(&object, object.node, "", format!("{other} has a {TIDEGATE_TOML} too"));
             }
             (Some(table), None) => (file, from) = (table, Some(object.title())),
-            (None, _) if !any => ledger.note(&object, object.node, "", "has nothing for tidegate, and is left out"),
+            (None, _) if !any => {
+                ledger.note(&object, object.node, "", "has nothing for tidegate, and is left out")
+            }
             (None, _) => {}
         }
     }
@@ -156,7 +159,8 @@ fn whole_file(object: &Object<'_>, ledger: &mut Ledger) -> Option<Table> {
     if let Err(error) = Deployment::from_toml(&scalar.text) {
         for fault in error.faults {
             let line = sharing::place(node.line, scalar, fault.line.unwrap_or(1));
-            let place = Node { line, value: yaml::Value::Scalar(Scalar { text: String::new(), ..scalar.clone() }) };
+            let place =
+                Node { line, value: yaml::Value::Scalar(Scalar { text: String::new(), ..scalar.clone() }) };
             let field = if fault.path.is_empty() { String::new() } else { format!(": {}", fault.path) };
             ledger.fault(object, &place, &format!("data.{TIDEGATE_TOML}{field}"), fault.message);
         }
@@ -168,7 +172,9 @@ fn whole_file(object: &Object<'_>, ledger: &mut Ledger) -> Option<Table> {
     for name in names {
         match document.value(&name) {
             Ok(value) => file.extend(value.map(|value| (name, value))),
-            Err(fault) => ledger.fault(object, node, &format!("data.{TIDEGATE_TOML}: {}", fault.path), fault.message),
+            Err(fault) => {
+                ledger.fault(object, node, &format!("data.{TIDEGATE_TOML}: {}", fault.path), fault.message)
+            }
         }
     }
     Some(file)
@@ -182,10 +188,13 @@ fn slices(
     ledger: &mut Ledger,
 ) -> BTreeMap<String, Vec<(String, u64)>> {
     let is_pod = |object: &&Object<'_>| pods::KINDS.iter().any(|(kind, _)| *kind == object.kind);
-    let engines: Vec<_> = objects.iter().filter(is_pod).filter_map(|object| pods::read(object, ledger)).collect();
+    let engines: Vec<_> =
+        objects.iter().filter(is_pod).filter_map(|object| pods::read(object, ledger)).collect();
     let nodes: Vec<_> = objects.iter().filter(|object| object.kind == "Node").collect();
     let hosts: Vec<_> = nodes.iter().filter_map(|object| nodes::read(object, shared, ledger)).collect();
-    let is_said = !hosts.is_empty() || !engines.is_empty() || !shared.is_empty() && !file.contains_key("workers");
+    // A file has dimensions: what it says of workers, be it nothing, stands where nodes and pods say no more.
+    let has_file = file.contains_key("dimensions");
+    let is_said = !hosts.is_empty() || !engines.is_empty() || !shared.is_empty() && !has_file;
     let fleet = if is_said { fleet::build(hosts, &engines, shared, ledger) } else { Fleet::default() };
     let dimensions = dimensions(&fleet, file);
     let said = said_capacity(file);
@@ -195,7 +204,9 @@ fn slices(
             "kv_blocks" => capacity.kv_blocks,
             _ => None,
         };
-        let units = |name: &String| own(name).or_else(|| said.get(name).copied()).unwrap_or(u64::from(name == "slots"));
+        let units = |name: &String| {
+            own(name).or_else(|| said.get(name).copied()).unwrap_or(u64::from(name == "slots"))
+        };
         dimensions.iter().map(|name| (name.clone(), units(name))).collect()
     };
     if fleet.groups.is_empty() {
@@ -209,10 +220,12 @@ fn slices(
 
 /// The dimensions of the file, which if it has none are those that the manifests know numbers of.
 fn dimensions(fleet: &Fleet, file: &mut Table) -> Vec<String> {
-    let all_blocks = !fleet.groups.is_empty() && fleet.groups.iter().all(|group| group.capacity.kv_blocks.is_some());
+    let all_blocks =
+        !fleet.groups.is_empty() && fleet.groups.iter().all(|group| group.capacity.kv_blocks.is_some());
     let names = if all_blocks { &["slots", "kv_blocks"][..] } else { &["slots"] };
     let text = |name: &&str| Value::String((*name).to_owned());
-    let said = file.entry("dimensions".to_owned()).or_insert_with(|| Value::Array(names.iter().map(text).collect()));
+    let said =
+        file.entry("dimensions".to_owned()).or_insert_with(|| Value::Array(names.iter().map(text).collect()));
     let names = said.as_array().into_iter().flatten();
     names.filter_map(|name| name.as_str().map(str::to_owned)).collect()
 }
@@ -221,9 +234,8 @@ fn dimensions(fleet: &Fleet, file: &mut Table) -> Vec<String> {
 fn said_capacity(file: &Table) -> BTreeMap<String, u64> {
     let first = file.get("workers").and_then(Value::as_array).and_then(|workers| workers.first());
     let capacity = first.and_then(|worker| worker.get("capacity")).and_then(Value::as_table);
-    let units = |(name, value): (&String, &Value)| {
-        Some((name.clone(), u64::try_from(value.as_integer()?).ok()?))
-    };
+    let units =
+        |(name, value): (&String, &Value)| Some((name.clone(), u64::try_from(value.as_integer()?).ok()?));
     capacity.into_iter().flatten().filter_map(units).collect()
 }
 
@@ -254,13 +266,13 @@ fn write_fleet(
     let known: BTreeMap<String, Value> = named_tables(file.get("devices"));
     let device = |name: &String| {
         // A limit that the file knows of holds.
-        known.get(name).cloned().unwrap_or_else(|| Value::Table(Table::from_iter([("name".to_owned(), text(name))])))
+        known
+            .get(name)
+            .cloned()
+            .unwrap_or_else(|| Value::Table(Table::from_iter([("name".to_owned(), text(name))])))
     };
-    let parts = [
-        ("pools", pools),
-        ("devices", fleet.devices.iter().map(device).collect()),
-        ("workers", workers),
-    ];
+    let parts =
+        [("pools", pools), ("devices", fleet.devices.iter().map(device).collect()), ("workers", workers)];
     for (name, value) in parts {
         let value = Value::Array(value);
         if let Some(said) = file.insert(name.to_owned(), value.clone())

@@ -97,7 +97,13 @@ impl Ledger {
         self.faults.push(Note { file: ALL.to_owned(), line: None, about: String::new(), message });
     }
 
-    pub(super) fn fault(&mut self, object: &Object<'_>, node: &Node, field: &str, message: impl Into<String>) {
+    pub(super) fn fault(
+        &mut self,
+        object: &Object<'_>,
+        node: &Node,
+        field: &str,
+        message: impl Into<String>,
+    ) {
         self.faults.push(said(object, node, field, message));
     }
 }

@@ -84,7 +84,8 @@ impl Sharing {
 
     /// Whether both stand in one config of the plugin.
     fn is_beside(&self, other: &Self) -> bool {
-        (&self.namespace, &self.config_map, &self.config) == (&other.namespace, &other.config_map, &other.config)
+        (&self.namespace, &self.config_map, &self.config)
+            == (&other.namespace, &other.config_map, &other.config)
     }
 
     /// Whether both are shared in one way.
@@ -177,10 +178,10 @@ fn read_sharing(table: Table, path: String, faults: &mut Vec<ConfigFault>) -> Op
             Strategy::Mps
         }
     };
+    let before = fields.count();
     let replicas = fields.whole("replicas", *REPLICAS.start(), *REPLICAS.end());
     let replicas = replicas.and_then(|number| u32::try_from(number).ok());
-    let missing = fields.count();
-    let replicas = fields.needed("replicas", replicas, missing);
+    let replicas = fields.needed("replicas", replicas, before);
     let found = Sharing {
         config_map: fields.text("config_map").unwrap_or_else(|| "nvidia-device-plugin".to_owned()),
         namespace: fields.text("namespace"),

@@ -46,7 +46,12 @@ pub(super) fn read(object: &Object<'_>, sharing: &[Sharing], ledger: &mut Ledger
     let mut labels = BTreeMap::new();
     let metadata = view.view("metadata", ledger);
     if let Some(mut found) = metadata.and_then(|mut metadata| metadata.view("labels", ledger)) {
-        labels.extend(found.drain().into_iter().map(|(name, node)| (name.to_owned(), node.text().unwrap_or_default().to_owned())));
+        labels.extend(
+            found
+                .drain()
+                .into_iter()
+                .map(|(name, node)| (name.to_owned(), node.text().unwrap_or_default().to_owned())),
+        );
     }
     let (mut taints, mut closed) = (Vec::new(), false);
     if let Some(mut spec) = view.view("spec", ledger) {
@@ -106,7 +111,8 @@ fn which<'s>(
     let alike = sharing.iter().all(|shared| shared.config == first.config);
     let found = if alike { Some(first) } else { one("default") };
     if found.is_none() {
-        let message = format!("does not say which config it has (label {CONFIG}): read as one that shares nothing");
+        let message =
+            format!("does not say which config it has (label {CONFIG}): read as one that shares nothing");
         ledger.note(object, object.node, "", message);
     }
     found

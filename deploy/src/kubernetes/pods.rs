@@ -44,7 +44,12 @@ fn tolerates(node: &Node, taint: &Taint) -> bool {
     let word = |name| node.get(name).and_then(Node::text).unwrap_or_default();
     let effect = word("effect").is_empty() || word("effect") == taint.effect;
     let key = word("key") == taint.key;
-    effect && if word("operator") == "Exists" { word("key").is_empty() || key } else { key && word("value") == taint.value }
+    effect
+        && if word("operator") == "Exists" {
+            word("key").is_empty() || key
+        } else {
+            key && word("value") == taint.value
+        }
 }
 
 /// Reads a workload. `None` if its pods take no GPU.
@@ -69,7 +74,10 @@ pub(super) fn read<'n>(object: &'n Object<'n>, ledger: &mut Ledger) -> Option<En
         ledger.note(object, object.node, "", "takes no GPU, and is no worker");
         return None;
     };
-    for (name, node) in [("affinity", view.take("affinity")), ("topologySpreadConstraints", view.take("topologySpreadConstraints"))] {
+    for (name, node) in [
+        ("affinity", view.take("affinity")),
+        ("topologySpreadConstraints", view.take("topologySpreadConstraints")),
+    ] {
         if let Some(node) = node {
             view.note(node, name, "is not followed: pods are put on nodes in their order", ledger);
         }
@@ -79,7 +87,9 @@ pub(super) fn read<'n>(object: &'n Object<'n>, ledger: &mut Ledger) -> Option<En
         view.note(node, "priorityClassName", message, ledger);
     }
     let selector = view.view("nodeSelector", ledger).map(|mut labels| labels.drain()).unwrap_or_default();
-    let selector = selector.into_iter().map(|(name, node)| (name.to_owned(), node.text().unwrap_or_default().to_owned()));
+    let selector = selector
+        .into_iter()
+        .map(|(name, node)| (name.to_owned(), node.text().unwrap_or_default().to_owned()));
     let words = words(container);
     Some(Engines {
         object,

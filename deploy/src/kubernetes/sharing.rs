@@ -100,7 +100,12 @@ fn resources(
         if let Some(devices) = item.take("devices")
             && devices.text() != Some("all")
         {
-            item.note(devices, "devices", "is read as `all`: which cards of a node are shared is not kept", ledger);
+            item.note(
+                devices,
+                "devices",
+                "is read as `all`: which cards of a node are shared is not kept",
+                ledger,
+            );
         }
         if name.is_none() && node.get("name").is_none() {
             item.fault(node, "name", "is needed", ledger);
@@ -112,13 +117,15 @@ fn resources(
                 item.fault(node.get("replicas").unwrap_or(node), "replicas", message, ledger);
             }
             Some(number) if number > MANY => {
-                let message = format!("{number} engines on one card: with more than {MANY} each is small and slow");
+                let message =
+                    format!("{number} engines on one card: with more than {MANY} each is small and slow");
                 item.note(node.get("replicas").unwrap_or(node), "replicas", message, ledger);
             }
             _ => {}
         }
         item.end(ledger);
-        let (Some(resource), Some(replicas)) = (name, replicas.and_then(|number| u32::try_from(number).ok())) else {
+        let (Some(resource), Some(replicas)) = (name, replicas.and_then(|number| u32::try_from(number).ok()))
+        else {
             continue;
         };
         found.push(Sharing {

@@ -48,15 +48,19 @@ fn merge(found: BTreeMap<String, Table>, file: &mut Table, ledger: &mut Ledger) 
     }
     let mut tenants: Vec<Table> = match file.remove("tenants") {
         Some(Value::Array(items)) => items.into_iter().filter_map(|item| item.as_table().cloned()).collect(),
-        Some(Value::Table(by_name)) => by_name.into_iter().filter_map(|(name, item)| {
-            let mut tenant = item.as_table()?.clone();
-            tenant.insert("name".to_owned(), Value::String(name));
-            Some(tenant)
-        }).collect(),
+        Some(Value::Table(by_name)) => by_name
+            .into_iter()
+            .filter_map(|(name, item)| {
+                let mut tenant = item.as_table()?.clone();
+                tenant.insert("name".to_owned(), Value::String(name));
+                Some(tenant)
+            })
+            .collect(),
         _ => Vec::new(),
     };
     for (name, limits) in found {
-        let known = tenants.iter_mut().find(|tenant| tenant.get("name").and_then(Value::as_str) == Some(&name));
+        let known =
+            tenants.iter_mut().find(|tenant| tenant.get("name").and_then(Value::as_str) == Some(&name));
         let Some(tenant) = known else {
             let mut tenant = Table::from_iter([("name".to_owned(), Value::String(name))]);
             tenant.extend(limits);
@@ -67,7 +71,9 @@ fn merge(found: BTreeMap<String, Table>, file: &mut Table, ledger: &mut Ledger) 
             if let Some(said) = tenant.get(&limit)
                 && *said != value
             {
-                ledger.say(format!("tenants: {name}: {limit} is {said}, and {value} by its quotas, which is taken"));
+                ledger.say(format!(
+                    "tenants: {name}: {limit} is {said}, and {value} by its quotas, which is taken"
+                ));
             }
             tenant.insert(limit, value);
         }
@@ -97,15 +103,22 @@ fn quota(object: &Object<'_>, known: &Known<'_>, tenant: &mut Table, ledger: &mu
                 0 => none_at_all(tenant),
                 _ => ledger.note(object, node, &field, "pods are no requests; the number is left out"),
             },
-            Scope::None => match name.strip_prefix("requests.").and_then(|name| known.slices.get_key_value(name)) {
-                Some(_) if number == 0 => none_at_all(tenant),
-                Some((_, slice)) => in_use(tenant, slice, number),
-                None => ledger.note(object, node, &field, NO_COUNTERPART),
-            },
+            Scope::None => {
+                match name.strip_prefix("requests.").and_then(|name| known.slices.get_key_value(name)) {
+                    Some(_) if number == 0 => none_at_all(tenant),
+                    Some((_, slice)) => in_use(tenant, slice, number),
+                    None => ledger.note(object, node, &field, NO_COUNTERPART),
+                }
+            }
             Scope::Classes(classes) if number == 0 && is_ours(name, known) => {
                 forbid(object, classes, known, tenant, ledger);
             }
-            _ => ledger.note(object, node, &field, "a limit within a scope has no counterpart, and is left out"),
+            _ => ledger.note(
+                object,
+                node,
+                &field,
+                "a limit within a scope has no counterpart, and is left out",
+            ),
         }
     }
     spec.end(ledger);
@@ -164,7 +177,13 @@ fn in_use(tenant: &mut Table, slice: &[(String, u64)], number: u64) {
 }
 
 /// Of classes that a tenant may not use, those above all others are what a file can say.
-fn forbid(object: &Object<'_>, classes: &[String], known: &Known<'_>, tenant: &mut Table, ledger: &mut Ledger) {
+fn forbid(
+    object: &Object<'_>,
+    classes: &[String],
+    known: &Known<'_>,
+    tenant: &mut Table,
+    ledger: &mut Ledger,
+) {
     let forbidden = known.tiers.iter().take_while(|tier| classes.contains(tier)).count();
     let others = classes.iter().filter(|class| !known.tiers[..forbidden].contains(class));
     let others: Vec<&str> = others.map(String::as_str).collect();
@@ -203,7 +222,9 @@ fn range(object: &Object<'_>, known: &Known<'_>, tenant: &mut Table, ledger: &mu
                     ("max" | "min" | "default" | "defaultRequest", None) => {
                         ledger.fault(object, node, &field, "is no whole number from 0");
                     }
-                    _ => ledger.note(object, node, &field, "a request runs on one worker, and takes one slice"),
+                    _ => {
+                        ledger.note(object, node, &field, "a request runs on one worker, and takes one slice")
+                    }
                 }
             }
         }

@@ -66,7 +66,8 @@ fn line(out: &mut String, name: &str, value: &Value) {
 fn inline(value: &Value) -> String {
     match value {
         Value::Table(items) => {
-            let items: Vec<_> = items.iter().map(|(name, value)| format!("{} = {}", key(name), inline(value))).collect();
+            let items: Vec<_> =
+                items.iter().map(|(name, value)| format!("{} = {}", key(name), inline(value))).collect();
             if items.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", items.join(", ")) }
         }
         Value::Array(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
@@ -89,7 +90,9 @@ pub(super) fn quoted(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
             // Breaks of lines for some readers, and what is no letter at all.
-            '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => {
+                out.push_str(&format!("\\u{:04x}", u32::from(c)))
+            }
             c if c.is_control() => out.push_str(&format!("\\u{:04x}", u32::from(c))),
             c => out.push(c),
         }

@@ -123,7 +123,9 @@ fn write(classes: &[Class<'_>], default: Option<(String, i32)>, file: &mut Table
     }
     if !tiers.iter().any(|tier| tier.keys().any(|name| name.starts_with("reserve_"))) {
         let names = order.join(", ");
-        ledger.say(format!("tiers {names}: a PriorityClass guarantees nothing; reserve_ppm in tidegate.toml does"));
+        ledger.say(format!(
+            "tiers {names}: a PriorityClass guarantees nothing; reserve_ppm in tidegate.toml does"
+        ));
     }
     file.insert("tiers".to_owned(), Value::Array(tiers.into_iter().map(Value::Table).collect()));
     let names = table_at(file, "kubernetes");

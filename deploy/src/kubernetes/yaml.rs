@@ -145,7 +145,13 @@ impl Loader {
         is_text(tag, line)?;
         let weight_before = self.weight;
         self.weigh(NODE, line)?;
-        self.open.push(Open { node: Node { line, value }, anchor, keys: BTreeSet::new(), key: None, weight_before });
+        self.open.push(Open {
+            node: Node { line, value },
+            anchor,
+            keys: BTreeSet::new(),
+            key: None,
+            weight_before,
+        });
         Ok(())
     }
 
@@ -165,7 +171,9 @@ impl Loader {
             Value::List(items) => items.push(node),
             Value::Map(items) => match open.key.take() {
                 None => {
-                    let Value::Scalar(key) = node.value else { return fault(node.line, "a key that is no text") };
+                    let Value::Scalar(key) = node.value else {
+                        return fault(node.line, "a key that is no text");
+                    };
                     if key.plain && key.text == "<<" {
                         return fault(node.line, "a merge key: write the fields out");
                     }
@@ -316,7 +324,9 @@ mod tests {
     fn aliases_are_copies_that_are_counted() {
         let node = one("a: &x [1, 2]\nb: *x\n");
         assert_eq!(node.get("b").and_then(Node::list).map(<[Node]>::len), Some(2));
-        let mut laughs = "a0: &a0 [\"lol\", \"lol\", \"lol\", \"lol\", \"lol\", \"lol\", \"lol\", \"lol\", \"lol\"]\n".to_owned();
+        let mut laughs =
+            "a0: &a0 [\"lol\", \"lol\", \"lol\", \"lol\", \"lol\", \"lol\", \"lol\", \"lol\", \"lol\"]\n"
+                .to_owned();
         for level in 1..20 {
             let before = format!("*a{}", level - 1);
             laughs += &format!("a{level}: &a{level} [{}]\n", [before.as_str(); 9].join(", "));
@@ -325,7 +335,10 @@ mod tests {
         assert_eq!(fault.message, TOO_LARGE);
         let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), vec!["*a"; 1_000].join(", "));
         assert_eq!(refused(&long).message, TOO_LARGE, "texts count too");
-        assert_eq!(refused("a: &a [1, *a]\n"), YamlFault { line: 1, message: "an alias to something that it is part of".into() });
+        assert_eq!(
+            refused("a: &a [1, *a]\n"),
+            YamlFault { line: 1, message: "an alias to something that it is part of".into() }
+        );
         assert_eq!(refused("x: 1\na: &a\n  b: *a\n").line, 3);
         assert_eq!(refused("a: *nobody\n").line, 1);
     }
@@ -348,15 +361,13 @@ mod tests {
     #[test]
     fn quantities() {
         let quantity = |text: &str| one(&format!("q: {text}")).get("q").and_then(Node::quantity);
-        assert_eq!(["8", "\"8\"", "1k", "2Ki", "3000m", "1.5k"].map(quantity), [
-            Some(8),
-            Some(8),
-            Some(1_000),
-            Some(2_048),
-            Some(3),
-            Some(1_500)
-        ]);
-        for bad in ["-1", "1500m", "1.5", "x", "\"\"", "~", "[1]", "9999999999999999999999E", "1x", ".", "1.2.3"] {
+        assert_eq!(
+            ["8", "\"8\"", "1k", "2Ki", "3000m", "1.5k"].map(quantity),
+            [Some(8), Some(8), Some(1_000), Some(2_048), Some(3), Some(1_500)]
+        );
+        for bad in
+            ["-1", "1500m", "1.5", "x", "\"\"", "~", "[1]", "9999999999999999999999E", "1x", ".", "1.2.3"]
+        {
             assert_eq!(quantity(bad), None, "{bad}");
         }
     }

@@ -38,7 +38,8 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
         Command::Check { file } => check(file),
         Command::FromK8s { files } => from_k8s(files),
         Command::ToK8s { file } => {
-            let found = kubernetes::export(&read_text(file)?).map_err(|error| Failure::bad_file(file, error))?;
+            let found =
+                kubernetes::export(&read_text(file)?).map_err(|error| Failure::bad_file(file, error))?;
             for note in &found.notes {
                 tell(&format!("{}: {note}", file.display()));
             }
@@ -58,11 +59,8 @@ fn check(file: &Path) -> Result<(), Failure> {
         list(config.pools().collect()),
         list(config.tiers().iter().map(|tier| tier.name()).collect()),
     );
-    let counts = [
-        (found.tenants.len(), "tenant"),
-        (found.devices.len(), "device"),
-        (found.worker_count(), "worker"),
-    ];
+    let counts =
+        [(found.tenants.len(), "tenant"), (found.devices.len(), "device"), (found.worker_count(), "worker")];
     for (number, what) in counts.into_iter().filter(|(number, _)| *number > 0) {
         told += &format!("; {number} {what}{}", if number == 1 { "" } else { "s" });
     }
@@ -93,11 +91,13 @@ fn from_k8s(files: &[PathBuf]) -> Result<(), Failure> {
 
 /// The manifests of a folder, in the order of their names.
 fn manifests_in(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let unread = |error: io::Error| Failure::bad_file(folder, format_args!("cannot be read: {}", reason(&error)));
+    let unread =
+        |error: io::Error| Failure::bad_file(folder, format_args!("cannot be read: {}", reason(&error)));
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(unread)? {
         let path = entry.map_err(unread)?.path();
-        let is_manifest = path.extension().is_some_and(|end| ["yaml", "yml", "json"].iter().any(|known| end == *known));
+        let is_manifest =
+            path.extension().is_some_and(|end| ["yaml", "yml", "json"].iter().any(|known| end == *known));
         if is_manifest && path.is_file() {
             found.push(path);
         }
@@ -111,7 +111,8 @@ fn manifests_in(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
 
 /// The text of a manifest, of which no more is read than would be taken.
 fn manifest(path: &Path) -> Result<String, Failure> {
-    let unread = |error: io::Error| Failure::bad_file(path, format_args!("cannot be read: {}", reason(&error)));
+    let unread =
+        |error: io::Error| Failure::bad_file(path, format_args!("cannot be read: {}", reason(&error)));
     let mut bytes = Vec::new();
     let most = MAX_MANIFEST_BYTES as u64 + 1;
     if path == Path::new("-") {

@@ -230,7 +230,9 @@ fn machine(args: &Args, workload: &Workload, file: Option<&Deployment>) -> Resul
 fn size(file: &Deployment) -> Result<Size, String> {
     let first = &file.workers[0];
     if let Some(other) = file.workers.iter().position(|group| group.capacity != first.capacity) {
-        return Err(format!("workers[{other}].capacity: is not that of workers[0]; workers of a replay are alike"));
+        return Err(format!(
+            "workers[{other}].capacity: is not that of workers[0]; workers of a replay are alike"
+        ));
     }
     let mut size = Size::default();
     for (place, name) in file.config.dimensions().enumerate() {

@@ -180,7 +180,10 @@ impl<'a, 'p, E: Engine> Replay<'a, 'p, E> {
             }
         }
         if let Some(file) = file {
-            return file.inputs(&self.workload.tenants).iter().try_for_each(|input| self.host.tell(start, input));
+            return file
+                .inputs(&self.workload.tenants)
+                .iter()
+                .try_for_each(|input| self.host.tell(start, input));
         }
         for name in &self.workload.tenants {
             self.host.tell(start, &Input::TenantSet { name: name.as_str().into() })?;
