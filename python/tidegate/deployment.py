@@ -64,7 +64,7 @@ class Deployment:
 
     @staticmethod
     def parse(text: str, *, dimensions: Sequence[str] = (), tiers: str = "") -> "Deployment":
-        """What a text says.
+        """What `text` says.
 
         `dimensions`, and `tiers` as TOML, hold where the text has none. Raises `ConfigError` with all faults.
         """
@@ -90,7 +90,7 @@ class Deployment:
             raise ConfigError(message, faults=(("", str(error)),)) from None
 
     def introduce_tenants(self, scheduler: Scheduler, *, now_ns: int) -> dict[str, int]:
-        """Tells `scheduler` of the tenants. Returns their numbers by name."""
+        """Tells `scheduler` of the tenants, at `now_ns`. Returns their numbers by name."""
         numbers = {tenant.name: scheduler.tenant_set(tenant.name, now_ns=now_ns) for tenant in self.tenants}
         for tenant in self.tenants:
             parent = None if tenant.parent is None else numbers[tenant.parent]
@@ -98,7 +98,7 @@ class Deployment:
         return numbers
 
     def introduce_workers(self, scheduler: Scheduler, *, now_ns: int) -> list[int]:
-        """Tells `scheduler` of the devices and workers. Returns the numbers of the workers, in their order."""
+        """Tells `scheduler` of the devices and workers, at `now_ns`. Returns the numbers of the workers, in their order."""
         devices = [
             scheduler.device_add(device.limit, checkpoint_mib=device.checkpoint_mib, now_ns=now_ns)
             for device in self.devices

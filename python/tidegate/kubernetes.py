@@ -69,6 +69,6 @@ def import_files(paths: Iterable[str | os.PathLike[str]]) -> Imported:
 
 
 def export(toml: str) -> Exported:
-    """Writes manifests for the text of a file. Raises `ConfigError`."""
+    """Writes manifests that say what the file `toml` says. Raises `ConfigError`."""
     yaml, notes = export_manifests(toml)
     return Exported(yaml, tuple(notes))
