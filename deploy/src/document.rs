@@ -133,7 +133,8 @@ fn segments(path: &str) -> Vec<(String, Option<usize>)> {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "a = 1\n\n[[tiers]]\nname = \"x\"\n\n[tenants.\"b.c\"]\nweight = 2\n[tenants.\"b.c\".tokens]\namount = 3\n";
+    const TEXT: &str = "a = 1\n\n[[tiers]]\nname = \"x\"\n\n[tenants.\"b.c\"]\nweight = 2\n\
+         [tenants.\"b.c\".tokens]\namount = 3\n";
 
     #[test]
     fn paths_and_lines_lead_to_each_other() {

@@ -48,7 +48,8 @@ fn tenants_have_two_forms_that_say_the_same() {
 #[test]
 fn a_scheduler_is_told_of_all_of_it() {
     let file = read(
-        "[[devices]]\nname = \"gpu0\"\nlimit = { kv_blocks = 90 }\n[[devices]]\nname = \"gpu1\"\ncheckpoint_mib = 7\n\
+        "[[devices]]\nname = \"gpu0\"\nlimit = { kv_blocks = 90 }\n[[devices]]\nname = \"gpu1\"\n\
+             checkpoint_mib = 7\n\
         [[workers]]\ncount = 2\npool = \"large\"\ncapacity = { slots = 8, kv_blocks = 50 }\ndevices = [\"gpu0\"]\n\
         [[workers]]\ncapacity = { slots = 1 }\ndevices = [\"gpu1\"]\n[tenants.acme]\n",
     );
@@ -143,7 +144,8 @@ fn every_fault_has_its_line_and_path() {
 
 #[test]
 fn what_is_wrong_at_the_top_hides_nothing_below() {
-    let text = "dimensions = [\"slots\"]\nmin_run = \"soon\"\ntiers = [{ name = \"a\" }]\n[tenants.x]\nparent = \"y\"\n";
+    let text = "dimensions = [\"slots\"]\nmin_run = \"soon\"\ntiers = [{ name = \"a\" }]\n[tenants.x]\n\
+         parent = \"y\"\n";
     let faults = Deployment::from_toml(text).expect_err("two faults").faults;
     let places: Vec<_> = faults.iter().map(|fault| (fault.path.as_str(), fault.line)).collect();
     assert_eq!(places, [("min_run", Some(2)), ("tenants.x.parent", Some(5))]);

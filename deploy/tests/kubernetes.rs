@@ -20,7 +20,8 @@ fn told(found: &Imported) -> Vec<String> {
 
 fn class(name: &str, value: i64, more: &str) -> String {
     format!(
-        "---\napiVersion: scheduling.k8s.io/v1\nkind: PriorityClass\nmetadata: {{name: {name}}}\nvalue: {value}\n{more}\n"
+        "---\napiVersion: scheduling.k8s.io/v1\nkind: PriorityClass\nmetadata: {{name: {name}}}\n\
+             value: {value}\n{more}\n"
     )
 }
 
@@ -29,25 +30,30 @@ fn plugin(config: &str) -> String {
     format!("---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: plugin}}\ndata:\n  a: |\n    {config}\n")
 }
 
-const MPS: &str = "version: v1\nsharing:\n  mps:\n    renameByDefault: true\n    resources: [{name: nvidia.com/gpu, replicas: 2}]";
+const MPS: &str = "version: v1\nsharing:\n  mps:\n    renameByDefault: true\n    \
+    resources: [{name: nvidia.com/gpu, replicas: 2}]";
 
 fn node(name: &str, more: &str) -> String {
     format!(
-        "---\napiVersion: v1\nkind: Node\nmetadata: {{name: {name}, labels: {{nvidia.com/gpu.count: \"2\"{more}}}}}\n"
+        "---\napiVersion: v1\nkind: Node\nmetadata: {{name: {name}, \
+             labels: {{nvidia.com/gpu.count: \"2\"{more}}}}}\n"
     )
 }
 
 fn engines(name: &str, pods: u32, more: &str) -> String {
     format!(
-        "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}}}\nspec:\n  replicas: {pods}\n  template:\n    spec:\n      \
-        containers:\n      - name: vllm\n        args: [--max-num-seqs=8, --num-gpu-blocks-override, \"100\", --gpu-memory-utilization=0.4]\n        \
+        "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}}}\nspec:\n  replicas: {pods}\n  \
+         template:\n    spec:\n      \
+        containers:\n      - name: vllm\n        args: [--max-num-seqs=8, \
+         --num-gpu-blocks-override, \"100\", --gpu-memory-utilization=0.4]\n        \
         resources: {{limits: {{nvidia.com/gpu.shared: 1}}}}\n{more}"
     )
 }
 
 fn quota(namespace: &str, spec: &str) -> String {
     format!(
-        "---\napiVersion: v1\nkind: ResourceQuota\nmetadata: {{name: q, namespace: {namespace}}}\nspec: {spec}\n"
+        "---\napiVersion: v1\nkind: ResourceQuota\nmetadata: {{name: q, namespace: {namespace}}}\n\
+             spec: {spec}\n"
     )
 }
 
@@ -107,7 +113,8 @@ fn slices_without_pods_are_workers_each() {
 
 #[test]
 fn pods_are_put_on_slices_where_selectors_and_taints_let_them() {
-    let taint = "spec: {taints: [{key: team, value: ml, effect: NoSchedule}, {key: nvidia.com/gpu, effect: NoSchedule}]}\n";
+    let taint = "spec: {taints: [{key: team, value: ml, effect: NoSchedule}, {key: nvidia.com/gpu, \
+         effect: NoSchedule}]}\n";
     let nodes = node("free", "") + &node("tainted", "") + taint;
     let text = class("only", 1, "") + &plugin(MPS) + &nodes;
     let found = from(&(text.clone() + &engines("llm", 6, "")));
@@ -133,8 +140,10 @@ fn pods_are_put_on_slices_where_selectors_and_taints_let_them() {
 #[test]
 fn a_node_names_its_config() {
     let two = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: plugin}\ndata:\n  \
-        two: '{\"version\": \"v1\", \"sharing\": {\"timeSlicing\": {\"resources\": [{\"name\": \"gpu\", \"replicas\": 2}]}}}'\n  \
-        four: |\n    version: v1\n    sharing: {timeSlicing: {resources: [{name: nvidia.com/gpu, rename: slice, replicas: 4}]}}\n";
+        two: '{\"version\": \"v1\", \"sharing\": {\"timeSlicing\": \
+        {\"resources\": [{\"name\": \"gpu\", \"replicas\": 2}]}}}'\n  \
+        four: |\n    version: v1\n    sharing: {timeSlicing: {resources: \
+        [{name: nvidia.com/gpu, rename: slice, replicas: 4}]}}\n";
     let text = two.to_owned()
         + &node("a", ", nvidia.com/device-plugin.config: two")
         + &node("b", ", nvidia.com/device-plugin.config: four")
@@ -159,7 +168,8 @@ fn quotas_of_slices_are_what_requests_may_use() {
         + &quota("chat", "{hard: {requests.nvidia.com/gpu.shared: 3, cpu: 10, memory: 1.5, pods: 7}}")
         + &quota(
             "reports",
-            "{hard: {pods: 0}, scopeSelector: {matchExpressions: [{scopeName: PriorityClass, operator: In, values: [high, mid]}]}}",
+            "{hard: {pods: 0}, scopeSelector: {matchExpressions: [{scopeName: PriorityClass, operator: In, \
+                 values: [high, mid]}]}}",
         )
         + &quota("shut", "{hard: {requests.nvidia.com/gpu.shared: \"0\"}}");
     let found = from(&text);
@@ -177,7 +187,8 @@ fn quotas_of_slices_are_what_requests_may_use() {
 
 #[test]
 fn limit_ranges_hold_by_themselves_or_are_told() {
-    let range = "---\napiVersion: v1\nkind: LimitRange\nmetadata: {name: r, namespace: chat}\nspec:\n  limits:\n  \
+    let range = "---\napiVersion: v1\nkind: LimitRange\nmetadata: {name: r, namespace: chat}\n\
+         spec:\n  limits:\n  \
         - {type: Container, max: {nvidia.com/gpu.shared: 1, cpu: 2}, min: {nvidia.com/gpu.shared: 2}}\n";
     let found = from(&(plugin(MPS) + &node("n", "") + range));
     let told = told(&found);
@@ -211,7 +222,8 @@ fn pitfalls_are_told() {
 
 #[test]
 fn faults_have_their_file_and_line() {
-    let own = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: t}\ndata:\n  tidegate.toml: |\n    dimensions = [\"slots\"]\n    teirs = 1\n";
+    let own = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: t}\n\
+         data:\n  tidegate.toml: |\n    dimensions = [\"slots\"]\n    teirs = 1\n";
     for (text, expected) in [
         ("a: [\n", "x.yaml: line 2: "),
         ("kind: Pod\n", "x.yaml: line 1: apiVersion: is needed"),
@@ -263,13 +275,16 @@ fn faults_have_their_file_and_line() {
 #[test]
 fn what_speaks_of_nothing_here_is_told_by_name() {
     let found = from(
-        "apiVersion: v1\nkind: Service\nmetadata: {name: s, namespace: n}\n---\napiVersion: v1\nkind: List\nitems:\n\
-        - {apiVersion: v1, kind: ConfigMap, metadata: {name: c}, data: {a: b}}\n- {apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: []}}\n",
+        "apiVersion: v1\nkind: Service\nmetadata: {name: s, namespace: n}\n---\napiVersion: v1\nkind: List\n\
+             items:\n\
+        - {apiVersion: v1, kind: ConfigMap, metadata: {name: c}, data: {a: b}}\n\
+         - {apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: []}}\n",
     );
     assert_eq!(
         told(&found)[..3],
         [
-            "x.yaml: line 1: Service n/s: says nothing of tiers, tenants, devices or workers, and is left out",
+            "x.yaml: line 1: Service n/s: says nothing of tiers, tenants, devices or workers, \
+                 and is left out",
             "x.yaml: line 8: ConfigMap c: has nothing for tidegate, and is left out",
             "x.yaml: line 9: Pod p: takes no GPU, and is no worker",
         ]
@@ -303,9 +318,11 @@ fn the_examples_of_the_docs_say_one_thing() {
     assert_eq!(
         told(&found),
         [
-            "40-vllm.yaml: line 17: Deployment inference/vllm: spec.template.spec.priorityClassName: is the pod's own, for evictions; \
+            "40-vllm.yaml: line 17: Deployment inference/vllm: spec.template.spec.priorityClassName: is the pod's own, \
+             for evictions; \
          a request's tier is its client's to say",
-            "40-vllm.yaml: line 47: Service inference/vllm: says nothing of tiers, tenants, devices or workers, and is left out",
+            "40-vllm.yaml: line 47: Service inference/vllm: says nothing of tiers, tenants, \
+                 devices or workers, and is left out",
             "manifests: no Node says how many GPUs there are: as many as the pods need, or one of each kind",
         ]
     );

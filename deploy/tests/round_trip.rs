@@ -131,7 +131,12 @@ impl File {
         }
         for device in 0..self.devices {
             let (each, slots, blocks) = (self.each, self.slots, self.blocks);
-            writeln!(out, "[[workers]]\ncount = {each}\ncapacity = {{ slots = {slots}, kv_blocks = {blocks} }}\ndevices = [\"node/{device}\"]").expect("text");
+            writeln!(
+                out,
+                "[[workers]]\ncount = {each}\ncapacity = {{ slots = {slots}, \
+                 kv_blocks = {blocks} }}\ndevices = [\"node/{device}\"]"
+            )
+            .expect("text");
         }
         self.names(&mut out);
         out
@@ -223,13 +228,16 @@ proptest! {
         let manifests = without_the_file(&export(&toml).expect("names").yaml);
         let found = import(&[("all.yaml", &manifests)]).expect("what is written is read");
         let after = Deployment::from_toml(&found.toml).expect("in order");
-        let names = |file: &Deployment| -> Vec<String> { file.config.tiers().iter().map(|tier| tier.name().to_owned()).collect() };
+        let names = |file: &Deployment| -> Vec<String> {
+            file.config.tiers().iter().map(|tier| tier.name().to_owned()).collect()
+        };
         let distinct = file.step.is_none_or(|step| step > 1);
         if distinct {
             prop_assert_eq!(names(&after), names(&before));
         }
         for tenant in &after.tenants {
-            let known = before.tenants.iter().find(|other| other.name == tenant.name).expect("it was written").policy;
+            let known = before.tenants.iter().find(|other| other.name == tenant.name);
+            let known = known.expect("it was written").policy;
             if distinct {
                 let is_shut = known.max_running == Some(0);
                 prop_assert!(tenant.policy.most_urgent == known.most_urgent || is_shut, "{}", manifests);

@@ -97,7 +97,7 @@ impl Yaml {
         match self {
             Self::Map(items) if !items.is_empty() => {
                 for (name, value) in items {
-                    out.push_str(&format!("{pad}{}:", key(name)));
+                    out.push_str(&format!("{pad}{}:", plain(name)));
                     value.write_value(indent, out);
                 }
             }
@@ -136,7 +136,7 @@ impl Yaml {
 
     fn scalar(&self) -> String {
         match self {
-            Self::Text(text) => quoted(text),
+            Self::Text(text) => plain(text),
             Self::Whole(number) => number.to_string(),
             Self::Flag(flag) => flag.to_string(),
             Self::List(_) => "[]".to_owned(),
@@ -145,7 +145,8 @@ impl Yaml {
     }
 }
 
-fn key(name: &str) -> String {
+/// A text on one line, in quotes where it could be read as something else.
+fn plain(name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
     let begins = name.starts_with(|c: char| c.is_ascii_alphabetic());
     // Words that mean a flag or nothing.

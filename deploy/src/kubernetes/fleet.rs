@@ -227,7 +227,8 @@ fn check(engine: &Engines<'_>, sharing: &[Sharing], ledger: &mut Ledger) {
             say(
                 ledger,
                 format!(
-                    "memory is not isolated: {} engines on one GPU, and each takes {memory} of it (--gpu-memory-utilization)",
+                    "memory is not isolated: {} engines on one GPU, \
+                         and each takes {memory} of it (--gpu-memory-utilization)",
                     shared.replicas
                 ),
             );

@@ -45,7 +45,8 @@ fn a_check_says_what_is_there_and_what_was_not_looked_at() {
     let folder = Folder::new("check");
     let file = folder.write("all.toml", FILE);
     let expected = format!(
-        "{file}: ok: dimensions slots, kv_blocks; pools default; tiers realtime, near, batch; 1 tenant; 1 device; 3 workers; \
+        "{file}: ok: dimensions slots, kv_blocks; pools default; tiers realtime, near, batch; 1 tenant; \
+             1 device; 3 workers; \
          not looked at: gateway\n"
     );
     assert_eq!(printed(&["config", "check", &file]).0, expected);
@@ -121,7 +122,8 @@ fn the_examples_become_a_file_that_is_replayed() {
 
 #[test]
 fn manifests_come_from_standard_input_too() {
-    let class = "{\"apiVersion\": \"scheduling.k8s.io/v1\", \"kind\": \"PriorityClass\", \"metadata\": {\"name\": \"a\"}, \"value\": 1}";
+    let class = "{\"apiVersion\": \"scheduling.k8s.io/v1\", \"kind\": \"PriorityClass\", \
+        \"metadata\": {\"name\": \"a\"}, \"value\": 1}";
     let mut child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
         .args(["config", "from-k8s", "-"])
         .stdin(Stdio::piped())
