@@ -35,7 +35,7 @@ def test_every_fault_of_a_config_is_told_at_once() -> None:
         parse(text)
     expected = {
         *("gateway.retries", "gateway.body_timeout", "gateway.above_right", "gateway.max_waiting", "gateway.silense"),
-        *("engines[0].url", "engines[0].slots", "tenants[0].parent", "tenants[0].tokens.period", "tenants.name"),
+        *("engines[0].url", "engines[0].slots", "tenants[0].parent", "tenants[0].tokens", "tenants[1].name"),
         *("keys[0].sha256", "keys[1].sha256", "keys[1].tenant"),
     }
     assert expected <= {path for path, _ in caught.value.faults}
@@ -45,8 +45,8 @@ def test_every_fault_of_a_config_is_told_at_once() -> None:
 @pytest.mark.parametrize(
     ("more", "path"),
     [
-        ('[[tenants]]\nname = "b"\nover_quota = "never"\n', "tenants 'b'"),
-        ('[[tenants]]\nname = "a"\nparent = "b"\n[[tenants]]\nname = "b"\nparent = "a"\n', "tenants 'b'"),
+        ('[[tenants]]\nname = "b"\nover_quota = "never"\n', "tenants[0].over_quota"),
+        ('[[tenants]]\nname = "a"\nparent = "b"\n[[tenants]]\nname = "b"\nparent = "a"\n', "tenants[1]"),
         (
             '[[keys]]\nsha256 = "' + "0" * 64 + '"\ntenant = "a"\nmost_urgent = "batch"\ntier = "realtime"\n',
             "keys[0].tier",

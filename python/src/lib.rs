@@ -2,7 +2,8 @@
 //!
 //! It translates, and decides nothing: arguments into the core's types ([`argument`], [`word`]), the core's
 //! answers into actions, records, rows and exceptions ([`action`], [`record`], [`batch`], [`array`], [`error`],
-//! [`outcome`], [`snapshot`]). The scheduler is behind a lock ([`access`], [`guard`]),
+//! [`outcome`], [`snapshot`]). Files and manifests go through [`deployment`]. The scheduler is behind a lock
+//! ([`access`], [`guard`]),
 //! and no Python code ever runs while the lock is held.
 
 mod access;
@@ -12,6 +13,7 @@ mod array;
 mod batch;
 mod column;
 mod config;
+mod deployment;
 mod error;
 mod guard;
 mod outcome;
@@ -37,6 +39,8 @@ mod _tidegate {
     use crate::array::{complete_columns, poll_rows, step_columns, submit_columns};
     #[pymodule_export]
     use crate::config::Config;
+    #[pymodule_export]
+    use crate::deployment::{export_manifests, import_manifests, read_deployment};
     #[pymodule_export]
     use crate::outcome::{Accepted, Cancelled, Refused, StopFirst};
     #[pymodule_export]

@@ -11,7 +11,10 @@ import pytest
 
 import tidegate
 
-MODULES = ["tidegate", "tidegate.arrays", "tidegate.journal", "tidegate.redis"]
+MODULES = [
+    *("tidegate", "tidegate.arrays", "tidegate.deployment"),
+    *("tidegate.journal", "tidegate.kubernetes", "tidegate.redis"),
+]
 
 
 def public(module: str) -> Iterator[tuple[str, object]]:

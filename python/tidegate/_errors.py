@@ -30,6 +30,13 @@ class ConfigError(Error, ValueError):
     """Pairs of path and message, as `("tiers[0].reserve_ppm", "...")`."""
 
 
+class ManifestError(Error, ValueError):
+    """Kubernetes manifests that cannot be used, with every fault in them."""
+
+    faults: tuple[tuple[str, int | None, str, str], ...]
+    """File, line, object and field, and message of each."""
+
+
 class InternalError(Error):
     """A bug in tidegate. The scheduler that raised it refuses every later call."""
 

@@ -35,7 +35,10 @@ __all__ = [
     "Stuck",
     "__version__",
     "complete_columns",
+    "export_manifests",
+    "import_manifests",
     "poll_rows",
+    "read_deployment",
     "step_columns",
     "submit_columns",
 ]
@@ -636,3 +639,16 @@ def step_columns(
     now_ns: int,
 ) -> None: ...
 def poll_rows(scheduler: Scheduler, *, now_ns: int) -> bytearray: ...
+
+# What `tidegate.deployment` and `tidegate.kubernetes` give names to.
+def read_deployment(
+    text: str, *, dimensions: list[str], tiers: str
+) -> tuple[
+    Config,
+    list[tuple[str, str | None, dict[str, object]]],
+    list[tuple[str, tuple[int, ...], int | None]],
+    list[tuple[int, int, tuple[int, ...], list[tuple[int, int]]]],
+    list[str],
+]: ...
+def import_manifests(files: list[tuple[str, str]]) -> tuple[str, list[tuple[str, int | None, str, str]]]: ...
+def export_manifests(text: str) -> tuple[str, list[tuple[str, str]]]: ...

@@ -1,10 +1,12 @@
 //! The set-ups that a replay compares. All of them are the same scheduler, told apart by its config, its pools
 //! and the tier that each request is submitted to.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use thiserror::Error;
 use tidegate::{Config, ConfigBuilder, Order, Placement, PoolId, Preemption, Tier, TierConfig};
+use tidegate_deploy::Deployment;
 
 use crate::machine::{Layout, Machine};
 use crate::trace::Workload;
@@ -120,6 +122,8 @@ pub struct Setup {
     pub worker_pools: Vec<PoolId>,
     /// By tier of the workload.
     pub routes: Vec<Route>,
+    /// The file of which the tenants, devices and workers are, if it is not the config alone.
+    pub file: Option<Box<Deployment>>,
 }
 
 /// The config that `tidegate` is replayed with unless the user gives one.
@@ -184,6 +188,7 @@ impl Setup {
                 layout,
                 worker_pools: vec![one_pool; workers],
                 routes: tiers.map(|tier| Route { tier: tier_number(tier), pool: one_pool }).collect(),
+                file: None,
             },
             SetupKind::Naive => {
                 let builder = base(machine).max_tenants(config.max_tenants());
@@ -195,6 +200,7 @@ impl Setup {
                     config,
                     worker_pools: vec![one_pool; workers],
                     routes: tiers.map(|_| shared).collect(),
+                    file: None,
                 }
             }
             SetupKind::Dedicated => {
@@ -209,9 +215,26 @@ impl Setup {
                     routes: tiers
                         .map(|tier| Route { tier: tier_number(tier), pool: pool_number(tier) })
                         .collect(),
+                    file: None,
                 }
             }
         })
+    }
+}
+
+impl Setup {
+    /// The same with the tenants, devices and workers of a file, whose config it has.
+    ///
+    /// # Errors
+    /// [`SetupError::TooManyTenants`], those of the file counted.
+    pub fn with_file(mut self, file: &Deployment, workload: &Workload) -> Result<Self, SetupError> {
+        let names = workload.tenants.iter().chain(file.tenants.iter().map(|tenant| &tenant.name));
+        let (max, tenants) = (self.config.max_tenants(), names.collect::<BTreeSet<_>>().len());
+        if usize::try_from(max).is_ok_and(|max| max < tenants) {
+            return Err(SetupError::TooManyTenants { max, tenants });
+        }
+        self.file = Some(Box::new(file.clone()));
+        Ok(self)
     }
 }
 

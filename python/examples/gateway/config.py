@@ -1,11 +1,11 @@
 """What an operator says: one TOML file, read whole or refused whole.
 
-The scheduler's own settings stand at its top as in any other config of tidegate; the tables `gateway`, `redis`,
-`engines`, `tenants` and `keys` are this program's. Nothing here knows a running scheduler.
+It is the file that all hosts of tidegate read (`tidegate.deployment`): the scheduler's settings at its top, and its
+tenants. The tables `gateway`, `redis`, `engines` and `keys` are this program's; its workers are its engines, and not those
+of `workers`. Nothing here knows a running scheduler.
 """
 
 import dataclasses
-import json
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import tidegate
+from tidegate.deployment import Deployment, TenantSettings
 
 UNITS_NS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 
@@ -88,16 +89,6 @@ class EngineSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class TenantSettings:
-    """One of `tenants`; those that are not named have the scheduler's default policy."""
-
-    name: str
-    parent: str | None
-    policy: dict[str, Any]
-    """Keywords of `tenant_configure`."""
-
-
-@dataclass(frozen=True, slots=True)
 class KeySettings:
     """One of `keys`: who asks with it, and what they may do."""
 
@@ -133,19 +124,6 @@ class Settings:
     tenants: tuple[TenantSettings, ...]
     keys: tuple[KeySettings, ...]
     redis: RedisSettings | None
-
-
-POLICY = {
-    "weight": int,
-    "most_urgent": str,
-    "leased": bool,
-    "max_running": int,
-    "queue_limit": int,
-    "queue_token_limit": int,
-    "over_quota": str,
-    "allow_when_full": bool,
-}
-"""What a tenant's table may have beside its name, its parent and its rates."""
 
 
 class _Reader:
@@ -238,31 +216,6 @@ class _Reader:
             self.fault(f"{path}.pool", f"there is no pool {pool!r}")
         return EngineSettings(url, slots, pool)
 
-    def rate(self, table: dict[str, Any], path: str, name: str) -> tidegate.Rate | None:
-        rate = self.take(table, path, name, dict)
-        if rate is None:
-            return None
-        rate, path = dict(rate), f"{path}.{name}"
-        amount = self.take(rate, path, "amount", int)
-        burst = self.take(rate, path, "burst", int, amount)
-        period = self.need(rate, path, "period")
-        self.rest(rate, path)
-        if amount is None:
-            self.fault(f"{path}.amount", "is needed")
-        try:
-            return tidegate.Rate(amount or 0, duration_ns(period), burst or 0)
-        except ValueError as error:
-            if period:
-                self.fault(f"{path}.period", str(error))
-            return None
-
-    def tenant(self, path: str, table: dict[str, Any]) -> TenantSettings:
-        name, parent = self.need(table, path, "name"), self.take(table, path, "parent", str)
-        policy = {word: self.take(table, path, word, kind) for word, kind in POLICY.items()}
-        policy |= {word: self.rate(table, path, word) for word in ("requests", "tokens")}
-        self.rest(table, path)
-        return TenantSettings(name, parent, {word: value for word, value in policy.items() if value is not None})
-
     def key(self, path: str, table: dict[str, Any], tiers: tuple[str, ...]) -> KeySettings:
         sha256, tenant = self.need(table, path, "sha256").lower(), self.need(table, path, "tenant")
         if sha256 and (len(sha256) != 64 or set(sha256) - set("0123456789abcdef")):
@@ -287,22 +240,22 @@ def parse(text: str) -> Settings:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigFault([("", str(error))]) from None
-    gateway, redis = reader.gateway(document), reader.redis(document)
-    lists = {name: reader.tables(document, name) for name in ("engines", "tenants", "keys")}
     scheduler: tidegate.Config | None = None
+    tenants: tuple[TenantSettings, ...] = ()
     try:
-        scheduler = tidegate.Config.from_json(json.dumps(document, default=str))
+        deployment = Deployment.parse(text)
     except tidegate.ConfigError as error:
         reader.faults.extend(error.faults)
     else:
+        scheduler, tenants = deployment.config, deployment.tenants
         if "slots" not in scheduler.dimensions:
             reader.fault("dimensions", "has no `slots`, of which a request takes one")
+    gateway, redis = reader.gateway(document), reader.redis(document)
+    lists = {name: reader.tables(document, name) for name in ("engines", "keys")}
     pools, tiers = (scheduler.pools, scheduler.tiers) if scheduler else ((), ())
     engines = tuple(reader.engine(path, table, pools) for path, table in lists["engines"])
-    tenants = tuple(reader.tenant(path, table) for path, table in lists["tenants"])
     keys = tuple(reader.key(path, table, tiers) for path, table in lists["keys"])
     for name, words in [("engines.url", [engine.url for engine in engines]),
-                        ("tenants.name", [tenant.name for tenant in tenants]),
                         ("keys.sha256", [key.sha256 for key in keys])]:  # fmt: skip
         if len(set(words)) < len(words):
             reader.fault(name, "is there twice")
@@ -310,36 +263,14 @@ def parse(text: str) -> Settings:
         reader.fault("engines", "has none")
     if redis is None and any(tenant.policy.get("leased") for tenant in tenants):
         reader.fault("redis", "is needed: a tenant is `leased`")
-    named = {tenant.name for tenant in tenants}
-    for index, tenant in enumerate(tenants):
-        if tenant.parent is not None and tenant.parent not in named:
-            reader.fault(f"tenants[{index}].parent", f"there is no tenant {tenant.parent!r}")
     if reader.faults or scheduler is None:
         raise ConfigFault(reader.faults)
-    settings = Settings(scheduler, gateway, engines, tenants, keys, redis)
-    _try_tenants(settings)
-    return settings
-
-
-def _try_tenants(settings: Settings) -> None:
-    """Raises `ConfigFault` if a scheduler would not take the tenants, before the one that runs hears of them."""
-    trial = tidegate.Scheduler(settings.scheduler, now_ns=0)
-    numbers: dict[str, int] = {}
-    try:
-        for tenant in settings.tenants:
-            numbers[tenant.name] = trial.tenant_set(tenant.name, now_ns=0)
-        for tenant in settings.tenants:
-            parent = None if tenant.parent is None else numbers[tenant.parent]
-            trial.tenant_configure(numbers[tenant.name], parent=parent, **tenant.policy, now_ns=0)
-    except tidegate.PolicyError as error:
-        raise ConfigFault([(f"tenants {tenant.name!r} {path}", message) for path, message in error.faults]) from None
-    except tidegate.Error as error:
-        raise ConfigFault([(f"tenants {tenant.name!r}", str(error))]) from None
+    return Settings(scheduler, gateway, engines, tenants, keys, redis)
 
 
 def load(path: Path) -> Settings:
     """The settings of a file. Raises `ConfigFault`, also if it cannot be read."""
     try:
-        return parse(path.read_text())
+        return parse(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigFault([("", str(error))]) from None

@@ -1,27 +1,33 @@
 """What the file named in TIDEGATE_CONFIG says: the scheduler's config, its tenants, and what this adapter adds.
 
-The file is TOML: the settings of `tidegate.Config`, beside them a table `tenants` with the arguments of
-`tenant_configure` for each name, and a table `vllm` with the fields of `Settings`. It knows nothing of requests.
+The file is the one that all hosts read (`tidegate.deployment`), with a table `vllm` for what this adapter adds. Its devices
+and workers are not looked at: this engine is one worker by itself. It knows nothing of requests.
 """
 
 import os
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import tidegate
+from tidegate.deployment import Deployment
 
 VARIABLE = "TIDEGATE_CONFIG"
 SLOTS, BLOCKS = DIMENSIONS = ("slots", "kv_blocks")
 """What is counted: requests in the batch, and blocks of the KV cache."""
 
-TIERS = (
-    {"name": "realtime", "reserve_ppm": 300_000},
-    {"name": "near-realtime"},
-    {"name": "batch", "reserve_ppm": 50_000},
-)
+TIERS = """
+[[tiers]]
+name = "realtime"
+reserve_ppm = 300_000
+
+[[tiers]]
+name = "near-realtime"
+
+[[tiers]]
+name = "batch"
+reserve_ppm = 50_000
+"""
 """The tiers where no file says otherwise."""
 
 
@@ -33,8 +39,7 @@ class SettingsError(ValueError):
 class Settings:
     """All that is set before vLLM starts."""
 
-    config: tidegate.Config
-    tenants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    deployment: Deployment
     default_tier: str | int = -1
     """The tier of a request that names none: the least urgent, unless said otherwise."""
     default_tenant: str = "default"
@@ -47,7 +52,7 @@ class Settings:
         if not path:
             return Settings.parse("")
         try:
-            return Settings.parse(Path(path).read_text())
+            return Settings.parse(Path(path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, SettingsError) as error:
             raise SettingsError(f"{VARIABLE}: {path}: {error}") from error
 
@@ -55,25 +60,23 @@ class Settings:
     def parse(text: str) -> "Settings":
         """What such a text says."""
         try:
-            table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+            deployment = Deployment.parse(text, dimensions=DIMENSIONS, tiers=TIERS)
+            ours = tomllib.loads(text).get("vllm", {})
+        except (tomllib.TOMLDecodeError, tidegate.ConfigError) as error:
             raise SettingsError(str(error)) from error
-        tenants, ours = table.pop("tenants", {}), table.pop("vllm", {})
         unknown = sorted(set(ours) - {"default_tier", "default_tenant"})
         if unknown:
             raise SettingsError(f"vllm.{unknown[0]}: there is no such setting")
-        table.setdefault("dimensions", list(DIMENSIONS))
-        table.setdefault("tiers", list(TIERS))
-        try:
-            config = tidegate.Config(**table)
-        except (TypeError, ValueError) as error:
-            raise SettingsError(str(error)) from error
-        if config.dimensions != DIMENSIONS:
+        if deployment.config.dimensions != DIMENSIONS:
             raise SettingsError(f"dimensions: {list(DIMENSIONS)} are those of vLLM")
-        settings = Settings(config, tenants, **ours)
+        settings = Settings(deployment, **ours)
         settings.tier_number(settings.default_tier)
-        settings.build(slots=1, blocks=1, now_ns=0)
         return settings
+
+    @property
+    def config(self) -> tidegate.Config:
+        """The scheduler's settings."""
+        return self.deployment.config
 
     def tier_number(self, tier: str | float) -> int:
         """The number of a tier that a client names, or gives as a number."""
@@ -90,17 +93,7 @@ class Settings:
     def build(self, *, slots: int, blocks: int, now_ns: int) -> tuple[tidegate.Scheduler, int]:
         """A scheduler that knows the tenants, and its one worker: this engine."""
         scheduler = tidegate.Scheduler(self.config, now_ns=now_ns)
-        numbers: dict[str, int] = {}
-        for name in self.tenants:
-            numbers[name] = scheduler.tenant_set(name, now_ns=now_ns)
-        for name, given in self.tenants.items():
-            try:
-                arguments = dict(given)
-                if "parent" in arguments:
-                    arguments["parent"] = numbers[arguments["parent"]]
-                scheduler.tenant_configure(numbers[name], **arguments, now_ns=now_ns)
-            except (TypeError, ValueError, KeyError, tidegate.Error) as error:
-                raise SettingsError(f"tenants.{name}: {error}") from error
+        self.deployment.introduce_tenants(scheduler, now_ns=now_ns)
         return scheduler, scheduler.worker_add((slots, blocks), now_ns=now_ns)
 
 

@@ -6,7 +6,7 @@ use tidegate_sim::cost::{Assumptions, Case, CostError, Slice, Slicing, cost, gpu
 use tidegate_sim::machine::Machine;
 use tidegate_sim::trace::{self, LoadOptions, Mix, Synthetic, TraceError, TraceSpec, Work, Workload};
 
-use super::engine::EngineArgs;
+use super::engine::{EngineArgs, Size};
 use super::progress::Progress;
 use super::{Failure, print};
 
@@ -196,7 +196,7 @@ fn plan(args: &Args) -> Result<Plan, Failure> {
         }
         None => (model, args.gpus_per_worker.unwrap_or(gpus_of(model))),
     };
-    let machine = args.engine.machine_of(model)?;
+    let machine = args.engine.machine_of(model, Size::default())?;
     let month_s = args.prices.hours_per_month * 3_600.0;
     let (traffic, own_rate) = traffic(args, month_s)?;
     let requests_per_month = args.requests_per_month.unwrap_or(own_rate);

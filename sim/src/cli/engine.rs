@@ -27,6 +27,13 @@ pub(super) struct EngineArgs {
     prompts: Option<u32>,
 }
 
+/// What a config file says of each worker.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Size {
+    pub(super) slots: Option<u32>,
+    pub(super) kv_blocks: Option<u32>,
+}
+
 impl EngineArgs {
     /// Refuses what makes no sense for GPU jobs.
     pub(super) fn refuse_for_jobs(&self) -> Result<(), Failure> {
@@ -41,7 +48,7 @@ impl EngineArgs {
 
     /// The engine that is asked for.
     pub(super) fn machine(&self) -> Result<Machine, Failure> {
-        self.machine_of(self.model()?)
+        self.machine_of(self.model()?, Size::default())
     }
 
     /// The model that is asked for.
@@ -49,15 +56,19 @@ impl EngineArgs {
         model_of(self.model.as_deref().unwrap_or(DEFAULT_MODEL))
     }
 
-    /// An engine of this model, with the flags of the engine.
-    pub(super) fn machine_of(&self, model: &'static ServiceModel) -> Result<Machine, Failure> {
-        let slots = self.slots.unwrap_or(model.slots);
+    /// An engine of this model, with the flags of the engine, where a file says how large it is.
+    pub(super) fn machine_of(&self, model: &'static ServiceModel, size: Size) -> Result<Machine, Failure> {
+        if self.slots.is_some() && size.slots.is_some() {
+            return Err(Failure::bad_input("--slots: the config says how many each of its workers has"));
+        }
+        let slots = size.slots.or(self.slots).unwrap_or(model.slots);
+        let kv_blocks = size.kv_blocks.unwrap_or(model.kv_blocks);
         let batching = self.batching(model)?;
         match batching {
             Batching::Chunked { tokens, .. } if tokens <= slots => Err(Failure::bad_input(format_args!(
                 "--chunk {tokens}: {slots} slots may decode {slots} tokens, and no prompt would be computed"
             ))),
-            _ => Ok(Machine::Engine { model, batching, slots, kv_blocks: model.kv_blocks }),
+            _ => Ok(Machine::Engine { model, batching, slots, kv_blocks }),
         }
     }
 

@@ -46,7 +46,7 @@ enum Command {
     /// Work with journals: the recorded inputs of a scheduler
     #[command(subcommand)]
     Journal(journal::Command),
-    /// Work with configs of the scheduler
+    /// Work with config files, and with the Kubernetes manifests that say the same
     #[command(subcommand)]
     Config(config::Command),
 }
@@ -96,9 +96,8 @@ pub(crate) fn main() -> ExitCode {
         Err(Failure::BadInput(problem)) => (2, problem),
         Err(Failure::Interrupted(problem)) => (interrupt::STATUS, problem),
     };
-    // One line, whatever the problem quotes; and nobody to tell if standard error is closed.
-    let problem: String = problem.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let _ = writeln!(io::stderr(), "tidegate: {problem}");
+    // Nobody may be there to read it.
+    let _ = writeln!(io::stderr(), "tidegate: {}", one_line(&problem));
     ExitCode::from(status)
 }
 
@@ -114,6 +113,11 @@ fn not_a_command(error: &clap::Error) -> Result<(), Failure> {
     let first = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect::<Vec<_>>().join(" ");
     let problem = first.strip_prefix("error: ").unwrap_or(&first);
     Err(Failure::bad_input(format_args!("{problem} (see --help)")))
+}
+
+/// A text on one line, whatever it quotes.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// Writes to standard output.

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use clap::ValueEnum;
 use tidegate::Config;
+use tidegate_deploy::Deployment;
 use tidegate_sim::machine::Machine;
 use tidegate_sim::replay::{Outcome, ReplayError, ReplayOptions, Requests, Watch, replay, replay_stream};
 use tidegate_sim::report::{Comparison, Results, chrome_trace, html, json, table};
@@ -15,7 +16,7 @@ use tidegate_sim::trace::{
 };
 use tidegate_sim::whole_file::WholeFile;
 
-use super::engine::{EngineArgs, checked_workers};
+use super::engine::{EngineArgs, Size, checked_workers};
 use super::outputs::Output;
 use super::progress::Progress;
 use super::{Failure, config, interrupt, print};
@@ -32,7 +33,7 @@ pub(super) struct Args {
     /// all at the start
     #[arg(long, value_name = "ROWS/SECONDS", value_parser = batches)]
     batches: Option<Batches>,
-    /// Replay the tidegate set-up with this config (TOML)
+    /// Replay the tidegate set-up with this config (TOML), its tenants, devices and workers
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Stretch the arrival rates: with 2, requests come twice as fast
@@ -123,15 +124,16 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let specs = specs(args).map_err(Failure::bad_input)?;
     let load = |scale| load(args, &specs, scale).map_err(Failure::bad_input);
     let traffic = load(args.scale)?;
-    let machine = machine(args, traffic.sample())?;
-    let config = match &args.config {
-        Some(file) => config::read(file)?,
-        None => default_config(machine),
-    };
+    let file = args.config.as_deref().map(config::read).transpose()?;
+    let machine = machine(args, traffic.sample(), file.as_ref())?;
+    let config = file.as_ref().map_or_else(|| default_config(machine), |file| file.config.clone());
     let outputs = Outputs::begin(args, &specs)?;
-    let workers = workers(args, traffic.sample(), machine, &config)?;
+    let workers = match file.as_ref().map_or(0, Deployment::worker_count) {
+        0 => workers(args, traffic.sample(), machine, &config)?,
+        of_file => of_file,
+    };
     let stop = interrupt::watch()?;
-    let runner = Runner { args, machine, config: &config, workers, kinds, stop: &stop };
+    let runner = Runner { args, machine, config: &config, file: file.as_ref(), workers, kinds, stop: &stop };
     // All set-ups are made before the first runs: bad input is told at once.
     let setups = runner.setups(traffic.sample())?;
     let (journal_name, journal) = outputs.journal.map(Output::into_file).unzip();
@@ -148,7 +150,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         seed: args.seed,
         machine,
         workers,
-        workers_chosen: args.workers.is_none(),
+        workers_chosen: args.workers.is_none() && file.as_ref().is_none_or(|file| file.workers.is_empty()),
         traces: traffic.into_sources(),
         tier_names: config.tiers().iter().map(|tier| tier.name().to_owned()).collect(),
         tenants,
@@ -271,13 +273,53 @@ fn load(args: &Args, specs: &[TraceSpec], scale: f64) -> Result<Traffic, TraceEr
     trace::load(specs, &options).map(Traffic::Whole)
 }
 
-fn machine(args: &Args, workload: &Workload) -> Result<Machine, Failure> {
-    if workload.requests.iter().any(|request| matches!(request.work, Work::Job { .. })) {
-        args.engine.refuse_for_jobs()?;
-        return Ok(Machine::Node);
+fn machine(args: &Args, workload: &Workload, file: Option<&Deployment>) -> Result<Machine, Failure> {
+    let file = file.filter(|file| !file.workers.is_empty());
+    let is_of_jobs = workload.requests.iter().any(|request| matches!(request.work, Work::Job { .. }));
+    match (file, &args.config) {
+        (Some(file), Some(path)) => {
+            if args.workers.is_some() {
+                return Err(Failure::bad_input("--workers: the config has workers of its own"));
+            }
+            if is_of_jobs {
+                return Err(Failure::bad_file(path, "workers: GPU jobs run on nodes of the simulator's own"));
+            }
+            let size = size(file).map_err(|problem| Failure::bad_file(path, problem))?;
+            args.engine.machine_of(args.engine.model()?, size)
+        }
+        _ if is_of_jobs => {
+            args.engine.refuse_for_jobs()?;
+            Ok(Machine::Node)
+        }
+        _ => args.engine.machine(),
     }
-    args.engine.machine()
 }
+
+/// What each worker of a file has: all workers of a replay are alike.
+fn size(file: &Deployment) -> Result<Size, String> {
+    let first = &file.workers[0];
+    if let Some(other) = file.workers.iter().position(|group| group.capacity != first.capacity) {
+        return Err(format!(
+            "workers[{other}].capacity: is not that of workers[0]; workers of a replay are alike"
+        ));
+    }
+    let mut size = Size::default();
+    for (place, name) in file.config.dimensions().enumerate() {
+        let units = match u32::try_from(first.capacity[place]) {
+            Ok(units @ 1..=MAX_SIMULATED) => units,
+            _ => return Err(format!("workers[0].capacity.{name}: a replay has from 1 to {MAX_SIMULATED}")),
+        };
+        match name {
+            "slots" => size.slots = Some(units),
+            "kv_blocks" => size.kv_blocks = Some(units),
+            _ => {} // the set-up refuses it
+        }
+    }
+    Ok(size)
+}
+
+/// The most of each that a simulated worker has: far more than any engine.
+const MAX_SIMULATED: u32 = 1 << 24;
 
 fn workers(args: &Args, workload: &Workload, machine: Machine, config: &Config) -> Result<usize, Failure> {
     match args.workers {
@@ -309,6 +351,7 @@ struct Runner<'a> {
     args: &'a Args,
     machine: Machine,
     config: &'a Config,
+    file: Option<&'a Deployment>,
     workers: usize,
     kinds: Vec<SetupKind>,
     stop: &'a AtomicBool,
@@ -317,8 +360,12 @@ struct Runner<'a> {
 impl Runner<'_> {
     fn setups(&self, workload: &Workload) -> Result<Vec<Setup>, Failure> {
         let make = |&kind: &SetupKind| {
-            Setup::new(kind, self.machine, self.workers, workload, self.config)
-                .map_err(|error| bad_setup(self.args, error))
+            let setup = Setup::new(kind, self.machine, self.workers, workload, self.config);
+            let setup = setup.and_then(|setup| match (kind, self.file) {
+                (SetupKind::Tidegate, Some(file)) => setup.with_file(file, workload),
+                _ => Ok(setup),
+            });
+            setup.map_err(|error| bad_setup(self.args, error))
         };
         self.kinds.iter().map(make).collect()
     }

@@ -245,9 +245,18 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
     /// Tells the scheduler of the workers and tenants. Both are numbered in this order, from 0.
     fn introduce(&mut self, tenants: &[String]) -> Result<(), ReplayError> {
         let start = Instant::ZERO;
-        for &pool in &self.setup.worker_pools {
-            let spec = WorkerSpec::new(pool, self.setup.layout.capacity());
-            self.host.tell(start, &Input::WorkerAdd(spec))?;
+        let file = self.setup.file.as_deref();
+        if file.is_none_or(|file| file.workers.is_empty()) {
+            for &pool in &self.setup.worker_pools {
+                let spec = WorkerSpec::new(pool, self.setup.layout.capacity());
+                self.host.tell(start, &Input::WorkerAdd(spec))?;
+            }
+        }
+        if let Some(file) = file {
+            return file
+                .inputs(&self.workload.tenants)
+                .iter()
+                .try_for_each(|input| self.host.tell(start, input));
         }
         for name in tenants {
             self.host.tell(start, &Input::TenantSet { name: name.as_str().into() })?;

@@ -1,6 +1,7 @@
 //! The binary from outside: exit status, what stands on which stream, and what is left on disk.
 
 mod commands;
+mod config;
 mod faults;
 mod journal;
 mod money;

@@ -5,7 +5,8 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use toml::de::{DeTable, DeValue};
+use serde::Deserialize;
+use toml::de::{DeTable, DeValue, Deserializer};
 
 use super::ConfigText;
 use crate::config::{Config, ConfigError, ConfigFault};
@@ -38,8 +39,21 @@ impl Config {
     /// # Errors
     /// [`ConfigError`]: the first fault of text that is no TOML of this shape, else every fault found.
     pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
-        let parsed: ConfigText = toml::from_str(text).map_err(|error| no_such_shape(text, &error))?;
-        parsed.config().map_err(|mut error| {
+        Self::from_toml_beside(text, &[])
+    }
+
+    /// As [`Self::from_toml`], of a file in which tables of hosts stand too: those at its top that `others` names are
+    /// passed over, whatever they say.
+    ///
+    /// # Errors
+    /// As [`Self::from_toml`].
+    pub fn from_toml_beside(text: &str, others: &[&str]) -> Result<Self, ConfigError> {
+        let mut root = DeTable::parse(text).map_err(|error| no_such_shape(text, &error))?;
+        for &name in others {
+            root.get_mut().remove(name);
+        }
+        let parsed = ConfigText::deserialize(Deserializer::from(root));
+        parsed.map_err(|error| no_such_shape(text, &error))?.config().map_err(|mut error| {
             for fault in &mut error.faults {
                 fault.line = line_of(text, &fault.path);
             }

@@ -176,7 +176,8 @@ pub(super) fn t3(table: &t3::Table) -> String {
         line(&mut text, &T3_COLUMNS, &format!("{} {}", row.run, row.policy), "", &row.reproduced, false);
     }
     let sets = table.tidegate["most_victim_sets_per_start"];
-    writeln!(text, "\ntidegate stopped at most {sets:.0} sets of victims for any one start").expect(INTO_TEXT);
+    writeln!(text, "\ntidegate stopped at most {sets:.0} sets of victims for any one start")
+        .expect(INTO_TEXT);
     for (claim, figure) in &table.published {
         writeln!(text, "published elsewhere: {claim} {figure}").expect(INTO_TEXT);
     }
