@@ -35,7 +35,7 @@ CARGO_SEMVER := $(TOOLS)/bin/cargo-semver-checks semver-checks
 export PYTHON
 .DEFAULT_GOAL := help
 .PHONY: help run test test-rust test-sanitizers test-python test-engines lint lint-rust lint-dependencies lint-python advisories \
-    bench fuzz-smoke scorecard mutations install test-package semver venv wheel clean
+    bench gateway-demo fuzz-smoke scorecard mutations install test-package semver venv wheel clean
 .NOTPARALLEL:
 
 help: ## say what each target does
@@ -113,6 +113,14 @@ advisories: ## look the dependencies up in the database of known vulnerabilities
 bench: ## measure the scheduler's work beside its peers from the registries, for people (ARGS="--quick")
 	@.ci/need cargo cc
 	cargo bench $(LOCKED) -p tidegate-benches -- $(ARGS)
+
+gateway-demo: VLLM = $(call engine,vllm)
+gateway-demo: ## two replicas of the gateway before two vLLM servers, a minute of mixed load, a table and a picture (SECONDS=60)
+	@.ci/need cargo cc python redis
+	@[ -e $(VLLM)/.made ] || .ci/timed 'Engine vLLM' tests/engines/vllm/install $(VLLM)
+	@$(MAKE) --no-print-directory wheel
+	@TIDEGATE_ENGINE=$(VLLM) PYTHONPATH=tests:python/examples \
+	    $(VENV)/bin/python tests/engines/gateway/demo.py $(TARGET)/gateway-demo $(or $(SECONDS),60)
 
 scorecard: ## print all figures as one JSON object, on standard output nothing else (ARGS="--only cycle_ns_1k")
 	@.ci/need cargo cc python valgrind

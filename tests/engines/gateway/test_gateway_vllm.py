@@ -143,8 +143,8 @@ def test_batch_that_made_room_is_equal_token_by_token(servers: Sequence[VllmServ
             return cuts, told
 
         cuts, told = run(asked.url, scene, WITHIN)
-        print(f"\n{kind}: {len(bodies)} streams of {LONG} tokens, cut {cuts} times, equal token by token")
         assert_equal(told, expected)
+        print(f"\n{kind}: {len(bodies)} streams of {LONG} tokens, cut {cuts} times, equal token by token")
         assert asked.metric("tidegate_live") == 0
 
 

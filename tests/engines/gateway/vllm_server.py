@@ -16,6 +16,8 @@ SECONDS = 300
 """Until it answers: vLLM reads some hundred MB of Python first, on a machine that may be busy."""
 SLOTS = 8
 """Requests in one of its batches; those beyond wait in its own queue, in the order in which they came."""
+PACE = (8.0, 40.0)
+"""Milliseconds of a step and microseconds of a token in it, as a GPU with a model of some billions might take."""
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "VLLM_CPU_KVCACHE_SPACE": "1",
@@ -33,7 +35,7 @@ ENVIRONMENT = {
 def python() -> Path:
     """Of the engine's environment."""
     folder = os.environ.get("TIDEGATE_ENGINE")
-    assert folder, "TIDEGATE_ENGINE names the folder that tests/engines/vllm/install has filled: see `make test-engines`"
+    assert folder, "TIDEGATE_ENGINE names the folder that tests/engines/vllm/install filled: see `make test-engines`"
     return Path(folder, "venv/bin/python")
 
 
