@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 FUZZ_SECONDS ?= 60
+DEMO_SECONDS ?= 60
 # Where `make install` puts what it builds, as other libraries do it.
 PREFIX ?= /usr/local
 LIBDIR ?= lib
@@ -115,12 +116,12 @@ bench: ## measure the scheduler's work beside its peers from the registries, for
 	cargo bench $(LOCKED) -p tidegate-benches -- $(ARGS)
 
 gateway-demo: VLLM = $(call engine,vllm)
-gateway-demo: ## two replicas of the gateway before two vLLM servers, a minute of mixed load, a table and a picture (SECONDS=60)
+gateway-demo: ## two replicas of the gateway before two vLLM servers, a minute of mixed load, a table and a picture (DEMO_SECONDS=60)
 	@.ci/need cargo cc python redis
 	@[ -e $(VLLM)/.made ] || .ci/timed 'Engine vLLM' tests/engines/vllm/install $(VLLM)
 	@$(MAKE) --no-print-directory wheel
 	@TIDEGATE_ENGINE=$(VLLM) PYTHONPATH=tests:python/examples \
-	    $(VENV)/bin/python tests/engines/gateway/demo.py $(TARGET)/gateway-demo $(or $(SECONDS),60)
+	    $(VENV)/bin/python tests/engines/gateway/demo.py $(TARGET)/gateway-demo $(DEMO_SECONDS)
 
 scorecard: ## print all figures as one JSON object, on standard output nothing else (ARGS="--only cycle_ns_1k")
 	@.ci/need cargo cc python valgrind

@@ -180,6 +180,10 @@ async def health(_request: Request) -> Response:
     return Response(status_code=behaviour.health)
 
 
+async def load(_request: Request) -> Response:
+    return JSONResponse({"server_load": stats["running"]})
+
+
 async def control(request: Request) -> Response:
     told = await request.json()
     if told.pop("anew", False):
@@ -204,6 +208,7 @@ def main() -> None:
             Route("/v1/completions", complete, methods=["POST"]),
             Route("/v1/chat/completions", complete, methods=["POST"]),
             Route("/health", health),
+            Route("/load", load),
             Route("/control", control, methods=["POST"]),
             Route("/stats", tell),
         ]

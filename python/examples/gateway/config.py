@@ -83,8 +83,12 @@ class EngineSettings:
 
     url: str
     slots: int
-    """Requests that it runs at once."""
+    """Requests of this gateway that it runs at once."""
     pool: str = "default"
+    max_slots: int = 0
+    """As many if others leave room there; 0: it is `slots`."""
+    load: str = ""
+    """The path of its answer that says how many requests it has in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,15 +232,22 @@ class _Reader:
         url = self.need(table, path, "url").rstrip("/")
         slots = self.take(table, path, "slots", int, 0)
         pool = self.take(table, path, "pool", str, pools[0] if pools else "default")
+        max_slots, load = self.take(table, path, "max_slots", int, slots), self.take(table, path, "load", str, "")
         self.rest(table, path)
         parts = urlsplit(url)
         if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username):
             self.fault(f"{path}.url", "is http:// or https://, a host, maybe a port and a path")
         if slots < 1:
             self.fault(f"{path}.slots", "is at least 1")
+        if max_slots < slots:
+            self.fault(f"{path}.max_slots", "is less than `slots`")
+        if max_slots > slots and not load:
+            self.fault(f"{path}.load", "is needed, to know what others leave between `slots` and `max_slots`")
+        if load and not load.startswith("/"):
+            self.fault(f"{path}.load", "is a path: it begins with /")
         if pools and pool not in pools:
             self.fault(f"{path}.pool", f"there is no pool {pool!r}")
-        return EngineSettings(url, slots, pool)
+        return EngineSettings(url, slots, pool, max_slots, load)
 
     def rate(self, table: dict[str, Any], path: str, name: str) -> tidegate.Rate | None:
         rate = self.take(table, path, name, dict)

@@ -67,7 +67,7 @@ def replicas(folder: Path, engines: Sequence[Program], store: RedisServer) -> It
         started = []
         for number in range(2):
             place = folder / f"replica-{number}"
-            place.mkdir()
+            place.mkdir(exist_ok=True)
             tables = [f'[[engines]]\nurl = "{engine.url}"\nslots = {SLOTS // 2}\n' for engine in engines]
             redis = f'[redis]\nurl = "redis://127.0.0.1:{store.port}"\nreplica = "{number}"\n'
             started.append(stack.enter_context(Gateway(place, "\n".join([CONFIG, redis, *tables]))))
