@@ -158,8 +158,9 @@ class App:
             key = self._keys.who(request.headers)
         except Refusal as unknown:
             return _refused(unknown)
-        call = self._proxy.calls.get(request.path_params["name"])
-        if call is None or not (key.operator or call.tenant == key.tenant):
+        tenant = request.query_params.get("tenant") if key.operator else key.tenant
+        call = self._proxy.find(request.path_params["name"], tenant)
+        if call is None:
             return _refused(Refusal(404, "unknown-request", "no request of this id waits or runs"))
         return JSONResponse(self._explained(call))
 

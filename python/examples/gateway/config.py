@@ -329,6 +329,7 @@ def parse(text: str) -> Settings:
         raise ConfigFault(reader.faults)
     settings = Settings(scheduler, gateway, engines, tenants, keys, redis)
     _try_tenants(settings)
+    _try_budgets(settings)
     return settings
 
 
@@ -346,6 +347,22 @@ def _try_tenants(settings: Settings) -> None:
         raise ConfigFault([(f"tenants {tenant.name!r} {path}", message) for path, message in error.faults]) from None
     except tidegate.Error as error:
         raise ConfigFault([(f"tenants {tenant.name!r}", str(error))]) from None
+
+
+def _try_budgets(settings: Settings) -> None:
+    """Raises `ConfigFault` if the store would refuse a budget."""
+    if settings.redis is None:
+        return
+    from gateway.leases import budgets  # noqa: PLC0415 - only who shares budgets needs redis-py
+
+    faults = []
+    for tenant in settings.tenants:
+        try:
+            list(budgets([tenant]))
+        except ValueError as error:
+            faults.append((f"tenants {tenant.name!r}", str(error)))
+    if faults:
+        raise ConfigFault(faults)
 
 
 def load(path: Path) -> Settings:

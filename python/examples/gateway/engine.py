@@ -109,7 +109,6 @@ class Engine:
         except (aiohttp.ClientError, TimeoutError, OSError):
             return False
 
-
     async def load(self) -> int | None:
         """Requests that it has in all, whoever asked; `None` if it does not say so in time."""
         try:
