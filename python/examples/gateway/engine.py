@@ -129,6 +129,10 @@ def _load(told: bytes) -> int | None:
     return int(sum(map(float, counts))) if counts else None
 
 
+_decode = json.JSONDecoder().decode
+"""`json.loads` looks at each text for its encoding first."""
+
+
 async def _end(stream: Stream, response: aiohttp.ClientResponse) -> None:
     """Lets the connection be used again if all was read, and closes it otherwise, so that the engine stops."""
     if stream.is_done and not response.content.is_eof():
@@ -157,7 +161,7 @@ async def _refuse(response: aiohttp.ClientResponse) -> None:
 
 def _document(line: bytes) -> dict[str, Any]:
     try:
-        document = json.loads(line)
+        document = _decode(line.decode())
     except (ValueError, RecursionError) as error:
         raise EngineFault("an event of its stream is no JSON") from error
     if not isinstance(document, dict):

@@ -137,7 +137,7 @@ class Proxy:
                             client.push(event(document))
                 if answer.parts:
                     self._report(call, grant, answer.output_tokens)
-                    if call.ask.stream:
+                    if call.ask.stream and not stream.is_done:  # its end is told in one piece
                         await client.flush()
         if answer.finish is None:
             raise EngineFault("its stream has no end")
