@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 FUZZ_SECONDS ?= 60
+DEMO_SECONDS ?= 60
 # Where `make install` puts what it builds, as other libraries do it.
 PREFIX ?= /usr/local
 LIBDIR ?= lib
@@ -35,7 +36,7 @@ CARGO_SEMVER := $(TOOLS)/bin/cargo-semver-checks semver-checks
 export PYTHON
 .DEFAULT_GOAL := help
 .PHONY: help run test test-rust test-sanitizers test-python test-engines test-browser lint lint-rust lint-dependencies lint-python advisories \
-    bench fuzz-smoke scorecard mutations install test-package semver venv wheel clean
+    bench gateway-demo fuzz-smoke scorecard mutations install test-package semver venv wheel clean
 .NOTPARALLEL:
 
 help: ## say what each target does
@@ -80,6 +81,9 @@ test-engines: ## run the tests that go through real engines; builds each once, o
 	    $(VLLM)/venv/bin/python -m pytest --config-file tests/engines/pytest.ini --rootdir tests -W default tests/engines/vllm
 	@PYTHONPATH=$(TARGET)/vllm .ci/timed 'Tests inside transformers and of the CUDA workers' \
 	    $(VLLM)/venv/bin/python -m pytest --config-file tests/engines/pytest.ini tests/engines/batching tests/engines/workers
+	@.ci/need redis
+	@TIDEGATE_ENGINE=$(VLLM) .ci/timed 'Tests of the gateway before vLLM' \
+	    $(VENV)/bin/python -m pytest --config-file tests/engines/pytest.ini --rootdir tests tests/engines/gateway
 	@[ -e $(TRITON)/.made ] || { .ci/need libpython && .ci/timed 'Engine Triton' tests/engines/triton/install $(TRITON); }
 	@TIDEGATE_ENGINE=$(TRITON) PYTHONPATH=$(TARGET)/vllm .ci/timed 'Tests of the Triton model' \
 	    $(TRITON)/venv/bin/python -m pytest --config-file tests/engines/pytest.ini tests/engines/triton
@@ -117,6 +121,14 @@ advisories: ## look the dependencies up in the database of known vulnerabilities
 bench: ## measure the scheduler's work beside its peers from the registries, for people (ARGS="--quick")
 	@.ci/need cargo cc
 	cargo bench $(LOCKED) -p tidegate-benches -- $(ARGS)
+
+gateway-demo: VLLM = $(call engine,vllm)
+gateway-demo: ## two replicas of the gateway before two vLLM servers, a minute of mixed load, a table and a picture (DEMO_SECONDS=60)
+	@.ci/need cargo cc python redis
+	@[ -e $(VLLM)/.made ] || .ci/timed 'Engine vLLM' tests/engines/vllm/install $(VLLM)
+	@$(MAKE) --no-print-directory wheel
+	@TIDEGATE_ENGINE=$(VLLM) PYTHONPATH=tests:python/examples \
+	    $(VENV)/bin/python tests/engines/gateway/demo.py $(TARGET)/gateway-demo $(DEMO_SECONDS)
 
 scorecard: ## print all figures as one JSON object, on standard output nothing else (ARGS="--only cycle_ns_1k")
 	@.ci/need cargo cc python valgrind

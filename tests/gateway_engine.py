@@ -46,9 +46,13 @@ class Behaviour:
     """So many tokens, and something comes that is no event."""
     ids: bool = True
     """Whether it tells tokens."""
+    hold: bool = False
+    """Whether streams stop after their first token, until it is false again."""
 
 
 behaviour = Behaviour()
+released = asyncio.Event()
+"""Set while streams are not held."""
 stats = {"running": 0, "most": 0, "begun": 0, "ended": 0, "gone": 0, "sent": 0}
 seen: list[dict[str, Any]] = []
 """What the last requests had, headers and bodies."""
@@ -138,6 +142,10 @@ async def streamed(request: Request, body: dict[str, Any], chat: bool) -> AsyncI
                 return
             if count == behaviour.garbage_after:
                 yield b"data: {\n\n"
+            if count and not released.is_set():
+                yield bytes(at_once)
+                at_once.clear()
+                await released.wait()
             if behaviour.pause:
                 await asyncio.sleep(behaviour.pause)
                 yield told
@@ -180,6 +188,10 @@ async def health(_request: Request) -> Response:
     return Response(status_code=behaviour.health)
 
 
+async def load(_request: Request) -> Response:
+    return JSONResponse({"server_load": stats["running"]})
+
+
 async def control(request: Request) -> Response:
     told = await request.json()
     if told.pop("anew", False):
@@ -188,6 +200,7 @@ async def control(request: Request) -> Response:
         seen.clear()
     for name, value in told.items():
         setattr(behaviour, name, value)
+    (released.clear if behaviour.hold else released.set)()
     return Response()
 
 
@@ -197,6 +210,7 @@ async def tell(_request: Request) -> Response:
 
 def main() -> None:
     """Serves until it is killed."""
+    released.set()
     listener = socket.create_server(("127.0.0.1", int(sys.argv[1]) if len(sys.argv) > 1 else 0), backlog=4096)
     print(f"listening on http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
     app = Starlette(
@@ -204,6 +218,7 @@ def main() -> None:
             Route("/v1/completions", complete, methods=["POST"]),
             Route("/v1/chat/completions", complete, methods=["POST"]),
             Route("/health", health),
+            Route("/load", load),
             Route("/control", control, methods=["POST"]),
             Route("/stats", tell),
         ]

@@ -13,12 +13,14 @@ import os
 import sys
 import tempfile
 import time
-from collections import deque
+from collections import Counter, deque
 from pathlib import Path
 
 from gateway_world import Clients, Program, body_of, clients, is_whole, world
 
 TURNS = 5
+PATIENT = {"silence": "60s", "health_timeout": "30s", "connect_timeout": "30s"}
+"""Stub, gateway and clients share a machine, and all begin at once."""
 
 
 def cpu_seconds(program: Program) -> float:
@@ -78,8 +80,10 @@ async def hold_open(gateway: Program, number: int) -> None:
     async with clients(gateway.url, 600) as asking:
         began = time.perf_counter()
         told = await asyncio.gather(*(asking.ask(body) for _ in range(number)))
-        print(f"{sum(is_whole(one, body) for one in told)} of {number} streams at once were whole", end=", ")
-        print(f"{time.perf_counter() - began:.1f} s")
+        whole = sum(is_whole(one, body) for one in told)
+        print(f"{whole} of {number} streams at once were whole, {time.perf_counter() - began:.1f} s", end="; ")
+        others = Counter((one.status, one.code) for one in told if not is_whole(one, body))
+        print(", ".join(f"{count} were told {why}" for why, count in others.items()) or "no other answers")
 
 
 def main() -> None:
@@ -87,7 +91,7 @@ def main() -> None:
     requests, at_a_time, streams = (int(word) for word in [*sys.argv[1:], "2000", "32", "1000"][:3])
     with (
         tempfile.TemporaryDirectory() as folder,
-        world(Path(folder), slots=max(streams, at_a_time), silence="60s", health_timeout="10s") as (gateway, (engine,)),
+        world(Path(folder), slots=max(streams, at_a_time), **PATIENT) as (gateway, (engine,)),
     ):
         asyncio.run(compare(gateway, engine, requests // 4, 1, stream=False))
         asyncio.run(compare(gateway, engine, requests, at_a_time, stream=False))

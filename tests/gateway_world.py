@@ -164,7 +164,7 @@ tenant = "frugal"
 """
 
 
-def config(engines: Sequence[StubEngine], slots: int, tiers: str = TIERS, **gateway: object) -> str:
+def config(engines: Sequence[Program], slots: int, tiers: str = TIERS, **gateway: object) -> str:
     """A config for these engines; fields of the table `gateway` as keywords."""
     bounds = {"health_every": "100ms", "health_timeout": "500ms", "health_failures": 2} | gateway
     lines = [f"{name} = {json.dumps(value)}" for name, value in bounds.items()]
@@ -265,9 +265,15 @@ class Clients:
         return said if tier is None else said | {"x-tidegate-tier": tier}
 
     async def ask(
-        self, body: object, path: str = "completions", *, first: asyncio.Event | None = None, **said: Any
+        self,
+        body: object,
+        path: str = "completions",
+        *,
+        first: asyncio.Event | None = None,
+        hears: Callable[[Told], object] = lambda _told: None,
+        **said: Any,
     ) -> Told:
-        """Asks, and reads all that comes; `first` is set by the first piece of a stream."""
+        """Asks, and reads all that comes; `first` is set by the first piece of a stream, and `hears` has each."""
         async with self.session.post(f"{self.url}/v1/{path}", json=body, headers=self.headers(**said)) as response:
             headers = {name.lower(): value for name, value in response.headers.items()}
             told = Told(response.status, headers)
@@ -277,6 +283,7 @@ class Clients:
             async for line in response.content:
                 if line.startswith(b"data: "):
                     self._take(told, line[6:].strip())
+                    hears(told)
                     if first is not None:
                         first.set()
             return told

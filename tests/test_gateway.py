@@ -217,8 +217,20 @@ def test_what_an_operator_is_told_of_a_request_that_waits(one: Any) -> None:
             asked.append(asyncio.create_task(ask))
             while gateway.metric("tidegate_live") < len(asked):
                 await asyncio.sleep(0.02)
+        ask = clients.ask(body_of("a", 10), key="frugal-key", tier="batch", **{"x-request-id": "early"})
+        asked.append(asyncio.create_task(ask))
+        while gateway.metric("tidegate_live") < len(asked):
+            await asyncio.sleep(0.02)
         told = {}
-        for name, key in [("r0", "acme-key"), ("late", "batch-key"), ("late", "frugal-key"), ("late", "none")]:
+        for name, key in [
+            *(("r0", "acme-key"), ("late", "batch-key"), ("late", "frugal-key"), ("late", "none")),
+            *(
+                ("early", "batch-key"),
+                ("early", "frugal-key"),
+                ("early", "acme-key"),
+                ("early?tenant=acme", "acme-key"),
+            ),
+        ]:
             async with clients.session.get(f"{gateway.url}/explain/{name}", headers=clients.headers(key)) as answer:
                 told[name, key] = (answer.status, await answer.json())
         for task in asked:
@@ -236,6 +248,11 @@ def test_what_an_operator_is_told_of_a_request_that_waits(one: Any) -> None:
     assert waits["ahead"] == 1
     assert told["late", "frugal-key"][0] == 404, "it is another tenant's"
     assert told["late", "none"][0] == 401
+    # Two tenants say one id: each is told of its own, an operator of the latest or of whom he names.
+    for asks, whose in [("batch-key", "acme"), ("frugal-key", "frugal"), ("acme-key", "frugal")]:
+        status, document = told["early", asks]
+        assert (status, document["tenant"]) == (200, whose)
+    assert told["early?tenant=acme", "acme-key"][1]["tenant"] == "acme"
 
 
 def test_a_config_is_read_again_or_refused_whole(own: Any) -> None:

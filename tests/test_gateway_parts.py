@@ -52,8 +52,16 @@ def test_every_fault_of_a_config_is_told_at_once() -> None:
             "keys[0].tier",
         ),
         ("[gateway", ""),
+        (
+            '[redis]\nurl = "redis://a"\nreplica = "0"\n[[tenants]]\nname = "b{0}"\nleased = true\n'
+            'tokens = { amount = 1, period = "1s" }\n',
+            "tenants 'b{0}'",
+        ),
+        (ENGINE.replace("1:1", "1:2") + "max_slots = 3\n", "engines[1].max_slots"),
+        (ENGINE.replace("1:1", "1:2") + "max_slots = 5\n", "engines[1].load"),
+        (ENGINE.replace("1:1", "1:2") + 'load = "load"\n', "engines[1].load"),
     ],
-    ids=["policy", "circle", "tier", "toml"],
+    ids=["policy", "circle", "tier", "toml", "budget", "few", "unseen", "path"],
 )
 def test_what_else_is_wrong_with_a_config(more: str, path: str) -> None:
     with pytest.raises(ConfigFault) as caught:

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
 
-from gateway_world import Clients, Gateway, StubEngine, body_of, clients, config, sha256, until, up
+from gateway_world import Clients, Gateway, StubEngine, Told, body_of, clients, config, is_whole, sha256, until, up
 from redis_server import RedisServer
 
 RATE, BURST = 1_000, 2_000
@@ -103,3 +103,39 @@ def test_while_the_store_is_gone_requests_wait_and_then_go_on(tmp_path: Path) ->
         before, after = asyncio.run(scene())
         assert before
         assert after
+
+
+def test_replicas_leave_each_other_their_part_and_borrow_the_rest(tmp_path: Path) -> None:
+    part, whole = 2, 6
+    with ExitStack() as stack:
+        engine = stack.enter_context(StubEngine())
+        engine.control(pause=0.01)
+        table = f'max_slots = {whole}\nload = "/load"\n'  # of the last table, that of the engine
+        gateways = []
+        for number in range(2):
+            place = tmp_path / str(number)
+            place.mkdir()
+            gateways.append(stack.enter_context(Gateway(place, config([engine], part) + table)))
+            until(lambda: up(gateways[-1], engine))
+
+        def has(number: int) -> float:
+            return gateways[number].metric("tidegate_engine_slots", engine=engine.url)
+
+        async def scene() -> list[Told]:
+            bodies = [body_of(f"prompt {number}", 300, stream=True) for number in range(2 * whole)]
+            async with clients(gateways[0].url) as asking, clients(gateways[1].url) as asking_too:
+                tasks = [asyncio.create_task(asking.ask(body, tier="batch")) for body in bodies[:whole]]
+                await asyncio.to_thread(until, lambda: engine.stats()["running"] == whole == has(0))
+                # The other one has its part at once, and the first gives back what it borrowed.
+                await asyncio.to_thread(until, lambda: has(1) == part)
+                tasks += [asyncio.create_task(asking_too.ask(body, tier="batch")) for body in bodies[whole:]]
+                cuts = "tidegate_gateway_cut_total"
+                await asyncio.to_thread(until, lambda: gateways[0].metric(cuts, tier="batch") >= whole - part - part)
+                await asyncio.to_thread(until, lambda: engine.stats()["running"] <= whole)
+                told = await asyncio.gather(*tasks)
+            assert all(is_whole(one, body) for one, body in zip(told, bodies, strict=True))
+            return told
+
+        asyncio.run(scene())
+        assert engine.stats()["most"] <= whole + part, "each has no more than its part beyond what it knew to be free"
+        until(lambda: all(gateway.metric("tidegate_live") == 0 for gateway in gateways))

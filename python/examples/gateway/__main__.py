@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import resource
 import socket
 import sys
 from pathlib import Path
@@ -38,6 +39,8 @@ def main() -> int:
     except OSError as error:
         print(f"{told.host}:{told.port}: {error}", file=sys.stderr)
         return 2
+    # Each request has two connections, and most shells allow a program few files.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     print(f"listening on http://{told.host}:{listener.getsockname()[1]}", flush=True)
     runner = asyncio.Runner(loop_factory=uvloop.new_event_loop if uvloop else None)
     with runner:

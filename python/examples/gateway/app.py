@@ -5,7 +5,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from starlette.applications import Starlette
@@ -45,8 +45,8 @@ class App:
         self._keys = Keys(())
         self.asgi = Starlette(
             routes=[
-                Route("/v1/completions", self._ask("completions"), methods=["POST"]),
-                Route("/v1/chat/completions", self._ask("chat/completions"), methods=["POST"]),
+                Route("/v1/completions", _Completions(self, "completions"), methods=["POST"]),
+                Route("/v1/chat/completions", _Completions(self, "chat/completions"), methods=["POST"]),
                 Route("/healthz", self._healthz),
                 Route("/readyz", self._readyz),
                 Route("/metrics", self._metrics_text),
@@ -59,12 +59,6 @@ class App:
         self._settings = settings
         self._keys = Keys(settings.keys)
         self._proxy.settings = settings.gateway
-
-    def _ask(self, kind: Kind) -> Callable[[Request], Awaitable[Response]]:
-        async def endpoint(_request: Request) -> Response:
-            return _Answering(self, kind)  # it is answered as the response is sent: there the client's end is known
-
-        return endpoint
 
     async def answer(self, kind: Kind, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request for a completion, whatever becomes of it."""
@@ -158,8 +152,9 @@ class App:
             key = self._keys.who(request.headers)
         except Refusal as unknown:
             return _refused(unknown)
-        call = self._proxy.calls.get(request.path_params["name"])
-        if call is None or not (key.operator or call.tenant == key.tenant):
+        tenant = request.query_params.get("tenant") if key.operator else key.tenant
+        call = self._proxy.find(request.path_params["name"], tenant)
+        if call is None:
             return _refused(Refusal(404, "unknown-request", "no request of this id waits or runs"))
         return JSONResponse(self._explained(call))
 
@@ -195,13 +190,12 @@ def _refused(refused: Refusal) -> Response:
     return Response(refused.body(), refused.status, refused.headers(), "application/json")
 
 
-class _Answering(Response):
-    """A response that is made while it is sent."""
+class _Completions:
+    """An application of its own for what is answered as it comes: there the client's end is known."""
 
     def __init__(self, app: App, kind: Kind) -> None:
         self._app = app
         self._kind = kind
-        self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app.answer(self._kind, scope, receive, send)

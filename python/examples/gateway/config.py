@@ -84,8 +84,12 @@ class EngineSettings:
 
     url: str
     slots: int
-    """Requests that it runs at once."""
+    """Requests of this gateway that it runs at once."""
     pool: str = "default"
+    max_slots: int = 0
+    """As many if others leave room there; 0: it is `slots`."""
+    load: str = ""
+    """The path of its answer that says how many requests it has in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,15 +210,22 @@ class _Reader:
         url = self.need(table, path, "url").rstrip("/")
         slots = self.take(table, path, "slots", int, 0)
         pool = self.take(table, path, "pool", str, pools[0] if pools else "default")
+        max_slots, load = self.take(table, path, "max_slots", int, slots), self.take(table, path, "load", str, "")
         self.rest(table, path)
         parts = urlsplit(url)
         if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username):
             self.fault(f"{path}.url", "is http:// or https://, a host, maybe a port and a path")
         if slots < 1:
             self.fault(f"{path}.slots", "is at least 1")
+        if max_slots < slots:
+            self.fault(f"{path}.max_slots", "is less than `slots`")
+        if max_slots > slots and not load:
+            self.fault(f"{path}.load", "is needed, to know what others leave between `slots` and `max_slots`")
+        if load and not load.startswith("/"):
+            self.fault(f"{path}.load", "is a path: it begins with /")
         if pools and pool not in pools:
             self.fault(f"{path}.pool", f"there is no pool {pool!r}")
-        return EngineSettings(url, slots, pool)
+        return EngineSettings(url, slots, pool, max_slots, load)
 
     def key(self, path: str, table: dict[str, Any], tiers: tuple[str, ...]) -> KeySettings:
         sha256, tenant = self.need(table, path, "sha256").lower(), self.need(table, path, "tenant")
@@ -265,7 +276,25 @@ def parse(text: str) -> Settings:
         reader.fault("redis", "is needed: a tenant is `leased`")
     if reader.faults or scheduler is None:
         raise ConfigFault(reader.faults)
-    return Settings(scheduler, gateway, engines, tenants, keys, redis)
+    settings = Settings(scheduler, gateway, engines, tenants, keys, redis)
+    _try_budgets(settings)
+    return settings
+
+
+def _try_budgets(settings: Settings) -> None:
+    """Raises `ConfigFault` if the store would refuse a budget."""
+    if settings.redis is None:
+        return
+    from gateway.leases import budgets  # noqa: PLC0415 - only who shares budgets needs redis-py
+
+    faults = []
+    for tenant in settings.tenants:
+        try:
+            list(budgets([tenant]))
+        except ValueError as error:
+            faults.append((f"tenants {tenant.name!r}", str(error)))
+    if faults:
+        raise ConfigFault(faults)
 
 
 def load(path: Path) -> Settings:

@@ -20,6 +20,8 @@ MAX_EVENT_BYTES = 8 << 20
 """Of one event, which may have all tokens of a prompt; chosen arbitrarily."""
 MAX_WHOLE_BYTES = 64 << 20
 """Of an answer that is no stream; chosen arbitrarily."""
+LOAD = (b"vllm:num_requests_running{", b"vllm:num_requests_waiting{")
+"""How lines of metrics begin that say how many requests an engine has."""
 END_WITHIN = 0.5
 """Seconds that the end of an answer may take after what it says is its end; only the connection is at stake."""
 
@@ -59,6 +61,8 @@ class Engine:
     """A server of the protocol, by its address."""
 
     def __init__(self, settings: EngineSettings, gateway: GatewaySettings, session: aiohttp.ClientSession) -> None:
+        self.inside = 0
+        """Requests of this gateway that it has."""
         self._session = session
         self.configure(settings, gateway)
 
@@ -73,6 +77,7 @@ class Engine:
     @asynccontextmanager
     async def ask(self, path: str, body: bytes, headers: Mapping[str, str]) -> AsyncIterator[Stream]:
         """A completion, as long as the block runs. Raises `EngineFault`, also for faults of the block, and `Passed`."""
+        self.inside += 1
         try:
             async with self._session.post(
                 f"{self.settings.url}/v1/{path}",
@@ -92,6 +97,8 @@ class Engine:
             raise EngineFault(f"{type(error).__name__}: {error}"[:300]) from error
         except Malformed as error:
             raise EngineFault(str(error)) from error
+        finally:
+            self.inside -= 1
 
     async def is_healthy(self) -> bool:
         """Whether it says so, in time."""
@@ -101,6 +108,29 @@ class Engine:
                 return response.status == 200
         except (aiohttp.ClientError, TimeoutError, OSError):
             return False
+
+    async def load(self) -> int | None:
+        """Requests that it has in all, whoever asked; `None` if it does not say so in time."""
+        try:
+            url = f"{self.settings.url}{self.settings.load}"
+            async with self._session.get(url, timeout=self._health_timeout, allow_redirects=False) as response:
+                told = await _read(response, MAX_EVENT_BYTES)
+                return _load(told) if response.status == 200 else None
+        except (aiohttp.ClientError, TimeoutError, OSError, EngineFault, ValueError, RecursionError):
+            return None
+
+
+def _load(told: bytes) -> int | None:
+    """Of vLLM's `/load`, or of its `/metrics`. Raises `ValueError`."""
+    if told.startswith(b"{"):
+        found = json.loads(told).get("server_load")
+        return found if isinstance(found, int) else None
+    counts = [line.rpartition(b" ")[2] for line in told.splitlines() if line.startswith(LOAD)]
+    return int(sum(map(float, counts))) if counts else None
+
+
+_decode = json.JSONDecoder().decode
+"""`json.loads` looks at each text for its encoding first."""
 
 
 async def _end(stream: Stream, response: aiohttp.ClientResponse) -> None:
@@ -131,7 +161,7 @@ async def _refuse(response: aiohttp.ClientResponse) -> None:
 
 def _document(line: bytes) -> dict[str, Any]:
     try:
-        document = json.loads(line)
+        document = _decode(line.decode())
     except (ValueError, RecursionError) as error:
         raise EngineFault("an event of its stream is no JSON") from error
     if not isinstance(document, dict):

@@ -2,6 +2,7 @@
 
 An engine that answers becomes a worker; one that fails its checks `health_failures` times in a row is lost, and what
 ran on it runs elsewhere; one that answers again is a new worker. A request that failed at an engine has it checked.
+Where engines say how many requests they have, a worker has what others leave of `max_slots`, at least its `slots`.
 """
 
 import asyncio
@@ -15,6 +16,11 @@ from gateway.config import EngineSettings, GatewaySettings
 from gateway.engine import Engine
 from tidegate.aio import Gate
 
+UNKNOWN = 1 << 40
+"""So many requests of others that nothing is borrowed."""
+GROW_BY = 4
+"""A worker grows by one part in so many of what others leave: others see the same room. Chosen arbitrarily."""
+
 log = logging.getLogger("gateway.fleet")
 
 
@@ -26,6 +32,10 @@ class Member:
     worker: int | None = None
     failures: int = 0
     """Checks in a row that failed."""
+    foreign: tuple[int, int] = (UNKNOWN, UNKNOWN)
+    """Requests of others that it had in the last two checks."""
+    slots: int = 0
+    """What the worker has."""
     suspected: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
@@ -54,9 +64,8 @@ class Fleet:
             if member is None:
                 member = self._members[url] = Member(Engine(engine, settings, self._session))
                 member.task = asyncio.create_task(self._watch(member), name=f"health of {url}")
-            elif member.engine.settings.slots != engine.slots and member.worker is not None:
-                self._gate.worker_resize(member.worker, {"slots": engine.slots})
             member.engine.configure(engine, settings)
+            self._resize(member, 1)
 
     def engine(self, worker: int) -> Engine:
         """The engine that is this worker, now or before it was lost."""
@@ -70,6 +79,10 @@ class Fleet:
     def states(self) -> Mapping[str, bool]:
         """Whether each engine is up, by its address."""
         return {url: member.worker is not None for url, member in self._members.items()}
+
+    def slots(self) -> Mapping[str, int]:
+        """What each engine that is up has for this gateway, by its address."""
+        return {url: member.slots for url, member in self._members.items() if member.worker is not None}
 
     async def aclose(self) -> None:
         """Ends the checks."""
@@ -87,6 +100,7 @@ class Fleet:
     async def _watch(self, member: Member) -> None:
         while True:
             if await member.engine.is_healthy():
+                await self._look_at_load(member)
                 self._is_up(member)
             else:
                 self._failed(member)
@@ -102,9 +116,31 @@ class Fleet:
         member.failures = 0
         if member.worker is None:
             settings = member.engine.settings
-            member.worker = self._gate.worker_add({"slots": settings.slots}, pool=settings.pool)
+            member.slots = settings.slots
+            member.worker = self._gate.worker_add({"slots": member.slots}, pool=settings.pool)
             self._by_worker[member.worker] = member
             log.info("%s is up, worker %d", settings.url, member.worker)
+        self._resize(member, GROW_BY)
+
+    async def _look_at_load(self, member: Member) -> None:
+        if member.engine.settings.load:
+            before = member.engine.inside
+            told = await member.engine.load()
+            # What came or went meanwhile may be counted or not, and what was stopped for a step longer: the next look
+            # will show whether it is others'.
+            ours = max(before, member.engine.inside)
+            foreign = member.foreign[1] if told is None else max(0, told - ours)
+            member.foreign = (member.foreign[1], foreign)
+
+    def _resize(self, member: Member, parts: int) -> None:
+        """Its own part at least, and of the rest what others did not use, now and the time before."""
+        settings = member.engine.settings
+        slots = max(settings.slots, settings.max_slots - min(member.foreign))
+        if slots > member.slots >= settings.slots:
+            slots = member.slots + -((member.slots - slots) // parts)
+        if member.worker is not None and slots != member.slots:
+            member.slots = slots
+            self._gate.worker_resize(member.worker, {"slots": slots}, preempt_after_ns=0)
 
     def _failed(self, member: Member) -> None:
         member.failures += 1

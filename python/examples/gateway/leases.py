@@ -4,7 +4,7 @@ No request waits for it. While the server is gone, the scheduler's config says w
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 
 import redis.asyncio
@@ -17,6 +17,14 @@ from tidegate.aio import Gate
 from tidegate.redis import AsyncLeases, Budget
 
 
+def budgets(tenants: Iterable[TenantSettings]) -> Iterator[tuple[TenantSettings, QuotaLimit, Budget]]:
+    """What the store has of these tenants. Raises `ValueError` for what it refuses: it counts less far than a scheduler."""
+    for tenant in tenants:
+        for limit in (QuotaLimit.REQUESTS, QuotaLimit.TOKENS):
+            if tenant.policy.get("leased") and str(limit) in tenant.policy:
+                yield tenant, limit, Budget(f"{tenant.name}/{limit}", tenant.policy[str(limit)])
+
+
 class Leases:
     """The store's side of a gate, which is made with `ask` as its `on_lease_wanted`."""
 
@@ -26,12 +34,7 @@ class Leases:
 
     def configure(self, tenants: tuple[TenantSettings, ...], numbers: Mapping[str, int]) -> None:
         """Says by which name the store knows which budget."""
-        self._budgets = {
-            (numbers[tenant.name], limit): Budget(f"{tenant.name}/{limit}", tenant.policy[str(limit)])
-            for tenant in tenants
-            for limit in (QuotaLimit.REQUESTS, QuotaLimit.TOKENS)
-            if tenant.policy.get("leased") and str(limit) in tenant.policy
-        }
+        self._budgets = {(numbers[tenant.name], limit): budget for tenant, limit, budget in budgets(tenants)}
 
     def ask(self, wish: LeaseWanted) -> None:
         """Takes a wish to the store, some time soon; the scheduler says it again if nothing comes of it."""

@@ -104,3 +104,7 @@ class Metrics:
         for url, is_up in self._fleet.states().items():
             up.add_metric([url], is_up)
         yield up
+        slots = GaugeMetricFamily("tidegate_engine_slots", "What it has for this gateway", labels=["engine"])
+        for url, number in self._fleet.slots().items():
+            slots.add_metric([url], number)
+        yield slots

@@ -58,15 +58,16 @@ class Proxy:
 
     def __init__(self, gate: Gate, fleet: Fleet, metrics: Metrics) -> None:
         self.settings = GatewaySettings()
-        self.calls: dict[str, Call] = {}
-        """Those that wait or are inside, by name."""
+        self._calls: dict[str, list[Call]] = {}
+        """Those that wait or are inside, by name: a name is whatever a client says, and comes twice."""
         self._gate = gate
         self._fleet = fleet
         self._metrics = metrics
 
     async def serve(self, call: Call, client: Client) -> None:
         """Answers a request. Raises `Refusal`, `Passed` and `ClientGone`."""
-        self.calls[call.name] = call
+        namesakes = self._calls.setdefault(call.name, [])
+        namesakes.append(call)
         try:
             if call.ask.plain:
                 await self._serve_plain(call, client)
@@ -75,8 +76,14 @@ class Proxy:
         except tidegate.Error as error:
             raise refusal(error) from error
         finally:
-            if self.calls.get(call.name) is call:
-                del self.calls[call.name]
+            namesakes.remove(call)
+            if not namesakes:
+                del self._calls[call.name]
+
+    def find(self, name: str, tenant: str | None) -> Call | None:
+        """The latest request of this name that waits or is inside, of any tenant or of one."""
+        found = (call for call in reversed(self._calls.get(name, ())) if tenant in (None, call.tenant))
+        return next(found, None)
 
     @contextlib.asynccontextmanager
     async def _admitted(self, call: Call, yielding: str) -> AsyncIterator[Grant]:
@@ -130,7 +137,7 @@ class Proxy:
                             client.push(event(document))
                 if answer.parts:
                     self._report(call, grant, answer.output_tokens)
-                    if call.ask.stream:
+                    if call.ask.stream and not stream.is_done:  # its end is told in one piece
                         await client.flush()
         if answer.finish is None:
             raise EngineFault("its stream has no end")

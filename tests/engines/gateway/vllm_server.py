@@ -1,44 +1,67 @@
-"""A real engine server: vLLM on the CPU with the tiny model, as a process."""
+"""A real engine server: vLLM on the CPU with the tiny model, as a process of the environment that the engine has."""
 
 import os
 import signal
 import socket
 import subprocess
-import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from gateway_world import Program
 
-SECONDS = 900
+HERE = Path(__file__).parent
+SECONDS = 300
 """Until it answers: vLLM reads some hundred MB of Python first, on a machine that may be busy."""
 SLOTS = 8
 """Requests in one of its batches; those beyond wait in its own queue, in the order in which they came."""
+PACE = (8.0, 40.0)
+"""Milliseconds of a step and microseconds of a token in it, as a GPU with a model of some billions might take."""
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "VLLM_CPU_KVCACHE_SPACE": "1",
     "OMP_NUM_THREADS": "1",
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    # Without a process of its own the worker hears of a step by a call; else both sides spin for it, on cores that
+    # engines, gateway and clients share here: whoever was to run then waited for hundreds of milliseconds.
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_LOGGING_LEVEL": "WARNING",
     "DO_NOT_TRACK": "1",
 }
 
 
+def python() -> Path:
+    """Of the engine's environment."""
+    folder = os.environ.get("TIDEGATE_ENGINE")
+    assert folder, "TIDEGATE_ENGINE names the folder that tests/engines/vllm/install filled: see `make test-engines`"
+    return Path(folder, "venv/bin/python")
+
+
+def write_model(folder: Path) -> None:
+    """Its weights are spread so wide that servers which add in different orders have the same likeliest token."""
+    subprocess.run([python(), HERE.parent / "vllm/tiny_model.py", folder, "0.3"], check=True, timeout=SECONDS)
+
+
 class VllmServer(Program):
     """vLLM's own server, not patched, behind no scheduler but its own."""
 
-    def __init__(self, model: Path, log: Path) -> None:
+    def __init__(self, model: Path, log: Path, pace: tuple[float, float] = (0, 0)) -> None:
+        """`pace`: at least so many milliseconds for a step, and microseconds for each token in it."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", model]
+        command = [python(), "-m", "vllm.entrypoints.openai.api_server", "--model", model]
         where = ["--host", "127.0.0.1", "--port", str(port), "--served-model-name", "tiny"]
         # Outputs are compared token by token: float32, and nothing that depends on what else was asked.
         how = ["--dtype", "float32", "--enforce-eager", "--no-enable-prefix-caching", "--max-model-len", "2048"]
-        super().__init__([*command, *where, *how, "--max-num-seqs", str(SLOTS), "--block-size", "32"], log)
+        how += ["--max-num-seqs", str(SLOTS), "--block-size", "32", "--distributed-executor-backend", "uni"]
+        how += ["--worker-cls", "paced_worker.PacedWorker"] if any(pace) else []
+        super().__init__([*command, *where, *how], log)
         self.url = f"http://127.0.0.1:{port}"
+        paced = {"PACE_STEP_MS": str(pace[0]), "PACE_TOKEN_US": str(pace[1])}
+        self._environment = os.environ | ENVIRONMENT | paced | {"PYTHONPATH": str(HERE)}
 
     def start(self, *_more: str) -> None:
         """Begins to start it; `wait_until_healthy` waits."""
@@ -46,7 +69,7 @@ class VllmServer(Program):
         with self._log.open("ab") as log:
             # A group of its own: the server has the engine as a child, which must not outlive it.
             self._process = subprocess.Popen(
-                self._command, stdout=log, stderr=log, env=os.environ | ENVIRONMENT, start_new_session=True
+                self._command, stdout=log, stderr=log, env=self._environment, start_new_session=True
             )
 
     def wait_until_healthy(self) -> None:
@@ -66,9 +89,25 @@ class VllmServer(Program):
             return False
         return True
 
+    def signal(self, number: signal.Signals) -> None:
+        """Tells the server and its engine."""
+        os.killpg(self.pid, number)
+
     def kill(self) -> None:
         """Ends it and its engine as a crash would."""
         if self._process is not None:
             with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+                self.signal(signal.SIGKILL)
             self._process.wait(60)
+
+
+@contextmanager
+def vllm_servers(folder: Path, number: int, pace: tuple[float, float] = (0, 0)) -> Iterator[Sequence[VllmServer]]:
+    """So many servers of one model, all of them up."""
+    write_model(folder / "model")
+    with ExitStack() as stack:
+        logs = [folder / f"vllm-{index}.log" for index in range(number)]
+        started = [stack.enter_context(VllmServer(folder / "model", log, pace)) for log in logs]
+        for server in started:
+            server.wait_until_healthy()
+        yield started

@@ -1,6 +1,6 @@
 """A tiny Llama with random weights and a tokenizer of words, as vLLM loads it; nothing is downloaded.
 
-python tests/engines/vllm/tiny_model.py FOLDER
+python tests/engines/vllm/tiny_model.py FOLDER [SPREAD]
 """
 
 import sys
@@ -15,7 +15,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 VOCABULARY = 512
 
 
-def write(folder: Path, *, spread: float = 0.2) -> None:
+def write(folder: Path, spread: float = 0.2) -> None:
     """Config, weights from a fixed seed, and a tokenizer `<unk> <s> </s> t3 … t511` split at white space.
 
     The wider the weights are spread, the clearer is the likeliest token, and the less outputs repeat themselves.
@@ -46,4 +46,4 @@ def write(folder: Path, *, spread: float = 0.2) -> None:
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+    write(Path(sys.argv[1]), *map(float, sys.argv[2:]))

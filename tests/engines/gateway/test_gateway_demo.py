@@ -1,0 +1,25 @@
+"""The demo and the load generator, for a few seconds."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+import demo
+from gateway.load import rows, table, write_picture
+from redis_server import RedisServer
+from vllm_server import VllmServer
+
+
+def test_a_short_demo(servers: Sequence[VllmServer], tmp_path: Path) -> None:
+    with RedisServer() as store, demo.replicas(tmp_path, servers, store) as gateways:
+        plan, heard = demo.load(gateways, 6)
+        told = rows(plan, heard, 0)
+        print("\n" + table(told))
+        assert all(row["whole"] for row in told)
+        assert not any(row["failed"] for row in told)
+        for gateway in gateways:
+            assert gateway.metric("tidegate_requests_total", state="completed") > 0
+            assert gateway.metric("tidegate_live") == 0
+    write_picture(tmp_path / "load.svg", plan, heard)
+    circles = ElementTree.parse(tmp_path / "load.svg").getroot().findall("{http://www.w3.org/2000/svg}circle")
+    assert len(circles) == sum(one.first_after is not None for one in heard.asked)
