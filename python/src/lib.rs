@@ -13,6 +13,7 @@ mod column;
 mod config;
 mod error;
 mod guard;
+mod metrics;
 mod record;
 mod scheduler;
 mod settings;

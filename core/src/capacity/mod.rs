@@ -66,7 +66,7 @@ impl Account {
     }
 
     /// What the others may not borrow, less what the tier uses of it.
-    fn withheld(&self, now: Instant) -> Resources {
+    pub(crate) fn withheld(&self, now: Instant) -> Resources {
         let taken = self.used + self.earmarked;
         if self.reserve.fits(&taken) {
             return Resources::ZERO;

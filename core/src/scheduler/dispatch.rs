@@ -441,7 +441,7 @@ impl Scheduler {
         let claim = self.requests[slot].claim;
         self.charge_start(slot);
         self.dequeue(slot);
-        self.meter_start(slot);
+        self.meter_start(slot, reason);
         self.hold(slot);
         self.requests[slot].state = RequestState::Starting;
         let asks = self.requests[slot].asks;
