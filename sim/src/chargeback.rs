@@ -254,7 +254,11 @@ pub fn charge(journal: &Journal, prices: &PriceTable, every_ns: Option<u64>) -> 
         match entry {
             // A refusal was one when the run was recorded.
             Entry::Input(input) => drop(scheduler.apply(*now, input)),
-            Entry::Poll { calls } => (0..*calls).for_each(|_| drop(scheduler.poll(*now))),
+            Entry::Poll { calls } => {
+                for _ in 0..*calls {
+                    let _ = scheduler.poll(*now);
+                }
+            }
         }
     }
     books.close(&scheduler, scheduler.now());

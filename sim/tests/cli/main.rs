@@ -3,5 +3,6 @@
 mod commands;
 mod faults;
 mod journal;
+mod journal_tools;
 mod paper;
 mod support;

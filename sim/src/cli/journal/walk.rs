@@ -95,13 +95,17 @@ impl<'a> Walk<'a> {
         let mut walk = Self::new(journal);
         while let Some((now, entry)) = walk.entry() {
             match entry {
-                Entry::Input(_) => drop(walk.step(|_, _| ())),
+                Entry::Input(_) => {
+                    walk.step(|_, _| ());
+                }
                 Entry::Poll { calls } if u64::from(*calls) <= polls => {
                     polls -= u64::from(*calls);
                     walk.step(|_, _| ());
                 }
                 Entry::Poll { .. } => {
-                    (0..polls).for_each(|_| drop(walk.poll(now)));
+                    for _ in 0..polls {
+                        let _ = walk.poll(now);
+                    }
                     break;
                 }
             }
