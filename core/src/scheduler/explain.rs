@@ -106,12 +106,13 @@ impl fmt::Display for Explanation {
         if let Some(gate) = self.gate {
             write!(f, "; held back by {}: {}; {} ahead", gate.as_str(), gate.meaning(), self.ahead)?;
         }
-        match self.starts_at {
-            Some(at) => {
+        match (self.gate, self.starts_at) {
+            (None, Some(_)) => f.write_str("; starts when polled"),
+            (Some(_), Some(at)) => {
                 write!(f, "; may start at {} ns, at the pace of its tier's last starts", at.as_nanos())
             }
-            None if self.gate.is_some() => f.write_str("; when it starts is not known"),
-            None => Ok(()),
+            (Some(_), None) => f.write_str("; when it starts is not known"),
+            (None, None) => Ok(()),
         }
     }
 }

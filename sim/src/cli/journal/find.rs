@@ -11,7 +11,7 @@ use super::{Of, each_line, words};
 
 /// What lines are about.
 #[derive(Debug, Args)]
-pub(super) struct Grep {
+pub(in crate::cli) struct Grep {
     /// The journal
     pub(super) file: PathBuf,
     /// A request, as `show` prints it
