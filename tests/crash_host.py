@@ -1,4 +1,4 @@
-"""A host that may be killed at any moment: `crash_host.py FOLDER JOBS`. It prints what it does, line by line.
+"""A host that may be killed at any moment: `crash_host.py FOLDER JOBS`. It prints what it does, a line for each that it reads.
 
 `start JOB ATTEMPT` when an engine begins, `done JOB` when a client has its answer, at last `stats SUBMITTED COMPLETED LIVE`.
 """
@@ -15,11 +15,14 @@ SLOTS = 3
 
 
 def config() -> tidegate.Config:
-    tiers = [{"name": "realtime", "reserve": 0.3}, {"name": "batch"}]
-    return tidegate.Config(dimensions=["slots"], tiers=tiers, min_run_ns=0)
+    tiers = [{"name": "realtime", "reserve_ppm": 300_000}, {"name": "batch"}]
+    return tidegate.Config(dimensions=["slots"], tiers=tiers, min_run="0s")
 
 
 def say(*words: object) -> None:
+    """Says a line, once it may: who reads it bounds how far this runs ahead."""
+    if not sys.stdin.readline():
+        sys.exit("nobody listens")
     print(*words, flush=True)
 
 
@@ -52,7 +55,7 @@ class Host:
                 self._durable.submit(tenant="acme", tier=tier, demand=[1], prompt_tokens=5, note=job)
                 say("queued", job)
             self._round()
-            for request in list(self._running)[:2]:
+            for request in list(self._running)[:1]:
                 self._finish(request)
             if turn % 7 == 6:
                 self._durable.save()

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from threading import Timer
 
 import pytest
 from crash_host import config
@@ -15,25 +16,30 @@ from tidegate.durable import Durable, replace_file
 HOST = Path(__file__).with_name("crash_host.py")
 JOBS = 60
 AT_MOST_S = 60
+RUNS_AHEAD = 10
 
 
 def life(folder: Path, lines: int | None) -> list[str]:
-    """What a host says until it is killed after so many lines, or until its end."""
+    """What a host says until it is killed after so many lines, a few lines further or not, or until its end."""
     command = [sys.executable, "-u", str(HOST), str(folder), str(JOBS)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         if lines is None:
-            said, _ = process.communicate(timeout=AT_MOST_S)
+            said, _ = process.communicate("\n" * 10 * JOBS, timeout=AT_MOST_S)
             assert process.returncode == 0
             return said.splitlines()
+        assert process.stdin is not None
         assert process.stdout is not None
-        said = [line for _, line in zip(range(lines), process.stdout, strict=False)]
+        process.stdin.write("\n" * (lines + RUNS_AHEAD))
+        process.stdin.flush()
+        watchdog = Timer(AT_MOST_S, process.kill)
+        watchdog.start()
+        said = "".join(process.stdout.readline() for _ in range(lines))
         process.kill()
-        # What was said before the end counts, though nobody had read it yet.
-        rest = process.stdout.read()
+        watchdog.cancel()
+        # What it said before its end counts, though nobody had read it yet; a line that the kill tore does not.
+        said += process.stdout.read()
         process.wait(AT_MOST_S)
-    # A line that the kill tore was not said.
-    whole = "".join(said) + rest
-    return whole.splitlines()[: whole.count("\n")]
+    return said.splitlines()[: said.count("\n")]
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -97,7 +97,7 @@ def test_periods_are_billed_once_each(sched: tidegate.Scheduler) -> None:
     assert sum(int(row[kind]) for row in (first, second) for kind in kinds) == 3 * SECOND
     assert (second["tenant"], second["tier"], second["output_tokens"], first["output_tokens"]) == ("acme", "batch", 3, 0)
     tokens = 6 * 2 + 4 * 1 + 3 * 5
-    assert int(first["cost_nano"]) + int(second["cost_nano"]) == tokens + 3 * 7, "one slot is the tier's own"
+    assert int(first["cost_nano"]) + int(second["cost_nano"]) == tokens + 3 * 3, "all of it is borrowed"
 
 
 def test_who_is_forgotten_is_billed_without_a_name() -> None:

@@ -15,11 +15,11 @@ class World:
 
     def __init__(self) -> None:
         tiers = [
-            {"name": "realtime", "reserve": 0.3},
+            {"name": "realtime", "reserve_ppm": 300_000},
             {"name": "near-realtime"},
-            {"name": "batch", "reserve": 0.05, "queue_limit": 20},
+            {"name": "batch", "reserve_ppm": 50_000, "queue_limit": 20},
         ]
-        config = tidegate.Config(dimensions=["slots", "kv_blocks"], tiers=tiers, min_run_ns=0)
+        config = tidegate.Config(dimensions=["slots", "kv_blocks"], tiers=tiers, min_run="0s")
         self.scheduler = tidegate.Scheduler(config, now_ns=0)
         self._now = 0
         self._names = count()
