@@ -1,6 +1,7 @@
-"""A host that may be killed at any moment: `crash_host.py FOLDER JOBS`. It prints what it does, a line for each that it reads.
+"""A host that may be killed at any moment: `crash_host.py FOLDER JOBS`. It prints a line for each that it reads.
 
-`start JOB ATTEMPT` when an engine begins, `done JOB` when a client has its answer, at last `stats SUBMITTED COMPLETED LIVE`.
+`start JOB ATTEMPT` when an engine begins, `done JOB` when a client has its answer, and at last `stats`: submitted,
+completed and live requests, output tokens, and tokens of quota that are held.
 """
 
 import sys

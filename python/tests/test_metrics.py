@@ -95,7 +95,12 @@ def test_periods_are_billed_once_each(sched: tidegate.Scheduler) -> None:
     kinds = ("slots_guaranteed_unit_ns", "slots_borrowed_unit_ns")
     assert sum(int(first[kind]) for kind in kinds) == SECOND
     assert sum(int(row[kind]) for row in (first, second) for kind in kinds) == 3 * SECOND
-    assert (second["tenant"], second["tier"], second["output_tokens"], first["output_tokens"]) == ("acme", "batch", 3, 0)
+    assert (second["tenant"], second["tier"], second["output_tokens"], first["output_tokens"]) == (
+        "acme",
+        "batch",
+        3,
+        0,
+    )
     tokens = 6 * 2 + 4 * 1 + 3 * 5
     assert int(first["cost_nano"]) + int(second["cost_nano"]) == tokens + 3 * 3, "all of it is borrowed"
 
@@ -123,7 +128,7 @@ def test_who_is_forgotten_is_billed_without_a_name() -> None:
 def test_a_table_keeps_names_from_being_formulas() -> None:
     out = io.StringIO()
     write_csv([{"tenant": "=1+1", "tier": "a,b", "cost_nano": 5}], out)
-    assert out.getvalue() == "tenant,tier,cost_nano\n'=1+1,\"a,b\",5\n"
+    assert out.getvalue() == 'tenant,tier,cost_nano\n\'=1+1,"a,b",5\n'
 
 
 @pytest.mark.parametrize(

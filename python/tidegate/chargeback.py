@@ -4,13 +4,14 @@
     ...
     write_csv(chargeback.close(at_ns=now()), sys.stdout)  # every hour
 
-Whole numbers everywhere: rows add up to what the scheduler counted, to the last unit, and periods to the whole. The columns,
-the table of prices and `tidegate chargeback`, which makes the same rows from a journal, are in `docs/METRICS.md`.
+Whole numbers everywhere: rows add up to what the scheduler counted, to the last unit, and periods to the whole. The
+columns, the table of prices and `tidegate chargeback`, which makes the same rows from a journal, are in
+`docs/METRICS.md`.
 """
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TextIO, TypedDict
+from typing import TextIO, TypedDict, cast
 
 from tidegate._records import TenantUsage
 from tidegate._tidegate import Scheduler
@@ -46,7 +47,7 @@ class PriceTable(TypedDict, total=False):
 
 Bill = dict[str, int]
 Books = dict[str, tuple[str, str, Bill]]
-"""Tenant's name, tier and bill, by the tenant's number (`-` for those that are forgotten) and the tier: JSON takes it."""
+"""Tenant's name, tier and bill, by the tenant's number (`-`: those that are forgotten) and the tier: JSON takes it."""
 
 
 class Chargeback:
@@ -73,7 +74,7 @@ class Chargeback:
             for field, price in prices.items():
                 if field not in Prices.__annotations__:
                     raise ValueError(f"tiers.{tier}.{field}: there is no such price")
-                by_name: Mapping[str, object] = price if isinstance(price, Mapping) else {"": price}
+                by_name = cast(Mapping[str, object], price if isinstance(price, Mapping) else {"": price})
                 for name, nano in by_name.items():
                     if name and name not in config.dimensions:
                         raise ValueError(f"tiers.{tier}.{field}.{name}: the config has no such dimension")
@@ -81,7 +82,7 @@ class Chargeback:
                         raise ValueError(f"tiers.{tier}.{field}: {nano!r} is no whole number up to {MOST_PRICE_NANO}")
 
     def close(self, *, at_ns: int) -> list[Row]:
-        """Ends a period: what each tenant used in each tier since the last one ended, those who used nothing left out."""
+        """Ends a period: what each tenant used in each tier since the last one ended; who used nothing is left out."""
         at_ns = max(at_ns, self._scheduler.now_ns)
         before, after = self.books, self._read(at_ns)
         changes = {key: (tenant, tier, dict(bill)) for key, (tenant, tier, bill) in after.items()}
@@ -146,5 +147,7 @@ def write_csv(rows: Iterable[Row], out: TextIO, *, columns: Sequence[str] | None
     writer = csv.DictWriter(out, columns, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        guarded = {name: f"'{row[name]}" for name in ("tenant", "tier") if str(row[name]).startswith(("=", "+", "-", "@"))}
+        guarded = {
+            name: f"'{row[name]}" for name in ("tenant", "tier") if str(row[name]).startswith(("=", "+", "-", "@"))
+        }
         writer.writerow({**row, **guarded})

@@ -6,8 +6,8 @@
     durable.tell("complete", request, attempt, output_tokens=201)  # and only then answer the client
 
 Opened again after a crash, it is where it was after the last input that came to the file: what waits waits, what is
-done is done, quotas and debts are as they were. Only engines are not asked: whoever restarts them says `lose_workers`, and
-what ran comes back, each with its next attempt. `docs/RECOVERY.md` has the whole recipe.
+done is done, quotas and debts are as they were. Only engines are not asked: whoever restarts them says
+`lose_workers`, and what ran comes back, each with its next attempt. `docs/RECOVERY.md` has the whole recipe.
 
 One process at a time uses a folder; who is second is refused. No thread shares one.
 """
@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, Self, cast
 
 from tidegate._errors import Error
 from tidegate._tidegate import Abort, Config, Drop, LeaseWanted, Preempt, Scheduler, Spare, Start, Stuck
@@ -30,9 +30,13 @@ __all__ = ["Durable", "replace_file"]
 Action = Start | Preempt | Spare | Abort | Drop | Stuck | LeaseWanted
 
 VERBS = frozenset(
-    "tenant_set tenant_configure tenant_remove lease_granted device_add device_resize device_lost worker_add worker_resize "
-    "worker_usage worker_drain worker_lost submit amend cancel started declined progress step preempted released complete "
-    "failed poll".split()
+    {
+        *("tenant_set", "tenant_configure", "tenant_remove", "lease_granted"),
+        *("device_add", "device_resize", "device_lost"),
+        *("worker_add", "worker_resize", "worker_usage", "worker_drain", "worker_lost"),
+        *("submit", "amend", "cancel", "poll"),
+        *("started", "declined", "progress", "step", "preempted", "released", "complete", "failed"),
+    }
 )
 """What changes a scheduler, but for a new config: that comes with the next opening."""
 
@@ -63,8 +67,8 @@ def _sync_folder(folder: Path) -> None:
 class Durable:
     """A scheduler in a folder. With `fsync` off it outlives the process, but not the machine.
 
-    Raises `RuntimeError` if another process has the folder, and `SnapshotError` or `ValueError` for files that are damaged in
-    another place than the end, where a crash leaves a torn line.
+    Raises `RuntimeError` if another process has the folder, and `SnapshotError` or `ValueError` for files that are
+    damaged in another place than the end, where a crash leaves a torn line.
     """
 
     def __init__(self, folder: Path | str, config: Config, *, fsync: bool = True) -> None:
@@ -142,7 +146,10 @@ class Durable:
         return told
 
     def tell(self, verb: str, *arguments: Any, **keywords: Any) -> Any:
-        """Calls this method of the scheduler once its arguments, which JSON takes, are in the file; now, without `now_ns`."""
+        """Calls this method of the scheduler once its arguments, which JSON takes, are in the file.
+
+        Without `now_ns` it is called now.
+        """
         return self._tell(verb, arguments, keywords, None)
 
     def _tell(self, verb: str, arguments: tuple[Any, ...], keywords: Mapping[str, Any], note: object) -> Any:
@@ -177,7 +184,7 @@ class Durable:
                 self.tell("worker_lost", worker)
 
     def save(self) -> None:
-        """Writes a snapshot and begins the file of inputs anew: so a restart is quick. Costs a copy of the whole state."""
+        """Writes a snapshot and begins the file of inputs anew: so a restart is quick. Costs a copy of the state."""
         notes = json.dumps(self.notes, separators=(",", ":")).encode()
         self._number += 1
         # An input file of a life that ended here once would be told twice.
@@ -211,6 +218,4 @@ class Durable:
 
 def _tuples(value: Any) -> Any:
     """JSON has lists where the verbs take tuples."""
-    if isinstance(value, list):
-        return tuple(map(_tuples, value))
-    return value
+    return tuple(map(_tuples, cast(list[Any], value))) if isinstance(value, list) else value

@@ -6,10 +6,11 @@ A host that serves nothing else needs neither this nor that library: `Scheduler.
 is in `docs/METRICS.md`. Needs prometheus_client: `pip install tidegate[prometheus]`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import cast
 
 from prometheus_client import Metric
-from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from prometheus_client.openmetrics import parser
 from prometheus_client.registry import Collector
 
 from tidegate._tidegate import Scheduler
@@ -26,4 +27,5 @@ class SchedulerCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """All families, as they are now."""
-        return text_string_to_metric_families(self._scheduler.metrics(tenants=self._tenants))
+        read = cast(Callable[[str], Iterable[Metric]], parser.text_string_to_metric_families)
+        return read(self._scheduler.metrics(tenants=self._tenants))
