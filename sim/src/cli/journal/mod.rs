@@ -11,6 +11,7 @@ use clap::Subcommand;
 use tidegate::{Created, Entry, Input, Journal, RequestId, Scheduler, TenantId, TenantUsage};
 
 use super::{Failure, print, read_text};
+use tidegate_sim::estimates::accuracy;
 use walk::{Outcome, Walk};
 
 #[derive(Debug, Subcommand)]
@@ -46,6 +47,11 @@ pub(super) enum Command {
         /// The other
         other: PathBuf,
     },
+    /// Say how far off the estimated starts of the requests were that waited
+    Estimates {
+        /// The journal
+        file: PathBuf,
+    },
     /// Tell the life of one request: its lines, and what held it back at the end of each round in which that changed
     Explain {
         /// The journal
@@ -65,6 +71,7 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
         }
         Command::Grep(grep) => grep.run(&read(&grep.file)?),
         Command::Diff { one, other } => find::diff(&read(one)?, &read(other)?),
+        Command::Estimates { file } => estimates(&read(file)?),
         Command::Explain { file, request } => find::explain(&read(file)?, RequestId::from_bits(*request)),
     }
 }
@@ -100,6 +107,14 @@ fn made_until(journal: &Journal, entries: usize) -> Vec<RequestId> {
         });
     }
     made
+}
+
+fn estimates(journal: &Journal) -> Result<(), Failure> {
+    let told = accuracy(journal);
+    let error = |part| told.quantile(part).map_or_else(|| "-".to_string(), |error| format!("{error:.3}"));
+    let (median, most) = (error(0.5), error(0.9));
+    let (compared, untold) = (told.errors.len(), told.untold);
+    print(&format!("compared {compared} untold {untold} error_p50 {median} error_p90 {most}\n"))
 }
 
 /// What a line is about.
