@@ -84,6 +84,9 @@ test-engines: ## run the tests that go through real engines; builds each once, o
 	@.ci/need redis
 	@TIDEGATE_ENGINE=$(VLLM) .ci/timed 'Tests of the gateway before vLLM' \
 	    $(VENV)/bin/python -m pytest --config-file tests/engines/pytest.ini --rootdir tests tests/engines/gateway
+	@.ci/need prometheus
+	@.ci/timed 'Tests of metrics in Prometheus' \
+	    $(VENV)/bin/python -m pytest --config-file tests/engines/pytest.ini tests/engines/prometheus
 	@[ -e $(TRITON)/.made ] || { .ci/need libpython && .ci/timed 'Engine Triton' tests/engines/triton/install $(TRITON); }
 	@TIDEGATE_ENGINE=$(TRITON) PYTHONPATH=$(TARGET)/vllm .ci/timed 'Tests of the Triton model' \
 	    $(TRITON)/venv/bin/python -m pytest --config-file tests/engines/pytest.ini tests/engines/triton

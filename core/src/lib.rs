@@ -14,6 +14,7 @@ mod capacity;
 mod config;
 mod error;
 mod event;
+mod exposition;
 mod fairness;
 mod heap;
 mod id;
@@ -21,6 +22,7 @@ mod list;
 mod marks;
 mod maxima;
 mod meter;
+mod metrics;
 mod placement;
 mod preempt;
 mod queue;
@@ -51,6 +53,7 @@ pub use event::{
     Action, Amendment, Completion, Decline, DevicePart, DeviceSpec, Input, MAX_DEVICES_PER_WORKER, Reason,
     Shrink, StepException, WorkerSpec, YieldMode,
 };
+pub use exposition::MetricsFormat;
 pub use id::{Attempt, DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
 #[cfg(feature = "toml")]
 mod journal;

@@ -1,7 +1,7 @@
 //! What a tenant has used: units over time, what of them its tiers borrowed, tokens, and how long its requests waited.
 //!
 //! State: a [`Loan`] for each tier of each pool, the part of its use that is borrowed, summed over time; a [`Meter`] for
-//! each tenant. A sum over time is kept as a line: what it is now, less what is in use times the clock. So one that
+//! each tier that a tenant has used. A sum over time is kept as a line: what it is now, less what is in use times the clock. So one that
 //! changes its use costs two products, and nobody has to be asked again while it does not. Knows units and instants, and
 //! queues by number; neither requests nor tenants. Everything costs O(1), but the reading of a meter
 //! O(queues in which its tenant has used something at once). Decides nothing: no action depends on it.
@@ -10,6 +10,7 @@ use alloc::boxed::Box;
 
 use smallvec::SmallVec;
 
+use crate::id::Tier;
 use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
 use crate::time::Instant;
 
@@ -68,7 +69,7 @@ pub struct TenantUsage {
     /// Units in use, times the nanoseconds they were: exact.
     pub unit_ns: [u128; MAX_DIMENSIONS],
     /// What of `unit_ns` its tiers borrowed: what a tier uses beyond its reserve, spread over all that it uses. Rounded
-    /// down, by less than a part in 2^32 of `unit_ns` and 1.
+    /// down, by less than a part in 2^32 of `unit_ns` and 1 for each tier.
     pub borrowed_unit_ns: [u128; MAX_DIMENSIONS],
     /// How many of those that were started had waited how long before: see [`queue_delay_bound_ns`](Self::queue_delay_bound_ns).
     pub queue_delays: [u64; QUEUE_DELAY_BUCKETS],
@@ -80,6 +81,54 @@ impl TenantUsage {
     #[must_use]
     pub const fn queue_delay_bound_ns(bucket: usize) -> Option<u64> {
         if bucket < QUEUE_DELAY_BUCKETS - 1 { Some(NS_PER_MS << bucket) } else { None }
+    }
+
+    /// This and another's, in one: what several tenants, or one in several tiers, have used.
+    #[must_use]
+    pub fn plus(mut self, other: &Self) -> Self {
+        self.each_with(other, u64::saturating_add, u128::wrapping_add);
+        self.in_use += other.in_use;
+        self
+    }
+
+    /// What was used since an earlier reading of the same: counters less what they were. What is so only at one moment
+    /// (`waiting`, `running`, `held_tokens`, `in_use`) is that of the later one. Where a request changed its tier in
+    /// between, what of a tier would be below zero is 0.
+    #[must_use]
+    pub fn since(mut self, earlier: &Self) -> Self {
+        let Self { waiting, running, held_tokens, .. } = self;
+        self.each_with(earlier, u64::saturating_sub, u128::wrapping_sub);
+        (self.waiting, self.running, self.held_tokens) = (waiting, running, held_tokens);
+        self
+    }
+
+    /// Combines all counters, and the sums over time, with another's.
+    fn each_with(&mut self, other: &Self, counts: fn(u64, u64) -> u64, sums: fn(u128, u128) -> u128) {
+        let ours = [
+            (&mut self.submitted, other.submitted),
+            (&mut self.started, other.started),
+            (&mut self.completed, other.completed),
+            (&mut self.failed, other.failed),
+            (&mut self.cancelled, other.cancelled),
+            (&mut self.dropped, other.dropped),
+            (&mut self.waiting, other.waiting),
+            (&mut self.running, other.running),
+            (&mut self.prompt_tokens, other.prompt_tokens),
+            (&mut self.cached_tokens, other.cached_tokens),
+            (&mut self.output_tokens, other.output_tokens),
+            (&mut self.held_tokens, other.held_tokens),
+            (&mut self.refunded_tokens, other.refunded_tokens),
+            (&mut self.debt_tokens, other.debt_tokens),
+            (&mut self.preemptions, other.preemptions),
+            (&mut self.memory_preemptions, other.memory_preemptions),
+            (&mut self.lost_tokens, other.lost_tokens),
+        ];
+        ours.into_iter().for_each(|(own, other)| *own = counts(*own, other));
+        let delays = self.queue_delays.iter_mut().zip(other.queue_delays);
+        delays.for_each(|(own, other)| *own = counts(*own, other));
+        let units = self.unit_ns.iter_mut().zip(other.unit_ns);
+        let borrowed = self.borrowed_unit_ns.iter_mut().zip(other.borrowed_unit_ns);
+        units.chain(borrowed).for_each(|(own, other)| *own = sums(*own, other));
     }
 }
 
@@ -159,10 +208,34 @@ pub(crate) struct RareCounts {
 /// How many buckets of delays get memory together: what a tenant's requests wait mostly falls into one such span.
 const DELAY_SPAN: usize = 8;
 
-/// What one tenant has used.
+/// What one tenant has used, by tier, from the first that it used: most use one.
 #[derive(Debug, Default)]
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Meters(Option<Box<Meter>>);
+
+impl Meters {
+    /// What was used in a tier. O(tiers that were used before it).
+    pub(crate) fn of(&mut self, tier: Tier) -> &mut Meter {
+        let mut at = &mut self.0;
+        while at.as_ref().is_some_and(|meter| meter.tier != tier) {
+            at = &mut at.as_mut().expect("it was looked at").next.0;
+        }
+        at.get_or_insert_with(|| Box::new(Meter::new(tier)))
+    }
+
+    /// All there are.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Meter> {
+        core::iter::successors(self.0.as_deref(), |meter| meter.next.0.as_deref())
+    }
+}
+
+/// What one tenant has used in one tier.
+#[derive(Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Meter {
+    tier: Tier,
+    /// Those of the other tiers.
+    next: Meters,
     counts: Counts,
     rare: Option<Box<RareCounts>>,
     /// `unit_ns` and `borrowed_unit_ns` as they would be, modulo 2^128, were nothing in use: less what is in use, times the
@@ -177,6 +250,20 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
+    fn new(tier: Tier) -> Self {
+        Self {
+            tier,
+            next: Meters::default(),
+            counts: Counts::default(),
+            rare: None,
+            unit_ns: [0; MAX_DIMENSIONS],
+            borrowed_unit_ns: [0; MAX_DIMENSIONS],
+            fractions: [0; MAX_DIMENSIONS],
+            by_queue: SmallVec::new(),
+            queue_delays: [const { None }; QUEUE_DELAY_BUCKETS / DELAY_SPAN],
+        }
+    }
+
     /// What is counted and not measured.
     pub(crate) fn counts(&mut self) -> &mut Counts {
         &mut self.counts
@@ -251,6 +338,19 @@ impl Meter {
         let bits = (delay_ns / NS_PER_MS).checked_ilog2().map_or(0, |bits| bits as usize + 1);
         let bucket = bits.min(QUEUE_DELAY_BUCKETS - 1);
         self.queue_delays[bucket / DELAY_SPAN].get_or_insert_default()[bucket % DELAY_SPAN] += 1;
+    }
+
+    pub(crate) fn tier(&self) -> Tier {
+        self.tier
+    }
+
+    /// A request that lives counts for this tier from now on, or no more: on a worker or not, and with so many tokens
+    /// held.
+    pub(crate) fn count_live(&mut self, joins: bool, is_running: bool, held: u64) {
+        let Counts { submitted, running, held_tokens, .. } = &mut self.counts;
+        for (count, by) in [(submitted, 1), (running, u64::from(is_running)), (held_tokens, held)] {
+            *count = if joins { *count + by } else { *count - by };
+        }
     }
 
     /// All of it at `now`; `loan` gives the sums of a queue's loan.
@@ -334,7 +434,7 @@ mod tests {
 
     #[test]
     fn who_has_submitted_something_takes_a_third_of_a_kibibyte_more() {
-        assert!(size_of::<Meter>() <= 352, "{}", size_of::<Meter>());
+        assert!(size_of::<Meter>() <= 368, "{}", size_of::<Meter>());
     }
 
     #[test]
@@ -354,7 +454,7 @@ mod tests {
 
     #[test]
     fn a_queue_takes_the_place_of_one_that_is_not_used() {
-        let (mut meter, loan) = (Meter::default(), Loan::new(Instant::ZERO));
+        let (mut meter, loan) = (Meter::new(Tier::P0), Loan::new(Instant::ZERO));
         for queue in 0..100 {
             meter.change(Instant::ZERO, Some((queue, &loan)), Resources::ZERO, [1].into());
             meter.change(Instant::ZERO, Some((queue, &loan)), [1].into(), Resources::ZERO);

@@ -16,9 +16,12 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("description", &["request", "tenant"]),
     ("settings", &["config"]),
     ("alphabet", &["event", "error"]),
-    ("mechanisms", &["queue", "fairness", "capacity", "placement", "preempt", "quota", "meter", "step_plan"]),
+    (
+        "mechanisms",
+        &["queue", "fairness", "capacity", "placement", "preempt", "quota", "meter", "metrics", "step_plan"],
+    ),
     ("policy", &["scheduler"]),
-    ("roof", &["journal", "snapshot", "sync"]),
+    ("roof", &["exposition", "journal", "snapshot", "sync"]),
 ];
 
 fn floor_of(room: &str) -> Option<usize> {

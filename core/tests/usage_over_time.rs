@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use common::{POOL, World, three_tiers};
 use proptest::prelude::*;
-use tidegate::{Action, Amendment, Attempt, RequestId, RequestSpec, TenantId, Tier, Usage, WorkerId};
+use tidegate::{
+    Action, Amendment, Attempt, RequestId, RequestSpec, TenantId, TenantUsage, Tier, Usage, WorkerId,
+};
 
 /// Borrowed parts are told in 1/2^32.
 const PART_BITS: u32 = 32;
@@ -60,9 +62,10 @@ struct Observer {
     owners: BTreeMap<RequestId, (usize, Tier)>,
     used: BTreeMap<RequestId, Used>,
     draining: Vec<WorkerId>,
-    unit_ns: Vec<[u128; 2]>,
+    /// By tenant and tier.
+    unit_ns: Vec<[[u128; 2]; 3]>,
     /// In 1/2^32.
-    borrowed: Vec<[u128; 2]>,
+    borrowed: Vec<[[u128; 2]; 3]>,
     /// What the accounts of the tiers have it that is used, and borrowed, in units times nanoseconds.
     by_tiers: [u128; 2],
     borrowed_by_tiers: [u128; 2],
@@ -74,7 +77,7 @@ impl Observer {
         let named = |name| world.sched.tenant_set(world.now, name).expect("a name");
         let tenants: Vec<TenantId> = ["a", "b", "c"].map(named).into();
         let (owners, used, draining) = Default::default();
-        let (unit_ns, borrowed) = (vec![[0; 2]; 3], vec![[0; 2]; 3]);
+        let (unit_ns, borrowed) = (vec![[[0; 2]; 3]; 3], vec![[[0; 2]; 3]; 3]);
         let (by_tiers, borrowed_by_tiers) = ([0; 2], [0; 2]);
         Self { world, tenants, owners, used, draining, unit_ns, borrowed, by_tiers, borrowed_by_tiers }
     }
@@ -90,9 +93,10 @@ impl Observer {
                 self.borrowed_by_tiers[d] += beyond * ns;
                 let part = (beyond << PART_BITS).checked_div(used[d].into()).unwrap_or(0);
                 for of in self.used.values().filter(|of| of.tier == tier) {
-                    self.unit_ns[of.tenant][d] += u128::from(of.units[d]) * ns;
+                    self.unit_ns[of.tenant][usize::from(tier.get())][d] += u128::from(of.units[d]) * ns;
                     if !self.draining.contains(&of.worker) {
-                        self.borrowed[of.tenant][d] += u128::from(of.units[d]) * part * ns;
+                        self.borrowed[of.tenant][usize::from(tier.get())][d] +=
+                            u128::from(of.units[d]) * part * ns;
                     }
                 }
             }
@@ -197,16 +201,22 @@ proptest! {
         seen.settle();
         let (mut sums, mut borrowed_sums) = ([0; 2], [0; 2]);
         for (number, &tenant) in seen.tenants.iter().enumerate() {
-            let told = seen.world.sched.usage(tenant).expect("it is known");
-            for d in 0..2 {
-                prop_assert_eq!(told.unit_ns[d], seen.unit_ns[number][d]);
-                prop_assert_eq!(told.borrowed_unit_ns[d], seen.borrowed[number][d] >> PART_BITS);
-                sums[d] += told.unit_ns[d];
-                borrowed_sums[d] += told.borrowed_unit_ns[d];
+            let mut parts = TenantUsage::default();
+            for tier in 0..3 {
+                let told = seen.world.sched.usage_by_tier(tenant, Tier::new(tier), seen.world.now);
+                let (told, tier) = (told.expect("it is known"), usize::from(tier));
+                for d in 0..2 {
+                    prop_assert_eq!(told.unit_ns[d], seen.unit_ns[number][tier][d]);
+                    prop_assert_eq!(told.borrowed_unit_ns[d], seen.borrowed[number][tier][d] >> PART_BITS);
+                    sums[d] += told.unit_ns[d];
+                    borrowed_sums[d] += told.borrowed_unit_ns[d];
+                }
+                parts = parts.plus(&told);
             }
+            prop_assert_eq!(parts, seen.world.sched.usage(tenant).expect("it is known"));
         }
         for d in 0..2 {
-            let rounding = (seen.by_tiers[d] >> PART_BITS) + 3 + 1;
+            let rounding = (seen.by_tiers[d] >> PART_BITS) + 9 + 1;
             prop_assert!(borrowed_sums[d] <= seen.borrowed_by_tiers[d]);
             prop_assert!(borrowed_sums[d] + rounding >= seen.borrowed_by_tiers[d]);
             prop_assert!(sums[d] >= seen.by_tiers[d]);

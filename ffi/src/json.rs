@@ -60,7 +60,7 @@ pub unsafe extern "C" fn tidegate_scheduler_stats_json(
 
 /// # Safety
 /// As for [`observe`] and [`TextOut::new`].
-unsafe fn answer(
+pub(crate) unsafe fn answer(
     scheduler: *const SchedulerHandle,
     (buffer, capacity, out_len): (*mut c_char, usize, *mut usize),
     text: impl FnOnce(&Scheduler) -> Result<String, Fault>,

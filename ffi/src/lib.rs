@@ -19,6 +19,7 @@ pub mod config;
 pub mod error;
 pub mod fleet;
 pub mod json;
+pub mod metrics;
 pub mod names;
 pub mod observe;
 pub mod outcome;

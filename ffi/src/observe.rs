@@ -181,6 +181,28 @@ pub unsafe extern "C" fn tidegate_scheduler_usage(
     }
 }
 
+/// What of a tenant's usage is of one tier, as it will be at `at_ns` if nothing is told before; an instant that has passed
+/// counts as now. A request counts for the tier that it has, and what it used for the tier that it had then.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tidegate_scheduler_usage_by_tier(
+    scheduler: *const SchedulerHandle,
+    tenant: u32,
+    tier: u32,
+    at_ns: u64,
+    out_usage: *mut TenantUsageRecord,
+) -> Status {
+    // SAFETY: the caller's promise (header, "Pointers"), here and in the body.
+    unsafe {
+        observe(scheduler, |scheduler| {
+            let out = RecordOut::new(out_usage, "out_usage")?;
+            let tier = known_tier(scheduler, tier)?;
+            let at = Instant::from_nanos(at_ns);
+            out.set(&usage_record(&scheduler.usage_by_tier(TenantId::new(tenant), tier, at)?));
+            Ok(())
+        })
+    }
+}
+
 /// The counters.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tidegate_scheduler_stats(

@@ -168,6 +168,16 @@ pub enum TidegateShrink {
     Preempt = 1,
 }
 
+/// In which text format metrics are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum TidegateMetricsFormat {
+    /// OpenMetrics 1.0.
+    OpenMetrics = 0,
+    /// Prometheus' own, version 0.0.4.
+    Prometheus = 1,
+}
+
 /// What holds a waiting request back: the first that applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]

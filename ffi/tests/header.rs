@@ -19,7 +19,7 @@ const TYPES: [&str; 8] = [
 
 /// The enums and their names in C. cbindgen makes the names of the values from the first, which is why it
 /// may not rename them itself.
-const ENUMS: [(&str, &str); 14] = [
+const ENUMS: [(&str, &str); 15] = [
     ("TidegateStatus", "tidegate_status_t"),
     ("TidegateAction", "tidegate_action_kind_t"),
     ("TidegateReason", "tidegate_reason_t"),
@@ -34,10 +34,11 @@ const ENUMS: [(&str, &str); 14] = [
     ("TidegateOverQuota", "tidegate_over_quota_t"),
     ("TidegateQuota", "tidegate_quota_t"),
     ("TidegateOutcome", "tidegate_outcome_kind_t"),
+    ("TidegateMetricsFormat", "tidegate_metrics_format_t"),
 ];
 
 /// The functions, in the order of the header: a heading and the source that exports them.
-const SECTIONS: [(&str, &str); 13] = [
+const SECTIONS: [(&str, &str); 14] = [
     ("Version and names", "names.rs"),
     ("Config", "config.rs"),
     ("A config set field by field", "builder.rs"),
@@ -48,6 +49,7 @@ const SECTIONS: [(&str, &str); 13] = [
     ("Many requests at once", "batch.rs"),
     ("Questions; they change nothing", "observe.rs"),
     ("Answers as JSON", "json.rs"),
+    ("Metrics", "metrics.rs"),
     ("The last error", "error.rs"),
     ("One scheduler for many threads", "shared.rs"),
     ("A restart", "snapshot.rs"),

@@ -142,10 +142,41 @@ static void answers(void) {
   tidegate_scheduler_free(s);
 }
 
+static void metrics(void) {
+  tidegate_scheduler_t *s = scheduler_of(CONFIG);
+  static char page[65536];
+  char start[8];
+  size_t len = 0, whole = 0;
+  tidegate_tenant_usage_t used = TIDEGATE_TENANT_USAGE_INIT;
+  start_one(s, 0);
+  STATUS(tidegate_scheduler_metrics(s, TIDEGATE_METRICS_FORMAT_PROMETHEUS, 10, NULL, 0, &whole), OK);
+  CHECK(whole > 1000 && whole < sizeof page);
+  STATUS(tidegate_scheduler_metrics(s, TIDEGATE_METRICS_FORMAT_PROMETHEUS, 10, page, sizeof page, &len), OK);
+  CHECK(len == whole && len == strlen(page) && strstr(page, "# EOF") == NULL);
+  CHECK(strstr(page, "reason=\"guaranteed\"} 1\n") != NULL);
+  STATUS(tidegate_scheduler_metrics(s, TIDEGATE_METRICS_FORMAT_OPEN_METRICS, 0, start, sizeof start, NULL), OK);
+  CHECK(is(start, "# TYPE "));
+  STATUS(tidegate_scheduler_metrics(s, 2, 0, page, sizeof page, &len), OUT_OF_RANGE);
+  STATUS(tidegate_scheduler_metrics(s, 0, 0, NULL, 1, &len), NULL_POINTER);
+  STATUS(tidegate_scheduler_metrics(NULL, 0, 0, page, sizeof page, &len), NULL_POINTER);
+  CHECK(strstr(tidegate_metrics_content_type(TIDEGATE_METRICS_FORMAT_OPEN_METRICS), "openmetrics") != NULL);
+  CHECK(tidegate_metrics_content_type(2) == NULL);
+  STATUS(tidegate_scheduler_usage_by_tier(s, 0, 0, 0, &used), OK);
+  CHECK(used.submitted == 1 && used.unit_ns[0].low == 0);
+  STATUS(tidegate_scheduler_usage_by_tier(s, 0, 0, 1000, &used), OK);
+  CHECK(used.unit_ns[0].low == 1000);
+  STATUS(tidegate_scheduler_usage_by_tier(s, 9, 0, 0, &used), TIDEGATE_STATUS_UNKNOWN_TENANT);
+  STATUS(tidegate_scheduler_usage_by_tier(s, 0, 2, 0, &used), TIDEGATE_STATUS_UNKNOWN_TIER);
+  STATUS(tidegate_scheduler_usage_by_tier(s, 0, 0, 0, NULL), NULL_POINTER);
+  STATUS(tidegate_scheduler_usage_by_tier(NULL, 0, 0, 0, &used), NULL_POINTER);
+  tidegate_scheduler_free(s);
+}
+
 int main(void) {
   as_text_says();
   wrong_settings();
   names_by_number();
   answers();
+  metrics();
   return surprises == 0 ? 0 : 1;
 }

@@ -271,6 +271,18 @@ public:
     const auto status = tidegate_scheduler_usage(c(), tenant.value, &usage);
     return detail::asked(status, usage);
   }
+  /// What of it is of one tier, as it will be at an instant if nothing is told before.
+  Result<TenantUsage> usage_by_tier(TenantId tenant, Tier tier, Instant at) const {
+    TenantUsage usage = TIDEGATE_TENANT_USAGE_INIT;
+    const auto status = tidegate_scheduler_usage_by_tier(c(), tenant.value, tier.value, at.ns, &usage);
+    return detail::asked(status, usage);
+  }
+  /// All metrics as text; the first `tenants` that have a policy of their own are named.
+  Result<std::string> metrics(MetricsFormat format = MetricsFormat::open_metrics, std::size_t tenants = 100) const {
+    return detail::text_of([&](char *buffer, std::size_t room, std::size_t *length) {
+      return tidegate_scheduler_metrics(c(), static_cast<std::uint32_t>(format), tenants, buffer, room, length);
+    });
+  }
   Result<Stats> stats() const {
     Stats stats = TIDEGATE_STATS_INIT;
     const auto status = tidegate_scheduler_stats(c(), &stats);

@@ -29,6 +29,17 @@
 namespace tidegate {
 inline namespace TIDEGATE_HPP_FLAVOUR {
 
+/// In which text format metrics are written: tidegate_metrics_format_t.
+enum class MetricsFormat : std::uint32_t {
+  open_metrics = TIDEGATE_METRICS_FORMAT_OPEN_METRICS,
+  prometheus = TIDEGATE_METRICS_FORMAT_PROMETHEUS,
+};
+
+/// What to answer as the `Content-Type` of such a page.
+inline const char *content_type(MetricsFormat format) noexcept {
+  return tidegate_metrics_content_type(static_cast<std::uint32_t>(format));
+}
+
 /// What a call came to: tidegate_status_t.
 enum class Status : std::uint32_t {
   ok = TIDEGATE_STATUS_OK,

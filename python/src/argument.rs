@@ -148,3 +148,14 @@ pub(crate) fn by_dimension<'py, N: Copy + IntoPyObject<'py>>(
     }
     Ok(out)
 }
+
+/// Reads an argument that is more than a number, if it is given; an error is told with its name.
+pub(crate) fn about<'a, 'py, T>(
+    name: &str,
+    value: Option<&'a Bound<'py, PyAny>>,
+    read: impl FnOnce(&'a Bound<'py, PyAny>) -> PyResult<T>,
+) -> PyResult<Option<T>> {
+    let read =
+        |value: &'a Bound<'py, PyAny>| read(value).map_err(|error| error::about(value.py(), error, name));
+    value.map(read).transpose()
+}

@@ -16,6 +16,7 @@ mod config;
 mod deployment;
 mod error;
 mod guard;
+mod metrics;
 mod outcome;
 mod record;
 mod request;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyBytes, PyDict, PyList, PyType};
+use pyo3::types::{IntoPyDict, PyBytes, PyDict, PyList, PyType};
 use tidegate::{
     Amendment, Attempt, Decline, DeviceId, DeviceSpec, InputError, Instant, OverQuota, PoolId, QuotaLimit,
     ReportError, RequestId, RequestSpec, RequestState, Resources, Shrink, TenantId, TenantPolicy, Tier,
@@ -14,11 +14,12 @@ use tidegate::{
 
 use crate::access::{Access, Shared};
 use crate::action;
-use crate::argument::{self, Named, Whole};
+use crate::argument::{self, Named, Whole, about};
 use crate::batch::{Completions, Submissions};
 use crate::config::Config;
 use crate::error::{self, raised};
 use crate::guard::{self, Guarded};
+use crate::metrics;
 use crate::record;
 use crate::request;
 use crate::snapshot;
@@ -739,11 +740,42 @@ impl Scheduler {
         self.amounts(py, &tier, &pool, tidegate::Scheduler::waiting_demand)
     }
 
-    /// What a tenant has used, until the latest `now_ns` of any call: a `TenantUsage`. Raises `UnknownTenant`.
-    fn usage<'py>(&self, py: Python<'py>, tenant: Whole<u32>) -> PyResult<Bound<'py, PyAny>> {
-        let usage = self.ask(py, |core| core.usage(TenantId::new(tenant.0)))?;
-        let usage = usage.map_err(|refusal| error::tenant(py, &refusal))?;
+    /// What a tenant has used, until the latest `now_ns` of any call: a `TenantUsage`. With `tier`, what of it is of that
+    /// tier; with `at_ns`, as it will be then if nothing is told before. Raises `UnknownTenant`, `UnknownTier`.
+    #[pyo3(signature = (tenant, *, tier=None, at_ns=Whole(0)), text_signature = "($self, tenant, *, tier=None, at_ns=0)")]
+    fn usage<'py>(
+        &self,
+        py: Python<'py>,
+        tenant: Whole<u32>,
+        tier: Option<Named>,
+        at_ns: Whole<u64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (config, tenant) = (self.description(), TenantId::new(tenant.0));
+        let tier = tier.map(|tier| argument::known_tier(py, config, &tier)).transpose()?;
+        let usage = self.ask(py, |core| metrics::usage(core, tenant, tier, at(at_ns)))?;
+        record::usage(py, config, &usage.map_err(|refusal| error::tenant(py, &refusal))?)
+    }
+
+    /// What tenants used in a tier that are not known any more: with the `usage` of those that are, all that was ever used
+    /// in it. Raises `UnknownTier`.
+    fn forgotten_usage<'py>(&self, py: Python<'py>, tier: Named) -> PyResult<Bound<'py, PyAny>> {
+        let tier = argument::known_tier(py, self.description(), &tier)?;
+        let usage = self.ask(py, |core| core.forgotten_usage(tier))?;
         record::usage(py, self.description(), &usage)
+    }
+
+    /// The names of all tenants, by their numbers.
+    fn tenants<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        self.ask(py, metrics::names)?.into_py_dict(py)
+    }
+
+    /// All metrics as the text of a page to be scraped, `format` "openmetrics" or "prometheus". Of the tenants that have a
+    /// policy of their own the first `tenants` are named, and all others together are `other`. Raises `ValueError` for
+    /// another format.
+    #[pyo3(signature = (*, format="openmetrics", tenants=Whole(100)), text_signature = "($self, *, format='openmetrics', tenants=100)")]
+    fn metrics(&self, py: Python<'_>, format: &str, tenants: Whole<u64>) -> PyResult<String> {
+        let format = metrics::format(format)?;
+        self.ask(py, |core| metrics::page(core, format, tenants.0))
     }
 
     /// The counters.
@@ -762,17 +794,6 @@ impl Scheduler {
         let checked = self.ask(py, tidegate::Scheduler::check_invariants)?;
         checked.map_err(|violation| error::invariant(py, &violation))
     }
-}
-
-/// Reads an argument that is more than a number, if it is given; an error is told with its name.
-pub(crate) fn about<'a, 'py, T>(
-    name: &str,
-    value: Option<&'a Bound<'py, PyAny>>,
-    read: impl FnOnce(&'a Bound<'py, PyAny>) -> PyResult<T>,
-) -> PyResult<Option<T>> {
-    let read =
-        |value: &'a Bound<'py, PyAny>| read(value).map_err(|error| error::about(value.py(), error, name));
-    value.map(read).transpose()
 }
 
 pub(crate) fn at(now_ns: Whole<u64>) -> Instant {

@@ -4,12 +4,15 @@
 //! Rooms, lower ones first: [`model`] (how long an iteration takes), [`engine`] (what runs on a worker),
 //! [`trace`] (which requests arrive), [`machine`] (what a worker is made of), [`setup`] (the configs that are
 //! compared), [`replay`] (the loop and what it measures), [`sizing`] (how many workers), [`neighbour`] (what
-//! one tenant costs the others), [`cost`] (what traffic costs in money), [`report`] (how results are printed).
+//! one tenant costs the others), [`cost`] (what traffic costs in money), [`chargeback`] (who used how much, and what it
+//! costs), [`estimates`] (how good those of `explain` are), [`report`] (how results are printed).
 //! Beside them, on [`model`] and [`trace`]: [`fit`] (a model from measurements),
 //! [`lockstep`] (one engine step by step, under vLLM's policy and under tidegate) and [`paper`] (published tables).
 
+pub mod chargeback;
 pub mod cost;
 pub mod engine;
+pub mod estimates;
 pub mod fit;
 pub mod lockstep;
 pub mod machine;

@@ -66,7 +66,7 @@ impl Account {
     }
 
     /// What the others may not borrow, less what the tier uses of it: `taken` is U + E.
-    fn withheld(&self, now: Instant, taken: Resources) -> Resources {
+    pub(crate) fn withheld(&self, now: Instant, taken: Resources) -> Resources {
         if self.reserve.fits(&taken) {
             return Resources::ZERO;
         }

@@ -34,6 +34,16 @@ pub enum Entry {
     },
 }
 
+/// As its line in a journal says it, without the instant: `poll CALLS`, or a verb and its fields. A config stands below.
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Input(input) => line::write_input(f, input),
+            Self::Poll { calls } => write!(f, "poll {calls}"),
+        }
+    }
+}
+
 /// A run in memory. For one that is only to be written, [`Recorder`] needs no memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Journal {

@@ -274,6 +274,11 @@ impl ArrivalList {
         self.0.remove(table, slot);
     }
 
+    /// The one that arrived first.
+    pub(crate) fn oldest(&self) -> Option<u32> {
+        self.0.head()
+    }
+
     /// All, the newest first.
     pub(crate) fn newest_first<'a, T: Arrivals>(
         &self,

@@ -64,6 +64,13 @@ impl Allowance {
         }
     }
 
+    pub(super) fn lease(&self) -> Option<&Lease> {
+        match self {
+            Self::Own(_) => None,
+            Self::Leased(lease) => Some(lease),
+        }
+    }
+
     pub(super) fn rate(&self) -> Rate {
         match self {
             Self::Own(bucket) => bucket.rate(),
@@ -72,7 +79,6 @@ impl Allowance {
     }
 
     /// What there is at `now`; below zero, a debt.
-    #[cfg(test)]
     pub(super) fn level(&self, now: Instant) -> i128 {
         match self {
             Self::Own(bucket) => bucket.refilled(now).level().into(),

@@ -9,7 +9,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::allowance::Flow;
+use super::allowance::{Allowance, Flow};
 use super::lease::{Answer, Lease, Want};
 use super::node::{Ahead, Ask, Books, Change, Gate, Node, RATES, Shut, Totals};
 use crate::config::LeaseTerms;
@@ -100,6 +100,16 @@ impl Place {
     fn height(&self) -> usize {
         self.children.iter().rposition(|&count| count > 0).map_or(0, |height| height + 1)
     }
+}
+
+/// What leases wait for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Unanswered {
+    pub(crate) leases: u64,
+    /// Those of them whose wish is not answered.
+    pub(crate) unanswered: u64,
+    /// For how long the oldest of these wishes is not.
+    pub(crate) longest_ns: u64,
 }
 
 /// All nodes.
@@ -410,9 +420,24 @@ impl Ledger {
     }
 
     /// What the allowance of a rate of the node has, below zero if it owes; `None` if it has no such rate.
-    #[cfg(test)]
     pub(crate) fn level(&self, now: Instant, slot: u32, limit: QuotaLimit) -> Option<i128> {
         Some(self.place(slot).node.allowance(limit)?.level(now))
+    }
+
+    /// How many rates are leased, and what the store owes answers of them. O(nodes).
+    pub(crate) fn unanswered(&self, now: Instant) -> Unanswered {
+        let mut told = Unanswered::default();
+        for (_, place) in self.places.iter() {
+            for limit in RATES {
+                let Some(lease) = place.node.allowance(limit).and_then(Allowance::lease) else { continue };
+                told.leases += 1;
+                if let Some(since) = lease.asked_since() {
+                    told.unanswered += 1;
+                    told.longest_ns = told.longest_ns.max(now.nanos_since(since));
+                }
+            }
+        }
+        told
     }
 
     /// What is open at a node and below it.

@@ -15,5 +15,5 @@ mod node;
 mod tests;
 
 pub(crate) use lease::{Answer, Why};
-pub(crate) use ledger::{Busy, Ledger, Misplaced, Never, NotNow, Refusal};
+pub(crate) use ledger::{Busy, Ledger, Misplaced, Never, NotNow, Refusal, Unanswered};
 pub(crate) use node::{Ahead, Ask, Books};

@@ -281,7 +281,7 @@ impl Scheduler {
         let id = self.requests.run_of(record).worker;
         let (pool, tier, tenant) = (record.pool(), record.tier(), record.spec.tenant);
         let (yielding, never_yields) = (record.is_yielding(), record.never_yields());
-        self.meter_units(tenant, self.worker(id).is_up().then_some((pool, tier)), before, after);
+        self.meter_units(tenant, (pool, tier), self.worker(id).is_up(), before, after);
         let change = Balance::of(after, before);
         let worker = &mut self.workers[id.index()];
         worker.changes += 1;

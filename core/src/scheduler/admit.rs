@@ -44,7 +44,11 @@ impl Scheduler {
     }
 
     /// Takes a request, now.
-    pub(super) fn admit(&mut self, mut spec: RequestSpec) -> Result<RequestId, SubmitError> {
+    pub(super) fn admit(&mut self, spec: RequestSpec) -> Result<RequestId, SubmitError> {
+        self.accept(spec).inspect_err(|error| self.meter_refusal(&spec, error))
+    }
+
+    fn accept(&mut self, mut spec: RequestSpec) -> Result<RequestId, SubmitError> {
         self.check_names(&spec)?;
         self.check_numbers(&spec)?;
         self.check_fits(&spec)?;

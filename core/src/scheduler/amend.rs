@@ -60,10 +60,14 @@ impl Scheduler {
                 self.give_up_claim(slot);
             }
             self.undo_idle_hold(slot);
+            self.meter_leaves_tier(slot, moves);
             self.change_line(slot, moves, |sched| sched.requests[slot].spec = spec);
+            self.meter_joins_tier(slot, moves);
             self.enqueue(slot, moves || lane != Lane::Fresh);
         } else {
+            self.meter_leaves_tier(slot, moves);
             self.change_line(slot, moves, |sched| sched.rebook(slot, |record, _| record.spec = spec));
+            self.meter_joins_tier(slot, moves);
             if moves && !self.knows_young(slot) {
                 self.note_young(slot);
             }

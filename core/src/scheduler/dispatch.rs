@@ -439,7 +439,7 @@ impl Scheduler {
     fn start(&mut self, slot: u32, worker: WorkerId, reason: Reason) {
         self.charge_start(slot);
         self.dequeue(slot);
-        self.meter_start(slot);
+        self.meter_start(slot, reason);
         self.hold(slot);
         let (now, mark) = (self.now, self.worker(worker).step_tokens);
         let (record, run) = self.requests.with_run_mut(slot);

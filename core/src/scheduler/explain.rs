@@ -2,6 +2,7 @@
 //! Changes nothing.
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use super::Scheduler;
 use crate::error::ReportError;
@@ -67,6 +68,22 @@ impl Gate {
             Self::Quota => "quota",
         }
     }
+
+    /// What it says, in words.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::NoWorker => "no worker that is up, or no share of what is up, can hold it",
+            Self::Claim => "its claim waits for victims to give back their units",
+            Self::Round => "it stopped or was declined in this round, and is offered again in the next",
+            Self::BorrowLimit => "its tier would be beyond its reserve and its borrow limit",
+            Self::NeverYields => "it never yields, and would put reserves out of reach",
+            Self::Held => "what is free is held for other tiers, or is not there",
+            Self::Room => "no worker has room for it",
+            Self::Excluded => "the workers that have room are kept clear of it",
+            Self::Quota => "its tenant, or one above, has no quota for it now, or others wait for it before",
+        }
+    }
 }
 
 /// Why a request is where it is.
@@ -80,6 +97,24 @@ pub struct Explanation {
     pub ahead: u64,
     /// When it may start, if starts of its tier go on as the last ones did; `None` if it runs, or none is known.
     pub starts_at: Option<Instant>,
+}
+
+/// In words, for people: what they say may change.
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.state)?;
+        if let Some(gate) = self.gate {
+            write!(f, "; held back by {}: {}; {} ahead", gate.as_str(), gate.meaning(), self.ahead)?;
+        }
+        match (self.gate, self.starts_at) {
+            (None, Some(_)) => f.write_str("; starts when polled"),
+            (Some(_), Some(at)) => {
+                write!(f, "; may start at {} ns, at the pace of its tier's last starts", at.as_nanos())
+            }
+            (Some(_), None) => f.write_str("; when it starts is not known"),
+            (None, None) => Ok(()),
+        }
+    }
 }
 
 /// A reserve that came out more than ten points off what was asked for: units are whole.

@@ -7,10 +7,11 @@ use alloc::string::String;
 use super::reclaim::SearchMemory;
 use super::record::Waiting;
 use super::workers::{Place, Worker, WorkerStatus};
-use super::{SCAN_WINDOW, Scheduler};
+use super::{SCAN_WINDOW, Scheduler, Stats};
 use crate::error::InvariantViolation;
 use crate::event::{Action, DevicePart};
 use crate::id::{DeviceId, PoolId, TenantId, Tier, WorkerId};
+use crate::metrics::QueueMetrics;
 use crate::queue::Lane;
 use crate::quota::Books;
 use crate::request::RequestState;
@@ -41,6 +42,7 @@ impl Scheduler {
         self.check_lines()?;
         self.check_quota()?;
         self.check_usage()?;
+        self.check_metrics()?;
         self.check_strangers()?;
         for pool in (0..self.pools.len() as u32).map(PoolId::new) {
             self.check_capacity(pool)?;
@@ -165,34 +167,54 @@ impl Scheduler {
         Ok(())
     }
 
-    /// USE-1: what is told of a tenant is what its requests are, hold and use.
+    /// USE-2: what is counted of queues adds up to what is counted of all.
+    fn check_metrics(&self) -> Result<(), InvariantViolation> {
+        let sum = |of: fn(&QueueMetrics) -> u64| self.metrics.iter().map(of).sum();
+        let told: [u64; 5] = [
+            sum(|queue| queue.submitted),
+            sum(|queue| queue.completed),
+            sum(|queue| queue.failed),
+            sum(|queue| queue.cancelled),
+            sum(|queue| queue.dropped),
+        ];
+        let Stats { submitted, completed, failed, cancelled, dropped, .. } = self.stats;
+        ensure("USE-2", told == [submitted, completed, failed, cancelled, dropped], || {
+            format!("{told:?} of queues, and {:?}", self.stats)
+        })
+    }
+
+    /// USE-1: what is told of a tenant in a tier is what its requests there are, hold and use.
     fn check_usage(&self) -> Result<(), InvariantViolation> {
-        let mut found: BTreeMap<TenantId, (u64, u64, u64, Resources)> = BTreeMap::new();
+        let mut found: BTreeMap<(TenantId, Tier), (u64, u64, u64, Resources)> = BTreeMap::new();
         for (slot, record) in self.requests.iter() {
             let run = self.requests.run(slot);
-            let (waiting, running, held, in_use) = found.entry(record.spec.tenant).or_default();
+            let (waiting, running, held, in_use) =
+                found.entry((record.spec.tenant, record.tier())).or_default();
             *(if record.is_waiting() { waiting } else { running }) += 1;
             *held += run.held.unwrap_or(0);
             *in_use += run.in_use;
         }
-        let mut submitted = 0;
+        let mut submitted: u64 = self.tiers().map(|tier| self.forgotten_usage(tier).submitted).sum();
         for (id, _) in self.tenants.iter() {
-            let told = self.usage(id).unwrap_or_default();
-            submitted += told.submitted;
-            let is = found.remove(&id).unwrap_or_default();
+            let mut lives = 0;
+            for tier in self.tiers() {
+                let told = self.usage_by_tier(id, tier, self.now).unwrap_or_default();
+                submitted += told.submitted;
+                let is = found.remove(&(id, tier)).unwrap_or_default();
+                lives += is.0 + is.1;
+                let said = (told.waiting, told.running, told.held_tokens, told.in_use);
+                ensure("USE-1", said == is, || format!("{id} has {is:?} in {tier}, and {said:?} is told"))?;
+                let counted = told.queue_delays.iter().sum::<u64>();
+                ensure("USE-1", counted == told.started, || {
+                    format!("{} of {id} were started, {counted} are counted by delay", told.started)
+                })?;
+                let within = (0..MAX_DIMENSIONS).all(|d| told.borrowed_unit_ns[d] <= told.unit_ns[d]);
+                ensure("USE-1", within, || format!("{id} borrowed more than it used: {told:?}"))?;
+            }
             let live = self.tenants[id].live;
-            ensure("LIFE-1", u64::from(live) == is.0 + is.1, || format!("{id} has {live} live requests"))?;
-            let said = (told.waiting, told.running, told.held_tokens, told.in_use);
-            ensure("USE-1", said == is, || format!("{id} has {is:?}, and {said:?} is told"))?;
-            let counted = told.queue_delays.iter().sum::<u64>();
-            ensure("USE-1", counted == told.started, || {
-                format!("{} of {id} were started, {counted} are counted by delay", told.started)
-            })?;
-            let within = (0..MAX_DIMENSIONS).all(|d| told.borrowed_unit_ns[d] <= told.unit_ns[d]);
-            ensure("USE-1", within, || format!("{id} borrowed more than it used: {told:?}"))?;
+            ensure("LIFE-1", u64::from(live) == lives, || format!("{id} has {live} live requests"))?;
         }
-        // What forgotten tenants had submitted is told of no more.
-        ensure("USE-1", submitted <= self.stats.submitted, || format!("{submitted} are told"))
+        ensure("USE-1", submitted == self.stats.submitted, || format!("{submitted} are told"))
     }
 
     /// LIFE-1: who is idle and nobody's is among those who may be forgotten, and nobody else is.

@@ -13,7 +13,9 @@ mod claims;
 mod dispatch;
 mod drain;
 mod explain;
+mod firsts;
 mod fleet;
+mod gauges;
 mod invariants;
 mod lapse;
 mod leases;
@@ -48,6 +50,7 @@ use crate::fairness::Fairness;
 use crate::heap::{Agenda, Heap};
 use crate::id::{DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
 use crate::meter::Loan;
+use crate::metrics::QueueMetrics;
 use crate::placement::Rooms;
 use crate::queue::{QueueNodes, TierQueue};
 use crate::quota::Ledger;
@@ -57,6 +60,7 @@ use crate::slab::Slab;
 use crate::time::Instant;
 use dispatch::Quiet;
 pub use explain::{Explanation, Gate, ShareWarning};
+pub(crate) use gauges::TierUnits;
 use quota::QuotaQueue;
 use reclaim::SearchMemory;
 use record::{Claim, NeverRan, Pace, Waiting};
@@ -65,6 +69,7 @@ use requests::Requests;
 pub(crate) use saved::{Loaded, Saved};
 pub use step_plan::PromptLeft;
 use tenants::Tenants;
+use usage::Forgotten;
 use workers::{Device, Place, Worker};
 use young::Young;
 
@@ -184,6 +189,10 @@ pub struct Scheduler {
     fairness: Fairness,
     /// What of its use each queue's tier has borrowed, by the number of the queue.
     loans: Vec<Loan>,
+    /// What is counted of each queue, by its number.
+    metrics: Vec<QueueMetrics>,
+    /// By tier.
+    forgotten: Forgotten,
     /// What the fresh requests of each line add to their tier's waiting demand while the line is on offer.
     line_demands: Vec<Resources>,
     quota: Ledger,
@@ -258,6 +267,8 @@ impl Scheduler {
             tenants: Tenants::default(),
             fairness: Fairness::new(config.pools.len() * config.tiers.len()),
             loans: (0..config.pools.len() * config.tiers.len()).map(|_| Loan::new(now)).collect(),
+            metrics: alloc::vec![QueueMetrics::default(); config.pools.len() * config.tiers.len()],
+            forgotten: alloc::vec![Default::default(); config.tiers.len()],
             workers: Vec::new(),
             claims: Slab::new(),
             timers: Agenda::new(),

@@ -87,6 +87,8 @@ pub(super) struct Run {
     pub(super) output_tokens: u64,
     /// What the worker's steps had counted at that report.
     pub(super) step_mark: u64,
+    /// When its first tokens were reported, and how many those were.
+    pub(super) first_tokens: Option<(Instant, u64)>,
     pub(super) cached_tokens: u64,
     /// What its tenant's line was charged for it; `None` before its first start.
     pub(super) charge: Option<u64>,
@@ -117,6 +119,7 @@ impl Run {
         runs: false,
         output_tokens: 0,
         step_mark: 0,
+        first_tokens: None,
         cached_tokens: 0,
         charge: None,
         charged_cached: 0,
@@ -232,6 +235,11 @@ impl Record {
     /// Whether its units will come free without being asked for again.
     pub(super) fn is_yielding(&self) -> bool {
         matches!(self.state, RequestState::Preempting | RequestState::Releasing | RequestState::Aborting)
+    }
+
+    /// Whether its units are in use on a worker, or come free there.
+    pub(super) fn is_on_worker(&self) -> bool {
+        !matches!(self.state, RequestState::Queued | RequestState::Parked)
     }
 
     pub(super) fn never_yields(&self) -> bool {

@@ -156,6 +156,8 @@ impl Scheduler {
             let counts = self.meter(slot).rare_counts();
             counts.preemptions += u64::from(!for_memory);
             counts.memory_preemptions += u64::from(for_memory);
+            let reason = self.requests.run(slot).yields_for;
+            self.metrics_of(slot).stop(reason);
         }
         if releasing {
             self.rebook(slot, |record, _| record.state = RequestState::Releasing);
@@ -265,6 +267,9 @@ impl Scheduler {
         for exception in exceptions {
             self.note_progress(exception.request.slot(), exception.output_tokens, exception.in_use);
         }
+        if tokens_each > 0 {
+            self.note_first_tokens(worker);
+        }
         self.charge_step(worker, tokens_each);
         Ok(())
     }
@@ -313,7 +318,8 @@ impl Scheduler {
         let before = self.requests.run(slot).in_use;
         let mark = self.worker(self.requests.run(slot).worker).step_tokens;
         let (record, run) = self.requests.with_run_mut(slot);
-        if !run.runs {
+        let is_new = !run.runs;
+        if is_new {
             run.step_mark = mark;
         }
         note(run);
@@ -323,7 +329,10 @@ impl Scheduler {
         if record.state == RequestState::Starting {
             record.state = RequestState::Running;
         }
-        let worker = run.worker;
+        let (worker, has_tokens) = (run.worker, run.first_tokens.is_some());
+        if !has_tokens {
+            self.look_for_first_tokens(slot, is_new);
+        }
         self.charge_output(slot);
         self.work_changed(worker);
         if before != in_use {

@@ -12,6 +12,7 @@ use super::reclaim::SearchMemory;
 use super::record::{Claim, NeverRan, Waiting};
 use super::requests::Requests;
 use super::tenants::Tenants;
+use super::usage::Forgotten;
 use super::workers::{Device, Place, Worker};
 use super::{Pool, Scheduler, Stats};
 use crate::config::Config;
@@ -20,6 +21,7 @@ use crate::fairness::Fairness;
 use crate::heap::{Agenda, Heap};
 use crate::id::{PoolId, Tier};
 use crate::meter::Loan;
+use crate::metrics::QueueMetrics;
 use crate::queue::QueueNodes;
 use crate::quota::Ledger;
 use crate::resources::Resources;
@@ -63,6 +65,8 @@ saved! {
     tenants: Tenants,
     fairness: Fairness,
     loans: Vec<Loan>,
+    metrics: Vec<QueueMetrics>,
+    forgotten: Forgotten,
     line_demands: Vec<Resources>,
     quota: Ledger,
     quota_queue: QuotaQueue,

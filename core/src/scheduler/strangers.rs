@@ -75,6 +75,7 @@ impl Scheduler {
     }
 
     fn forget_stranger(&mut self, id: TenantId) {
+        self.keep_usage(id);
         let gone = self.tenants.take(id);
         for (queue, line) in gone.lines {
             // It cannot come back with less than it had.

@@ -12,7 +12,7 @@ use crate::config::{MAX_NAME_BYTES, is_name};
 use crate::error::{Limit, TenantError};
 use crate::id::TenantId;
 use crate::list::{LinkTable, Links, List};
-use crate::meter::Meter;
+use crate::meter::Meters;
 use crate::quota::{Busy, Misplaced};
 use crate::slab::Slab;
 use crate::tenant::TenantPolicy;
@@ -30,8 +30,8 @@ pub(super) struct Tenant {
     pub(super) lines: SmallVec<[(u32, u32); 2]>,
     /// The running mean of its outputs, in fractions of a token.
     pub(super) mean_output: Option<i128>,
-    /// What it has used, once it has submitted something.
-    pub(super) meter: Option<Box<Meter>>,
+    /// What it has used, by tier, once it has submitted something.
+    pub(super) meters: Meters,
     /// Whether somebody said what it may do.
     pub(super) is_configured: bool,
     /// Its live requests.
@@ -48,7 +48,7 @@ impl Tenant {
             node,
             lines: SmallVec::new(),
             mean_output: None,
-            meter: None,
+            meters: Meters::default(),
             is_configured: false,
             live: 0,
             links: Links::default(),
@@ -320,10 +320,16 @@ impl Scheduler {
         if lives || matches!(self.quota.remove(node), Err(Busy::Children | Busy::Open(_))) {
             return Err(TenantError::Busy(tenant));
         }
+        self.keep_usage(tenant);
         for (_, line) in self.tenants.take(tenant).lines {
             self.fairness.forget(line);
         }
         Ok(())
+    }
+
+    /// All tenants with their names, by number. O(1) for each, of those that were forgotten too.
+    pub fn tenants(&self) -> impl Iterator<Item = (TenantId, &str)> {
+        self.tenants.iter().map(|(id, tenant)| (id, &*tenant.name))
     }
 
     /// The node of a tenant.

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::event::{DevicePart, DeviceSpec, WorkerSpec};
-use crate::id::{DeviceId, Tier, WorkerId};
+use crate::id::{Attempt, DeviceId, RequestId, Tier, WorkerId};
 use crate::preempt::Yielders;
 use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
 use crate::time::Instant;
@@ -75,6 +75,8 @@ pub(super) struct Worker {
     pub(super) until_outrun: u64,
     /// The requests on it, in no order that means anything.
     pub(super) running: Vec<u32>,
+    /// Those that reported of an attempt before they had a token, with it; some of them have one now, or are gone.
+    pub(super) without_token: Vec<(RequestId, Attempt)>,
     /// Those of them that may yield, by tier.
     pub(super) yielders: Box<[Yielders]>,
     /// Its claims, the most urgent first, then by the owner's arrival.
@@ -100,6 +102,7 @@ impl Worker {
             step_tokens: 0,
             until_outrun: u64::MAX,
             running: Vec::new(),
+            without_token: Vec::new(),
             yielders: (0..tiers).map(|_| Yielders::default()).collect(),
             claims: Vec::new(),
             drain: None,

@@ -6,6 +6,7 @@ use tidegate_c_abi::batch::{tidegate_scheduler_complete_many, tidegate_scheduler
 use tidegate_c_abi::error::{tidegate_scheduler_last_error, tidegate_scheduler_last_error_message};
 use tidegate_c_abi::fleet::*;
 use tidegate_c_abi::json::*;
+use tidegate_c_abi::metrics::tidegate_scheduler_metrics;
 use tidegate_c_abi::observe::*;
 use tidegate_c_abi::request::*;
 use tidegate_c_abi::scheduler::*;
@@ -251,10 +252,10 @@ fn units_question(caller: &mut Caller<'_>) {
 
 fn struct_question(caller: &mut Caller<'_>) {
     let (scheduler, (request, _), number) = (caller.scheduler(), caller.request(), caller.number());
-    let which = caller.bytes.below(4);
+    let (which, at_ns) = (caller.bytes.below(5), caller.wide());
     let given = match which {
         0 => words::<ExplanationRecord>(&[]),
-        1 => words::<TenantUsageRecord>(&[]),
+        1 | 4 => words::<TenantUsageRecord>(&[]),
         2 => words::<StatsRecord>(&[]),
         _ => words::<ErrorRecord>(&[]),
     };
@@ -266,6 +267,7 @@ fn struct_question(caller: &mut Caller<'_>) {
             0 => tidegate_scheduler_explain(scheduler, request, at(&out)),
             1 => tidegate_scheduler_usage(scheduler, number, at(&out)),
             2 => tidegate_scheduler_stats(scheduler, at(&out)),
+            4 => tidegate_scheduler_usage_by_tier(scheduler, number, number % 4, at_ns, at(&out)),
             _ => tidegate_scheduler_last_error(scheduler, at(&out)),
         }
     };
@@ -308,7 +310,8 @@ fn text_question(caller: &mut Caller<'_>) {
     let buffer = if caller.bytes.below(16) == 0 { null_mut() } else { buffer };
     // SAFETY: a buffer of that capacity, and room, or NULL.
     let status = unsafe {
-        match caller.bytes.below(5) {
+        match caller.bytes.below(6) {
+            5 => tidegate_scheduler_metrics(scheduler, tenant % 3, capacity, buffer, capacity, to(&len)),
             0 => tidegate_scheduler_explain_json(scheduler, request, buffer, capacity, to(&len)),
             1 => tidegate_scheduler_usage_json(scheduler, tenant, buffer, capacity, to(&len)),
             2 => tidegate_scheduler_stats_json(scheduler, buffer, capacity, to(&len)),

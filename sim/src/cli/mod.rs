@@ -1,5 +1,6 @@
 //! The command line: what `tidegate` understands, and how its subcommands end.
 
+mod chargeback;
 mod config;
 mod cost;
 mod engine;
@@ -46,6 +47,8 @@ enum Command {
     /// Work with journals: the recorded inputs of a scheduler
     #[command(subcommand)]
     Journal(journal::Command),
+    /// Say from a journal who used how much in which period, and what it costs
+    Chargeback(chargeback::Args),
     /// Work with config files, and with the Kubernetes manifests that say the same
     #[command(subcommand)]
     Config(config::Command),
@@ -86,6 +89,7 @@ pub(crate) fn main() -> ExitCode {
             Command::Fit(args) => fit::run(&args),
             Command::Paper(args) => paper::run(&args),
             Command::Journal(command) => journal::run(&command),
+            Command::Chargeback(args) => chargeback::run(&args),
             Command::Config(command) => config::run(&command),
         },
         Err(error) => not_a_command(&error),

@@ -4,6 +4,7 @@ mod commands;
 mod config;
 mod faults;
 mod journal;
+mod journal_tools;
 mod money;
 mod paper;
 mod reports;

@@ -129,6 +129,11 @@ impl Lease {
         self.advanced(now).level
     }
 
+    /// Since when the store owes an answer, if it does.
+    pub(crate) fn asked_since(&self) -> Option<Instant> {
+        self.asked.map(|asked| asked.first_at)
+    }
+
     /// All that the fall-back ever lent.
     #[cfg(test)]
     pub(crate) fn lent(&self) -> u128 {

@@ -1,0 +1,135 @@
+//! What the state of the scheduler is in numbers, for those who watch it. Changes nothing, decides nothing.
+
+use super::Scheduler;
+use super::workers::{Worker, WorkerStatus};
+use crate::id::{PoolId, TenantId, Tier};
+use crate::metrics::QueueMetrics;
+use crate::quota::Unanswered;
+use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
+use crate::tenant::{QuotaLimit, TenantPolicy};
+
+/// One millionth is the step in which shares are told.
+const MILLION: u128 = 1_000_000;
+
+/// What a tier has in a pool.
+pub(crate) struct TierUnits {
+    pub(crate) reserved: Resources,
+    pub(crate) guaranteed: Resources,
+    pub(crate) borrowed: Resources,
+    pub(crate) held: Resources,
+    pub(crate) claimed: Resources,
+    pub(crate) waiting: Resources,
+    /// What of the reserve waits to be used.
+    pub(crate) unmet: Resources,
+}
+
+/// What the workers of a pool are.
+#[derive(Default)]
+pub(crate) struct PoolWorkers {
+    /// Up, draining, lost.
+    pub(crate) by_status: [u64; 3],
+    /// How much of the fullest one that is up is in use, in parts per million.
+    pub(crate) fullest_ppm: [u64; MAX_DIMENSIONS],
+}
+
+impl Scheduler {
+    /// How many requests of a tier wait, their prompt and expected output tokens, and for how long the oldest of those has
+    /// that never ran. O(1).
+    pub(crate) fn queue_of_tier(&self, tier: Tier) -> (u64, u64, u64) {
+        let waiting = self.waiting_by_tier[tier.index()];
+        let oldest = self.never_ran[tier.index()].arrivals.oldest();
+        let age_ns = oldest.map_or(0, |slot| self.now.nanos_since(self.requests[slot].arrived_at));
+        (waiting.requests, waiting.tokens, age_ns)
+    }
+
+    pub(crate) fn queue_metrics(&self, pool: PoolId, tier: Tier) -> &QueueMetrics {
+        &self.metrics[self.queue_number(pool, tier) as usize]
+    }
+
+    pub(crate) fn capacity_of(&self, pool: PoolId) -> Resources {
+        self.pool(pool).capacity.total()
+    }
+
+    /// What nobody uses and no claim has.
+    pub(crate) fn free_units(&self, pool: PoolId) -> Resources {
+        let capacity = &self.pool(pool).capacity;
+        let taken = capacity.accounts().iter().map(|account| account.used + account.earmarked);
+        let taken = taken.fold(Resources::ZERO, |sum, units| sum + units);
+        Balance::of(capacity.total(), taken).minus(capacity.offset()).positive()
+    }
+
+    pub(crate) fn tier_units(&self, pool: PoolId, tier: Tier) -> TierUnits {
+        let account = self.pool(pool).capacity.account(tier);
+        let waiting = account.waiting + account.earmarked;
+        TierUnits {
+            reserved: account.reserve,
+            guaranteed: account.used.min(account.reserve),
+            borrowed: account.used.saturating_sub(account.reserve),
+            held: account.withheld(self.now, account.used + account.earmarked),
+            claimed: account.earmarked,
+            waiting,
+            unmet: account.reserve.saturating_sub(account.used).min(waiting),
+        }
+    }
+
+    /// O(workers of the pool).
+    pub(crate) fn pool_workers(&self, pool: PoolId) -> PoolWorkers {
+        let mut told = PoolWorkers::default();
+        for &id in &self.pool(pool).members {
+            let worker = self.worker(id);
+            let place = match worker.status {
+                WorkerStatus::Up => 0,
+                WorkerStatus::Draining => 1,
+                WorkerStatus::Lost => 2,
+            };
+            told.by_status[place] += 1;
+            if worker.is_up() {
+                let fullest = told.fullest_ppm.iter_mut().enumerate();
+                fullest.for_each(|(d, most)| *most = (*most).max(fullness_ppm(worker, d)));
+            }
+        }
+        told
+    }
+
+    /// How many requests of each tier are on the workers of a pool. O(requests on them).
+    pub(crate) fn running_by_tier(&self, pool: PoolId) -> [u64; crate::config::MAX_TIERS] {
+        let mut running = [0; crate::config::MAX_TIERS];
+        for &id in &self.pool(pool).members {
+            for &slot in &self.worker(id).running {
+                running[self.requests[slot].tier().index()] += 1;
+            }
+        }
+        running
+    }
+
+    /// Who has a policy of their own, by number. O(tenants).
+    pub(crate) fn configured_tenants(&self) -> impl Iterator<Item = (TenantId, &str)> {
+        let configured = self.tenants.iter().filter(|(_, tenant)| tenant.is_configured);
+        configured.map(|(id, tenant)| (id, &*tenant.name))
+    }
+
+    pub(crate) fn policy_of(&self, tenant: TenantId) -> &TenantPolicy {
+        self.tenants.policy(&self.tenants[tenant])
+    }
+
+    /// What is left of a rate of a tenant: below zero, a debt; `None` if it has no such rate.
+    pub(crate) fn quota_level(&self, tenant: TenantId, limit: QuotaLimit) -> Option<i128> {
+        self.quota.level(self.now, self.tenants[tenant].node, limit)
+    }
+
+    /// What of the requests of a tenant, and of those below it, waits.
+    pub(crate) fn waiting_below(&self, tenant: TenantId) -> u64 {
+        self.tenants.waiting_at(self.tenants[tenant].node).requests
+    }
+
+    /// What leases the store owes an answer. O(tenants).
+    pub(crate) fn unanswered_leases(&self) -> Unanswered {
+        self.quota.unanswered(self.now)
+    }
+}
+
+fn fullness_ppm(worker: &Worker, dimension: usize) -> u64 {
+    let used = u128::from(worker.in_use()[dimension]) * MILLION;
+    let part = used.checked_div(worker.spec.capacity[dimension].into());
+    part.map_or(0, |part| u64::try_from(part).unwrap_or(u64::MAX))
+}
