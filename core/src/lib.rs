@@ -23,6 +23,7 @@ mod maxima;
 mod meter;
 mod placement;
 mod preempt;
+mod prefix_index;
 mod queue;
 mod quota;
 mod request;
@@ -40,7 +41,7 @@ mod time;
 mod tree;
 
 pub use config::{
-    Config, ConfigBuilder, ConfigError, ConfigFault, Fallback, LeaseTerms, MAX_NAME_BYTES, MAX_POOLS,
+    Affinity, Config, ConfigBuilder, ConfigError, ConfigFault, Fallback, LeaseTerms, MAX_NAME_BYTES, MAX_POOLS, MAX_PREFIX_BLOCKS,
     MAX_TIERS, MAX_TOKEN_COST, Order, Placement, Preemption, StepTime, TierConfig,
 };
 pub use error::{

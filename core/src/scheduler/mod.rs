@@ -34,6 +34,7 @@ mod strangers;
 mod tenants;
 mod timers;
 mod usage;
+mod warmth;
 mod workers;
 mod young;
 
@@ -65,6 +66,7 @@ use requests::Requests;
 pub(crate) use saved::{Loaded, Saved};
 pub use step_plan::PromptLeft;
 use tenants::Tenants;
+use warmth::Warmth;
 use workers::{Device, Place, Worker};
 use young::Young;
 
@@ -221,6 +223,7 @@ pub struct Scheduler {
     in_round: bool,
     quiet: Quiet,
     stats: Stats,
+    warmth: Warmth,
     search_memory: SearchMemory,
 }
 
@@ -277,6 +280,7 @@ impl Scheduler {
             in_round: false,
             quiet: Quiet::No,
             stats: Stats::default(),
+            warmth: Warmth::new(&config),
             search_memory: SearchMemory::default(),
             config,
         }
@@ -330,6 +334,15 @@ impl Scheduler {
             }
             Input::WorkerDrain { worker } => self.worker_drain(now, worker).map(|()| nothing)?,
             Input::WorkerLost { worker } => self.worker_lost(now, worker).map(|()| nothing)?,
+            Input::CacheStored { worker, ref blocks } => {
+                self.cache_stored(now, worker, blocks).map(|()| nothing)?
+            }
+            Input::CacheEvicted { worker, ref blocks } => {
+                self.cache_evicted(now, worker, blocks).map(|()| nothing)?
+            }
+            Input::PrefixSet { request, ref blocks } => {
+                self.prefix_set(now, request, blocks).map(|()| nothing)?
+            }
             Input::Submit(spec) => Created::Request(self.submit(now, spec)?),
             Input::Cancel { request } => self.cancel(now, request).map(|()| nothing)?,
             Input::Started { request, attempt, cached_tokens, in_use } => {

@@ -12,6 +12,7 @@ use super::reclaim::SearchMemory;
 use super::record::{Claim, NeverRan, Waiting};
 use super::requests::Requests;
 use super::tenants::Tenants;
+use super::warmth::Warmth;
 use super::workers::{Device, Place, Worker};
 use super::{Pool, Scheduler, Stats};
 use crate::config::Config;
@@ -49,7 +50,9 @@ macro_rules! saved {
 
             pub(crate) fn of_loaded(config: Config, loaded: Loaded) -> Self {
                 let Loaded { $($field,)+ } = loaded;
-                Self { config, search_memory: SearchMemory::default(), $($field,)+ }
+                let mut scheduler = Self { config, search_memory: SearchMemory::default(), $($field,)+ };
+                scheduler.warmth.rebuild();
+                scheduler
             }
         }
     };
@@ -87,4 +90,5 @@ saved! {
     in_round: bool,
     quiet: Quiet,
     stats: Stats,
+    warmth: Warmth,
 }
