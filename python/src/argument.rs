@@ -4,7 +4,7 @@ use pyo3::exceptions::{PyOverflowError, PyUnicodeEncodeError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyDict, PyMapping, PyString, PyTuple};
-use tidegate::{Config, MAX_DIMENSIONS, PoolId, Resources, Tier};
+use tidegate::{Attempt, Config, Instant, MAX_DIMENSIONS, PoolId, RequestId, Resources, Shrink, Tier};
 
 use crate::error::{self, raised};
 
@@ -147,4 +147,20 @@ pub(crate) fn by_dimension<'py, N: Copy + IntoPyObject<'py>>(
         out.set_item(name, amounts[index])?;
     }
     Ok(out)
+}
+
+pub(crate) fn at(now_ns: Whole<u64>) -> Instant {
+    Instant::from_nanos(now_ns.0)
+}
+
+pub(crate) fn id(request: Whole<u64>) -> RequestId {
+    RequestId::from_bits(request.0)
+}
+
+pub(crate) fn shrink(preempt_after_ns: Option<Whole<u64>>) -> Shrink {
+    preempt_after_ns.map_or(Shrink::Drain, |span| Shrink::Preempt { after_ns: span.0 })
+}
+
+pub(crate) fn start(attempt: Whole<u32>) -> Attempt {
+    Attempt::new(attempt.0)
 }

@@ -165,13 +165,6 @@ impl Scheduler {
         (self.warmth.index.known(), self.warmth.index.bytes())
     }
 
-    /// How many tokens of a waiting request's prompt a worker has, as far as is known; those that its spec says where its
-    /// blocks are not. 0 for one that does not exist. O(blocks · workers that have each).
-    #[must_use]
-    pub fn cached_on(&self, request: RequestId, worker: WorkerId) -> u64 {
-        self.resolve(request).map_or(0, |slot| self.expected_cached(slot, worker))
-    }
-
     /// Another config: nothing is known of any cache, and of no prompt.
     pub(super) fn forget_caches(&mut self) {
         self.warmth = Warmth::new(&self.config);

@@ -24,6 +24,8 @@ pub(crate) struct Compared {
     pub(crate) restored: u64,
     pub(crate) counters: Counters,
     pub(crate) quota: Met,
+    /// Of section 18.
+    pub(crate) warmth: [u64; 5],
 }
 
 impl Compared {
@@ -36,6 +38,7 @@ impl Compared {
             restored: self.restored + more.restored,
             counters: self.counters.and(more.counters),
             quota: self.quota.and(more.quota),
+            warmth: [0, 1, 2, 3, 4].map(|index| self.warmth[index] + more.warmth[index]),
         }
     }
 }
@@ -47,6 +50,8 @@ struct Host<'a> {
     limited: bool,
     /// Whether there is hardly room for them.
     crowded: bool,
+    /// Whether prompts are placed by what is cached of them.
+    warm: bool,
     /// Whether the scheduler is written out and read back all the time.
     restored: bool,
     sched: Scheduler,
@@ -70,6 +75,10 @@ pub(crate) fn compare(bytes: &[u8]) -> Result<Compared, String> {
     if crowded {
         setup.crowd(&mut bytes);
     }
+    let warm = bytes.rarely(3);
+    if warm {
+        setup.warm(&mut bytes);
+    }
     let mut story = format!("{setup:#?}\n");
     story.push_str("---\n");
     let model = Model::new(setup.clone(), 0);
@@ -77,9 +86,14 @@ pub(crate) fn compare(bytes: &[u8]) -> Result<Compared, String> {
     let compared = Compared::default();
     let (now, made) = (0, Vec::new());
     let mut host =
-        Host { bytes, world, limited, crowded, restored, sched, model, now, made, compared, story };
+        Host { bytes, world, limited, crowded, warm, restored, sched, model, now, made, compared, story };
     host.run()
-        .map(|()| Compared { counters: host.model.counters, quota: host.model.met, ..host.compared })
+        .map(|()| Compared {
+            counters: host.model.counters,
+            quota: host.model.met,
+            warmth: host.model.warmth.met.all(),
+            ..host.compared
+        })
         .map_err(|difference| format!("{}{difference}\nmodel:\n{}", host.story, host.model.summary()))
 }
 
@@ -331,6 +345,9 @@ impl Host<'_> {
         if (self.limited || self.crowded) && self.bytes.rarely(10) {
             return (self.tenants_change(), None);
         }
+        if self.warm && self.bytes.rarely(4) {
+            return (self.blocks_change(), None);
+        }
         let input = match self.bytes.below(40) {
             0..=15 => self.submit(),
             16..=33 if self.world == World::Contended => self.report_slowly(),
@@ -348,6 +365,32 @@ impl Host<'_> {
             _ => self.usage(),
         };
         (input, None)
+    }
+
+    /// Prompts of few letters; the hash of a block covers those before it, nearly always.
+    fn blocks(&mut self) -> Box<[u64]> {
+        let mut hash = 7_u64;
+        let count = self.bytes.below(7);
+        let mut blocks = Vec::new();
+        for _ in 0..count {
+            let letter = self.bytes.below(32) as u64;
+            hash = if letter == 31 { 1 } else { (hash ^ (1 + letter % 2)).wrapping_mul(0x0100_0000_01b3) };
+            blocks.push(hash);
+        }
+        blocks.into()
+    }
+
+    /// What is told of prompts and of caches.
+    fn blocks_change(&mut self) -> Input {
+        let blocks = self.blocks();
+        match self.bytes.below(5) {
+            0 => Input::CacheStored { worker: self.worker(), blocks },
+            1 => Input::CacheEvicted { worker: self.worker(), blocks },
+            _ => {
+                let (request, _) = self.pick(false);
+                Input::PrefixSet { request, blocks }
+            }
+        }
     }
 
     fn tenant(&mut self) -> TenantId {
