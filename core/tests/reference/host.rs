@@ -129,10 +129,21 @@ impl Host<'_> {
                 self.polls()?;
             } else {
                 let (input, after) = self.input();
+                let submits = matches!(input, Input::Submit(_));
                 self.say(input, after)?;
+                if submits && self.warm && !self.bytes.rarely(3) {
+                    self.tell_prompt()?;
+                }
             }
         }
         self.round()
+    }
+
+    /// The blocks of the newest request, told at once.
+    fn tell_prompt(&mut self) -> Result<(), String> {
+        let Some(&request) = self.made.last() else { return Ok(()) };
+        let blocks = self.blocks();
+        self.say(Input::PrefixSet { request, blocks }, None)
     }
 
     /// The least urgent tier borrows what there is.
@@ -345,7 +356,7 @@ impl Host<'_> {
         if (self.limited || self.crowded) && self.bytes.rarely(10) {
             return (self.tenants_change(), None);
         }
-        if self.warm && self.bytes.rarely(4) {
+        if self.warm && self.bytes.rarely(3) {
             return (self.blocks_change(), None);
         }
         let input = match self.bytes.below(40) {
@@ -374,7 +385,7 @@ impl Host<'_> {
         let mut blocks = Vec::new();
         for _ in 0..count {
             let letter = self.bytes.below(32) as u64;
-            hash = if letter == 31 { 1 } else { (hash ^ (1 + letter % 2)).wrapping_mul(0x0100_0000_01b3) };
+            hash = if letter == 31 { 1 } else { (hash ^ (1 + letter / 25)).wrapping_mul(0x0100_0000_01b3) };
             blocks.push(hash);
         }
         blocks.into()
@@ -387,7 +398,9 @@ impl Host<'_> {
             0 => Input::CacheStored { worker: self.worker(), blocks },
             1 => Input::CacheEvicted { worker: self.worker(), blocks },
             _ => {
-                let (request, _) = self.pick(false);
+                // Mostly the newest, which may still wait for a warm worker.
+                let newest = self.made.last().copied().filter(|_| !self.bytes.rarely(4));
+                let request = newest.unwrap_or_else(|| self.pick(false).0);
                 Input::PrefixSet { request, blocks }
             }
         }

@@ -149,7 +149,7 @@ impl Setup {
             learns: !bytes.rarely(3),
             load_tokens: bytes.one_of(&[4, 0, 30]),
             rebalance: bytes.one_of(&[1_500_000, 0, 1_000_000]),
-            wait: bytes.one_of(&[0, 9, 60]),
+            wait: bytes.one_of(&[0, 60, 1_000]),
         };
         for tier in &mut self.tiers {
             if bytes.rarely(3) {

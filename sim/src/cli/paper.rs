@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use tidegate_sim::paper::t1::table as t1;
+use tidegate_sim::paper::t4::table as t4;
 use tidegate_sim::paper::t6::table as t6;
 
 use super::{Failure, print};
@@ -19,9 +20,26 @@ enum Which {
     /// Fairness among clients, against logs of a GPU (VTC, OSDI'24)
     #[command(name = "T1")]
     T1(T1Args),
+    /// Prompts routed to caches, and fairness beside it (Preble, DLPM, Mooncake)
+    #[command(name = "T4")]
+    T4(T4Args),
     /// Reservation, weight and limit through a drop of capacity, beside mClock (OSDI'10); needs no data
     #[command(name = "T6")]
     T6(T6Args),
+}
+
+#[derive(Debug, clap::Args)]
+struct T4Args {
+    /// The folder of traces that has `mooncake-fast25`
+    #[arg(long, value_name = "PATH")]
+    data: PathBuf,
+    /// How many workers, several with commas
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [4, 8, 16],
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000))]
+    workers: Vec<usize>,
+    /// Print one JSON object instead of the table
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -55,6 +73,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Which::T1(args) => {
             let found = t1::table(&args.data, &args.runs, args.draws).map_err(Failure::bad_input)?;
             print(&if args.json { json(&found) } else { t1_text(&found) })
+        }
+        Which::T4(args) => {
+            let found = t4::table(&args.data, &args.workers).map_err(Failure::bad_input)?;
+            print(&if args.json { json(&found) } else { t4_text(&found) })
         }
         Which::T6(args) => {
             let found = t6::table(args.seed);
@@ -128,6 +150,33 @@ fn t1_line(text: &mut String, name: &str, what: &str, figures: &t1::Figures, is_
         write!(text, "{cell:>11}").expect(INTO_TEXT);
     }
     text.push('\n');
+}
+
+fn t4_text(table: &t4::Table) -> String {
+    let mut text = format!(
+        "T4, prompts routed to caches; model {}, {} blocks of cache a worker; {} requests, of whose blocks an endless \
+         cache would find {:.1} %\n\n{:>7}  {:<13}{:>8}{:>11}{:>10}{:>10}{:>12}\n",
+        table.model,
+        table.cache_blocks,
+        table.requests,
+        table.ceiling_percent,
+        "workers",
+        "policy",
+        "hits %",
+        "tokens/s",
+        "ttft s",
+        "p99 s",
+        "gap tokens"
+    );
+    for t4::Row { workers, policy, found } in &table.rows {
+        writeln!(
+            text,
+            "{workers:>7}  {policy:<13}{:>8.1}{:>11.0}{:>10.2}{:>10.2}{:>12.0}",
+            found.hit_percent, found.throughput_tok_s, found.ttft_mean_s, found.ttft_p99_s, found.gap_tokens
+        )
+        .expect(INTO_TEXT);
+    }
+    text
 }
 
 fn t6_text(table: &t6::Table) -> String {

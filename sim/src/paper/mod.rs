@@ -6,4 +6,5 @@
 //! comes out, with the error. A table knows no command line: `cli::paper` prints it.
 
 pub mod t1;
+pub mod t4;
 pub mod t6;

@@ -13,6 +13,7 @@ mod json_lines;
 mod kind;
 mod label;
 mod merge;
+mod prompt_blocks;
 mod readers;
 mod table;
 mod text;
@@ -22,6 +23,7 @@ pub use error::TraceError;
 pub use field::{MAX_ARRIVAL_S, MAX_TRACE_TOKENS};
 pub use gpu_log::{GpuLog, LoggedRequest};
 pub use kind::{Kind, TraceSpec, parse_tier_override};
+pub use prompt_blocks::{BlockedRequest, prompt_blocks};
 pub use label::{fnv1a64_folded, tenant_of_sixteen};
 
 use readers::Context;
