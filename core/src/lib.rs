@@ -41,8 +41,9 @@ mod time;
 mod tree;
 
 pub use config::{
-    Affinity, Config, ConfigBuilder, ConfigError, ConfigFault, Fallback, LeaseTerms, MAX_NAME_BYTES, MAX_POOLS, MAX_PREFIX_BLOCKS,
-    MAX_TIERS, MAX_TOKEN_COST, Order, Placement, Preemption, StepTime, TierConfig,
+    Affinity, Config, ConfigBuilder, ConfigError, ConfigFault, Fallback, LeaseTerms, MAX_NAME_BYTES,
+    MAX_POOLS, MAX_PREFIX_BLOCKS, MAX_TIERS, MAX_TOKEN_COST, Order, Placement, Preemption, StepTime,
+    TierConfig,
 };
 pub use error::{
     AmendError, InputError, InvariantViolation, Limit, QueueScope, QueueUnit, ReportError, SubmitError,

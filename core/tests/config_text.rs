@@ -6,9 +6,9 @@ use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use tidegate::{
-    Affinity, Config, ConfigBuilder, MAX_DIMENSIONS, MAX_LEASED_PERIOD_NS, MAX_LEASED_TOKENS, MAX_POOLS, MAX_PREFIX_BLOCKS, MAX_TIERS,
-    MAX_UNITS, Order, OverQuota, Placement, Ppm, Preemption, Rate, Reserve, Resources, Rounding, StepTime,
-    TenantPolicy, Tier, TierConfig,
+    Affinity, Config, ConfigBuilder, MAX_DIMENSIONS, MAX_LEASED_PERIOD_NS, MAX_LEASED_TOKENS, MAX_POOLS,
+    MAX_PREFIX_BLOCKS, MAX_TIERS, MAX_UNITS, Order, OverQuota, Placement, Ppm, Preemption, Rate, Reserve,
+    Resources, Rounding, StepTime, TenantPolicy, Tier, TierConfig,
 };
 
 /// Spans that need every unit, and those at the ends.
@@ -131,7 +131,8 @@ fn settings() -> impl Strategy<Value = ConfigBuilder> {
     let costs = (option::of(model), span(), span(), any::<u32>(), 1..u64::MAX);
     let token_limits = (option::of(any::<u64>()), option::of(any::<u64>()));
     let limits = (option::of(any::<u64>()), option::of(any::<u64>()), any::<bool>(), 1..=u32::MAX);
-    let placement = prop_oneof![Just(Placement::Pack), Just(Placement::Spread), Just(Placement::PrefixAffinity)];
+    let placement =
+        prop_oneof![Just(Placement::Pack), Just(Placement::Spread), Just(Placement::PrefixAffinity)];
     let placement = (placement, affinity());
     (spans, limits, any::<u32>(), any::<u32>(), placement, costs, token_limits).prop_map(
         |(

@@ -6,8 +6,8 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyDict, PyList, PyType};
 use tidegate::{
     Amendment, Decline, DeviceId, DeviceSpec, InputError, Instant, OverQuota, PoolId, QuotaLimit,
-    ReportError, RequestId, RequestSpec, RequestState, Resources, TenantId, TenantPolicy, Tier,
-    Usage, WorkerId, WorkerSpec, Yielding,
+    ReportError, RequestId, RequestSpec, RequestState, Resources, TenantId, TenantPolicy, Tier, Usage,
+    WorkerId, WorkerSpec, Yielding,
 };
 
 use crate::action;

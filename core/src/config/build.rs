@@ -8,8 +8,8 @@ use core::fmt::{self, Write as _};
 use core::time::Duration;
 
 use super::{
-    Affinity, Config, LeaseTerms, MAX_NAME_BYTES, MAX_POOLS, MAX_TIERS, MAX_TOKEN_COST, Placement, Preemption,
-    StepTime, TierConfig, TokenCosts,
+    Affinity, Config, LeaseTerms, MAX_NAME_BYTES, MAX_POOLS, MAX_TIERS, MAX_TOKEN_COST, Placement,
+    Preemption, StepTime, TierConfig, TokenCosts,
 };
 use crate::resources::{MAX_DIMENSIONS, MAX_UNITS};
 use crate::share::{Ppm, Reserve};

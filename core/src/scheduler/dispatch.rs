@@ -5,12 +5,12 @@
 
 use core::cell::Cell;
 
+use super::Scheduler;
 use super::quota::QuotaLack;
 use super::record::Run;
 use super::room::{Most, OwnGates, Roomy};
 use super::warmth::Patience;
 use super::workers::Worker;
-use super::{SCAN_WINDOW, Scheduler};
 use crate::config::{MAX_TIERS, Order, Placement};
 use crate::event::{Action, Reason};
 use crate::id::{PoolId, Tier, WorkerId};
@@ -21,6 +21,9 @@ use crate::time::Instant;
 
 /// Who could start, and where, or what quota it lacks.
 pub(super) type Found = (u32, Result<WorkerId, QuotaLack>);
+
+/// Of how many even requests the one with the warmest cache is picked: what bounds the cost. SGLang's for the same purpose.
+const PICKED_FROM: usize = 128;
 
 /// Whether anything can happen without an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,7 +242,7 @@ impl Scheduler {
         let seen = Cell::new(1);
         let queue = &self.pool(pool).queues[tier.index()];
         queue.find_that(&self.nodes, Some((Lane::Fresh, first.0)), most, |slot| {
-            if seen.get() == SCAN_WINDOW || self.rank_in_order(slot) != rank {
+            if seen.get() == PICKED_FROM || self.rank_in_order(slot) != rank {
                 return Some(());
             }
             let worker = passes(slot)?;
@@ -337,7 +340,9 @@ impl Scheduler {
             match has_room.then(|| self.worker_for_head(pool, head)).flatten() {
                 None => self.attend(pool, head),
                 // It may start, and another finds its cache: not for ever.
-                Some(_) if self.picks_by_prefix(tier) && self.requests[head].bypassed < self.config.max_bypass => {}
+                Some(_)
+                    if self.picks_by_prefix(tier)
+                        && self.requests[head].bypassed < self.config.max_bypass => {}
                 Some(worker) if self.rather_waits(head, worker) => {}
                 Some(worker) => {
                     self.start(head, worker, Reason::Borrowed);
@@ -345,7 +350,9 @@ impl Scheduler {
                 }
             }
             let start = |sched: &Self| sched.borrowed_start(pool, tier, u64::MAX);
-            if let Some((slot, worker)) = has_room.then(|| self.start_first(Reason::Borrowed, start)).flatten() {
+            if let Some((slot, worker)) =
+                has_room.then(|| self.start_first(Reason::Borrowed, start)).flatten()
+            {
                 if slot != head && self.requests[head].asks.fits(&self.worker(worker).whole) {
                     self.requests[head].bypassed = self.requests[head].bypassed.saturating_add(1);
                 }

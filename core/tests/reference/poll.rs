@@ -143,7 +143,8 @@ impl Model {
         }
         for tier in 0..self.setup.tiers.len() {
             let start = self.start_first(Reason::Guaranteed, |model| {
-                model.first_or_best(tier, &model.in_order(pool, tier), |seq| model.guaranteed(pool, tier, seq))
+                model
+                    .first_or_best(tier, &model.in_order(pool, tier), |seq| model.guaranteed(pool, tier, seq))
             });
             if start.is_some() {
                 return true;

@@ -293,7 +293,7 @@ impl Model {
         let mut may: Vec<(Seq, WorkerId)> = Vec::new();
         for seq in others {
             if let Some(&(first, _)) = may.first() {
-                let goes_on = self.picks(tier) && !self.requests[&first].comes_back() && may.len() < 32;
+                let goes_on = self.picks(tier) && !self.requests[&first].comes_back() && may.len() < 128;
                 if !goes_on || self.had(seq) != self.had(first) {
                     break;
                 }

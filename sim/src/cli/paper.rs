@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use tidegate_sim::paper::t1::table as t1;
+use tidegate_sim::paper::t4::hosted::Terms;
 use tidegate_sim::paper::t4::table as t4;
 use tidegate_sim::paper::t6::table as t6;
 
@@ -34,9 +35,18 @@ struct T4Args {
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
     /// How many workers, several with commas
-    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [4, 8, 16],
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [4, 6, 8, 16],
         value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000))]
     workers: Vec<usize>,
+    /// Blocks of 512 tokens in each worker's cache
+    #[arg(long, value_name = "N", default_value_t = 800)]
+    cache_blocks: usize,
+    /// tidegate's `prefix_load_tokens`
+    #[arg(long, value_name = "N", default_value_t = 32_768)]
+    load_tokens: u32,
+    /// tidegate's `prefix_wait`, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    wait: u64,
     /// Print one JSON object instead of the table
     #[arg(long)]
     json: bool,
@@ -75,7 +85,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             print(&if args.json { json(&found) } else { t1_text(&found) })
         }
         Which::T4(args) => {
-            let found = t4::table(&args.data, &args.workers).map_err(Failure::bad_input)?;
+            let terms = Terms { load_tokens: args.load_tokens, wait_ms: args.wait };
+            let found =
+                t4::table(&args.data, &args.workers, args.cache_blocks, terms).map_err(Failure::bad_input)?;
             print(&if args.json { json(&found) } else { t4_text(&found) })
         }
         Which::T6(args) => {

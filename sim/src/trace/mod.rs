@@ -23,8 +23,8 @@ pub use error::TraceError;
 pub use field::{MAX_ARRIVAL_S, MAX_TRACE_TOKENS};
 pub use gpu_log::{GpuLog, LoggedRequest};
 pub use kind::{Kind, TraceSpec, parse_tier_override};
-pub use prompt_blocks::{BlockedRequest, prompt_blocks};
 pub use label::{fnv1a64_folded, tenant_of_sixteen};
+pub use prompt_blocks::{BlockedRequest, prompt_blocks};
 
 use readers::Context;
 use text::Text;

@@ -21,8 +21,8 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Affinity, Config, ConfigBuilder, ConfigError, ConfigFault, Fallback, LeaseTerms, Order, Placement, Preemption,
-    StepTime, TierConfig,
+    Affinity, Config, ConfigBuilder, ConfigError, ConfigFault, Fallback, LeaseTerms, Order, Placement,
+    Preemption, StepTime, TierConfig,
 };
 use crate::resources::{MAX_DIMENSIONS, Resources};
 use crate::share::{Ppm, Reserve, Rounding};

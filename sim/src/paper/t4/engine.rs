@@ -10,7 +10,7 @@ use crate::trace::BlockedRequest;
 
 /// The service-time model of this engine.
 pub const MODEL: &str = "llama3-8b";
-/// Blocks of a worker's cache: 410,000 tokens, what an 80 GB GPU has left beside the weights.
+/// Blocks of a worker's cache, unless told otherwise: 410,000 tokens, what an 80 GB GPU has left beside the weights.
 pub const CACHE_BLOCKS: usize = 800;
 /// Tokens of one step.
 const STEP_TOKENS: u64 = 2_048;
@@ -105,14 +105,14 @@ struct Worker {
     is_full: bool,
 }
 
-/// Serves the jobs, sorted by arrival, on so many workers until the last has its answer.
+/// Serves the jobs, sorted by arrival, on so many workers with caches of so many blocks until the last has its answer.
 ///
 /// # Panics
 /// If a policy holds back what waits although nothing runs.
-pub fn serve(jobs: &[Job], workers: usize, policy: &mut dyn Policy) -> Vec<Answer> {
+pub fn serve(jobs: &[Job], workers: usize, blocks: usize, policy: &mut dyn Policy) -> Vec<Answer> {
     let model = ServiceModel::by_id(MODEL).expect("it is one of them");
     let worker = || Worker { running: Vec::new(), busy_until: None, step: Vec::new(), is_full: false };
-    let caches = (0..workers).map(|_| Cache::new(CACHE_BLOCKS)).collect();
+    let caches = (0..workers).map(|_| Cache::new(blocks)).collect();
     let answers = vec![Answer::default(); jobs.len()];
     let workers = (0..workers).map(|_| worker()).collect();
     Cluster { jobs, model, policy, now: 0, arrived: 0, left: jobs.len(), workers, caches, answers }.run()

@@ -2,6 +2,7 @@
 //! prefix affinity. What starts on a worker waits there for its next step.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use tidegate::{
     Action, Affinity, Attempt, Config, Instant, Order, Placement, PoolId, RequestId, RequestSpec, Scheduler,
@@ -9,7 +10,7 @@ use tidegate::{
 };
 
 use super::cache::{BLOCK_TOKENS, Cache};
-use super::engine::{CACHE_BLOCKS, Job, MOST_RUNNING, Policy};
+use super::engine::{Job, MOST_RUNNING, Policy};
 use super::policies::QUANTUM;
 
 const OURS: &str = "the host tells the scheduler only what follows from its own actions";
@@ -30,14 +31,15 @@ pub struct Hosted {
 }
 
 impl Hosted {
-    /// A scheduler over as many clients and workers.
+    /// A scheduler over as many clients and workers with so many blocks each.
     #[must_use]
-    pub fn new(clients: usize, workers: usize) -> Self {
+    pub fn new(clients: usize, workers: usize, blocks: usize, terms: Terms) -> Self {
         let tier = TierConfig::new("all").order(Order::DeficitLongestPrefix).deficit_quantum(QUANTUM);
         let affinity = Affinity::new(1 << 16)
             .block_tokens(BLOCK_TOKENS as u32)
-            .worker_blocks(CACHE_BLOCKS as u32)
-            .load_tokens(LOAD_TOKENS);
+            .worker_blocks(blocks as u32)
+            .load_tokens(terms.load_tokens)
+            .wait(Duration::from_millis(terms.wait_ms));
         let config = Config::builder()
             .dimensions(["requests", "blocks"])
             .tier(tier)
@@ -50,7 +52,7 @@ impl Hosted {
             scheduler.tenant_set(Instant::ZERO, &client.to_string()).expect(OURS);
         }
         for _ in 0..workers {
-            let capacity = [MOST_RUNNING as u64, CACHE_BLOCKS as u64];
+            let capacity = [MOST_RUNNING as u64, blocks as u64];
             scheduler.worker_add(Instant::ZERO, WorkerSpec::new(PoolId::new(0), capacity)).expect(OURS);
         }
         Self {
@@ -65,8 +67,14 @@ impl Hosted {
     }
 }
 
-/// What a full worker is worth: the tokens of a few of these prompts.
-const LOAD_TOKENS: u32 = 32_768;
+/// What tidegate is told of the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// What a full worker is worth, in prompt tokens.
+    pub load_tokens: u32,
+    /// How long a request may wait for a warm worker.
+    pub wait_ms: u64,
+}
 
 /// After how many tokens a request is told of.
 const REPORT_EVERY: u64 = 32;
@@ -138,6 +146,8 @@ impl Policy for Hosted {
         // Blocks that several share count once; what waits here for its step holds what it asked for.
         let waiting: u64 = self.waiting[worker].iter().map(|index| self.asked[index]).sum();
         let in_use = [running + self.waiting[worker].len() as u64, blocks as u64 + waiting];
-        self.scheduler.worker_usage(Instant::from_nanos(now_ns), worker_id(worker), in_use.into()).expect(OURS);
+        self.scheduler
+            .worker_usage(Instant::from_nanos(now_ns), worker_id(worker), in_use.into())
+            .expect(OURS);
     }
 }

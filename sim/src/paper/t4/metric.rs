@@ -36,7 +36,8 @@ pub fn metrics(jobs: &[Job], answers: &[Answer]) -> Metrics {
     let begin = jobs[0].request.arrival_ns;
     let end = answers.iter().map(|answer| answer.last_ns).max().expect("there are some");
     let seconds = |ns: u64| ns as f64 / 1e9;
-    let mut ttft: Vec<u64> = jobs.iter().zip(answers).map(|(job, a)| a.first_ns - job.request.arrival_ns).collect();
+    let mut ttft: Vec<u64> =
+        jobs.iter().zip(answers).map(|(job, a)| a.first_ns - job.request.arrival_ns).collect();
     ttft.sort_unstable();
     let rank = (ttft.len() * 99).div_ceil(100).max(1) - 1;
     Metrics {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::cache::Cache;
+use super::cache::{BLOCK_TOKENS, Cache};
 use super::engine::{Job, Policy};
 
 /// What an output token costs; one of a prompt that is computed costs 1.
@@ -21,7 +21,7 @@ pub enum Route {
     RoundRobin,
     /// The one with the fewest prompt tokens of requests that have not ended.
     LeastLoaded,
-    /// The one that has most of the prompt; of equals the least loaded.
+    /// The one that has most of the prompt behind the block that all prompts begin with; of equals the least loaded.
     LongestPrefix,
     /// Preble's E2: the same if more is cached than is not, else the one with the least work of late; and the one with
     /// the least if another has 1.5 times as much.
@@ -57,13 +57,15 @@ impl Routed {
         let most = cached.iter().copied().max().unwrap_or(0);
         let late = |worker: usize| self.late[worker].1;
         let with_most = |load: &dyn Fn(usize) -> u64| {
-            let of = (0..caches.len()).map(|worker| if cached[worker] == most { load(worker) } else { u64::MAX });
+            let of =
+                (0..caches.len()).map(|worker| if cached[worker] == most { load(worker) } else { u64::MAX });
             Self::least(of)
         };
         match self.route {
             Route::RoundRobin => self.sent % caches.len(),
             Route::LeastLoaded => Self::least(self.open.iter().copied()),
-            Route::LongestPrefix => with_most(&|worker| self.open[worker]),
+            Route::LongestPrefix if most > BLOCK_TOKENS => with_most(&|worker| self.open[worker]),
+            Route::LongestPrefix => Self::least(self.open.iter().copied()),
             Route::E2 => {
                 let prompt = u64::from(job.request.prompt);
                 let best = if most > prompt - most {

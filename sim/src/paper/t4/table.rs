@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::engine::{CACHE_BLOCKS, Job, MODEL, Policy, serve};
-use super::hosted::Hosted;
+use super::engine::{Job, MODEL, Policy, serve};
+use super::hosted::{Hosted, Terms};
 use super::metric::{Metrics, metrics};
 use super::policies::{D2lpm, Dlpm, Route, Routed, Vtc};
 use crate::trace::{TraceError, fnv1a64_folded, prompt_blocks};
@@ -44,15 +44,15 @@ pub struct Table {
     pub rows: Vec<Row>,
 }
 
-/// All rows, for these numbers of workers.
+/// All rows, for these numbers of workers and a cache of so many blocks.
 ///
 /// # Errors
 /// A trace that cannot be read or makes no sense.
-pub fn table(data: &Path, workers: &[usize]) -> Result<Table, TraceError> {
+pub fn table(data: &Path, workers: &[usize], cache_blocks: usize, terms: Terms) -> Result<Table, TraceError> {
     let jobs = jobs(data)?;
-    let rows = workers.iter().flat_map(|&workers| of_workers(&jobs, workers)).collect();
+    let rows = workers.iter().flat_map(|&workers| of_workers(&jobs, workers, cache_blocks, terms)).collect();
     let (requests, ceiling_percent) = (jobs.len(), ceiling(&jobs));
-    Ok(Table { table: "T4", model: MODEL, cache_blocks: CACHE_BLOCKS, requests, ceiling_percent, rows })
+    Ok(Table { table: "T4", model: MODEL, cache_blocks, requests, ceiling_percent, rows })
 }
 
 /// Clients by the second block of the prompt, which stays with a conversation; the first is common to all.
@@ -75,7 +75,7 @@ fn ceiling(jobs: &[Job]) -> f64 {
     100.0 * hits as f64 / all as f64
 }
 
-fn of_workers(jobs: &[Job], workers: usize) -> Vec<Row> {
+fn of_workers(jobs: &[Job], workers: usize, blocks: usize, terms: Terms) -> Vec<Row> {
     let clients = CLIENTS as usize;
     let policies: [(&str, Box<dyn Policy>); 8] = [
         ("round-robin", Box::new(Routed::new(Route::RoundRobin, workers))),
@@ -85,10 +85,10 @@ fn of_workers(jobs: &[Job], workers: usize) -> Vec<Row> {
         ("vtc", Box::new(Vtc::new(clients))),
         ("dlpm", Box::new(Dlpm::new(clients))),
         ("d2lpm", Box::new(D2lpm::new(clients, workers))),
-        ("tidegate", Box::new(Hosted::new(clients, workers))),
+        ("tidegate", Box::new(Hosted::new(clients, workers, blocks, terms))),
     ];
     let row = |(policy, mut rule): (&'static str, Box<dyn Policy>)| {
-        let answers = serve(jobs, workers, &mut *rule);
+        let answers = serve(jobs, workers, blocks, &mut *rule);
         Row { workers, policy, found: metrics(jobs, &answers) }
     };
     policies.into_iter().map(row).collect()
