@@ -47,12 +47,14 @@ VERBS = {
         "lease_granted",
         "reconfigure",
         "submit",
+        "prefix_set",
         "amend",
         "cancel",
         "poll",
     ),
     *("device_add", "device_resize", "device_lost"),
     *("worker_add", "worker_resize", "worker_usage", "worker_drain", "worker_lost", "step"),
+    *("cache_stored", "cache_evicted"),
     *("started", "declined", "progress", "preempted", "released", "complete", "failed"),
 }
 

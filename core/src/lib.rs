@@ -25,6 +25,7 @@ mod meter;
 mod metrics;
 mod placement;
 mod preempt;
+mod prefix_index;
 mod queue;
 mod quota;
 mod request;
@@ -42,8 +43,9 @@ mod time;
 mod tree;
 
 pub use config::{
-    Config, ConfigBuilder, ConfigError, ConfigFault, Fallback, LeaseTerms, MAX_NAME_BYTES, MAX_POOLS,
-    MAX_TIERS, MAX_TOKEN_COST, Order, Placement, Preemption, StepTime, TierConfig,
+    Affinity, Config, ConfigBuilder, ConfigError, ConfigFault, Fallback, LeaseTerms, MAX_NAME_BYTES,
+    MAX_POOLS, MAX_PREFIX_BLOCKS, MAX_TIERS, MAX_TOKEN_COST, Order, Placement, Preemption, StepTime,
+    TierConfig,
 };
 pub use error::{
     AmendError, InputError, InvariantViolation, Limit, QueueScope, QueueUnit, ReportError, SubmitError,

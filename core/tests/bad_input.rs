@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use common::{POOL, World, starts, three_tiers};
 use tidegate::{
-    Action, AmendError, Amendment, Attempt, Config, Decline, DeviceId, DeviceSpec, Input, InputError,
-    Instant, Limit, MAX_DEVICES, MAX_POOLS, MAX_TOKENS, MAX_UNITS, MAX_WORKERS, Order, PoolId, Ppm,
-    PromptLeft, Rate, ReportError, RequestId, RequestSpec, RequestState, Reserve, Resources, Shrink,
-    StepException, StepTime, SubmitError, TenantError, TenantId, TenantPolicy, Tier, TierConfig, Usage,
-    WorkerError, WorkerId, WorkerSpec, Yielding,
+    Action, Affinity, AmendError, Amendment, Attempt, Config, Decline, DeviceId, DeviceSpec, Input,
+    InputError, Instant, Limit, MAX_DEVICES, MAX_POOLS, MAX_TOKENS, MAX_UNITS, MAX_WORKERS, Order, Placement,
+    PoolId, Ppm, PromptLeft, Rate, ReportError, RequestId, RequestSpec, RequestState, Reserve, Resources,
+    Shrink, StepException, StepTime, SubmitError, TenantError, TenantId, TenantPolicy, Tier, TierConfig,
+    Usage, WorkerError, WorkerId, WorkerSpec, Yielding,
 };
 
 /// Everything that can be said of a request.
@@ -546,6 +546,14 @@ fn every_setting_may_be_the_largest_there_is() {
             .tier(tier("a", 0).reserve_in(0, Reserve::Units(MAX_UNITS)))
             .tier(tier("b", 500_000))
             .tier(tier("c", 500_000))
+            .placement(Placement::PrefixAffinity)
+            .affinity(
+                Affinity::new(9)
+                    .block_tokens(u32::MAX)
+                    .load_tokens(u32::MAX)
+                    .rebalance_ppm(u32::MAX)
+                    .wait(ever),
+            )
             .min_run(ever)
             .max_preemptions(u32::MAX)
             .confirm_after(ever)

@@ -6,9 +6,9 @@ use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use tidegate::{
-    Config, ConfigBuilder, MAX_DIMENSIONS, MAX_LEASED_PERIOD_NS, MAX_LEASED_TOKENS, MAX_POOLS, MAX_TIERS,
-    MAX_UNITS, Order, OverQuota, Placement, Ppm, Preemption, Rate, Reserve, Resources, Rounding, StepTime,
-    TenantPolicy, Tier, TierConfig,
+    Affinity, Config, ConfigBuilder, MAX_DIMENSIONS, MAX_LEASED_PERIOD_NS, MAX_LEASED_TOKENS, MAX_POOLS,
+    MAX_PREFIX_BLOCKS, MAX_TIERS, MAX_UNITS, Order, OverQuota, Placement, Ppm, Preemption, Rate, Reserve,
+    Resources, Rounding, StepTime, TenantPolicy, Tier, TierConfig,
 };
 
 /// Spans that need every unit, and those at the ends.
@@ -114,6 +114,17 @@ fn tiers(dimensions: usize) -> impl Strategy<Value = Vec<TierConfig>> {
     })
 }
 
+fn affinity() -> impl Strategy<Value = Affinity> {
+    let numbers = (1..=MAX_PREFIX_BLOCKS, 1..=u32::MAX, option::of(1..=u32::MAX));
+    (numbers, any::<bool>(), any::<u32>(), any::<u32>(), span()).prop_map(
+        |((blocks, tokens, each), learns, load, factor, wait)| {
+            let affinity = Affinity::new(blocks).block_tokens(tokens).learns(learns).load_tokens(load);
+            let affinity = each.into_iter().fold(affinity, Affinity::worker_blocks);
+            affinity.rebalance_ppm(factor).wait(wait)
+        },
+    )
+}
+
 fn settings() -> impl Strategy<Value = ConfigBuilder> {
     let spans = (span(), 1..u64::MAX, 1..u64::MAX, span());
     let model = (span(), span(), span(), span(), span()).prop_map(|(base, token, decode, first, second)| {
@@ -122,19 +133,22 @@ fn settings() -> impl Strategy<Value = ConfigBuilder> {
     let costs = (option::of(model), span(), span(), any::<u32>(), 1..u64::MAX);
     let token_limits = (option::of(any::<u64>()), option::of(any::<u64>()));
     let limits = (option::of(any::<u64>()), option::of(any::<u64>()), any::<bool>(), 1..=u32::MAX);
-    let placement = prop_oneof![Just(Placement::Pack), Just(Placement::Spread)];
+    let placement =
+        prop_oneof![Just(Placement::Pack), Just(Placement::Spread), Just(Placement::PrefixAffinity)];
+    let placement = (placement, affinity());
     (spans, limits, any::<u32>(), any::<u32>(), placement, costs, token_limits).prop_map(
         |(
             (min_run, confirm, drain, backoff),
             (total, tenant, displace, tenants),
             preemptions,
             bypass,
-            placement,
+            (placement, affinity),
             (model, stop, swap, kib, step),
             (total_tokens, tenant_tokens),
         )| {
             let mut builder = Config::builder()
                 .placement(placement)
+                .affinity(affinity)
                 .min_run(min_run)
                 .max_preemptions(preemptions)
                 .confirm_after(Duration::from_nanos(confirm))
@@ -244,6 +258,12 @@ fn the_text_is_what_a_person_would_write() {
     let expected = r#"dimensions = ["slots", "kv_blocks"]
 pools = ["default"]
 placement = "pack"
+prefix_blocks = 65536
+prefix_block_tokens = 16
+prefix_learning = true
+prefix_load_tokens = 4096
+prefix_rebalance_ppm = 1500000
+prefix_wait = "0s"
 min_run = "1500ms"
 max_preemptions = 3
 confirm_after = "1s"
@@ -457,7 +477,7 @@ fn all_faults_are_told_at_once_each_with_its_field() {
         borrow_limit = { slots = 2000000000000, kv = 0 }
     "#;
     let expected = [
-        r#"line 3: placement: "tight" is none of pack, spread"#,
+        r#"line 3: placement: "tight" is none of pack, spread, prefix-affinity"#,
         r#"line 5: min_run: "1m" is no duration: a whole number and one of s, ms, us, ns"#,
         r#"line 6: confirm_after: "20000000000s" is longer than 2^64 ns, 584 years"#,
         "line 12: tiers[0].borrow_limit.kv: is missing; every dimension is named",

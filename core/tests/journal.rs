@@ -223,6 +223,15 @@ fn tenant() -> BoxedStrategy<Input> {
     prop_oneof![4 => configure, 1 => remove, 2 => grant].boxed()
 }
 
+fn blocks() -> impl Strategy<Value = Input> {
+    let blocks = proptest::collection::vec(number(), 0..4).prop_map(Vec::into_boxed_slice);
+    (worker(), request(), blocks, 0_u8..3).prop_map(|(worker, (request, _), blocks, verb)| match verb {
+        0 => Input::CacheStored { worker, blocks },
+        1 => Input::CacheEvicted { worker, blocks },
+        _ => Input::PrefixSet { request, blocks },
+    })
+}
+
 fn input() -> BoxedStrategy<Input> {
     prop_oneof![
         12 => change(),
@@ -233,6 +242,7 @@ fn input() -> BoxedStrategy<Input> {
             .prop_map(|(pool, capacity)| Input::WorkerAdd(WorkerSpec::new(pool, capacity))),
         1 => small().prop_map(|number| Input::WorkerDrain { worker: WorkerId::new(number) }),
         1 => small().prop_map(|number| Input::WorkerLost { worker: WorkerId::new(number) }),
+        3 => blocks(),
         16 => submit(),
         32 => report(),
     ]
@@ -393,6 +403,9 @@ fn the_text_is_as_the_format_says() {
     let amendment = Amendment { tier: Some(Tier::P0), deadline: Some(at(40)), ..Amendment::default() };
     journal.input(at(11), Input::Amend { request, amendment });
     journal.input(at(11), Input::DeviceLost { device });
+    journal.input(at(11), Input::CacheStored { worker, blocks: [7, u64::MAX].into() });
+    journal.input(at(11), Input::CacheEvicted { worker, blocks: [7].into() });
+    journal.input(at(11), Input::PrefixSet { request, blocks: [].into() });
     journal.input(at(12), Input::Reconfigure { config: Box::new(other_config()) });
     let text = text_of(&journal);
     let toml = config().to_toml();
@@ -429,8 +442,11 @@ fn the_text_is_as_the_format_says() {
         11 step 1 1 1 4294967303 2 17 1 41 0 0\n\
         11 amend 4294967303 - - 0 40\n\
         11 device_lost 1\n\
+        11 cache_stored 1 2 7 18446744073709551615\n\
+        11 cache_evicted 1 1 7\n\
+        11 prefix_set 4294967303 0\n\
         12 reconfigure {}\n{other}\
-        end 28\n",
+        end 31\n",
         other.lines().count()
     );
     assert_eq!(text, head + &steps);

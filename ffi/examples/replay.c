@@ -346,6 +346,45 @@ static tidegate_status_t worker_usage(replay *run, uint64_t now, reader *in) {
   return tidegate_scheduler_worker_usage(run->scheduler, now, worker, units);
 }
 
+/* A list of block hashes, and the call that takes it for a number before it. */
+static tidegate_status_t blocks_of(replay *run, uint64_t now, reader *in, uint64_t subject,
+                                   tidegate_status_t (*tell)(replay *, uint64_t, uint64_t, const uint64_t *, size_t)) {
+  uint64_t count = number(in, UINT64_MAX), b;
+  uint64_t *blocks = (uint64_t *)room_for(in, count, sizeof *blocks);
+  tidegate_status_t status;
+  for (b = 0; b < count; b++) blocks[b] = number(in, UINT64_MAX);
+  status = tell(run, now, subject, blocks, (size_t)count);
+  free(blocks);
+  return status;
+}
+
+static tidegate_status_t tell_stored(replay *run, uint64_t now, uint64_t worker, const uint64_t *blocks, size_t n) {
+  return tidegate_scheduler_cache_stored(run->scheduler, now, (uint32_t)worker, blocks, n);
+}
+
+static tidegate_status_t tell_evicted(replay *run, uint64_t now, uint64_t worker, const uint64_t *blocks, size_t n) {
+  return tidegate_scheduler_cache_evicted(run->scheduler, now, (uint32_t)worker, blocks, n);
+}
+
+static tidegate_status_t tell_prefix(replay *run, uint64_t now, uint64_t request, const uint64_t *blocks, size_t n) {
+  return tidegate_scheduler_prefix_set(run->scheduler, now, request, blocks, n);
+}
+
+static tidegate_status_t cache_stored(replay *run, uint64_t now, reader *in) {
+  uint32_t worker = number32(in);
+  return blocks_of(run, now, in, worker, tell_stored);
+}
+
+static tidegate_status_t cache_evicted(replay *run, uint64_t now, reader *in) {
+  uint32_t worker = number32(in);
+  return blocks_of(run, now, in, worker, tell_evicted);
+}
+
+static tidegate_status_t prefix_set(replay *run, uint64_t now, reader *in) {
+  uint64_t request = number(in, UINT64_MAX);
+  return blocks_of(run, now, in, request, tell_prefix);
+}
+
 static tidegate_status_t worker_drain(replay *run, uint64_t now, reader *in) {
   return tidegate_scheduler_worker_drain(run->scheduler, now, number32(in));
 }
@@ -448,6 +487,7 @@ static const struct {
     {"device_add", device_add},   {"device_resize", device_resize}, {"device_lost", device_lost},
     {"amend", amend},             {"step", step},                 {"tenant_configure", tenant_configure},
     {"tenant_remove", tenant_remove}, {"lease_granted", lease_granted},
+    {"cache_stored", cache_stored}, {"cache_evicted", cache_evicted}, {"prefix_set", prefix_set},
 };
 
 /* Fails on what only a bug here or a bad journal can cause; a refusal by the scheduler is part of the run. */

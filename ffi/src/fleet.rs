@@ -141,6 +141,43 @@ pub unsafe extern "C" fn tidegate_scheduler_worker_usage(
     }
 }
 
+/// A worker has these blocks in its cache, those of a prompt from its begin as hashes of which each covers those
+/// before it, and used them just now. `blocks` may be NULL with a `block_count` of 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tidegate_scheduler_cache_stored(
+    scheduler: *mut SchedulerHandle,
+    now_ns: u64,
+    worker: u32,
+    blocks: *const u64,
+    block_count: usize,
+) -> Status {
+    // SAFETY: the caller's promise (header, "Pointers"), here and in the body.
+    unsafe {
+        mutate(scheduler, |scheduler| {
+            let blocks = memory::list(blocks, block_count, "blocks")?;
+            Ok(scheduler.cache_stored(Instant::from_nanos(now_ns), WorkerId::new(worker), blocks)?)
+        })
+    }
+}
+
+/// A worker threw these blocks out of its cache, in any order. One that others there still follow goes when they do.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tidegate_scheduler_cache_evicted(
+    scheduler: *mut SchedulerHandle,
+    now_ns: u64,
+    worker: u32,
+    blocks: *const u64,
+    block_count: usize,
+) -> Status {
+    // SAFETY: the caller's promise (header, "Pointers"), here and in the body.
+    unsafe {
+        mutate(scheduler, |scheduler| {
+            let blocks = memory::list(blocks, block_count, "blocks")?;
+            Ok(scheduler.cache_evicted(Instant::from_nanos(now_ns), WorkerId::new(worker), blocks)?)
+        })
+    }
+}
+
 /// One call for a whole engine step: every request on the worker that has reported before generated
 /// `tokens_each` tokens, but those in `exceptions`, which report as by tidegate_scheduler_progress. Refused
 /// whole: NOT_HERE for a request on another worker, else as a report of it would be.

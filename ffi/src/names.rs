@@ -29,7 +29,7 @@ const REASONS: [(R, &CStr); 17] = [
 ];
 
 /// Every gate with its words, those of `Gate::as_str` in the core.
-const GATES: [(G, &CStr); 10] = [
+const GATES: [(G, &CStr); 11] = [
     (G::None, c"none"),
     (G::NoWorker, c"no-worker"),
     (G::Claim, c"claim"),
@@ -40,6 +40,7 @@ const GATES: [(G, &CStr); 10] = [
     (G::Room, c"room"),
     (G::Excluded, c"excluded"),
     (G::Quota, c"quota"),
+    (G::Warmth, c"warmth"),
 ];
 
 /// Every state with its words, those of `RequestState` in the core.

@@ -36,6 +36,25 @@ pub unsafe extern "C" fn tidegate_scheduler_submit(
     }
 }
 
+/// Tells the blocks of a waiting request's prompt, from its begin, as hashes of which each covers those before it: with
+/// the placement "prefix-affinity" it goes where they are cached. WRONG_STATE if it does not wait.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tidegate_scheduler_prefix_set(
+    scheduler: *mut SchedulerHandle,
+    now_ns: u64,
+    request: u64,
+    blocks: *const u64,
+    block_count: usize,
+) -> Status {
+    // SAFETY: the caller's promise (header, "Pointers"), here and in the body.
+    unsafe {
+        mutate(scheduler, |scheduler| {
+            let blocks = memory::list(blocks, block_count, "blocks")?;
+            Ok(scheduler.prefix_set(Instant::from_nanos(now_ns), RequestId::from_bits(request), blocks)?)
+        })
+    }
+}
+
 /// Changes what a live request asks for, how urgent it is, or when its answer is wanted. One that waits takes
 /// its place in the queue anew, with its arrival; of one on a worker the use moves to the new tier, and demand
 /// and peak matter at its next start. The statuses are those of tidegate_scheduler_submit for what it would ask

@@ -202,6 +202,8 @@ pub enum TidegateGate {
     Excluded = 8,
     /// Its tenant, or one above, has no quota for it now, or others wait for it before.
     Quota = 9,
+    /// It waits a while for a worker that has its prompt in the cache and no room now.
+    Warmth = 10,
 }
 
 /// What becomes of a request whose tenant is over its quota when it is submitted.

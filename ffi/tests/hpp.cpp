@@ -230,8 +230,12 @@ void fleets() {
   EXPECT((*scheduler.effective_reserve(GPUS, REALTIME))[1] == 70);
   EXPECT(scheduler.worker_usage(host.now, worker, {0, 0}).ok());
   EXPECT(scheduler.worker_drain(host.now, host.worker).ok());
+  const std::array<std::uint64_t, 2> blocks{11, 12};
+  EXPECT(scheduler.cache_stored(host.now, worker, {blocks.data(), blocks.size()}).ok());
+  EXPECT(scheduler.cache_evicted(host.now, worker, {blocks.data(), 1}).ok());
 
   const auto request = host.submit(REALTIME);
+  EXPECT(scheduler.prefix_set(host.now, request, {blocks.data(), blocks.size()}).ok());
   EXPECT((*scheduler.waiting_demand(GPUS, REALTIME) == Resources{1, 10}));
   const auto start = host.take<Start>();
   EXPECT(start.worker == worker && (*scheduler.in_use(GPUS, REALTIME) == Resources{1, 10}));

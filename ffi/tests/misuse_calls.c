@@ -130,6 +130,9 @@ static void null_verbs(tidegate_scheduler_t *s) {
   CHECK(says(s, "devices is NULL"));
   STATUS(tidegate_scheduler_worker_resize(s, 0, 0, NULL, 0, 0), NULL_POINTER);
   STATUS(tidegate_scheduler_worker_usage(s, 0, 0, NULL), NULL_POINTER);
+  STATUS(tidegate_scheduler_cache_stored(s, 0, 0, NULL, 1), NULL_POINTER);
+  STATUS(tidegate_scheduler_cache_evicted(s, 0, 0, NULL, 1), NULL_POINTER);
+  STATUS(tidegate_scheduler_prefix_set(s, 0, 1, NULL, 1), NULL_POINTER);
   STATUS(tidegate_scheduler_device_add(s, 0, NULL, &number), NULL_POINTER);
   STATUS(tidegate_scheduler_device_add(s, 0, &device, NULL), NULL_POINTER);
   STATUS(tidegate_scheduler_device_resize(s, 0, 0, NULL, 0, 0), NULL_POINTER);
@@ -215,6 +218,9 @@ static void null_handle(void) {
   STATUS(tidegate_scheduler_device_lost(NULL, 0, 0), NULL_POINTER);
   STATUS(tidegate_scheduler_worker_resize(NULL, 0, 0, units, 0, 0), NULL_POINTER);
   STATUS(tidegate_scheduler_worker_usage(NULL, 0, 0, units), NULL_POINTER);
+  STATUS(tidegate_scheduler_cache_stored(NULL, 0, 0, NULL, 0), NULL_POINTER);
+  STATUS(tidegate_scheduler_cache_evicted(NULL, 0, 0, NULL, 0), NULL_POINTER);
+  STATUS(tidegate_scheduler_prefix_set(NULL, 0, 1, NULL, 0), NULL_POINTER);
   STATUS(tidegate_scheduler_step(NULL, 0, 0, 1, NULL, 0), NULL_POINTER);
   STATUS(tidegate_scheduler_amend(NULL, 0, 1, &amendment), NULL_POINTER);
   STATUS(tidegate_scheduler_reconfigure(NULL, 0, config), NULL_POINTER);

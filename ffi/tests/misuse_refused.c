@@ -193,6 +193,9 @@ static void refused_devices(void) {
   STATUS(tidegate_scheduler_device_add(s, 0, &device, &number), TIDEGATE_STATUS_LIMIT_EXCEEDED);
   STATUS(tidegate_scheduler_worker_resize(s, 0, 9, units, 0, 0), TIDEGATE_STATUS_UNKNOWN_WORKER);
   STATUS(tidegate_scheduler_worker_usage(s, 0, 9, units), TIDEGATE_STATUS_UNKNOWN_WORKER);
+  STATUS(tidegate_scheduler_cache_stored(s, 0, 9, units, 1), TIDEGATE_STATUS_UNKNOWN_WORKER);
+  STATUS(tidegate_scheduler_cache_evicted(s, 0, 9, units, 1), TIDEGATE_STATUS_UNKNOWN_WORKER);
+  STATUS(tidegate_scheduler_prefix_set(s, 0, 1, units, 1), TIDEGATE_STATUS_UNKNOWN_REQUEST);
   tidegate_scheduler_free(s);
 }
 

@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use support::{COMPILERS, Linkage, compile_by, ffi, output, scratch, succeed, valgrind};
 use tidegate_core::{
-    Action, Amendment, Attempt, Config, Created, Decline, DeviceId, DeviceSpec, Entry, Input, Instant,
-    Journal, Order, OverQuota, PoolId, Ppm, QuotaLimit, Rate, RequestId, RequestSpec, Resources, Scheduler,
-    Shrink, StepException, StepTime, TenantId, TenantPolicy, Tier, TierConfig, Usage, WorkerId, WorkerSpec,
-    YieldMode, Yielding,
+    Action, Affinity, Amendment, Attempt, Config, Created, Decline, DeviceId, DeviceSpec, Entry, Input,
+    Instant, Journal, Order, OverQuota, Placement, PoolId, Ppm, QuotaLimit, Rate, RequestId, RequestSpec,
+    Resources, Scheduler, Shrink, StepException, StepTime, TenantId, TenantPolicy, Tier, TierConfig, Usage,
+    WorkerId, WorkerSpec, YieldMode, Yielding,
 };
 
 const PROGRAM: &str = "examples/replay.c";
@@ -49,6 +49,8 @@ fn config(urgent_ppm: u32) -> Config {
         .swap_token(MILLISECOND / 16)
         .checkpoint_kib_per_token(64)
         .min_run(Duration::ZERO)
+        .placement(Placement::PrefixAffinity)
+        .affinity(Affinity::new(64).load_tokens(100).wait(200 * MILLISECOND))
         .build()
         .expect("a valid config")
 }
@@ -152,6 +154,20 @@ impl Host {
             0 => Shrink::Drain,
             _ => Shrink::Preempt { after_ns: self.random(1_000_000_000) },
         }
+    }
+
+    /// Blocks of prompts that begin alike, of a request, and of a worker's cache.
+    fn tell_of_blocks(&mut self) {
+        let blocks: Box<[u64]> = (0..self.random(6)).map(|block| 100 + block).collect();
+        let (worker, back) = (self.worker(), self.random(4) as usize);
+        self.input(match self.random(4) {
+            0 => Input::CacheStored { worker, blocks },
+            1 => Input::CacheEvicted { worker, blocks },
+            _ => {
+                let request = self.submitted.iter().rev().nth(back).copied();
+                Input::PrefixSet { request: request.unwrap_or(RequestId::from_bits(1)), blocks }
+            }
+        });
     }
 
     /// Something happens to the machines; the larger limits come often enough that work goes on.
@@ -307,6 +323,7 @@ impl Host {
                 (_, 7 | 8) => self.amend(),
                 (_, 9 | 10) => self.step(),
                 (_, 11) => self.tenant(),
+                (_, 12 | 13) => self.tell_of_blocks(),
                 _ => self.report(),
             }
             self.round();
@@ -367,6 +384,9 @@ fn the_journal_has_every_verb() {
         "worker_usage",
         "worker_drain",
         "worker_lost",
+        "cache_stored",
+        "cache_evicted",
+        "prefix_set",
         "reconfigure",
         "submit",
         "amend",
@@ -464,7 +484,7 @@ fn changes_of_tenants() -> [Change; 18] {
     ]
 }
 
-fn changes_of_machines() -> [Change; 12] {
+fn changes_of_machines() -> [Change; 15] {
     fn on_devices(input: &mut Input, change: fn(&mut WorkerSpec)) {
         if let Input::WorkerAdd(spec) = input {
             change(spec);
@@ -508,6 +528,21 @@ fn changes_of_machines() -> [Change; 12] {
         ("worker_usage: in_use", |input| {
             if let Input::WorkerUsage { in_use, .. } = input {
                 *in_use = Resources::ZERO;
+            }
+        }),
+        ("cache_stored: blocks", |input| {
+            if let Input::CacheStored { blocks, .. } = input {
+                *blocks = [].into();
+            }
+        }),
+        ("cache_evicted: blocks", |input| {
+            if let Input::CacheEvicted { blocks, .. } = input {
+                *blocks = [].into();
+            }
+        }),
+        ("prefix_set: blocks", |input| {
+            if let Input::PrefixSet { blocks, .. } = input {
+                *blocks = [].into();
             }
         }),
         ("step: tokens", |input| {

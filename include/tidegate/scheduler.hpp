@@ -141,6 +141,14 @@ public:
   Result<void> worker_usage(Instant now, WorkerId worker, const Resources &in_use) {
     return done(tidegate_scheduler_worker_usage(c(), now.ns, worker.value, in_use.data()));
   }
+  /// A worker has these blocks of a prompt, from its begin, in its cache, and used them just now.
+  Result<void> cache_stored(Instant now, WorkerId worker, Span<const std::uint64_t> blocks) {
+    return done(tidegate_scheduler_cache_stored(c(), now.ns, worker.value, blocks.data(), blocks.size()));
+  }
+  /// A worker threw these blocks out of its cache.
+  Result<void> cache_evicted(Instant now, WorkerId worker, Span<const std::uint64_t> blocks) {
+    return done(tidegate_scheduler_cache_evicted(c(), now.ns, worker.value, blocks.data(), blocks.size()));
+  }
   /// A whole engine step: every request on the worker that has reported before generated `tokens_each` tokens, but
   /// those in `exceptions`.
   Result<void> step(Instant now, WorkerId worker, std::uint64_t tokens_each,
@@ -160,6 +168,10 @@ public:
   Result<RequestId> submit(Instant now, const RequestSpec &spec) {
     RequestId request;
     return done(tidegate_scheduler_submit(c(), now.ns, &spec.c(), &request.value), request);
+  }
+  /// The blocks of a waiting request's prompt, from its begin: it goes where they are cached.
+  Result<void> prefix_set(Instant now, RequestId request, Span<const std::uint64_t> blocks) {
+    return done(tidegate_scheduler_prefix_set(c(), now.ns, request.value, blocks.data(), blocks.size()));
   }
   Result<void> amend(Instant now, RequestId request, const Amendment &amendment) {
     return done(tidegate_scheduler_amend(c(), now.ns, request.value, &amendment.c()));

@@ -149,6 +149,7 @@ enum class Gate : std::uint32_t {
   room = TIDEGATE_GATE_ROOM,
   excluded = TIDEGATE_GATE_EXCLUDED,
   quota = TIDEGATE_GATE_QUOTA,
+  warmth = TIDEGATE_GATE_WARMTH,
 };
 
 /// What becomes of use beyond the capacity when a worker or a device shrinks: tidegate_shrink_t.

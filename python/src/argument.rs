@@ -4,7 +4,7 @@ use pyo3::exceptions::{PyOverflowError, PyUnicodeEncodeError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyDict, PyMapping, PyString, PyTuple};
-use tidegate::{Config, MAX_DIMENSIONS, PoolId, Resources, Tier};
+use tidegate::{Attempt, Config, Instant, MAX_DIMENSIONS, PoolId, RequestId, Resources, Shrink, Tier};
 
 use crate::error::{self, raised};
 
@@ -158,4 +158,20 @@ pub(crate) fn about<'a, 'py, T>(
     let read =
         |value: &'a Bound<'py, PyAny>| read(value).map_err(|error| error::about(value.py(), error, name));
     value.map(read).transpose()
+}
+
+pub(crate) fn at(now_ns: Whole<u64>) -> Instant {
+    Instant::from_nanos(now_ns.0)
+}
+
+pub(crate) fn id(request: Whole<u64>) -> RequestId {
+    RequestId::from_bits(request.0)
+}
+
+pub(crate) fn shrink(preempt_after_ns: Option<Whole<u64>>) -> Shrink {
+    preempt_after_ns.map_or(Shrink::Drain, |span| Shrink::Preempt { after_ns: span.0 })
+}
+
+pub(crate) fn start(attempt: Whole<u32>) -> Attempt {
+    Attempt::new(attempt.0)
 }

@@ -49,6 +49,12 @@ pub(crate) fn exceptions(config: &Config, items: &Bound<'_, PyAny>) -> PyResult<
     })
 }
 
+/// The hashes of blocks.
+pub(crate) fn blocks(items: &Bound<'_, PyAny>) -> PyResult<Vec<u64>> {
+    let blocks = bounded(items, |item| item.extract().map(|Whole(hash)| hash));
+    blocks.map_err(|error| error::about(items.py(), error, "blocks"))
+}
+
 /// The prompts that a worker has not computed yet.
 pub(crate) fn prompts(items: &Bound<'_, PyAny>) -> PyResult<Vec<PromptLeft>> {
     bounded(items, |item| {

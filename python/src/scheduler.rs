@@ -7,14 +7,14 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{IntoPyDict, PyBytes, PyDict, PyList, PyType};
 use tidegate::{
-    Amendment, Attempt, Decline, DeviceId, DeviceSpec, InputError, Instant, OverQuota, PoolId, QuotaLimit,
-    ReportError, RequestId, RequestSpec, RequestState, Resources, Shrink, TenantId, TenantPolicy, Tier,
-    Usage, WorkerId, WorkerSpec, Yielding,
+    Amendment, Decline, DeviceId, DeviceSpec, InputError, Instant, OverQuota, PoolId, QuotaLimit,
+    ReportError, RequestId, RequestSpec, RequestState, Resources, TenantId, TenantPolicy, Tier, Usage,
+    WorkerId, WorkerSpec, Yielding,
 };
 
 use crate::access::{Access, Shared};
 use crate::action;
-use crate::argument::{self, Named, Whole, about};
+use crate::argument::{self, Named, Whole, about, at, id, shrink, start};
 use crate::batch::{Completions, Submissions};
 use crate::config::Config;
 use crate::error::{self, raised};
@@ -359,6 +359,48 @@ impl Scheduler {
     ) -> PyResult<()> {
         let in_use = self.resources("in_use", in_use)?;
         self.tell(py, |core| core.worker_usage(at(now_ns), WorkerId::new(worker.0), in_use))
+    }
+
+    /// The worker has these blocks in its cache, those of a prompt from its begin as hashes of which each covers those before it,
+    /// and used them just now. Raises `WorkerError`.
+    #[pyo3(signature = (worker, *, blocks, now_ns))]
+    fn cache_stored(
+        &self,
+        py: Python<'_>,
+        worker: Whole<u32>,
+        blocks: &Bound<'_, PyAny>,
+        now_ns: Whole<u64>,
+    ) -> PyResult<()> {
+        let blocks = record::blocks(blocks)?;
+        self.tell(py, |core| core.cache_stored(at(now_ns), WorkerId::new(worker.0), &blocks))
+    }
+
+    /// The worker threw these blocks out of its cache; one that others there follow goes when they do. Raises `WorkerError`.
+    #[pyo3(signature = (worker, *, blocks, now_ns))]
+    fn cache_evicted(
+        &self,
+        py: Python<'_>,
+        worker: Whole<u32>,
+        blocks: &Bound<'_, PyAny>,
+        now_ns: Whole<u64>,
+    ) -> PyResult<()> {
+        let blocks = record::blocks(blocks)?;
+        self.tell(py, |core| core.cache_evicted(at(now_ns), WorkerId::new(worker.0), &blocks))
+    }
+
+    /// Tells the blocks of a waiting request's prompt, as `cache_stored` does those of a worker: it goes where they are.
+    ///
+    /// Raises `ReportError`.
+    #[pyo3(signature = (request, *, blocks, now_ns))]
+    fn prefix_set(
+        &self,
+        py: Python<'_>,
+        request: Whole<u64>,
+        blocks: &Bound<'_, PyAny>,
+        now_ns: Whole<u64>,
+    ) -> PyResult<()> {
+        let blocks = record::blocks(blocks)?;
+        self.tell(py, |core| core.prefix_set(at(now_ns), id(request), &blocks))
     }
 
     /// One call for a whole engine step: every request on the worker that has reported generated
@@ -794,20 +836,4 @@ impl Scheduler {
         let checked = self.ask(py, tidegate::Scheduler::check_invariants)?;
         checked.map_err(|violation| error::invariant(py, &violation))
     }
-}
-
-pub(crate) fn at(now_ns: Whole<u64>) -> Instant {
-    Instant::from_nanos(now_ns.0)
-}
-
-pub(crate) fn id(request: Whole<u64>) -> RequestId {
-    RequestId::from_bits(request.0)
-}
-
-fn shrink(preempt_after_ns: Option<Whole<u64>>) -> Shrink {
-    preempt_after_ns.map_or(Shrink::Drain, |span| Shrink::Preempt { after_ns: span.0 })
-}
-
-pub(crate) fn start(attempt: Whole<u32>) -> Attempt {
-    Attempt::new(attempt.0)
 }

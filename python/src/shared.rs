@@ -14,14 +14,14 @@ use pyo3::types::{PyList, PyType};
 use tidegate::{Decline, Input, Instant, RequestSpec, TenantId, Ticket, Usage, WorkerId, Yielding};
 
 use crate::access::Shared;
-use crate::argument::{Named, Whole};
+use crate::argument::{Named, Whole, about, at, id, start};
 use crate::config::Config;
 use crate::error::{self, raised};
 use crate::guard;
 use crate::outcome;
 use crate::record;
 use crate::request;
-use crate::scheduler::{Scheduler, about, at, id, start};
+use crate::scheduler::Scheduler;
 use crate::snapshot;
 use crate::word::Member;
 

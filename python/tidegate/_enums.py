@@ -51,6 +51,8 @@ class Gate(StrEnum):
     """The workers that have room are kept clear of it: declined by them, or drained for others."""
     QUOTA = "quota"
     """Its tenant, or one above, has no quota for it now, or others wait for it before."""
+    WARMTH = "warmth"
+    """It waits a while for a worker that has its prompt in the cache and no room now."""
 
 
 class RequestState(StrEnum):
@@ -101,10 +103,11 @@ class QuotaLimit(StrEnum):
 
 
 class Placement(StrEnum):
-    """Which of the workers that fit gets a request, the fullest or the emptiest: the setting `placement`."""
+    """Which of the workers that fit gets a request, the fullest, the emptiest, or who has its prompt: the setting `placement`."""
 
     PACK = "pack"
     SPREAD = "spread"
+    PREFIX_AFFINITY = "prefix-affinity"
 
 
 class Preemption(StrEnum):

@@ -103,6 +103,13 @@ class _Settings(TypedDict, total=False):
     tiers: Required[list[_TierSettings] | tuple[_TierSettings, ...]]
     pools: list[str] | tuple[str, ...] | None
     placement: str | None
+    prefix_blocks: int | None
+    prefix_block_tokens: int | None
+    prefix_worker_blocks: int | None
+    prefix_learning: bool | None
+    prefix_load_tokens: int | None
+    prefix_rebalance_ppm: int | None
+    prefix_wait: str | None
     min_run: str | None
     max_preemptions: int | None
     confirm_after: str | None
@@ -202,6 +209,9 @@ class Scheduler:
         self, worker: int, capacity: _Amounts, *, preempt_after_ns: int | None = None, now_ns: int
     ) -> None: ...
     def worker_usage(self, worker: int, *, in_use: _Amounts, now_ns: int) -> None: ...
+    def cache_stored(self, worker: int, *, blocks: Iterable[int], now_ns: int) -> None: ...
+    def cache_evicted(self, worker: int, *, blocks: Iterable[int], now_ns: int) -> None: ...
+    def prefix_set(self, request: int, *, blocks: Iterable[int], now_ns: int) -> None: ...
     def step(
         self,
         worker: int,

@@ -103,6 +103,11 @@ def many(*fields: Read) -> Read:
     return read
 
 
+def numbers(words: Words, name: str) -> list[int]:
+    """Reads a list of numbers: how many, and then each."""
+    return [u64(words, name) for _ in range(u64(words, name))]
+
+
 def vector(words: Words, name: str) -> list[int]:
     """Reads the amounts of all four dimensions."""
     return [u64(words, name), u64(words, name), u64(words, name), u64(words, name)]
@@ -160,6 +165,9 @@ VERBS: Mapping[str, Mapping[str, Read]] = {
     "worker_resize": {"worker": u32, "capacity": vector, **SHRINK},
     "worker_usage": {"worker": u32, "in_use": vector},
     "worker_drain": {"worker": u32},
+    "cache_stored": {"worker": u32, "blocks": numbers},
+    "cache_evicted": {"worker": u32, "blocks": numbers},
+    "prefix_set": {"request": u64, "blocks": numbers},
     "worker_lost": {"worker": u32},
     "submit": {
         "tenant": u32,

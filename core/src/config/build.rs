@@ -8,8 +8,8 @@ use core::fmt::{self, Write as _};
 use core::time::Duration;
 
 use super::{
-    Config, LeaseTerms, MAX_NAME_BYTES, MAX_POOLS, MAX_TIERS, MAX_TOKEN_COST, Placement, Preemption,
-    StepTime, TierConfig, TokenCosts,
+    Affinity, Config, LeaseTerms, MAX_NAME_BYTES, MAX_POOLS, MAX_TIERS, MAX_TOKEN_COST, Placement,
+    Preemption, StepTime, TierConfig, TokenCosts,
 };
 use crate::resources::{MAX_DIMENSIONS, MAX_UNITS};
 use crate::share::{Ppm, Reserve};
@@ -31,6 +31,7 @@ impl Default for ConfigBuilder {
                 tiers: Vec::new(),
                 pools: vec!["default".into()],
                 placement: Placement::Pack,
+                affinity: Affinity::default(),
                 min_run_ns: nanos(Duration::from_secs(1)),
                 max_preemptions: 3,
                 confirm_after_ns: nanos(Duration::from_secs(1)),
@@ -84,6 +85,12 @@ impl ConfigBuilder {
     /// Which of the workers that fit gets a request. Default: `Pack`.
     pub fn placement(mut self, placement: Placement) -> Self {
         self.config.placement = placement;
+        self
+    }
+
+    /// What `PrefixAffinity` knows of caches, and makes of it. Default: that of [`Affinity`].
+    pub fn affinity(mut self, affinity: Affinity) -> Self {
+        self.config.affinity = affinity;
         self
     }
 
@@ -284,6 +291,7 @@ impl ConfigBuilder {
                 faults.add(path, "must be at least 1".to_string());
             }
         }
+        config.affinity.check(&mut faults);
         faults.default_policy(config);
         if faults.0.is_empty() { Ok(self.config) } else { Err(ConfigError { faults: faults.0 }) }
     }
@@ -350,10 +358,10 @@ impl fmt::Display for OneLine<'_> {
 impl core::error::Error for ConfigError {}
 
 #[derive(Default)]
-struct Faults(Vec<ConfigFault>);
+pub(super) struct Faults(Vec<ConfigFault>);
 
 impl Faults {
-    fn add(&mut self, path: &str, message: String) {
+    pub(super) fn add(&mut self, path: &str, message: String) {
         self.0.push(ConfigFault { path: path.to_string(), line: None, message });
     }
 

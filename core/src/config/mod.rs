@@ -1,6 +1,7 @@
 //! The description of a scheduler: tiers, pools, dimensions, limits. Immutable and validated by
 //! [`ConfigBuilder::build`], which reports all faults at once, each with the path of its field.
 
+mod affinity;
 mod build;
 mod lease;
 #[cfg(any(feature = "json", feature = "toml"))]
@@ -11,6 +12,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+pub use affinity::Affinity;
 pub(crate) use build::is_name;
 pub use build::{ConfigBuilder, ConfigError, ConfigFault};
 pub use lease::{Fallback, LeaseTerms};
@@ -27,6 +29,8 @@ pub const MAX_TIERS: usize = 8;
 pub const MAX_POOLS: usize = 1 << 10;
 /// The most that one token may cost.
 pub const MAX_TOKEN_COST: u32 = 1 << 10;
+/// The most blocks of prompts whose places are known: 2^24, so that their numbers fit 32 bits; chosen arbitrarily.
+pub const MAX_PREFIX_BLOCKS: u32 = 1 << 24;
 /// The most bytes of a name (dimension, tier, pool, tenant).
 pub const MAX_NAME_BYTES: usize = 255;
 
@@ -164,6 +168,9 @@ pub enum Placement {
     Pack,
     /// The emptiest, so that all engines run small batches.
     Spread,
+    /// The one that has least to compute for it, since it has the prompt in its cache, and is not too full; the emptiest
+    /// where none has it. [`Affinity`] says more.
+    PrefixAffinity,
 }
 
 /// One tier: what it is guaranteed, what it lends, how long its requests may wait.
@@ -366,6 +373,7 @@ pub struct Config {
     pub(crate) tiers: Vec<TierConfig>,
     pub(crate) pools: Vec<Box<str>>,
     pub(crate) placement: Placement,
+    pub(crate) affinity: Affinity,
     pub(crate) min_run_ns: u64,
     pub(crate) max_preemptions: u32,
     pub(crate) confirm_after_ns: u64,
@@ -434,6 +442,11 @@ impl Config {
     /// What a tenant may do that nobody has configured.
     pub const fn default_policy(&self) -> &TenantPolicy {
         &self.default_policy
+    }
+
+    /// How prompts find caches, if they do.
+    pub(crate) fn affinity(&self) -> Option<&Affinity> {
+        (self.placement == Placement::PrefixAffinity).then_some(&self.affinity)
     }
 
     pub(crate) fn preempt_while_borrowing(&self, tier: Tier) -> Preemption {

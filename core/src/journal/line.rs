@@ -57,6 +57,8 @@ verbs! {
     "worker_usage": worker in_use => [Input::WorkerUsage { worker, in_use }],
     "worker_drain": worker => [Input::WorkerDrain { worker }],
     "worker_lost": worker => [Input::WorkerLost { worker }],
+    "cache_stored": worker blocks => [Input::CacheStored { worker, blocks }],
+    "cache_evicted": worker blocks => [Input::CacheEvicted { worker, blocks }],
     "reconfigure": config => [Input::Reconfigure { config }],
     "submit": tenant tier pool demand peak prompt_tokens cached_tokens output_tokens yielding deadline
         queue_timeout_ns tag => [
@@ -65,6 +67,7 @@ verbs! {
             queue_timeout_ns, tag,
         })
     ],
+    "prefix_set": request blocks => [Input::PrefixSet { request, blocks }],
     "amend": request demand peak tier deadline => [
         Input::Amend { request, amendment: Amendment { demand, peak, tier, deadline } }
     ],

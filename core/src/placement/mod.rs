@@ -1,4 +1,4 @@
-//! Which of the workers that fit: the fullest, or the emptiest. Knows units, not requests.
+//! Which of the workers that fit: the fullest, or the emptiest, or what a cache is worth against load. Knows units, not requests.
 //!
 //! [`score`] compares two workers; [`Rooms`] finds the best of many.
 
@@ -6,6 +6,7 @@ mod rooms;
 
 use crate::config::Placement;
 use crate::resources::{MAX_DIMENSIONS, Resources};
+use crate::share::Ppm;
 pub(crate) use rooms::{Room, Rooms};
 
 /// How good a worker is: less is better. O(1).
@@ -13,12 +14,29 @@ pub(crate) fn score(policy: Placement, used_after: Resources, capacity: Resource
     let load = load_ppm(used_after, capacity);
     match policy {
         Placement::Pack => u64::MAX - load,
-        Placement::Spread => load,
+        // Where no cache counts.
+        Placement::Spread | Placement::PrefixAffinity => load,
     }
 }
 
+/// What it costs to begin a prompt on a worker, in tokens: those that it has to compute, and its load as so many of a full
+/// worker; of equals the less loaded. O(1).
+pub(crate) fn affine_score(uncached: u64, load: u64, load_tokens: u32) -> (u64, u64) {
+    let penalty = u128::from(load) * u128::from(load_tokens) / 1_000_000;
+    (uncached.saturating_add(u64::try_from(penalty).unwrap_or(u64::MAX)), load)
+}
+
+/// Whether a worker that would be so full is to be passed for one that would be less so: beyond half, and by the factor.
+pub(crate) fn is_out_of_balance(load: u64, least: u64, factor: Ppm) -> bool {
+    let beyond = u128::from(load) * 1_000_000 > u128::from(least) * u128::from(factor.get());
+    factor > Ppm::ZERO && load > HALF_PPM && beyond
+}
+
+/// Below half of its units an engine is in nobody's way; chosen arbitrarily.
+const HALF_PPM: u64 = 500_000;
+
 /// The share that is used of the dimension that is used most, in parts per million.
-fn load_ppm(used: Resources, capacity: Resources) -> u64 {
+pub(crate) fn load_ppm(used: Resources, capacity: Resources) -> u64 {
     (0..MAX_DIMENSIONS).filter(|&d| capacity[d] > 0).map(|d| ppm(used[d], capacity[d])).max().unwrap_or(0)
 }
 

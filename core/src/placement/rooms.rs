@@ -158,7 +158,7 @@ impl Prospect {
                 let fullest = if self.asks_for_part { loads.fullest } else { loads.fullest_open };
                 u64::MAX - fullest.saturating_add(self.adds.1)
             }
-            Placement::Spread => loads.emptiest.saturating_add(self.adds.0),
+            Placement::Spread | Placement::PrefixAffinity => loads.emptiest.saturating_add(self.adds.0),
         }
     }
 }

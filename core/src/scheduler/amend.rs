@@ -77,7 +77,8 @@ impl Scheduler {
     }
 
     /// Takes another config with the same dimensions, pools and tiers by number and name. Queues are ordered anew,
-    /// shares and parking computed anew; timeouts that run already stay. Another default policy holds for all tenants
+    /// shares and parking computed anew; what is known of caches is forgotten if
+    /// anything about that is another; timeouts that run already stay. Another default policy holds for all tenants
     /// that nobody configured. O(n log n) for n live requests; O(tenants) for another default policy.
     ///
     /// # Errors
@@ -97,7 +98,11 @@ impl Scheduler {
             self.workers.iter().flat_map(|worker| worker.running.iter().copied()).collect();
         running.iter().for_each(|&slot| self.unlist_yielder(slot));
         self.stoppable = config.stoppable_tiers();
+        let knows_other_caches = config.affinity() != self.config.affinity();
         self.config = config;
+        if knows_other_caches {
+            self.forget_caches();
+        }
         running.iter().for_each(|&slot| self.list_yielder(slot));
         if is_another_default {
             self.apply_default_policy();

@@ -151,10 +151,10 @@ impl Scheduler {
     }
 
     /// A request is about to start, and to leave its lane: the first time, what it is expected to cost is charged.
-    pub(super) fn charge_start(&mut self, slot: u32) {
+    pub(super) fn charge_start(&mut self, slot: u32, worker: WorkerId) {
         if self.requests.run(slot).charge.is_none() {
             let expected = self.expected_output(slot);
-            let (cached, lane) = (self.requests[slot].spec.cached_tokens, self.requests[slot].lane);
+            let (cached, lane) = (self.expected_cached(slot, worker), self.requests[slot].lane);
             let run = self.requests.run_mut(slot);
             (run.charged_cached, run.charged_output) = (cached, expected);
             if lane == Some(Lane::Fresh) {

@@ -3,20 +3,27 @@
 //! One action at a time, decided when it is asked for, so that inputs given in between are heard. A pool in which
 //! nothing changed since a pass found nothing is not looked at again.
 
+use core::cell::Cell;
+
 use super::Scheduler;
 use super::quota::QuotaLack;
 use super::record::{Record, Run};
-use super::room::{OwnGates, Roomy};
+use super::room::{Most, OwnGates, Roomy};
+use super::warmth::Patience;
 use super::workers::Worker;
-use crate::config::MAX_TIERS;
+use crate::config::{MAX_TIERS, Order, Placement};
 use crate::event::{Action, Reason};
 use crate::id::{PoolId, Tier, WorkerId};
+use crate::queue::Lane;
 use crate::request::RequestState;
 use crate::resources::Resources;
 use crate::time::Instant;
 
 /// Who could start, and where, or what quota it lacks.
 pub(super) type Found = (u32, Result<WorkerId, QuotaLack>);
+
+/// Of how many even requests the one with the warmest cache is picked: what bounds the cost. SGLang's for the same purpose.
+const PICKED_FROM: usize = 128;
 
 /// Whether anything can happen without an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,39 +171,82 @@ impl Scheduler {
     }
 
     /// The first waiting request of a tier that passes, of those that some worker may have room for which is open to it;
-    /// those that sit this round out are no candidates.
-    fn first_with_room<T>(
+    /// those that sit this round out are no candidates. And where it may start, or what quota it lacks.
+    fn first_with_room(
         &self,
         pool: PoolId,
         tier: Tier,
         gates: &OwnGates,
         is_open: impl Fn(&Worker) -> bool,
-        passes: impl Fn(u32) -> Option<T>,
-    ) -> Option<(u32, T)> {
+        passes: impl Fn(u32) -> Option<WorkerId>,
+    ) -> Option<Found> {
         let passes = |slot: u32| if self.sits_out(slot) { None } else { passes(slot) };
         let found = self.first_without_claim(pool, tier, gates, is_open, passes);
         let owner =
             self.first_owner(pool, tier, |slot| self.owner_may_have_room(slot).then(|| passes(slot))?);
-        self.earlier(found, owner)
+        let (slot, worker) = self.earlier(found, owner)?;
+        Some((slot, self.with_quota(slot, worker)))
     }
 
-    fn first_without_claim<T>(
+    fn first_without_claim(
         &self,
         pool: PoolId,
         tier: Tier,
         gates: &OwnGates,
         is_open: impl Fn(&Worker) -> bool,
-        passes: impl Fn(u32) -> Option<T>,
-    ) -> Option<(u32, T)> {
+        passes: impl Fn(u32) -> Option<WorkerId>,
+    ) -> Option<(u32, WorkerId)> {
         let queue = &self.pool(pool).queues[tier.index()];
         // Nearly always it is the first that the workers together have room for.
         let most = self.pool(pool).rooms.most_free().values().into();
         let (lane, first) = queue.find(&self.nodes, None, &gates.within(most))?;
-        if let Some(value) = passes(first) {
-            return Some((first, value));
+        let picks = self.picks_by_prefix(tier);
+        let found = passes(first).map(|worker| (first, worker));
+        if found.is_some() && !picks {
+            return found;
         }
         let most = gates.within_any(&self.roomy(pool, is_open));
-        queue.find_that(&self.nodes, Some((lane, first)), &most, passes)
+        let found = found.or_else(|| queue.find_that(&self.nodes, Some((lane, first)), &most, &passes))?;
+        Some(if picks { self.best_cached(pool, tier, found, &most, passes) } else { found })
+    }
+
+    /// Whether of several requests that are even in the order of a tier the one is started that finds most of its prompt in
+    /// a cache.
+    fn picks_by_prefix(&self, tier: Tier) -> bool {
+        self.config.placement == Placement::PrefixAffinity
+            && self.config.tiers[tier.index()].order == Order::DeficitLongestPrefix
+    }
+
+    /// Of the first that may start and those behind it whose tenants are even with its own: who finds most cached where it
+    /// starts, and of equals the first.
+    fn best_cached(
+        &self,
+        pool: PoolId,
+        tier: Tier,
+        first: (u32, WorkerId),
+        most: &Most,
+        passes: impl Fn(u32) -> Option<WorkerId>,
+    ) -> (u32, WorkerId) {
+        if self.requests[first.0].lane != Some(Lane::Fresh) {
+            return first;
+        }
+        let rank = self.rank_in_order(first.0);
+        let best = Cell::new((self.expected_cached(first.0, first.1), first));
+        let seen = Cell::new(1);
+        let queue = &self.pool(pool).queues[tier.index()];
+        queue.find_that(&self.nodes, Some((Lane::Fresh, first.0)), most, |slot| {
+            if seen.get() == PICKED_FROM || self.rank_in_order(slot) != rank {
+                return Some(());
+            }
+            let worker = passes(slot)?;
+            seen.set(seen.get() + 1);
+            let cached = self.expected_cached(slot, worker);
+            if cached > best.get().0 {
+                best.set((cached, (slot, worker)));
+            }
+            None
+        });
+        best.get().1
     }
 
     /// The one of two that stands before the other in their tier.
@@ -245,8 +295,8 @@ impl Scheduler {
         }
         let room = account.unused_reserve();
         let gates = OwnGates { latest_arrival: u64::MAX, most: room, pinned: room };
-        let start = |slot| Some(self.with_quota(slot, self.guaranteed_worker(slot)?));
-        self.first_with_room(pool, tier, &gates, |_| true, start)
+        let patience = Patience::of_a_search();
+        self.first_with_room(pool, tier, &gates, |_| true, |slot| self.guaranteed_worker(slot, &patience))
     }
 
     /// A worker for a request, unless it lacks quota.
@@ -255,11 +305,11 @@ impl Scheduler {
     }
 
     /// Where a request may start that stays within its tier's reserve.
-    pub(super) fn guaranteed_worker(&self, slot: u32) -> Option<WorkerId> {
+    pub(super) fn guaranteed_worker(&self, slot: u32, patience: &Patience) -> Option<WorkerId> {
         let record = &self.requests[slot];
         let capacity = &self.pool(record.pool()).capacity;
         let within = capacity.is_within(record.tier(), record.asks, self.own_claim(slot));
-        if within { self.place(slot, Drained::Last) } else { None }
+        if within { self.place(slot, Drained::Last, patience) } else { None }
     }
 
     /// The size of a request's claim: what of its tier's claims it would use up.
@@ -280,22 +330,36 @@ impl Scheduler {
             if has_room {
                 let now = self.now;
                 self.pool_mut(pool).capacity.prepare(now);
-                let available = self.pool(pool).capacity.available(tier, self.now).positive();
-                if let Some(worker) = self.borrowed_worker(head, &available) {
+            }
+            match has_room.then(|| self.worker_for_head(pool, head)).flatten() {
+                None => self.attend(pool, head),
+                // It may start, and another finds its cache: not for ever.
+                Some(_)
+                    if self.picks_by_prefix(tier)
+                        && self.requests[head].bypassed < self.config.max_bypass => {}
+                Some(worker) if self.rather_waits(head, worker) => {}
+                Some(worker) => {
                     self.start(head, worker, Reason::Borrowed);
                     return true;
                 }
             }
-            self.attend(pool, head);
             let start = |sched: &Self| sched.borrowed_start(pool, tier, u64::MAX);
-            if let Some((_, worker)) = has_room.then(|| self.start_first(Reason::Borrowed, start)).flatten() {
-                if self.requests[head].asks.fits(&self.worker(worker).whole) {
+            if let Some((slot, worker)) =
+                has_room.then(|| self.start_first(Reason::Borrowed, start)).flatten()
+            {
+                if slot != head && self.requests[head].asks.fits(&self.worker(worker).whole) {
                     self.requests[head].bypassed = self.requests[head].bypassed.saturating_add(1);
                 }
                 return true;
             }
         }
         self.start_first(Reason::Borrowed, |sched| sched.aged_start(pool, tier)).is_some()
+    }
+
+    /// Where the head of a tier may borrow, whatever it would rather wait for.
+    fn worker_for_head(&self, pool: PoolId, head: u32) -> Option<WorkerId> {
+        let available = self.pool(pool).capacity.available(self.requests[head].tier(), self.now).positive();
+        self.borrowed_worker(head, &available, &Patience::none())
     }
 
     /// The tiers of which some waiting request asks for no more than the workers have: none of another can start.
@@ -331,23 +395,29 @@ impl Scheduler {
         let available = target.capacity.available(tier, self.now).positive();
         let (most, pinned) = self.most_by_own_gates(pool, tier);
         let gates = OwnGates { latest_arrival, most: most.min(available), pinned };
+        let patience = Patience::of_a_search();
         let start = |slot| {
             // The search knows when they arrived no more exactly than what they ask for.
             if self.requests[slot].arrived_at.as_nanos() > latest_arrival {
                 return None;
             }
-            Some(self.with_quota(slot, self.borrowed_worker(slot, &available)?))
+            self.borrowed_worker(slot, &available, &patience)
         };
         self.first_with_room(pool, tier, &gates, |worker| self.is_open_to(tier, worker), start)
     }
 
     /// Where a request may start on what its tier may borrow.
-    pub(super) fn borrowed_worker(&self, slot: u32, available: &Resources) -> Option<WorkerId> {
+    pub(super) fn borrowed_worker(
+        &self,
+        slot: u32,
+        available: &Resources,
+        patience: &Patience,
+    ) -> Option<WorkerId> {
         let record = &self.requests[slot];
         if !record.asks.fits(available) || !self.passes_own_gates(slot) {
             return None;
         }
-        self.place(slot, Drained::Never)
+        self.place(slot, Drained::Never, patience)
     }
 
     /// The gates of a borrowed start that no room on a worker opens.
@@ -404,29 +474,38 @@ impl Scheduler {
         })
     }
 
-    /// The best worker that is up and has room for what a request asks.
-    fn place(&self, slot: u32, drained: Drained) -> Option<WorkerId> {
+    /// Whether a request could start within its reserve, and had better wait for a warm worker.
+    pub(super) fn waits_for_warmth(&self, slot: u32) -> bool {
+        let worker =
+            || self.patient_until(slot).and_then(|_| self.place(slot, Drained::Last, &Patience::none()));
+        worker().is_some_and(|worker| self.rather_waits(slot, worker))
+    }
+
+    /// The best worker that is up and has room for what a request asks, unless it had better wait for a warm one.
+    fn place(&self, slot: u32, drained: Drained, patience: &Patience) -> Option<WorkerId> {
         let best = self.best_worker(slot, |id| !self.is_drained_for_another(slot, id));
         let may_be_last =
             drained == Drained::Last && !self.pool(self.requests[slot].pool()).drained.is_empty();
         let last = || self.best_worker(slot, |id| self.is_drained_for_another(slot, id));
-        best.or_else(|| if may_be_last { last() } else { None })
+        let worker = best.or_else(|| if may_be_last { last() } else { None })?;
+        (!self.rather_waits_in_search(slot, worker, patience)).then_some(worker)
     }
 
     /// The best of those that pass.
     fn best_worker(&self, slot: u32, passes: impl Fn(WorkerId) -> bool) -> Option<WorkerId> {
         let record = &self.requests[slot];
         let (pool, rare) = (self.pool(record.pool()), self.requests.rare_of(record));
+        let is_open =
+            |id: WorkerId| passes(id) && self.fits(slot, id) && !rare.is_excluded_from(id, self.now);
         let used_of = |place: usize| {
             let id = pool.up[place];
-            let is_open = passes(id) && self.fits(slot, id) && !rare.is_excluded_from(id, self.now);
-            is_open.then(|| self.worker(id).in_use())
+            is_open(id).then(|| self.worker(id).in_use())
         };
         // What its own claim has gathered is room for it alone.
         let own = record.claim.map(|claim| self.worker(self.claims[claim].worker)).filter(|own| own.is_up());
         let besides = own.map(|own| own.place as usize).into_iter();
         let best = pool.rooms.best(&record.asks, self.config.placement, besides, used_of);
-        best.map(|place| pool.up[place])
+        best.map(|place| self.warmest(slot, pool.up[place], is_open))
     }
 
     /// Whether a worker is kept clear for another request that is as urgent.
@@ -437,7 +516,8 @@ impl Scheduler {
 
     /// Starts a waiting request.
     fn start(&mut self, slot: u32, worker: WorkerId, reason: Reason) {
-        self.charge_start(slot);
+        self.charge_start(slot, worker);
+        self.learn(slot, worker);
         self.dequeue(slot);
         self.meter_start(slot, reason);
         self.hold(slot);

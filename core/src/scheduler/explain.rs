@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::Scheduler;
+use super::warmth::Patience;
 use crate::error::ReportError;
 use crate::id::{PoolId, RequestId, Tier};
 use crate::queue::Lane;
@@ -37,11 +38,13 @@ pub enum Gate {
     Excluded = 8,
     /// Its tenant, or one above, has no quota for it now, or others wait for it before.
     Quota = 9,
+    /// It waits a while for a worker that has its prompt in the cache and no room now.
+    Warmth = 10,
 }
 
 impl Gate {
     /// All gates, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::NoWorker,
         Self::Claim,
         Self::Round,
@@ -51,6 +54,7 @@ impl Gate {
         Self::Room,
         Self::Excluded,
         Self::Quota,
+        Self::Warmth,
     ];
 
     /// The name that reports print.
@@ -66,6 +70,7 @@ impl Gate {
             Self::Room => "room",
             Self::Excluded => "excluded",
             Self::Quota => "quota",
+            Self::Warmth => "warmth",
         }
     }
 
@@ -166,8 +171,9 @@ impl Scheduler {
         if self.in_round && self.sits_out(slot) {
             return Some(Gate::Round);
         }
-        if self.guaranteed_worker(slot).is_some() {
-            return None;
+        let whatever = Patience::none();
+        if let Some(worker) = self.guaranteed_worker(slot, &whatever) {
+            return self.rather_waits(slot, worker).then_some(Gate::Warmth);
         }
         let own = self.own_claim(slot);
         let capacity = &self.pool(record.pool()).capacity;
@@ -181,8 +187,8 @@ impl Scheduler {
         if !within && !self.passes_own_gates(slot) {
             return Some(Gate::NeverYields);
         }
-        if self.borrowed_worker(slot, &available.positive()).is_some() {
-            return None;
+        if let Some(worker) = self.borrowed_worker(slot, &available.positive(), &whatever) {
+            return self.rather_waits(slot, worker).then_some(Gate::Warmth);
         }
         if record.claim.is_some() {
             return Some(Gate::Claim);

@@ -39,6 +39,7 @@ impl Scheduler {
             self.devices[part.device.index()].workers.push(id);
         }
         let (pool, whole) = (spec.pool, self.whole(spec.capacity, &spec.devices));
+        self.warmth.open(id);
         self.workers.push(Worker::new(spec, whole, self.config.tiers.len()));
         self.pool_mut(pool).up.push(id);
         self.pool_mut(pool).members.push(id);
@@ -157,6 +158,7 @@ impl Scheduler {
 
     fn lose(&mut self, worker: WorkerId) {
         self.retire(worker, WorkerStatus::Lost);
+        self.warmth.close(worker);
         let mut stranded = self.worker(worker).running.clone();
         stranded.sort_unstable_by_key(|&slot| self.requests[slot].sequence);
         for slot in stranded {
@@ -305,7 +307,7 @@ impl Scheduler {
         Ok(())
     }
 
-    fn check_not_lost(&self, worker: WorkerId) -> Result<(), WorkerError> {
+    pub(super) fn check_not_lost(&self, worker: WorkerId) -> Result<(), WorkerError> {
         if self.status(worker)? == WorkerStatus::Lost { Err(WorkerError::Lost(worker)) } else { Ok(()) }
     }
 

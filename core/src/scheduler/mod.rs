@@ -36,6 +36,7 @@ mod strangers;
 mod tenants;
 mod timers;
 mod usage;
+mod warmth;
 mod workers;
 mod young;
 
@@ -70,6 +71,7 @@ pub(crate) use saved::{Loaded, Saved};
 pub use step_plan::PromptLeft;
 use tenants::Tenants;
 use usage::Forgotten;
+use warmth::Warmth;
 use workers::{Device, Place, Worker};
 use young::Young;
 
@@ -230,6 +232,7 @@ pub struct Scheduler {
     in_round: bool,
     quiet: Quiet,
     stats: Stats,
+    warmth: Warmth,
     search_memory: SearchMemory,
 }
 
@@ -288,6 +291,7 @@ impl Scheduler {
             in_round: false,
             quiet: Quiet::No,
             stats: Stats::default(),
+            warmth: Warmth::new(&config),
             search_memory: SearchMemory::default(),
             config,
         }
@@ -341,6 +345,15 @@ impl Scheduler {
             }
             Input::WorkerDrain { worker } => self.worker_drain(now, worker).map(|()| nothing)?,
             Input::WorkerLost { worker } => self.worker_lost(now, worker).map(|()| nothing)?,
+            Input::CacheStored { worker, ref blocks } => {
+                self.cache_stored(now, worker, blocks).map(|()| nothing)?
+            }
+            Input::CacheEvicted { worker, ref blocks } => {
+                self.cache_evicted(now, worker, blocks).map(|()| nothing)?
+            }
+            Input::PrefixSet { request, ref blocks } => {
+                self.prefix_set(now, request, blocks).map(|()| nothing)?
+            }
             Input::Submit(spec) => Created::Request(self.submit(now, spec)?),
             Input::Cancel { request } => self.cancel(now, request).map(|()| nothing)?,
             Input::Started { request, attempt, cached_tokens, in_use } => {

@@ -229,7 +229,7 @@ impl Scheduler {
         let (tier, asks) = (record.tier(), record.asks);
         let config = &self.config.tiers[tier.index()];
         let chose = record.claim.is_some() || record.victims_for == record.attempt + 1;
-        if chose || config.preemption == Preemption::Never {
+        if chose || config.preemption == Preemption::Never || self.waits_for_warmth(slot) {
             return None;
         }
         let capacity = &self.pool(record.pool()).capacity;

@@ -383,6 +383,7 @@ impl Scheduler {
         let ended = &self.requests[slot];
         self.tenants.touch(ended.spec.tenant, |tenant| tenant.live -= 1);
         self.never_yielding -= u64::from(ended.never_yields());
+        self.warmth.forget(slot);
         self.requests.forget(slot);
     }
 }

@@ -13,6 +13,7 @@ use super::record::{Claim, NeverRan, Waiting};
 use super::requests::Requests;
 use super::tenants::Tenants;
 use super::usage::Forgotten;
+use super::warmth::Warmth;
 use super::workers::{Device, Place, Worker};
 use super::{Pool, Scheduler, Stats};
 use crate::config::Config;
@@ -51,7 +52,9 @@ macro_rules! saved {
 
             pub(crate) fn of_loaded(config: Config, loaded: Loaded) -> Self {
                 let Loaded { $($field,)+ } = loaded;
-                Self { config, search_memory: SearchMemory::default(), $($field,)+ }
+                let mut scheduler = Self { config, search_memory: SearchMemory::default(), $($field,)+ };
+                scheduler.warmth.rebuild();
+                scheduler
             }
         }
     };
@@ -91,4 +94,5 @@ saved! {
     in_round: bool,
     quiet: Quiet,
     stats: Stats,
+    warmth: Warmth,
 }

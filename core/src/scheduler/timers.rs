@@ -6,6 +6,7 @@ use super::dispatch::Quiet;
 use super::workers::{Place, Tolerance};
 use crate::config::Order;
 use crate::event::{Action, Reason};
+use crate::id::Tier;
 use crate::queue::Lane;
 use crate::request::RequestState;
 use crate::time::Instant;
@@ -101,15 +102,22 @@ impl Scheduler {
     pub(super) fn set_turn(&mut self, slot: u32) {
         self.turns.remove(slot);
         let record = &self.requests[slot];
-        let tier = &self.config.tiers[record.tier().index()];
-        if tier.order != Order::HybridDeadline && tier.age_after_ns.is_none() {
+        let patience = self.patient_until(slot);
+        if !self.has_turns(record.tier()) && patience.is_none() {
             return;
         }
         let relegated = self.relegates_at(slot).filter(|_| record.lane == Some(Lane::Fresh));
-        let next = relegated.filter(|&at| at > self.now).into_iter().chain(self.climbs_at(slot)).min();
+        let turns = relegated.filter(|&at| at > self.now).into_iter().chain(self.climbs_at(slot));
+        let next = turns.chain(patience).min();
         if let Some(at) = next {
             self.turns.insert((at, record.sequence), slot);
         }
+    }
+
+    /// Whether requests of a tier are relegated, or age.
+    fn has_turns(&self, tier: Tier) -> bool {
+        let tier = &self.config.tiers[tier.index()];
+        tier.order == Order::HybridDeadline || tier.age_after_ns.is_some()
     }
 
     /// When a waiting request is next old enough to stand behind a more urgent tier's own.
@@ -123,10 +131,12 @@ impl Scheduler {
         turns.find(|&at| at > self.now)
     }
 
-    /// A waiting request is relegated, or has aged up to another tier.
+    /// A waiting request is relegated, or has aged up to another tier, or waits for a warm worker no more.
     fn turn(&mut self, slot: u32) {
-        self.leave_lane(slot);
-        self.join_lane(slot, false);
+        if self.has_turns(self.requests[slot].tier()) {
+            self.leave_lane(slot);
+            self.join_lane(slot, false);
+        }
         self.set_turn(slot);
         self.stir(self.requests[slot].pool());
     }

@@ -1,6 +1,6 @@
 //! Section 13: what tenants are charged, and who of them is next.
 
-use tidegate::{Order, RequestId, RequestSpec, TenantId, Usage};
+use tidegate::{Order, RequestId, RequestSpec, TenantId, Usage, WorkerId};
 
 use super::{Model, Request, Seq};
 
@@ -177,7 +177,7 @@ impl Model {
         self.recharge(seq, cost);
     }
 
-    pub(crate) fn charge_start(&mut self, seq: Seq) {
+    pub(crate) fn charge_start(&mut self, seq: Seq, worker: WorkerId) {
         let request = &self.requests[&seq];
         if request.charge.cost.is_some() {
             return;
@@ -185,7 +185,7 @@ impl Model {
         let mean = self.means.get(&request.spec.tenant).filter(|_| self.setup.predict_output);
         let expected =
             mean.map_or(request.spec.output_tokens.unwrap_or(0), |&mean| mean.div_euclid(1024) as u64);
-        let cached = request.spec.cached_tokens;
+        let cached = self.expected_cached(seq, worker);
         let charge = &mut self.request(seq).charge;
         (charge.cached, charge.output) = (cached, expected);
         self.charge(seq);

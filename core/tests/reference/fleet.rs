@@ -89,6 +89,7 @@ impl Model {
             tolerated_until: None,
             drain: None,
         });
+        self.open_cache(WorkerId::new(self.workers.len() as u32 - 1));
         self.refit();
         Ok(())
     }
@@ -179,6 +180,7 @@ impl Model {
 
     pub(crate) fn lose(&mut self, id: WorkerId) {
         self.retire(id, Status::Lost);
+        self.close_cache(id);
         for seq in self.here(id) {
             self.strand(seq);
         }
@@ -225,6 +227,12 @@ impl Model {
         self.offer_all_again();
         let stood = self.waiting_as_they_stand();
         let before = core::mem::replace(&mut self.setup, setup.clone());
+        let affinity = |setup: &Setup| {
+            Some(setup.affinity).filter(|_| setup.placement == tidegate::Placement::PrefixAffinity)
+        };
+        if affinity(&before) != affinity(&self.setup) {
+            self.forget_caches();
+        }
         if before.default_policy != self.setup.default_policy {
             self.apply_default_policy();
         }

@@ -24,6 +24,8 @@ pub(crate) struct Compared {
     pub(crate) restored: u64,
     pub(crate) counters: Counters,
     pub(crate) quota: Met,
+    /// Of section 18.
+    pub(crate) warmth: [u64; 5],
 }
 
 impl Compared {
@@ -36,6 +38,7 @@ impl Compared {
             restored: self.restored + more.restored,
             counters: self.counters.and(more.counters),
             quota: self.quota.and(more.quota),
+            warmth: [0, 1, 2, 3, 4].map(|index| self.warmth[index] + more.warmth[index]),
         }
     }
 }
@@ -47,6 +50,8 @@ struct Host<'a> {
     limited: bool,
     /// Whether there is hardly room for them.
     crowded: bool,
+    /// Whether prompts are placed by what is cached of them.
+    warm: bool,
     /// Whether the scheduler is written out and read back all the time.
     restored: bool,
     sched: Scheduler,
@@ -70,6 +75,10 @@ pub(crate) fn compare(bytes: &[u8]) -> Result<Compared, String> {
     if crowded {
         setup.crowd(&mut bytes);
     }
+    let warm = bytes.rarely(3);
+    if warm {
+        setup.warm(&mut bytes);
+    }
     let mut story = format!("{setup:#?}\n");
     story.push_str("---\n");
     let model = Model::new(setup.clone(), 0);
@@ -77,9 +86,14 @@ pub(crate) fn compare(bytes: &[u8]) -> Result<Compared, String> {
     let compared = Compared::default();
     let (now, made) = (0, Vec::new());
     let mut host =
-        Host { bytes, world, limited, crowded, restored, sched, model, now, made, compared, story };
+        Host { bytes, world, limited, crowded, warm, restored, sched, model, now, made, compared, story };
     host.run()
-        .map(|()| Compared { counters: host.model.counters, quota: host.model.met, ..host.compared })
+        .map(|()| Compared {
+            counters: host.model.counters,
+            quota: host.model.met,
+            warmth: host.model.warmth.met.all(),
+            ..host.compared
+        })
         .map_err(|difference| format!("{}{difference}\nmodel:\n{}", host.story, host.model.summary()))
 }
 
@@ -115,10 +129,21 @@ impl Host<'_> {
                 self.polls()?;
             } else {
                 let (input, after) = self.input();
+                let submits = matches!(input, Input::Submit(_));
                 self.say(input, after)?;
+                if submits && self.warm && !self.bytes.rarely(3) {
+                    self.tell_prompt()?;
+                }
             }
         }
         self.round()
+    }
+
+    /// The blocks of the newest request, told at once.
+    fn tell_prompt(&mut self) -> Result<(), String> {
+        let Some(&request) = self.made.last() else { return Ok(()) };
+        let blocks = self.blocks();
+        self.say(Input::PrefixSet { request, blocks }, None)
     }
 
     /// The least urgent tier borrows what there is.
@@ -331,6 +356,9 @@ impl Host<'_> {
         if (self.limited || self.crowded) && self.bytes.rarely(10) {
             return (self.tenants_change(), None);
         }
+        if self.warm && self.bytes.rarely(3) {
+            return (self.blocks_change(), None);
+        }
         let input = match self.bytes.below(40) {
             0..=15 => self.submit(),
             16..=33 if self.world == World::Contended => self.report_slowly(),
@@ -348,6 +376,34 @@ impl Host<'_> {
             _ => self.usage(),
         };
         (input, None)
+    }
+
+    /// Prompts of few letters; the hash of a block covers those before it, nearly always.
+    fn blocks(&mut self) -> Box<[u64]> {
+        let mut hash = 7_u64;
+        let count = self.bytes.below(7);
+        let mut blocks = Vec::new();
+        for _ in 0..count {
+            let letter = self.bytes.below(32) as u64;
+            hash = if letter == 31 { 1 } else { (hash ^ (1 + letter / 25)).wrapping_mul(0x0100_0000_01b3) };
+            blocks.push(hash);
+        }
+        blocks.into()
+    }
+
+    /// What is told of prompts and of caches.
+    fn blocks_change(&mut self) -> Input {
+        let blocks = self.blocks();
+        match self.bytes.below(5) {
+            0 => Input::CacheStored { worker: self.worker(), blocks },
+            1 => Input::CacheEvicted { worker: self.worker(), blocks },
+            _ => {
+                // Mostly the newest, which may still wait for a warm worker.
+                let newest = self.made.last().copied().filter(|_| !self.bytes.rarely(4));
+                let request = newest.unwrap_or_else(|| self.pick(false).0);
+                Input::PrefixSet { request, blocks }
+            }
+        }
     }
 
     fn tenant(&mut self) -> TenantId {

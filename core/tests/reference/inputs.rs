@@ -136,7 +136,10 @@ impl Model {
                 self.reconfigure(after.expect("a reconfiguration has a setup"));
                 Ok(())
             }
+            Input::CacheStored { worker, blocks } => self.cache_stored(*worker, blocks),
+            Input::CacheEvicted { worker, blocks } => self.cache_evicted(*worker, blocks),
             Input::Submit(spec) => self.submit(spec, made),
+            Input::PrefixSet { request, blocks } => self.prefix_set(*request, blocks),
             Input::Amend { request, amendment } => self.amend(*request, amendment),
             Input::Cancel { request } => {
                 let seq = self.find(*request)?;
@@ -223,7 +226,7 @@ impl Model {
         self.cap_tolerances();
     }
 
-    fn find(&self, id: RequestId) -> Result<Seq, Refusal> {
+    pub(crate) fn find(&self, id: RequestId) -> Result<Seq, Refusal> {
         let live = self.requests.iter().find(|(_, request)| request.id == id);
         match live {
             Some((&seq, _)) => Ok(seq),
@@ -325,6 +328,7 @@ impl Model {
             lapsed: false,
             lapses_at: None,
             waits_at: None,
+            prefix: Vec::new(),
         };
         self.requests.insert(seq, request);
         self.join_line(seq);
@@ -465,7 +469,8 @@ impl Model {
         self.end_drain(seq);
         self.note_departure(seq);
         self.stop_waiting_for_quota(seq);
-        self.charge_start(seq);
+        self.charge_start(seq, worker);
+        self.learn(seq, worker);
         self.hold(seq);
         let now = self.now;
         let request = self.request(seq);

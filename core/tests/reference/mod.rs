@@ -19,6 +19,7 @@ mod setup;
 mod strangers;
 mod tenants;
 mod waits;
+mod warmth;
 mod worlds;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -32,6 +33,7 @@ use fair::{Charge, Line, LineName};
 use quota::Tenant;
 use tenants::{Met, Told};
 use waits::Wait;
+use warmth::Warmth;
 
 pub(crate) use host::{Compared, compare};
 pub(crate) use setup::Setup;
@@ -136,6 +138,8 @@ pub(crate) struct Request {
     pub(crate) lapsed: bool,
     pub(crate) lapses_at: Option<u64>,
     pub(crate) waits_at: Option<Wait>,
+    /// The blocks of its prompt, as far as they are known.
+    pub(crate) prefix: Vec<u64>,
 }
 
 /// It has no checkpoint any more, if it had one.
@@ -299,6 +303,7 @@ pub(crate) struct Model {
     /// The mean output of each tenant, in 1/1024 tokens.
     pub(crate) means: BTreeMap<TenantId, i128>,
     pub(crate) counters: Counters,
+    pub(crate) warmth: Warmth,
     /// The first named invariant that did not hold of a decision.
     pub(crate) violation: Option<String>,
 }
@@ -335,6 +340,7 @@ impl Model {
             last_active: BTreeMap::new(),
             means: BTreeMap::new(),
             counters: Counters::default(),
+            warmth: Warmth::default(),
             violation: None,
             setup,
         }
@@ -409,6 +415,7 @@ impl Model {
             }
         }
         lines.push(format!("{:?} {:?} {:?} {:?}", self.lines, self.floors, self.last_active, self.means));
+        lines.push(format!("{:?}", self.warmth));
         lines.push(format!("aside {:?}, changed {:?}, refills {:?}", self.aside, self.changed, self.refills));
         lines.extend(self.ids().into_iter().map(|id| format!("{id}: {:?}", self.tenant(id))));
         lines.extend(self.requests.iter().map(|(seq, request)| format!("{seq}: {request:?}")));

@@ -143,7 +143,8 @@ impl Model {
         }
         for tier in 0..self.setup.tiers.len() {
             let start = self.start_first(Reason::Guaranteed, |model| {
-                model.in_order(pool, tier).into_iter().find_map(|seq| model.guaranteed(pool, tier, seq))
+                model
+                    .first_or_best(tier, &model.in_order(pool, tier), |seq| model.guaranteed(pool, tier, seq))
             });
             if start.is_some() {
                 return true;
@@ -169,12 +170,12 @@ impl Model {
     }
 
     /// Where a request may start within its tier's reserve.
-    fn guaranteed(&self, pool: usize, tier: usize, seq: Seq) -> Option<(Seq, WorkerId)> {
+    fn guaranteed(&self, pool: usize, tier: usize, seq: Seq) -> Option<WorkerId> {
         let within = self.is_within(pool, tier, self.requests[&seq].asks, self.own_claim(seq));
         if !within || self.sits_out(seq) {
             return None;
         }
-        Some((seq, self.best_worker(seq, true)?))
+        self.best_worker(seq, true)
     }
 
     fn is_ready(&self, pool: usize, id: u64) -> bool {
@@ -186,7 +187,7 @@ impl Model {
             && (claim.within || claim.victims.is_empty() || !owed)
     }
 
-    fn load(&self, worker: WorkerId, more: Units) -> u128 {
+    pub(crate) fn load(&self, worker: WorkerId, more: Units) -> u128 {
         let (used, capacity) =
             (add(self.worker_used(worker), more), units(self.worker(worker).spec.capacity));
         let loads = (0..4).filter(|&d| capacity[d] > 0).map(|d| (used[d] * 1_000_000 / capacity[d]) as u128);
@@ -194,7 +195,7 @@ impl Model {
     }
 
     /// The best Up worker that a request fits, is not kept off, and may have.
-    fn best_worker(&self, seq: Seq, drained_too: bool) -> Option<WorkerId> {
+    pub(crate) fn best_worker(&self, seq: Seq, drained_too: bool) -> Option<WorkerId> {
         let request = &self.requests[&seq];
         let up = self.up(request.spec.pool.get() as usize).into_iter();
         let drained = |id: WorkerId| {
@@ -202,11 +203,14 @@ impl Model {
             drain.is_some_and(|(other, _)| other != seq && self.requests[&other].tier() <= request.tier())
         };
         let fit = up.filter(|&id| self.fits(seq, id) && !request.is_kept_off(id, self.now));
-        fit.filter(|&id| drained_too || !drained(id)).min_by_key(|&id| {
+        let able: Vec<WorkerId> = fit.filter(|&id| drained_too || !drained(id)).collect();
+        let best = able.iter().copied().min_by_key(|&id| {
             let load = self.load(id, request.asks);
             let packed = self.setup.placement == Placement::Pack;
             (drained(id), if packed { u128::MAX - load } else { load }, id)
-        })
+        })?;
+        let alike: Vec<WorkerId> = able.into_iter().filter(|&id| drained(id) == drained(best)).collect();
+        Some(self.warmest(seq, best, &alike))
     }
 
     fn borrow(&mut self, pool: usize) -> bool {
@@ -234,26 +238,31 @@ impl Model {
         };
         self.end_other_drains(pool, tier, head);
         if let Some(head) = head {
-            if let Some(worker) = self.borrowed(pool, head) {
-                self.start_on(head, worker, Reason::Borrowed);
-                return true;
+            let passed = self.picks(tier) && self.requests[&head].bypassed < self.setup.max_bypass;
+            match self.borrowed(pool, head) {
+                None => self.attend(pool, head),
+                Some(worker) if passed || self.rather_waits(head, worker) => {}
+                Some(worker) => {
+                    self.start_on(head, worker, Reason::Borrowed);
+                    return true;
+                }
             }
-            self.attend(pool, head);
             let start = self.start_first(Reason::Borrowed, |model| {
-                let own = model.in_order(pool, tier);
-                own.into_iter().find_map(|seq| Some((seq, model.borrowed(pool, seq)?)))
+                model.first_or_best(tier, &model.in_order(pool, tier), |seq| model.borrowed(pool, seq))
             });
-            if let Some((_, worker)) = start {
-                if le(self.requests[&head].asks, self.whole(worker)) {
+            if let Some((seq, worker)) = start {
+                if seq != head && le(self.requests[&head].asks, self.whole(worker)) {
                     self.request(head).bypassed += 1;
                 }
                 return true;
             }
         }
         let aged = self.start_first(Reason::Borrowed, |model| {
-            let below = (tier + 1..model.setup.tiers.len()).flat_map(|lower| model.in_order(pool, lower));
-            let mut aged = below.filter(|seq| model.has_aged_to(*seq, tier));
-            aged.find_map(|seq| Some((seq, model.borrowed(pool, seq)?)))
+            (tier + 1..model.setup.tiers.len()).find_map(|lower| {
+                let mut aged = model.in_order(pool, lower);
+                aged.retain(|seq| model.has_aged_to(*seq, tier));
+                model.first_or_best(lower, &aged, |seq| model.borrowed(pool, seq))
+            })
         });
         aged.is_some()
     }

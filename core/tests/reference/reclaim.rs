@@ -45,7 +45,7 @@ impl Model {
         for seq in self.in_order(pool, tier).into_iter().take(32) {
             let request = &self.requests[&seq];
             let chose = self.claim_of(seq).is_some() || request.chose_for == request.attempt + 1;
-            if self.sits_out(seq) || chose {
+            if self.sits_out(seq) || chose || self.waits_for_warmth(seq) {
                 continue;
             }
             let within = self.is_within(pool, tier, request.asks, [0; 4]);

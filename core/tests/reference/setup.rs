@@ -7,6 +7,8 @@ use tidegate::{
     TierConfig,
 };
 
+use super::warmth::AffinitySetup;
+
 #[derive(Clone, Debug)]
 pub(crate) struct TierSetup {
     pub(crate) reserve_ppm: u32,
@@ -33,6 +35,7 @@ pub(crate) struct Setup {
     pub(crate) pools: usize,
     pub(crate) tiers: Vec<TierSetup>,
     pub(crate) placement: Placement,
+    pub(crate) affinity: AffinitySetup,
     pub(crate) min_run: u64,
     pub(crate) max_preemptions: u32,
     pub(crate) confirm_after: u64,
@@ -115,6 +118,7 @@ impl Setup {
             .dimensions((0..self.dimensions).map(|d| format!("d{d}")))
             .pools((0..self.pools).map(|pool| format!("pool{pool}")))
             .placement(self.placement)
+            .affinity(self.affinity.config())
             .min_run(ns(self.min_run))
             .max_preemptions(self.max_preemptions)
             .confirm_after(ns(self.confirm_after))

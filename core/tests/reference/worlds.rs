@@ -5,6 +5,7 @@ use tidegate::{Order, Placement, Ppm, Preemption, Reserve, Resources, Rounding, 
 use super::Setup;
 use super::policies::policy;
 use super::setup::TierSetup;
+use super::warmth::AffinitySetup;
 
 /// Choices; when they run out every choice is the first one.
 pub(super) struct Bytes<'a>(pub(super) &'a [u8]);
@@ -138,6 +139,25 @@ impl Setup {
         }
     }
 
+    /// Prompts begin alike, and go where they are cached.
+    pub(super) fn warm(&mut self, bytes: &mut Bytes<'_>) {
+        self.placement = Placement::PrefixAffinity;
+        self.affinity = AffinitySetup {
+            blocks: bytes.one_of(&[64, 12, 300]),
+            block_tokens: bytes.one_of(&[3, 1, 8]),
+            worker_blocks: bytes.maybe(3, |bytes| 1 + bytes.number(6) as u32),
+            learns: !bytes.rarely(3),
+            load_tokens: bytes.one_of(&[4, 0, 30]),
+            rebalance: bytes.one_of(&[1_500_000, 0, 1_000_000]),
+            wait: bytes.one_of(&[0, 60, 1_000]),
+        };
+        for tier in &mut self.tiers {
+            if bytes.rarely(3) {
+                (tier.order, tier.deficit_quantum) = (Order::DeficitLongestPrefix, bytes.one_of(&[30, 200]));
+            }
+        }
+    }
+
     fn contend(&mut self, bytes: &mut Bytes<'_>) {
         self.unlimit();
         while self.tiers.len() < 3 {
@@ -159,6 +179,18 @@ impl Setup {
     }
 }
 
+fn affinity() -> AffinitySetup {
+    AffinitySetup {
+        blocks: 64,
+        block_tokens: 3,
+        worker_blocks: None,
+        learns: true,
+        load_tokens: 4,
+        rebalance: 1_500_000,
+        wait: 0,
+    }
+}
+
 fn setup(bytes: &mut Bytes<'_>) -> Setup {
     let (tiers, dimensions) =
         (1 + bytes.below(8).min(bytes.below(8)), 1 + bytes.below(4).min(bytes.below(4)));
@@ -167,6 +199,7 @@ fn setup(bytes: &mut Bytes<'_>) -> Setup {
         pools: 1 + bytes.below(4) / 3,
         tiers: (0..tiers).map(|index| tier_setup(bytes, tiers, dimensions, index)).collect(),
         placement: bytes.one_of(&[Placement::Pack, Placement::Spread]),
+        affinity: affinity(),
         min_run: bytes.one_of(&[0, 3, 12]),
         max_preemptions: bytes.one_of(&[3, 0, 1]),
         confirm_after: 1 + bytes.one_of(&[20, 3, 90, 12]),

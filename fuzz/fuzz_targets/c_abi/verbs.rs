@@ -191,12 +191,16 @@ fn machine(caller: &mut Caller<'_>) {
 
 fn size(caller: &mut Caller<'_>) {
     let (scheduler, now, number, units) = (caller.scheduler(), caller.now(), caller.number(), caller.units());
-    let (shrink, span) = (caller.number(), caller.wide());
+    let (shrink, span, request) = (caller.number(), caller.wide(), caller.request().0);
+    let (blocks, count) = caller.records(size_of::<u64>());
     // SAFETY: a vector, or NULL.
     let status = unsafe {
-        match caller.bytes.below(3) {
+        match caller.bytes.below(6) {
+            1 => tidegate_scheduler_cache_stored(scheduler, now, number, blocks.at().cast(), count),
+            2 => tidegate_scheduler_cache_evicted(scheduler, now, number, blocks.at().cast(), count),
+            3 => tidegate_scheduler_prefix_set(scheduler, now, request, blocks.at().cast(), count),
             0 => tidegate_scheduler_worker_resize(scheduler, now, number, at(&units), shrink, span),
-            1 => tidegate_scheduler_device_resize(scheduler, now, number, at(&units), shrink, span),
+            4 => tidegate_scheduler_device_resize(scheduler, now, number, at(&units), shrink, span),
             _ => tidegate_scheduler_worker_usage(scheduler, now, number, at(&units)),
         }
     };

@@ -11,4 +11,5 @@ pub mod hosted;
 pub mod t1;
 pub mod t2;
 pub mod t3;
+pub mod t4;
 pub mod t6;

@@ -14,6 +14,7 @@ mod json_lines;
 mod kind;
 mod label;
 mod merge;
+mod prompt_blocks;
 mod readers;
 mod table;
 mod text;
@@ -25,6 +26,7 @@ pub use gpu_log::{GpuLog, LoggedRequest};
 pub use iterations::{TimedLoad, read_iterations};
 pub use kind::{Kind, TraceSpec, parse_tier_override};
 pub use label::{fnv1a64_folded, tenant_of_sixteen};
+pub use prompt_blocks::{BlockedRequest, prompt_blocks};
 
 use readers::Context;
 use text::Text;

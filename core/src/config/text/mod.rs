@@ -21,8 +21,8 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Config, ConfigBuilder, ConfigError, ConfigFault, Fallback, LeaseTerms, Order, Placement, Preemption,
-    StepTime, TierConfig,
+    Affinity, Config, ConfigBuilder, ConfigError, ConfigFault, Fallback, LeaseTerms, Order, Placement,
+    Preemption, StepTime, TierConfig,
 };
 use crate::resources::{MAX_DIMENSIONS, Resources};
 use crate::share::{Ppm, Reserve, Rounding};
@@ -35,6 +35,13 @@ struct ConfigText {
     dimensions: Vec<String>,
     pools: Option<Vec<String>>,
     placement: Option<String>,
+    prefix_blocks: Option<u32>,
+    prefix_block_tokens: Option<u32>,
+    prefix_worker_blocks: Option<u32>,
+    prefix_learning: Option<bool>,
+    prefix_load_tokens: Option<u32>,
+    prefix_rebalance_ppm: Option<u32>,
+    prefix_wait: Option<String>,
     min_run: Option<String>,
     max_preemptions: Option<u32>,
     confirm_after: Option<String>,
@@ -139,7 +146,11 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Names<T> {
 const ROUNDINGS: [(&str, Rounding); 3] =
     [("ceil", Rounding::Ceil), ("nearest", Rounding::Nearest), ("floor", Rounding::Floor)];
 
-const PLACEMENTS: [(&str, Placement); 2] = [("pack", Placement::Pack), ("spread", Placement::Spread)];
+const PLACEMENTS: [(&str, Placement); 3] = [
+    ("pack", Placement::Pack),
+    ("spread", Placement::Spread),
+    ("prefix-affinity", Placement::PrefixAffinity),
+];
 
 const FALLBACKS: [(&str, Fallback); 3] =
     [("local-share", Fallback::LocalShare), ("deny", Fallback::Deny), ("open", Fallback::Open)];
@@ -181,6 +192,7 @@ impl ConfigText {
             tiers,
             pools,
             placement,
+            affinity,
             min_run_ns,
             max_preemptions,
             confirm_after_ns,
@@ -208,6 +220,13 @@ impl ConfigText {
             dimensions: dimensions.iter().map(|name| name.to_string()).collect(),
             pools: Some(pools.iter().map(|name| name.to_string()).collect()),
             placement: Some(name_in(&PLACEMENTS, *placement)),
+            prefix_blocks: Some(affinity.blocks),
+            prefix_block_tokens: Some(affinity.block_tokens),
+            prefix_worker_blocks: affinity.worker_blocks,
+            prefix_learning: Some(affinity.learns),
+            prefix_load_tokens: Some(affinity.load_tokens),
+            prefix_rebalance_ppm: Some(affinity.rebalance.get()),
+            prefix_wait: Some(span_text(affinity.wait_ns)),
             min_run: Some(span_text(*min_run_ns)),
             max_preemptions: Some(*max_preemptions),
             confirm_after: Some(span_text(*confirm_after_ns)),
@@ -245,9 +264,20 @@ impl ConfigText {
         }
     }
 
+    fn affinity(&self, read: &mut Reader<'_>) -> Affinity {
+        let mut affinity = self.prefix_blocks.map_or_else(Affinity::default, Affinity::new);
+        affinity = set(affinity, self.prefix_block_tokens, Affinity::block_tokens);
+        affinity = set(affinity, self.prefix_worker_blocks, Affinity::worker_blocks);
+        affinity = set(affinity, self.prefix_learning, Affinity::learns);
+        affinity = set(affinity, self.prefix_load_tokens, Affinity::load_tokens);
+        affinity = set(affinity, self.prefix_rebalance_ppm, Affinity::rebalance_ppm);
+        set(affinity, read.span("prefix_wait", self.prefix_wait.clone()), Affinity::wait)
+    }
+
     fn into_builder(self, faults: &mut Vec<ConfigFault>) -> ConfigBuilder {
         let mut read = Reader { prefix: String::new(), faults };
-        let mut builder = Config::builder();
+        let affinity = self.affinity(&mut read);
+        let mut builder = Config::builder().affinity(affinity);
         builder = set(builder, self.pools, |builder, names| builder.pools(names));
         let placement = read.choice("placement", self.placement, &PLACEMENTS);
         builder = set(builder, placement, ConfigBuilder::placement);

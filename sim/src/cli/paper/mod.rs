@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use tidegate_sim::paper::t1::table as t1;
 use tidegate_sim::paper::t2::table as t2;
 use tidegate_sim::paper::t3::table as t3;
+use tidegate_sim::paper::t4::hosted::Terms;
+use tidegate_sim::paper::t4::table as t4;
 use tidegate_sim::paper::t6::table as t6;
 
 use super::{Failure, print};
@@ -28,9 +30,35 @@ enum Which {
     /// Batch work beside online requests, under tidegate and without preemption or reserve
     #[command(name = "T3")]
     T3(T3Args),
+    /// Prompts routed to caches, and fairness beside it (Preble, DLPM, Mooncake)
+    #[command(name = "T4")]
+    T4(T4Args),
     /// Reservation, weight and limit through a drop of capacity, beside mClock (OSDI'10); needs no data
     #[command(name = "T6")]
     T6(T6Args),
+}
+
+#[derive(Debug, clap::Args)]
+struct T4Args {
+    /// The folder of traces that has `mooncake-fast25`
+    #[arg(long, value_name = "PATH")]
+    data: PathBuf,
+    /// How many workers, several with commas
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [4, 6, 8, 16],
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000))]
+    workers: Vec<usize>,
+    /// Blocks of 512 tokens in each worker's cache
+    #[arg(long, value_name = "N", default_value_t = 800)]
+    cache_blocks: usize,
+    /// tidegate's `prefix_load_tokens`
+    #[arg(long, value_name = "N", default_value_t = 32_768)]
+    load_tokens: u32,
+    /// tidegate's `prefix_wait`, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    wait: u64,
+    /// Print one JSON object instead of the table
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -109,6 +137,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Which::T3(args) => {
             let found = t3::table(&args.data, &args.runs, args.seconds).map_err(Failure::bad_input)?;
             show(args.json, &found, text::t3)
+        }
+        Which::T4(args) => {
+            let terms = Terms { load_tokens: args.load_tokens, wait_ms: args.wait };
+            let found =
+                t4::table(&args.data, &args.workers, args.cache_blocks, terms).map_err(Failure::bad_input)?;
+            show(args.json, &found, text::t4)
         }
         Which::T6(args) => {
             let found = t6::table(args.seed);

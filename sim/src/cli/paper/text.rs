@@ -3,7 +3,9 @@
 use std::fmt::Write;
 
 use tidegate_sim::paper::draws::Figures;
-use tidegate_sim::paper::{t1::table as t1, t2::table as t2, t3::table as t3, t6::table as t6};
+use tidegate_sim::paper::{
+    t1::table as t1, t2::table as t2, t3::table as t3, t4::table as t4, t6::table as t6,
+};
 
 /// Name, heading, digits.
 type Column = (&'static str, &'static str, usize);
@@ -65,6 +67,33 @@ fn line(text: &mut String, columns: &[Column], name: &str, what: &str, figures: 
         write!(text, "{cell:>11}").expect(INTO_TEXT);
     }
     text.push('\n');
+}
+
+pub(super) fn t4(table: &t4::Table) -> String {
+    let mut text = format!(
+        "T4, prompts routed to caches; model {}, {} blocks of cache a worker; {} requests, of whose blocks an endless \
+         cache would find {:.1} %\n\n{:>7}  {:<13}{:>8}{:>11}{:>10}{:>10}{:>12}\n",
+        table.model,
+        table.cache_blocks,
+        table.requests,
+        table.ceiling_percent,
+        "workers",
+        "policy",
+        "hits %",
+        "tokens/s",
+        "ttft s",
+        "p99 s",
+        "gap tokens"
+    );
+    for t4::Row { workers, policy, found } in &table.rows {
+        writeln!(
+            text,
+            "{workers:>7}  {policy:<13}{:>8.1}{:>11.0}{:>10.2}{:>10.2}{:>12.0}",
+            found.hit_percent, found.throughput_tok_s, found.ttft_mean_s, found.ttft_p99_s, found.gap_tokens
+        )
+        .expect(INTO_TEXT);
+    }
+    text
 }
 
 pub(super) fn t6(table: &t6::Table) -> String {

@@ -5,7 +5,7 @@
 
 mod azure;
 mod lengths;
-mod mooncake;
+pub(super) mod mooncake;
 mod openb;
 mod plain;
 mod servegen;

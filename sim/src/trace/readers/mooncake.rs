@@ -32,7 +32,7 @@ pub(super) fn read(text: &Text, context: &mut Context<'_>) -> Result<Trace, Trac
         });
     }
     let rules = if conversation {
-        spread_inside_bins(&mut requests);
+        spread_inside_bins(&mut requests, |request| &mut request.arrival_ns);
         "spread evenly inside the 3 s to which its stamps are rounded, conversation: P0"
     } else {
         "not a conversation file by its name: P1"
@@ -49,14 +49,15 @@ fn tenant_block(hash_ids: &Field<'_>, conversation: bool) -> Result<u64, TraceEr
 }
 
 /// Moves item i of the k requests with one stamp to i/k of the bin.
-fn spread_inside_bins(requests: &mut [TraceRequest]) {
+pub(in crate::trace) fn spread_inside_bins<T>(requests: &mut [T], arrival_ns: impl Fn(&mut T) -> &mut u64) {
     let mut bins: BTreeMap<u64, (u64, u64)> = BTreeMap::new(); // stamp: (requests, of which already moved)
-    for request in &*requests {
-        bins.entry(request.arrival_ns).or_default().0 += 1;
+    for request in requests.iter_mut() {
+        bins.entry(*arrival_ns(request)).or_default().0 += 1;
     }
     for request in requests {
-        let (size, moved) = bins.get_mut(&request.arrival_ns).expect("every stamp was counted");
-        request.arrival_ns += *moved * CONVERSATION_BIN_NS / *size;
+        let arrival_ns = arrival_ns(request);
+        let (size, moved) = bins.get_mut(arrival_ns).expect("every stamp was counted");
+        *arrival_ns += *moved * CONVERSATION_BIN_NS / *size;
         *moved += 1;
     }
 }

@@ -1,0 +1,471 @@
+//! Which blocks of prompts which workers have in their caches: chains of block hashes, bounded in number.
+//!
+//! A *block* is a node of a tree under its hash, which covers all blocks before it (vLLM's are so); a *copy* says that a
+//! worker has it. Who waits *pins* the last block of a prompt, so that what is learnt meanwhile is known of it. Knows
+//! numbers of workers, not workers. Invariants: who has a block has those before it; a block is kept while it is pinned,
+//! has copies, or others follow it; a worker's copies stand in the order of use, a block always before those that
+//! follow it, so that the last may go first. All memory is taken at the begin: 32 bytes and a place in the table for a
+//! block, 28 for a copy. Storing and pinning cost O(blocks · copies of each), a search O(blocks + copies of few).
+
+use alloc::vec::Vec;
+
+/// Stands where there is none: no number of a block or a copy.
+const NIL: u32 = u32::MAX;
+
+/// The most blocks of one prompt that are looked at; a million tokens in blocks of 16. What is behind them has nobody.
+pub(crate) const MAX_CHAIN: usize = 1 << 16;
+
+/// How many of all blocks may have copies, in quarters: the rest is for those of requests that wait.
+const COPIES_IN_QUARTERS: u32 = 3;
+
+/// A block that is known.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
+struct Block {
+    hash: u64,
+    /// The block before it; of one that is free the next that is.
+    parent: u32,
+    /// Which of its prompt it is, from 1.
+    depth: u32,
+    /// Blocks that follow it, pins, and copies.
+    held_by: u32,
+    /// The newest of its copies.
+    copies: u32,
+    copy_count: u32,
+}
+
+/// That a worker has a block.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
+struct Cached {
+    block: u32,
+    worker: u32,
+    /// The worker's copy of the block before it.
+    parent: u32,
+    /// How many of the worker's copies follow it; the highest bit says that it is evicted once there are none.
+    followers: u32,
+    /// The next older copy of the block; of one that is free the next that is.
+    next_of_block: u32,
+    /// Its neighbours among the copies of the worker: used later, and used earlier.
+    newer: u32,
+    older: u32,
+}
+
+/// See [`Cached::followers`].
+const EVICTED: u32 = 1 << 31;
+
+/// The copies of a worker, by use.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
+struct Cache {
+    newest: u32,
+    oldest: u32,
+    count: u32,
+    is_open: bool,
+}
+
+impl Cache {
+    const CLOSED: Self = Self { newest: NIL, oldest: NIL, count: 0, is_open: false };
+}
+
+/// Where blocks are found by their hashes: open addressing, linear probing, at most half full.
+#[derive(Debug, Default)]
+struct Table(Vec<u32>);
+
+impl Table {
+    fn new(blocks: u32) -> Self {
+        let places = if blocks == 0 { 0 } else { (blocks as usize * 2).next_power_of_two() };
+        Self(alloc::vec![NIL; places])
+    }
+
+    fn home(&self, hash: u64) -> usize {
+        // Hosts may count their blocks: the multiplication (Fibonacci hashing) spreads what is near.
+        let spread = hash.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (spread >> 32) as usize & (self.0.len() - 1)
+    }
+
+    /// Where a hash stands, or would.
+    fn place(&self, hash: u64, blocks: &[Block]) -> usize {
+        let mut place = self.home(hash);
+        while self.0[place] != NIL && blocks[self.0[place] as usize].hash != hash {
+            place = (place + 1) & (self.0.len() - 1);
+        }
+        place
+    }
+
+    fn find(&self, hash: u64, blocks: &[Block]) -> Option<u32> {
+        Some(self.0[self.place(hash, blocks)]).filter(|&block| block != NIL)
+    }
+
+    fn insert(&mut self, block: u32, blocks: &[Block]) {
+        let place = self.place(blocks[block as usize].hash, blocks);
+        self.0[place] = block;
+    }
+
+    /// Those that stand behind it because of it move up.
+    fn remove(&mut self, hash: u64, blocks: &[Block]) {
+        let mask = self.0.len() - 1;
+        let mut hole = self.place(hash, blocks);
+        let mut place = hole;
+        loop {
+            place = (place + 1) & mask;
+            let block = self.0[place];
+            if block == NIL {
+                break;
+            }
+            let home = self.home(blocks[block as usize].hash);
+            if place.wrapping_sub(home) & mask >= place.wrapping_sub(hole) & mask {
+                self.0[hole] = block;
+                hole = place;
+            }
+        }
+        self.0[hole] = NIL;
+    }
+}
+
+/// Blocks, their copies, and the caches that have them.
+#[derive(Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct PrefixIndex {
+    /// The most blocks, and the most that a worker may have if it is told its share; 0 blocks is no index.
+    max_blocks: u32,
+    max_each: u32,
+    blocks: Vec<Block>,
+    free_block: u32,
+    known: u32,
+    copies: Vec<Cached>,
+    free_copy: u32,
+    caches: Vec<Cache>,
+    open: u32,
+    /// The blocks of one prompt, while it is stored.
+    path: Vec<u32>,
+    #[cfg_attr(feature = "snapshot", serde(skip))]
+    table: Table,
+}
+
+impl PrefixIndex {
+    /// An index of so many blocks; each worker has at most `max_each` of them.
+    pub(crate) fn new(max_blocks: u32, max_each: u32) -> Self {
+        let mut index = Self {
+            max_blocks,
+            max_each,
+            blocks: Vec::with_capacity(max_blocks as usize),
+            free_block: NIL,
+            known: 0,
+            copies: Vec::new(),
+            free_copy: NIL,
+            caches: Vec::new(),
+            open: 0,
+            path: Vec::new(),
+            table: Table::new(max_blocks),
+        };
+        index.copies.reserve_exact(index.max_copies() as usize);
+        index
+    }
+
+    fn max_copies(&self) -> u32 {
+        (u64::from(self.max_blocks) * u64::from(COPIES_IN_QUARTERS) / 4) as u32
+    }
+
+    /// How many copies one worker may have.
+    fn share(&self) -> u32 {
+        (self.max_copies() / self.open.max(1)).min(self.max_each)
+    }
+
+    /// The bytes that it takes, whatever it knows.
+    pub(crate) fn bytes(&self) -> usize {
+        self.blocks.capacity() * size_of::<Block>()
+            + self.copies.capacity() * size_of::<Cached>()
+            + self.table.0.capacity() * size_of::<u32>()
+    }
+
+    /// How many blocks are known.
+    pub(crate) fn known(&self) -> u32 {
+        self.known
+    }
+
+    /// What a snapshot leaves out is found again. O(blocks).
+    #[cfg(feature = "snapshot")]
+    pub(crate) fn rebuild(&mut self) {
+        self.blocks.reserve_exact(self.max_blocks as usize - self.blocks.len());
+        self.copies.reserve_exact(self.max_copies() as usize - self.copies.len());
+        self.table = Table::new(self.max_blocks);
+        for number in (0..self.blocks.len() as u32).filter(|&number| self.blocks[number as usize].depth > 0) {
+            self.table.insert(number, &self.blocks);
+        }
+    }
+
+    /// There is a worker of this number: the others' shares shrink. O(workers + copies that go).
+    pub(crate) fn open(&mut self, worker: u32) {
+        if self.caches.len() <= worker as usize {
+            self.caches.resize(worker as usize + 1, Cache::CLOSED);
+        }
+        self.caches[worker as usize].is_open = true;
+        self.open += 1;
+        for other in 0..self.caches.len() as u32 {
+            while self.caches[other as usize].count > self.share() {
+                self.drop_oldest(other);
+            }
+        }
+    }
+
+    /// A worker is lost with its cache. O(its copies).
+    pub(crate) fn close(&mut self, worker: u32) {
+        while self.caches[worker as usize].count > 0 {
+            self.drop_oldest(worker);
+        }
+        self.caches[worker as usize].is_open = false;
+        self.open -= 1;
+    }
+
+    /// Holds the last block of a prompt that is known or can be: gives its number, for [`unpin`](Self::unpin). A hash
+    /// that stands elsewhere in another prompt ends it.
+    pub(crate) fn pin(&mut self, hashes: &[u64]) -> Option<u32> {
+        if self.max_blocks == 0 {
+            return None;
+        }
+        let mut last = NIL;
+        for &hash in hashes.iter().take(MAX_CHAIN) {
+            match self.table.find(hash, &self.blocks) {
+                Some(block) if self.blocks[block as usize].parent == last => last = block,
+                Some(_) => break,
+                None if self.known == self.max_blocks => break,
+                None => last = self.add_block(hash, last),
+            }
+        }
+        if last == NIL {
+            return None;
+        }
+        self.blocks[last as usize].held_by += 1;
+        Some(last)
+    }
+
+    /// A block that was pinned is so no more.
+    pub(crate) fn unpin(&mut self, block: u32) {
+        self.release(block);
+    }
+
+    fn add_block(&mut self, hash: u64, parent: u32) -> u32 {
+        let depth = if parent == NIL { 1 } else { self.blocks[parent as usize].depth + 1 };
+        let block = Block { hash, parent, depth, held_by: 0, copies: NIL, copy_count: 0 };
+        let number = if self.free_block == NIL {
+            self.blocks.push(block);
+            self.blocks.len() as u32 - 1
+        } else {
+            let number = self.free_block;
+            self.free_block = self.blocks[number as usize].parent;
+            self.blocks[number as usize] = block;
+            number
+        };
+        self.known += 1;
+        self.table.insert(number, &self.blocks);
+        if parent != NIL {
+            self.blocks[parent as usize].held_by += 1;
+        }
+        number
+    }
+
+    /// One thing less holds a block: what nothing holds is forgotten.
+    fn release(&mut self, mut block: u32) {
+        loop {
+            let target = &mut self.blocks[block as usize];
+            target.held_by -= 1;
+            if target.held_by > 0 {
+                return;
+            }
+            let parent = target.parent;
+            let hash = target.hash;
+            self.table.remove(hash, &self.blocks);
+            let target = &mut self.blocks[block as usize];
+            (target.parent, target.depth) = (self.free_block, 0);
+            self.free_block = block;
+            self.known -= 1;
+            if parent == NIL {
+                return;
+            }
+            block = parent;
+        }
+    }
+
+    /// A worker has the blocks of a prompt, used just now: as many of the first ones as its share allows.
+    pub(crate) fn store(&mut self, worker: u32, last: u32) {
+        if !self.caches.get(worker as usize).is_some_and(|cache| cache.is_open) {
+            return;
+        }
+        let mut path = core::mem::take(&mut self.path);
+        path.clear();
+        path.extend(self.upwards(last));
+        let mut end = NIL;
+        let mut held = 0;
+        // Those that it has already are used first, so that none of them goes for the others.
+        for &block in path.iter().rev() {
+            let Some(copy) = self.copy_of(block, worker) else { break };
+            self.copies[copy as usize].followers &= !EVICTED;
+            (end, held) = (copy, held + 1);
+        }
+        self.use_from(end);
+        let share = self.share();
+        for &block in path.iter().rev().skip(held as usize) {
+            if self.caches[worker as usize].count >= share {
+                if held >= share {
+                    break;
+                }
+                self.drop_oldest(worker);
+            }
+            end = self.add_copy(block, worker, end);
+            held += 1;
+        }
+        self.use_from(end);
+        self.path = path;
+    }
+
+    /// A worker has a block of this hash no more; while it has others that follow it, it keeps it for them.
+    pub(crate) fn evict(&mut self, worker: u32, hash: u64) {
+        if self.max_blocks == 0 {
+            return;
+        }
+        let Some(block) = self.table.find(hash, &self.blocks) else { return };
+        let Some(copy) = self.copy_of(block, worker) else { return };
+        self.copies[copy as usize].followers |= EVICTED;
+        self.drop_evicted(copy);
+    }
+
+    /// Drops a copy that is evicted and that none follows, and those before it that only waited for that.
+    fn drop_evicted(&mut self, mut copy: u32) {
+        while copy != NIL && self.copies[copy as usize].followers == EVICTED {
+            copy = self.drop_copy(copy);
+        }
+    }
+
+    fn drop_oldest(&mut self, worker: u32) {
+        let before = self.drop_copy(self.caches[worker as usize].oldest);
+        self.drop_evicted(before);
+    }
+
+    /// A block and those before it, the last first.
+    fn upwards(&self, last: u32) -> impl Iterator<Item = u32> + use<'_> {
+        let known = |block: u32| Some(block).filter(|&block| block != NIL);
+        core::iter::successors(known(last), move |&block| known(self.blocks[block as usize].parent))
+    }
+
+    fn copies_of(&self, block: u32) -> impl Iterator<Item = u32> + use<'_> {
+        let known = |copy: u32| Some(copy).filter(|&copy| copy != NIL);
+        let first = known(self.blocks[block as usize].copies);
+        core::iter::successors(first, move |&copy| known(self.copies[copy as usize].next_of_block))
+    }
+
+    fn copy_of(&self, block: u32, worker: u32) -> Option<u32> {
+        self.copies_of(block).find(|&copy| self.copies[copy as usize].worker == worker)
+    }
+
+    fn add_copy(&mut self, block: u32, worker: u32, parent: u32) -> u32 {
+        let target = &mut self.blocks[block as usize];
+        let next_of_block = target.copies;
+        let copy = Cached { block, worker, parent, followers: 0, next_of_block, newer: NIL, older: NIL };
+        let number = if self.free_copy == NIL {
+            self.copies.push(copy);
+            self.copies.len() as u32 - 1
+        } else {
+            let number = self.free_copy;
+            self.free_copy = self.copies[number as usize].next_of_block;
+            self.copies[number as usize] = copy;
+            number
+        };
+        target.copies = number;
+        target.copy_count += 1;
+        target.held_by += 1;
+        if parent != NIL {
+            self.copies[parent as usize].followers += 1;
+        }
+        self.link_newest(number);
+        self.caches[worker as usize].count += 1;
+        number
+    }
+
+    /// Tells the worker's copy of the block before it.
+    fn drop_copy(&mut self, copy: u32) -> u32 {
+        let Cached { block, worker, parent, next_of_block, .. } = self.copies[copy as usize];
+        self.unlink(copy);
+        self.caches[worker as usize].count -= 1;
+        let newer = self.copies_of(block).find(|&other| self.copies[other as usize].next_of_block == copy);
+        match newer {
+            Some(newer) => self.copies[newer as usize].next_of_block = next_of_block,
+            None => self.blocks[block as usize].copies = next_of_block,
+        }
+        self.blocks[block as usize].copy_count -= 1;
+        if parent != NIL {
+            self.copies[parent as usize].followers -= 1;
+        }
+        // The worker of one that is free is nobody's.
+        let free = &mut self.copies[copy as usize];
+        (free.next_of_block, free.worker) = (self.free_copy, NIL);
+        self.free_copy = copy;
+        self.release(block);
+        parent
+    }
+
+    /// A copy and those before it are used now, the first of the prompt last.
+    fn use_from(&mut self, mut copy: u32) {
+        while copy != NIL {
+            self.unlink(copy);
+            self.link_newest(copy);
+            copy = self.copies[copy as usize].parent;
+        }
+    }
+
+    fn link_newest(&mut self, copy: u32) {
+        let cache = &mut self.caches[self.copies[copy as usize].worker as usize];
+        let older = core::mem::replace(&mut cache.newest, copy);
+        if older == NIL {
+            cache.oldest = copy;
+        } else {
+            self.copies[older as usize].newer = copy;
+        }
+        let target = &mut self.copies[copy as usize];
+        (target.newer, target.older) = (NIL, older);
+    }
+
+    fn unlink(&mut self, copy: u32) {
+        let Cached { worker, newer, older, .. } = self.copies[copy as usize];
+        let cache = &mut self.caches[worker as usize];
+        match newer {
+            NIL => cache.newest = older,
+            newer => self.copies[newer as usize].older = older,
+        }
+        match older {
+            NIL => cache.oldest = newer,
+            older => self.copies[older as usize].newer = newer,
+        }
+    }
+
+    /// How many of the blocks up to this one a worker has.
+    pub(crate) fn depth_on(&self, last: u32, worker: u32) -> u32 {
+        let deepest = self.upwards(last).find(|&block| self.copy_of(block, worker).is_some());
+        deepest.map_or(0, |block| self.blocks[block as usize].depth)
+    }
+
+    /// Tells of workers that have blocks up to this one, and how many, those with the most first and of equals who
+    /// came to have the last of them later; until `tell` says that it was enough.
+    pub(crate) fn warm(&self, last: u32, mut tell: impl FnMut(u32, u32) -> bool) {
+        let mut behind = NIL;
+        for block in self.upwards(last) {
+            let Block { depth, copy_count, .. } = self.blocks[block as usize];
+            // Who has the block behind has this one too.
+            if copy_count == if behind == NIL { 0 } else { self.blocks[behind as usize].copy_count } {
+                behind = block;
+                continue;
+            }
+            for copy in self.copies_of(block) {
+                let worker = self.copies[copy as usize].worker;
+                let is_told = behind != NIL && self.copy_of(behind, worker).is_some();
+                if !is_told && !tell(worker, depth) {
+                    return;
+                }
+            }
+            behind = block;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

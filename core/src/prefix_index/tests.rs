@@ -1,0 +1,191 @@
+use super::*;
+use alloc::collections::{BTreeMap, BTreeSet};
+use proptest::prelude::*;
+
+/// A chain of hashes of which each covers those before it.
+fn chain(letters: &[u8]) -> Vec<u64> {
+    let next = |hash: &mut u64, &letter: &u8| {
+        *hash = (*hash ^ u64::from(letter + 1)).wrapping_mul(0x0100_0000_01b3);
+        Some(*hash)
+    };
+    letters.iter().scan(7, next).collect()
+}
+
+/// The same, as sets of chains and lists of them by use.
+#[derive(Default)]
+struct Naive {
+    max_blocks: usize,
+    max_each: usize,
+    /// What each worker has: its chains, the last used first, a prompt before those that go on from it.
+    caches: BTreeMap<u32, Vec<Vec<u8>>>,
+    /// Those of them that wait to go.
+    evicted: BTreeSet<(u32, Vec<u8>)>,
+    pins: Vec<Vec<u8>>,
+}
+
+impl Naive {
+    fn known(&self) -> BTreeSet<Vec<u8>> {
+        let pinned = self.pins.iter().flat_map(|pin| (1..=pin.len()).map(|len| pin[..len].to_vec()));
+        pinned.chain(self.caches.values().flatten().cloned()).collect()
+    }
+
+    fn share(&self) -> usize {
+        (self.max_blocks * 3 / 4 / self.caches.len().max(1)).min(self.max_each)
+    }
+
+    /// As much of it as can be known.
+    fn known_part<'a>(&self, letters: &'a [u8]) -> &'a [u8] {
+        let mut known = self.known();
+        for len in 1..=letters.len() {
+            if !known.contains(&letters[..len]) && known.len() == self.max_blocks {
+                return &letters[..len - 1];
+            }
+            known.insert(letters[..len].to_vec());
+        }
+        letters
+    }
+
+    fn store(&mut self, worker: u32, letters: &[u8]) {
+        let (letters, share) = (self.known_part(letters).to_vec(), self.share());
+        let Some(cache) = self.caches.get_mut(&worker) else { return };
+        let wanted: Vec<_> = (1..=letters.len().min(share)).map(|len| letters[..len].to_vec()).collect();
+        let whole: BTreeSet<_> = (1..=letters.len()).map(|len| letters[..len].to_vec()).collect();
+        let own: Vec<_> = cache.iter().filter(|has| whole.contains(*has)).cloned().collect();
+        self.evicted.retain(|(other, has)| *other != worker || !whole.contains(has));
+        cache.retain(|has| !whole.contains(has));
+        let all: BTreeSet<_> = wanted.into_iter().chain(own).collect();
+        let mut next: Vec<_> = all.into_iter().collect();
+        next.append(cache);
+        *cache = next;
+        self.trim(worker, share);
+    }
+
+    fn trim(&mut self, worker: u32, share: usize) {
+        while self.caches[&worker].len() > share {
+            self.caches.get_mut(&worker).expect("it is open").pop();
+            self.drop_evicted(worker);
+        }
+    }
+
+    fn drop_evicted(&mut self, worker: u32) {
+        let cache = self.caches.get_mut(&worker).expect("it is open");
+        let evicted = &mut self.evicted;
+        evicted.retain(|(other, has)| *other != worker || cache.contains(has));
+        loop {
+            let goes = |has: &Vec<u8>| {
+                evicted.contains(&(worker, has.clone()))
+                    && !cache.iter().any(|other| other.len() > has.len() && other.starts_with(has))
+            };
+            let Some(place) = cache.iter().position(goes) else { return };
+            evicted.remove(&(worker, cache.remove(place)));
+        }
+    }
+}
+
+fn letters() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(0_u8..2, 0..6)
+}
+
+proptest! {
+    #[test]
+    fn agrees_with_sets_of_chains(
+        max_blocks in 1_u32..40,
+        max_each in 1_u32..12,
+        steps in prop::collection::vec((0_u8..12, 0_u32..4, letters()), 0..160),
+    ) {
+        let mut index = PrefixIndex::new(max_blocks, max_each);
+        let mut naive =
+            Naive { max_blocks: max_blocks as usize, max_each: max_each as usize, ..Naive::default() };
+        let mut pins: Vec<u32> = Vec::new();
+        for (verb, worker, letters) in steps {
+            let is_open = naive.caches.contains_key(&worker);
+            match verb {
+                0 if !is_open => {
+                    index.open(worker);
+                    naive.caches.insert(worker, Vec::new());
+                    let (share, open) = (naive.share(), naive.caches.keys().copied().collect::<Vec<_>>());
+                    open.into_iter().for_each(|worker| naive.trim(worker, share));
+                }
+                1 if is_open && letters.len() < 2 => {
+                    index.close(worker);
+                    naive.caches.remove(&worker);
+                    naive.evicted.retain(|(other, _)| *other != worker);
+                }
+                2 => {
+                    let part = naive.known_part(&letters).to_vec();
+                    let pin = index.pin(&chain(&letters));
+                    prop_assert_eq!(pin.is_some(), !part.is_empty());
+                    if let Some(pin) = pin {
+                        pins.push(pin);
+                        naive.pins.push(part);
+                    }
+                }
+                3 if !pins.is_empty() => {
+                    let place = worker as usize % pins.len();
+                    index.unpin(pins.swap_remove(place));
+                    naive.pins.swap_remove(place);
+                }
+                4..=6 if is_open && !letters.is_empty() => {
+                    index.evict(worker, *chain(&letters).last().expect("it has some"));
+                    if naive.caches[&worker].contains(&letters) {
+                        naive.evicted.insert((worker, letters));
+                        naive.drop_evicted(worker);
+                    }
+                }
+                _ => {
+                    if let Some(last) = index.pin(&chain(&letters)) {
+                        index.store(worker, last);
+                        index.unpin(last);
+                    }
+                    naive.store(worker, &letters);
+                }
+            }
+            prop_assert_eq!(index.known() as usize, naive.known().len());
+            for (pin, letters) in pins.iter().zip(&naive.pins) {
+                let depth = |worker: u32| {
+                    let cache = naive.caches.get(&worker);
+                    (1..=letters.len()).rev().find(|&len| cache.is_some_and(|c| c.contains(&letters[..len].to_vec())))
+                };
+                let mut told = Vec::new();
+                index.warm(*pin, |worker, depth| {
+                    told.push((core::cmp::Reverse(depth), worker));
+                    true
+                });
+                prop_assert!(told.is_sorted_by_key(|&(depth, _)| depth));
+                told.sort_unstable_by_key(|&(_, worker)| worker);
+                let warm = (0..4).filter_map(|w| Some((core::cmp::Reverse(depth(w)? as u32), w)));
+                prop_assert_eq!(told, warm.collect::<Vec<_>>());
+                for worker in 0..4 {
+                    prop_assert_eq!(index.depth_on(*pin, worker) as usize, depth(worker).unwrap_or(0));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_million_blocks_take_what_was_promised_and_no_more_later() {
+    let mut index = PrefixIndex::new(1_000_000, u32::MAX);
+    let bytes = index.bytes();
+    assert!(bytes <= 64_000_000, "{bytes}");
+    (0..4).for_each(|worker| index.open(worker));
+    for prompt in 0..40_000_u64 {
+        let hashes: Vec<u64> = (0..50).map(|block| prompt * 50 + block).collect();
+        let last = index.pin(&hashes).expect("there is room");
+        index.store(prompt as u32 % 4, last);
+        index.unpin(last);
+    }
+    assert_eq!(index.known(), 750_000, "the oldest went");
+    assert_eq!(index.bytes(), bytes);
+}
+
+#[test]
+fn a_hash_that_stands_in_another_prompt_ends_the_chain() {
+    let mut index = PrefixIndex::new(8, 8);
+    index.open(0);
+    let first = index.pin(&[1, 2, 3]).expect("there is room");
+    index.store(0, first);
+    let other = index.pin(&[9, 2, 3]).expect("there is room");
+    assert_eq!((index.depth_on(other, 0), index.known()), (0, 4));
+    assert!(index.pin(&[]).is_none());
+}

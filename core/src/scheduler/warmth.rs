@@ -1,0 +1,275 @@
+//! Which workers have prompts in their caches: what is told and learnt of it, what it is worth against load, and who
+//! waits for a worker because of it.
+//!
+//! State: the index, and for each request whose blocks were told the last that is known. Knows nothing of order:
+//! `dispatch` asks. O(blocks of the prompt) for each decision, and what few warm workers take.
+
+use alloc::vec::Vec;
+use core::cell::Cell;
+
+use smallvec::SmallVec;
+
+use super::workers::WorkerStatus;
+use super::{SCAN_WINDOW, Scheduler};
+use crate::config::{Affinity, Config};
+use crate::error::{ReportError, WorkerError};
+use crate::id::{PoolId, RequestId, WorkerId};
+use crate::placement::{affine_score, is_out_of_balance, load_ppm};
+use crate::prefix_index::PrefixIndex;
+use crate::queue::Lane;
+use crate::time::Instant;
+
+/// How many warm workers are weighed against each other: all begin with the same system prompt, and a decision is to stay
+/// within a microsecond.
+const WEIGHED: usize = 16;
+
+/// Stands for no block.
+const NIL: u32 = u32::MAX;
+
+/// Who has what, and who asks for it.
+#[derive(Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
+pub(super) struct Warmth {
+    index: PrefixIndex,
+    /// By slot, the last known block of the prompt.
+    pins: Vec<u32>,
+}
+
+impl Warmth {
+    pub(super) fn new(config: &Config) -> Self {
+        let affinity = config.affinity();
+        let blocks = affinity.map_or(0, |affinity| affinity.blocks);
+        let each = affinity.and_then(|affinity| affinity.worker_blocks).unwrap_or(u32::MAX);
+        Self { index: PrefixIndex::new(blocks, each), pins: Vec::new() }
+    }
+
+    pub(super) fn open(&mut self, worker: WorkerId) {
+        self.index.open(worker.get());
+    }
+
+    pub(super) fn close(&mut self, worker: WorkerId) {
+        self.index.close(worker.get());
+    }
+
+    #[cfg(feature = "snapshot")]
+    pub(super) fn rebuild(&mut self) {
+        self.index.rebuild();
+    }
+
+    fn of(&self, slot: u32) -> Option<u32> {
+        self.pins.get(slot as usize).copied().filter(|&block| block != NIL)
+    }
+
+    fn set(&mut self, slot: u32, blocks: &[u64]) {
+        self.forget(slot);
+        let Some(block) = self.index.pin(blocks) else { return };
+        if self.pins.len() <= slot as usize {
+            self.pins.resize(slot as usize + 1, NIL);
+        }
+        self.pins[slot as usize] = block;
+    }
+
+    /// A request has ended.
+    pub(super) fn forget(&mut self, slot: u32) {
+        let Some(pin) = self.pins.get_mut(slot as usize) else { return };
+        let block = core::mem::replace(pin, NIL);
+        if block != NIL {
+            self.index.unpin(block);
+        }
+    }
+}
+
+/// How many of those that a search looks at may yet be left waiting for a warm worker: what bounds its cost.
+pub(super) struct Patience(Cell<usize>);
+
+impl Patience {
+    pub(super) fn of_a_search() -> Self {
+        Self(Cell::new(SCAN_WINDOW))
+    }
+
+    pub(super) fn none() -> Self {
+        Self(Cell::new(0))
+    }
+}
+
+impl Scheduler {
+    /// Tells the blocks of a waiting request's prompt from its begin, as hashes of which each covers those before it
+    /// (vLLM's, or any numbers that do): with `PrefixAffinity` it goes where they are. O(blocks).
+    ///
+    /// # Errors
+    /// [`ReportError::AlreadyTerminal`] or [`ReportError::UnknownRequest`]; [`ReportError::WrongState`] if it does not
+    /// wait.
+    pub fn prefix_set(
+        &mut self,
+        now: Instant,
+        request: RequestId,
+        blocks: &[u64],
+    ) -> Result<(), ReportError> {
+        self.advance(now);
+        let slot = self.resolve(request)?;
+        let record = &self.requests[slot];
+        let (pool, state) = (record.pool(), record.state);
+        if !record.is_waiting() {
+            return Err(ReportError::WrongState { request, state });
+        }
+        self.warmth.set(slot, blocks);
+        self.set_turn(slot);
+        self.stir(pool);
+        Ok(())
+    }
+
+    /// A worker has these blocks in its cache, those of a prompt from its begin, and used them just now.
+    /// O(blocks · workers that have each).
+    ///
+    /// # Errors
+    /// An unknown or lost worker.
+    pub fn cache_stored(
+        &mut self,
+        now: Instant,
+        worker: WorkerId,
+        blocks: &[u64],
+    ) -> Result<(), WorkerError> {
+        self.advance(now);
+        self.check_not_lost(worker)?;
+        if let Some(last) = self.warmth.index.pin(blocks) {
+            self.warmth.index.store(worker.get(), last);
+            self.warmth.index.unpin(last);
+        }
+        self.stir(self.worker(worker).spec.pool);
+        Ok(())
+    }
+
+    /// A worker threw these blocks out of its cache. One that others there still follow goes when they do: engines throw
+    /// out the ends first. O(blocks · workers that have each).
+    ///
+    /// # Errors
+    /// An unknown or lost worker.
+    pub fn cache_evicted(
+        &mut self,
+        now: Instant,
+        worker: WorkerId,
+        blocks: &[u64],
+    ) -> Result<(), WorkerError> {
+        self.advance(now);
+        self.check_not_lost(worker)?;
+        for &block in blocks {
+            self.warmth.index.evict(worker.get(), block);
+        }
+        self.stir(self.worker(worker).spec.pool);
+        Ok(())
+    }
+
+    /// How many blocks of prompts are known, and how many bytes that knowledge takes: all of it from the begin. O(1).
+    #[must_use]
+    pub fn prefix_memory(&self) -> (u32, usize) {
+        (self.warmth.index.known(), self.warmth.index.bytes())
+    }
+
+    /// Another config: nothing is known of any cache, and of no prompt.
+    pub(super) fn forget_caches(&mut self) {
+        self.warmth = Warmth::new(&self.config);
+        for index in 0..self.workers.len() {
+            if self.workers[index].status != WorkerStatus::Lost {
+                self.warmth.open(WorkerId::new(index as u32));
+            }
+        }
+    }
+
+    /// A request starts on a worker, which will have its prompt.
+    pub(super) fn learn(&mut self, slot: u32, worker: WorkerId) {
+        if let Some(last) = self.warmth.of(slot)
+            && self.config.affinity().is_some_and(|affinity| affinity.learns)
+        {
+            self.warmth.index.store(worker.get(), last);
+        }
+    }
+
+    /// How many tokens of a prompt are expected to be cached on a worker.
+    pub(super) fn expected_cached(&self, slot: u32, worker: WorkerId) -> u64 {
+        match self.warmth.of(slot) {
+            Some(last) => self.tokens_in(slot, self.warmth.index.depth_on(last, worker.get())),
+            None => self.requests[slot].spec.cached_tokens,
+        }
+    }
+
+    fn tokens_in(&self, slot: u32, blocks: u32) -> u64 {
+        let tokens = u64::from(blocks) * u64::from(self.config.affinity.block_tokens);
+        tokens.min(self.requests[slot].spec.prompt_tokens)
+    }
+
+    /// Workers of a pool that are up and have some of a prompt, and how many tokens, those with the most first.
+    fn warm(&self, pool: PoolId, slot: u32, last: u32) -> SmallVec<[(WorkerId, u64); WEIGHED]> {
+        let mut warm = SmallVec::new();
+        self.warmth.index.warm(last, |number, blocks| {
+            let (id, worker) = (WorkerId::new(number), &self.workers[number as usize]);
+            if worker.is_up() && worker.spec.pool == pool {
+                warm.push((id, self.tokens_in(slot, blocks)));
+            }
+            warm.len() < WEIGHED
+        });
+        warm
+    }
+
+    /// Of the worker that is emptiest of those that a request may start on, and those of them that are warm for it: the
+    /// one that costs least.
+    pub(super) fn warmest(
+        &self,
+        slot: u32,
+        emptiest: WorkerId,
+        may_start_on: impl Fn(WorkerId) -> bool,
+    ) -> WorkerId {
+        let (Some(affinity), Some(last)) = (self.config.affinity(), self.warmth.of(slot)) else {
+            return emptiest;
+        };
+        let warm = self.warm(self.requests[slot].pool(), slot, last);
+        let score = |id: WorkerId, cached: u64| {
+            let uncached = self.requests[slot].spec.prompt_tokens - cached;
+            affine_score(uncached, self.load_with(slot, id), affinity.load_tokens)
+        };
+        let able = warm.iter().filter(|&&(id, _)| id == emptiest || may_start_on(id));
+        let cached = warm.iter().find(|&&(id, _)| id == emptiest).map_or(0, |&(_, cached)| cached);
+        let cold = (score(emptiest, cached), emptiest);
+        let (_, best) = able.map(|&(id, cached)| (score(id, cached), id)).fold(cold, Ord::min);
+        let (load, least) = (self.load_with(slot, best), self.load_with(slot, emptiest));
+        if is_out_of_balance(load, least, affinity.rebalance) { emptiest } else { best }
+    }
+
+    /// How full a worker would be with a request.
+    fn load_with(&self, slot: u32, worker: WorkerId) -> u64 {
+        let target = self.worker(worker);
+        load_ppm(target.in_use() + self.requests[slot].asks, target.spec.capacity)
+    }
+
+    /// Until when a request waits for a warm worker, if it may.
+    pub(super) fn patient_until(&self, slot: u32) -> Option<Instant> {
+        let Affinity { wait_ns, .. } = *self.config.affinity()?;
+        let record = &self.requests[slot];
+        let may_wait = wait_ns > 0 && record.lane == Some(Lane::Fresh) && record.claim.is_none();
+        let until = record.arrived_at.plus_nanos(wait_ns);
+        (may_wait && until > self.now && self.warmth.of(slot).is_some()).then_some(until)
+    }
+
+    /// Whether a request had better wait for a warm worker that has no room now than start on this one: it would have at
+    /// most half as much to compute.
+    pub(super) fn rather_waits(&self, slot: u32, best: WorkerId) -> bool {
+        let (Some(_), Some(last)) = (self.patient_until(slot), self.warmth.of(slot)) else { return false };
+        let record = &self.requests[slot];
+        let (prompt, rare) = (record.spec.prompt_tokens, self.requests.rare(slot));
+        let here = prompt - self.expected_cached(slot, best);
+        let warm = self.warm(record.pool(), slot, last);
+        warm.iter().any(|&(id, cached)| {
+            2 * (prompt - cached) < here
+                && record.asks.fits(&self.worker(id).whole)
+                && !self.fits(slot, id)
+                && !rare.is_excluded_from(id, self.now)
+        })
+    }
+
+    /// The same, in a search that may leave so many waiting.
+    pub(super) fn rather_waits_in_search(&self, slot: u32, best: WorkerId, patience: &Patience) -> bool {
+        let left = patience.0.get();
+        let waits = left > 0 && self.rather_waits(slot, best);
+        patience.0.set(left - usize::from(waits));
+        waits
+    }
+}

@@ -1,0 +1,322 @@
+//! Section 18: who has which blocks, what that is worth, who waits for a warm worker, and who is picked for one.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use tidegate::{Affinity, Order, Placement, RequestId, WorkerId};
+
+use super::inputs::Refusal;
+use super::{Model, Seq, le};
+
+/// The settings of section 18.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AffinitySetup {
+    pub(crate) blocks: u32,
+    pub(crate) block_tokens: u32,
+    pub(crate) worker_blocks: Option<u32>,
+    pub(crate) learns: bool,
+    pub(crate) load_tokens: u32,
+    pub(crate) rebalance: u32,
+    pub(crate) wait: u64,
+}
+
+impl AffinitySetup {
+    pub(crate) fn config(&self) -> Affinity {
+        let affinity = Affinity::new(self.blocks)
+            .block_tokens(self.block_tokens)
+            .learns(self.learns)
+            .load_tokens(self.load_tokens)
+            .rebalance_ppm(self.rebalance)
+            .wait(std::time::Duration::from_nanos(self.wait));
+        self.worker_blocks.into_iter().fold(affinity, Affinity::worker_blocks)
+    }
+}
+
+/// A block, by all blocks up to it.
+type Chain = Vec<u64>;
+
+/// What was met.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Met {
+    pub(crate) warm_starts: u64,
+    pub(crate) waited: Cell<u64>,
+    pub(crate) picked: Cell<u64>,
+    pub(crate) rebalanced: Cell<u64>,
+    pub(crate) forgotten: u64,
+}
+
+impl Met {
+    /// Those that `against_reference` wants to see.
+    pub(crate) fn all(&self) -> [u64; 5] {
+        let Self { warm_starts, waited, picked, rebalanced, forgotten } = self;
+        [*warm_starts, waited.get(), picked.get(), rebalanced.get(), *forgotten]
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Warmth {
+    /// By worker that is not lost: its blocks with the number of their coming, the last used first.
+    caches: BTreeMap<WorkerId, Vec<(Chain, u64)>>,
+    evicted: BTreeSet<(WorkerId, Chain)>,
+    came: u64,
+    pub(crate) met: Met,
+}
+
+impl Model {
+    fn affinity(&self) -> Option<AffinitySetup> {
+        Some(self.setup.affinity).filter(|_| self.setup.placement == Placement::PrefixAffinity)
+    }
+
+    fn known(&self) -> BTreeSet<Chain> {
+        let waiting = self.requests.values().map(|request| &request.prefix);
+        let waiting = waiting.flat_map(|prefix| (1..=prefix.len()).map(|len| prefix[..len].to_vec()));
+        waiting.chain(self.warmth.caches.values().flatten().map(|(chain, _)| chain.clone())).collect()
+    }
+
+    fn share(&self) -> usize {
+        let Some(affinity) = self.affinity() else { return 0 };
+        let each = affinity.blocks as usize * 3 / 4 / self.warmth.caches.len().max(1);
+        each.min(affinity.worker_blocks.unwrap_or(u32::MAX) as usize)
+    }
+
+    /// As many of the blocks as are known or can be.
+    fn known_part(&self, blocks: &[u64]) -> Chain {
+        let Some(affinity) = self.affinity() else { return Vec::new() };
+        let mut known = self.known();
+        for len in 1..=blocks.len() {
+            let chain = blocks[..len].to_vec();
+            let elsewhere = known.iter().any(|other| other.last() == chain.last() && *other != chain);
+            if elsewhere || !known.contains(&chain) && known.len() == affinity.blocks as usize {
+                return blocks[..len - 1].to_vec();
+            }
+            known.insert(chain);
+        }
+        blocks.to_vec()
+    }
+
+    pub(crate) fn open_cache(&mut self, id: WorkerId) {
+        self.warmth.caches.insert(id, Vec::new());
+        for id in self.warmth.caches.keys().copied().collect::<Vec<_>>() {
+            self.trim_cache(id);
+        }
+    }
+
+    pub(crate) fn close_cache(&mut self, id: WorkerId) {
+        self.warmth.caches.remove(&id);
+        self.warmth.evicted.retain(|(other, _)| *other != id);
+    }
+
+    pub(crate) fn forget_caches(&mut self) {
+        self.warmth.caches.values_mut().for_each(Vec::clear);
+        self.warmth.evicted.clear();
+        self.requests.values_mut().for_each(|request| request.prefix.clear());
+    }
+
+    fn trim_cache(&mut self, id: WorkerId) {
+        while self.warmth.caches[&id].len() > self.share() {
+            self.warmth.caches.get_mut(&id).expect("it is not lost").pop();
+            self.warmth.met.forgotten += 1;
+            self.drop_evicted(id);
+        }
+    }
+
+    /// What was evicted and has none behind it any more goes.
+    fn drop_evicted(&mut self, id: WorkerId) {
+        let Warmth { caches, evicted, .. } = &mut self.warmth;
+        let cache = caches.get_mut(&id).expect("it is not lost");
+        evicted.retain(|(other, chain)| *other != id || cache.iter().any(|(has, _)| has == chain));
+        loop {
+            let goes = |(chain, _): &(Chain, u64)| {
+                let follows = |other: &Chain| other.len() > chain.len() && other.starts_with(chain);
+                evicted.contains(&(id, chain.clone())) && !cache.iter().any(|(other, _)| follows(other))
+            };
+            let Some(place) = cache.iter().position(goes) else { return };
+            let (chain, _) = cache.remove(place);
+            evicted.remove(&(id, chain));
+        }
+    }
+
+    fn store(&mut self, id: WorkerId, part: &[u64]) {
+        let share = self.share();
+        let Warmth { caches, evicted, came, .. } = &mut self.warmth;
+        let cache = caches.get_mut(&id).expect("it is not lost");
+        let mut used = Vec::new();
+        for len in 1..=part.len() {
+            let chain = part[..len].to_vec();
+            evicted.remove(&(id, chain.clone()));
+            match cache.iter().position(|(has, _)| *has == chain) {
+                Some(place) => used.push(cache.remove(place)),
+                None if len <= share => {
+                    *came += 1;
+                    used.push((chain, *came));
+                }
+                None => {}
+            }
+        }
+        used.append(cache);
+        *cache = used;
+        self.trim_cache(id);
+    }
+
+    pub(crate) fn cache_stored(&mut self, id: WorkerId, blocks: &[u64]) -> Result<(), Refusal> {
+        self.check_not_lost(id)?;
+        let part = self.known_part(blocks);
+        self.store(id, &part);
+        Ok(())
+    }
+
+    pub(crate) fn cache_evicted(&mut self, id: WorkerId, blocks: &[u64]) -> Result<(), Refusal> {
+        self.check_not_lost(id)?;
+        for block in blocks {
+            let cache = &self.warmth.caches[&id];
+            if let Some((chain, _)) = cache.iter().find(|(chain, _)| chain.last() == Some(block)) {
+                self.warmth.evicted.insert((id, chain.clone()));
+                self.drop_evicted(id);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn prefix_set(&mut self, request: RequestId, blocks: &[u64]) -> Result<(), Refusal> {
+        let seq = self.find(request)?;
+        if !self.requests[&seq].waits() {
+            return Err("wrong state");
+        }
+        self.request(seq).prefix.clear();
+        self.request(seq).prefix = self.known_part(blocks);
+        Ok(())
+    }
+
+    pub(crate) fn learn(&mut self, seq: Seq, worker: WorkerId) {
+        let prefix = self.requests[&seq].prefix.clone();
+        self.warmth.met.warm_starts += u64::from(self.blocks_on(seq, worker) > 0);
+        if self.affinity().is_some_and(|affinity| affinity.learns) && !prefix.is_empty() {
+            self.store(worker, &prefix);
+        }
+    }
+
+    fn came_to(&self, id: WorkerId, chain: &[u64]) -> Option<u64> {
+        let cache = self.warmth.caches.get(&id)?;
+        cache.iter().find(|(has, _)| has == chain).map(|&(_, came)| came)
+    }
+
+    fn blocks_on(&self, seq: Seq, id: WorkerId) -> u64 {
+        let prefix = &self.requests[&seq].prefix;
+        let has = |len: &usize| self.came_to(id, &prefix[..*len]).is_some();
+        (1..=prefix.len()).rev().find(has).unwrap_or(0) as u64
+    }
+
+    pub(crate) fn expected_cached(&self, seq: Seq, id: WorkerId) -> u64 {
+        let request = &self.requests[&seq];
+        match self.affinity() {
+            Some(affinity) if !request.prefix.is_empty() => {
+                let tokens = self.blocks_on(seq, id) * u64::from(affinity.block_tokens);
+                tokens.min(request.spec.prompt_tokens)
+            }
+            _ => request.spec.cached_tokens,
+        }
+    }
+
+    /// The first sixteen of the workers that have some of a prompt.
+    fn warm(&self, seq: Seq) -> Vec<WorkerId> {
+        let request = &self.requests[&seq];
+        let mut warm: Vec<_> = self.up(request.spec.pool.get() as usize);
+        warm.retain(|&id| self.blocks_on(seq, id) > 0);
+        warm.sort_by_key(|&id| {
+            let blocks = self.blocks_on(seq, id);
+            let came = self.came_to(id, &request.prefix[..blocks as usize]);
+            core::cmp::Reverse((blocks, came))
+        });
+        warm.truncate(16);
+        warm
+    }
+
+    fn load_with(&self, seq: Seq, id: WorkerId) -> u128 {
+        self.load(id, self.requests[&seq].asks)
+    }
+
+    /// Of those that a request may start on, of which one is the emptiest.
+    pub(crate) fn warmest(&self, seq: Seq, emptiest: WorkerId, able: &[WorkerId]) -> WorkerId {
+        let (Some(affinity), request) = (self.affinity(), &self.requests[&seq]) else { return emptiest };
+        if request.prefix.is_empty() {
+            return emptiest;
+        }
+        let warm = self.warm(seq);
+        let score = |id: WorkerId| {
+            let cached = if warm.contains(&id) { self.expected_cached(seq, id) } else { 0 };
+            let load = self.load_with(seq, id);
+            let penalty = load * u128::from(affinity.load_tokens) / 1_000_000;
+            (u128::from(request.spec.prompt_tokens - cached) + penalty, load, id)
+        };
+        let candidates = warm.iter().copied().filter(|id| able.contains(id)).chain([emptiest]);
+        let best = candidates.min_by_key(|&id| score(id)).expect("there is the emptiest");
+        let (load, least) = (self.load_with(seq, best), self.load_with(seq, emptiest));
+        let factor = u128::from(affinity.rebalance);
+        if factor > 0 && load > 500_000 && load * 1_000_000 > least * factor {
+            self.warmth.met.rebalanced.set(self.warmth.met.rebalanced.get() + u64::from(best != emptiest));
+            return emptiest;
+        }
+        best
+    }
+
+    /// Whether a request had better wait than start there.
+    pub(crate) fn rather_waits(&self, seq: Seq, best: WorkerId) -> bool {
+        let (Some(affinity), request) = (self.affinity(), &self.requests[&seq]) else { return false };
+        let patient = request.arrived_at.saturating_add(affinity.wait) > self.now && affinity.wait > 0;
+        if !patient || !request.is_fresh() || self.claim_of(seq).is_some() || request.prefix.is_empty() {
+            return false;
+        }
+        let left = |id: WorkerId| request.spec.prompt_tokens - self.expected_cached(seq, id);
+        self.warm(seq).into_iter().any(|id| {
+            2 * left(id) < left(best)
+                && le(request.asks, self.whole(id))
+                && !self.fits(seq, id)
+                && !request.is_kept_off(id, self.now)
+        })
+    }
+
+    pub(crate) fn picks(&self, tier: usize) -> bool {
+        self.affinity().is_some() && self.setup.tiers[tier].order == Order::DeficitLongestPrefix
+    }
+
+    /// Who of a tier's list starts, and where: the first that may and does not rather wait; or who finds most cached.
+    pub(crate) fn first_or_best(
+        &self,
+        tier: usize,
+        list: &[Seq],
+        place: impl Fn(Seq) -> Option<WorkerId>,
+    ) -> Option<(Seq, WorkerId)> {
+        let (owners, others): (Vec<Seq>, Vec<Seq>) =
+            list.iter().copied().partition(|&seq| self.claim_of(seq).is_some());
+        let owner = owners.into_iter().find_map(|seq| Some((seq, place(seq)?)));
+        let mut patience = 32;
+        let mut may: Vec<(Seq, WorkerId)> = Vec::new();
+        for seq in others {
+            if let Some(&(first, _)) = may.first() {
+                let goes_on = self.picks(tier) && !self.requests[&first].comes_back() && may.len() < 128;
+                if !goes_on || self.had(seq) != self.had(first) {
+                    break;
+                }
+            }
+            let Some(worker) = place(seq) else { continue };
+            if patience > 0 && self.rather_waits(seq, worker) {
+                patience -= 1;
+                self.warmth.met.waited.set(self.warmth.met.waited.get() + 1);
+            } else {
+                may.push((seq, worker));
+            }
+        }
+        let first = may.first().copied();
+        let most = may.iter().map(|&(seq, worker)| self.expected_cached(seq, worker)).max();
+        let picked = may.into_iter().find(|&(seq, worker)| Some(self.expected_cached(seq, worker)) == most);
+        self.warmth.met.picked.set(self.warmth.met.picked.get() + u64::from(picked != first));
+        let at = |one: Option<(Seq, WorkerId)>| one.and_then(|(seq, _)| list.iter().position(|&s| s == seq));
+        let (owner_at, picked_at) = (at(owner), at(picked));
+        if owner_at.is_some() && (picked_at.is_none() || owner_at < picked_at) { owner } else { picked }
+    }
+
+    /// A request within its reserve chooses no victims while it waits for a warm worker.
+    pub(crate) fn waits_for_warmth(&self, seq: Seq) -> bool {
+        self.best_worker(seq, true).is_some_and(|worker| self.rather_waits(seq, worker))
+    }
+}
