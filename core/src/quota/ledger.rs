@@ -427,7 +427,7 @@ impl Ledger {
     /// How many rates are leased, and what the store owes answers of them. O(nodes).
     pub(crate) fn unanswered(&self, now: Instant) -> Unanswered {
         let mut told = Unanswered::default();
-        for (_, place) in self.places.iter() {
+        for place in self.places.iter().filter_map(|(_, place)| place.as_deref()) {
             for limit in RATES {
                 let Some(lease) = place.node.allowance(limit).and_then(Allowance::lease) else { continue };
                 told.leases += 1;

@@ -87,6 +87,7 @@ impl Gate {
             Self::Room => "no worker has room for it",
             Self::Excluded => "the workers that have room are kept clear of it",
             Self::Quota => "its tenant, or one above, has no quota for it now, or others wait for it before",
+            Self::Warmth => "it waits a while for a worker that has its prompt in the cache and no room now",
         }
     }
 }
