@@ -830,7 +830,7 @@ enum tidegate_over_quota_t
    */
   TIDEGATE_OVER_QUOTA_REJECT = 1,
   /**
-   * It goes to the next less urgent tier.
+   * It goes to the next less urgent tier, and waits there for quota, which is the tenant's and not the tier's.
    */
   TIDEGATE_OVER_QUOTA_DEMOTE = 2,
 };

@@ -82,7 +82,7 @@ pub enum OverQuota {
     Wait = 0,
     /// It is refused, and told when to come again.
     Reject = 1,
-    /// It goes to the next less urgent tier, and waits there until there is quota: that is the tenant's, not the tier's.
+    /// It goes to the next less urgent tier, and waits there for quota, which is the tenant's and not the tier's.
     Demote = 2,
 }
 

@@ -214,7 +214,7 @@ pub enum TidegateOverQuota {
     Wait = 0,
     /// It is refused, and told when to come again.
     Reject = 1,
-    /// It goes to the next less urgent tier.
+    /// It goes to the next less urgent tier, and waits there for quota, which is the tenant's and not the tier's.
     Demote = 2,
 }
 

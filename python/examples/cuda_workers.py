@@ -262,9 +262,10 @@ class ByTidegate(Order):
 
     def _poll_until_closed(self) -> None:
         try:
+            # Looked at between a poll and the sleep: a poll takes up what it was woken for.
             while not self._closed:
-                self._obey()
                 self._shared.wait(self.sched.poll_timeout(), now_ns=time.monotonic_ns())
+                self._obey()
             self._obey()
         except BaseException as error:
             self._error = error

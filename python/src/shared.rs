@@ -360,7 +360,8 @@ impl SharedScheduler {
     }
 
     /// Wakes who sleeps in `wait`, as if there were something to poll: to have the engine's thread look at something of the
-    /// host's, such as that it is to end. May wait for a poll.
+    /// host's, such as that it is to end: between `poll` and `wait`, because a poll takes up what it was woken for. May wait
+    /// for a poll.
     fn wake(&self, py: Python<'_>) -> PyResult<()> {
         self.shared.released(py, |core| match core.with(|_| ()) {
             // So much lies there that nobody can sleep.

@@ -261,15 +261,18 @@ class Engine:
         self.ended = threading.Event()
 
     def run(self) -> None:
-        while not self.ended.is_set():
-            now_ns = time.monotonic_ns()
-            for outcome in self.shared.poll(now_ns=now_ns):
-                self.seen[type(outcome)] += 1
-                if isinstance(outcome, tidegate.Start):
-                    self.starts.put(outcome)
-                elif isinstance(outcome, tidegate.Preempt):
-                    self.shared.preempted(outcome.victim, outcome.attempt, now_ns=now_ns)
+        while not self.ended.is_set():  # between the poll and the sleep: a poll takes up what it was woken for
             self.shared.wait(self.shared.scheduler.poll_timeout(), now_ns=time.monotonic_ns())
+            self.poll()
+
+    def poll(self) -> None:
+        now_ns = time.monotonic_ns()
+        for outcome in self.shared.poll(now_ns=now_ns):
+            self.seen[type(outcome)] += 1
+            if isinstance(outcome, tidegate.Start):
+                self.starts.put(outcome)
+            elif isinstance(outcome, tidegate.Preempt):
+                self.shared.preempted(outcome.victim, outcome.attempt, now_ns=now_ns)
 
     def end(self) -> None:
         self.ended.set()
@@ -381,6 +384,16 @@ def test_the_interpreter_is_free_while_one_sleeps(shared: tidegate.SharedSchedul
         turns = sum(1 for _ in range(100_000))
         submit(shared)
     assert (woken, turns, failed) == ([True], 100_000, [])
+
+
+def test_a_wake_up_lasts_until_the_next_poll(shared: tidegate.SharedScheduler) -> None:
+    shared.poll(now_ns=0)
+    assert not shared.wait(0, now_ns=0)
+    shared.wake()
+    for _ in range(2):
+        assert shared.wait(now_ns=0), "nobody slept, and nobody polled"
+    shared.poll(now_ns=0)
+    assert not shared.wait(0, now_ns=0)
 
 
 def test_a_deadline_ends_a_sleep_and_not_earlier(shared: tidegate.SharedScheduler) -> None:

@@ -86,7 +86,7 @@ class OverQuotaAction(StrEnum):
     REJECT = "reject"
     """It is refused, and told when to come again."""
     DEMOTE = "demote"
-    """It goes to the next less urgent tier, and waits there until there is quota: that is the tenant's, not the tier's."""
+    """It goes to the next less urgent tier, and waits there for quota, which is the tenant's and not the tier's."""
 
 
 class QuotaLimit(StrEnum):

@@ -15,11 +15,11 @@ from vllm.v1.core.kv_cache_manager import KVCacheManager
 from vllm.v1.request import Request
 
 AHEAD = 25
-"""Who had to yield comes back when all that run, and it, could each generate so many tokens. By trial on a model of scene
-C in docs/ENGINES.md: with fewer more is computed again, with more the machine stands emptier."""
+"""Who had to yield comes back when all that run, and it, could each generate so many tokens. By trial on a model of
+scene C in docs/ENGINES.md: with fewer more is computed again, with more the machine stands emptier."""
 
 LONG_WAY = Fraction(9, 10)
-"""Who may still generate this part of what anybody may is among those with the longest way to go. By trial, likewise."""
+"""Who may still generate this part of what anybody may has about the longest way to go. By trial, likewise."""
 
 
 class Memory:
@@ -43,7 +43,7 @@ class Memory:
         return min(self.of(request.num_tokens) + self._groups, self.whole(request))
 
     def asked_again(self, request: Request, running: int) -> int:
-        """What one that had to yield is to have free while so many run: its context, and what all of them grow ahead."""
+        """What one that had to yield is to have free while so many run: its context, and what all grow `AHEAD`."""
         return min(self.of(request.num_tokens) + self.of((running + 1) * AHEAD), self.capacity)
 
     def whole(self, request: Request) -> int:
@@ -89,8 +89,8 @@ class Memory:
 def who_yields(running: Iterable[tuple[int, Request]], over_reserve: set[int]) -> Request | None:
     """The request of the least urgent tier beyond its reserve that has the fewest tokens to compute again.
 
-    Not one with about the longest way to go of all that run, if there is another. Of equals the newest. Where no tier is
-    beyond its reserve, the least urgent yields.
+    Not one with about the longest way to go of all that run, if there is another. Of equals the newest. Where no tier
+    is beyond its reserve, the least urgent yields.
     """
     everyone = list(running)
     here = [pair for pair in everyone if pair[0] in over_reserve] or everyone

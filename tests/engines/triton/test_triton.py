@@ -35,7 +35,7 @@ def load(seed: int) -> list[tuple[str, list[int], int, str, str]]:
 
 
 def serve(server: Server, model: str, seed: int) -> tuple[dict[str, Answer], list[str]]:
-    """Serves the load: what is not batch comes when all slots have batch work; nothing is generated before all is there."""
+    """Serves the load: what is not batch comes when batch work has all slots; all are there before one generates."""
     asks = load(seed)
     with Stream(server, model) as stream:
         with server.held(model):
@@ -60,8 +60,8 @@ def test_a_mixed_load(server: Server, seed: int) -> None:
         after = min(came.index(f"realtime-{n}") for n in range(4))
         print(f"{label}: realtime waited at most {max(waits) * 1e3:.0f} ms; {after} others had tokens before the first")
 
-    # All that is urgent has tokens before any batch request has that had no slot when it came; in the order of arrival all
-    # batch work is first.
+    # All that is urgent has tokens before any batch request has that had no slot when it came; in the order of arrival
+    # all batch work is first.
     last_urgent = max(order.index(f"realtime-{number}") for number in range(4))
     assert not set(order[:last_urgent]) & {f"batch-{number}" for number in range(SLOTS, 10)}
     assert stock_order.index("realtime-0") > max(stock_order.index(f"batch-{number}") for number in range(10))
