@@ -24,7 +24,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
     "--hide-scrollbars",
-    "--window-size=1280,2500",
+    "--window-size=1280,4600",
     # A page that asked for anything from a network would wait for it here.
     "--host-resolver-rules=MAP * ~NOTFOUND",
 ]
@@ -110,7 +110,7 @@ def test_the_page_is_drawn(browser: str, page: Path, tmp_path: Path, scheme: str
     options = DARK if scheme == "dark" else []
     render(browser, page, tmp_path / "profile", *options, f"--screenshot={picture}")
     width, height, rows = pixels(picture)
-    assert (width, height) == (1280, 2500)
+    assert (width, height) == (1280, 4600)
     size = len(rows[0]) // width
     colours = Counter(row[i : i + 3].hex() for row in rows for i in range(0, len(row), size))
     background = {"light": "ffffff", "dark": "10151c"}[scheme]
