@@ -4,6 +4,7 @@ import json
 import sys
 import types
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import toolchain
@@ -15,7 +16,10 @@ ROWS = [
     {"arrival_s": index / 4, "tier": f"P{index % 3}", "tenant": "acme", "prompt_tokens": 300, "output_tokens": 20}
     for index in range(60)
 ]
-TWO_TIERS = {"dimensions": ["slots", "kv_blocks"], "tiers": [{"name": "now", "reserve_ppm": 500_000}, {"name": "later"}]}
+TWO_TIERS = {
+    "dimensions": ["slots", "kv_blocks"],
+    "tiers": [{"name": "now", "reserve_ppm": 500_000}, {"name": "later"}],
+}
 AT_MOST_S = 120
 
 
@@ -66,7 +70,7 @@ def test_what_is_wrong_is_an_exception_with_the_programs_words(binary: Path, tmp
         simulate(None, [3], binary=binary)  # type: ignore[list-item]
     with pytest.raises(TypeError, match="some are KIND:PATH and some are rows"):
         simulate(None, ["csv:x", ROWS[0]], binary=binary)  # type: ignore[list-item]
-    with pytest.raises(SimulationError, match="no program .*cargo build --release -p tidegate-sim"):
+    with pytest.raises(SimulationError, match=r"no program .*cargo build --release -p tidegate-sim"):
         simulate(None, ROWS, binary=tmp_path / "absent")
     with pytest.raises(SimulationError, match=r"it did not end within 0\.01 s"):
         simulate(None, None, binary=binary, timeout_s=0.01)
@@ -80,7 +84,7 @@ def test_the_environment_names_the_program(binary: Path, monkeypatch: pytest.Mon
 class Bar:
     """What is used of tqdm's bar."""
 
-    made: "list[Bar]" = []
+    made: ClassVar["list[Bar]"] = []
 
     def __init__(self, *, total: int, **_: object) -> None:
         self.total, self.n, self.is_closed = total, 0, False

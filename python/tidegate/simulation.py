@@ -1,12 +1,12 @@
-"""Replays of workloads, as a function: what would these requests have seen under this config?
+"""Replays of workloads, as a function: what these requests would have seen under this config.
 
     result = tidegate.simulate(config, "azure-conv:conv.csv", workers=6)
     result["setups"]["tidegate"]["tiers"][0]["ttft_ms"]["p99"]
     result.tiers()  # a pandas DataFrame where pandas is installed, else a list of dicts
 
 The work is done by the program `tidegate`, in a process of its own: a wheel that servers load carries no simulator, and
-nothing here holds the interpreter. Build it with `cargo build --release -p tidegate-sim`; it is looked for in `binary`, in
-the environment variable `TIDEGATE_BINARY` and in `PATH`.
+nothing here holds the interpreter. Build it with `cargo build --release -p tidegate-sim`; it is looked for in `binary`,
+in the environment variable `TIDEGATE_BINARY` and in `PATH`.
 """
 
 import contextlib
@@ -79,10 +79,14 @@ def simulate(
 ) -> Simulation:
     """Replays a trace, and returns the report.
 
-    `config` is a `Config` or what `Config(**config)` takes; the default set-up without it. `trace` is `KIND:PATH` as on the
-    command line, several of them, or rows with the keys `arrival_s`, `tier`, `tenant`, `prompt_tokens` and `output_tokens` (a
-    DataFrame will do); the built-in workload without it. `model` is an id or a file of `tidegate fit`. A bar shows how far it is
-    where tqdm is installed. After Ctrl-C the program is waited for, and the `KeyboardInterrupt` goes on.
+    `config` is a `Config` or what `Config(**config)` takes; the default set-up without it. `trace` is `KIND:PATH` as on
+    the command line, several of them, or rows with the keys `arrival_s`, `tier`, `tenant`, `prompt_tokens` and
+    `output_tokens` (a DataFrame will do); the built-in workload without it. `model` is an id or a file of
+    `tidegate fit`. `workers`, `setups`, `scale`, `seed`, `report` and `timeline` are the flags of these names.
+    `progress` shows a bar where tqdm is installed. `timeout_s` ends a replay that takes longer, with a
+    `SimulationError`. `binary` is the program.
+
+    After Ctrl-C the program is waited for, and the `KeyboardInterrupt` goes on.
 
     Raises `SimulationError`; `ConfigError` for a config that cannot be.
     """
@@ -98,7 +102,14 @@ def simulate(
             command += ["--trace", each]
         for setup in setups:
             command += ["--setup", setup]
-        given = {"model": model, "workers": workers, "scale": scale, "seed": seed, "report": report, "timeline": timeline}
+        given = {
+            "model": model,
+            "workers": workers,
+            "scale": scale,
+            "seed": seed,
+            "report": report,
+            "timeline": timeline,
+        }
         for flag, value in given.items():
             if value is not None:
                 command += [f"--{flag}", os.fspath(value) if isinstance(value, os.PathLike) else str(value)]
@@ -112,7 +123,9 @@ def _program(binary: str | os.PathLike[str] | None) -> str:
     named = os.fspath(binary) if binary is not None else os.environ.get("TIDEGATE_BINARY", "tidegate")
     found = shutil.which(named)
     if found is None:
-        how = "cargo build --release -p tidegate-sim builds it; name it by binary=, by TIDEGATE_BINARY, or have it in PATH"
+        how = (
+            "cargo build --release -p tidegate-sim builds it; name it by binary= or TIDEGATE_BINARY, or have it in PATH"
+        )
         raise SimulationError(f"no program {named!r}: {how}")
     return found
 

@@ -18,6 +18,13 @@ const COLLINEAR: f64 = 1e-9;
 /// Most terms of a form.
 const TERMS: usize = 6;
 
+/// The terms of [`mixed_terms`], by name.
+const MIXED: [&str; 5] = ["base", "prefill_token", "decode_token", "decode_context", "prefill_context"];
+
+/// The terms of [`apart_terms`], by name.
+const APART: [&str; 6] =
+    ["decode base", "decode token", "decode context", "prefill base", "prefill token", "prefill square"];
+
 /// Which form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
@@ -132,8 +139,6 @@ fn formula(
     };
     let formula = match form {
         Form::Mixed => {
-            const NAMES: [&str; 5] =
-                ["base", "prefill_token", "decode_token", "decode_context", "prefill_context"];
             let terms =
                 |[base, prefill_token, decode_token, decode_context, prefill_context, _]: [i64; TERMS]| {
                     MixedTerms {
@@ -145,22 +150,14 @@ fn formula(
                         prefill_context,
                     }
                 };
-            let below = terms(solve(&side(false), &NAMES, mixed_terms)?);
-            let above = if knee.is_some() { terms(solve(&side(true), &NAMES, mixed_terms)?) } else { below };
+            let below = terms(solve(&side(false), &MIXED, mixed_terms)?);
+            let above = if knee.is_some() { terms(solve(&side(true), &MIXED, mixed_terms)?) } else { below };
             Formula::MixedByTokens { knee: knee.unwrap_or(u64::MAX), below, above }
         }
         Form::Apart => {
-            const NAMES: [&str; 6] = [
-                "decode base",
-                "decode token",
-                "decode context",
-                "prefill base",
-                "prefill token",
-                "prefill square",
-            ];
             let decode = |c: [i64; TERMS]| DecodeTerms { base: c[0], token: c[1], context: c[2], least: 0 };
-            let below = solve(&side(false), &NAMES, apart_terms)?;
-            let above = if knee.is_some() { solve(&side(true), &NAMES, apart_terms)? } else { below };
+            let below = solve(&side(false), &APART, apart_terms)?;
+            let above = if knee.is_some() { solve(&side(true), &APART, apart_terms)? } else { below };
             let [.., base, token, square] = below;
             Formula::Apart {
                 prefill: PrefillTerms { base, token, square },

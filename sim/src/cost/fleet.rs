@@ -9,7 +9,7 @@ use crate::replay::{Outcome, ReplayError, ReplayOptions, replay};
 use crate::setup::{Setup, SetupError, SetupKind, config_of};
 use crate::trace::Workload;
 
-/// More workers than this hold nothing that fewer do not.
+/// More workers than this are not tried; nor more than there are requests, of which each then has its own.
 const MOST_WORKERS: usize = 4_096;
 
 /// The least urgent tier's reserve in tidegate, against starvation: the default of the scheduler's contract.
@@ -205,14 +205,15 @@ impl Search<'_> {
     ) -> Result<Enough, CostError> {
         let mut too_few = 0;
         let mut enough: Option<Enough> = None;
-        let mut workers = guess.max(self.least_busy(workload)).min(MOST_WORKERS);
+        let most = MOST_WORKERS.min(workload.requests.len()).max(1);
+        let mut workers = guess.max(self.least_busy(workload)).min(most);
         loop {
             (self.tried)(&format!("{} with {workers}", kind.name()));
             let setup = Setup::new(kind, self.case.machine, workers, workload, config)?;
             let (outcome, _) = replay(workload, &setup, self.case.machine, ReplayOptions::default())?;
             match self.missed(&outcome) {
                 None => enough = Some(Enough { workers, outcome }),
-                Some((tier, ttft_ns_p99)) if workers == MOST_WORKERS => {
+                Some((tier, ttft_ns_p99)) if workers == most => {
                     return Err(CostError::Never { setup: kind.name(), workers, tier, ttft_ns_p99 });
                 }
                 Some(_) => too_few = workers,
@@ -221,7 +222,7 @@ impl Search<'_> {
                 Some(enough) if enough.workers <= too_few + 1 => break,
                 Some(found) if too_few == 0 => found.workers / 2,
                 Some(found) => usize::midpoint(too_few, found.workers),
-                None => (2 * workers).min(MOST_WORKERS),
+                None => (2 * workers).min(most),
             };
         }
         Ok(enough.expect("the loop ends when one is enough"))

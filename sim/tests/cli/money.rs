@@ -115,7 +115,7 @@ fn what_cannot_be_costed_is_told_in_one_line() {
     );
     let line = "invalid value '0' for '--usd-per-gpu-hour <USD>': expected a positive number (see --help)";
     assert_fails(&["cost", "--usd-per-gpu-hour", "0"], 2, line);
-    let output = tidegate(&[&SMALL, &["--objectives", "0.001"][..]].concat());
+    let output = tidegate(&["cost", "--requests-per-month", "200000", "--objectives", "0.001"]);
     assert_eq!(output.status.code(), Some(2));
     let problem = text(&output.stderr);
     assert!(
