@@ -41,6 +41,8 @@ def test_links_and_paths_lead_somewhere(page: Path) -> None:
     links = [page.parent / link for link in re.findall(r"\]\(([^)#:]+)\)", text)]
     paths = [
         ROOT / path
-        for path in re.findall(r"`((?:\.ci|core|ffi|include|deploy|docs|python|sim|benches|fuzz|tests)/[\w./-]*)`", text)
+        for path in re.findall(
+            r"`((?:\.ci|core|ffi|include|deploy|docs|python|sim|benches|fuzz|tests)/[\w./-]*)`", text
+        )
     ]
     assert [path for path in links + paths if not path.exists()] == []

@@ -139,8 +139,9 @@ def test_all_hosts_refuse_what_nobody_knows(program: str, vllm_settings: ModuleT
         with pytest.raises(tidegate.ConfigError) as caught:
             Deployment.parse(wrong)
         assert caught.value.faults[0][0] == place
-        with pytest.raises(ConfigFault, match="."):
+        with pytest.raises(ConfigFault) as refused:
             parse_gateway(wrong)
+        assert place in dict(refused.value.faults)
         with pytest.raises(vllm_settings.SettingsError, match=f"line {line}"):
             vllm_settings.Settings.parse(wrong)
 

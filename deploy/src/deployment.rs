@@ -130,6 +130,12 @@ impl Deployment {
                 faults = error.faults;
                 for fault in &mut faults {
                     fault.line = fault.line.and_then(|line| line.checked_sub(above)).filter(|&line| line > 0);
+                    // The core names the word on that line, of a header none, and not whose it is.
+                    let is_word = !fault.path.contains('.') && document.line(&fault.path) != fault.line;
+                    if let (true, Some(path)) = (is_word, fault.line.and_then(|line| document.path_at(line)))
+                    {
+                        fault.path = path;
+                    }
                 }
                 // What else is wrong is told too, as far as the names are there of which the rest speaks.
                 skeleton(&document, defaults).and_then(|config| {

@@ -133,6 +133,7 @@ fn every_fault_has_its_line_and_path() {
             &["2: kubernetes.sharing[0].replicas: 1 is not from 2 to 48"],
         ),
         ("gatewey = 1\n", &["1: gatewey: unknown field"]),
+        ("[[werkers]]\ncount = 1\n", &["1: werkers"]),
     ] {
         let found = faults(text);
         assert_eq!(found.len(), expected.len(), "{text}: {found:?}");
@@ -140,6 +141,14 @@ fn every_fault_has_its_line_and_path() {
             assert!(found.starts_with(expected), "{text}: {found:?}, not {expected:?}");
         }
     }
+}
+
+#[test]
+fn a_word_of_a_tier_is_told_with_the_tier() {
+    let text =
+        "dimensions = [\"slots\"]\n[[tiers]]\nname = \"a\"\n[[tiers]]\nname = \"b\"\nodrer = \"fifo\"\n";
+    let faults = Deployment::from_toml(text).expect_err("an unknown word").faults;
+    assert_eq!((faults[0].path.as_str(), faults[0].line), ("tiers[1].odrer", Some(6)));
 }
 
 #[test]

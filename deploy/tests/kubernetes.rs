@@ -154,6 +154,11 @@ fn a_node_names_its_config() {
     let told = told(&found).join("\n");
     assert!(told.contains("names the config \"none\", in which nothing is shared here"), "{told}");
     assert!(told.contains("Node d: does not say which config it has"), "{told}");
+    let mixed = MPS.replace("replicas: 2}", "replicas: 2}, {name: nvidia.com/mig-1g.5gb, replicas: 3}");
+    let found = from(&(plugin(&mixed) + &node("n", "")));
+    assert_eq!(file(&found).worker_count(), 4);
+    let expected = "nvidia.com/mig-1g.5gb of its config are not counted";
+    assert!(self::told(&found).iter().any(|note| note.contains(expected)), "{:?}", found.notes);
 }
 
 #[test]

@@ -98,7 +98,7 @@ class Deployment:
         return numbers
 
     def introduce_workers(self, scheduler: Scheduler, *, now_ns: int) -> list[int]:
-        """Tells `scheduler` of the devices and workers, at `now_ns`. Returns the numbers of the workers, in their order."""
+        """Tells `scheduler` of the devices and workers, at `now_ns`. Returns the numbers of the workers."""
         devices = [
             scheduler.device_add(device.limit, checkpoint_mib=device.checkpoint_mib, now_ns=now_ns)
             for device in self.devices

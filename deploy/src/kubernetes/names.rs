@@ -83,7 +83,7 @@ impl Sharing {
     }
 
     /// Whether both stand in one config of the plugin.
-    fn is_beside(&self, other: &Self) -> bool {
+    pub(super) fn is_beside(&self, other: &Self) -> bool {
         (&self.namespace, &self.config_map, &self.config)
             == (&other.namespace, &other.config_map, &other.config)
     }

@@ -68,6 +68,13 @@ pub(super) fn read(object: &Object<'_>, sharing: &[Sharing], ledger: &mut Ledger
         return None;
     }
     let shared = which(object, &labels, sharing, ledger);
+    for other in sharing.iter().filter(|other| shared.is_some_and(|first| first.is_beside(other))) {
+        if Some(other) != shared {
+            let message =
+                format!("{} of its config are not counted: one resource of a node is", other.resource);
+            ledger.note(object, object.node, "", message);
+        }
+    }
     let resource = shared.map_or_else(|| GPU.to_owned(), Sharing::advertised);
     let replicas = shared.map_or(1, |shared| u64::from(shared.replicas));
     let of_status = advertised.and_then(|capacity| capacity.get(&resource)).and_then(Node::quantity);

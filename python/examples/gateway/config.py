@@ -1,8 +1,8 @@
 """What an operator says: one TOML file, read whole or refused whole.
 
 It is the file that all hosts of tidegate read (`tidegate.deployment`): the scheduler's settings at its top, and its
-tenants. The tables `gateway`, `redis`, `engines` and `keys` are this program's; its workers are its engines, and not those
-of `workers`. Nothing here knows a running scheduler.
+tenants. The tables `gateway`, `redis`, `engines` and `keys` are this program's; its workers are its engines, and not
+those of `workers`. Nothing here knows a running scheduler.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """What the file named in TIDEGATE_CONFIG says: the scheduler's config, its tenants, and what this adapter adds.
 
-The file is the one that all hosts read (`tidegate.deployment`), with a table `vllm` for what this adapter adds. Its devices
-and workers are not looked at: this engine is one worker by itself. It knows nothing of requests.
+The file is the one that all hosts read (`tidegate.deployment`), with a table `vllm` for what this adapter adds. Its
+devices and workers are not used: this engine is one worker by itself. It knows nothing of requests.
 """
 
 import os
