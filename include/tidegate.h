@@ -914,6 +914,31 @@ typedef uint32_t tidegate_outcome_kind_t;
 #endif // __cplusplus
 
 /**
+ * In which text format metrics are written.
+ */
+enum tidegate_metrics_format_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * OpenMetrics 1.0.
+   */
+  TIDEGATE_METRICS_FORMAT_OPEN_METRICS = 0,
+  /**
+   * Prometheus' own, version 0.0.4.
+   */
+  TIDEGATE_METRICS_FORMAT_PROMETHEUS = 1,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tidegate_metrics_format_t tidegate_metrics_format_t;
+#else
+typedef uint32_t tidegate_metrics_format_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
  * A config in the making. Made by tidegate_config_builder_new, ended by tidegate_config_builder_free.
  */
 typedef struct tidegate_config_builder_t tidegate_config_builder_t;
@@ -2356,6 +2381,16 @@ tidegate_status_t tidegate_scheduler_usage(const tidegate_scheduler_t *scheduler
                                            tidegate_tenant_usage_t *out_usage);
 
 /**
+ * What of a tenant's usage is of one tier, as it will be at `at_ns` if nothing is told before; an instant that has passed
+ * counts as now. A request counts for the tier that it has, and what it used for the tier that it had then.
+ */
+tidegate_status_t tidegate_scheduler_usage_by_tier(const tidegate_scheduler_t *scheduler,
+                                                   uint32_t tenant,
+                                                   uint32_t tier,
+                                                   uint64_t at_ns,
+                                                   tidegate_tenant_usage_t *out_usage);
+
+/**
  * The counters.
  */
 tidegate_status_t tidegate_scheduler_stats(const tidegate_scheduler_t *scheduler,
@@ -2402,6 +2437,26 @@ tidegate_status_t tidegate_scheduler_stats_json(const tidegate_scheduler_t *sche
                                                 char *buffer,
                                                 size_t capacity,
                                                 size_t *out_len);
+
+/* Metrics. */
+
+/**
+ * All metrics as text, in the format of a tidegate_metrics_format_t, to be answered with its tidegate_metrics_content_type.
+ * Of the tenants that have a policy of their own the first `tenants` by number are named, and all others together are
+ * "other". The text is cut to `capacity` bytes with a NUL at its end; `out_len` gets its whole length: ask again with
+ * more room if it is not below `capacity`. `buffer` may be NULL if `capacity` is 0, `out_len` may be NULL.
+ */
+tidegate_status_t tidegate_scheduler_metrics(const tidegate_scheduler_t *scheduler,
+                                             uint32_t format,
+                                             size_t tenants,
+                                             char *buffer,
+                                             size_t capacity,
+                                             size_t *out_len);
+
+/**
+ * What to answer as the Content-Type of a page of metrics; NULL for a number that is no tidegate_metrics_format_t.
+ */
+const char *tidegate_metrics_content_type(uint32_t format);
 
 /* The last error. */
 

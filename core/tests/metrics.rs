@@ -328,16 +328,16 @@ proptest! {
             let actions = world.round();
             world.obey(&actions);
             world.round();
-            let (page, stats) = (Page::of(&world), world.sched.stats());
-            let sum = |name: &str, label: &str| page.sum(name, &[label]) as u64;
-            prop_assert_eq!(sum("tidegate_submitted_requests_total", ""), stats.submitted);
-            prop_assert_eq!(sum("tidegate_ended_requests_total", "completed"), stats.completed);
-            prop_assert_eq!(sum("tidegate_queue_depth", "") + sum("tidegate_running_requests", ""), stats.live);
-            let used = world.sched.usage(world.tenant).expect("it is known");
-            prop_assert_eq!(sum("tidegate_queue_delay_seconds_count", ""), used.started);
-            prop_assert_eq!(sum("tidegate_preemptions_total", ""), used.preemptions + used.memory_preemptions);
-            let slots: u64 = sum("tidegate_used_units", "slots");
-            prop_assert_eq!(slots + sum("tidegate_free_units", "slots") + sum("tidegate_claimed_units", "slots"), 6);
         }
+        let (page, stats) = (Page::of(&world), world.sched.stats());
+        let sum = |name: &str, label: &str| page.sum(name, &[label]) as u64;
+        prop_assert_eq!(sum("tidegate_submitted_requests_total", ""), stats.submitted);
+        prop_assert_eq!(sum("tidegate_ended_requests_total", "completed"), stats.completed);
+        prop_assert_eq!(sum("tidegate_queue_depth", "") + sum("tidegate_running_requests", ""), stats.live);
+        let used = world.sched.usage(world.tenant).expect("it is known");
+        prop_assert_eq!(sum("tidegate_queue_delay_seconds_count", ""), used.started);
+        prop_assert_eq!(sum("tidegate_preemptions_total", ""), used.preemptions + used.memory_preemptions);
+        let slots: u64 = sum("tidegate_used_units", "slots");
+        prop_assert_eq!(slots + sum("tidegate_free_units", "slots") + sum("tidegate_claimed_units", "slots"), 6);
     }
 }

@@ -284,7 +284,7 @@ public:
     return detail::asked(status, usage);
   }
   /// What of it is of one tier, as it will be at an instant if nothing is told before.
-  Result<TenantUsage> usage_by_tier(TenantId tenant, Tier tier, Instant at) const {
+  Result<TenantUsage> usage_by_tier(TenantId tenant, TierId tier, Instant at) const {
     TenantUsage usage = TIDEGATE_TENANT_USAGE_INIT;
     const auto status = tidegate_scheduler_usage_by_tier(c(), tenant.value, tier.value, at.ns, &usage);
     return detail::asked(status, usage);
