@@ -225,7 +225,8 @@ fn tenant() -> BoxedStrategy<Input> {
 
 fn blocks() -> impl Strategy<Value = Input> {
     let blocks = proptest::collection::vec(number(), 0..4).prop_map(Vec::into_boxed_slice);
-    (worker(), request(), blocks, 0_u8..3).prop_map(|(worker, (request, _), blocks, verb)| match verb {
+    let worker = small().prop_map(WorkerId::new);
+    (worker, request(), blocks, 0_u8..3).prop_map(|(worker, (request, _), blocks, verb)| match verb {
         0 => Input::CacheStored { worker, blocks },
         1 => Input::CacheEvicted { worker, blocks },
         _ => Input::PrefixSet { request, blocks },

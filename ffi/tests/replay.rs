@@ -160,14 +160,15 @@ impl Host {
     fn tell_of_blocks(&mut self) {
         let blocks: Box<[u64]> = (0..self.random(6)).map(|block| 100 + block).collect();
         let (worker, back) = (self.worker(), self.random(4) as usize);
-        self.input(match self.random(4) {
+        let input = match self.random(4) {
             0 => Input::CacheStored { worker, blocks },
             1 => Input::CacheEvicted { worker, blocks },
             _ => {
                 let request = self.submitted.iter().rev().nth(back).copied();
                 Input::PrefixSet { request: request.unwrap_or(RequestId::from_bits(1)), blocks }
             }
-        });
+        };
+        self.input(input);
     }
 
     /// Something happens to the machines; the larger limits come often enough that work goes on.
