@@ -69,12 +69,13 @@ impl Resources {
     /// # Panics
     /// If a dimension would go below zero: the caller's books do not balance.
     pub(crate) fn shift(&mut self, change: &Balance) {
+        // One check for all dimensions, of the sign: this is on the path of every report, and sums fit a signed word.
+        let mut all = 0;
         for d in 0..MAX_DIMENSIONS {
             self.0[d] = self.0[d].wrapping_add_signed(change.0[d]);
+            all |= self.0[d] as i64;
         }
-        // One check for all dimensions, of the sign: this is on the path of every report, and sums fit a signed word.
-        let all = self.0.iter().fold(0, |all, units| all | units);
-        assert!(all as i64 >= 0, "a ledger never goes below zero");
+        assert!(all >= 0, "a ledger never goes below zero");
     }
 
     /// The first dimension in which `room` has too little, if any.

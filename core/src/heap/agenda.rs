@@ -137,12 +137,8 @@ impl<K: Ord + Copy> Agenda<K> {
     }
 
     fn least(&self) -> Option<(K, u32)> {
-        let mut least = self.rest.peek();
-        for lane in self.lanes.iter().filter(|lane| lane.head != NIL) {
-            let head = (self.entries[lane.head as usize].key, lane.head);
-            least = Some(least.map_or(head, |least| least.min(head)));
-        }
-        least
+        let heads = self.lanes.iter().filter(|lane| lane.head != NIL);
+        heads.map(|lane| (self.entries[lane.head as usize].key, lane.head)).chain(self.rest.peek()).min()
     }
 }
 

@@ -337,3 +337,21 @@ impl Scheduler {
         self.tenants.get(tenant).map(|tenant| tenant.node).ok_or(TenantError::Unknown(tenant))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn policies_that_limit_what_waits_are_known_as_long_as_anybody_has_one() {
+        let mut policies = Policies::default();
+        let (free, limited) = (TenantPolicy::new(), TenantPolicy::new().queue_token_limit(3));
+        let [plain, one, other] = [&free, &limited, &limited].map(|policy| policies.share(policy));
+        assert_eq!((one == other, policies.limiting), (true, 1));
+        policies.release(one);
+        policies.release(plain);
+        assert_eq!(policies.limiting, 1, "somebody has it");
+        policies.release(other);
+        assert_eq!(policies.limiting, 0);
+    }
+}
