@@ -62,13 +62,14 @@ CROWDS = (
 
 @contextmanager
 def replicas(folder: Path, engines: Sequence[Program], store: RedisServer) -> Iterator[list[Gateway]]:
-    """Two, each of which has half of every engine."""
+    """Two, each of which has half of every engine, and of the rest what the other one leaves."""
     with ExitStack() as stack:
         started = []
+        share = f'slots = {SLOTS // 2}\nmax_slots = {SLOTS}\nload = "/metrics"\n'
         for number in range(2):
             place = folder / f"replica-{number}"
             place.mkdir(exist_ok=True)
-            tables = [f'[[engines]]\nurl = "{engine.url}"\nslots = {SLOTS // 2}\n' for engine in engines]
+            tables = [f'[[engines]]\nurl = "{engine.url}"\n{share}' for engine in engines]
             redis = f'[redis]\nurl = "redis://127.0.0.1:{store.port}"\nreplica = "{number}"\n'
             started.append(stack.enter_context(Gateway(place, "\n".join([CONFIG, redis, *tables]))))
         until(lambda: all(up(gateway, engine) for gateway in started for engine in engines))

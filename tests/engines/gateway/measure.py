@@ -44,7 +44,7 @@ def scenes(gateway: Program, engines: Sequence[Program], seconds: float, rate: f
 
 def main() -> None:
     """Prints its figures."""
-    seconds, rate = (float(word) for word in [*sys.argv[1:], "40", "3"][:2])
+    seconds, rate = (float(word) for word in (sys.argv[1:] + ["40", "3"][len(sys.argv) - 1 :]))
     with tempfile.TemporaryDirectory() as name, vllm_servers(Path(name), 2, PACE) as engines:
         text = config(engines, SLOTS, health_timeout="10s")
         with Gateway(Path(name), text) as gateway:

@@ -6,8 +6,9 @@ from xml.etree import ElementTree
 
 import demo
 from gateway.load import rows, table, write_picture
+from gateway_world import until
 from redis_server import RedisServer
-from vllm_server import VllmServer
+from vllm_server import SLOTS, VllmServer
 
 
 def test_a_short_demo(servers: Sequence[VllmServer], tmp_path: Path) -> None:
@@ -20,6 +21,9 @@ def test_a_short_demo(servers: Sequence[VllmServer], tmp_path: Path) -> None:
         for gateway in gateways:
             assert gateway.metric("tidegate_requests_total", state="completed") > 0
             assert gateway.metric("tidegate_live") == 0
+        # Nobody asks any more: each may have all of every engine, as those say themselves.
+        slots = "tidegate_engine_slots"
+        until(lambda: all(g.metric(slots, engine=server.url) == SLOTS for g in gateways for server in servers))
     write_picture(tmp_path / "load.svg", plan, heard)
     circles = ElementTree.parse(tmp_path / "load.svg").getroot().findall("{http://www.w3.org/2000/svg}circle")
     assert len(circles) == sum(one.first_after is not None for one in heard.asked)
