@@ -11,7 +11,7 @@ from pathlib import Path
 from gateway.load import Crowd, Heard, Plan, play, rows, table, write_picture
 from gateway_world import Gateway, Program, sha256, until, up
 from redis_server import RedisServer
-from vllm_server import PACE, SLOTS, vllm_servers
+from vllm_server import SLOTS, paced, vllm_servers
 
 CONFIG = f"""
 dimensions = ["slots"]
@@ -86,7 +86,12 @@ def main() -> None:
     """Prints the table, and where the picture is."""
     folder, seconds = Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 60
     folder.mkdir(parents=True, exist_ok=True)
-    with RedisServer() as store, vllm_servers(folder, 2, PACE) as engines, replicas(folder, engines, store) as gateways:
+    with (
+        RedisServer() as store,
+        vllm_servers(folder, 2) as engines,
+        paced(engines),
+        replicas(folder, engines, store) as gateways,
+    ):
         print(f"two engines, two replicas: {', '.join(gateway.url for gateway in gateways)}; {seconds:.0f} s of load")
         plan, heard = load(gateways, seconds)
         cuts = sum(gateway.metric("tidegate_gateway_cut_total", tier="batch") for gateway in gateways)
