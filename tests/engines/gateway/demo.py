@@ -9,29 +9,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from gateway.load import Crowd, Heard, Plan, play, rows, table, write_picture
-from gateway_world import Gateway, Program, sha256, until, up
+from gateway_world import TIERS, Gateway, Program, sha256, until, up
 from redis_server import RedisServer
 from vllm_server import SLOTS, paced, vllm_servers
 
 CONFIG = f"""
-dimensions = ["slots"]
-placement = "spread"
-min_run = "0s"
 lease_replicas = 2
-
-[[tiers]]
-name = "realtime"
-reserve_ppm = 500_000
-hold_window = "0s"
-
-[[tiers]]
-name = "near-realtime"
-hold_window = "0s"
-
-[[tiers]]
-name = "batch"
-hold_window = "0s"
-
+{TIERS}
 [gateway]
 health_timeout = "10s"
 
