@@ -88,7 +88,7 @@ async def hold_open(gateway: Program, number: int) -> None:
 
 def main() -> None:
     """Prints its figures."""
-    requests, at_a_time, streams = (int(word) for word in [*sys.argv[1:], "2000", "32", "1000"][:3])
+    requests, at_a_time, streams = (int(word) for word in (sys.argv[1:] + ["2000", "32", "1000"][len(sys.argv) - 1 :]))
     with (
         tempfile.TemporaryDirectory() as folder,
         world(Path(folder), slots=max(streams, at_a_time), **PATIENT) as (gateway, (engine,)),

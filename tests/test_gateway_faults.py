@@ -87,7 +87,14 @@ def test_an_engine_that_is_gone_has_its_requests_go_on_elsewhere(two: Any, troub
 
 @pytest.mark.parametrize(
     "behaviour",
-    [{"status": 500}, {"break_after": 5}, {"garbage_after": 5}, {"first_pause": 50.0}, {"health": 500}],
+    [
+        {"status": 500},
+        {"break_after": 5},
+        {"garbage_after": 5},
+        {"first_pause": 50.0},
+        {"first_pause": 0.5},
+        {"health": 500},
+    ],
     ids="-".join,
 )
 def test_an_engine_that_fails_what_it_is_asked(tmp_path: Path, behaviour: dict[str, Any]) -> None:

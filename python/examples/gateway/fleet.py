@@ -133,11 +133,12 @@ class Fleet:
             member.foreign = (member.foreign[1], foreign)
 
     def _resize(self, member: Member, parts: int) -> None:
-        """Its own part at least, and of the rest what others did not use, now and the time before."""
+        """Its own part at least; more once two checks say that others leave it, less once two say that they do not."""
         settings = member.engine.settings
-        slots = max(settings.slots, settings.max_slots - min(member.foreign))
-        if slots > member.slots >= settings.slots:
-            slots = member.slots + -((member.slots - slots) // parts)
+        low, high = (max(settings.slots, settings.max_slots - of(member.foreign)) for of in (max, min))
+        slots = min(member.slots, high)
+        if slots < low:
+            slots = max(settings.slots, slots + -((slots - low) // parts))
         if member.worker is not None and slots != member.slots:
             member.slots = slots
             self._gate.worker_resize(member.worker, {"slots": slots}, preempt_after_ns=0)

@@ -18,7 +18,7 @@ from tidegate.redis import AsyncLeases, Budget
 
 
 def budgets(tenants: Iterable[TenantSettings]) -> Iterator[tuple[TenantSettings, QuotaLimit, Budget]]:
-    """What the store has of these tenants. Raises `ValueError` for what it refuses: it counts less far than a scheduler."""
+    """What the store has of these tenants. Raises `ValueError` for what it refuses and a scheduler does not."""
     for tenant in tenants:
         for limit in (QuotaLimit.REQUESTS, QuotaLimit.TOKENS):
             if tenant.policy.get("leased") and str(limit) in tenant.policy:

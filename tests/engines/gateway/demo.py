@@ -9,29 +9,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from gateway.load import Crowd, Heard, Plan, play, rows, table, write_picture
-from gateway_world import Gateway, Program, sha256, until, up
+from gateway_world import TIERS, Gateway, Program, sha256, until, up
 from redis_server import RedisServer
-from vllm_server import PACE, SLOTS, vllm_servers
+from vllm_server import SLOTS, paced, vllm_servers
 
 CONFIG = f"""
-dimensions = ["slots"]
-placement = "spread"
-min_run = "0s"
 lease_replicas = 2
-
-[[tiers]]
-name = "realtime"
-reserve_ppm = 500_000
-hold_window = "0s"
-
-[[tiers]]
-name = "near-realtime"
-hold_window = "0s"
-
-[[tiers]]
-name = "batch"
-hold_window = "0s"
-
+{TIERS}
 [gateway]
 health_timeout = "10s"
 
@@ -62,13 +46,14 @@ CROWDS = (
 
 @contextmanager
 def replicas(folder: Path, engines: Sequence[Program], store: RedisServer) -> Iterator[list[Gateway]]:
-    """Two, each of which has half of every engine."""
+    """Two, each of which has half of every engine, and of the rest what the other one leaves."""
     with ExitStack() as stack:
         started = []
+        share = f'slots = {SLOTS // 2}\nmax_slots = {SLOTS}\nload = "/metrics"\n'
         for number in range(2):
             place = folder / f"replica-{number}"
             place.mkdir(exist_ok=True)
-            tables = [f'[[engines]]\nurl = "{engine.url}"\nslots = {SLOTS // 2}\n' for engine in engines]
+            tables = [f'[[engines]]\nurl = "{engine.url}"\n{share}' for engine in engines]
             redis = f'[redis]\nurl = "redis://127.0.0.1:{store.port}"\nreplica = "{number}"\n'
             started.append(stack.enter_context(Gateway(place, "\n".join([CONFIG, redis, *tables]))))
         until(lambda: all(up(gateway, engine) for gateway in started for engine in engines))
@@ -85,7 +70,12 @@ def main() -> None:
     """Prints the table, and where the picture is."""
     folder, seconds = Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 60
     folder.mkdir(parents=True, exist_ok=True)
-    with RedisServer() as store, vllm_servers(folder, 2, PACE) as engines, replicas(folder, engines, store) as gateways:
+    with (
+        RedisServer() as store,
+        vllm_servers(folder, 2) as engines,
+        paced(engines),
+        replicas(folder, engines, store) as gateways,
+    ):
         print(f"two engines, two replicas: {', '.join(gateway.url for gateway in gateways)}; {seconds:.0f} s of load")
         plan, heard = load(gateways, seconds)
         cuts = sum(gateway.metric("tidegate_gateway_cut_total", tier="batch") for gateway in gateways)

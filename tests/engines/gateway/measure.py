@@ -10,10 +10,11 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from gateway.load import Crowd, Heard, Plan, play, quantile, rows, table, tokens_per_second
 from gateway_world import Gateway, Program, config, until, up
-from vllm_server import PACE, SLOTS, vllm_servers
+from vllm_server import PACE, SLOTS, VllmServer, paced, vllm_servers
 
 BATCH = Crowd(tier="batch", key="acme-key", clients=6 * SLOTS, output=64)
 WARM_S = 4
@@ -42,29 +43,46 @@ def scenes(gateway: Program, engines: Sequence[Program], seconds: float, rate: f
     return {name: (plan, play(plan)) for name, plan in plans.items()}
 
 
-def main() -> None:
-    """Prints its figures."""
-    seconds, rate = (float(word) for word in [*sys.argv[1:], "40", "3"][:2])
-    with tempfile.TemporaryDirectory() as name, vllm_servers(Path(name), 2, PACE) as engines:
-        text = config(engines, SLOTS, health_timeout="10s")
-        with Gateway(Path(name), text) as gateway:
-            until(lambda: all(up(gateway, engine) for engine in engines))
-            told = scenes(gateway, engines, seconds, rate)
-            cuts = gateway.metric("tidegate_gateway_cut_total", tier="batch")
-    print(
-        f"steps of at least {PACE[0]:g} ms and {PACE[1]:g} us for each token; {2 * SLOTS} slots; batch cut {cuts:.0f}x"
-    )
+class Ratios(NamedTuple):
+    """What the scenes come to."""
+
+    loaded: tuple[float, float]
+    """The median and the 99th percentile of the urgent's first tokens, to those without load."""
+    naive: tuple[float, float]
+    """The same without the gateway."""
+    batch: float
+    """Batch tokens beside the urgent, to batch alone without the gateway."""
+
+
+def measure(folder: Path, engines: Sequence[VllmServer], seconds: float, rate: float) -> Ratios:
+    """Plays all scenes, and prints what they say."""
+    with paced(engines), Gateway(folder, config(engines, SLOTS, health_timeout="10s")) as gateway:
+        until(lambda: all(up(gateway, engine) for engine in engines))
+        told = scenes(gateway, engines, seconds, rate)
+        cuts = gateway.metric("tidegate_gateway_cut_total", tier="batch")
+    print(f"\nsteps of {PACE[0]:g} ms and {PACE[1]:g} us a token, {2 * SLOTS} slots; batch was cut {cuts:.0f} times")
     for scene, (plan, heard) in told.items():
         print(f"\n{scene}\n{table(rows(plan, heard, WARM_S))}")
     quiet, loaded, naive, _ = (firsts(heard) for _, heard in told.values())
     (_, beside), (plan, alone) = told["urgent and batch, gateway"], told["batch alone, no gateway"]
     rates = [tokens_per_second(heard, crowd, WARM_S, plan.seconds) for heard, crowd in ((beside, 1), (alone, 0))]
-    for share in (0.5, 0.99):
-        ratios = [quantile(values, share) / quantile(quiet, share) for values in (loaded, naive)]
-        print(
-            f"p{share * 100:.0f} of the first token, to that without load: {ratios[0]:.2f}; no gateway {ratios[1]:.1f}"
-        )
-    print(f"batch beside the urgent, to batch alone: {rates[0] / rates[1]:.2f}")
+
+    def ratios(values: Sequence[float]) -> tuple[float, float]:
+        median, most = (quantile(values, share) / quantile(quiet, share) for share in (0.5, 0.99))
+        return median, most
+
+    found = Ratios(ratios(loaded), ratios(naive), rates[0] / rates[1])
+    for name, (median, most) in (("with the gateway", found.loaded), ("without it", found.naive)):
+        print(f"the urgent's first token beside batch, to that alone, {name}: p50 {median:.2f}, p99 {most:.2f}")
+    print(f"batch beside the urgent, to batch alone without the gateway: {found.batch:.2f}")
+    return found
+
+
+def main() -> None:
+    """Prints its figures."""
+    seconds, rate = (float(word) for word in (sys.argv[1:] + ["40", "3"][len(sys.argv) - 1 :]))
+    with tempfile.TemporaryDirectory() as name, vllm_servers(Path(name), 2) as engines:
+        measure(Path(name), engines, seconds, rate)
 
 
 if __name__ == "__main__":

@@ -2,17 +2,15 @@
 
 The tiny model takes no time, and a large one would take it from gateway, clients and other engines on the same cores:
 then first tokens say who had the CPU, and nothing of who waited for whom. So each step is the tiny model's own, and
-lasts as long as `PACE_STEP_MS` and `PACE_TOKEN_US` say, for the step and for each token in it.
+lasts as long as the file `PACE` says: milliseconds of a step, and microseconds of each token in it.
 """
 
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 from vllm.v1.worker.cpu_worker import CPUWorker
-
-STEP_S = float(os.environ.get("PACE_STEP_MS", "0")) / 1e3
-TOKEN_S = float(os.environ.get("PACE_TOKEN_US", "0")) / 1e6
 
 
 class PacedWorker(CPUWorker):
@@ -20,8 +18,9 @@ class PacedWorker(CPUWorker):
 
     def execute_model(self, scheduler_output: Any) -> Any:
         """One step, no shorter than it is told to be."""
-        tokens = scheduler_output.total_num_scheduled_tokens
-        ends_at = time.monotonic() + (STEP_S + TOKEN_S * tokens if tokens else 0)
+        began = time.monotonic()
         done = super().execute_model(scheduler_output)
-        time.sleep(max(0.0, ends_at - time.monotonic()))
+        step_ms, token_us = map(float, Path(os.environ["PACE"]).read_text().split())
+        if tokens := scheduler_output.total_num_scheduled_tokens:
+            time.sleep(max(0.0, began + step_ms / 1e3 + tokens * token_us / 1e6 - time.monotonic()))
         return done

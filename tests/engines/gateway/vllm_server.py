@@ -45,10 +45,9 @@ def write_model(folder: Path) -> None:
 
 
 class VllmServer(Program):
-    """vLLM's own server, not patched, behind no scheduler but its own."""
+    """vLLM's own server, behind no scheduler but its own; its worker may be told to take its time."""
 
-    def __init__(self, model: Path, log: Path, pace: tuple[float, float] = (0, 0)) -> None:
-        """`pace`: at least so many milliseconds for a step, and microseconds for each token in it."""
+    def __init__(self, model: Path, log: Path) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -57,11 +56,18 @@ class VllmServer(Program):
         # Outputs are compared token by token: float32, and nothing that depends on what else was asked.
         how = ["--dtype", "float32", "--enforce-eager", "--no-enable-prefix-caching", "--max-model-len", "2048"]
         how += ["--max-num-seqs", str(SLOTS), "--block-size", "32", "--distributed-executor-backend", "uni"]
-        how += ["--worker-cls", "paced_worker.PacedWorker"] if any(pace) else []
+        how += ["--worker-cls", "paced_worker.PacedWorker"]
         super().__init__([*command, *where, *how], log)
         self.url = f"http://127.0.0.1:{port}"
-        paced = {"PACE_STEP_MS": str(pace[0]), "PACE_TOKEN_US": str(pace[1])}
-        self._environment = os.environ | ENVIRONMENT | paced | {"PYTHONPATH": str(HERE)}
+        self._pace = log.with_suffix(".pace")
+        self._environment = os.environ | ENVIRONMENT | {"PACE": str(self._pace), "PYTHONPATH": str(HERE)}
+        self.pace(0, 0)
+
+    def pace(self, step_ms: float, token_us: float) -> None:
+        """From now on a step lasts no less, for itself and for each token in it."""
+        fresh = self._pace.with_suffix(".fresh")
+        fresh.write_text(f"{step_ms} {token_us}")
+        fresh.rename(self._pace)
 
     def start(self, *_more: str) -> None:
         """Begins to start it; `wait_until_healthy` waits."""
@@ -102,12 +108,24 @@ class VllmServer(Program):
 
 
 @contextmanager
-def vllm_servers(folder: Path, number: int, pace: tuple[float, float] = (0, 0)) -> Iterator[Sequence[VllmServer]]:
+def paced(servers: Sequence[VllmServer]) -> Iterator[None]:
+    """As long as the block runs their steps last as those of a GPU might."""
+    for server in servers:
+        server.pace(*PACE)
+    try:
+        yield
+    finally:
+        for server in servers:
+            server.pace(0, 0)
+
+
+@contextmanager
+def vllm_servers(folder: Path, number: int) -> Iterator[Sequence[VllmServer]]:
     """So many servers of one model, all of them up."""
     write_model(folder / "model")
     with ExitStack() as stack:
         logs = [folder / f"vllm-{index}.log" for index in range(number)]
-        started = [stack.enter_context(VllmServer(folder / "model", log, pace)) for log in logs]
+        started = [stack.enter_context(VllmServer(folder / "model", log)) for log in logs]
         for server in started:
             server.wait_until_healthy()
         yield started
