@@ -23,7 +23,7 @@ pub const REQUESTS: usize = 18_000;
 /// Rates of the rows, in tenths of a request a second; the last is half as much again as what Niyama can take.
 const RATES: [u32; 6] = [13, 15, 19, 21, 23, 33];
 /// Rates among which capacities are looked for.
-const SOUGHT: (u32, u32) = (2, 60);
+const SOUGHT: (u32, u32) = (2, 120);
 /// A policy can take a rate at which no more than so many percent of all requests are violations.
 const MOST_PERCENT: f64 = 1.0;
 /// Requests in tidegate's engine at a time: what they hold at most fits an 80 GB GPU beside the weights.
@@ -332,6 +332,7 @@ fn host(gap_ms: u64) -> Host {
         counts_blocks: false,
         step_tokens: STEP_TOKENS,
         planned_from: None,
+        pace: None,
         yielding: Yielding::Restart,
         deadline_ns: prompt_within_ns,
     }
