@@ -44,7 +44,16 @@ pub struct Run {
 
 impl Run {
     fn new(job: Job) -> Self {
-        Self { job, computed: 0, generated: 0, first_ns: None, last_ns: 0, stops: 0, recomputed: 0, copied: 0 }
+        Self {
+            job,
+            computed: 0,
+            generated: 0,
+            first_ns: None,
+            last_ns: 0,
+            stops: 0,
+            recomputed: 0,
+            copied: 0,
+        }
     }
 
     /// Tokens to compute before it generates the next one.

@@ -219,11 +219,8 @@ impl Policy for Hosted {
             let run = engine.run(index);
             let computed = self.steps.get(index) == Some(&self.step);
             let in_use = self.in_use(run);
-            let is_usual = if ticket.started {
-                computed && run.decodes() && ticket.in_use == in_use
-            } else {
-                !computed
-            };
+            let is_usual =
+                if ticket.started { computed && run.decodes() && ticket.in_use == in_use } else { !computed };
             if !is_usual {
                 (ticket.started, ticket.in_use) = (true, in_use);
                 exceptions.push(StepException {

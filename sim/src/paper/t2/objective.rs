@@ -99,9 +99,9 @@ fn late_tokens(served: &Served) -> usize {
     let mut late = 0;
     for &(index, gap) in &served.gaps {
         let run = &served.runs[index as usize];
-        let spare = spare.entry(index).or_insert_with(|| {
-            i128::from((run.job.arrival_ns + within_ns).saturating_sub(first_ns(run)))
-        });
+        let spare = spare
+            .entry(index)
+            .or_insert_with(|| i128::from((run.job.arrival_ns + within_ns).saturating_sub(first_ns(run))));
         *spare += i128::from(token_ns) - i128::from(gap);
         late += usize::from(*spare < 0);
     }

@@ -149,7 +149,8 @@ impl Policy for InOrder {
             let seen = f64::from(tokens) / ((now - began) as f64 / 1e9);
             self.rate = RATE_DECAY * self.rate + (1.0 - RATE_DECAY) * seen;
         }
-        chunks.extend(self.decodes.iter().take(CHUNK_TOKENS as usize).map(|&index| Chunk { index, tokens: 1 }));
+        chunks
+            .extend(self.decodes.iter().take(CHUNK_TOKENS as usize).map(|&index| Chunk { index, tokens: 1 }));
         let mut left = self.budget(engine, chunks.len() as u32);
         self.last = (now, left);
         while left > 0 {
@@ -175,7 +176,8 @@ impl Policy for InOrder {
                 self.decodes.insert(index);
             } else if !run.is_done() {
                 let before = Run { computed: run.computed - tokens, ..*run };
-                let relegated = [false, true].map(|was| self.prompts.remove(&(was, self.key(&before), index)));
+                let relegated =
+                    [false, true].map(|was| self.prompts.remove(&(was, self.key(&before), index)));
                 self.prompts.insert((relegated[1], self.key(run), index));
             }
         }

@@ -39,12 +39,7 @@ pub fn poisson(lengths: &[Lengths], requests: usize, per_second: f64, tiers: u8,
         let part = (random.next() >> 11) as f64 + 0.5;
         arrival_s -= (part / (1_u64 << 53) as f64).ln() / per_second;
         let Lengths { prompt, output } = rows.pop().expect("there are lengths");
-        Job {
-            arrival_ns: (arrival_s * 1e9) as u64,
-            tier: random.below(tiers.into()) as u8,
-            prompt,
-            output,
-        }
+        Job { arrival_ns: (arrival_s * 1e9) as u64, tier: random.below(tiers.into()) as u8, prompt, output }
     });
     jobs.collect()
 }

@@ -97,7 +97,8 @@ impl Shared {
     fn admit(&mut self, engine: &mut Engine) {
         loop {
             let is_online = self.online_is_next(engine);
-            let next = if is_online { self.online.front() } else { self.batch.front().map(|(_, index)| index) };
+            let next =
+                if is_online { self.online.front() } else { self.batch.front().map(|(_, index)| index) };
             let Some(&index) = next else { return };
             let may_stop = is_online && matches!(self.sharing, Sharing::Recompute | Sharing::Checkpoint);
             while !self.has_room(engine.run(index)) {
@@ -105,7 +106,11 @@ impl Shared {
                     return;
                 }
             }
-            if is_online { self.online.pop_front() } else { self.batch.pop_front().map(|(_, index)| index) };
+            if is_online {
+                self.online.pop_front()
+            } else {
+                self.batch.pop_front().map(|(_, index)| index)
+            };
             self.booked += booked(engine.run(index));
             self.running.push(index);
             if engine.run(index).copied > 0 {
@@ -145,7 +150,8 @@ impl Policy for Shared {
         }
         self.admit(engine);
         let decodes = self.running.iter().filter(|&&index| engine.run(index).decodes());
-        chunks.extend(decodes.take(self.limits.step_tokens as usize).map(|&index| Chunk { index, tokens: 1 }));
+        chunks
+            .extend(decodes.take(self.limits.step_tokens as usize).map(|&index| Chunk { index, tokens: 1 }));
         let mut left = self.limits.step_tokens - chunks.len() as u32;
         let mut prompts: Vec<usize> =
             self.running.iter().copied().filter(|&index| !engine.run(index).decodes()).collect();

@@ -177,7 +177,8 @@ impl<'a> Bench<'a> {
             let arrival_ns = (job.arrival_ns as f64 * stretch) as u64;
             Job { arrival_ns, ..*job }
         });
-        let batch = self.batch.iter().cycle().take(if with_batch { self.seconds as usize * BATCH_PER_S } else { 0 });
+        let batch =
+            self.batch.iter().cycle().take(if with_batch { self.seconds as usize * BATCH_PER_S } else { 0 });
         let batch = batch.map(|job| Job { arrival_ns: 0, tier: BATCH, ..*job });
         batch.chain(moved.take_while(|job| job.arrival_ns < until)).collect()
     }
@@ -209,7 +210,8 @@ impl<'a> Bench<'a> {
             Who::Ours => {
                 let mut hosted = Hosted::new(host(pace_ns));
                 let served = run(&mut hosted);
-                most_sets = hosted.stops.iter().filter(|(whom, _)| whom.is_some()).map(|(_, stops)| stops.sets).max();
+                most_sets =
+                    hosted.stops.iter().filter(|(whom, _)| whom.is_some()).map(|(_, stops)| stops.sets).max();
                 served
             }
         };
