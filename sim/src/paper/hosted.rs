@@ -30,10 +30,23 @@ pub struct Host {
     pub step_tokens: u64,
     /// From this tier on requests generate only as the plan says.
     pub planned_from: Option<u8>,
+    /// Whether requests from that tier on have no part of a step for which others have no time to spare.
+    pub pace: Option<Pace>,
     /// What stopped requests keep.
     pub yielding: Yielding,
     /// When the answer to a request is wanted, in nanoseconds after its arrival.
     pub deadline_ns: fn(&Job) -> Option<u64>,
+}
+
+/// How fast tokens should come in the mean of an answer, to requests that generate in every step.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Nanoseconds from one token to the next, counted from the first. Who is ahead of that has time to spare.
+    pub token_ns: u64,
+    /// Nanoseconds that all must be ahead of it for others to have a part of a step.
+    pub ahead_ns: u64,
+    /// Tokens of such a step, at most.
+    pub step_tokens: u64,
 }
 
 /// The policy. See the module.
@@ -97,6 +110,25 @@ impl Hosted {
         [1, if self.host.counts_blocks { blocks.into() } else { 0 }].into()
     }
 
+    /// Tokens of the next step: only those of who generates in every step, if one of them would fall behind its pace
+    /// otherwise, and none of them computes its prompt.
+    fn step_tokens(&self, engine: &Engine, generate: &[Chunk], named: &[usize]) -> u64 {
+        let (Some(pace), Some(from)) = (self.host.pace, self.host.planned_from) else {
+            return self.host.step_tokens;
+        };
+        let is_ahead = |chunk: &Chunk| {
+            let run = engine.run(chunk.index);
+            let due = run.first_ns.map(|first| first + u64::from(run.generated) * pace.token_ns);
+            due.is_some_and(|due| engine.now_ns() + pace.ahead_ns <= due)
+        };
+        let computes = named.iter().any(|&index| engine.run(index).job.tier < from);
+        match (computes || generate.is_empty(), generate.iter().all(is_ahead)) {
+            (true, _) => self.host.step_tokens,
+            (false, true) => pace.step_tokens,
+            (false, false) => generate.len() as u64,
+        }
+    }
+
     /// Does what the scheduler asks.
     fn round(&mut self, engine: &mut Engine) {
         let now = Instant::from_nanos(engine.now_ns());
@@ -157,7 +189,8 @@ impl Policy for Hosted {
                 prompts.push(PromptLeft { request: ticket.id, tokens: run.missing().into() });
             }
         }
-        let plan = self.scheduler.step_plan(self.worker, self.host.step_tokens, &prompts).expect(OURS);
+        let tokens = self.step_tokens(engine, chunks, &named);
+        let plan = self.scheduler.step_plan(self.worker, tokens, &prompts).expect(OURS);
         let planned = named.into_iter().zip(plan).filter(|(_, part)| part.tokens > 0);
         chunks.extend(planned.map(|(index, part)| Chunk { index, tokens: part.tokens as u32 }));
     }

@@ -75,12 +75,60 @@ fn t1_names_the_line_and_the_field_of_a_fault() {
     assert_fails(&["paper", "T1", "--data", &none], 2, &missing);
 }
 
+/// A folder with a few rows of each file that T2 and T3 read.
+fn lengths(name: &str) -> (Folder, String) {
+    let folder = Folder::new(name);
+    for part in ["sharegpt-8k", "azure2023", "vidur-arxiv"] {
+        std::fs::create_dir_all(folder.path(part)).expect("a place for temporary files");
+    }
+    let rows =
+        "num_prefill_tokens,num_decode_tokens,num_total_tokens,pd_ratio\n900,50,950,18\n300,90,390,3.3\n";
+    folder.write("sharegpt-8k/sharegpt_8k_lengths.part1.csv.gz", rows);
+    folder.write("vidur-arxiv/arxiv_summarization_lengths.part1.csv.gz", rows);
+    let stamps = "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.6805900,374,44\n\
+        2023-11-16 18:15:50.9951690,396,109\n";
+    folder.write("azure2023/AzureLLMInferenceTrace_conv.part1.csv.gz", stamps);
+    let path = folder.path("");
+    (folder, path)
+}
+
+#[test]
+fn t2_and_t3_print_the_same_twice_and_their_json_has_the_keys_of_all_tables() {
+    let (folder, data) = lengths("paper-t2");
+    let t2 = ["paper", "T2", "--data", &data, "--requests", "20", "--draws", "2"];
+    let t3 = ["paper", "T3", "--data", &data, "--seconds", "10"];
+    for (arguments, figure, rows) in [(&t2[..], "violations_percent", 48), (&t3[..], "ttft_p99_ms", 18)] {
+        let printed = tidegate(arguments);
+        assert!(printed.status.success(), "{}", text(&printed.stderr));
+        assert!(text(&printed.stdout).contains("model llama3-8b"), "{}", text(&printed.stdout));
+        let arguments = [arguments, &["--json"]].concat();
+        let output = tidegate(&arguments);
+        let value: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!((&value["table"], &value["model"]), (&arguments[1].into(), &"llama3-8b".into()));
+        assert_eq!(value["rows"].as_array().map(Vec::len), Some(rows));
+        for part in ["reproduced", "tidegate"] {
+            assert!(value["rows"][0][part][figure].is_number(), "{part}: {}", value["rows"][0]);
+        }
+        for part in ["published", "error"] {
+            assert!(value["rows"][0][part].is_object(), "{part}: {}", value["rows"][0]);
+        }
+        assert!(value["tidegate"].as_object().is_some_and(|figures| !figures.is_empty()));
+        assert_eq!(output.stdout, tidegate(&arguments).stdout);
+    }
+    let wrong = folder.write("wrong.csv", "num_prefill_tokens,num_decode_tokens\n900,x\n");
+    let problem = format!("{wrong}: line 2: num_decode_tokens: ");
+    let output = tidegate(&[&t2[..], &["--run", &wrong]].concat());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains(&problem), "{}", text(&output.stderr));
+}
+
 #[test]
 fn each_table_has_help() {
-    for arguments in [&["paper", "--help"][..], &["paper", "T1", "--help"], &["paper", "T6", "--help"]] {
-        let output = tidegate(arguments);
-        assert!(output.status.success() && text(&output.stdout).contains("Usage: "), "{arguments:?}");
+    for table in ["T1", "T2", "T3", "T6"] {
+        let output = tidegate(&["paper", table, "--help"]);
+        assert!(output.status.success() && text(&output.stdout).contains("Usage: "), "{table}");
     }
+    assert!(tidegate(&["paper", "--help"]).status.success());
     assert_fails(&["paper", "T9"], 2, "unrecognized subcommand 'T9' (see --help)");
 }
 

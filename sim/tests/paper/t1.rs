@@ -1,22 +1,12 @@
 //! T1 (VTC, OSDI'24), on the GPU logs beside the checkout.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use tidegate_sim::paper::t1::metric::{Metrics, Served};
 use tidegate_sim::paper::t1::table::{Row, Table, table};
 use tidegate_sim::trace::GpuLog;
 
-/// The traces; without them a test says that it checked nothing, and in CI fails.
-fn traces() -> Option<PathBuf> {
-    let found = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/traces");
-    if found.join("vtc-runs").is_dir() {
-        return Some(found);
-    }
-    assert!(std::env::var_os("CI").is_none(), "{} is not there", found.display());
-    eprintln!("not run: {} is not there", found.display());
-    None
-}
+use super::traces;
 
 #[test]
 fn the_metric_gives_the_published_rows_of_the_gpu_logs() {

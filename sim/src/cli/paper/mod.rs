@@ -99,7 +99,7 @@ struct T2Args {
     #[arg(long, default_value_t = t2::REQUESTS as u32, value_name = "N", value_parser = clap::value_parser!(u32).range(10..=1_000_000))]
     requests: u32,
     /// Compute each figure so often, with other arrivals, and print the mean
-    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     draws: u32,
     /// Print one JSON object instead of the table
     #[arg(long)]
@@ -130,7 +130,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         }
         Which::T2(args) => {
             let requests = args.requests as usize;
-            let effort = t2::Effort { requests, draws: args.draws, capacities: true };
+            let effort = t2::Effort { requests, draws: args.draws, rates: &t2::RATES, capacities: true };
             let found = t2::table(&args.data, &args.runs, effort).map_err(Failure::bad_input)?;
             show(args.json, &found, text::t2)
         }

@@ -204,8 +204,9 @@ pub(super) fn t3(table: &t3::Table) -> String {
     for row in &table.rows {
         line(&mut text, &T3_COLUMNS, &format!("{} {}", row.run, row.policy), "", &row.reproduced, false);
     }
-    let sets = table.tidegate["most_victim_sets_per_start"];
-    writeln!(text, "\ntidegate stopped at most {sets:.0} sets of victims for any one start")
+    let sets = table.rows.iter().filter_map(|row| row.tidegate.get("most_victim_sets_per_start"));
+    let most = sets.copied().fold(0.0, f64::max);
+    writeln!(text, "\ntidegate stopped at most {most:.0} sets of victims for any one start")
         .expect(INTO_TEXT);
     for (claim, figure) in &table.published {
         writeln!(text, "published elsewhere: {claim} {figure}").expect(INTO_TEXT);

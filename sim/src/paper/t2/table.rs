@@ -21,9 +21,11 @@ pub const MODEL: &str = "llama3-8b";
 /// Requests of the published experiments.
 pub const REQUESTS: usize = 18_000;
 /// Rates of the rows, in tenths of a request a second; the last is half as much again as what Niyama can take.
-const RATES: [u32; 6] = [13, 15, 19, 21, 23, 33];
-/// Rates among which capacities are looked for.
-const SOUGHT: (u32, u32) = (2, 60);
+pub const RATES: [u32; 6] = [13, 15, 19, 21, 23, 33];
+/// The rate from which capacities are looked for: what any policy can take.
+const SOUGHT_FROM: u32 = 5;
+/// The highest that is looked at: a thousand requests a second.
+const MOST_RATE: u32 = 10_000;
 /// A policy can take a rate at which no more than so many percent of all requests are violations.
 const MOST_PERCENT: f64 = 1.0;
 /// Requests in tidegate's engine at a time: what they hold at most fits an 80 GB GPU beside the weights.
@@ -150,11 +152,13 @@ pub struct Table {
 
 /// How much is computed.
 #[derive(Clone, Copy, Debug)]
-pub struct Effort {
+pub struct Effort<'a> {
     /// Requests of each draw, at least 10.
     pub requests: usize,
     /// Each figure is the mean of so many, at least one.
     pub draws: u32,
+    /// Tenths of requests a second: [`RATES`], or others.
+    pub rates: &'a [u32],
     /// Whether to look for capacities.
     pub capacities: bool,
 }
@@ -164,7 +168,7 @@ pub struct Effort {
 ///
 /// # Errors
 /// The first fault of a file.
-pub fn table(traces: &Path, further: &[PathBuf], effort: Effort) -> Result<Table, TraceError> {
+pub fn table(traces: &Path, further: &[PathBuf], effort: Effort<'_>) -> Result<Table, TraceError> {
     let sharegpt = traces.join("sharegpt-8k/sharegpt_8k_lengths.part1.csv.gz");
     let azure = traces.join("azure2023/AzureLLMInferenceTrace_conv.part1.csv.gz");
     let mut sharegpt = Bench::read("sharegpt", Kind::Sharegpt, sharegpt, effort)?;
@@ -175,7 +179,7 @@ pub fn table(traces: &Path, further: &[PathBuf], effort: Effort) -> Result<Table
     }
     let mut rows = Vec::new();
     for policy in PolicyName::ALL {
-        rows.extend(RATES.iter().map(|&rate| sharegpt.row(policy, rate)));
+        rows.extend(effort.rates.iter().map(|&rate| sharegpt.row(policy, rate)));
         if effort.capacities {
             rows.push(sharegpt.capacity_row(policy));
         }
@@ -209,15 +213,15 @@ enum Who {
 const OURS: Who = Who::Ours(GAP_MS[0].1);
 
 /// Requests of the same lengths, and what came out so far.
-struct Bench {
+struct Bench<'a> {
     name: String,
     lengths: Vec<Lengths>,
-    effort: Effort,
+    effort: Effort<'a>,
     computed: BTreeMap<(Who, u32), Figures>,
 }
 
-impl Bench {
-    fn read(name: &str, kind: Kind, path: PathBuf, effort: Effort) -> Result<Self, TraceError> {
+impl<'a> Bench<'a> {
+    fn read(name: &str, kind: Kind, path: PathBuf, effort: Effort<'a>) -> Result<Self, TraceError> {
         let load = trace::load(&[TraceSpec { kind, path }], &LoadOptions::default())?;
         Ok(Self { name: name.to_owned(), lengths: lengths(&load), effort, computed: BTreeMap::new() })
     }
@@ -284,20 +288,31 @@ impl Bench {
 
     /// The highest rate that can be taken, where a higher rate is never easier, and what came out there.
     fn capacity(&mut self, who: Who) -> Figures {
-        let (mut can, mut cannot) = SOUGHT;
+        let mut takes = |rate| self.at(who, rate)["violations_percent"] <= MOST_PERCENT;
+        // Far beyond its capacity a run takes long: it is not begun at the upper end.
+        let (mut can, mut cannot) = (SOUGHT_FROM, 2 * SOUGHT_FROM);
+        while cannot < MOST_RATE && takes(cannot) {
+            (can, cannot) = (cannot, 2 * cannot);
+        }
         while cannot - can > 1 {
             let rate = u32::midpoint(can, cannot);
-            if self.at(who, rate)["violations_percent"] <= MOST_PERCENT { can = rate } else { cannot = rate }
+            if takes(rate) { can = rate } else { cannot = rate }
         }
         let mut figures = self.at(who, can);
         figures.insert("capacity_per_s", f64::from(can) / 10.0);
         figures
     }
 
+    /// tidegate at its capacity, and the share of violations at the rate after the knee and at the overload.
     fn ours(&mut self, gap_ms: u64) -> Figures {
         let who = Who::Ours(gap_ms);
-        let mut figures = if self.effort.capacities { self.capacity(who) } else { self.at(who, RATES[0]) };
-        for (name, rate) in [("violations_at_2_3_percent", 23), ("violations_at_3_3_percent", 33)] {
+        let mut figures = if self.effort.capacities { self.capacity(who) } else { Figures::new() };
+        for &rate in self.effort.rates {
+            let name = match rate {
+                23 => "violations_percent_at_2_3",
+                33 => "violations_percent_at_3_3",
+                _ => continue,
+            };
             figures.insert(name, self.at(who, rate)["violations_percent"]);
         }
         figures
@@ -332,6 +347,7 @@ fn host(gap_ms: u64) -> Host {
         counts_blocks: false,
         step_tokens: STEP_TOKENS,
         planned_from: None,
+        pace: None,
         yielding: Yielding::Restart,
         deadline_ns: prompt_within_ns,
     }

@@ -10,14 +10,14 @@ use super::policies::{BATCH, Limits, Shared, Sharing};
 use crate::model::{BLOCK_TOKENS, ServiceModel};
 use crate::paper::chunked::{Job, Policy, Run, Served, Size, serve};
 use crate::paper::draws::Figures;
-use crate::paper::hosted::{Host, Hosted};
+use crate::paper::hosted::{Host, Hosted, Pace};
 use crate::percentile::Percentiles;
 use crate::trace::{self, Kind, LoadOptions, TraceError, TraceSpec, Work, Workload};
 
-/// The service-time model, with its memory and its slots. Nothing here was fitted.
+/// The service-time model. It was not fitted here.
 pub const MODEL: &str = "llama3-8b";
 /// Seconds that are simulated unless told otherwise.
-pub const SECONDS: u32 = 600;
+pub const SECONDS: u32 = 1_200;
 /// Tokens of a step, where nothing else bounds it.
 const STEP_TOKENS: u32 = 512;
 /// Online loads, in percent of what the engine can do with online requests alone.
@@ -26,9 +26,19 @@ const LOADS: [u32; 3] = [30, 50, 70];
 const SATURATING: usize = 2_000;
 /// Batch requests a second that no engine here can do.
 const BATCH_PER_S: usize = 6;
+/// Requests that run at a time.
+const SLOTS: u32 = 256;
+/// What nine tenths of a GPU of 80 GB have left beside 16 GB of weights, at 128 KiB a token.
+const KV_BLOCKS: u32 = 26_624;
 /// How long online requests should wait from one token to the next, in milliseconds: a step of 512 tokens of prompts, which
-/// they wait for without batch work too, takes 57.
-const GAP_MS: u64 = 55;
+/// they wait for without batch work too, takes 57, and those that generate come on top.
+const GAP_MS: u64 = 64;
+/// tidegate's pace is so much, in percent, of the time per token that all but a hundredth of online requests have alone.
+const PACE_PERCENT: u64 = 88;
+/// And who is not so far ahead of it, in nanoseconds, is left alone: prompts of others still come and cost what is spared.
+const AHEAD_NS: u64 = 200_000_000;
+/// Tokens of a step that batch work has a part of, while online requests generate.
+const SHARED_TOKENS: u64 = 112;
 
 /// What a row is under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,8 +139,8 @@ fn model() -> &'static ServiceModel {
 }
 
 fn limits() -> Limits {
-    let kv_tokens = u64::from(model().kv_blocks) * u64::from(BLOCK_TOKENS);
-    Limits { slots: model().slots as usize, step_tokens: STEP_TOKENS, kv_tokens }
+    let kv_tokens = u64::from(KV_BLOCKS) * u64::from(BLOCK_TOKENS);
+    Limits { slots: SLOTS as usize, step_tokens: STEP_TOKENS, kv_tokens }
 }
 
 fn size() -> Size {
@@ -174,8 +184,9 @@ impl<'a> Bench<'a> {
     }
 
     fn rows(&self, load: u32) -> Vec<Row> {
-        let alone = self.figures(Who::OnlineOnly, load);
-        let beside = |who| relate(self.figures(who, load), &alone);
+        let alone = self.figures(Who::OnlineOnly, load, 0);
+        let pace_ns = (alone["tpot_p99_ms"] * 1e6) as u64 * PACE_PERCENT / 100;
+        let beside = |who| relate(self.figures(who, load, pace_ns), &alone);
         let tidegate = beside(Who::Ours);
         let row = |&(policy, who): &(&'static str, Who)| Row {
             policy,
@@ -188,7 +199,7 @@ impl<'a> Bench<'a> {
         POLICIES.iter().map(row).collect()
     }
 
-    fn figures(&self, who: Who, load: u32) -> Figures {
+    fn figures(&self, who: Who, load: u32, pace_ns: u64) -> Figures {
         let jobs = self.jobs(load, who != Who::OnlineOnly);
         let until = Some(u64::from(self.seconds) * 1_000_000_000);
         let run = |policy: &mut dyn Policy| serve(&jobs, size(), until, policy);
@@ -197,7 +208,7 @@ impl<'a> Bench<'a> {
             Who::OnlineOnly => run(&mut Shared::new(Sharing::Priority, limits())),
             Who::Theirs(sharing) => run(&mut Shared::new(sharing, limits())),
             Who::Ours => {
-                let mut hosted = Hosted::new(host());
+                let mut hosted = Hosted::new(host(pace_ns));
                 let served = run(&mut hosted);
                 most_sets =
                     hosted.stops.iter().filter(|(whom, _)| whom.is_some()).map(|(_, stops)| stops.sets).max();
@@ -258,21 +269,24 @@ fn relate(mut figures: Figures, alone: &Figures) -> Figures {
 }
 
 /// tidegate for online requests and batch work: 30 % of slots and blocks are the first's. Batch work has no part of a
-/// step that computes online prompts, and of others what keeps online tokens coming in time.
-fn host() -> Host {
+/// step that computes online prompts, and of others only where all that generate are ahead of this pace.
+fn host(pace_ns: u64) -> Host {
+    let gap = Duration::from_millis(GAP_MS);
     let config = Config::builder()
         .dimensions(["slots", "kv_blocks"])
-        .tier(TierConfig::new("realtime").reserve_ppm(300_000).token_objective(Duration::from_millis(GAP_MS)))
+        // What is not lent nobody has to be stopped for.
+        .tier(TierConfig::new("realtime").reserve_ppm(300_000).lendable_ppm(0).token_objective(gap))
         .tier(TierConfig::new("near-realtime"))
         .tier(TierConfig::new("batch").prefill_share_ppm(0))
         .step_time(step_time());
     Host {
         config: config.build().expect("the config has no fault"),
-        units: [model().slots.into(), model().kv_blocks.into()].into(),
+        units: [SLOTS.into(), KV_BLOCKS.into()].into(),
         counts_blocks: true,
         step_tokens: STEP_TOKENS.into(),
         planned_from: Some(BATCH),
-        yielding: Yielding::Checkpoint,
+        pace: Some(Pace { token_ns: pace_ns, ahead_ns: AHEAD_NS, step_tokens: SHARED_TOKENS }),
+        yielding: Yielding::Restart,
         deadline_ns: |_| None,
     }
 }
