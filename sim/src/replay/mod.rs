@@ -253,10 +253,7 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
             }
         }
         if let Some(file) = file {
-            return file
-                .inputs(&self.workload.tenants)
-                .iter()
-                .try_for_each(|input| self.host.tell(start, input));
+            return file.inputs(tenants).iter().try_for_each(|input| self.host.tell(start, input));
         }
         for name in tenants {
             self.host.tell(start, &Input::TenantSet { name: name.as_str().into() })?;
