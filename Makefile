@@ -69,7 +69,7 @@ test-engines: LLAMA = $(call engine,llama)
 test-engines: VLLM = $(call engine,vllm)
 test-engines: TRITON = $(call engine,triton)
 test-engines: ## run the tests that go through real engines; builds each once, outside the checkout (minutes)
-	@.ci/need cargo cc c++ python chromium
+	@.ci/need cargo cc c++ python
 	@$(MAKE) --no-print-directory test-browser
 	@[ -e $(LLAMA)/.made ] || .ci/timed 'Engine llama.cpp' tests/engines/llama/install $(LLAMA)
 	@TIDEGATE_ENGINE=$(LLAMA) .ci/timed 'Tests of the llama.cpp host' \

@@ -158,7 +158,7 @@ mod on_linux {
             let binary = env!("CARGO_BIN_EXE_tidegate");
             // Prints the largest memory of the child in KiB.
             let script = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, \
-                          stdout=subprocess.DEVNULL, timeout=300); \
+                          stdout=subprocess.DEVNULL, timeout=900); \
                           print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)";
             let arguments = ["replay", "--week", requests, "--workers", "3", "--setup", "tidegate"];
             let output = Command::new("python3").args(["-c", script, binary]).args(arguments).output();
