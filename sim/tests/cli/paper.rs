@@ -113,7 +113,10 @@ fn t2_and_t3_print_the_same_twice_and_their_json_has_the_keys_of_all_tables() {
             assert!(value["rows"][0][part].is_object(), "{part}: {}", value["rows"][0]);
         }
         assert!(value["tidegate"].as_object().is_some_and(|figures| !figures.is_empty()));
-        assert_eq!(output.stdout, tidegate(&arguments).stdout);
+        let plot = folder.path("plot.svg");
+        assert_eq!(output.stdout, tidegate(&[&arguments[..], &["--plot", &plot]].concat()).stdout);
+        let drawn = std::fs::read_to_string(&plot).expect("it was drawn");
+        assert!(drawn.starts_with("<svg ") && drawn.contains("tidegate"), "{drawn}");
     }
     let wrong = folder.write("wrong.csv", "num_prefill_tokens,num_decode_tokens\n900,x\n");
     let problem = format!("{wrong}: line 2: num_decode_tokens: ");

@@ -4,12 +4,14 @@ mod text;
 
 use std::path::PathBuf;
 
+use tidegate_sim::paper::plot::{Bars, bars};
 use tidegate_sim::paper::t1::table as t1;
 use tidegate_sim::paper::t2::table as t2;
 use tidegate_sim::paper::t3::table as t3;
 use tidegate_sim::paper::t4::hosted::Terms;
 use tidegate_sim::paper::t4::table as t4;
 use tidegate_sim::paper::t6::table as t6;
+use tidegate_sim::text_file::reason;
 
 use super::{Failure, print};
 
@@ -36,6 +38,17 @@ enum Which {
     /// Reservation, weight and limit through a drop of capacity, beside mClock (OSDI'10); needs no data
     #[command(name = "T6")]
     T6(T6Args),
+}
+
+/// How a table is shown.
+#[derive(Debug, clap::Args)]
+struct How {
+    /// Print one JSON object instead of the table
+    #[arg(long)]
+    json: bool,
+    /// Draw one figure of all rows into this SVG file too
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -66,9 +79,8 @@ struct T6Args {
     /// Draws the sizes of the requests
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
-    /// Print one JSON object instead of the table
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    how: How,
 }
 
 #[derive(Debug, clap::Args)]
@@ -82,9 +94,8 @@ struct T1Args {
     /// Compute each figure so often, with other moments of sending, and print the mean
     #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     draws: u32,
-    /// Print one JSON object instead of the table
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    how: How,
 }
 
 #[derive(Debug, clap::Args)]
@@ -101,9 +112,8 @@ struct T2Args {
     /// Compute each figure so often, with other arrivals, and print the mean
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     draws: u32,
-    /// Print one JSON object instead of the table
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    how: How,
 }
 
 #[derive(Debug, clap::Args)]
@@ -117,26 +127,47 @@ struct T3Args {
     /// Seconds that are simulated
     #[arg(long, default_value_t = t3::SECONDS, value_name = "S", value_parser = clap::value_parser!(u32).range(10..=100_000))]
     seconds: u32,
-    /// Print one JSON object instead of the table
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    how: How,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     match &args.table {
         Which::T1(args) => {
             let found = t1::table(&args.data, &args.runs, args.draws).map_err(Failure::bad_input)?;
-            show(args.json, &found, text::t1)
+            let rows = found.rows.iter().map(|row| {
+                let name = format!("{} {}", row.policy, row.run);
+                (name, [&row.published, &row.reproduced, &row.tidegate])
+            });
+            show(&args.how, &found, text::t1, ("T1, fairness (VTC)", "avg_diff", rows.collect()))
         }
         Which::T2(args) => {
             let requests = args.requests as usize;
             let effort = t2::Effort { requests, draws: args.draws, rates: &t2::RATES, capacities: true };
             let found = t2::table(&args.data, &args.runs, effort).map_err(Failure::bad_input)?;
-            show(args.json, &found, text::t2)
+            let rows = found.rows.iter().map(|row| {
+                let name = format!("{} {}", row.policy, row.run);
+                (name, [&row.published, &row.reproduced, &row.tidegate])
+            });
+            show(
+                &args.how,
+                &found,
+                text::t2,
+                ("T2, capacity under objectives by tier (Niyama)", "violations_percent", rows.collect()),
+            )
         }
         Which::T3(args) => {
             let found = t3::table(&args.data, &args.runs, args.seconds).map_err(Failure::bad_input)?;
-            show(args.json, &found, text::t3)
+            let rows = found.rows.iter().map(|row| {
+                let name = format!("{} {}", row.policy, row.run);
+                (name, [&row.published, &row.reproduced, &row.tidegate])
+            });
+            show(
+                &args.how,
+                &found,
+                text::t3,
+                ("T3, batch work beside online requests", "output_of_online", rows.collect()),
+            )
         }
         Which::T4(args) => {
             let terms = Terms { load_tokens: args.load_tokens, wait_ms: args.wait };
@@ -146,12 +177,29 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         }
         Which::T6(args) => {
             let found = t6::table(args.seed);
-            show(args.json, &found, text::t6)
+            let rows = found.rows.iter().map(|row| {
+                let name = format!("{} {}", row.policy, row.run);
+                (name, [&row.published, &row.reproduced, &row.tidegate])
+            });
+            show(&args.how, &found, text::t6, ("T6, tokens a second (mClock)", "reserved", rows.collect()))
         }
     }
 }
 
-fn show<T: serde::Serialize>(json: bool, table: &T, text: impl Fn(&T) -> String) -> Result<(), Failure> {
+/// The title of a plot, the figure that it shows, and its rows.
+type Plotted<'a> = (&'a str, &'a str, Vec<Bars<'a>>);
+
+fn show<T: serde::Serialize>(
+    how: &How,
+    table: &T,
+    text: impl Fn(&T) -> String,
+    (title, figure, rows): Plotted<'_>,
+) -> Result<(), Failure> {
+    if let Some(path) = &how.plot {
+        std::fs::write(path, bars(title, figure, &rows)).map_err(|error| {
+            Failure::bad_file(path, format_args!("cannot be written: {}", reason(&error)))
+        })?;
+    }
     let as_json = || serde_json::to_string_pretty(table).expect("numbers and names") + "\n";
-    print(&if json { as_json() } else { text(table) })
+    print(&if how.json { as_json() } else { text(table) })
 }
