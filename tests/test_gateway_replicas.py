@@ -109,7 +109,7 @@ def test_replicas_leave_each_other_their_part_and_borrow_the_rest(tmp_path: Path
     part, whole = 2, 6
     with ExitStack() as stack:
         engine = stack.enter_context(StubEngine())
-        engine.control(pause=0.01)
+        engine.control(hold=True)
         table = f'max_slots = {whole}\nload = "/load"\n'  # of the last table, that of the engine
         gateways = []
         for number in range(2):
@@ -122,7 +122,7 @@ def test_replicas_leave_each_other_their_part_and_borrow_the_rest(tmp_path: Path
             return gateways[number].metric("tidegate_engine_slots", engine=engine.url)
 
         async def scene() -> list[Told]:
-            bodies = [body_of(f"prompt {number}", 300, stream=True) for number in range(2 * whole)]
+            bodies = [body_of(f"prompt {number}", 30, stream=True) for number in range(2 * whole)]
             async with clients(gateways[0].url) as asking, clients(gateways[1].url) as asking_too:
                 tasks = [asyncio.create_task(asking.ask(body, tier="batch")) for body in bodies[:whole]]
                 await asyncio.to_thread(until, lambda: engine.stats()["running"] == whole == has(0))
@@ -132,6 +132,8 @@ def test_replicas_leave_each_other_their_part_and_borrow_the_rest(tmp_path: Path
                 cuts = "tidegate_gateway_cut_total"
                 await asyncio.to_thread(until, lambda: gateways[0].metric(cuts, tier="batch") >= whole - part - part)
                 await asyncio.to_thread(until, lambda: engine.stats()["running"] <= whole)
+                assert has(1) == part
+                await asyncio.to_thread(engine.control, hold=False)
                 told = await asyncio.gather(*tasks)
             assert all(is_whole(one, body) for one, body in zip(told, bodies, strict=True))
             return told

@@ -18,6 +18,8 @@ from tidegate.aio import Gate
 
 UNKNOWN = 1 << 40
 """So many requests of others that nothing is borrowed."""
+LOOKS = 5
+"""So many checks in a row say that others leave room before it is taken: one may find them between two requests."""
 GROW_BY = 4
 """A worker grows by one part in so many of what others leave: others see the same room. Chosen arbitrarily."""
 
@@ -32,8 +34,8 @@ class Member:
     worker: int | None = None
     failures: int = 0
     """Checks in a row that failed."""
-    foreign: tuple[int, int] = (UNKNOWN, UNKNOWN)
-    """Requests of others that it had in the last two checks."""
+    foreign: tuple[int, ...] = (UNKNOWN,) * LOOKS
+    """Requests of others that it had in the last checks, the latest first."""
     slots: int = 0
     """What the worker has."""
     suspected: asyncio.Event = field(default_factory=asyncio.Event)
@@ -129,13 +131,14 @@ class Fleet:
             # What came or went meanwhile may be counted or not, and what was stopped for a step longer: the next look
             # will show whether it is others'.
             ours = max(before, member.engine.inside)
-            foreign = member.foreign[1] if told is None else max(0, told - ours)
-            member.foreign = (member.foreign[1], foreign)
+            foreign = member.foreign[0] if told is None else max(0, told - ours)
+            member.foreign = (foreign, *member.foreign[:-1])
 
     def _resize(self, member: Member, parts: int) -> None:
-        """Its own part at least; more once two checks say that others leave it, less once two say that they do not."""
+        """Its own part at least; more once all looks say that others leave it, less once two say that they do not."""
         settings = member.engine.settings
-        low, high = (max(settings.slots, settings.max_slots - of(member.foreign)) for of in (max, min))
+        bounds = (max(member.foreign), min(member.foreign[:2]))
+        low, high = (max(settings.slots, settings.max_slots - foreign) for foreign in bounds)
         slots = min(member.slots, high)
         if slots < low:
             slots = max(settings.slots, slots + -((slots - low) // parts))
