@@ -126,7 +126,7 @@ def test_a_scheduler_is_told_of_all_of_it() -> None:
 def test_all_hosts_refuse_what_nobody_knows(program: str, vllm_settings: ModuleType, tmp_path: Path) -> None:
     for wrong, place in [
         (FILE.replace("weight = 3", "wieght = 3"), "tenants.acme.wieght"),
-        (FILE.replace("[[workers]]", "[[werkers]]"), "werkers"),
+        (FILE.replace("[[workers]]", "[[werkers]]"), "werkers[0]"),
         (FILE.replace('devices = ["gpu0"]', 'devices = ["gpu1"]'), "workers[0].devices"),
         (FILE.replace('parent = "acme"', 'parent = "nobody"'), "tenants.team.parent"),
     ]:

@@ -297,7 +297,7 @@ fn read_tenants(
                         found.push((path, table));
                     }
                     Value::Table(_) => {
-                        faults.push(fault(format!("{path}.name"), "stands in the table's own name"))
+                        faults.push(fault(format!("{path}.name"), "stands in the table's own name"));
                     }
                     _ => faults.push(fault(path, "is a table")),
                 }

@@ -120,11 +120,7 @@ fn segments(path: &str) -> Vec<(String, Option<usize>)> {
             (index, rest) = (number.parse().ok(), after);
         }
         found.push((name.to_owned(), index));
-        rest = match rest.strip_prefix('.') {
-            Some(rest) => rest,
-            // What is no path ends here.
-            None => "",
-        };
+        rest = rest.strip_prefix('.').unwrap_or_default(); // what is no path ends here
     }
     found
 }

@@ -133,7 +133,7 @@ fn every_fault_has_its_line_and_path() {
             &["2: kubernetes.sharing[0].replicas: 1 is not from 2 to 48"],
         ),
         ("gatewey = 1\n", &["1: gatewey: unknown field"]),
-        ("[[werkers]]\ncount = 1\n", &["1: werkers"]),
+        ("[[werkers]]\ncount = 1\n", &["1: werkers[0]: unknown field"]),
     ] {
         let found = faults(text);
         assert_eq!(found.len(), expected.len(), "{text}: {found:?}");

@@ -258,9 +258,12 @@ fn sharing(file: &Deployment, notes: &mut Vec<ConfigFault>) -> Vec<Sharing> {
     }]
 }
 
+/// The configs of one map by their names, and what each shares.
+type Configs<'s> = BTreeMap<&'s str, Vec<&'s Sharing>>;
+
 /// A config map for each that is named, with its configs.
 fn plugin_configs(sharing: &[Sharing]) -> Vec<Yaml> {
-    let mut maps: BTreeMap<_, BTreeMap<_, Vec<&Sharing>>> = BTreeMap::new();
+    let mut maps: BTreeMap<_, Configs<'_>> = BTreeMap::new();
     for shared in sharing {
         let place = (shared.namespace.as_deref(), &*shared.config_map);
         maps.entry(place).or_default().entry(&*shared.config).or_default().push(shared);
@@ -283,7 +286,7 @@ fn plugin_configs(sharing: &[Sharing]) -> Vec<Yaml> {
             .write(0, &mut inner);
         text(inner)
     };
-    let write = |((namespace, name), configs): ((Option<&str>, &str), BTreeMap<&str, Vec<&Sharing>>)| {
+    let write = |((namespace, name), configs): ((Option<&str>, &str), Configs<'_>)| {
         let data = configs.into_iter().map(|(name, found)| (name.to_owned(), config(&found))).collect();
         object("v1", "ConfigMap", namespace, name, vec![("data", Yaml::Map(data))])
     };
@@ -318,7 +321,8 @@ fn quotas(
                 hard.push((format!("requests.{resource}"), text(number.to_string())));
             }
             None => {
-                notes.push(fault(format!("{path}.max_in_use"), "is no whole number of workers, and no quota"))
+                notes
+                    .push(fault(format!("{path}.max_in_use"), "is no whole number of workers, and no quota"));
             }
         }
     }

@@ -54,12 +54,12 @@ pub fn import(files: &[(&str, &str)]) -> Result<Imported, ManifestError> {
     if ledger.faults.is_empty() {
         toml = combine(&objects, &mut ledger);
     }
-    if ledger.faults.is_empty() {
-        if let Err(error) = Deployment::from_toml(&toml) {
-            for fault in error.faults {
-                let about = if fault.path.is_empty() { String::new() } else { format!(" {}:", fault.path) };
-                ledger.fail(format!("together they make a file with a fault:{about} {}", fault.message));
-            }
+    if ledger.faults.is_empty()
+        && let Err(error) = Deployment::from_toml(&toml)
+    {
+        for fault in error.faults {
+            let about = if fault.path.is_empty() { String::new() } else { format!(" {}:", fault.path) };
+            ledger.fail(format!("together they make a file with a fault:{about} {}", fault.message));
         }
     }
     if !ledger.faults.is_empty() {
@@ -119,7 +119,7 @@ fn combine(objects: &[Object<'_>], ledger: &mut Ledger) -> String {
             }
             (Some(table), None) => (file, from) = (table, Some(object.title())),
             (None, _) if !any => {
-                ledger.note(&object, object.node, "", "has nothing for tidegate, and is left out")
+                ledger.note(&object, object.node, "", "has nothing for tidegate, and is left out");
             }
             (None, _) => {}
         }
@@ -173,7 +173,7 @@ fn whole_file(object: &Object<'_>, ledger: &mut Ledger) -> Option<Table> {
         match document.value(&name) {
             Ok(value) => file.extend(value.map(|value| (name, value))),
             Err(fault) => {
-                ledger.fault(object, node, &format!("data.{TIDEGATE_TOML}: {}", fault.path), fault.message)
+                ledger.fault(object, node, &format!("data.{TIDEGATE_TOML}: {}", fault.path), fault.message);
             }
         }
     }

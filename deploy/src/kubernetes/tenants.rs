@@ -223,7 +223,12 @@ fn range(object: &Object<'_>, known: &Known<'_>, tenant: &mut Table, ledger: &mu
                         ledger.fault(object, node, &field, "is no whole number from 0");
                     }
                     _ => {
-                        ledger.note(object, node, &field, "a request runs on one worker, and takes one slice")
+                        ledger.note(
+                            object,
+                            node,
+                            &field,
+                            "a request runs on one worker, and takes one slice",
+                        );
                     }
                 }
             }
