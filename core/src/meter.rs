@@ -215,7 +215,17 @@ pub(crate) struct Meters(Option<Box<Meter>>);
 
 impl Meters {
     /// What was used in a tier. O(tiers that were used before it).
+    #[inline]
     pub(crate) fn of(&mut self, tier: Tier) -> &mut Meter {
+        // Nearly always it is the first: asked a dozen times for each request.
+        if self.0.as_ref().is_some_and(|first| first.tier == tier) {
+            return self.0.as_mut().expect("it was looked at");
+        }
+        self.of_further(tier)
+    }
+
+    #[inline(never)]
+    fn of_further(&mut self, tier: Tier) -> &mut Meter {
         let mut at = &mut self.0;
         while at.as_ref().is_some_and(|meter| meter.tier != tier) {
             at = &mut at.as_mut().expect("it was looked at").next.0;

@@ -37,8 +37,11 @@ impl MetricsFormat {
     }
 }
 
-/// A number of a queue, by a reason or without one.
+/// What is told of a queue, a tier or a pool; of a queue by a reason or without one.
 type Count = fn(&QueueMetrics) -> u64;
+type Duration = fn(&QueueMetrics) -> &Histogram;
+type Units = fn(&TierUnits) -> Resources;
+type PoolUnits = fn(&Scheduler, PoolId) -> Resources;
 type Counts = fn(&QueueMetrics, &mut dyn FnMut(&str, u64) -> fmt::Result) -> fmt::Result;
 
 /// Counters of queues.
@@ -81,7 +84,7 @@ const COUNTS_BY: [(&str, &str, &str, Counts); 5] = [
 ];
 
 /// Durations of queues.
-const DURATIONS: [(&str, &str, fn(&QueueMetrics) -> &Histogram); 3] = [
+const DURATIONS: [(&str, &str, Duration); 3] = [
     ("tidegate_queue_delay_seconds", "From submission to the first start.", |queue| &queue.queue_delay),
     ("tidegate_time_to_first_token_seconds", "From submission to the first report of a token.", |queue| {
         &queue.first_token
@@ -94,7 +97,7 @@ const DURATIONS: [(&str, &str, fn(&QueueMetrics) -> &Histogram); 3] = [
 ];
 
 /// Units of tiers.
-const UNITS: [(&str, &str, fn(&TierUnits) -> Resources); 5] = [
+const UNITS: [(&str, &str, Units); 5] = [
     ("tidegate_reserved_units", "What is guaranteed of the present capacity.", |tier| tier.reserved),
     ("tidegate_held_units", "What of a reserve is not used and not lent either.", |tier| tier.held),
     ("tidegate_claimed_units", "What is gathered for waiting requests that victims make room for.", |tier| {
@@ -201,7 +204,7 @@ impl Scheduler {
     }
 
     fn write_units(&self, page: &mut Page<'_, impl Write>) -> fmt::Result {
-        let pools: [(_, _, fn(&Self, PoolId) -> Resources); 2] = [
+        let pools: [(_, _, PoolUnits); 2] = [
             ("tidegate_capacity_units", "What the workers that are up have.", Self::capacity_of),
             ("tidegate_free_units", "What nobody uses and no claim has.", Self::free_units),
         ];
