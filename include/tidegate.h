@@ -804,6 +804,10 @@ enum tidegate_gate_t
    * Its tenant, or one above, has no quota for it now, or others wait for it before.
    */
   TIDEGATE_GATE_QUOTA = 9,
+  /**
+   * It waits a while for a worker that has its prompt in the cache and no room now.
+   */
+  TIDEGATE_GATE_WARMTH = 10,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -2146,6 +2150,25 @@ tidegate_status_t tidegate_scheduler_worker_usage(tidegate_scheduler_t *schedule
                                                   const uint64_t in_use[TIDEGATE_DIMENSIONS]);
 
 /**
+ * A worker has these blocks in its cache, those of a prompt from its begin as hashes of which each covers those
+ * before it, and used them just now. `blocks` may be NULL with a `block_count` of 0.
+ */
+tidegate_status_t tidegate_scheduler_cache_stored(tidegate_scheduler_t *scheduler,
+                                                  uint64_t now_ns,
+                                                  uint32_t worker,
+                                                  const uint64_t *blocks,
+                                                  size_t block_count);
+
+/**
+ * A worker threw these blocks out of its cache, in any order. One that others there still follow goes when they do.
+ */
+tidegate_status_t tidegate_scheduler_cache_evicted(tidegate_scheduler_t *scheduler,
+                                                   uint64_t now_ns,
+                                                   uint32_t worker,
+                                                   const uint64_t *blocks,
+                                                   size_t block_count);
+
+/**
  * One call for a whole engine step: every request on the worker that has reported before generated
  * `tokens_each` tokens, but those in `exceptions`, which report as by tidegate_scheduler_progress. Refused
  * whole: NOT_HERE for a request on another worker, else as a report of it would be.
@@ -2182,6 +2205,16 @@ tidegate_status_t tidegate_scheduler_submit(tidegate_scheduler_t *scheduler,
                                             uint64_t now_ns,
                                             const tidegate_request_spec_t *spec,
                                             uint64_t *out_request);
+
+/**
+ * Tells the blocks of a waiting request's prompt, from its begin, as hashes of which each covers those before it: with
+ * the placement "prefix-affinity" it goes where they are cached. WRONG_STATE if it does not wait.
+ */
+tidegate_status_t tidegate_scheduler_prefix_set(tidegate_scheduler_t *scheduler,
+                                                uint64_t now_ns,
+                                                uint64_t request,
+                                                const uint64_t *blocks,
+                                                size_t block_count);
 
 /**
  * Changes what a live request asks for, how urgent it is, or when its answer is wanted. One that waits takes

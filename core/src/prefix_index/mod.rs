@@ -128,7 +128,9 @@ impl Table {
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct PrefixIndex {
     /// The most blocks, and the most that a worker may have if it is told its share; 0 blocks is no index.
+    #[cfg_attr(feature = "snapshot", serde(skip))]
     max_blocks: u32,
+    #[cfg_attr(feature = "snapshot", serde(skip))]
     max_each: u32,
     blocks: Vec<Block>,
     free_block: u32,
@@ -184,12 +186,14 @@ impl PrefixIndex {
         self.known
     }
 
-    /// What a snapshot leaves out is found again. O(blocks).
+    /// What a snapshot leaves out is found again, and what the config says anyway is told. O(blocks).
     #[cfg(feature = "snapshot")]
-    pub(crate) fn rebuild(&mut self) {
-        self.blocks.reserve_exact(self.max_blocks as usize - self.blocks.len());
-        self.copies.reserve_exact(self.max_copies() as usize - self.copies.len());
-        self.table = Table::new(self.max_blocks);
+    pub(crate) fn rebuild(&mut self, max_blocks: u32, max_each: u32) {
+        (self.max_blocks, self.max_each) = (max_blocks, max_each);
+        self.blocks.reserve_exact((max_blocks as usize).saturating_sub(self.blocks.len()));
+        self.copies.reserve_exact((self.max_copies() as usize).saturating_sub(self.copies.len()));
+        // Bytes that nobody wrote may have more than that.
+        self.table = Table::new(max_blocks.max(self.blocks.len() as u32));
         for number in (0..self.blocks.len() as u32).filter(|&number| self.blocks[number as usize].depth > 0) {
             self.table.insert(number, &self.blocks);
         }

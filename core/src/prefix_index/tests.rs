@@ -1,3 +1,5 @@
+//! The index against sets of chains, and the memory it takes.
+
 use super::*;
 use alloc::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
@@ -80,6 +82,31 @@ impl Naive {
             evicted.remove(&(worker, cache.remove(place)));
         }
     }
+
+    /// Whether the index says of all that is pinned who has how much of it.
+    fn agrees(&self, index: &PrefixIndex, pins: &[u32]) -> Result<(), TestCaseError> {
+        for (pin, letters) in pins.iter().zip(&self.pins) {
+            let depth = |worker: u32| {
+                let cache = self.caches.get(&worker);
+                (1..=letters.len())
+                    .rev()
+                    .find(|&len| cache.is_some_and(|c| c.contains(&letters[..len].to_vec())))
+            };
+            let mut told = Vec::new();
+            index.warm(*pin, |worker, depth| {
+                told.push((core::cmp::Reverse(depth), worker));
+                true
+            });
+            prop_assert!(told.is_sorted_by_key(|&(depth, _)| depth));
+            told.sort_unstable_by_key(|&(_, worker)| worker);
+            let warm = (0..4).filter_map(|w| Some((core::cmp::Reverse(depth(w)? as u32), w)));
+            prop_assert_eq!(told, warm.collect::<Vec<_>>());
+            for worker in 0..4 {
+                prop_assert_eq!(index.depth_on(*pin, worker) as usize, depth(worker).unwrap_or(0));
+            }
+        }
+        Ok(())
+    }
 }
 
 fn letters() -> impl Strategy<Value = Vec<u8>> {
@@ -141,24 +168,7 @@ proptest! {
                 }
             }
             prop_assert_eq!(index.known() as usize, naive.known().len());
-            for (pin, letters) in pins.iter().zip(&naive.pins) {
-                let depth = |worker: u32| {
-                    let cache = naive.caches.get(&worker);
-                    (1..=letters.len()).rev().find(|&len| cache.is_some_and(|c| c.contains(&letters[..len].to_vec())))
-                };
-                let mut told = Vec::new();
-                index.warm(*pin, |worker, depth| {
-                    told.push((core::cmp::Reverse(depth), worker));
-                    true
-                });
-                prop_assert!(told.is_sorted_by_key(|&(depth, _)| depth));
-                told.sort_unstable_by_key(|&(_, worker)| worker);
-                let warm = (0..4).filter_map(|w| Some((core::cmp::Reverse(depth(w)? as u32), w)));
-                prop_assert_eq!(told, warm.collect::<Vec<_>>());
-                for worker in 0..4 {
-                    prop_assert_eq!(index.depth_on(*pin, worker) as usize, depth(worker).unwrap_or(0));
-                }
-            }
+            naive.agrees(&index, &pins)?;
         }
     }
 }

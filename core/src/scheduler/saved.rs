@@ -53,7 +53,7 @@ macro_rules! saved {
             pub(crate) fn of_loaded(config: Config, loaded: Loaded) -> Self {
                 let Loaded { $($field,)+ } = loaded;
                 let mut scheduler = Self { config, search_memory: SearchMemory::default(), $($field,)+ };
-                scheduler.warmth.rebuild();
+                scheduler.warmth.rebuild(&scheduler.config);
                 scheduler
             }
         }

@@ -37,10 +37,15 @@ pub(super) struct Warmth {
 
 impl Warmth {
     pub(super) fn new(config: &Config) -> Self {
+        let (blocks, each) = Self::limits(config);
+        Self { index: PrefixIndex::new(blocks, each), pins: Vec::new() }
+    }
+
+    /// The most blocks, and the most that one worker is believed to have.
+    fn limits(config: &Config) -> (u32, u32) {
         let affinity = config.affinity();
         let blocks = affinity.map_or(0, |affinity| affinity.blocks);
-        let each = affinity.and_then(|affinity| affinity.worker_blocks).unwrap_or(u32::MAX);
-        Self { index: PrefixIndex::new(blocks, each), pins: Vec::new() }
+        (blocks, affinity.and_then(|affinity| affinity.worker_blocks).unwrap_or(u32::MAX))
     }
 
     pub(super) fn open(&mut self, worker: WorkerId) {
@@ -52,8 +57,9 @@ impl Warmth {
     }
 
     #[cfg(feature = "snapshot")]
-    pub(super) fn rebuild(&mut self) {
-        self.index.rebuild();
+    pub(super) fn rebuild(&mut self, config: &Config) {
+        let (blocks, each) = Self::limits(config);
+        self.index.rebuild(blocks, each);
     }
 
     fn of(&self, slot: u32) -> Option<u32> {

@@ -28,7 +28,7 @@ use crate::resources::{MAX_DIMENSIONS, Resources};
 use crate::share::{Ppm, Reserve, Rounding};
 
 /// The file as it is written; what is absent keeps the builder's default.
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ConfigText {
     #[serde(default)]
@@ -220,13 +220,6 @@ impl ConfigText {
             dimensions: dimensions.iter().map(|name| name.to_string()).collect(),
             pools: Some(pools.iter().map(|name| name.to_string()).collect()),
             placement: Some(name_in(&PLACEMENTS, *placement)),
-            prefix_blocks: Some(affinity.blocks),
-            prefix_block_tokens: Some(affinity.block_tokens),
-            prefix_worker_blocks: affinity.worker_blocks,
-            prefix_learning: Some(affinity.learns),
-            prefix_load_tokens: Some(affinity.load_tokens),
-            prefix_rebalance_ppm: Some(affinity.rebalance.get()),
-            prefix_wait: Some(span_text(affinity.wait_ns)),
             min_run: Some(span_text(*min_run_ns)),
             max_preemptions: Some(*max_preemptions),
             confirm_after: Some(span_text(*confirm_after_ns)),
@@ -261,6 +254,20 @@ impl ConfigText {
             max_tenants: Some(*max_tenants),
             default_policy: Some(PolicyText::of(config)),
             tiers: tiers.iter().map(|tier| TierText::of(tier, config)).collect(),
+            ..Self::of_affinity(affinity)
+        }
+    }
+
+    fn of_affinity(affinity: &Affinity) -> Self {
+        Self {
+            prefix_blocks: Some(affinity.blocks),
+            prefix_block_tokens: Some(affinity.block_tokens),
+            prefix_worker_blocks: affinity.worker_blocks,
+            prefix_learning: Some(affinity.learns),
+            prefix_load_tokens: Some(affinity.load_tokens),
+            prefix_rebalance_ppm: Some(affinity.rebalance.get()),
+            prefix_wait: Some(span_text(affinity.wait_ns)),
+            ..Self::default()
         }
     }
 
