@@ -4,6 +4,7 @@ mod text;
 
 use std::path::PathBuf;
 
+use tidegate_sim::paper::draws::Figures;
 use tidegate_sim::paper::plot::{Bars, bars};
 use tidegate_sim::paper::t1::table as t1;
 use tidegate_sim::paper::t2::table as t2;
@@ -69,9 +70,8 @@ struct T4Args {
     /// tidegate's `prefix_wait`, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 0)]
     wait: u64,
-    /// Print one JSON object instead of the table
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    how: How,
 }
 
 #[derive(Debug, clap::Args)]
@@ -131,6 +131,9 @@ struct T3Args {
     how: How,
 }
 
+/// The figure of T4 that a plot shows.
+const T4_PLOTTED: &str = "throughput_tok_s";
+
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     match &args.table {
         Which::T1(args) => {
@@ -173,7 +176,20 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             let terms = Terms { load_tokens: args.load_tokens, wait_ms: args.wait };
             let found =
                 t4::table(&args.data, &args.workers, args.cache_blocks, terms).map_err(Failure::bad_input)?;
-            show(args.json, &found, text::t4)
+            let figures: Vec<(String, Figures)> = found
+                .rows
+                .iter()
+                .map(|row| {
+                    let figure = Figures::from([(T4_PLOTTED, row.found.throughput_tok_s)]);
+                    (format!("{} of {} workers", row.policy, row.workers), figure)
+                })
+                .collect();
+            let (none, title) = (Figures::new(), "T4, prompts routed to caches");
+            let rows = figures.iter().map(|(name, figure)| match name.starts_with("tidegate") {
+                true => (name.clone(), [&none, &none, figure]),
+                false => (name.clone(), [&none, figure, &none]),
+            });
+            show(&args.how, &found, text::t4, (title, T4_PLOTTED, rows.collect()))
         }
         Which::T6(args) => {
             let found = t6::table(args.seed);
