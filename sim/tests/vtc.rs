@@ -21,9 +21,9 @@ struct Watched {
     counters: Counters,
     /// Output tokens that each request is charged for.
     charged: Vec<u64>,
-    /// The client of the request that waits for room.
+    /// The request that waits for room.
     tried: Option<usize>,
-    clients: Vec<usize>,
+    jobs: Vec<Job>,
     gap: i128,
     /// Whether every start was of the tenant that had least.
     in_order: bool,
@@ -36,7 +36,7 @@ impl Watched {
             counters: Counters::new(&vec![1; tenants]),
             charged: vec![0; jobs.len()],
             tried: None,
-            clients: jobs.iter().map(|job| job.client).collect(),
+            jobs: jobs.to_vec(),
             gap: 0,
             in_order: true,
         }
@@ -65,7 +65,10 @@ impl Policy for Watched {
         let next = self.hosted.next(now_ns)?;
         if self.tried.is_none() {
             self.tried = Some(next);
-            self.in_order &= self.counters.started(self.clients[next]);
+            let Job { client, prompt, .. } = self.jobs[next];
+            self.in_order &= self.counters.started(client);
+            self.counters.charged(client, 0, prompt);
+            self.note_gap();
         }
         Some(next)
     }
