@@ -155,7 +155,7 @@ void reclaims() {
   const auto usage = *host.scheduler.usage(host.tenant);
   EXPECT(usage.preemptions == 1 && usage.prompt_tokens >= 16 && usage.started == 3);
   EXPECT(queue_delays(usage).size() == TIDEGATE_QUEUE_DELAY_BUCKETS && queue_delays(usage)[0] == 3);
-  const auto batch = *host.scheduler.usage_by_tier(host.tenant, TierId{2}, host.now);
+  const auto batch = *host.scheduler.usage_by_tier(host.tenant, BATCH, host.now);
   EXPECT(batch.preemptions == 1 && batch.submitted == 2);
   EXPECT(host.scheduler.metrics()->find("tidegate_preemptions_total{") != std::string::npos);
   EXPECT(host.scheduler.metrics(MetricsFormat::prometheus)->find("# EOF") == std::string::npos);

@@ -144,7 +144,7 @@ static void answers(void) {
 
 static void metrics(void) {
   tidegate_scheduler_t *s = scheduler_of(CONFIG);
-  static char page[65536];
+  static char page[1 << 18];
   char start[8];
   size_t len = 0, whole = 0;
   tidegate_tenant_usage_t used = TIDEGATE_TENANT_USAGE_INIT;

@@ -85,6 +85,18 @@ struct StepTimeText {
     prompt_context: Option<String>,
 }
 
+impl StepTimeText {
+    fn of(model: StepTime) -> Self {
+        Self {
+            base: span_text(model.base_ns),
+            prompt_token: span_text(model.prompt_token_ns),
+            decode: span_text(model.decode_ns),
+            decode_context: unless_zero(model.decode_context_ns),
+            prompt_context: unless_zero(model.prompt_context_ns),
+        }
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TierText {
@@ -226,13 +238,7 @@ impl ConfigText {
             max_bypass: Some(*max_bypass),
             drain_after: Some(span_text(*drain_after_ns)),
             decline_backoff: Some(span_text(*decline_backoff_ns)),
-            step_time: step_time.map(|model| StepTimeText {
-                base: span_text(model.base_ns),
-                prompt_token: span_text(model.prompt_token_ns),
-                decode: span_text(model.decode_ns),
-                decode_context: unless_zero(model.decode_context_ns),
-                prompt_context: unless_zero(model.prompt_context_ns),
-            }),
+            step_time: step_time.map(StepTimeText::of),
             stop_takes: Some(span_text(*stop_takes_ns)),
             swap_token: Some(span_text(*swap_token_ns)),
             checkpoint_kib_per_token: Some(*checkpoint_kib_per_token),
