@@ -7,17 +7,17 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{IntoPyDict, PyBytes, PyDict, PyList, PyType};
 use tidegate::{
-    Amendment, Decline, DeviceId, DeviceSpec, InputError, Instant, OverQuota, PoolId, QuotaLimit,
-    ReportError, RequestId, RequestSpec, RequestState, Resources, TenantId, TenantPolicy, Tier, Usage,
-    WorkerId, WorkerSpec, Yielding,
+    Amendment, Decline, DeviceId, DeviceSpec, InputError, Instant, OverQuota, QuotaLimit, ReportError,
+    RequestId, RequestSpec, RequestState, Resources, TenantId, TenantPolicy, Usage, WorkerId, WorkerSpec,
+    Yielding,
 };
 
-use crate::access::{Access, Shared};
+use crate::access::Access;
 use crate::action;
 use crate::argument::{self, Named, Whole, about, at, id, shrink, start};
 use crate::batch::{Completions, Submissions};
 use crate::config::Config;
-use crate::error::{self, raised};
+use crate::error;
 use crate::guard::{self, Guarded};
 use crate::metrics;
 use crate::record;

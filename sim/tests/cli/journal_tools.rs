@@ -100,8 +100,7 @@ fn two_journals_part_at_the_first_entry_that_differs() {
             && told.contains("\n+ 25 input 7 progress 4294967297 1 2 ")
     );
     assert_eq!(replayed(told).1, 2);
-    let other = folder
-        .write("other.journal", whole.replacen("reserve", "reserve", 1).replacen("start 7", "start 6", 1));
+    let other = folder.write("other.journal", whole.replacen("start 7", "start 6", 1));
     assert_fails(&["journal", "diff", JOURNAL, &other], 1, "they begin at different instants");
 }
 

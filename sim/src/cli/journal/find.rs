@@ -74,7 +74,8 @@ fn number_of(journal: &Journal, name: &str) -> Result<u32, Failure> {
 fn requests(of: &Of<'_>) -> Vec<RequestId> {
     match of {
         Of::Entry(Entry::Input(input)) => match input {
-            Input::Amend { request, .. }
+            Input::PrefixSet { request, .. }
+            | Input::Amend { request, .. }
             | Input::Cancel { request }
             | Input::Started { request, .. }
             | Input::Declined { request, .. }
@@ -121,6 +122,8 @@ fn is_of_worker(of: &Of<'_>, line: &str, number: u32) -> bool {
             | Input::WorkerUsage { worker, .. }
             | Input::WorkerDrain { worker }
             | Input::WorkerLost { worker }
+            | Input::CacheStored { worker, .. }
+            | Input::CacheEvicted { worker, .. }
             | Input::Step { worker, .. },
         )) => worker.get() == number,
         _ => has_word(line, &format!("worker={number}")),

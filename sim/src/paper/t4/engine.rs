@@ -148,7 +148,7 @@ impl Cluster<'_> {
                 }
             }
             // What one worker takes may bring another something.
-            while (0..self.workers.len()).fold(false, |any, worker| self.admit(worker) || any) {}
+            while (0..self.workers.len()).filter(|&worker| self.admit(worker)).count() > 0 {}
             (0..self.workers.len()).for_each(|worker| self.begin_step(worker));
         }
         self.answers

@@ -124,7 +124,7 @@ impl Policy for Hosted {
         // One call for a step would do in a real host; here each tells of itself, and seldom.
         let count = self.generated.entry(index).or_insert(0);
         *count += 1;
-        if *count % REPORT_EVERY == 0 {
+        if (*count).is_multiple_of(REPORT_EVERY) {
             let (id, attempt, _) = self.started[&index];
             let in_use = [1, blocks_of(job)].into();
             self.scheduler.progress(Instant::from_nanos(now_ns), id, attempt, *count, in_use).expect(OURS);
