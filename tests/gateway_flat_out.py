@@ -1,10 +1,11 @@
 """How many requests a second go through one replica on one core, when engine and clients cost next to nothing.
 
-usage: gateway_flat_out.py [REQUESTS] [CLIENTS]
+usage: gateway_flat_out.py [REQUESTS] [CLIENTS] [STREAMS]
 
 The engine is a socket that knows one answer, of as many events as tokens, and tells it at once; the clients say one
 request again and again. Both are this process, on another core than the gateway where there are two. Latency is taken
-at so many clients at a time, and at one.
+at so many clients at a time, and at one. On a machine that does other things only CPU time says something. Then a
+gateway in front of the stub engine of the tests holds so many streams open at once: prints how many were whole.
 """
 
 import asyncio
@@ -12,17 +13,29 @@ import os
 import sys
 import tempfile
 import time
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import gateway_engine
 import uvloop
-from gateway_load import PATIENT, cpu_seconds, quantile
-from gateway_world import Gateway, Program, body_of, config, until, up
+from gateway_world import Gateway, Program, body_of, clients, config, is_whole, until, up, world
 
 TOKENS = 8
+PATIENT = {"silence": "60s", "health_timeout": "30s", "connect_timeout": "30s"}
+"""Engine, gateway and clients share a machine, and all begin at once."""
 HEALTHY = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+
+
+def cpu_seconds(program: Program) -> float:
+    """What a process has used until now, in user and system mode."""
+    fields = Path(f"/proc/{program.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def quantile(values: list[float], share: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
 def answer() -> bytes:
@@ -143,12 +156,31 @@ async def measure(requests: int, at_a_time: int) -> None:
             listening.close()
 
 
+async def hold_open(gateway: Program, number: int) -> None:
+    """So many streams at once."""
+    body = body_of("open", 12, stream=True)
+    async with clients(gateway.url, 600) as asking:
+        began = time.perf_counter()
+        told = await asyncio.gather(*(asking.ask(body) for _ in range(number)))
+        whole = sum(is_whole(one, body) for one in told)
+        print(f"{whole} of {number} streams at once were whole, {time.perf_counter() - began:.1f} s", end="; ")
+        others = Counter((one.status, one.code) for one in told if not is_whole(one, body))
+        print(", ".join(f"{count} were told {why}" for why, count in others.items()) or "no other answers", end="; ")
+
+
 def main() -> None:
     """Prints its figures."""
-    requests, at_a_time = (int(word) for word in (sys.argv[1:] + ["10000", "32"][len(sys.argv) - 1 :]))
+    given = sys.argv[1:] + ["10000", "32", "1000"][len(sys.argv) - 1 :]
+    requests, at_a_time, streams = (int(word) for word in given)
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores - {0} or cores)
     uvloop.run(measure(requests, at_a_time))
+    os.sched_setaffinity(0, cores)
+    if streams:
+        with tempfile.TemporaryDirectory() as folder, world(Path(folder), slots=streams, **PATIENT) as (gateway, stubs):
+            stubs[0].control(pause=0.5)
+            asyncio.run(hold_open(gateway, streams))
+            print(f"most at the engine at one time: {stubs[0].stats()['most']}")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,12 @@ def life(folder: Path, lines: int | None) -> list[str]:
     command = [sys.executable, "-u", str(HOST), str(folder), str(JOBS)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         if lines is None:
-            said, _ = process.communicate("\n" * 10 * JOBS, timeout=AT_MOST_S)
+            try:
+                said, _ = process.communicate("\n" * 10 * JOBS, timeout=AT_MOST_S)
+            except subprocess.TimeoutExpired:
+                # Leaving the block waits for its end, without a bound.
+                process.kill()
+                raise
             assert process.returncode == 0
             return said.splitlines()
         assert process.stdin is not None

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-NAME = re.compile(r"\b(?:CAP|PRE|LIFE|QUO|USE|FAIR|TIME|DET)-\d\b")
+NAME = re.compile(r"\b(?:CAP|PRE|LIFE|QUO|USE|FAIR|TIME|DET|WARM)-\d\b")
 
 
 def sources(pattern: str) -> str:

@@ -60,8 +60,10 @@ def test_every_fault_of_a_config_is_told_at_once() -> None:
         (ENGINE.replace("1:1", "1:2") + "max_slots = 3\n", "engines[1].max_slots"),
         (ENGINE.replace("1:1", "1:2") + "max_slots = 5\n", "engines[1].load"),
         (ENGINE.replace("1:1", "1:2") + 'load = "load"\n', "engines[1].load"),
+        (ENGINE.replace("1:1", "1:2").replace("slots = 4", f"slots = {2**40 + 1}"), "engines[1].slots"),
+        (ENGINE.replace("1:1", "1:2") + f'max_slots = {2**40 + 1}\nload = "/load"\n', "engines[1].max_slots"),
     ],
-    ids=["policy", "circle", "tier", "toml", "budget", "few", "unseen", "path"],
+    ids=["policy", "circle", "tier", "toml", "budget", "few", "unseen", "path", "slots", "max_slots"],
 )
 def test_what_else_is_wrong_with_a_config(more: str, path: str) -> None:
     with pytest.raises(ConfigFault) as caught:

@@ -1,6 +1,7 @@
 //! A TOML text and where in it each field stands. Knows lines and paths, not what the fields mean.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use serde::Deserialize;
 use tidegate::{ConfigError, ConfigFault};
@@ -8,14 +9,17 @@ use toml::de::{DeTable, DeValue, Error, ValueDeserializer};
 
 /// A parsed text.
 pub(crate) struct Document<'t> {
-    text: &'t str,
     root: DeTable<'t>,
+    /// Where each line begins, but for the first.
+    breaks: Vec<usize>,
+    /// The line and the path of each field, by line: made for the first fault that asks.
+    fields: OnceCell<Vec<(usize, String)>>,
 }
 
 impl<'t> Document<'t> {
     pub(crate) fn parse(text: &'t str) -> Result<Self, ConfigError> {
         match DeTable::parse(text) {
-            Ok(root) => Ok(Self { text, root: root.into_inner() }),
+            Ok(root) => Ok(Self { root: root.into_inner(), breaks: breaks(text), fields: OnceCell::new() }),
             Err(error) => Err(ConfigError { faults: vec![no_toml(text, &error)] }),
         }
     }
@@ -25,7 +29,7 @@ impl<'t> Document<'t> {
         let Some(value) = self.root.get(name) else { return Ok(None) };
         let read = toml::Value::deserialize(ValueDeserializer::from(value.clone()));
         read.map(Some).map_err(|error| {
-            let line = error.span().map(|span| line_at(self.text, span.start));
+            let line = error.span().map(|span| self.line_at(span.start));
             let path = line.and_then(|line| self.path_at(line)).unwrap_or_else(|| name.to_owned());
             ConfigFault { path, line, message: one_line(error.message()) }
         })
@@ -50,19 +54,27 @@ impl<'t> Document<'t> {
             let DeValue::Table(inner) = value.get_ref() else { break };
             table = inner;
         }
-        offset.map(|offset| line_at(self.text, offset))
+        offset.map(|offset| self.line_at(offset))
     }
 
-    /// The path of the innermost field that begins on this line, or else last before it.
+    /// The line of the byte at `offset`, counted from 1. O(log lines).
+    fn line_at(&self, offset: usize) -> usize {
+        line_at(&self.breaks, offset)
+    }
+
+    /// The path of the innermost field that begins on this line, or else last before it. O(log fields); of the first
+    /// call also O(fields log fields).
     pub(crate) fn path_at(&self, line: usize) -> Option<String> {
-        let mut best: Option<(usize, String)> = None;
-        self.walk(&self.root, "", &mut |offset, path| {
-            let at = line_at(self.text, offset);
-            if at <= line && best.as_ref().is_none_or(|(other, _)| at >= *other) {
-                best = Some((at, path.to_owned()));
-            }
+        let fields = self.fields.get_or_init(|| {
+            let mut fields = Vec::new();
+            self.walk(&self.root, "", &mut |offset, path| {
+                fields.push((self.line_at(offset), path.to_owned()));
+            });
+            fields.sort_by_key(|&(at, _)| at); // stable: of one line the innermost, which comes last, stays last
+            fields
         });
-        best.map(|(_, path)| path)
+        let after = fields.partition_point(|&(at, _)| at <= line);
+        fields[..after].last().map(|(_, path)| path.clone())
     }
 
     fn walk(&self, table: &DeTable<'t>, prefix: &str, see: &mut impl FnMut(usize, &str)) {
@@ -87,7 +99,7 @@ impl<'t> Document<'t> {
 }
 
 fn no_toml(text: &str, error: &Error) -> ConfigFault {
-    let line = error.span().map(|span| line_at(text, span.start));
+    let line = error.span().map(|span| line_at(&breaks(text), span.start));
     ConfigFault { path: String::new(), line, message: one_line(error.message()) }
 }
 
@@ -95,9 +107,13 @@ fn one_line(message: &str) -> String {
     message.lines().collect::<Vec<_>>().join(", ")
 }
 
-/// The line of the byte at `offset`, counted from 1.
-fn line_at(text: &str, offset: usize) -> usize {
-    1 + text.bytes().take(offset).filter(|&byte| byte == b'\n').count()
+/// Where each line of a text begins, but for the first.
+fn breaks(text: &str) -> Vec<usize> {
+    text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n').map(|(at, _)| at + 1).collect()
+}
+
+fn line_at(breaks: &[usize], offset: usize) -> usize {
+    1 + breaks.partition_point(|&start| start <= offset)
 }
 
 /// A name as a path has it: in quotes if it is no bare key.

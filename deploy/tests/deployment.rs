@@ -184,3 +184,14 @@ fn numbers_beyond_all_ends_are_faults() {
     let found = faults("[[workers]]\ncapacity = { slots = 2199023255552 }\n");
     assert!(found[0].contains("workers[0].capacity.slots: is no number of units"), "{found:?}");
 }
+
+#[test]
+fn each_of_many_faults_has_its_own_place() {
+    let tenants: String = (0..300).map(|number| format!("[tenants.t{number}]\nweight = \"x\"\n")).collect();
+    let found = faults(&tenants);
+    assert_eq!(found.len(), 300);
+    for number in 0..300 {
+        let place = format!("{}: tenants.t{number}.weight: ", 2 * number + 2);
+        assert!(found.iter().any(|told| told.starts_with(&place)), "{place}: {}", found[0]);
+    }
+}

@@ -332,3 +332,41 @@ fn the_examples_of_the_docs_say_one_thing() {
         ]
     );
 }
+
+#[test]
+fn aliases_stand_no_deeper_than_what_is_written_out() {
+    let step = |level: usize| {
+        let (open, close) = ("[".repeat(10), "]".repeat(10));
+        let inner = if level == 0 { "x".to_owned() } else { format!("*a{}", level - 1) };
+        format!("a{level}: &a{level} {open}{inner}{close}\n")
+    };
+    let text = |steps: usize| class("low", 1, &(0..steps).map(step).collect::<String>());
+    let error = import(&[("x.yaml", text(7).as_str())]).expect_err("70 lists in one another").to_string();
+    assert!(error.contains("more than 64 lists and maps in one another"), "{error}");
+    assert!(import(&[("x.yaml", text(6).as_str())]).is_ok_and(|found| found.toml.contains("name = \"low\"")));
+}
+
+#[test]
+fn all_texts_of_an_import_have_one_bound() {
+    let large = format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), ["*a"; 50].join(", "));
+    let refused = |files: &[(&str, &str)]| {
+        import(files)
+            .err()
+            .map(|error| error.to_string())
+            .filter(|told| told.contains("is too large with all"))
+    };
+    let text = class("low", 1, &large);
+    let file = text.as_str();
+    assert_eq!(refused(&[("x.yaml", file)]), None);
+    assert!(
+        refused(&[("x.yaml", file), ("y.yaml", file), ("z.yaml", file)])
+            .is_some_and(|told| told.contains("z.yaml"))
+    );
+    let inner = format!("version: v1\nsharing: {{}}\n{large}").replace('\n', "\n    ");
+    let plugins = |number: usize| {
+        let configs: String = (0..number).map(|key| format!("  k{key}: |\n    {inner}\n")).collect();
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: plugin}}\ndata:\n{configs}")
+    };
+    assert_eq!(refused(&[("x.yaml", plugins(1).as_str())]), None);
+    assert!(refused(&[("x.yaml", plugins(3).as_str())]).is_some_and(|told| told.contains("data.k2")));
+}

@@ -1,8 +1,10 @@
 //! What is asked of a scheduler for those who watch it, and those who bill: pages of metrics, names of tenants.
 
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use tidegate::{Instant, MetricsFormat, Scheduler, TenantError, TenantId, TenantUsage, Tier};
+
+use crate::argument;
+use crate::error::{self, raised};
 
 /// What a tenant has used, in one tier or in all.
 pub(crate) fn usage(
@@ -24,13 +26,15 @@ pub(crate) fn names(core: &Scheduler) -> Vec<(u32, String)> {
 }
 
 /// The format of that name.
-pub(crate) fn format(name: &str) -> PyResult<MetricsFormat> {
-    match name {
+pub(crate) fn format(name: &Bound<'_, PyAny>) -> PyResult<MetricsFormat> {
+    let text = argument::text(name)?;
+    match &*text {
         "openmetrics" => Ok(MetricsFormat::OpenMetrics),
         "prometheus" => Ok(MetricsFormat::Prometheus),
-        _ => Err(PyValueError::new_err(format!(
-            "format: {name:?} is neither \"openmetrics\" nor \"prometheus\""
-        ))),
+        _ => {
+            let message = format!("{} is neither \"openmetrics\" nor \"prometheus\"", error::quoted(&text));
+            Err(raised!(name.py(), BadArgument, message))
+        }
     }
 }
 

@@ -736,11 +736,17 @@ impl Scheduler {
     }
 
     /// All metrics as the text of a page to be scraped, `format` "openmetrics" or "prometheus". Of the tenants that have a
-    /// policy of their own the first `tenants` are named, and all others together are `other`. Raises `ValueError` for
+    /// policy of their own the first `tenants` are named, and all others together are `other`. Raises `BadArgument` for
     /// another format.
-    #[pyo3(signature = (*, format="openmetrics", tenants=Whole(100)), text_signature = "($self, *, format='openmetrics', tenants=100)")]
-    fn metrics(&self, py: Python<'_>, format: &str, tenants: Whole<u64>) -> PyResult<String> {
-        let format = metrics::format(format)?;
+    #[pyo3(signature = (*, format=None, tenants=Whole(100)), text_signature = "($self, *, format='openmetrics', tenants=100)")]
+    fn metrics(
+        &self,
+        py: Python<'_>,
+        format: Option<&Bound<'_, PyAny>>,
+        tenants: Whole<u64>,
+    ) -> PyResult<String> {
+        let format =
+            about("format", format, metrics::format)?.unwrap_or(tidegate::MetricsFormat::OpenMetrics);
         self.ask(py, |core| metrics::page(core, format, tenants.0))
     }
 

@@ -79,7 +79,7 @@ def test_another_config_counts_as_a_reconfigure(busy: tidegate.Scheduler) -> Non
 def test_what_is_wrong_with_bytes_is_told(busy: tidegate.Scheduler) -> None:
     data = busy.snapshot()
     narrow = tidegate.Config(dimensions=["slots"], tiers=[{"name": "realtime"}])
-    newer = data[:8] + b"\2" + data[9:]
+    newer = data[:8] + bytes([data[8] + 1]) + data[9:]
     torn = data[:-1] + bytes([data[-1] ^ 1])
     for config, wrong, kind, words in (
         (busy.config, b"", "not-a-snapshot", "no snapshot"),

@@ -103,7 +103,7 @@ class QuotaLimit(StrEnum):
 
 
 class Placement(StrEnum):
-    """Which of the workers that fit gets a request, the fullest, the emptiest, or who has its prompt: the setting `placement`."""
+    """Which worker that fits gets a request, the fullest, emptiest, or who has its prompt: the setting `placement`."""
 
     PACK = "pack"
     SPREAD = "spread"

@@ -46,12 +46,21 @@ class PriceTable(TypedDict, total=False):
 
 
 Bill = dict[str, int]
-Books = dict[str, tuple[str, str, Bill]]
-"""Tenant's name, tier and bill, by the tenant's number (`-`: those that are forgotten) and the tier: JSON takes it."""
+Bills = dict[str, tuple[str, str, Bill]]
+"""Tenant's name, tier and bill, by the tenant's number (`-`: those that are forgotten) and the tier."""
+
+
+class Books(TypedDict):
+    """All that was billed, and until when: JSON takes it."""
+
+    until_ns: int
+    bills: Bills
 
 
 class Chargeback:
     """Bills what is used from now on, or since `books` were kept of an earlier one, in periods that `close` ends.
+
+    The first period begins `at_ns`, or where the books end.
 
     Raises `ValueError` for a price of something that the scheduler's config does not have.
     """
@@ -62,8 +71,7 @@ class Chargeback:
         self._scheduler = scheduler
         self._prices: Mapping[str, Prices] = (prices or {}).get("tiers", {})
         self._check()
-        self._from_ns = max(at_ns, scheduler.now_ns)
-        self.books: Books = self._read(self._from_ns) if books is None else books
+        self.books: Books = self._read(max(at_ns, scheduler.now_ns)) if books is None else books
         """What was billed until the last period ended: keep it with a snapshot, and go on with it after a restart."""
 
     def _check(self) -> None:
@@ -83,15 +91,17 @@ class Chargeback:
 
     def close(self, *, at_ns: int) -> list[Row]:
         """Ends a period: what each tenant used in each tier since the last one ended; who used nothing is left out."""
-        at_ns = max(at_ns, self._scheduler.now_ns)
-        before, after = self.books, self._read(at_ns)
-        changes = {key: (tenant, tier, dict(bill)) for key, (tenant, tier, bill) in after.items()}
-        for key, (_, _, bill) in before.items():
+        from_ns = self.books["until_ns"]
+        # A scheduler that was restored may stand at an instant before the one that the books end at.
+        at_ns = max(at_ns, from_ns, self._scheduler.now_ns)
+        after = self._read(at_ns)
+        changes = {key: (tenant, tier, dict(bill)) for key, (tenant, tier, bill) in after["bills"].items()}
+        for key, (_, _, bill) in self.books["bills"].items():
             # What was billed of one that is forgotten now is among what was used by all that are.
             change = changes[key if key in changes else "-/" + key.split("/", 1)[1]][2]
             for name, number in bill.items():
                 change[name] -= number
-        from_ns, self._from_ns, self.books = self._from_ns, at_ns, after
+        self.books = after
         return [
             {"from_ns": from_ns, "to_ns": at_ns, "tenant": tenant, "tier": tier, **bill}
             for tenant, tier, bill in changes.values()
@@ -100,15 +110,15 @@ class Chargeback:
 
     def _read(self, at_ns: int) -> Books:
         """All that was used until then, and what it costs."""
-        books: Books = {}
+        bills: Bills = {}
         tiers = list(enumerate(self._scheduler.config.tiers))
         for number, name in self._scheduler.tenants().items():
             for place, tier in tiers:
                 used = self._scheduler.usage(number, tier=tier, at_ns=at_ns)
-                books[f"{number}/{place}"] = (name, tier, self._bill(used, tier))
+                bills[f"{number}/{place}"] = (name, tier, self._bill(used, tier))
         for place, tier in tiers:
-            books[f"-/{place}"] = ("", tier, self._bill(self._scheduler.forgotten_usage(tier), tier))
-        return books
+            bills[f"-/{place}"] = ("", tier, self._bill(self._scheduler.forgotten_usage(tier), tier))
+        return {"until_ns": at_ns, "bills": bills}
 
     def _bill(self, used: TenantUsage, tier: str) -> Bill:
         prices = self._prices.get(tier, {})

@@ -20,7 +20,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from tidegate._errors import Error
 from tidegate._tidegate import Config
@@ -227,7 +227,7 @@ def _flat(value: Mapping[str, Any], prefix: str = "", leave_out: tuple[str, ...]
         if key in leave_out:
             continue
         if isinstance(inner, Mapping):
-            flat.update(_flat(inner, f"{prefix}{key}_"))
+            flat.update(_flat(cast("Mapping[str, Any]", inner), f"{prefix}{key}_"))
         else:
             flat[prefix + key] = inner
     return flat

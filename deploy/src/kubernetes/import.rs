@@ -7,7 +7,7 @@ use toml::{Table, Value};
 use super::fleet::{self, Capacity, Fleet, Group};
 use super::ledger::{Ledger, ManifestError, Note, Object};
 use super::names::{GPU, Sharing};
-use super::yaml::{self, Node, Scalar};
+use super::yaml::{self, Node, Reader, Scalar};
 use super::{TIDEGATE_TOML, nodes, pods, sharing, tenants, text, tiers};
 use crate::deployment::Deployment;
 use crate::document::Document;
@@ -34,9 +34,9 @@ pub struct Imported {
 /// [`ManifestError`]: every fault found, with file and line; of a text that is no YAML its first.
 pub fn import(files: &[(&str, &str)]) -> Result<Imported, ManifestError> {
     let mut ledger = Ledger::default();
-    let mut roots = Vec::new();
+    let (mut reader, mut roots) = (Reader::default(), Vec::new());
     for (file, text) in files {
-        match yaml::documents(text) {
+        match reader.documents(text) {
             Ok(found) => roots.extend(found.into_iter().map(|root| (*file, root))),
             Err(fault) => ledger.faults.push(Note {
                 file: (*file).to_owned(),
@@ -52,7 +52,7 @@ pub fn import(files: &[(&str, &str)]) -> Result<Imported, ManifestError> {
     }
     let mut toml = String::new();
     if ledger.faults.is_empty() {
-        toml = combine(&objects, &mut ledger);
+        toml = combine(&objects, &mut reader, &mut ledger);
     }
     if ledger.faults.is_empty()
         && let Err(error) = Deployment::from_toml(&toml)
@@ -104,7 +104,7 @@ fn collect<'n>(file: &'n str, node: &'n Node, objects: &mut Vec<Object<'n>>, led
     }
 }
 
-fn combine(objects: &[Object<'_>], ledger: &mut Ledger) -> String {
+fn combine(objects: &[Object<'_>], reader: &mut Reader, ledger: &mut Ledger) -> String {
     let of = |kinds: &[&str]| -> Vec<Object<'_>> {
         objects.iter().filter(|object| kinds.contains(&&*object.kind)).cloned().collect()
     };
@@ -112,7 +112,7 @@ fn combine(objects: &[Object<'_>], ledger: &mut Ledger) -> String {
     let (mut shared, mut from) = (Vec::new(), None::<String>);
     for object in of(&["ConfigMap"]) {
         let whole = whole_file(&object, ledger);
-        let any = sharing::import(&object, &mut shared, ledger);
+        let any = sharing::import(&object, reader, &mut shared, ledger);
         match (whole, &from) {
             (Some(_), Some(other)) => {
                 ledger.fault(&object, object.node, "", format!("{other} has a {TIDEGATE_TOML} too"));

@@ -5,13 +5,18 @@
 
 use super::ledger::{Ledger, Object, View};
 use super::names::{GPU, REPLICAS, Sharing, Strategy};
-use super::yaml::{Node, Scalar, Value, documents};
+use super::yaml::{Node, Reader, Scalar, Value};
 
 /// More replicas than this are seldom worth it: each has its own copy of the weights.
 const MANY: i64 = 4;
 
 /// The sharing of all configs in a config map. Says whether the map had any config of the plugin.
-pub(super) fn import(object: &Object<'_>, found: &mut Vec<Sharing>, ledger: &mut Ledger) -> bool {
+pub(super) fn import(
+    object: &Object<'_>,
+    reader: &mut Reader,
+    found: &mut Vec<Sharing>,
+    ledger: &mut Ledger,
+) -> bool {
     let Some(Value::Map(data)) = object.node.get("data").map(|data| &data.value) else { return false };
     let mut any = false;
     for (key, node) in data {
@@ -20,7 +25,7 @@ pub(super) fn import(object: &Object<'_>, found: &mut Vec<Sharing>, ledger: &mut
             continue;
         }
         any = true;
-        let mut parsed = match documents(&scalar.text) {
+        let mut parsed = match reader.documents(&scalar.text) {
             Ok(parsed) => parsed,
             Err(fault) => {
                 let place = Node { line: place(node.line, scalar, fault.line), value: node.value.clone() };

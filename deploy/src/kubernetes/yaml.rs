@@ -1,8 +1,9 @@
 //! YAML as far as manifests use it, and JSON with it: a tree whose every node knows its line.
 //!
-//! Everything is bounded before it is built: how deep, and how large with all copies that aliases make, so that a
-//! text of a few lines cannot ask for all memory. An alias to something that it is part of is a fault, as are merge
-//! keys, tags that are no plain type, and a key that stands twice. What a scalar means is for who asks for it.
+//! Everything is bounded before it is built: how deep, and how large all texts of one [`Reader`] are together, each
+//! with the copies that aliases make, so that a few lines cannot ask for all memory. An alias to something that it is
+//! part of is a fault, as are merge keys, tags that are no plain type, and a key that stands twice. What a scalar
+//! means is for who asks for it.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +16,7 @@ pub(crate) const MAX_TEXT: usize = 16 << 20;
 /// How deep lists and maps may stand in one another: thrice what any manifest has.
 const MAX_DEPTH: usize = 64;
 
-/// What all nodes of a text may weigh, copies included: a node [`NODE`], and the bytes of its text.
+/// What all nodes of a [`Reader`]'s texts may weigh, copies included: a node [`NODE`], and the bytes of its text.
 const MAX_WEIGHT: usize = 128 << 20;
 const NODE: usize = 64;
 
@@ -59,26 +60,52 @@ fn fault<T>(line: usize, message: impl Into<String>) -> Result<T, YamlFault> {
     Err(YamlFault { line, message: message.into() })
 }
 
-/// The documents of a text, without those that say nothing. Cost: linear in the text and the copies.
-pub(crate) fn documents(text: &str) -> Result<Vec<Node>, YamlFault> {
-    if text.len() > MAX_TEXT {
-        return fault(1, format!("is longer than {MAX_TEXT} bytes"));
-    }
-    let mut loader = Loader::default();
-    for event in Parser::new_from_str(text) {
-        let (event, span) = event?;
-        loader.take(event, span)?;
-    }
-    Ok(loader.documents)
+/// Reads texts that belong together, be it one within another, within one bound on what they weigh.
+#[derive(Debug, Default)]
+pub(crate) struct Reader {
+    weight: usize,
 }
 
-#[derive(Default)]
-struct Loader {
+impl Reader {
+    /// The documents of a text, without those that say nothing. Cost: linear in the text and the copies.
+    pub(crate) fn documents(&mut self, text: &str) -> Result<Vec<Node>, YamlFault> {
+        if text.len() > MAX_TEXT {
+            return fault(1, format!("is longer than {MAX_TEXT} bytes"));
+        }
+        let mut loader = Loader {
+            documents: Vec::new(),
+            open: Vec::new(),
+            anchors: BTreeMap::new(),
+            weight: &mut self.weight,
+        };
+        for event in Parser::new_from_str(text) {
+            let (event, span) = event?;
+            loader.take(event, span)?;
+        }
+        Ok(loader.documents)
+    }
+}
+
+struct Loader<'r> {
     documents: Vec<Node>,
     open: Vec<Open>,
-    /// By the number of an anchor, and what it weighs.
-    anchors: BTreeMap<usize, (Node, usize)>,
+    /// By the number of an anchor.
+    anchors: BTreeMap<usize, Anchor>,
+    weight: &'r mut usize,
+}
+
+/// What aliases copy.
+struct Anchor {
+    node: Node,
+    size: Size,
+}
+
+/// Of a node with all below it.
+#[derive(Clone, Copy)]
+struct Size {
     weight: usize,
+    /// How many lists and maps stand in one another there: of a scalar 0.
+    depth: usize,
 }
 
 /// A list or a map that has not ended.
@@ -90,9 +117,11 @@ struct Open {
     key: Option<(String, usize)>,
     /// What there was before it.
     weight_before: usize,
+    /// The deepest of what stands in it.
+    depth_below: usize,
 }
 
-impl Loader {
+impl Loader<'_> {
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), YamlFault> {
         let line = span.start.line();
         match event {
@@ -102,22 +131,25 @@ impl Loader {
                 let block = style == ScalarStyle::Literal;
                 let weight = NODE + text.len();
                 let scalar = Scalar { text: text.into_owned(), plain, block };
-                self.put(Node { line, value: Value::Scalar(scalar) }, anchor, weight)
+                self.put(Node { line, value: Value::Scalar(scalar) }, anchor, Size { weight, depth: 0 })
             }
             Event::SequenceStart(anchor, tag) => self.begin(Value::List(Vec::new()), anchor, tag, line),
             Event::MappingStart(anchor, tag) => self.begin(Value::Map(Vec::new()), anchor, tag, line),
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(open) = self.open.pop() else { return fault(line, "ends what did not begin") };
-                let weight = self.weight - open.weight_before;
-                self.put(open.node, open.anchor, weight)
+                let weight = *self.weight - open.weight_before;
+                self.put(open.node, open.anchor, Size { weight, depth: open.depth_below + 1 })
             }
             Event::Alias(anchor) => {
-                let Some(&(_, weight)) = self.anchors.get(&anchor) else {
+                let Some(size) = self.anchors.get(&anchor).map(|found| found.size) else {
                     return fault(line, "an alias to something that it is part of");
                 };
-                self.weigh(weight, line)?; // before it is copied
-                let node = Node { line, ..self.anchors[&anchor].0.clone() };
-                self.put(node, 0, weight)
+                if self.open.len() + size.depth > MAX_DEPTH {
+                    return fault(line, too_deep());
+                }
+                self.weigh(size.weight, line)?; // before it is copied
+                let node = Node { line, ..self.anchors[&anchor].node.clone() };
+                self.put(node, 0, size)
             }
             Event::DocumentStart(_) => {
                 self.anchors.clear();
@@ -128,8 +160,8 @@ impl Loader {
     }
 
     fn weigh(&mut self, more: usize, line: usize) -> Result<(), YamlFault> {
-        self.weight += more;
-        if self.weight > MAX_WEIGHT { fault(line, TOO_LARGE) } else { Ok(()) }
+        *self.weight += more;
+        if *self.weight > MAX_WEIGHT { fault(line, TOO_LARGE) } else { Ok(()) }
     }
 
     fn begin(
@@ -140,10 +172,10 @@ impl Loader {
         line: usize,
     ) -> Result<(), YamlFault> {
         if self.open.len() >= MAX_DEPTH {
-            return fault(line, format!("more than {MAX_DEPTH} lists and maps in one another"));
+            return fault(line, too_deep());
         }
         is_text(tag, line)?;
-        let weight_before = self.weight;
+        let weight_before = *self.weight;
         self.weigh(NODE, line)?;
         self.open.push(Open {
             node: Node { line, value },
@@ -151,15 +183,16 @@ impl Loader {
             keys: BTreeSet::new(),
             key: None,
             weight_before,
+            depth_below: 0,
         });
         Ok(())
     }
 
     /// Puts a whole node where it belongs.
-    fn put(&mut self, mut node: Node, anchor: usize, weight: usize) -> Result<(), YamlFault> {
+    fn put(&mut self, mut node: Node, anchor: usize, size: Size) -> Result<(), YamlFault> {
         if anchor > 0 {
-            self.weigh(weight, node.line)?;
-            self.anchors.insert(anchor, (node.clone(), weight));
+            self.weigh(size.weight, node.line)?;
+            self.anchors.insert(anchor, Anchor { node: node.clone(), size });
         }
         let Some(open) = self.open.last_mut() else {
             if !node.is_null() {
@@ -167,6 +200,7 @@ impl Loader {
             }
             return Ok(());
         };
+        open.depth_below = open.depth_below.max(size.depth);
         match &mut open.node.value {
             Value::List(items) => items.push(node),
             Value::Map(items) => match open.key.take() {
@@ -193,7 +227,11 @@ impl Loader {
     }
 }
 
-const TOO_LARGE: &str = "is too large with all that its aliases repeat";
+const TOO_LARGE: &str = "is too large with all that its aliases repeat, and with what was read before it";
+
+fn too_deep() -> String {
+    format!("more than {MAX_DEPTH} lists and maps in one another")
+}
 
 /// Whether a tag says that a scalar is text whatever it looks like. Tags that say more than YAML's own are not read.
 fn is_text(tag: Option<Cow<'_, Tag>>, line: usize) -> Result<bool, YamlFault> {
@@ -291,6 +329,10 @@ const SUFFIXES: [(&str, u128); 12] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn documents(text: &str) -> Result<Vec<Node>, YamlFault> {
+        Reader::default().documents(text)
+    }
 
     fn one(text: &str) -> Node {
         let mut found = documents(text).expect("YAML");

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 import tidegate
 from tidegate.deployment import Deployment, TenantSettings
 
+MAX_SLOTS = 1 << 40
+"""Of one engine: what a scheduler takes as a number of units."""
 UNITS_NS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 
 
@@ -217,6 +219,9 @@ class _Reader:
             self.fault(f"{path}.url", "is http:// or https://, a host, maybe a port and a path")
         if slots < 1:
             self.fault(f"{path}.slots", "is at least 1")
+        for name, number in (("slots", slots), ("max_slots", max_slots)):
+            if number > MAX_SLOTS:
+                self.fault(f"{path}.{name}", f"is at most {MAX_SLOTS}")
         if max_slots < slots:
             self.fault(f"{path}.max_slots", "is less than `slots`")
         if max_slots > slots and not load:

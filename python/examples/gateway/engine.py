@@ -6,6 +6,7 @@ refuses what the client wants. Nothing here decides what becomes of the request.
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -124,9 +125,11 @@ def _load(told: bytes) -> int | None:
     """Of vLLM's `/load`, or of its `/metrics`. Raises `ValueError`."""
     if told.startswith(b"{"):
         found = json.loads(told).get("server_load")
-        return found if isinstance(found, int) else None
-    counts = [line.rpartition(b" ")[2] for line in told.splitlines() if line.startswith(LOAD)]
-    return int(sum(map(float, counts))) if counts else None
+    else:
+        counts = [line.rpartition(b" ")[2] for line in told.splitlines() if line.startswith(LOAD)]
+        found = sum(map(float, counts)) if counts else None
+    is_number = isinstance(found, int | float) and not isinstance(found, bool)
+    return int(found) if is_number and 0 <= found < math.inf else None
 
 
 _decode = json.JSONDecoder().decode

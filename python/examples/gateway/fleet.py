@@ -20,6 +20,7 @@ UNKNOWN = 1 << 40
 """So many requests of others that nothing is borrowed."""
 LOOKS = 5
 """So many checks in a row say that others leave room before it is taken: one may find them between two requests."""
+UNSEEN = (UNKNOWN,) * LOOKS
 GROW_BY = 4
 """A worker grows by one part in so many of what others leave: others see the same room. Chosen arbitrarily."""
 
@@ -34,8 +35,10 @@ class Member:
     worker: int | None = None
     failures: int = 0
     """Checks in a row that failed."""
-    foreign: tuple[int, ...] = (UNKNOWN,) * LOOKS
-    """Requests of others that it had in the last checks, the latest first."""
+    foreign: tuple[int, ...] = UNSEEN
+    """Requests of others that it had in the last checks that told, the latest first."""
+    untold: int = 0
+    """Checks in a row that did not tell."""
     slots: int = 0
     """What the worker has."""
     suspected: asyncio.Event = field(default_factory=asyncio.Event)
@@ -101,11 +104,14 @@ class Fleet:
 
     async def _watch(self, member: Member) -> None:
         while True:
-            if await member.engine.is_healthy():
-                await self._look_at_load(member)
-                self._is_up(member)
-            else:
-                self._failed(member)
+            try:
+                if await member.engine.is_healthy():
+                    await self._look_at_load(member)
+                    self._is_up(member)
+                else:
+                    self._failed(member)
+            except Exception:  # whatever it was, an engine that is not looked at any more is worse
+                log.exception("a check of %s went wrong", member.engine.settings.url)
             try:
                 async with asyncio.timeout(self._settings.health_every):
                     await member.suspected.wait()
@@ -131,8 +137,13 @@ class Fleet:
             # What came or went meanwhile may be counted or not, and what was stopped for a step longer: the next look
             # will show whether it is others'.
             ours = max(before, member.engine.inside)
-            foreign = member.foreign[0] if told is None else max(0, told - ours)
-            member.foreign = (foreign, *member.foreign[:-1])
+            if told is not None:
+                member.untold = 0
+                member.foreign = (max(0, told - ours), *member.foreign[:-1])
+                return
+            member.untold += 1
+            if member.untold >= LOOKS:  # what is so old says nothing of now
+                member.foreign = UNSEEN
 
     def _resize(self, member: Member, parts: int) -> None:
         """Its own part at least; more once all looks say that others leave it, less once two say that they do not."""
@@ -148,6 +159,7 @@ class Fleet:
 
     def _failed(self, member: Member) -> None:
         member.failures += 1
+        member.foreign = UNSEEN
         if member.worker is None or member.failures < self._settings.health_failures:
             return
         log.warning("%s is lost, worker %d", member.engine.settings.url, member.worker)

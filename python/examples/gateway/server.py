@@ -21,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 import tidegate
 from gateway.app import App
 from gateway.client import ABORT
-from gateway.config import ConfigFault, Settings, load
+from gateway.config import ConfigFault, Settings, TenantSettings, load
 from gateway.fleet import Fleet
 from gateway.metrics import Metrics
 from gateway.proxy import Proxy
@@ -156,26 +156,41 @@ class Gateway:
         metrics = Metrics(gate, self._fleet)
         self.app = App(gate, Proxy(gate, self._fleet, metrics), metrics, self._fleet.states)
         self._tenants: dict[str, int] = {}
+        self._parents: dict[str, str | None] = {}
+        """By name, as the gate was told."""
         self._server: Server | None = None
         self._ending: asyncio.Task[None] | None = None
         self._apply(settings)
 
     def _apply(self, settings: Settings) -> None:
-        """Makes a config that was found in order the one in force."""
-        for name in self._tenants.keys() - {tenant.name for tenant in settings.tenants}:
-            self._forget(name)
+        """Makes a config that was found in order the one in force. Raises `tidegate.Error` if it cannot be."""
         for tenant in settings.tenants:
             self._tenants[tenant.name] = self._gate.tenant_set(tenant.name)
-        for tenant in settings.tenants:  # first out of the tree: on the way to another one it could be none
-            self._gate.tenant_configure(self._tenants[tenant.name], **tenant.policy)
+        # Who moves is first out of the tree: on the way to another one it could be none. Nobody else is: a budget
+        # takes back no more than its burst of what is held, and is charged for all of it.
         for tenant in settings.tenants:
-            parent = None if tenant.parent is None else self._tenants[tenant.parent]
-            self._gate.tenant_configure(self._tenants[tenant.name], parent=parent, **tenant.policy)
+            if self._parents.get(tenant.name) not in (None, tenant.parent):
+                self._place(tenant, None)
+        for tenant in settings.tenants:
+            self._place(tenant, tenant.parent)
         if self._leases is not None:
             self._leases.configure(settings.tenants, self._tenants)
         self._fleet.configure(settings.engines, settings.gateway)
         self.app.configure(settings)
         self._settings = settings
+        # Last, since whom a config that fails has forgotten would owe nothing any more; children before their parents.
+        for name in sorted(self._tenants.keys() - {tenant.name for tenant in settings.tenants}, key=self._height):
+            self._forget(name)
+
+    def _place(self, tenant: TenantSettings, parent: str | None) -> None:
+        above = None if parent is None else self._tenants[parent]
+        self._gate.tenant_configure(self._tenants[tenant.name], parent=above, **tenant.policy)
+        self._parents[tenant.name] = parent
+
+    def _height(self, name: str) -> int:
+        """Of the top 0, and one less for each step down."""
+        above = self._parents.get(name)
+        return 0 if above is None else self._height(above) - 1
 
     def _forget(self, name: str) -> None:
         try:
@@ -184,9 +199,10 @@ class Gateway:
             log.warning("tenant %s is not forgotten before the config is read again: %s", name, error)
         else:
             del self._tenants[name]
+            self._parents.pop(name, None)
 
     def reload(self) -> None:
-        """Reads the config again; one that is not in order changes nothing."""
+        """Reads the config again; one that is not in order changes nothing, one that fails is taken back."""
         try:
             settings = load(self._path)
             if settings.redis != self._settings.redis:
@@ -195,8 +211,21 @@ class Gateway:
         except (ConfigFault, tidegate.Error) as error:
             log.error("the config is not in order, and the old one stays: %s", error)
             return
-        self._apply(settings)
-        log.info("the config was read again")
+        former = self._settings
+        try:
+            self._apply(settings)
+        except tidegate.Error as error:
+            log.error("the config cannot be in force, and the old one is again: %s", error)
+            self._take_back(former)
+        else:
+            log.info("the config was read again")
+
+    def _take_back(self, former: Settings) -> None:
+        try:
+            self._gate.reconfigure(former.scheduler)
+            self._apply(former)
+        except tidegate.Error as error:
+            log.error("the old config is in force in part only: %s", error)
 
     def end(self) -> None:
         """Drains, and ends. Told again, it ends at once."""

@@ -20,8 +20,8 @@ const API_USD: [f64; 2] = [2.5, 10.0];
 /// Hours in a month: a twelfth of 365 days.
 const HOURS_PER_MONTH: f64 = 730.0;
 
-/// Requests in a month of the synthetic day: what keeps six of eight GPUs of the default model busy. Chosen so, before any set-ups
-/// were compared.
+/// Requests in a month of the synthetic day: about eight shared GPUs of the default model are right for it. Scaled down to that after a
+/// first comparison of the set-ups, at 60 million; prices and objectives were fixed before.
 const REQUESTS_PER_MONTH: f64 = 26e6;
 
 const NS_PER_S: f64 = 1e9;

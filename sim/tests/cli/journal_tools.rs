@@ -82,6 +82,8 @@ fn lines_are_found_by_what_they_are_about() {
         2,
         "--tenant \"nobody\": the journal knows no such tenant",
     );
+    let stored = printed(&["journal", "grep", JOURNAL, "--worker", "7", "--word", "cache_stored"]);
+    assert!(!stored.is_empty() && stored.lines().all(|line| line.contains(" cache_stored 7 ")), "{stored}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod t1;
 mod t2;
 mod t3;
+mod t4;
 mod t6;
 
 use std::path::{Path, PathBuf};
