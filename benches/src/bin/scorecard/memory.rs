@@ -32,11 +32,15 @@ pub(crate) fn of_tenants(card: &mut Card) -> Result<(), Failure> {
     Ok(())
 }
 
-/// After a warm-up in which all that waited at first has started, so that everything has its size.
+/// How often the whole queue has passed before allocations are counted.
+const WARM_UPS: usize = 6;
+
+/// After a warm-up in which all that waited at first has started, and every tenant in every tier has waited as long as it does
+/// from then on, so that everything has its size: a delay of a new length takes memory for its meter.
 pub(crate) fn allocations(card: &mut Card) -> Result<(), Failure> {
     let mut state = SteadyState::new(card.scale.of(FROM));
     let turns = card.scale.of(TURNS);
-    (0..card.scale.of(FROM) + turns).for_each(|_| state.turn());
+    (0..WARM_UPS * card.scale.of(FROM) + turns).for_each(|_| state.turn());
     let before = ALLOCATOR.stats();
     (0..turns).for_each(|_| state.turn());
     let change = ALLOCATOR.stats() - before;
