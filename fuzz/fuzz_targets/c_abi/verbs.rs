@@ -196,9 +196,9 @@ fn size(caller: &mut Caller<'_>) {
     // SAFETY: a vector, or NULL.
     let status = unsafe {
         match caller.bytes.below(6) {
-            1 => tidegate_scheduler_cache_stored(scheduler, now, number, blocks.at().cast(), count),
-            2 => tidegate_scheduler_cache_evicted(scheduler, now, number, blocks.at().cast(), count),
-            3 => tidegate_scheduler_prefix_set(scheduler, now, request, blocks.at().cast(), count),
+            1 => tidegate_scheduler_cache_stored(scheduler, now, number, blocks.at(), count),
+            2 => tidegate_scheduler_cache_evicted(scheduler, now, number, blocks.at(), count),
+            3 => tidegate_scheduler_prefix_set(scheduler, now, request, blocks.at(), count),
             0 => tidegate_scheduler_worker_resize(scheduler, now, number, at(&units), shrink, span),
             4 => tidegate_scheduler_device_resize(scheduler, now, number, at(&units), shrink, span),
             _ => tidegate_scheduler_worker_usage(scheduler, now, number, at(&units)),
