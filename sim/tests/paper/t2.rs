@@ -1,6 +1,7 @@
 //! T2 (Niyama, ASPLOS'26): who keeps what is promised to tiers, at the knee of Niyama and far beyond it.
 
-use tidegate_sim::paper::t2::table::{Effort, Row, Table, table};
+use tidegate_sim::paper::row::Row;
+use tidegate_sim::paper::t2::table::{Effort, Table, table};
 
 use super::traces;
 

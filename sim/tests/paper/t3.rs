@@ -1,6 +1,7 @@
 //! T3 (ConServe, HyGen, Valve): batch work beside online requests.
 
-use tidegate_sim::paper::t3::table::{Row, Table, table};
+use tidegate_sim::paper::row::Row;
+use tidegate_sim::paper::t3::table::{Table, table};
 
 use super::traces;
 

@@ -1,6 +1,7 @@
 //! T6 (mClock, OSDI'10): reservation, weight and limit, through the loss of half of the capacity.
 
-use tidegate_sim::paper::t6::table::{Figures, Table, table};
+use tidegate_sim::paper::draws::Figures;
+use tidegate_sim::paper::t6::table::{Table, table};
 
 /// What a phase's rates may be off by, as a share: a phase has about 1,000 requests at full capacity.
 const WITHIN: f64 = 0.05;

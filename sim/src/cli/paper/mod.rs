@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use tidegate_sim::paper::draws::Figures;
 use tidegate_sim::paper::plot::{Bars, bars};
+use tidegate_sim::paper::row::Row;
 use tidegate_sim::paper::t1::table as t1;
 use tidegate_sim::paper::t2::table as t2;
 use tidegate_sim::paper::t3::table as t3;
@@ -148,10 +149,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             let requests = args.requests as usize;
             let effort = t2::Effort { requests, draws: args.draws, rates: &t2::RATES, capacities: true };
             let found = t2::table(&args.data, &args.runs, effort).map_err(Failure::bad_input)?;
-            let rows = found.rows.iter().map(|row| {
-                let name = format!("{} {}", row.policy, row.run);
-                (name, [&row.published, &row.reproduced, &row.tidegate])
-            });
+            let rows = found.rows.iter().map(bars_of);
             show(
                 &args.how,
                 &found,
@@ -161,10 +159,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         }
         Which::T3(args) => {
             let found = t3::table(&args.data, &args.runs, args.seconds).map_err(Failure::bad_input)?;
-            let rows = found.rows.iter().map(|row| {
-                let name = format!("{} {}", row.policy, row.run);
-                (name, [&row.published, &row.reproduced, &row.tidegate])
-            });
+            let rows = found.rows.iter().map(bars_of);
             show(
                 &args.how,
                 &found,
@@ -193,10 +188,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         }
         Which::T6(args) => {
             let found = t6::table(args.seed);
-            let rows = found.rows.iter().map(|row| {
-                let name = format!("{} {}", row.policy, row.run);
-                (name, [&row.published, &row.reproduced, &row.tidegate])
-            });
+            let rows = found.rows.iter().map(bars_of);
             show(&args.how, &found, text::t6, ("T6, tokens a second (mClock)", "reserved", rows.collect()))
         }
     }
@@ -204,6 +196,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 /// The title of a plot, the figure that it shows, and its rows.
 type Plotted<'a> = (&'a str, &'a str, Vec<Bars<'a>>);
+
+/// The bars of a row.
+fn bars_of(row: &Row) -> Bars<'_> {
+    (format!("{} {}", row.policy, row.run), [&row.published, &row.reproduced, &row.tidegate])
+}
 
 fn show<T: serde::Serialize>(
     how: &How,

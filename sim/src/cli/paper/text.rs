@@ -110,7 +110,7 @@ pub(super) fn t6(table: &t6::Table) -> String {
     for row in &table.rows {
         let lines = [("published", &row.published), ("mclock", &row.reproduced), ("tidegate", &row.tidegate)];
         for (index, (what, figures)) in lines.into_iter().enumerate() {
-            let name = if index == 0 { row.run } else { "" };
+            let name = if index == 0 { &row.run } else { "" };
             write!(text, "{name:<22}{what:<12}").expect(INTO_TEXT);
             for client in &clients {
                 write!(text, "{:>10.1}", figures[client]).expect(INTO_TEXT);

@@ -12,8 +12,9 @@ use super::policies::{InOrder, Order};
 use super::requests::{Lengths, lengths, poisson};
 use crate::model::ServiceModel;
 use crate::paper::chunked::{Job, Policy, Served, Size, serve};
-use crate::paper::draws::{Figures, errors, mean_and_spread};
+use crate::paper::draws::{Figures, mean_and_spread};
 use crate::paper::hosted::{Host, Hosted};
+use crate::paper::row::Row;
 use crate::trace::{self, Kind, LoadOptions, TraceError, TraceSpec};
 
 /// The service-time model. It is read from the artifact: nothing here was fitted.
@@ -114,23 +115,6 @@ impl PolicyName {
     }
 }
 
-/// One policy at one rate, or its capacity.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Row {
-    /// The policy.
-    pub policy: &'static str,
-    /// Whose lengths, and the rate or `capacity`.
-    pub run: String,
-    /// By a simulation of the artifact's set-up, or from the artifact.
-    pub published: Figures,
-    /// From the simulated engine, in the mean over the draws.
-    pub reproduced: Figures,
-    /// How far that is off, as a share.
-    pub error: Figures,
-    /// The same under tidegate.
-    pub tidegate: Figures,
-}
-
 /// The table.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Table {
@@ -142,7 +126,7 @@ pub struct Table {
     pub requests: usize,
     /// How often each figure was computed, with other arrivals.
     pub draws: u32,
-    /// By lengths and policy: rates, then the capacity.
+    /// By lengths and policy: rates, then the capacity; `run` names both.
     pub rows: Vec<Row>,
     /// tidegate at the published lengths: its capacity, and what comes out where Niyama's ends.
     pub tidegate: Figures,
@@ -258,14 +242,8 @@ impl<'a> Bench<'a> {
     fn row(&mut self, policy: PolicyName, rate: u32) -> Row {
         let published = policy.published_at(rate);
         let reproduced = self.at(Who::Theirs(policy), rate);
-        Row {
-            policy: policy.name(),
-            run: format!("{} {}.{}/s", self.name, rate / 10, rate % 10),
-            error: errors(&published, &reproduced),
-            published,
-            reproduced,
-            tidegate: self.at(OURS, rate),
-        }
+        let run = format!("{} {}.{}/s", self.name, rate / 10, rate % 10);
+        Row::new(policy.name(), run, published, reproduced, self.at(OURS, rate))
     }
 
     fn capacity_row(&mut self, policy: PolicyName) -> Row {
@@ -276,14 +254,8 @@ impl<'a> Bench<'a> {
             let more = niyama["capacity_per_s"] / reproduced["capacity_per_s"] - 1.0;
             reproduced.insert("niyama_takes_more", more);
         }
-        Row {
-            policy: policy.name(),
-            run: format!("{} capacity", self.name),
-            error: errors(&published, &reproduced),
-            published,
-            reproduced,
-            tidegate: self.capacity(OURS),
-        }
+        let run = format!("{} capacity", self.name);
+        Row::new(policy.name(), run, published, reproduced, self.capacity(OURS))
     }
 
     /// The highest rate that can be taken, where a higher rate is never easier, and what came out there.

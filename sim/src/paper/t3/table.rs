@@ -11,6 +11,7 @@ use crate::model::{BLOCK_TOKENS, ServiceModel};
 use crate::paper::chunked::{Job, Policy, Run, Served, Size, serve};
 use crate::paper::draws::Figures;
 use crate::paper::hosted::{Host, Hosted, Pace};
+use crate::paper::row::Row;
 use crate::percentile::Percentiles;
 use crate::trace::{self, Kind, LoadOptions, TraceError, TraceSpec, Work, Workload};
 
@@ -56,23 +57,6 @@ const POLICIES: [(&str, Who); 6] = [
     ("preempt-checkpoint", Who::Theirs(Sharing::Checkpoint)),
     ("tidegate", Who::Ours),
 ];
-
-/// One policy under one load.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Row {
-    /// The policy.
-    pub policy: &'static str,
-    /// Whose requests are online, and their load.
-    pub run: String,
-    /// Nothing is published of this set-up: see [`Table::published`].
-    pub published: Figures,
-    /// From the simulated engine.
-    pub reproduced: Figures,
-    /// As `published`.
-    pub error: Figures,
-    /// The same under tidegate.
-    pub tidegate: Figures,
-}
 
 /// The table.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -188,13 +172,9 @@ impl<'a> Bench<'a> {
         let pace_ns = (alone["tpot_p99_ms"] * 1e6) as u64 * PACE_PERCENT / 100;
         let beside = |who| relate(self.figures(who, load, pace_ns), &alone);
         let tidegate = beside(Who::Ours);
-        let row = |&(policy, who): &(&'static str, Who)| Row {
-            policy,
-            run: format!("{} {load} %", self.name),
-            published: Figures::new(),
-            reproduced: if who == Who::Ours { tidegate.clone() } else { beside(who) },
-            error: Figures::new(),
-            tidegate: tidegate.clone(),
+        let row = |&(policy, who): &(&'static str, Who)| {
+            let reproduced = if who == Who::Ours { tidegate.clone() } else { beside(who) };
+            Row::new(policy, format!("{} {load} %", self.name), Figures::new(), reproduced, tidegate.clone())
         };
         POLICIES.iter().map(row).collect()
     }

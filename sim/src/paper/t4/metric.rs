@@ -3,6 +3,7 @@
 
 use super::engine::{Answer, Job};
 use super::policies::OUTPUT_COST;
+use crate::percentile::Percentiles;
 
 /// The windows of the gap, and how far they lie apart.
 const WINDOW_NS: u64 = 60_000_000_000;
@@ -36,15 +37,13 @@ pub fn metrics(jobs: &[Job], answers: &[Answer]) -> Metrics {
     let begin = jobs[0].request.arrival_ns;
     let end = answers.iter().map(|answer| answer.last_ns).max().expect("there are some");
     let seconds = |ns: u64| ns as f64 / 1e9;
-    let mut ttft: Vec<u64> =
+    let ttft: Vec<u64> =
         jobs.iter().zip(answers).map(|(job, a)| a.first_ns - job.request.arrival_ns).collect();
-    ttft.sort_unstable();
-    let rank = (ttft.len() * 99).div_ceil(100).max(1) - 1;
     Metrics {
         hit_percent: 100.0 * hits as f64 / blocks as f64,
         throughput_tok_s: jobs.iter().map(tokens).sum::<u64>() as f64 / seconds(end - begin),
         ttft_mean_s: seconds(ttft.iter().sum::<u64>()) / ttft.len() as f64,
-        ttft_p99_s: seconds(ttft[rank]),
+        ttft_p99_s: seconds(Percentiles::of(ttft).p99.expect("there are some")),
         gap_tokens: gap(jobs, answers, begin, end),
     }
 }

@@ -1,8 +1,9 @@
 //! The rows: what each client gets by definition, under mClock and under tidegate, and whether promises were kept.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
+
+use crate::paper::draws::Figures;
+use crate::paper::row::Row;
 
 use super::hosted::Hosted;
 use super::mclock::{MClock, Promise};
@@ -33,26 +34,6 @@ const fn phase(name: &'static str, until_s: u64, workers: [bool; WORKERS], asks:
     Phase { name, until_s, workers, asks }
 }
 
-/// Figures by name.
-pub type Figures = BTreeMap<&'static str, f64>;
-
-/// One phase: tokens a second of each client.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Row {
-    /// `mclock`.
-    pub policy: &'static str,
-    /// The phase.
-    pub run: &'static str,
-    /// By definition of reservation, weight and limit.
-    pub published: Figures,
-    /// Under mClock.
-    pub reproduced: Figures,
-    /// How far that is off, as a share; where nothing is published, none.
-    pub error: Figures,
-    /// Under tidegate.
-    pub tidegate: Figures,
-}
-
 /// The table.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Table {
@@ -60,7 +41,7 @@ pub struct Table {
     pub table: &'static str,
     /// What serves.
     pub model: &'static str,
-    /// By phase.
+    /// By phase: tokens a second of each client.
     pub rows: Vec<Row>,
     /// Whether mClock kept its promises: see `tidegate`.
     pub mclock: Figures,
@@ -83,18 +64,7 @@ pub fn table(seed: u64) -> Table {
         let span = (begins_s + SETTLES_S, phase.until_s);
         begins_s = phase.until_s;
         let published: Figures = NAMES.into_iter().zip(*shares).collect();
-        let reproduced = rates(&mclock, span);
-        let off = |(&name, &share): (&&'static str, &f64)| {
-            (share > 0.0).then(|| (name, (reproduced[name] - share) / share))
-        };
-        Row {
-            policy: "mclock",
-            run: phase.name,
-            error: published.iter().filter_map(off).collect(),
-            published,
-            reproduced,
-            tidegate: rates(&ours, span),
-        }
+        Row::new("mclock", phase.name.to_owned(), published, rates(&mclock, span), rates(&ours, span))
     });
     Table {
         table: "T6",
