@@ -81,5 +81,5 @@ pub use time::Instant;
 
 /// The programs of the guide compile.
 #[cfg(doctest)]
-#[doc = include_str!("../../docs/GUIDE.md")]
+#[doc = include_str!("../GUIDE.md")]
 struct Guide;

@@ -8,7 +8,7 @@ use tidegate::{
     MAX_TIERS, MAX_TOKEN_COST, MAX_TOKENS, MAX_UNITS, MAX_WORKERS,
 };
 
-const PAGE: &str = include_str!("../../docs/LIMITS.md");
+const PAGE: &str = include_str!("fixtures/LIMITS.md");
 
 /// The rows of the tables below a heading: the first cell without its code marks, and the second.
 fn rows(heading: &str) -> BTreeMap<&'static str, &'static str> {

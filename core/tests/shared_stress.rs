@@ -275,8 +275,8 @@ fn refused(journal: &Journal) -> u64 {
 
 #[test]
 fn one_thread_hears_what_the_scheduler_alone_would_say() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/every_verb.journal");
-    let text = fs::read_to_string(path).expect("it is in the checkout");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/every_verb.journal");
+    let text = fs::read_to_string(path).expect("it is committed");
     let journal = Journal::parse(&text).expect("it is whole");
     let (replay, refused) = (journal.replay(), refused(&journal));
     assert!(replay.actions > 50 && refused > 0, "{replay}, {refused} refused");

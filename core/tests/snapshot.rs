@@ -20,7 +20,7 @@ const HEAD: usize = 24;
 
 /// A run in which every verb occurs.
 static JOURNAL: LazyLock<Journal> = LazyLock::new(|| {
-    let text = fs::read_to_string(here("../../tests/every_verb.journal")).expect("it is committed");
+    let text = fs::read_to_string(here("fixtures/every_verb.journal")).expect("it is committed");
     Journal::parse(&text).expect("it is whole")
 });
 
