@@ -13,6 +13,8 @@ BASELINE ?= $(shell git describe --tags --abbrev=0 --match 'v*' 2>/dev/null)
 # Everything that is built lies under here; nothing is written elsewhere in the checkout.
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 VENV := $(TARGET)/venv
+# What wheels for an older glibc are linked with.
+ZIG := $(TARGET)/zig
 # Tools that take long to build are shared by all checkouts.
 TOOLS := $(or $(TIDEGATE_TOOLS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidegate/tools)
 # So are engines, each in a folder that is named for how it is made.
@@ -36,7 +38,7 @@ CARGO_SEMVER := $(TOOLS)/bin/cargo-semver-checks semver-checks
 export PYTHON
 .DEFAULT_GOAL := help
 .PHONY: help run test test-rust test-sanitizers test-python test-engines test-browser lint lint-rust lint-dependencies lint-python advisories \
-    bench gateway-demo fuzz-smoke scorecard mutations install test-package semver venv wheel clean
+    bench gateway-demo fuzz-smoke scorecard mutations install package reproducible notices playground test-package semver venv wheel clean
 .NOTPARALLEL:
 
 help: ## say what each target does
@@ -91,10 +93,11 @@ test-engines: ## run the tests that go through real engines; builds each once, o
 	@TIDEGATE_ENGINE=$(TRITON) PYTHONPATH=$(TARGET)/vllm .ci/timed 'Tests of the Triton model' \
 	    $(TRITON)/venv/bin/python -m pytest --config-file tests/engines/pytest.ini tests/engines/triton
 
-test-browser: venv ## render the page of a replay in headless Chromium, light and dark
+test-browser: venv ## render the page of a replay in headless Chromium, light and dark; play in the playground there
 	@.ci/need cargo cc chromium
 	@.ci/timed 'Simulator' cargo build --release --quiet $(LOCKED) -p tidegate-sim
-	@TIDEGATE_BINARY=$(TARGET)/release/tidegate .ci/timed 'Tests of the report in a browser' \
+	@$(MAKE) --no-print-directory playground
+	@TIDEGATE_BINARY=$(TARGET)/release/tidegate TIDEGATE_PLAYGROUND=$(TARGET)/playground.html .ci/timed 'Tests of the report in a browser' \
 	    $(VENV)/bin/python -m pytest --config-file tests/engines/pytest.ini tests/engines/browser
 
 lint: ## check formats, lints, licences and where dependencies come from
@@ -113,8 +116,8 @@ lint-dependencies:
 	@.ci/timed 'Dependencies of fuzz' $(CARGO_DENY) --config deny.toml --manifest-path fuzz/Cargo.toml check licenses bans sources
 
 lint-python: venv
-	@.ci/timed 'Python lints' $(VENV)/bin/ruff check --config python/pyproject.toml python tests benches
-	@.ci/timed 'Python format' $(VENV)/bin/ruff format --config python/pyproject.toml --check python tests benches
+	@.ci/timed 'Python lints' $(VENV)/bin/ruff check --config python/pyproject.toml python tests benches packages playground
+	@.ci/timed 'Python format' $(VENV)/bin/ruff format --config python/pyproject.toml --check python tests benches packages playground
 
 advisories: ## look the dependencies up in the database of known vulnerabilities, which is not a registry
 	@.ci/need cargo cc
@@ -159,9 +162,31 @@ install: ## build libtidegate and install it with headers, pkg-config file and C
 	$(CARGO_CINSTALL) $(LOCKED) --manifest-path ffi/Cargo.toml --profile $(PROFILE) \
 	    --prefix $(call from_here,$(PREFIX)) --libdir '$(LIBDIR)' $(if $(DESTDIR),--destdir $(call from_here,$(DESTDIR)))
 
-test-package: ## install libtidegate into a folder of its own, and build programs against that by pkg-config and CMake
+package: $(ZIG)/.made ## build all that is given away into target/packages/dist: crate, wheel, sources, C library, program (ARGS="--only python")
+	@.ci/need cargo cc python openssl
+	@$(call install_tool,cargo-c@0.10.24)
+	@.ci/timed 'Packages' $(ZIG)/bin/python packages/make.py --work $(TARGET)/packages $(ARGS)
+
+reproducible: $(ZIG)/.made ## build the packages of the last commit twice, in two folders, and compare them; an hour (ARGS="--only crate")
+	@.ci/need cargo cc python openssl
+	@$(call install_tool,cargo-c@0.10.24)
+	@.ci/timed 'Packages twice' $(ZIG)/bin/python packages/again.py --work $(TARGET)/reproducible $(ARGS)
+
+notices: ## write down whose code is linked into the artefacts: LICENSE-THIRD-PARTY and the bills of materials
+	@.ci/need cargo cc python
+	$(PYTHON) packages/licences.py
+	$(PYTHON) packages/sbom.py
+
+playground: ## write the page in which one may play with the scheduler, target/playground.html
+	@.ci/need cargo cc python wasm
+	@.ci/timed 'Playground' cargo build --profile page $(LOCKED) --target wasm32-unknown-unknown --package tidegate-playground
+	@$(PYTHON) playground/page/make.py $(TARGET)/wasm32-unknown-unknown/page/tidegate_playground.wasm $(TARGET)/playground.html
+
+test-package: venv ## install each package into a folder of its own, and use it there: crate, wheel, sources, C library
 	@.ci/need cargo cc c++ python cmake openssl
 	@.ci/timed 'C package' $(PYTHON) tests/package/run.py
+	@.ci/timed 'Python packages' $(VENV)/bin/python tests/package/wheels.py
+	@.ci/timed 'Rust package' $(PYTHON) tests/package/crate.py
 
 semver: ## compare the Rust API with that of the last release; until there is one: BASELINE=REVISION
 	@.ci/need cargo cc
@@ -180,6 +205,12 @@ wheel: venv ## build the Python wheel and install it into the virtual environmen
 
 clean: ## remove all that was built
 	cargo clean
+
+$(ZIG)/.made: packages/requirements.txt
+	@.ci/need python
+	@.ci/timed 'Tools of packages' sh -c '$(PYTHON) -m venv --clear $(ZIG) && \
+	    $(ZIG)/bin/pip install --quiet --disable-pip-version-check --requirement $<'
+	@touch $@
 
 $(VENV)/.made: python/requirements-dev.txt
 	@.ci/need python

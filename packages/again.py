@@ -1,4 +1,4 @@
-"""Builds the packages of the last commit twice, in two folders of different names, and compares them: `make reproducible`."""
+"""Builds the packages of the last commit in two folders of different names, and compares them: `make reproducible`."""
 
 import argparse
 import os

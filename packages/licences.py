@@ -1,6 +1,6 @@
 """Writes LICENSE-THIRD-PARTY: whose code is linked into what is given away, and under which words.
 
-Every artefact carries that file. It is committed, so that a wheel built from sources carries it too; a test compares it.
+Every artefact carries that file. It is committed, so that a wheel built from sources carries it too; a test compares.
 """
 
 import textwrap

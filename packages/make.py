@@ -1,7 +1,7 @@
 """Builds everything that is given away, into one folder: `make package`.
 
-The same commit gives the same bytes, in whatever folder it lies: paths are taken out of what rustc writes, times are that
-of the commit.
+The same commit gives the same bytes, in whatever folder it lies: paths are taken out of what rustc writes, times are
+that of the commit.
 """
 
 import argparse
@@ -36,6 +36,8 @@ def environment(target: Path) -> dict[str, str]:
         "CARGO_TARGET_DIR": str(target),
         "CARGO_ENCODED_RUSTFLAGS": "\x1f".join(flags),
         "SOURCE_DATE_EPOCH": epoch(),
+        "CARGO_ZIGBUILD_PYTHON_PATH": sys.executable,  # which has zig as a package
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
 
 
@@ -108,7 +110,9 @@ def main() -> None:
     """Makes all artefacts, or those that are named."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=["crate", "python", "library", "program"], action="append")
-    parser.add_argument("--work", type=Path, required=True, help="where it is built; the artefacts go to its folder dist")
+    parser.add_argument(
+        "--work", type=Path, required=True, help="where it is built; the artefacts go to its folder dist"
+    )
     arguments = parser.parse_args()
     work = arguments.work.absolute()
     into, env = work / "dist", environment(work / "build")

@@ -1,7 +1,7 @@
 """Writes a bill of materials for each artefact, in CycloneDX: which crates of others are in it, on any platform.
 
-They are committed, so that whatever is built of the sources carries its own; a test compares them. They have no time, no
-path and no random number: the same lock file gives the same bytes.
+They are committed, so that whatever is built of the sources carries its own; a test compares them. They have no time,
+no path and no random number: the same lock file gives the same bytes.
 """
 
 import json

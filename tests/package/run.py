@@ -1,27 +1,20 @@
 """Installs the C library into a folder of its own, and builds and runs programs from there by pkg-config and CMake."""
 
-import os
 import re
 import shutil
 import subprocess
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+import steps
+from steps import ROOT, VERSION, output
+
 CONSUMER = Path(__file__).resolve().parent / "consumer"
-WORK = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).absolute() / "package"
+WORK = steps.WORK / "c"
 PREFIX = WORK / "prefix"
-VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
 STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 LANGUAGES = {"c": ["cc", "-std=c99"], "cpp": ["c++", "-std=c++17"]}
 SAYS = "ok\n"
-
-
-def output(*command: str | Path, env: dict[str, str] | None = None) -> str:
-    """What the command prints, which must succeed; what it says on standard error is shown."""
-    env = os.environ | (env or {})
-    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=env).stdout
 
 
 def abi_version() -> str:
@@ -43,6 +36,8 @@ def installed_files() -> None:
     libraries = ["libtidegate.a", "libtidegate.so", f"libtidegate.so.{abi_version()}", whole_name.name]
     package = ["tidegate-config.cmake", "tidegate-config-version.cmake"]
     others = [f"lib/{name}" for name in libraries] + [f"share/cmake/tidegate/{name}" for name in package]
+    notices = ["LICENSE-APACHE", "LICENSE-MIT", "LICENSE-THIRD-PARTY", "tidegate-ffi.cdx.json"]
+    others += [f"share/doc/tidegate/{name}" for name in notices]
     assert found == {*headers, *others, "lib/pkgconfig/tidegate.pc"}, sorted(found)
 
 
@@ -81,7 +76,7 @@ def configure(prefix: Path, *options: str, source: Path = CONSUMER) -> bool:
     build = WORK / "build"
     shutil.rmtree(build, ignore_errors=True)
     command = ["cmake", "-S", source, "-B", build, f"-DCMAKE_PREFIX_PATH={prefix}", *options]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    return subprocess.run(command, capture_output=True, check=False, timeout=steps.AT_MOST_S).returncode == 0
 
 
 def built_by_cmake(prefix: Path) -> Iterator[tuple[Path, str]]:

@@ -1,0 +1,40 @@
+"""Packs the crate, unpacks it where nothing of the checkout is, and runs all its tests there."""
+
+import shutil
+import tarfile
+import tempfile
+from pathlib import Path
+
+from steps import ROOT, TARGET, VERSION, WORK, output
+
+NAME = f"tidegate-{VERSION}"
+# Tests that the archive has not, with the reason in core/Cargo.toml.
+LEFT_OUT = {"house.rs"}
+
+
+def unpacked(folder: Path) -> Path:
+    """The crate as a registry would hand it out."""
+    pack = ["cargo", "package", "--locked", "--no-verify", "--allow-dirty", "--quiet", "--package", "tidegate"]
+    output(*pack, env={"CARGO_TARGET_DIR": str(WORK / "crate")}, cwd=ROOT)
+    with tarfile.open(WORK / f"crate/package/{NAME}.crate") as archive:
+        archive.extractall(folder, filter="data")
+    return folder / NAME
+
+
+def main() -> None:
+    # Outside the checkout, or cargo would take it for a part of the workspace around it.
+    with tempfile.TemporaryDirectory() as folder:
+        crate = unpacked(Path(folder))
+        ours = {file.name for file in (ROOT / "core/tests").glob("*.rs")}
+        assert {file.name for file in (crate / "tests").glob("*.rs")} == ours - LEFT_OUT
+        for text in ("LICENSE-MIT", "LICENSE-APACHE", "README.md"):
+            assert (crate / text).stat().st_size > 1_000, text
+        tests = ["cargo", "test", "--locked", "--all-features", "--quiet"]
+        said = output(*tests, env={"CARGO_TARGET_DIR": str(TARGET)}, cwd=crate)
+        results = [line for line in said.splitlines() if line.startswith("test result: ")]
+        assert len(results) > len(ours), "each file of tests, those beside the code, and the programs of the pages"
+        print(f"{NAME}: {len(results)} programs of tests pass")
+    shutil.rmtree(WORK / "crate")
+
+
+main()
