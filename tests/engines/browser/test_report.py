@@ -4,7 +4,6 @@
 """
 
 import os
-import shutil
 import struct
 import subprocess
 import zlib
@@ -12,31 +11,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from chromium import AT_MOST_S, DARK, FLAGS, program
 
-AT_MOST_S = 120
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-    "--window-size=1280,4600",
-    # A page that asked for anything from a network would wait for it here.
-    "--host-resolver-rules=MAP * ~NOTFOUND",
-]
-DARK = ["--force-dark-mode", "--blink-settings=preferredColorScheme=0"]
+SIZE = "--window-size=1280,4600"
 TIERS = {"light": ["2f6fed", "0f9d8a", "d98a0b"], "dark": ["6ea0ff", "3fcbb6", "f2b544"]}
-
-
-@pytest.fixture(scope="module")
-def browser() -> str:
-    found = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
-    assert found, "no Chromium; .ci/need chromium says how to get it"
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +25,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def render(browser: str, page: Path, profile: Path, *options: str) -> str:
-    command = [browser, *FLAGS, f"--user-data-dir={profile}", *options, page.as_uri()]
+def render(page: Path, profile: Path, *options: str) -> str:
+    command = [program(), *FLAGS, SIZE, f"--user-data-dir={profile}", *options, page.as_uri()]
     run = subprocess.run(command, capture_output=True, text=True, timeout=AT_MOST_S, check=True)
     return run.stdout
 
@@ -104,11 +82,11 @@ def paeth(row: bytearray, above: bytes, i: int, size: int) -> int:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_is_drawn(browser: str, page: Path, tmp_path: Path, scheme: str) -> None:
+def test_the_page_is_drawn(page: Path, tmp_path: Path, scheme: str) -> None:
     pictures = Path(os.environ.get("TIDEGATE_PICTURES", tmp_path))
     picture = pictures / f"report-{scheme}.png"
     options = DARK if scheme == "dark" else []
-    render(browser, page, tmp_path / "profile", *options, f"--screenshot={picture}")
+    render(page, tmp_path / "profile", *options, f"--screenshot={picture}")
     width, height, rows = pixels(picture)
     assert (width, height) == (1280, 4600)
     size = len(rows[0]) // width
@@ -121,8 +99,8 @@ def test_the_page_is_drawn(browser: str, page: Path, tmp_path: Path, scheme: str
     assert len(colours) > 50, "areas, curves and texts"
 
 
-def test_all_sections_are_there(browser: str, page: Path, tmp_path: Path) -> None:
-    dom = render(browser, page, tmp_path / "profile", "--dump-dom")
+def test_all_sections_are_there(page: Path, tmp_path: Path) -> None:
+    dom = render(page, tmp_path / "profile", "--dump-dom")
     for heading in [
         "Side by side",
         "Latencies by tier",
