@@ -114,7 +114,8 @@ function draw() {
 function why() {
   if (chosen === null) return;
   const length = door.playground_explain(BigInt.asIntN(64, BigInt(chosen)));
-  element("why").textContent = `Request ${chosen}: ${length ? text(length) : "it has ended"}.`;
+  const bits = BigInt(chosen), name = `Request ${bits & 0xffffffffn}.${bits >> 32n}`; // as the scheduler prints it
+  element("why").textContent = `${name}: ${length ? text(length) : "it has ended"}.`;
 }
 
 function frame(at) {

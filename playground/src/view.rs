@@ -6,7 +6,7 @@ use tidegate::{PoolId, RequestId, Tier};
 use crate::world::{Job, SLOTS, TIERS, Tally, WORKERS, World};
 
 /// Those of a queue that are drawn: as many as a line of the page has room for.
-const DRAWN: usize = 60;
+const DRAWN: usize = 50;
 
 #[derive(Serialize)]
 pub(crate) struct View {

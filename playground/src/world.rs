@@ -13,7 +13,7 @@ use tidegate::{
 };
 
 /// How far the time goes at once.
-pub const TICK_MS: u64 = 20;
+const TICK_MS: u64 = 20;
 /// Engines, and the slots of each.
 pub const WORKERS: u32 = 4;
 /// See [`WORKERS`].

@@ -7,6 +7,7 @@ import select
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any, Self
@@ -26,6 +27,13 @@ FLAGS = [
     "--host-resolver-rules=MAP * ~NOTFOUND",
 ]
 DARK = ["--force-dark-mode", "--blink-settings=preferredColorScheme=0"]
+# The browser has the pipe as its files 3 and 4; either may be the other's number before.
+TAKES_PIPE = """
+import fcntl, os, sys
+down, up = (fcntl.fcntl(int(number), fcntl.F_DUPFD, 10) for number in sys.argv[1:3])
+os.dup2(down, 3), os.dup2(up, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 def program() -> str:
@@ -42,8 +50,7 @@ class Page:
         down, self._write = os.pipe()
         self._read, up = os.pipe()
         flags = [*FLAGS, *options, f"--user-data-dir={profile}", "--remote-debugging-pipe", "about:blank"]
-        # The browser takes the pipe as its files 3 and 4.
-        command = ["sh", "-c", f'exec "$@" 3<&{down} 4>&{up}', "sh", program(), *flags]
+        command = [sys.executable, "-c", TAKES_PIPE, str(down), str(up), program(), *flags]
         self._log = (profile.parent / "browser.log").open("wb")
         self._browser = subprocess.Popen(command, pass_fds=(down, up), stderr=self._log, start_new_session=True)
         os.close(down)
