@@ -184,9 +184,9 @@ playground: ## write the page in which one may play with the scheduler, target/p
 
 test-package: venv ## install each package into a folder of its own, and use it there: crate, wheel, sources, C library
 	@.ci/need cargo cc c++ python cmake openssl
-	@.ci/timed 'C package' $(PYTHON) tests/package/run.py
-	@.ci/timed 'Python packages' $(VENV)/bin/python tests/package/wheels.py
-	@.ci/timed 'Rust package' $(PYTHON) tests/package/crate.py
+	@.ci/timed 'C package' env PYTHONPATH=tests $(PYTHON) tests/package/run.py
+	@.ci/timed 'Python packages' env PYTHONPATH=tests $(VENV)/bin/python tests/package/wheels.py
+	@.ci/timed 'Rust package' env PYTHONPATH=tests $(PYTHON) tests/package/crate.py
 
 semver: ## compare the Rust API with that of the last release; until there is one: BASELINE=REVISION
 	@.ci/need cargo cc

@@ -8,14 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toolchain import ROOT, build, compile_c, compile_cpp, output
-
-
-def block(language: str, page: str = "README.md") -> str:
-    """The one fenced block of this language."""
-    found = re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
-    assert len(found) == 1, f"{len(found)} blocks of {language} in {page}"
-    return str(found[0])
+from toolchain import ROOT, block, build, compile_c, compile_cpp, output
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -13,10 +14,22 @@ STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Iinclude"]
 SYSTEM_LIBRARIES = ["-lpthread", "-ldl", "-lm"]
 
 
-def output(*command: str | Path) -> str:
-    """What the command prints, which must succeed; what it says on standard error is shown if it does not."""
-    run = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+# The longest command, all tests of the crate from its archive, builds them anew.
+AT_MOST_S = 1700
+
+
+def output(*command: str | Path, env: dict[str, str] | None = None, cwd: Path = ROOT) -> str:
+    """What the command prints, which must succeed; what it says on standard error is shown."""
+    whole = os.environ | (env or {})
+    run = subprocess.run(command, cwd=cwd, env=whole, stdout=subprocess.PIPE, text=True, check=True, timeout=AT_MOST_S)
     return run.stdout
+
+
+def block(language: str, page: str = "README.md") -> str:
+    """The one fenced block of this language on a page."""
+    found = re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+    assert len(found) == 1, f"{len(found)} blocks of {language} in {page}"
+    return str(found[0])
 
 
 def build(package: str, *options: str, target: str = "tidegate") -> list[Path]:

@@ -5,7 +5,8 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from steps import ROOT, TARGET, VERSION, WORK, output
+from steps import TARGET, VERSION, WORK
+from toolchain import ROOT, output
 
 NAME = f"tidegate-{VERSION}"
 # Tests that the archive has not, with the reason in core/Cargo.toml.
@@ -15,7 +16,7 @@ LEFT_OUT = {"house.rs"}
 def unpacked(folder: Path) -> Path:
     """The crate as a registry would hand it out."""
     pack = ["cargo", "package", "--locked", "--no-verify", "--allow-dirty", "--quiet", "--package", "tidegate"]
-    output(*pack, env={"CARGO_TARGET_DIR": str(WORK / "crate")}, cwd=ROOT)
+    output(*pack, env={"CARGO_TARGET_DIR": str(WORK / "crate")})
     with tarfile.open(WORK / f"crate/package/{NAME}.crate") as archive:
         archive.extractall(folder, filter="data")
     return folder / NAME

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import steps
-from steps import ROOT, VERSION, output
+from steps import VERSION
+from toolchain import AT_MOST_S, ROOT, output
 
 CONSUMER = Path(__file__).resolve().parent / "consumer"
 WORK = steps.WORK / "c"
@@ -76,7 +77,7 @@ def configure(prefix: Path, *options: str, source: Path = CONSUMER) -> bool:
     build = WORK / "build"
     shutil.rmtree(build, ignore_errors=True)
     command = ["cmake", "-S", source, "-B", build, f"-DCMAKE_PREFIX_PATH={prefix}", *options]
-    return subprocess.run(command, capture_output=True, check=False, timeout=steps.AT_MOST_S).returncode == 0
+    return subprocess.run(command, capture_output=True, check=False, timeout=AT_MOST_S).returncode == 0
 
 
 def built_by_cmake(prefix: Path) -> Iterator[tuple[Path, str]]:

@@ -10,7 +10,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from steps import ROOT, TARGET, VERSION, WORK, output
+from steps import TARGET, VERSION, WORK
+from toolchain import ROOT, block, output
 
 MATURIN = Path(sys.executable).parent / "maturin"
 # What comes along with the code: ours, that of others, and the list of it.
@@ -58,12 +59,6 @@ def notices(wheel: Path, source: Path) -> None:
     with tarfile.open(source) as archive:
         inside = {name.partition("/")[2] for name in archive.getnames()}
     assert NOTICES | {"core/Cargo.toml", "deploy/Cargo.toml", "Cargo.lock", f"python/{BILL}"} <= inside
-
-
-def block(language: str) -> str:
-    """The one of the README in this language."""
-    (found,) = re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    return str(found)
 
 
 def environment(interpreter: Path, folder: Path, *install: str | Path) -> Path:
