@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NAME = re.compile(r"\b(?:CAP|PRE|LIFE|QUO|USE|FAIR|TIME|DET|WARM)-\d\b")
 
 
@@ -42,7 +42,8 @@ def test_links_and_paths_lead_somewhere(page: Path) -> None:
     paths = [
         ROOT / path
         for path in re.findall(
-            r"`((?:\.ci|core|ffi|include|deploy|docs|python|sim|benches|fuzz|tests)/[\w./-]*)`", text
+            r"`((?:\.ci|core|ffi|include|deploy|docs|packages|playground|python|sim|benches|fuzz|tests)/[\w./-]*)`",
+            text,
         )
     ]
     assert [path for path in links + paths if not path.exists()] == []
