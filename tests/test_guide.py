@@ -1,8 +1,8 @@
 """The chapters of the guide: their files, commands and programs, one after the other, print what they say.
 
-A block is `toml NAME` (a file), `sh` or `python` (run in the reader's folder), `text` (what the block before printed) or
-`sh engine`: commands that want an engine, a network or root. Those are read by the shell and not run here; `make
-test-engines` and `make test-package` run what they do. TIDEGATE_BLESS_GUIDE=1 writes what was printed into the chapters.
+A block is `toml NAME` (a file), `sh` or `python` (run in the reader's folder), `text` (what the block before printed),
+or `sh engine`: commands that want an engine, a network or root. Those are read by the shell and not run here; `make
+test-engines` and `make test-package` run what they do. TIDEGATE_BLESS_GUIDE=1 writes what was printed into the pages.
 """
 
 import os
