@@ -55,7 +55,11 @@ impl World {
             tiers: (0..TIERS.len()).map(|tier| self.tier_view(tier)).collect(),
             workers: (0..WORKERS).map(|worker| self.seats(worker)).collect(),
             queues: (0..TIERS.len()).map(|tier| self.queue(tier)).collect(),
-            said: self.said.iter().map(|(at_ms, what)| format!("{:.2} s  {what}", *at_ms as f64 / 1e3)).collect(),
+            said: self
+                .said
+                .iter()
+                .map(|(at_ms, what)| format!("{:.2} s  {what}", *at_ms as f64 / 1e3))
+                .collect(),
         }
     }
 
@@ -95,7 +99,9 @@ impl World {
         waiting.sort_by_key(|(id, job)| (job.waits_since_ms, **id));
         waiting.truncate(DRAWN);
         let drawn = waiting.into_iter();
-        drawn.map(|(&id, job)| Waiting { request: text(id), waits_ms: self.now_ms - job.waits_since_ms }).collect()
+        drawn
+            .map(|(&id, job)| Waiting { request: text(id), waits_ms: self.now_ms - job.waits_since_ms })
+            .collect()
     }
 }
 

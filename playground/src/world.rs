@@ -233,7 +233,14 @@ impl World {
             match self.sched.submit(at(self.now_ms), spec) {
                 Ok(id) => {
                     let since = self.now_ms;
-                    let job = Job { tier: index, waits_since_ms: since, work_ms, done_ms: 0, waited: false, run: None };
+                    let job = Job {
+                        tier: index,
+                        waits_since_ms: since,
+                        work_ms,
+                        done_ms: 0,
+                        waited: false,
+                        run: None,
+                    };
                     self.jobs.insert(id, job);
                 }
                 Err(_) => self.tallies[index].refused += 1, // its queue is full

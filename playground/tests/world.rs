@@ -71,6 +71,9 @@ fn who_waits_is_told_why_and_who_ended_is_not() {
     let told = (0..1_u64 << 10).filter_map(|slot| world.explain(1 << 32 | slot));
     let told: Vec<String> = told.collect();
     assert!(told.iter().any(|words| words.contains("held back by")), "{told:?}");
-    assert!(told.iter().any(|words| words.starts_with("starting") || words.starts_with("running")), "{told:?}");
+    assert!(
+        told.iter().any(|words| words.starts_with("starting") || words.starts_with("running")),
+        "{told:?}"
+    );
     assert_eq!(world.explain(0), None);
 }
