@@ -162,14 +162,16 @@ install: ## build libtidegate and install it with headers, pkg-config file and C
 	$(CARGO_CINSTALL) $(LOCKED) --manifest-path ffi/Cargo.toml --profile $(PROFILE) \
 	    --prefix $(call from_here,$(PREFIX)) --libdir '$(LIBDIR)' $(if $(DESTDIR),--destdir $(call from_here,$(DESTDIR)))
 
-package: $(ZIG)/.made ## build all that is given away into target/packages/dist: crate, wheel, sources, C library, program (ARGS="--only python")
+package: ## build all that is given away into target/packages/dist: crate, wheel, sources, C library, program (ARGS="--only python")
 	@.ci/need cargo cc python openssl
 	@$(call install_tool,cargo-c@0.10.24)
+	@$(MAKE) --no-print-directory $(ZIG)/.made
 	@.ci/timed 'Packages' $(ZIG)/bin/python packages/make.py --work $(TARGET)/packages $(ARGS)
 
-reproducible: $(ZIG)/.made ## build the packages of the last commit twice, in two folders, and compare them; an hour (ARGS="--only crate")
+reproducible: ## build the packages of the last commit twice, in two folders, and compare them; an hour (ARGS="--only crate")
 	@.ci/need cargo cc python openssl
 	@$(call install_tool,cargo-c@0.10.24)
+	@$(MAKE) --no-print-directory $(ZIG)/.made
 	@.ci/timed 'Packages twice' $(ZIG)/bin/python packages/again.py --work $(TARGET)/reproducible $(ARGS)
 
 notices: ## write down whose code is linked into the artefacts: LICENSE-THIRD-PARTY and the bills of materials
