@@ -207,6 +207,11 @@ impl Balance {
         self
     }
 
+    /// Whether nothing of what is asked is missing here; a dimension that is not asked for does not count.
+    pub(crate) fn covers(&self, asked: &Resources) -> bool {
+        (0..MAX_DIMENSIONS).all(|d| asked.0[d] == 0 || self.0[d] >= asked.0[d] as i64)
+    }
+
     /// The units of `asked` that are missing here, counting only the dimensions that are asked for.
     pub(crate) fn shortage(&self, asked: &Resources) -> Resources {
         let mut out = Resources::ZERO;

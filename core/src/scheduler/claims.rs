@@ -6,7 +6,6 @@ use alloc::vec::Vec;
 
 use super::record::Claim;
 use super::{SCAN_WINDOW, Scheduler};
-use crate::brief::Brief;
 use crate::id::{DeviceId, PoolId, Tier, WorkerId};
 use crate::queue::Lane;
 use crate::resources::Resources;
@@ -251,12 +250,11 @@ impl Scheduler {
         able.reduce(|first, other| if self.is_before(other.0, first.0) { other } else { first })
     }
 
-    /// Whether some worker may have room for the owner of a claim.
-    pub(super) fn owner_may_have_room(&self, slot: u32) -> bool {
+    /// Whether some worker may have room for the owner of a claim, where `most` is the most that any has free, or more.
+    pub(super) fn owner_may_have_room(&self, slot: u32, most: &Resources) -> bool {
+        // Asked of each claim, in each pass.
         let record = &self.requests[slot];
-        // Of each claim, in each pass: what its worker has not is mostly told by what the claim still wants.
-        Brief::rounded_down(*record.asks.as_array()).is_within(&self.pool(record.pool()).rooms.most_free())
-            || record.claim.is_some_and(|claim| self.fits(slot, self.claims[claim].worker))
+        record.asks.fits(most) || record.claim.is_some_and(|claim| self.fits(slot, self.claims[claim].worker))
     }
 
     fn is_on_offer(&self, slot: u32) -> bool {

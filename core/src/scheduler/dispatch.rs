@@ -182,8 +182,14 @@ impl Scheduler {
     ) -> Option<Found> {
         let passes = |slot: u32| if self.sits_out(slot) { None } else { passes(slot) };
         let found = self.first_without_claim(pool, tier, gates, is_open, passes);
-        let owner =
-            self.first_owner(pool, tier, |slot| self.owner_may_have_room(slot).then(|| passes(slot))?);
+        let target = self.pool(pool);
+        let first_owner = || {
+            let most = target.rooms.most_free().values().into();
+            self.first_owner(pool, tier, |slot| {
+                self.owner_may_have_room(slot, &most).then(|| passes(slot))?
+            })
+        };
+        let owner = if target.claims.is_empty() { None } else { first_owner() };
         let (slot, worker) = self.earlier(found, owner)?;
         Some((slot, self.with_quota(slot, worker)))
     }
@@ -319,6 +325,9 @@ impl Scheduler {
 
     /// Starts a request on what nobody holds.
     fn borrow(&mut self, pool: PoolId, have_room: &[bool; MAX_TIERS]) -> bool {
+        if *have_room == [false; MAX_TIERS] && self.heads_go_on_waiting(pool) {
+            return false;
+        }
         self.tiers().any(|tier| self.borrow_for(pool, tier, have_room[tier.index()]))
     }
 
@@ -369,10 +378,14 @@ impl Scheduler {
         for (queue, has_room) in target.queues.iter().zip(&mut have_room) {
             *has_room = queue.has_within(&self.nodes, &most);
         }
+        if target.claims.is_empty() {
+            return have_room;
+        }
+        let most = most.values().into();
         for &id in &target.claims {
             let claim = &self.claims[id];
             let has_room = &mut have_room[claim.tier.index()];
-            *has_room = *has_room || self.owner_may_have_room(claim.owner);
+            *has_room = *has_room || self.owner_may_have_room(claim.owner, &most);
         }
         have_room
     }

@@ -5,7 +5,7 @@
 
 use super::Scheduler;
 use super::workers::Drain;
-use crate::config::Placement;
+use crate::config::{Config, Placement};
 use crate::id::{PoolId, Tier, WorkerId};
 use crate::placement;
 use crate::time::Instant;
@@ -29,6 +29,38 @@ impl Scheduler {
                 Some(lack) => self.wait_for_quota(head, lack.node),
             }
         }
+    }
+
+    /// Attends to the heads of all tiers, none of which has room, if there is nothing more to it: each is the first of its
+    /// tier, lacks no quota, and no worker is or comes to be drained for it. Whether it is so: it is at the end of nearly each
+    /// round of a full machine, and takes half the instructions of going through the tiers.
+    pub(super) fn heads_go_on_waiting(&mut self, pool: PoolId) -> bool {
+        let Config { drain_after_ns, max_bypass, .. } = self.config;
+        let (now, tiers) = (self.now, self.config.tiers.len());
+        if !self.pool(pool).drained.is_empty() {
+            return false;
+        }
+        let mut wake_at = None;
+        for tier in 0..tiers {
+            let Some(head) = self.pools[pool.index()].queues[tier].first(&self.nodes) else { continue };
+            let record = &self.requests[head];
+            let is_head = record.sat_out_round != self.round
+                && record.bypassed < max_bypass
+                && record.drains.is_none()
+                && self.has_no_gates(record)
+                && self.surely_has_quota(record);
+            if !is_head {
+                return false;
+            }
+            let since = *self.requests[head].blocked_since.get_or_insert(now);
+            if now.nanos_since(since) >= drain_after_ns {
+                return false;
+            }
+            let due = since.plus_nanos(drain_after_ns);
+            wake_at = Some(wake_at.map_or(due, |at: Instant| at.min(due)));
+        }
+        self.wake(pool, wake_at);
+        true
     }
 
     /// The head of a tier does not fit: after a while, or when too many have passed it, a worker is kept

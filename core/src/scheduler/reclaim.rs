@@ -21,7 +21,7 @@ use crate::time::Instant;
 /// arbitrarily.
 const SEARCHED_WORKERS: usize = 32;
 
-/// How many workers may have changed for the others to be in order as good as all: chosen arbitrarily.
+/// How many workers may have changed for it to pay to put each where it belongs: chosen arbitrarily.
 const FEW_CHANGES: usize = 8;
 
 /// Over how long a preemption budget may be spent at once.
@@ -372,13 +372,22 @@ impl Scheduler {
         self.refresh_ranking(pool, asker, ranking);
         let Ranking { ranked, known, .. } = ranking;
         let rare = self.requests.rare(asker.slot);
-        let able = ranked.iter().map_while(|&(Reverse(units), worker)| units.map(|_| worker));
-        let open = able.filter(|&worker| !rare.is_excluded_from(worker, self.now));
+        let is_kept_off = rare.is_kept_off(self.now);
         prospects.clear();
-        for worker in open.take(SEARCHED_WORKERS) {
+        let mut left = SEARCHED_WORKERS;
+        for &(Reverse(units), worker) in ranked.iter() {
+            if units.is_none() || left == 0 {
+                return;
+            }
+            if is_kept_off && rare.is_excluded_from(worker, self.now) {
+                continue;
+            }
+            left -= 1;
             let least = &mut known[worker.index()].least;
             let least = *least.get_or_insert_with(|| self.least_harm(worker, asker));
-            prospects.extend(least.map(|least| (least, worker)));
+            if let Some(least) = least {
+                prospects.push((least, worker));
+            }
         }
     }
 
@@ -407,19 +416,22 @@ impl Scheduler {
             ranking.ranked.extend(self.pool(pool).up.iter().map(|&worker| (Reverse(None), worker)));
         }
         let reached: SmallVec<[Tier; MAX_TIERS]> = asker.order().tiers(self.config.tiers.len()).collect();
-        let mut changed = 0;
-        for (units, worker) in &mut ranking.ranked {
-            let (target, known) = (self.worker(*worker), &mut ranking.known[worker.index()]);
+        let Ranking { ranked, known, .. } = ranking;
+        let (mut changed, mut misplaced) = (0, [0; FEW_CHANGES]);
+        for (place, (units, worker)) in ranked.iter_mut().enumerate() {
+            let (target, known) = (&self.workers[worker.index()], &mut known[worker.index()]);
             if known.changes != Some(target.changes) {
                 *known = Known { changes: Some(target.changes), least: None };
                 *units = Reverse(target.yielding_for(&reached, &asks));
+                if let Some(few) = misplaced.get_mut(changed) {
+                    *few = place;
+                }
                 changed += 1;
             }
         }
-        if changed > FEW_CHANGES {
-            ranking.ranked.sort_unstable();
-        } else if changed > 0 {
-            sort_nearly_sorted(&mut ranking.ranked);
+        match misplaced.get(..changed) {
+            Some(misplaced) => put_in_place(ranked, misplaced),
+            None => ranked.sort_unstable(),
         }
     }
 
@@ -468,15 +480,20 @@ impl SearchMemory {
     }
 }
 
-/// Sorts what few stand at wrong places of. O(all + places that those move).
-fn sort_nearly_sorted<T: Ord + Copy>(all: &mut [T]) {
-    for end in 1..all.len() {
-        let (one, mut place) = (all[end], end);
-        while place > 0 && one < all[place - 1] {
-            all[place] = all[place - 1];
-            place -= 1;
-        }
+/// Sorts what is in order but for these places, which are told in order. O(places that those move, and log all for each).
+fn put_in_place<T: Ord + Copy>(all: &mut [T], misplaced: &[usize]) {
+    let moved: SmallVec<[T; FEW_CHANGES]> = misplaced.iter().map(|&place| all[place]).collect();
+    let ends = misplaced.iter().skip(1).copied().chain([all.len()]);
+    let mut sorted = misplaced.first().copied().unwrap_or(all.len());
+    for (&place, end) in misplaced.iter().zip(ends) {
+        all.copy_within(place + 1..end, sorted);
+        sorted += end - (place + 1);
+    }
+    for one in moved {
+        let place = all[..sorted].partition_point(|other| *other < one);
+        all.copy_within(place..sorted, place + 1);
         all[place] = one;
+        sorted += 1;
     }
 }
 
@@ -484,7 +501,7 @@ fn sort_nearly_sorted<T: Ord + Copy>(all: &mut [T]) {
 fn bring_least(prospects: &mut [(Harm, WorkerId)], place: usize) -> (Harm, WorkerId) {
     let mut least = place;
     for other in place + 1..prospects.len() {
-        if prospects[other].cmp(&prospects[least]).is_lt() {
+        if prospects[other] < prospects[least] {
             least = other;
         }
     }
@@ -510,5 +527,28 @@ impl Runners for Scheduler {
 
     fn bounds(&self, slot: u32) -> Bounds {
         self.yielder_bounds(slot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn few_that_are_misplaced_come_where_a_sort_puts_them(
+            mut all in prop::collection::vec(0_u8..40, 1..40),
+            changes in prop::collection::btree_map(0_usize..40, 0_u8..40, 0..=FEW_CHANGES),
+        ) {
+            all.sort_unstable();
+            let changes = changes.into_iter().filter(|&(place, _)| place < all.len()).collect::<Vec<_>>();
+            changes.iter().for_each(|&(place, value)| all[place] = value);
+            let misplaced: Vec<usize> = changes.iter().map(|&(place, _)| place).collect();
+            let mut sorted = all.clone();
+            sorted.sort_unstable();
+            put_in_place(&mut all, &misplaced);
+            prop_assert_eq!(all, sorted);
+        }
     }
 }

@@ -77,10 +77,10 @@ impl Scheduler {
         let claim = record.claim.map(|claim| &self.claims[claim]).filter(|claim| claim.worker == worker);
         let own = claim.map_or(Resources::ZERO, |claim| claim.earmarked);
         let target = self.worker(worker);
-        target.free().plus(own).shortage(&record.asks).is_zero()
+        target.free().plus(own).covers(&record.asks)
             && target.spec.devices.iter().all(|part| {
                 let free = self.devices[part.device.index()].free().plus(part.of(own));
-                free.shortage(&part.of(record.asks)).is_zero()
+                free.covers(&part.of(record.asks))
             })
     }
 
