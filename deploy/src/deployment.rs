@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tidegate::{
     Config, ConfigError, ConfigFault, DeviceId, DevicePart, DeviceSpec, Input, InputError, Instant,
     MAX_WORKERS, PoolId, Ppm, Resources, Scheduler, TenantError, TenantId, TenantPolicy, TierConfig,
-    WorkerSpec,
+    WorkerKind, WorkerSpec,
 };
 use toml::{Table, Value};
 
@@ -64,6 +64,10 @@ pub struct Workers {
     pub capacity: Resources,
     /// The devices that each of them stands on, in equal parts, by their place in the file.
     pub devices: Vec<usize>,
+    /// How they share them.
+    pub kind: WorkerKind,
+    /// Whether they stand by until others of their pool are lost.
+    pub spare: bool,
 }
 
 /// A file that all hosts read.
@@ -250,7 +254,8 @@ impl Workers {
     /// What the scheduler is told of each; devices are numbered by their place in the file.
     pub fn spec(&self) -> WorkerSpec {
         let devices = u32::try_from(self.devices.len()).unwrap_or(u32::MAX);
-        let mut spec = WorkerSpec::new(self.pool, self.capacity);
+        let mut spec = WorkerSpec::new(self.pool, self.capacity).kind(self.kind);
+        spec.spare = self.spare;
         let mut left = Ppm::ONE.get();
         for (index, &device) in self.devices.iter().enumerate() {
             // The first take what does not divide.
@@ -391,8 +396,21 @@ fn read_workers(
         if total > MAX_WORKERS {
             fields.fault("count", format!("makes {total} workers, above {MAX_WORKERS}"));
         }
+        let kind = kind(&mut fields).unwrap_or_default();
+        let spare = fields.flag("spare").unwrap_or(false);
         fields.end();
-        groups.push(Workers { count, pool, capacity, devices: on });
+        groups.push(Workers { count, pool, capacity, devices: on, kind, spare });
     }
     groups
+}
+
+/// The kind of workers that a table names.
+fn kind(fields: &mut Fields<'_>) -> Option<WorkerKind> {
+    let word = fields.text("kind")?;
+    let found = WorkerKind::ALL.into_iter().find(|kind| kind.as_str() == word);
+    if found.is_none() {
+        let known = WorkerKind::ALL.map(WorkerKind::as_str).join(", ");
+        fields.fault("kind", format!("{word:?} is none of {known}"));
+    }
+    found
 }
