@@ -385,7 +385,11 @@ mod tests {
     #[test]
     fn no_struct_shrank() {
         assert_eq!(size_of::<RequestInput>(), RequestInput::V1);
-        assert_eq!(size_of::<WorkerInput>(), WorkerInput::V1 + 16, "kinds, spares and who is replaced came later");
+        assert_eq!(
+            size_of::<WorkerInput>(),
+            WorkerInput::V1 + 16,
+            "kinds, spares and who is replaced came later"
+        );
         assert_eq!(size_of::<UsageInput>(), UsageInput::V1);
         assert_eq!(size_of::<TenantPolicyInput>(), TenantPolicyInput::V1);
         assert_eq!(size_of::<DeviceInput>(), DeviceInput::V1);

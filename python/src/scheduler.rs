@@ -8,8 +8,8 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{IntoPyDict, PyBytes, PyDict, PyList, PyType};
 use tidegate::{
     Amendment, Decline, DeviceId, DeviceSpec, InputError, Instant, OverQuota, QuotaLimit, ReportError,
-    RequestId, RequestSpec, RequestState, Resources, TenantId, TenantPolicy, Usage, WorkerId, WorkerKind, WorkerSpec,
-    Yielding,
+    RequestId, RequestSpec, RequestState, Resources, TenantId, TenantPolicy, Usage, WorkerId, WorkerKind,
+    WorkerSpec, Yielding,
 };
 
 use crate::access::Access;

@@ -2,9 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use tidegate::{
-    Decline, Gate, OverQuota, QuotaLimit, Reason, RequestState, WorkerKind, YieldMode, Yielding,
-};
+use tidegate::{Decline, Gate, OverQuota, QuotaLimit, Reason, RequestState, WorkerKind, YieldMode, Yielding};
 
 use crate::argument;
 use crate::error::{self, raised};

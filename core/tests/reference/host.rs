@@ -354,16 +354,29 @@ impl Host<'_> {
         if self.bytes.rarely(12) {
             spec.replaces = Some(self.worker());
         } else if !lost.is_empty() && !self.bytes.rarely(3) {
-            let (number, pool) = lost[self.bytes.below(lost.len())];
+            // Mostly the last, which is the likeliest to have replaced another.
+            let nth = if self.bytes.rarely(3) { self.bytes.below(lost.len()) } else { lost.len() - 1 };
+            let (number, pool) = lost[nth];
             (spec.replaces, spec.pool) = (Some(WorkerId::new(number)), pool);
         }
+    }
+
+    /// A worker, mostly one that came for another that was lost, if there is one.
+    fn flapping(&mut self) -> WorkerId {
+        let here = (0..).zip(&self.model.workers);
+        let here = here.filter(|(_, worker)| worker.status == Status::Up && worker.losses > 0);
+        let here: Vec<u32> = here.map(|(number, _)| number).collect();
+        if here.is_empty() || self.bytes.rarely(4) {
+            return self.worker();
+        }
+        WorkerId::new(here[self.bytes.below(here.len())])
     }
 
     /// One fails, or another comes.
     fn fleet_change(&mut self) -> (Input, Option<Setup>) {
         match self.bytes.below(8) {
             0..=2 => self.worker_add(),
-            3..=5 => (Input::WorkerLost { worker: self.worker() }, None),
+            3..=5 => (Input::WorkerLost { worker: self.flapping() }, None),
             6 => (Input::WorkerDrain { worker: self.worker() }, None),
             _ => self.change(),
         }
