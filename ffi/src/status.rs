@@ -117,7 +117,7 @@ pub enum TidegateStatus {
 }
 
 /// Every status with the words that `tidegate_status_str` returns.
-const WORDS: [(S, &CStr); 47] = [
+const WORDS: [(S, &CStr); 48] = [
     (S::Ok, c"ok"),
     (S::NullPointer, c"null pointer"),
     (S::StructSize, c"wrong struct size"),
