@@ -38,7 +38,8 @@ pub(crate) fn read_deployment<'py>(
     for group in &found.workers {
         let spec = group.spec();
         let parts: Vec<_> = spec.devices.iter().map(|part| (part.device.get(), part.part.get())).collect();
-        workers.append((group.count, group.pool.get(), units(py, group.capacity, &found)?, parts))?;
+        let capacity = units(py, group.capacity, &found)?;
+        workers.append((group.count, group.pool.get(), capacity, parts, Member(group.kind), group.spare))?;
     }
     let programs = found.programs.clone();
     (Config { core: found.config }, tenants, devices, workers, programs).into_pyobject(py)

@@ -6,9 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tidegate::WorkerKind;
+
 use super::ledger::Ledger;
 use super::names::{GPU, Sharing};
-use super::nodes::Host;
+use super::nodes::{Host, kind_of};
 use super::pods::Engines;
 
 /// What a worker has, as far as anybody says.
@@ -25,6 +27,7 @@ pub(super) struct Group {
     pub(super) pool: String,
     pub(super) capacity: Capacity,
     pub(super) devices: Vec<String>,
+    pub(super) kind: WorkerKind,
 }
 
 /// All that there is.
@@ -126,7 +129,7 @@ fn place(
             pool = format!("{pool},{product}");
         }
         placed += 1;
-        fleet.add(pool, capacity, devices);
+        fleet.add(pool, capacity, devices, stock.host.kind);
         at += usize::from(engine.pods.is_none());
     }
     let missing = engine.pods.unwrap_or(0).saturating_sub(placed);
@@ -155,14 +158,15 @@ fn every_slice(stocks: &[Stock], fleet: &mut Fleet, ledger: &mut Ledger) {
         fleet.by_resource.entry(host.resource.clone()).or_default();
         for gpu in 0..host.gpus {
             for _ in 0..host.replicas {
-                fleet.add(pool.clone(), Capacity::default(), vec![format!("{}/{gpu}", host.name)]);
+                let devices = vec![format!("{}/{gpu}", host.name)];
+                fleet.add(pool.clone(), Capacity::default(), devices, host.kind);
             }
         }
     }
 }
 
 impl Fleet {
-    fn add(&mut self, pool: String, capacity: Capacity, devices: Vec<String>) {
+    fn add(&mut self, pool: String, capacity: Capacity, devices: Vec<String>, kind: WorkerKind) {
         for device in &devices {
             if self.known.insert(device.clone()) {
                 self.devices.push(device.clone());
@@ -172,7 +176,7 @@ impl Fleet {
             Some(last) if last.pool == pool && last.capacity == capacity && last.devices == devices => {
                 last.count += 1;
             }
-            _ => self.groups.push(Group { count: 1, pool, capacity, devices }),
+            _ => self.groups.push(Group { count: 1, pool, capacity, devices, kind }),
         }
     }
 }
@@ -202,7 +206,9 @@ fn invented(engines: &[Engines<'_>], sharing: &[Sharing], ledger: &mut Ledger) -
         let short = resource.rsplit('/').next().unwrap_or("gpu");
         let name = if several { format!("node-{short}") } else { "node".to_owned() };
         let gpus = slices.div_ceil(replicas);
-        Host { name, labels: BTreeMap::new(), taints: Vec::new(), gpus, resource, replicas }
+        let shared = sharing.iter().find(|shared| shared.advertised() == resource);
+        let kind = kind_of(&resource, shared);
+        Host { name, labels: BTreeMap::new(), taints: Vec::new(), gpus, resource, replicas, kind }
     };
     needed.into_iter().map(host).collect()
 }
