@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate::{
     Config, ConfigError, ConfigFault, DeviceId, DevicePart, DeviceSpec, Input, InputError, Instant,
-    MAX_WORKERS, PoolId, Ppm, Resources, Scheduler, TenantError, TenantId, TenantPolicy, TierConfig,
+    MAX_WORKERS, PoolId, Ppm, Resources, Scheduler, TenantError, TenantId, TenantPolicy, Tier, TierConfig,
     WorkerSpec,
 };
 use toml::{Table, Value};
@@ -60,6 +60,8 @@ pub struct Workers {
     pub count: u32,
     /// The pool that they are in.
     pub pool: PoolId,
+    /// The most urgent tier whose requests a host sends to them; all workers of a pool have the same.
+    pub most_urgent: Tier,
     /// What each has, in the order of the config's dimensions.
     pub capacity: Resources,
     /// The devices that each of them stands on, in equal parts, by their place in the file.
@@ -365,7 +367,7 @@ fn read_workers(
 ) -> Vec<Workers> {
     let places: BTreeMap<_, _> =
         devices.iter().enumerate().map(|(place, device)| (&*device.name, place)).collect();
-    let (mut groups, mut total) = (Vec::new(), 0);
+    let (mut groups, mut total): (Vec<Workers>, _) = (Vec::new(), 0);
     for (path, table) in tables {
         let mut fields = Fields::new(table, path, faults);
         let most = i64::try_from(MAX_WORKERS).unwrap_or(i64::MAX);
@@ -376,6 +378,11 @@ fn read_workers(
                 Some(found) => pool = found,
                 None => fields.fault("pool", format!("there is no pool {name:?}")),
             }
+        }
+        let most_urgent = fields.tier("most_urgent", config).unwrap_or(Tier::P0);
+        if groups.iter().any(|other| other.pool == pool && other.most_urgent != most_urgent) {
+            // A request chooses a pool, and which of its workers it gets is the scheduler's to say.
+            fields.fault("most_urgent", "is not that of the workers before in its pool");
         }
         let before = fields.count();
         let capacity = fields.units("capacity", config);
@@ -392,7 +399,7 @@ fn read_workers(
             fields.fault("count", format!("makes {total} workers, above {MAX_WORKERS}"));
         }
         fields.end();
-        groups.push(Workers { count, pool, capacity, devices: on });
+        groups.push(Workers { count, pool, most_urgent, capacity, devices: on });
     }
     groups
 }

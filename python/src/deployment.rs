@@ -38,7 +38,8 @@ pub(crate) fn read_deployment<'py>(
     for group in &found.workers {
         let spec = group.spec();
         let parts: Vec<_> = spec.devices.iter().map(|part| (part.device.get(), part.part.get())).collect();
-        workers.append((group.count, group.pool.get(), units(py, group.capacity, &found)?, parts))?;
+        let (pool, most_urgent) = (group.pool.get(), group.most_urgent.get());
+        workers.append((group.count, pool, units(py, group.capacity, &found)?, parts, most_urgent))?;
     }
     let programs = found.programs.clone();
     (Config { core: found.config }, tenants, devices, workers, programs).into_pyobject(py)

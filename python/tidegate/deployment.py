@@ -49,6 +49,8 @@ class WorkerSettings:
     capacity: tuple[int, ...]
     devices: tuple[DevicePart, ...]
     """Parts of devices, which are numbered by their place in the file."""
+    most_urgent: int = 0
+    """The most urgent tier whose requests a host sends to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,8 @@ class Deployment:
             tuple(TenantSettings(*tenant) for tenant in tenants),
             tuple(DeviceSettings(*device) for device in devices),
             tuple(
-                WorkerSettings(count, pool, capacity, tuple(DevicePart(*part) for part in parts))
-                for count, pool, capacity, parts in workers
+                WorkerSettings(count, pool, capacity, tuple(DevicePart(*part) for part in parts), most_urgent)
+                for count, pool, capacity, parts, most_urgent in workers
             ),
             tuple(programs),
         )

@@ -23,6 +23,8 @@ pub(super) struct Capacity {
 pub(super) struct Group {
     pub(super) count: u64,
     pub(super) pool: String,
+    /// The class of its pods, if it is a tier that is not the most urgent one.
+    pub(super) most_urgent: Option<String>,
     pub(super) capacity: Capacity,
     pub(super) devices: Vec<String>,
 }
@@ -63,6 +65,7 @@ pub(super) fn build(
     hosts: Vec<Host>,
     engines: &[Engines<'_>],
     sharing: &[Sharing],
+    tiers: &[String],
     ledger: &mut Ledger,
 ) -> Fleet {
     let mut fleet = Fleet::default();
@@ -87,7 +90,8 @@ pub(super) fn build(
                 fleet.by_resource.insert(engine.resource.clone(), capacity);
             }
         }
-        place(engine, capacity, &mut stocks, &mut fleet, ledger);
+        let most_urgent = most_urgent(engine, tiers, &fleet, ledger);
+        place(engine, capacity, most_urgent, &mut stocks, &mut fleet, ledger);
     }
     if engines.is_empty() {
         every_slice(&stocks, &mut fleet, ledger);
@@ -104,9 +108,33 @@ pub(super) fn build(
     fleet
 }
 
+/// The most urgent tier that engines serve: the class of their pods, where it is a tier. Of the most urgent one, and of
+/// pods without a class, it is none: they serve all.
+fn most_urgent(engine: &Engines<'_>, tiers: &[String], fleet: &Fleet, ledger: &mut Ledger) -> Option<String> {
+    const FIELD: &str = "priorityClassName";
+    let own = engine.class.and_then(|class| {
+        let place = tiers.iter().position(|tier| tier == class);
+        if place.is_none() {
+            let message = format!("there is no class {class:?} here: its engines serve all tiers");
+            ledger.note(engine.object, engine.object.node, FIELD, message);
+        }
+        place.filter(|&place| place > 0).map(|_| class.to_owned())
+    });
+    let others = fleet.groups.iter().find(|group| group.pool == engine.object.name);
+    match others {
+        Some(other) if other.most_urgent != own => {
+            let message = "another workload of its name has another class, which holds for both";
+            ledger.note(engine.object, engine.object.node, FIELD, message);
+            other.most_urgent.clone()
+        }
+        _ => own,
+    }
+}
+
 fn place(
     engine: &Engines<'_>,
     capacity: Capacity,
+    most_urgent: Option<String>,
     stocks: &mut [Stock],
     fleet: &mut Fleet,
     ledger: &mut Ledger,
@@ -126,7 +154,7 @@ fn place(
             pool = format!("{pool},{product}");
         }
         placed += 1;
-        fleet.add(pool, capacity, devices);
+        fleet.add(pool, most_urgent.clone(), capacity, devices);
         at += usize::from(engine.pods.is_none());
     }
     let missing = engine.pods.unwrap_or(0).saturating_sub(placed);
@@ -155,14 +183,14 @@ fn every_slice(stocks: &[Stock], fleet: &mut Fleet, ledger: &mut Ledger) {
         fleet.by_resource.entry(host.resource.clone()).or_default();
         for gpu in 0..host.gpus {
             for _ in 0..host.replicas {
-                fleet.add(pool.clone(), Capacity::default(), vec![format!("{}/{gpu}", host.name)]);
+                fleet.add(pool.clone(), None, Capacity::default(), vec![format!("{}/{gpu}", host.name)]);
             }
         }
     }
 }
 
 impl Fleet {
-    fn add(&mut self, pool: String, capacity: Capacity, devices: Vec<String>) {
+    fn add(&mut self, pool: String, most_urgent: Option<String>, capacity: Capacity, devices: Vec<String>) {
         for device in &devices {
             if self.known.insert(device.clone()) {
                 self.devices.push(device.clone());
@@ -172,7 +200,7 @@ impl Fleet {
             Some(last) if last.pool == pool && last.capacity == capacity && last.devices == devices => {
                 last.count += 1;
             }
-            _ => self.groups.push(Group { count: 1, pool, capacity, devices }),
+            _ => self.groups.push(Group { count: 1, pool, most_urgent, capacity, devices }),
         }
     }
 }

@@ -130,11 +130,7 @@ fn combine(objects: &[Object<'_>], reader: &mut Reader, ledger: &mut Ledger) -> 
         tiers::table_at(&mut file, "kubernetes").insert("sharing".to_owned(), Value::Array(tables));
     }
     let slices = slices(objects, &shared, &mut file, ledger);
-    let names = |file: &Table| {
-        let tiers = file.get("tiers").and_then(Value::as_array).into_iter().flatten();
-        tiers.filter_map(|tier| tier.get("name")?.as_str().map(str::to_owned)).collect()
-    };
-    let known = tenants::Known { tiers: names(&file), slices, namespace: "default" };
+    let known = tenants::Known { tiers: tier_names(&file), slices, namespace: "default" };
     tenants::import(&of(&["Namespace", "ResourceQuota", "LimitRange"]), &known, &mut file, ledger);
     for object in objects {
         let is_pod = pods::KINDS.iter().any(|(kind, _)| *kind == object.kind);
@@ -144,6 +140,12 @@ fn combine(objects: &[Object<'_>], reader: &mut Reader, ledger: &mut Ledger) -> 
         }
     }
     text::write(&file)
+}
+
+/// The names of a file's tiers, in their order.
+fn tier_names(file: &Table) -> Vec<String> {
+    let tiers = file.get("tiers").and_then(Value::as_array).into_iter().flatten();
+    tiers.filter_map(|tier| tier.get("name")?.as_str().map(str::to_owned)).collect()
 }
 
 /// The kinds that are read, beside workloads.
@@ -195,7 +197,11 @@ fn slices(
     // A file has dimensions: what it says of workers, be it nothing, stands where nodes and pods say no more.
     let has_file = file.contains_key("dimensions");
     let is_said = !hosts.is_empty() || !engines.is_empty() || !shared.is_empty() && !has_file;
-    let fleet = if is_said { fleet::build(hosts, &engines, shared, ledger) } else { Fleet::default() };
+    let fleet = if is_said {
+        fleet::build(hosts, &engines, shared, &tier_names(file), ledger)
+    } else {
+        Fleet::default()
+    };
     let dimensions = dimensions(&fleet, file);
     let said = said_capacity(file);
     let each = |capacity: &Capacity| -> Vec<(String, u64)> {
@@ -250,12 +256,14 @@ fn write_fleet(
     let worker = |group: &Group| {
         let units = |units: u64| Value::Integer(i64::try_from(units).unwrap_or(i64::MAX));
         let capacity = each(&group.capacity).into_iter().map(|(name, number)| (name, units(number)));
-        Value::Table(Table::from_iter([
+        let mut worker = Table::from_iter([
             ("count".to_owned(), units(group.count)),
             ("pool".to_owned(), text(&group.pool)),
             ("capacity".to_owned(), Value::Table(capacity.collect())),
             ("devices".to_owned(), Value::Array(group.devices.iter().map(|name| text(name)).collect())),
-        ]))
+        ]);
+        worker.extend(group.most_urgent.as_deref().map(|tier| ("most_urgent".to_owned(), text(tier))));
+        Value::Table(worker)
     };
     let workers: Vec<Value> = fleet.groups.iter().map(worker).collect();
     for group in &fleet.groups {
