@@ -1,8 +1,8 @@
 """A client of an MPS server faults, and takes all clients of its device along: live, with processes.
 
 There is no GPU: a server is a process, its clients are its children, and they die with it (`mps_processes.py` says what
-of MPS that models). The host is real: it hears of the death by its clients' sockets, tells tidegate `device_lost`, starts
-another server, and obeys. Time is counted in turns, so that nothing depends on how fast the processes are.
+of MPS that models). The host is real: it hears of the death by its clients' sockets, tells tidegate `device_lost`,
+starts another server, and obeys. Time is counted in turns, so that nothing depends on how fast the processes are.
 """
 
 import random

@@ -4,6 +4,7 @@
 //! of time slicing and MPS do: only the device's limit keeps their pods within one card. Classes are tiers.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tidegate::{
     Action, Attempt, Config, DeviceId, DeviceSpec, Instant, PoolId, RequestId, RequestSpec, Scheduler,
@@ -42,7 +43,11 @@ impl Hosted {
     #[must_use]
     pub fn new(gpus: usize, never: Option<usize>) -> Self {
         let tiers = CLASSES.iter().zip(RESERVES_PPM);
-        let tiers = tiers.map(|(&name, reserve)| TierConfig::new(name).reserve_ppm(reserve));
+        // Pods run for minutes to months: what is idle is lent at once.
+        let tier = |(&name, reserve): (&&'static str, u32)| {
+            TierConfig::new(name).reserve_ppm(reserve).hold_window(Duration::ZERO)
+        };
+        let tiers = tiers.map(tier);
         let config =
             tiers.fold(Config::builder().dimensions(["gpu_milli"]), |config, tier| config.tier(tier));
         let config = config.build().expect("the config has no fault");
