@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{POOL, World, first_start, starts, three_tiers};
+use common::{POOL, World, first_start, starts, three_tiers, victims};
 use tidegate::{
     Action, Attempt, Config, ConfigBuilder, DeviceId, DeviceSpec, Instant, Placement, Ppm, Reason,
     RequestState, Shrink, SubmitError, Tier, TierConfig, WorkerError, WorkerId, WorkerSpec, Yielding,
@@ -196,4 +196,85 @@ fn a_lost_device_takes_its_workers_along() {
     }
     let late = world.sched.worker_add(world.now, WorkerSpec::new(POOL, [1, 1]).on(device));
     assert_eq!(late, Err(WorkerError::DeviceLost(device)));
+}
+
+/// Two cards of four slices each, whose processes one MPS server runs on each; on the first somebody of each kind.
+fn two_servers() -> (World, [DeviceId; 2]) {
+    let mut world = World::new(one_tier().placement(Placement::Spread));
+    let devices = [0, 1].map(|_| device(&mut world, [4, 0]));
+    for device in devices {
+        for _ in 0..4 {
+            add(&mut world, WorkerSpec::new(POOL, [1, 100]).on(device));
+        }
+    }
+    (world, devices)
+}
+
+/// A client that faults ends its device's MPS server, and with it every client of that device.
+#[test]
+fn an_mps_server_that_dies_ends_its_own_clients_alone() {
+    let (mut world, [first, _]) = two_servers();
+    let ways = [Yielding::Restart, Yielding::Checkpoint, Yielding::Never, Yielding::Restart];
+    let specs: Vec<_> =
+        ways.iter().cycle().take(8).map(|&way| world.spec(Tier::P0, [1, 10]).yielding(way)).collect();
+    let ids: Vec<_> = specs.into_iter().map(|spec| world.submit_spec(spec)).collect();
+    world.round();
+    for (&id, tokens) in ids.iter().zip(5..) {
+        world.progress(id, tokens, [1, 10]);
+    }
+    let (here, there) = ids.split_at(4);
+    let before: Vec<_> = there.iter().map(|&id| (world.running[&id], world.state(id))).collect();
+
+    world.sched.device_lost(world.now, first).expect("it was there");
+    world.running.retain(|id, _| there.contains(id));
+    world.check();
+    let lost = world.round();
+    assert_eq!(lost, [Action::Drop { request: here[2], reason: Reason::WorkerLost }]);
+    assert_eq!(world.sched.stats().failed, 1);
+    let after: Vec<_> = there.iter().map(|&id| (world.running[&id], world.state(id))).collect();
+    assert_eq!(after, before, "the other device does not notice");
+    assert!([0, 1, 3].iter().all(|&at| world.state(here[at]) == RequestState::Queued));
+
+    // The server is there again, as a device of its own, and those who can start over do, in their order.
+    let again = device(&mut world, [4, 0]);
+    for _ in 0..4 {
+        add(&mut world, WorkerSpec::new(POOL, [1, 100]).on(again));
+    }
+    assert_eq!(starts(&world.round()), [here[0], here[1], here[3]]);
+    let attempts: Vec<_> = ids.iter().filter_map(|id| world.running.get(id).map(|run| run.0.get())).collect();
+    assert_eq!(attempts, [2, 2, 2, 1, 1, 1, 1]);
+    let left: Vec<_> = world.running.keys().copied().collect();
+    left.into_iter().for_each(|id| world.complete(id));
+    let stats = world.sched.stats();
+    assert_eq!((stats.completed, stats.failed, stats.live), (7, 1, 0), "nothing is lost, nothing runs twice");
+}
+
+/// What a request had kept before it started on the device is what it goes on with elsewhere.
+#[test]
+fn a_checkpoint_outlives_the_server_that_dies_later() {
+    let mut world = World::new(three_tiers());
+    let [first, second] = [0, 1].map(|_| device(&mut world, [1, 0]));
+    let on_first = add(&mut world, WorkerSpec::new(POOL, [1, 100]).on(first));
+    let batch = world.submit_spec(world.spec(Tier::P2, [1, 10]).yielding(Yielding::Checkpoint));
+    world.round();
+    world.progress(batch, 50, [1, 10]);
+    let urgent = world.submit(Tier::P0, [1, 10]);
+    assert_eq!(victims(&world.round()), [batch]);
+    world.preempted(batch, 150);
+    assert_eq!(starts(&world.round()), [urgent]);
+    world.complete(urgent);
+    assert_eq!(starts(&world.round()), [batch]);
+    assert_eq!(world.worker_of(batch), Some(on_first));
+    world.progress(batch, 70, [1, 10]);
+    world.sched.device_lost(world.now, first).expect("it was there");
+    world.running.clear();
+    let on_second = add(&mut world, WorkerSpec::new(POOL, [1, 100]).on(second));
+    let again = Action::Start {
+        request: batch,
+        attempt: Attempt::new(3),
+        worker: on_second,
+        resume_tokens: 150,
+        reason: Reason::Borrowed,
+    };
+    assert_eq!(world.round(), [again]);
 }

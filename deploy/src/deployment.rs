@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate::{
     Config, ConfigError, ConfigFault, DeviceId, DevicePart, DeviceSpec, Input, InputError, Instant,
-    MAX_WORKERS, PoolId, Ppm, Resources, Scheduler, Sharing, TenantError, TenantId, TenantPolicy, TierConfig,
-    WorkerKind, WorkerSpec,
+    MAX_WORKERS, PoolId, Ppm, Resources, Scheduler, Sharing, TenantError, TenantId, TenantPolicy, Tier,
+    TierConfig, WorkerKind, WorkerSpec,
 };
 use toml::{Table, Value};
 
@@ -63,6 +63,8 @@ pub struct Workers {
     pub count: u32,
     /// The pool that they are in.
     pub pool: PoolId,
+    /// The most urgent tier whose requests a host sends to them; all workers of a pool have the same.
+    pub most_urgent: Tier,
     /// What each has, in the order of the config's dimensions.
     pub capacity: Resources,
     /// The devices that each of them stands on, in equal parts, by their place in the file.
@@ -172,6 +174,7 @@ impl Deployment {
         let mut workers = read_workers(tables("workers", workers, faults), &devices, &config, faults);
         let named = workers.len();
         workers.extend(cut);
+        check_pools(&workers, named, faults);
         let kubernetes = Names::read(kubernetes, &config, faults);
         let mut programs: Vec<_> = document.names().filter(|name| PROGRAM_TABLES.contains(name)).collect();
         programs.sort_unstable();
@@ -205,10 +208,7 @@ impl Deployment {
                 }
                 _ => {
                     workers += 1;
-                    match of_workers[workers - 1] {
-                        group if group < named => format!("workers[{group}]"),
-                        group => format!("devices[{}].shared", self.workers[group].devices[0]),
-                    }
+                    path_of(&self.workers, named, of_workers[workers - 1])
                 }
             };
             let Err(error) = trial.apply(Instant::ZERO, &input) else { continue };
@@ -396,12 +396,33 @@ fn read_shared(
     let replicas = fields.whole("replicas", 1, REPLICAS_MOST).and_then(|number| u32::try_from(number).ok());
     let replicas = fields.needed("replicas", replicas, before).unwrap_or(1);
     let pool = pool(&mut fields, config);
+    let most_urgent = fields.tier("most_urgent", config).unwrap_or(Tier::P0);
     let before = fields.count();
     let units = fields.units("units", config);
     let units = fields.needed("units", units, before).unwrap_or(Resources::ZERO);
     fields.end();
     let (spec, capacity) = Sharing { kind, replicas }.cut(units);
-    (spec.limit, Workers { count: replicas, pool, capacity, devices: vec![device], kind, spare: false })
+    let devices = vec![device];
+    (spec.limit, Workers { count: replicas, pool, most_urgent, capacity, devices, kind, spare: false })
+}
+
+/// Where some workers are written, of which so many are `named` as such.
+fn path_of(workers: &[Workers], named: usize, group: usize) -> String {
+    match group < named {
+        true => format!("workers[{group}]"),
+        false => format!("devices[{}].shared", workers[group].devices[0]),
+    }
+}
+
+/// A request chooses a pool, and which of its workers it gets is the scheduler's to say: they all take the same tiers.
+fn check_pools(workers: &[Workers], named: usize, faults: &mut Vec<ConfigFault>) {
+    let mut known = BTreeMap::new();
+    for (index, group) in workers.iter().enumerate() {
+        if *known.entry(group.pool).or_insert(group.most_urgent) != group.most_urgent {
+            let path = format!("{}.most_urgent", path_of(workers, named, index));
+            faults.push(fault(path, "is not that of the workers before in its pool"));
+        }
+    }
 }
 
 /// The pool that a table names, or the first.
@@ -427,6 +448,7 @@ fn read_workers(
         let most = i64::try_from(MAX_WORKERS).unwrap_or(i64::MAX);
         let count = fields.whole("count", 1, most).map_or(1, |count| u32::try_from(count).unwrap_or(1));
         let pool = pool(&mut fields, config);
+        let most_urgent = fields.tier("most_urgent", config).unwrap_or(Tier::P0);
         let before = fields.count();
         let capacity = fields.units("capacity", config);
         let capacity = fields.needed("capacity", capacity, before).unwrap_or(Resources::ZERO);
@@ -444,7 +466,7 @@ fn read_workers(
         let kind = kind(&mut fields).unwrap_or_default();
         let spare = fields.flag("spare").unwrap_or(false);
         fields.end();
-        groups.push(Workers { count, pool, capacity, devices: on, kind, spare });
+        groups.push(Workers { count, pool, most_urgent, capacity, devices: on, kind, spare });
     }
     groups
 }

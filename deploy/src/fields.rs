@@ -1,7 +1,7 @@
 //! The fields of one table of a file: each is taken once, and what is left over at the end is not known. Keeps
 //! every fault instead of stopping at the first; a fault leaves the field as if it were absent.
 
-use tidegate::{Config, ConfigFault, MAX_UNITS, Resources};
+use tidegate::{Config, ConfigFault, MAX_UNITS, Resources, Tier};
 use toml::{Table, Value};
 
 use crate::document::bare;
@@ -92,6 +92,23 @@ impl<'f> Fields<'f> {
                 None
             }
         }
+    }
+
+    /// A tier, by its name or its number.
+    pub(crate) fn tier(&mut self, name: &str, config: &Config) -> Option<Tier> {
+        let mut tiers = config.tiers().iter().zip(0_u8..);
+        let found = match self.table.remove(name)? {
+            Value::String(text) => tiers.find(|(tier, _)| tier.name() == text),
+            Value::Integer(number) => tiers.find(|&(_, place)| i64::from(place) == number),
+            other => {
+                self.wrong(name, &other, "tier");
+                return None;
+            }
+        };
+        if found.is_none() {
+            self.fault(name, "there is no such tier");
+        }
+        found.map(|(_, place)| Tier::new(place))
     }
 
     /// Units by the names of dimensions; 0 in one that is not named.

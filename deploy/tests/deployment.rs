@@ -230,3 +230,30 @@ fn each_of_many_faults_has_its_own_place() {
         assert!(found.iter().any(|told| told.starts_with(&place)), "{place}: {}", found[0]);
     }
 }
+
+#[test]
+fn workers_say_the_most_urgent_tier_that_they_take() {
+    let workers = |small: &str, large: &str| {
+        format!(
+            "[[workers]]\ncapacity = {{ slots = 1 }}\n{small}\n[[workers]]\npool = \"large\"\ncapacity = {{ slots = 1 }}\n\
+             {large}\n[[workers]]\npool = \"large\"\ncapacity = {{ slots = 2 }}\nmost_urgent = 1\n"
+        )
+    };
+    let file = read(&workers("", "most_urgent = \"batch\"")).expect("a name or a number");
+    let tiers: Vec<_> = file.workers.iter().map(|group| group.most_urgent.get()).collect();
+    assert_eq!(tiers, [0, 1, 1]);
+    assert_eq!(
+        faults(&workers("most_urgent = \"bath\"", "")),
+        [
+            "3: workers[0].most_urgent: there is no such tier",
+            "11: workers[2].most_urgent: is not that of the workers before in its pool",
+        ]
+    );
+    assert_eq!(
+        faults(&workers("most_urgent = 2", "most_urgent = true"))[..2],
+        [
+            "3: workers[0].most_urgent: there is no such tier",
+            "7: workers[1].most_urgent: a value of the type boolean is no tier",
+        ]
+    );
+}

@@ -328,9 +328,6 @@ fn the_examples_of_the_docs_say_one_thing() {
     assert_eq!(
         told(&found),
         [
-            "40-vllm.yaml: line 17: Deployment inference/vllm: spec.template.spec.priorityClassName: is the pod's own, \
-             for evictions; \
-         a request's tier is its client's to say",
             "40-vllm.yaml: line 47: Service inference/vllm: says nothing of tiers, tenants, \
                  devices or workers, and is left out",
             "manifests: no Node says how many GPUs there are: as many as the pods need, or one of each kind",
@@ -374,4 +371,23 @@ fn all_texts_of_an_import_have_one_bound() {
     };
     assert_eq!(refused(&[("x.yaml", plugins(1).as_str())]), None);
     assert!(refused(&[("x.yaml", plugins(3).as_str())]).is_some_and(|told| told.contains("data.k2")));
+}
+
+#[test]
+fn the_class_of_pods_is_the_most_urgent_tier_of_their_engines() {
+    let of = |name: &str, more: &str| engines(name, 1, &format!("      priorityClassName: {more}\n"));
+    let classes = class("high", 9, "") + &class("low", 1, "globalDefault: true");
+    let found =
+        from(&(classes.clone() + &plugin(MPS) + &of("a", "low") + &of("b", "high") + &engines("c", 1, "")));
+    let file = file(&found);
+    let tiers: Vec<_> = file.workers.iter().map(|group| group.most_urgent.get()).collect();
+    assert_eq!(tiers, [1, 0, 0], "{}", found.toml);
+    let unknown = from(&(classes + &plugin(MPS) + &of("a", "gone") + &of("b", "low") + &of("b", "high")));
+    let told: Vec<_> = told(&unknown).into_iter().filter(|note| note.contains("priorityClassName")).collect();
+    let [gone, other] = &told[..] else { panic!("{told:?}") };
+    assert!(gone.ends_with("there is no class \"gone\" here: its engines serve all tiers"), "{gone}");
+    assert!(
+        other.ends_with("another workload of its name has another class, which holds for both"),
+        "{other}"
+    );
 }

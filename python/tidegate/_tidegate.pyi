@@ -676,7 +676,7 @@ def read_deployment(
     Config,
     list[tuple[str, str | None, dict[str, object]]],
     list[tuple[str, tuple[int, ...], int | None]],
-    list[tuple[int, int, tuple[int, ...], list[tuple[int, int]], WorkerKind, bool]],
+    list[tuple[int, int, tuple[int, ...], list[tuple[int, int]], WorkerKind, bool, int]],
     list[str],
 ]: ...
 def import_manifests(files: list[tuple[str, str]]) -> tuple[str, list[tuple[str, int | None, str, str]]]: ...

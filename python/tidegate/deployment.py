@@ -52,6 +52,8 @@ class WorkerSettings:
     kind: WorkerKind = WorkerKind.DEDICATED
     spare: bool = False
     """Whether they stand by until others of their pool are lost."""
+    most_urgent: int = 0
+    """The most urgent tier whose requests a host sends to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +79,8 @@ class Deployment:
             tuple(TenantSettings(*tenant) for tenant in tenants),
             tuple(DeviceSettings(*device) for device in devices),
             tuple(
-                WorkerSettings(count, pool, capacity, tuple(DevicePart(*part) for part in parts), kind, spare)
-                for count, pool, capacity, parts, kind, spare in workers
+                WorkerSettings(count, pool, capacity, tuple(DevicePart(*part) for part in parts), *rest)
+                for count, pool, capacity, parts, *rest in workers
             ),
             tuple(programs),
         )

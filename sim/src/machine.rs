@@ -1,6 +1,6 @@
 //! What a worker is made of: which dimensions it has, how much of each, and what a request asks of it.
 //!
-//! All workers of a replay are alike. Knows the workload's units of work, not who runs them when.
+//! All workers of a replay are alike, unless a file says what each has. Knows the workload's units of work, not who runs them when.
 
 use tidegate::{MAX_DIMENSIONS, Resources};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tidegate::{Config, ConfigBuilder, Order, Placement, PoolId, Preemption, Tier, TierConfig};
-use tidegate_deploy::Deployment;
+use tidegate_deploy::{Deployment, Workers};
 
 use crate::machine::{Layout, Machine};
 use crate::trace::Workload;
@@ -72,11 +72,17 @@ pub enum SetupError {
         /// Those there are.
         known: String,
     },
-    /// The simulated workers are all alike.
-    #[error("pools: {pools} given, a replay has workers of one pool only")]
+    /// Without workers in the file, those of the simulator are of one pool.
+    #[error("pools: {pools} given, and no workers in them: a replay's own are of one pool")]
     Pools {
         /// How many the config names.
         pools: usize,
+    },
+    /// A tier of the workload that no workers take.
+    #[error("workers: the workload has requests of tier P{tier}, and no workers take them (most_urgent)")]
+    NobodyTakes {
+        /// The first such tier.
+        tier: u8,
     },
     /// Each tier of the dedicated set-up needs a worker.
     #[error("--workers {workers}: the dedicated set-up needs at least one for each of {tiers} tiers")]
@@ -118,7 +124,8 @@ pub struct Setup {
     pub config: Config,
     /// Where the config keeps the workers' dimensions.
     pub layout: Layout,
-    /// The pool of each worker.
+    /// The pool of each worker. Of a config with several and a file with workers in them, requests choose theirs when they
+    /// come: [`Self::routes`] then say the tier only.
     pub worker_pools: Vec<PoolId>,
     /// By tier of the workload.
     pub routes: Vec<Route>,
@@ -226,12 +233,25 @@ impl Setup {
     /// The same with the tenants, devices and workers of a file, whose config it has.
     ///
     /// # Errors
-    /// [`SetupError::TooManyTenants`], those of the file counted.
+    /// [`SetupError::TooManyTenants`], those of the file counted; [`SetupError::Pools`] and [`SetupError::NobodyTakes`].
     pub fn with_file(mut self, file: &Deployment, workload: &Workload) -> Result<Self, SetupError> {
         let names = workload.tenants.iter().chain(file.tenants.iter().map(|tenant| &tenant.name));
         let (max, tenants) = (self.config.max_tenants(), names.collect::<BTreeSet<_>>().len());
         if usize::try_from(max).is_ok_and(|max| max < tenants) {
             return Err(SetupError::TooManyTenants { max, tenants });
+        }
+        let pools = self.config.pools().len();
+        if file.workers.is_empty() && pools > 1 {
+            return Err(SetupError::Pools { pools });
+        }
+        if !file.workers.is_empty() {
+            let least = file.workers.iter().map(|group| group.most_urgent.get()).min().unwrap_or(0);
+            let beyond = workload.requests.iter().map(|request| request.tier).find(|&tier| tier < least);
+            if let Some(tier) = beyond {
+                return Err(SetupError::NobodyTakes { tier });
+            }
+            let of = |group: &Workers| std::iter::repeat_n(group.pool, group.count as usize);
+            self.worker_pools = file.workers.iter().flat_map(of).collect();
         }
         self.file = Some(Box::new(file.clone()));
         Ok(self)
@@ -249,9 +269,6 @@ fn checked_layout(machine: Machine, workload: &Workload, config: &Config) -> Res
     let (max, tenants) = (config.max_tenants(), workload.tenants.len());
     if usize::try_from(max).is_ok_and(|max| max < tenants) {
         return Err(SetupError::TooManyTenants { max, tenants });
-    }
-    if config.pools().len() != 1 {
-        return Err(SetupError::Pools { pools: config.pools().len() });
     }
     Layout::new(machine, config.dimensions())
         .map_err(|name| SetupError::NoSuchDimension { name, known: machine.dimensions().join(", ") })

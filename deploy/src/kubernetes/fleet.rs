@@ -25,6 +25,8 @@ pub(super) struct Capacity {
 pub(super) struct Group {
     pub(super) count: u64,
     pub(super) pool: String,
+    /// The class of its pods, if it is a tier that is not the most urgent one.
+    pub(super) most_urgent: Option<String>,
     pub(super) capacity: Capacity,
     pub(super) devices: Vec<String>,
     pub(super) kind: WorkerKind,
@@ -66,6 +68,7 @@ pub(super) fn build(
     hosts: Vec<Host>,
     engines: &[Engines<'_>],
     sharing: &[Sharing],
+    tiers: &[String],
     ledger: &mut Ledger,
 ) -> Fleet {
     let mut fleet = Fleet::default();
@@ -90,7 +93,8 @@ pub(super) fn build(
                 fleet.by_resource.insert(engine.resource.clone(), capacity);
             }
         }
-        place(engine, capacity, &mut stocks, &mut fleet, ledger);
+        let most_urgent = most_urgent(engine, tiers, &fleet, ledger);
+        place(engine, capacity, most_urgent, &mut stocks, &mut fleet, ledger);
     }
     if engines.is_empty() {
         every_slice(&stocks, &mut fleet, ledger);
@@ -107,9 +111,33 @@ pub(super) fn build(
     fleet
 }
 
+/// The most urgent tier that engines serve: the class of their pods, where it is a tier. Of the most urgent one, and of
+/// pods without a class, it is none: they serve all.
+fn most_urgent(engine: &Engines<'_>, tiers: &[String], fleet: &Fleet, ledger: &mut Ledger) -> Option<String> {
+    const FIELD: &str = "priorityClassName";
+    let own = engine.class.and_then(|class| {
+        let place = tiers.iter().position(|tier| tier == class);
+        if place.is_none() {
+            let message = format!("there is no class {class:?} here: its engines serve all tiers");
+            ledger.note(engine.object, engine.object.node, FIELD, message);
+        }
+        place.filter(|&place| place > 0).map(|_| class.to_owned())
+    });
+    let others = fleet.groups.iter().find(|group| group.pool == engine.object.name);
+    match others {
+        Some(other) if other.most_urgent != own => {
+            let message = "another workload of its name has another class, which holds for both";
+            ledger.note(engine.object, engine.object.node, FIELD, message);
+            other.most_urgent.clone()
+        }
+        _ => own,
+    }
+}
+
 fn place(
     engine: &Engines<'_>,
     capacity: Capacity,
+    most_urgent: Option<String>,
     stocks: &mut [Stock],
     fleet: &mut Fleet,
     ledger: &mut Ledger,
@@ -129,7 +157,14 @@ fn place(
             pool = format!("{pool},{product}");
         }
         placed += 1;
-        fleet.add(pool, capacity, devices, stock.host.kind);
+        fleet.add(Group {
+            count: 1,
+            pool,
+            most_urgent: most_urgent.clone(),
+            capacity,
+            devices,
+            kind: stock.host.kind,
+        });
         at += usize::from(engine.pods.is_none());
     }
     let missing = engine.pods.unwrap_or(0).saturating_sub(placed);
@@ -159,24 +194,28 @@ fn every_slice(stocks: &[Stock], fleet: &mut Fleet, ledger: &mut Ledger) {
         for gpu in 0..host.gpus {
             for _ in 0..host.replicas {
                 let devices = vec![format!("{}/{gpu}", host.name)];
-                fleet.add(pool.clone(), Capacity::default(), devices, host.kind);
+                let (capacity, kind) = (Capacity::default(), host.kind);
+                fleet.add(Group { count: 1, pool: pool.clone(), most_urgent: None, capacity, devices, kind });
             }
         }
     }
 }
 
 impl Fleet {
-    fn add(&mut self, pool: String, capacity: Capacity, devices: Vec<String>, kind: WorkerKind) {
-        for device in &devices {
+    /// One worker more, told as a group of one.
+    fn add(&mut self, one: Group) {
+        for device in &one.devices {
             if self.known.insert(device.clone()) {
                 self.devices.push(device.clone());
             }
         }
         match self.groups.last_mut() {
-            Some(last) if last.pool == pool && last.capacity == capacity && last.devices == devices => {
+            Some(last)
+                if last.pool == one.pool && last.capacity == one.capacity && last.devices == one.devices =>
+            {
                 last.count += 1;
             }
-            _ => self.groups.push(Group { count: 1, pool, capacity, devices, kind }),
+            _ => self.groups.push(one),
         }
     }
 }

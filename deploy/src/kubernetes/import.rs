@@ -131,11 +131,7 @@ fn combine(objects: &[Object<'_>], reader: &mut Reader, ledger: &mut Ledger) -> 
         tiers::table_at(&mut file, "kubernetes").insert("sharing".to_owned(), Value::Array(tables));
     }
     let slices = slices(objects, &shared, &mut file, ledger);
-    let names = |file: &Table| {
-        let tiers = file.get("tiers").and_then(Value::as_array).into_iter().flatten();
-        tiers.filter_map(|tier| tier.get("name")?.as_str().map(str::to_owned)).collect()
-    };
-    let known = tenants::Known { tiers: names(&file), slices, namespace: "default" };
+    let known = tenants::Known { tiers: tier_names(&file), slices, namespace: "default" };
     tenants::import(&of(&["Namespace", "ResourceQuota", "LimitRange"]), &known, &mut file, ledger);
     for object in objects {
         let is_pod = pods::KINDS.iter().any(|(kind, _)| *kind == object.kind);
@@ -145,6 +141,12 @@ fn combine(objects: &[Object<'_>], reader: &mut Reader, ledger: &mut Ledger) -> 
         }
     }
     text::write(&file)
+}
+
+/// The names of a file's tiers, in their order.
+fn tier_names(file: &Table) -> Vec<String> {
+    let tiers = file.get("tiers").and_then(Value::as_array).into_iter().flatten();
+    tiers.filter_map(|tier| tier.get("name")?.as_str().map(str::to_owned)).collect()
 }
 
 /// The kinds that are read, beside workloads.
@@ -196,7 +198,11 @@ fn slices(
     // A file has dimensions: what it says of workers, be it nothing, stands where nodes and pods say no more.
     let has_file = file.contains_key("dimensions");
     let is_said = !hosts.is_empty() || !engines.is_empty() || !shared.is_empty() && !has_file;
-    let fleet = if is_said { fleet::build(hosts, &engines, shared, ledger) } else { Fleet::default() };
+    let fleet = if is_said {
+        fleet::build(hosts, &engines, shared, &tier_names(file), ledger)
+    } else {
+        Fleet::default()
+    };
     let dimensions = dimensions(&fleet, file);
     let said = said_capacity(file);
     let each = |capacity: &Capacity| -> Vec<(String, u64)> {
@@ -260,6 +266,7 @@ fn write_fleet(
         if group.kind != WorkerKind::Dedicated {
             table.insert("kind".to_owned(), text(group.kind.as_str()));
         }
+        table.extend(group.most_urgent.as_deref().map(|tier| ("most_urgent".to_owned(), text(tier))));
         Value::Table(table)
     };
     let workers: Vec<Value> = fleet.groups.iter().map(worker).collect();

@@ -26,6 +26,8 @@ pub(super) struct Engines<'n> {
     pub(super) slots: Option<u64>,
     pub(super) kv_blocks: Option<u64>,
     pub(super) memory: Option<f64>,
+    /// `priorityClassName`.
+    pub(super) class: Option<&'n str>,
     selector: Vec<(String, String)>,
     tolerations: Vec<&'n Node>,
 }
@@ -82,10 +84,7 @@ pub(super) fn read<'n>(object: &'n Object<'n>, ledger: &mut Ledger) -> Option<En
             view.note(node, name, "is not followed: pods are put on nodes in their order", ledger);
         }
     }
-    if let Some(node) = view.take("priorityClassName") {
-        let message = "is the pod's own, for evictions; a request's tier is its client's to say";
-        view.note(node, "priorityClassName", message, ledger);
-    }
+    let class = view.take("priorityClassName").and_then(Node::text);
     let selector = view.view("nodeSelector", ledger).map(|mut labels| labels.drain()).unwrap_or_default();
     let selector = selector
         .into_iter()
@@ -98,6 +97,7 @@ pub(super) fn read<'n>(object: &'n Object<'n>, ledger: &mut Ledger) -> Option<En
         amount,
         slots: number(object, container, &words, "--max-num-seqs", ledger),
         kv_blocks: number(object, container, &words, "--num-gpu-blocks-override", ledger),
+        class,
         memory: flag(&words, "--gpu-memory-utilization").and_then(|text| text.parse().ok()),
         selector: selector.collect(),
         tolerations: view.list("tolerations", ledger).iter().collect(),

@@ -151,6 +151,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         machine,
         workers,
         workers_chosen: args.workers.is_none() && file.as_ref().is_none_or(|file| file.workers.is_empty()),
+        workers_differ: file.as_ref().is_some_and(workers_differ),
         traces: traffic.into_sources(),
         tier_names: config.tiers().iter().map(|tier| tier.name().to_owned()).collect(),
         tenants,
@@ -284,8 +285,12 @@ fn machine(args: &Args, workload: &Workload, file: Option<&Deployment>) -> Resul
             if is_of_jobs {
                 return Err(Failure::bad_file(path, "workers: GPU jobs run on nodes of the simulator's own"));
             }
-            let size = size(file).map_err(|problem| Failure::bad_file(path, problem))?;
-            args.engine.machine_of(args.engine.model()?, size)
+            let sizes = sizes(file).map_err(|problem| Failure::bad_file(path, problem))?;
+            let model = args.engine.model()?;
+            for &(size, _) in &sizes {
+                args.engine.machine_of(model, size)?;
+            }
+            args.engine.machine_of(model, mean(&sizes))
         }
         _ if is_of_jobs => {
             args.engine.refuse_for_jobs()?;
@@ -295,27 +300,44 @@ fn machine(args: &Args, workload: &Workload, file: Option<&Deployment>) -> Resul
     }
 }
 
-/// What each worker of a file has: all workers of a replay are alike.
-fn size(file: &Deployment) -> Result<Size, String> {
-    let first = &file.workers[0];
-    if let Some(other) = file.workers.iter().position(|group| group.capacity != first.capacity) {
-        return Err(format!(
-            "workers[{other}].capacity: is not that of workers[0]; workers of a replay are alike"
-        ));
-    }
-    let mut size = Size::default();
-    for (place, name) in file.config.dimensions().enumerate() {
-        let units = match u32::try_from(first.capacity[place]) {
-            Ok(units @ 1..=MAX_SIMULATED) => units,
-            _ => return Err(format!("workers[0].capacity.{name}: a replay has from 1 to {MAX_SIMULATED}")),
-        };
-        match name {
-            "slots" => size.slots = Some(units),
-            "kv_blocks" => size.kv_blocks = Some(units),
-            _ => {} // the set-up refuses it
+/// What the workers of a file have, and how many have it.
+fn sizes(file: &Deployment) -> Result<Vec<(Size, u32)>, String> {
+    let mut sizes = Vec::with_capacity(file.workers.len());
+    for (index, group) in file.workers.iter().enumerate() {
+        let mut size = Size::default();
+        for (place, name) in file.config.dimensions().enumerate() {
+            let units = match u32::try_from(group.capacity[place]) {
+                Ok(units @ 1..=MAX_SIMULATED) => units,
+                _ => {
+                    let path = format!("workers[{index}].capacity.{name}");
+                    return Err(format!("{path}: a replay has from 1 to {MAX_SIMULATED}"));
+                }
+            };
+            match name {
+                "slots" => size.slots = Some(units),
+                "kv_blocks" => size.kv_blocks = Some(units),
+                _ => {} // the set-up refuses it
+            }
         }
+        sizes.push((size, group.count));
     }
-    Ok(size)
+    Ok(sizes)
+}
+
+fn workers_differ(file: &Deployment) -> bool {
+    file.workers.windows(2).any(|pair| pair[0].capacity != pair[1].capacity)
+}
+
+/// As many workers that are all alike, and have together as much (rounded down): those of the other set-ups.
+fn mean(sizes: &[(Size, u32)]) -> Size {
+    let workers: u64 = sizes.iter().map(|&(_, count)| u64::from(count)).sum();
+    let mean = |of: fn(&Size) -> Option<u32>| {
+        let all =
+            sizes.iter().map(|(size, count)| of(size).map(|units| u64::from(units) * u64::from(*count)));
+        let all: Option<u64> = all.sum();
+        all.and_then(|all| u32::try_from(all / workers).ok())
+    };
+    Size { slots: mean(|size| size.slots), kv_blocks: mean(|size| size.kv_blocks) }
 }
 
 /// The most of each that a simulated worker has: far more than any engine.

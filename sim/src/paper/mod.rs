@@ -8,6 +8,7 @@
 pub mod chunked;
 pub mod draws;
 pub mod hosted;
+pub mod openb;
 pub mod plot;
 pub mod row;
 pub mod t1;

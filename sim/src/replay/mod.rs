@@ -12,6 +12,7 @@
 
 mod calendar;
 mod host;
+mod pools;
 mod stopwatch;
 mod tally;
 mod timeline;
@@ -20,8 +21,8 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tidegate::{
-    Action, Attempt, Input, Instant, RequestId, RequestSpec, SubmitError, TenantId, Usage, WorkerSpec,
-    YieldMode, Yielding,
+    Action, Attempt, Input, Instant, PoolId, RequestId, RequestSpec, Resources, SubmitError, TenantId, Usage,
+    WorkerSpec, YieldMode, Yielding,
 };
 
 use crate::engine::{BatchingEngine, Engine, JobNode, NEVER, Report, Run, Stop};
@@ -33,6 +34,7 @@ use crate::whole_file::WholeFile;
 use calendar::Calendar;
 use host::Host;
 pub use host::ReplayError;
+use pools::Pools;
 pub(crate) use tally::pressure;
 use tally::{BusyTime, Need, TierTally};
 pub use tally::{Counts, Curves, Outcome, TTFT_OBJECTIVES_NS, TierOutcome};
@@ -142,6 +144,9 @@ struct Ticket {
     tenant: u32,
     /// Of the workload.
     tier: u8,
+    /// Where it lives, and what it asked for there.
+    pool: PoolId,
+    asked: u32,
 }
 
 struct Replay<'a, 'p, E, I> {
@@ -149,6 +154,7 @@ struct Replay<'a, 'p, E, I> {
     setup: &'a Setup,
     options: ReplayOptions<'p>,
     host: Host,
+    pools: Pools,
     engines: Vec<E>,
     calendar: Calendar,
     busy_workers: u32,
@@ -199,6 +205,7 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
             setup,
             options,
             host,
+            pools: Pools::new(setup),
             calendar: Calendar::new(engines.len()),
             engines,
             busy_workers: 0,
@@ -236,10 +243,16 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
         }
         let workers = self.engines.len();
         let layout = self.setup.layout;
-        let reserve = |route: &Route| layout.units(&self.host.effective_reserve(route.pool, route.tier));
-        let reserves = self.setup.routes.iter().map(reserve).collect();
-        let capacity = layout.units(&layout.capacity()) * workers as u64;
+        let reserves = self.setup.routes.iter().map(|&route| layout.units(&self.reserve(route))).collect();
+        let alike = || layout.units(&layout.capacity()) * workers as u64;
+        let capacity = self.pools.units().unwrap_or_else(alike);
         self.watcher = Some(Box::new(Watcher::new(watch, capacity, reserves, tenants, workers)));
+    }
+
+    /// What is guaranteed to a tier, in all pools that take it.
+    fn reserve(&self, route: Route) -> Resources {
+        let of_pools = self.pools.of(route).map(|pool| self.host.effective_reserve(pool, route.tier));
+        of_pools.fold(Resources::ZERO, |all, reserve| all + reserve)
     }
 
     /// Tells the scheduler of the workers and tenants. Both are numbered in this order, from 0.
@@ -389,6 +402,8 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
             arrival_ns: request.arrival_ns,
             tenant: request.tenant,
             tier: request.tier,
+            pool: self.pools.choose(route, run.units.into()),
+            asked: run.units,
         };
         if let Some(index) = self.free.as_mut().and_then(Vec::pop) {
             self.runs[index as usize] = run;
@@ -409,7 +424,7 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
         let units = self.runs[index as usize].units;
         let layout = &self.setup.layout;
         let mut spec = RequestSpec::new(TenantId::new(request.tenant), route.tier)
-            .pool(route.pool)
+            .pool(self.tickets[index as usize].pool)
             .demand(layout.resources(1, units.into()))
             .yielding(Yielding::Restart)
             .tag(self.arrived);
@@ -431,7 +446,9 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
                 return Ok(());
             }
         };
-        self.tickets[index as usize].id = id;
+        let ticket = &mut self.tickets[index as usize];
+        ticket.id = id;
+        self.pools.join(ticket.pool, ticket.asked);
         let slot = slot(id);
         if slot >= self.by_slot.len() {
             self.by_slot.resize(slot + 1, NOBODY);
@@ -612,6 +629,8 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
         if self.tickets[index].tier == 0 {
             self.need.remove(self.runs[index].units);
         }
+        let Ticket { pool, asked, .. } = self.tickets[index];
+        self.pools.leave(pool, asked);
         let slot = slot(self.tickets[index].id);
         if self.by_slot[slot] as usize == index {
             self.by_slot[slot] = NOBODY;
@@ -634,8 +653,7 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
     fn finish(self) -> (Outcome, Option<WholeFile>) {
         let workers = self.engines.len();
         let layout = self.setup.layout;
-        let route = self.setup.routes[0];
-        let reserve = self.host.effective_reserve(route.pool, route.tier);
+        let reserve = self.reserve(self.setup.routes[0]);
         let need = self.need.peak(|requests, units| layout.resources(requests, units));
         let witness = self.host.finish();
         let is_watched = self.watcher.is_some();

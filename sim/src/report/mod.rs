@@ -55,6 +55,8 @@ pub struct Results {
     pub workers: usize,
     /// Whether they were chosen by [`default_workers`](crate::sizing::default_workers).
     pub workers_chosen: bool,
+    /// Whether those of `tidegate` are of several sizes; those of the others are all alike, and have together as much.
+    pub workers_differ: bool,
     /// What the workload was made of.
     pub traces: Vec<String>,
     /// The names of the tiers, the most urgent first.

@@ -68,6 +68,9 @@ impl Page {
                 self.line(&format!("{} workers, each 8 GPUs", results.workers));
             }
         }
+        if results.workers_differ {
+            self.line("  on average: tidegate's are as its config has them, those of the others alike");
+        }
         if results.workers_chosen {
             self.line(
                 "  so many because P0's peak need is then nearest to its reserve (--workers to choose)",

@@ -85,13 +85,22 @@ fn a_replay_refuses_workers_that_it_cannot_have() {
     assert_fails(&arguments, 2, "--workers: the config has workers of its own");
     let arguments = ["replay", "--trace", &trace, "--config", &file, "--slots", "5"];
     assert_fails(&arguments, 2, "--slots: the config says how many each of its workers has");
-    let two = folder.write(
-        "two.toml",
-        FILE.replace("[\"gpu\"] }]", "[\"gpu\"] }, { capacity = { slots = 1, kv_blocks = 9 } }]"),
-    );
-    let line =
-        format!("{two}: workers[1].capacity: is not that of workers[0]; workers of a replay are alike");
+    let two =
+        folder.write("two.toml", FILE.replace("[\"gpu\"] }]", "[\"gpu\"] }, { capacity = { slots = 1 } }]"));
+    let line = format!("{two}: workers[1].capacity.kv_blocks: a replay has from 1 to 16777216");
     assert_fails(&["replay", "--trace", &trace, "--config", &two], 2, &line);
+    let pools = FILE.replace("workers =", "pools = [\"a\", \"b\"]\nworkers =");
+    let few = pools.replace("kv_blocks = 2000 },", "kv_blocks = 2000 }, most_urgent = \"near\",");
+    let few = folder.write("few.toml", few);
+    let line = format!(
+        "{few}: workers: the workload has requests of tier P0, and no workers take them (most_urgent)"
+    );
+    assert_fails(&["replay", "--trace", &trace, "--config", &few], 2, &line);
+    let empty: String =
+        pools.lines().filter(|line| !line.starts_with("workers")).map(|line| format!("{line}\n")).collect();
+    let empty = folder.write("empty.toml", empty);
+    let line = format!("{empty}: pools: 2 given, and no workers in them: a replay's own are of one pool");
+    assert_fails(&["replay", "--trace", &trace, "--config", &empty, "--workers", "3"], 2, &line);
     let none = folder.write("none.toml", FILE.replace("slots = 4, ", ""));
     let line = format!("{none}: workers[0].capacity.slots: a replay has from 1 to 16777216");
     assert_fails(&["replay", "--trace", &trace, "--config", &none], 2, &line);

@@ -5,6 +5,7 @@ mod config;
 mod faults;
 mod journal;
 mod journal_tools;
+mod layers;
 mod money;
 mod paper;
 mod reports;

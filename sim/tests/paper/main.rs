@@ -1,5 +1,6 @@
 //! Published tables: what comes out of the simulated engines, and how far it may be off.
 
+mod openb;
 mod t1;
 mod t2;
 mod t3;

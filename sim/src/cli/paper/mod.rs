@@ -5,6 +5,7 @@ mod text;
 use std::path::PathBuf;
 
 use tidegate_sim::paper::draws::Figures;
+use tidegate_sim::paper::openb::table as openb;
 use tidegate_sim::paper::plot::{Bars, bars};
 use tidegate_sim::paper::row::Row;
 use tidegate_sim::paper::t1::table as t1;
@@ -40,6 +41,9 @@ enum Which {
     /// Reservation, weight and limit through a drop of capacity, beside mClock (OSDI'10); needs no data
     #[command(name = "T6")]
     T6(T6Args),
+    /// Pods of a GPU cluster as slices of GPUs: who waits, and what is left in pieces (openb; FGD, ATC'23)
+    #[command(name = "openb")]
+    Openb(OpenbArgs),
 }
 
 /// How a table is shown.
@@ -80,6 +84,19 @@ struct T6Args {
     /// Draws the sizes of the requests
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
+    #[command(flatten)]
+    how: How,
+}
+
+#[derive(Debug, clap::Args)]
+struct OpenbArgs {
+    /// The folder of traces that has `openb-gpu-v2023`
+    #[arg(long, value_name = "PATH")]
+    data: PathBuf,
+    /// How many GPUs, several with commas
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = openb::GPUS,
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=10_000))]
+    gpus: Vec<usize>,
     #[command(flatten)]
     how: How,
 }
@@ -134,6 +151,8 @@ struct T3Args {
 
 /// The figure of T4 that a plot shows.
 const T4_PLOTTED: &str = "throughput_tok_s";
+/// That of openb.
+const OPENB_PLOTTED: &str = "ls_wait_mean_s";
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     match &args.table {
@@ -167,30 +186,45 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
                 ("T3, batch work beside online requests", "output_of_online", rows.collect()),
             )
         }
-        Which::T4(args) => {
-            let terms = Terms { load_tokens: args.load_tokens, wait_ms: args.wait };
-            let found =
-                t4::table(&args.data, &args.workers, args.cache_blocks, terms).map_err(Failure::bad_input)?;
-            let figures: Vec<(String, Figures)> = found
-                .rows
-                .iter()
-                .map(|row| {
-                    let figure = Figures::from([(T4_PLOTTED, row.found.throughput_tok_s)]);
-                    (format!("{} of {} workers", row.policy, row.workers), figure)
-                })
-                .collect();
-            let (none, title) = (Figures::new(), "T4, prompts routed to caches");
-            let rows = figures.iter().map(|(name, figure)| match name.starts_with("tidegate") {
-                true => (name.clone(), [&none, &none, figure]),
-                false => (name.clone(), [&none, figure, &none]),
-            });
-            show(&args.how, &found, text::t4, (title, T4_PLOTTED, rows.collect()))
-        }
+        Which::T4(args) => run_t4(args),
+        Which::Openb(args) => run_openb(args),
         Which::T6(args) => {
             let found = t6::table(args.seed);
             let rows = found.rows.iter().map(bars_of);
             show(&args.how, &found, text::t6, ("T6, tokens a second (mClock)", "reserved", rows.collect()))
         }
+    }
+}
+
+fn run_t4(args: &T4Args) -> Result<(), Failure> {
+    let terms = Terms { load_tokens: args.load_tokens, wait_ms: args.wait };
+    let found = t4::table(&args.data, &args.workers, args.cache_blocks, terms).map_err(Failure::bad_input)?;
+    let figures: Vec<(String, Figures)> = found
+        .rows
+        .iter()
+        .map(|row| {
+            let figure = Figures::from([(T4_PLOTTED, row.found.throughput_tok_s)]);
+            (format!("{} of {} workers", row.policy, row.workers), figure)
+        })
+        .collect();
+    let none = Figures::new();
+    let rows = figures.iter().map(|(name, figure)| by_side(name.clone(), &none, figure)).collect();
+    show(&args.how, &found, text::t4, ("T4, prompts routed to caches", T4_PLOTTED, rows))
+}
+
+fn run_openb(args: &OpenbArgs) -> Result<(), Failure> {
+    let found = openb::table(&args.data, &args.gpus).map_err(Failure::bad_input)?;
+    let none = Figures::new();
+    let name = |row: &openb::Row| format!("{} on {} GPUs", row.policy, row.gpus);
+    let rows = found.rows.iter().map(|row| by_side(name(row), &none, &row.found)).collect();
+    show(&args.how, &found, text::openb, ("openb, pods as slices of GPUs", OPENB_PLOTTED, rows))
+}
+
+/// The bars of a row that is tidegate's or another's, where nothing is published.
+fn by_side<'a>(name: String, none: &'a Figures, figures: &'a Figures) -> Bars<'a> {
+    match name.starts_with("tidegate") {
+        true => (name, [none, none, figures]),
+        false => (name, [none, figures, none]),
     }
 }
 

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use tidegate_sim::paper::draws::Figures;
 use tidegate_sim::paper::{
-    t1::table as t1, t2::table as t2, t3::table as t3, t4::table as t4, t6::table as t6,
+    openb::table as openb, t1::table as t1, t2::table as t2, t3::table as t3, t4::table as t4,
+    t6::table as t6,
 };
 
 /// Name, heading, digits.
@@ -60,6 +61,10 @@ const INTO_TEXT: &str = "a string takes all that is written to it";
 
 fn line(text: &mut String, columns: &[Column], name: &str, what: &str, figures: &Figures, is_share: bool) {
     write!(text, "{name:<32}{what:<12}").expect(INTO_TEXT);
+    cells(text, columns, figures, is_share);
+}
+
+fn cells(text: &mut String, columns: &[Column], figures: &Figures, is_share: bool) {
     for &(key, _, digits) in columns {
         let cell = figures.get(key).map_or("-".to_owned(), |&figure| {
             if is_share { format!("{:+.1}", figure * 100.0) } else { format!("{figure:.digits$}") }
@@ -93,6 +98,37 @@ pub(super) fn t4(table: &t4::Table) -> String {
         )
         .expect(INTO_TEXT);
     }
+    text
+}
+
+const OPENB_COLUMNS: [Column; 12] = [
+    ("ls_wait_mean_s", "LS wait s", 1),
+    ("ls_wait_p99_s", "LS p99", 0),
+    ("burstable_wait_mean_s", "burst. s", 1),
+    ("be_wait_mean_s", "BE wait s", 1),
+    ("be_wait_p99_s", "BE p99", 0),
+    ("fragmented_gpus", "fragm. GPU", 2),
+    ("fragmented_percent", "% of free", 1),
+    ("used_percent", "used %", 1),
+    ("stopped", "stopped", 0),
+    ("killed", "killed", 0),
+    ("failed", "failed", 0),
+    ("wasted_gpu_h", "wasted h", 1),
+];
+
+pub(super) fn openb(table: &openb::Table) -> String {
+    let mut text = format!(
+        "openb, {} pods as slices of GPUs ({} of several GPUs left out); in the last row of each number of GPUs the \
+         server of one of them dies every {} s\n\n{:<28}",
+        table.pods, table.left_out, table.deaths_every_s, ""
+    );
+    headings(&mut text, &OPENB_COLUMNS);
+    for openb::Row { gpus, policy, found } in &table.rows {
+        write!(text, "{gpus:>5} {policy:<22}").expect(INTO_TEXT);
+        cells(&mut text, &OPENB_COLUMNS, found, false);
+    }
+    let fullest = table.rows.iter().map(|row| row.found["fullest_gpu_milli"]).fold(0.0, f64::max);
+    writeln!(text, "\nthe fullest GPU ever held {fullest} thousandths").expect(INTO_TEXT);
     text
 }
 

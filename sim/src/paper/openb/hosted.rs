@@ -1,0 +1,144 @@
+//! tidegate in the cluster, through its public verbs alone.
+//!
+//! A GPU is a device with a limit of all its thousandths. On it stand replicas that each advertise the whole card, as those
+//! of time slicing and MPS do: only the device's limit keeps their pods within one card. Classes are tiers.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tidegate::{
+    Action, Attempt, Config, DeviceId, DeviceSpec, Instant, PoolId, RequestId, RequestSpec, Scheduler,
+    TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec, Yielding,
+};
+
+use super::cluster::Gpus;
+use super::pods::{CLASSES, GPU_MILLI, Pod};
+use super::serve::{Policy, Step};
+
+/// Replicas of a GPU: the most that are sensible for engines, which is arbitrary here, since one takes any number of pods.
+const REPLICAS: usize = 4;
+/// Of the tiers: most of what the trace asks for at any time is asked for by LS; BE has the floor of the default set-up.
+const RESERVES_PPM: [u32; CLASSES.len()] = [700_000, 0, 50_000];
+
+const OURS: &str = "the host tells the scheduler only what follows from its own actions";
+
+/// The scheduler, and what it knows the cluster's things by.
+#[derive(Debug)]
+pub struct Hosted {
+    scheduler: Scheduler,
+    tenant: TenantId,
+    /// By GPU: the device of the process that serves it now.
+    devices: Vec<DeviceId>,
+    gpus_of: BTreeMap<WorkerId, usize>,
+    /// By our numbers: theirs, and the attempt of those that were started.
+    requests: BTreeMap<usize, (RequestId, Option<Attempt>)>,
+    by_id: BTreeMap<RequestId, usize>,
+    /// The class whose pods cannot start over, if there is one.
+    never: Option<usize>,
+    wakes_at: Option<u64>,
+}
+
+impl Hosted {
+    /// So many GPUs; pods of the class `never` cannot start over.
+    #[must_use]
+    pub fn new(gpus: usize, never: Option<usize>) -> Self {
+        let tiers = CLASSES.iter().zip(RESERVES_PPM);
+        // Pods run for minutes to months: what is idle is lent at once.
+        let tier = |(&name, reserve): (&&'static str, u32)| {
+            TierConfig::new(name).reserve_ppm(reserve).hold_window(Duration::ZERO)
+        };
+        let tiers = tiers.map(tier);
+        let config =
+            tiers.fold(Config::builder().dimensions(["gpu_milli"]), |config, tier| config.tier(tier));
+        let config = config.build().expect("the config has no fault");
+        let mut scheduler = Scheduler::new(config, Instant::ZERO);
+        let tenant = scheduler.tenant_set(Instant::ZERO, "openb").expect(OURS);
+        let mut hosted = Self {
+            scheduler,
+            tenant,
+            devices: Vec::new(),
+            gpus_of: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            by_id: BTreeMap::new(),
+            never,
+            wakes_at: None,
+        };
+        for gpu in 0..gpus {
+            let device = hosted.serve(Instant::ZERO, gpu);
+            hosted.devices.push(device);
+        }
+        hosted
+    }
+
+    /// A process that serves a GPU begins: a new device, and its replicas.
+    fn serve(&mut self, now: Instant, gpu: usize) -> DeviceId {
+        let whole = [u64::from(GPU_MILLI)];
+        let spec = DeviceSpec { limit: whole.into(), checkpoint_mib: None };
+        let device = self.scheduler.device_add(now, spec).expect(OURS);
+        for _ in 0..REPLICAS {
+            let spec = WorkerSpec::new(PoolId::new(0), whole).on(device);
+            let worker = self.scheduler.worker_add(now, spec).expect(OURS);
+            self.gpus_of.insert(worker, gpu);
+        }
+        device
+    }
+
+    fn forget(&mut self, id: usize) -> (RequestId, Option<Attempt>) {
+        let (request, attempt) = self.requests.remove(&id).expect(OURS);
+        self.by_id.remove(&request);
+        (request, attempt)
+    }
+}
+
+impl Policy for Hosted {
+    fn submit(&mut self, now_ns: u64, id: usize, pod: &Pod) {
+        let tier = Tier::new(u8::try_from(pod.class).expect("few"));
+        let yielding = if self.never == Some(pod.class) { Yielding::Never } else { Yielding::Restart };
+        let spec = RequestSpec::new(self.tenant, tier).demand([u64::from(pod.milli)]).yielding(yielding);
+        let request = self.scheduler.submit(Instant::from_nanos(now_ns), spec).expect(OURS);
+        self.requests.insert(id, (request, None));
+        self.by_id.insert(request, id);
+    }
+
+    fn next(&mut self, now_ns: u64, _gpus: &Gpus) -> Option<Step> {
+        let now = Instant::from_nanos(now_ns);
+        while let Some(action) = self.scheduler.poll(now) {
+            match action {
+                Action::Start { request, attempt, worker, .. } => {
+                    let id = self.by_id[&request];
+                    self.requests.insert(id, (request, Some(attempt)));
+                    return Some(Step::Start { id, gpu: self.gpus_of[&worker] });
+                }
+                Action::Preempt { victim, attempt, .. } => {
+                    self.scheduler.preempted(now, victim, attempt, 0, false).expect(OURS);
+                    return Some(Step::Stop { id: self.by_id[&victim] });
+                }
+                Action::Drop { request, .. } => {
+                    let id = self.by_id[&request];
+                    self.forget(id);
+                    return Some(Step::Fail { id });
+                }
+                // Victims stop at once, and use what they asked for: nobody is spared, stuck or aborted.
+                other => unreachable!("{other:?}"),
+            }
+        }
+        self.wakes_at = self.scheduler.poll_timeout().map(Instant::as_nanos);
+        None
+    }
+
+    fn ended(&mut self, now_ns: u64, id: usize) {
+        let (request, attempt) = self.forget(id);
+        let attempt = attempt.expect(OURS);
+        self.scheduler.complete(Instant::from_nanos(now_ns), request, attempt, Usage::default()).expect(OURS);
+    }
+
+    fn died(&mut self, now_ns: u64, gpu: usize, _ran: &[(usize, u32)]) {
+        let now = Instant::from_nanos(now_ns);
+        self.scheduler.device_lost(now, self.devices[gpu]).expect(OURS);
+        self.devices[gpu] = self.serve(now, gpu);
+    }
+
+    fn wakes_at(&self) -> Option<u64> {
+        self.wakes_at
+    }
+}

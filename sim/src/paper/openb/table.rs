@@ -1,0 +1,76 @@
+//! The rows: each way to place on each number of GPUs, and tidegate once more while servers of GPUs die.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::hosted::Hosted;
+use super::pods::{CLASSES, Pod, pods};
+use super::policies::{Fit, InOrder};
+use super::serve::{Policy, Terms, serve};
+use crate::paper::draws::Figures;
+use crate::trace::TraceError;
+
+const NS_PER_S: u64 = 1_000_000_000;
+
+/// GPUs of the rows: what the pods ask for together is 20 to 32 GPUs at most times, and 53 once.
+pub const GPUS: [usize; 3] = [28, 32, 40];
+/// From here on what GPUs hold is measured, in seconds from the first pod: before, a pod comes in three days.
+pub const FROM_S: u64 = 10_000_000;
+/// In the last rows the server of a GPU dies so often.
+pub const DEATHS_EVERY_S: u64 = 6 * 3_600;
+/// Those who cannot start over there: [`CLASSES`] has them.
+const NEVER: usize = 1;
+
+/// One policy on so many GPUs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Row {
+    /// How many.
+    pub gpus: usize,
+    /// Its name.
+    pub policy: &'static str,
+    /// What came of it.
+    pub found: Figures,
+}
+
+/// The table.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Table {
+    /// Its name.
+    pub table: &'static str,
+    /// Pods that are replayed.
+    pub pods: usize,
+    /// Pods that ask for more than one GPU, which are not.
+    pub left_out: usize,
+    /// In the last row of each number of GPUs one server of a GPU dies in so many seconds.
+    pub deaths_every_s: u64,
+    /// By GPUs, then by policy.
+    pub rows: Vec<Row>,
+}
+
+/// All rows, for these numbers of GPUs.
+///
+/// # Errors
+/// A trace that cannot be read or makes no sense.
+pub fn table(data: &Path, gpus: &[usize]) -> Result<Table, TraceError> {
+    let (pods, left_out) = pods(data)?;
+    let rows = gpus.iter().flat_map(|&gpus| of_gpus(&pods, gpus)).collect();
+    Ok(Table { table: "openb", pods: pods.len(), left_out, deaths_every_s: DEATHS_EVERY_S, rows })
+}
+
+fn of_gpus(pods: &[Pod], gpus: usize) -> Vec<Row> {
+    let policies: [(&str, u64, Box<dyn Policy>); 5] = [
+        ("first fit", 0, Box::new(InOrder::new(Fit::First))),
+        ("best fit", 0, Box::new(InOrder::new(Fit::Best))),
+        ("least fragments", 0, Box::new(InOrder::new(Fit::LeastFragments))),
+        ("tidegate", 0, Box::new(Hosted::new(gpus, None))),
+        ("tidegate, deaths", DEATHS_EVERY_S, Box::new(Hosted::new(gpus, Some(NEVER)))),
+    ];
+    let row = |(policy, deaths_s, mut rule): (&'static str, u64, Box<dyn Policy>)| {
+        let terms = Terms { gpus, from_ns: FROM_S * NS_PER_S, deaths_every_ns: deaths_s * NS_PER_S };
+        Row { gpus, policy, found: serve(pods, terms, &mut *rule) }
+    };
+    policies.into_iter().map(row).collect()
+}
+
+const _: () = assert!(NEVER < CLASSES.len());
