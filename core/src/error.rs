@@ -238,6 +238,9 @@ pub enum WorkerError {
     /// It was reported lost already.
     #[error("{0} is lost")]
     Lost(WorkerId),
+    /// Who is replaced was lost, and is of the same pool.
+    #[error("{0} is not a lost worker of the pool: nobody replaces it")]
+    NotLost(WorkerId),
     /// No device has this number.
     #[error("{0} was never added")]
     UnknownDevice(DeviceId),

@@ -129,6 +129,110 @@ impl DevicePart {
 /// The most devices that one worker may stand on: 16, a tensor-parallel group over two hosts of eight.
 pub const MAX_DEVICES_PER_WORKER: usize = 16;
 
+/// How a worker shares its devices with others: what is its own, and what the others feel of it.
+///
+/// | | compute | memory | faults |
+/// | --- | --- | --- | --- |
+/// | `Dedicated` | own | own | own |
+/// | `TimeSlice` | in turns | shared | own: a process of its own |
+/// | `Mps` | shared | shared | shared: the server that dies takes every client along |
+/// | `Mig` | own | own | own |
+///
+/// What is shared of memory is bounded by [`DeviceSpec::limit`], which holds above all workers of a device, whatever their
+/// kind. A device that dies takes all along, whatever their kind: that is `device_lost`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
+#[repr(u8)]
+pub enum WorkerKind {
+    /// It has its devices to itself, or is told nothing of how it shares them.
+    #[default]
+    Dedicated = 0,
+    /// A replica of a device whose processes take turns.
+    TimeSlice = 1,
+    /// A client of a device's Multi-Process Service: they run at once.
+    Mps = 2,
+    /// An instance that the hardware cut off.
+    Mig = 3,
+}
+
+impl WorkerKind {
+    /// All kinds, in the order of their numbers.
+    pub const ALL: [Self; 4] = [Self::Dedicated, Self::TimeSlice, Self::Mps, Self::Mig];
+
+    /// The name that configs and reports have.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dedicated => "dedicated",
+            Self::TimeSlice => "time-slice",
+            Self::Mps => "mps",
+            Self::Mig => "mig",
+        }
+    }
+
+    /// Whether others on its devices leave it as fast as it is alone.
+    #[must_use]
+    pub const fn isolates_compute(self) -> bool {
+        matches!(self, Self::Dedicated | Self::Mig)
+    }
+
+    /// Whether it has the memory that it advertises, whatever others on its devices take. Where not, only the limit of the
+    /// device says how much there is.
+    #[must_use]
+    pub const fn isolates_memory(self) -> bool {
+        matches!(self, Self::Dedicated | Self::Mig)
+    }
+
+    /// Whether it outlives the fault of another such worker on its devices. Where not, [`worker_lost`] takes those along.
+    ///
+    /// [`worker_lost`]: crate::Scheduler::worker_lost
+    #[must_use]
+    pub const fn isolates_faults(self) -> bool {
+        !matches!(self, Self::Mps)
+    }
+}
+
+/// How one device is cut into workers that are alike, as the device plugins of clusters have it.
+///
+/// ```
+/// use tidegate::{Sharing, WorkerKind};
+/// let replicas = Sharing { kind: WorkerKind::TimeSlice, replicas: 3 };
+/// let (device, capacity) = replicas.cut([24_576]); // MiB of a card
+/// assert_eq!((device.limit, capacity), ([24_576].into(), [24_576].into()), "any may have all, together no more");
+/// let (device, capacity) = Sharing { kind: WorkerKind::Mig, ..replicas }.cut([24_576]);
+/// assert_eq!((device.limit, capacity), ([0].into(), [8_192].into()), "each has its own");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sharing {
+    /// What the workers are.
+    pub kind: WorkerKind,
+    /// How many; 0 counts as 1.
+    pub replicas: u32,
+}
+
+impl Sharing {
+    /// More replicas of a device than this are seldom worth it: each has its own copy of the weights, and what is left for
+    /// the rest is too little to batch.
+    pub const MOST_SENSIBLE: u32 = 4;
+
+    /// What the device is told to have, and each of its workers, for a device with these units. Where memory is not isolated,
+    /// each worker may use all of it, and the device's limit bounds them together; else each has an even part, rounded down.
+    pub fn cut(&self, units: impl Into<Resources>) -> (DeviceSpec, Resources) {
+        let units = units.into();
+        if self.kind.isolates_memory() {
+            let replicas = u64::from(self.replicas.max(1));
+            return (DeviceSpec::default(), units.zip(units, |units, _| units / replicas));
+        }
+        (DeviceSpec { limit: units, checkpoint_mib: None }, units)
+    }
+
+    /// Whether there are no more replicas than are mostly worth it: [`Self::MOST_SENSIBLE`].
+    #[must_use]
+    pub const fn is_sensible(&self) -> bool {
+        self.replicas <= Self::MOST_SENSIBLE
+    }
+}
+
 /// A worker as the host describes it: anything that runs requests (an engine process, a MIG instance, an
 /// MPS client, a tensor-parallel group).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,12 +245,45 @@ pub struct WorkerSpec {
     pub capacity: Resources,
     /// The devices it stands on; without any it is a device of its own.
     pub devices: Vec<DevicePart>,
+    /// How it shares them.
+    pub kind: WorkerKind,
+    /// Whether it stands by until another of its pool is lost, and then takes that one's place.
+    pub spare: bool,
+    /// The lost worker that it stands in for: the same engine come back, or another in its place.
+    pub replaces: Option<WorkerId>,
 }
 
 impl WorkerSpec {
     /// A worker of `pool` with this capacity, a device of its own.
     pub fn new(pool: PoolId, capacity: impl Into<Resources>) -> Self {
-        Self { pool, capacity: capacity.into(), devices: Vec::new() }
+        Self {
+            pool,
+            capacity: capacity.into(),
+            devices: Vec::new(),
+            kind: WorkerKind::Dedicated,
+            spare: false,
+            replaces: None,
+        }
+    }
+
+    /// Says how it shares its devices with others. Default: not.
+    pub fn kind(mut self, kind: WorkerKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// Stands by until another of its pool is lost by a fault, and then takes that one's place for good; who replaces that one
+    /// stands by.
+    pub fn spare(mut self) -> Self {
+        self.spare = true;
+        self
+    }
+
+    /// Stands in for a lost worker of its pool. One that was lost again and again is kept out for a while: see
+    /// [`ConfigBuilder::flap_backoff`](crate::ConfigBuilder::flap_backoff).
+    pub fn replaces(mut self, lost: WorkerId) -> Self {
+        self.replaces = Some(lost);
+        self
     }
 
     /// Puts it on a device, all of it.
@@ -274,11 +411,13 @@ pub enum Reason {
     LeaseOwed = 16,
     /// LeaseWanted: what nobody uses goes back.
     LeaseIdle = 17,
+    /// Preempt: its worker is saturated and another idle, where it goes on.
+    Rebalance = 18,
 }
 
 impl Reason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Guaranteed,
         Self::Borrowed,
         Self::Reclaimed,
@@ -296,6 +435,7 @@ impl Reason {
         Self::LeaseAhead,
         Self::LeaseOwed,
         Self::LeaseIdle,
+        Self::Rebalance,
     ];
 
     /// The name that reports and metrics print.
@@ -319,6 +459,7 @@ impl Reason {
             Self::LeaseAhead => "lease-ahead",
             Self::LeaseOwed => "lease-owed",
             Self::LeaseIdle => "lease-idle",
+            Self::Rebalance => "rebalance",
         }
     }
 }
@@ -349,7 +490,7 @@ pub enum Action {
         attempt: Attempt,
         /// Whether to keep what it computed.
         mode: YieldMode,
-        /// The waiting request that needs the units; none under memory pressure.
+        /// The waiting request that needs the units; none under memory pressure, and where the victim itself gains.
         beneficiary: Option<RequestId>,
         /// When `Stuck` follows if no answer came.
         confirm_by: Instant,

@@ -53,7 +53,7 @@ pub use error::{
 };
 pub use event::{
     Action, Amendment, Completion, Decline, DevicePart, DeviceSpec, Input, MAX_DEVICES_PER_WORKER, Reason,
-    Shrink, StepException, WorkerSpec, YieldMode,
+    Sharing, Shrink, StepException, WorkerKind, WorkerSpec, YieldMode,
 };
 pub use exposition::MetricsFormat;
 pub use id::{Attempt, DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};

@@ -91,7 +91,8 @@ impl Refused {
 /// Reasons to start.
 pub(crate) const STARTS: [Reason; 3] = [Reason::Guaranteed, Reason::Borrowed, Reason::Reclaimed];
 /// Reasons to stop and go on later.
-pub(crate) const STOPS: [Reason; 3] = [Reason::Reclaim, Reason::Urgent, Reason::OutOfMemory];
+pub(crate) const STOPS: [Reason; 4] =
+    [Reason::Reclaim, Reason::Urgent, Reason::OutOfMemory, Reason::Rebalance];
 
 /// What is counted of one queue.
 #[derive(Clone, Debug, Default)]

@@ -135,14 +135,14 @@ fn settings() -> impl Strategy<Value = ConfigBuilder> {
     let limits = (option::of(any::<u64>()), option::of(any::<u64>()), any::<bool>(), 1..=u32::MAX);
     let placement =
         prop_oneof![Just(Placement::Pack), Just(Placement::Spread), Just(Placement::PrefixAffinity)];
-    let placement = (placement, affinity());
+    let placement = (placement, affinity(), (span(), span(), span(), span()));
     (spans, limits, any::<u32>(), any::<u32>(), placement, costs, token_limits).prop_map(
         |(
             (min_run, confirm, drain, backoff),
             (total, tenant, displace, tenants),
             preemptions,
             bypass,
-            (placement, affinity),
+            (placement, affinity, (flap, most, forget, rebalance)),
             (model, stop, swap, kib, step),
             (total_tokens, tenant_tokens),
         )| {
@@ -155,6 +155,10 @@ fn settings() -> impl Strategy<Value = ConfigBuilder> {
                 .max_bypass(bypass)
                 .drain_after(Duration::from_nanos(drain))
                 .decline_backoff(backoff)
+                .flap_backoff(flap)
+                .flap_backoff_max(most)
+                .flap_forget_after(forget)
+                .rebalance_every(rebalance)
                 .displace(displace)
                 .max_tenants(tenants)
                 .stop_takes(stop)
@@ -270,6 +274,10 @@ confirm_after = "1s"
 max_bypass = 16
 drain_after = "2s"
 decline_backoff = "1s"
+flap_backoff = "10s"
+flap_backoff_max = "300s"
+flap_forget_after = "600s"
+rebalance_every = "0s"
 stop_takes = "0s"
 swap_token = "0s"
 checkpoint_kib_per_token = 0

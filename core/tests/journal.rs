@@ -418,7 +418,7 @@ fn the_text_is_as_the_format_says() {
         5 tenant_configure 1 - 1 0 - - 0 - 0 0 0 0 - - 0 0\n\
         5 tenant_remove 1\n\
         5 lease_granted 1 2 3 400 5\n\
-        6 worker_add 0 64 8192 0 0 0\n\
+        6 worker_add 0 64 8192 0 0 0 0 - 0\n\
         7 submit 1 1 0 1 40 0 0 0 0 0 0 512 0 - 0 - - 0\n\
         7 submit 1 1 2 1 40 0 0 1 44 0 0 512 0 256 2 - 30 9\n\
         8 poll 2\n\
@@ -436,7 +436,7 @@ fn the_text_is_as_the_format_says() {
         3 worker_lost 0\n\
         11 device_add 9 0 0 0 16\n\
         11 device_add 0 0 0 0 -\n\
-        11 worker_add 0 4 0 0 0 2 0 1000000 1 500000\n\
+        11 worker_add 0 4 0 0 0 0 0 - 2 0 1000000 1 500000\n\
         11 device_resize 1 8 0 0 0 7\n\
         11 worker_resize 1 3 0 0 0 -\n\
         11 worker_usage 1 1 41 0 0\n\

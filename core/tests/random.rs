@@ -42,6 +42,8 @@ enum Step {
     WorkerAdd {
         slots: u64,
         blocks: u64,
+        spare: bool,
+        replaces: Option<u32>,
     },
     WorkerDrain(u32),
     WorkerLost(u32),
@@ -64,9 +66,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => pick.clone().prop_map(Step::Failed),
         6 => (pick.clone(), any::<bool>(), 0_u64..50).prop_map(|(pick, releasing, kept)| Step::Stop { pick, releasing, kept }),
         3 => pick.clone().prop_map(Step::Release),
-        1 => (1_u64..8, 10_u64..80).prop_map(|(slots, blocks)| Step::WorkerAdd { slots, blocks }),
+        2 => (1_u64..8, 10_u64..80, any::<bool>(), proptest::option::of(0_u32..8)).prop_map(
+            |(slots, blocks, spare, replaces)| Step::WorkerAdd { slots, blocks, spare, replaces }
+        ),
         1 => (0_u32..6).prop_map(Step::WorkerDrain),
-        1 => (0_u32..6).prop_map(Step::WorkerLost),
+        2 => (0_u32..8).prop_map(Step::WorkerLost),
         8 => (1_usize..40).prop_map(Step::Poll),
         4 => (1_u64..3_000).prop_map(Step::Pass),
     ];
@@ -135,8 +139,10 @@ fn take(world: &mut World, step: &Step) {
                 world.running.remove(&id);
             }
         }
-        Step::WorkerAdd { slots, blocks } => {
-            world.worker([slots, blocks]);
+        Step::WorkerAdd { slots, blocks, spare, replaces } => {
+            let mut spec = WorkerSpec::new(POOL, [slots, blocks]);
+            (spec.spare, spec.replaces) = (spare, replaces.map(WorkerId::new));
+            let _ = world.sched.worker_add(now, spec); // the one to replace may not be lost
         }
         Step::WorkerDrain(number) => {
             let _ = world.sched.worker_drain(now, WorkerId::new(number)); // it may not exist

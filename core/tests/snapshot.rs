@@ -107,8 +107,8 @@ fn the_rest_of_a_run_is_the_same_wherever_it_was_cut() {
 
 /// What is committed is read for as long as the format has its number. `TIDEGATE_BLESS=1` writes it anew.
 #[test]
-fn the_snapshot_of_format_2_is_read_and_leads_where_it_led() {
-    let path = here("fixtures/format2.snapshot");
+fn the_snapshot_of_format_3_is_read_and_leads_where_it_led() {
+    let path = here("fixtures/format3.snapshot");
     let (before, after) = STEPS.split_at(STEPS.len() / 2);
     let run = Run::new().steps(before);
     if std::env::var_os("TIDEGATE_BLESS").is_some() {

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate::{
     Config, ConfigError, ConfigFault, DeviceId, DevicePart, DeviceSpec, Input, InputError, Instant,
-    MAX_WORKERS, PoolId, Ppm, Resources, Scheduler, TenantError, TenantId, TenantPolicy, Tier, TierConfig,
-    WorkerSpec,
+    MAX_WORKERS, PoolId, Ppm, Resources, Scheduler, Sharing, TenantError, TenantId, TenantPolicy, Tier,
+    TierConfig, WorkerKind, WorkerSpec,
 };
 use toml::{Table, Value};
 
@@ -23,6 +23,9 @@ pub const PROGRAM_TABLES: [&str; 5] = ["engines", "gateway", "keys", "redis", "v
 
 /// The tables that every host understands, beside the scheduler's settings.
 pub const OWN_TABLES: [&str; 4] = ["devices", "kubernetes", "tenants", "workers"];
+
+/// No GPU takes more clients of MPS.
+const REPLICAS_MOST: i64 = 48;
 
 /// What a host takes for settings that a file leaves out.
 #[derive(Clone, Copy, Debug, Default)]
@@ -66,6 +69,10 @@ pub struct Workers {
     pub capacity: Resources,
     /// The devices that each of them stands on, in equal parts, by their place in the file.
     pub devices: Vec<usize>,
+    /// How they share them.
+    pub kind: WorkerKind,
+    /// Whether they stand by until others of their pool are lost.
+    pub spare: bool,
 }
 
 /// A file that all hosts read.
@@ -163,21 +170,25 @@ impl Deployment {
         let [devices, kubernetes, tenants, workers] = OWN_TABLES.map(&mut take);
         faults.append(&mut lost);
         let (tenants, paths) = read_tenants(tenants, &config, faults);
-        let devices = read_devices(tables("devices", devices, faults), &config, faults);
-        let workers = read_workers(tables("workers", workers, faults), &devices, &config, faults);
+        let (devices, cut) = read_devices(tables("devices", devices, faults), &config, faults);
+        let mut workers = read_workers(tables("workers", workers, faults), &devices, &config, faults);
+        let named = workers.len();
+        workers.extend(cut);
+        check_pools(&workers, named, faults);
         let kubernetes = Names::read(kubernetes, &config, faults);
         let mut programs: Vec<_> = document.names().filter(|name| PROGRAM_TABLES.contains(name)).collect();
         programs.sort_unstable();
         let programs = programs.into_iter().map(str::to_owned).collect();
         let found = Self { config, tenants, devices, workers, kubernetes, programs };
         if faults.is_empty() {
-            found.try_out(&paths, faults);
+            found.try_out(&paths, named, faults);
         }
         found
     }
 
-    /// Tells a scheduler that nobody uses, before the one that runs hears of it.
-    fn try_out(&self, tenants: &[String], faults: &mut Vec<ConfigFault>) {
+    /// Tells a scheduler that nobody uses, before the one that runs hears of it. So many of the workers are named as such; the
+    /// others are what devices were cut into.
+    fn try_out(&self, tenants: &[String], named: usize, faults: &mut Vec<ConfigFault>) {
         let mut trial = Scheduler::new(self.config.clone(), Instant::ZERO);
         let (mut devices, mut workers) = (0, 0);
         let of_workers =
@@ -197,7 +208,7 @@ impl Deployment {
                 }
                 _ => {
                     workers += 1;
-                    format!("workers[{}]", of_workers[workers - 1])
+                    path_of(&self.workers, named, of_workers[workers - 1])
                 }
             };
             let Err(error) = trial.apply(Instant::ZERO, &input) else { continue };
@@ -252,7 +263,8 @@ impl Workers {
     /// What the scheduler is told of each; devices are numbered by their place in the file.
     pub fn spec(&self) -> WorkerSpec {
         let devices = u32::try_from(self.devices.len()).unwrap_or(u32::MAX);
-        let mut spec = WorkerSpec::new(self.pool, self.capacity);
+        let mut spec = WorkerSpec::new(self.pool, self.capacity).kind(self.kind);
+        spec.spare = self.spare;
         let mut left = Ppm::ONE.get();
         for (index, &device) in self.devices.iter().enumerate() {
             // The first take what does not divide.
@@ -341,22 +353,85 @@ fn read_tenants(
     (tenants, paths)
 }
 
-fn read_devices(tables: Vec<(String, Table)>, config: &Config, faults: &mut Vec<ConfigFault>) -> Vec<Device> {
-    let (mut devices, mut names) = (Vec::new(), BTreeSet::new());
+/// Devices, and the workers that those are cut into which say so.
+fn read_devices(
+    tables: Vec<(String, Table)>,
+    config: &Config,
+    faults: &mut Vec<ConfigFault>,
+) -> (Vec<Device>, Vec<Workers>) {
+    let (mut devices, mut names, mut cut) = (Vec::new(), BTreeSet::new(), Vec::new());
     for (path, table) in tables {
-        let mut fields = Fields::new(table, path, faults);
+        let mut fields = Fields::new(table, path.clone(), faults);
         let before = fields.count();
         let name = fields.text("name");
         let name = fields.needed("name", name, before).unwrap_or_default();
-        let limit = fields.units("limit", config).unwrap_or(Resources::ZERO);
+        let limit = fields.units("limit", config);
         let checkpoint_mib = fields.whole("checkpoint_mib", 0, i64::MAX).map(i64::unsigned_abs);
         if !names.insert(name.clone()) {
             fields.fault("name", format!("{name:?} is there twice"));
         }
+        let shared = fields.table("shared");
         fields.end();
+        let shared =
+            shared.map(|table| read_shared(table, format!("{path}.shared"), devices.len(), config, faults));
+        let (of_shared, workers) = shared.unzip();
+        cut.extend(workers);
+        let limit = limit.or(of_shared).unwrap_or(Resources::ZERO);
         devices.push(Device { name, spec: DeviceSpec { limit, checkpoint_mib } });
     }
-    devices
+    (devices, cut)
+}
+
+/// What a device is cut into: its limit, unless it says one itself, and its workers.
+fn read_shared(
+    table: Table,
+    path: String,
+    device: usize,
+    config: &Config,
+    faults: &mut Vec<ConfigFault>,
+) -> (Resources, Workers) {
+    let mut fields = Fields::new(table, path, faults);
+    let kind = kind(&mut fields).unwrap_or_default();
+    let before = fields.count();
+    let replicas = fields.whole("replicas", 1, REPLICAS_MOST).and_then(|number| u32::try_from(number).ok());
+    let replicas = fields.needed("replicas", replicas, before).unwrap_or(1);
+    let pool = pool(&mut fields, config);
+    let most_urgent = fields.tier("most_urgent", config).unwrap_or(Tier::P0);
+    let before = fields.count();
+    let units = fields.units("units", config);
+    let units = fields.needed("units", units, before).unwrap_or(Resources::ZERO);
+    fields.end();
+    let (spec, capacity) = Sharing { kind, replicas }.cut(units);
+    let devices = vec![device];
+    (spec.limit, Workers { count: replicas, pool, most_urgent, capacity, devices, kind, spare: false })
+}
+
+/// Where some workers are written, of which so many are `named` as such.
+fn path_of(workers: &[Workers], named: usize, group: usize) -> String {
+    match group < named {
+        true => format!("workers[{group}]"),
+        false => format!("devices[{}].shared", workers[group].devices[0]),
+    }
+}
+
+/// A request chooses a pool, and which of its workers it gets is the scheduler's to say: they all take the same tiers.
+fn check_pools(workers: &[Workers], named: usize, faults: &mut Vec<ConfigFault>) {
+    let mut known = BTreeMap::new();
+    for (index, group) in workers.iter().enumerate() {
+        if *known.entry(group.pool).or_insert(group.most_urgent) != group.most_urgent {
+            let path = format!("{}.most_urgent", path_of(workers, named, index));
+            faults.push(fault(path, "is not that of the workers before in its pool"));
+        }
+    }
+}
+
+/// The pool that a table names, or the first.
+fn pool(fields: &mut Fields<'_>, config: &Config) -> PoolId {
+    let Some(name) = fields.text("pool") else { return PoolId::new(0) };
+    config.pool(&name).unwrap_or_else(|| {
+        fields.fault("pool", format!("there is no pool {name:?}"));
+        PoolId::new(0)
+    })
 }
 
 fn read_workers(
@@ -367,23 +442,13 @@ fn read_workers(
 ) -> Vec<Workers> {
     let places: BTreeMap<_, _> =
         devices.iter().enumerate().map(|(place, device)| (&*device.name, place)).collect();
-    let (mut groups, mut total): (Vec<Workers>, _) = (Vec::new(), 0);
+    let (mut groups, mut total) = (Vec::new(), 0);
     for (path, table) in tables {
         let mut fields = Fields::new(table, path, faults);
         let most = i64::try_from(MAX_WORKERS).unwrap_or(i64::MAX);
         let count = fields.whole("count", 1, most).map_or(1, |count| u32::try_from(count).unwrap_or(1));
-        let mut pool = PoolId::new(0);
-        if let Some(name) = fields.text("pool") {
-            match config.pool(&name) {
-                Some(found) => pool = found,
-                None => fields.fault("pool", format!("there is no pool {name:?}")),
-            }
-        }
+        let pool = pool(&mut fields, config);
         let most_urgent = fields.tier("most_urgent", config).unwrap_or(Tier::P0);
-        if groups.iter().any(|other| other.pool == pool && other.most_urgent != most_urgent) {
-            // A request chooses a pool, and which of its workers it gets is the scheduler's to say.
-            fields.fault("most_urgent", "is not that of the workers before in its pool");
-        }
         let before = fields.count();
         let capacity = fields.units("capacity", config);
         let capacity = fields.needed("capacity", capacity, before).unwrap_or(Resources::ZERO);
@@ -398,8 +463,21 @@ fn read_workers(
         if total > MAX_WORKERS {
             fields.fault("count", format!("makes {total} workers, above {MAX_WORKERS}"));
         }
+        let kind = kind(&mut fields).unwrap_or_default();
+        let spare = fields.flag("spare").unwrap_or(false);
         fields.end();
-        groups.push(Workers { count, pool, most_urgent, capacity, devices: on });
+        groups.push(Workers { count, pool, most_urgent, capacity, devices: on, kind, spare });
     }
     groups
+}
+
+/// The kind of workers that a table names.
+fn kind(fields: &mut Fields<'_>) -> Option<WorkerKind> {
+    let word = fields.text("kind")?;
+    let found = WorkerKind::ALL.into_iter().find(|kind| kind.as_str() == word);
+    if found.is_none() {
+        let known = WorkerKind::ALL.map(WorkerKind::as_str).join(", ");
+        fields.fault("kind", format!("{word:?} is none of {known}"));
+    }
+    found
 }

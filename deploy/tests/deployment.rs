@@ -1,6 +1,6 @@
 //! The file that all hosts read: what it says, in which forms, and how its faults are told.
 
-use tidegate::{ConfigError, Input, Instant, OverQuota, Rate, Scheduler};
+use tidegate::{ConfigError, Input, Instant, OverQuota, Rate, Resources, Scheduler, WorkerKind, WorkerSpec};
 use tidegate_deploy::{Defaults, Deployment};
 
 const TOP: &str = "dimensions = [\"slots\", \"kv_blocks\"]\npools = [\"small\", \"large\"]\n\
@@ -68,6 +68,28 @@ fn a_scheduler_is_told_of_all_of_it() {
 }
 
 #[test]
+fn a_device_is_cut_into_workers_and_workers_have_kinds() {
+    let file = read(
+        "[[devices]]\nname = \"gpu0\"\n\
+         shared = { kind = \"mps\", replicas = 3, pool = \"large\", units = { slots = 8, kv_blocks = 90 } }\n\
+         [[devices]]\nname = \"gpu1\"\nshared = { kind = \"mig\", replicas = 2, units = { slots = 8, kv_blocks = 90 } }\n\
+         [[workers]]\ncapacity = { slots = 1 }\nkind = \"time-slice\"\nspare = true\n",
+    );
+    let file = file.expect("in order");
+    let limits: Vec<_> = file.devices.iter().map(|device| device.spec.limit).collect();
+    assert_eq!(limits, [Resources::from([8, 90]), Resources::ZERO], "what is shared has a limit");
+    let told =
+        |spec: &WorkerSpec| (spec.kind, spec.spare, spec.pool.get(), spec.capacity[1], spec.devices.len());
+    let told: Vec<_> = file.workers.iter().map(|group| (group.count, told(&group.spec()))).collect();
+    let expected = [
+        (1, (WorkerKind::TimeSlice, true, 0, 0, 0)),
+        (3, (WorkerKind::Mps, false, 1, 90, 1)),
+        (2, (WorkerKind::Mig, false, 0, 45, 1)),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
 fn parts_of_a_worker_on_several_devices_sum_to_all() {
     let devices = "devices = [{ name = \"a\" }, { name = \"b\" }, { name = \"c\" }]\n";
     let file = read(&format!(
@@ -123,6 +145,19 @@ fn every_fault_has_its_line_and_path() {
             &["1: devices[0].name: is needed", "2: devices[0].nmae: is not a setting"],
         ),
         ("devices = 3\n", &["1: devices: is written as [[devices]]"]),
+        (
+            "[[devices]]\nname = \"gpu\"\nshared = { kind = \"nps\", replicas = 0, pool = \"x\" }\n",
+            &[
+                "3: devices[0].shared.kind: \"nps\" is none of dedicated, time-slice, mps, mig",
+                "3: devices[0].shared.replicas: 0 is not from 1",
+                "3: devices[0].shared.pool: there is no pool \"x\"",
+                "3: devices[0].shared.units: is needed",
+            ],
+        ),
+        (
+            "[[devices]]\nname = \"gpu\"\nshared = { kind = \"mig\", replicas = 4, units = { slots = 3 } }\n",
+            &["3: devices[0].shared: the capacity is zero in every dimension"],
+        ),
         (
             "[kubernetes]\npriorities = { realtime = 1, batch = 2 }\n",
             &["2: kubernetes.priorities.batch: 2 is above the 1"],

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use tidegate::WorkerKind;
 use tidegate_deploy::Deployment;
 use tidegate_deploy::kubernetes::{Imported, import};
 
@@ -107,6 +108,7 @@ fn slices_without_pods_are_workers_each() {
         file.config.pools().collect::<Vec<_>>(),
         ["nvidia.com/gpu.shared", "nvidia.com/gpu.shared,L4"]
     );
+    assert!(file.workers.iter().all(|group| group.kind == WorkerKind::Mps));
     let shared = &file.kubernetes.sharing[0];
     assert_eq!((shared.replicas, shared.advertised().as_str()), (2, "nvidia.com/gpu.shared"));
 }
@@ -151,6 +153,9 @@ fn a_node_names_its_config() {
         + &node("d", "");
     let found = from(&text);
     assert_eq!(file(&found).worker_count(), 4 + 8 + 2 + 2);
+    let kinds = file(&found).workers.into_iter().map(|group| group.kind);
+    let dedicated = kinds.clone().filter(|&kind| kind == WorkerKind::Dedicated).count();
+    assert!(kinds.clone().any(|kind| kind == WorkerKind::TimeSlice) && dedicated > 0);
     let told = told(&found).join("\n");
     assert!(told.contains("names the config \"none\", in which nothing is shared here"), "{told}");
     assert!(told.contains("Node d: does not say which config it has"), "{told}");

@@ -143,6 +143,12 @@ static uint32_t optional(reader *in, uint64_t *value, uint32_t flag) {
   return flag;
 }
 
+static uint32_t optional32(reader *in, uint32_t *value, uint32_t flag) {
+  if (take_word(in, "-")) return 0;
+  *value = number32(in);
+  return flag;
+}
+
 /* A rate, or `-` for none; returns `flag` if there is one. */
 static uint32_t optional_rate(reader *in, tidegate_rate_t *rate, uint32_t flag) {
   if (take_word(in, "-")) return 0;
@@ -320,6 +326,9 @@ static tidegate_status_t worker_add(replay *run, uint64_t now, reader *in) {
   uint32_t worker;
   spec.pool = number32(in);
   vector(in, spec.capacity);
+  spec.kind = (uint32_t)number(in, TIDEGATE_WORKER_KIND_MIG);
+  spec.flags = number(in, 1) ? TIDEGATE_WORKER_IS_SPARE : 0;
+  spec.flags |= optional32(in, &spec.replaces, TIDEGATE_WORKER_REPLACES);
   count = number(in, UINT64_MAX);
   parts = (tidegate_device_part_t *)room_for(in, count, sizeof *parts);
   for (p = 0; p < count; p++) {

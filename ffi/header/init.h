@@ -14,7 +14,7 @@
 
 #define TIDEGATE_WORKER_SPEC_INIT                                              \
   {                                                                            \
-    sizeof(tidegate_worker_spec_t), 0, {0, 0, 0, 0}                            \
+    sizeof(tidegate_worker_spec_t), 0, {0, 0, 0, 0}, 0, 0, 0, 0                \
   }
 
 #define TIDEGATE_DEVICE_SPEC_INIT                                              \

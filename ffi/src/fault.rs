@@ -199,6 +199,7 @@ fn worker_status(error: &WorkerError) -> Status {
         WorkerError::UnknownPool(_) => Status::UnknownPool,
         WorkerError::ZeroCapacity => Status::ZeroCapacity,
         WorkerError::Lost(_) => Status::WorkerLost,
+        WorkerError::NotLost(_) => Status::NotLost,
         WorkerError::UnknownDevice(_) => Status::UnknownDevice,
         WorkerError::DeviceLost(_) => Status::DeviceLost,
         WorkerError::BadPart(_) => Status::BadPart,
@@ -300,7 +301,9 @@ fn report_numbers(record: &mut ErrorRecord, error: &ReportError) {
 
 fn worker_numbers(record: &mut ErrorRecord, error: &WorkerError) {
     match *error {
-        WorkerError::UnknownWorker(worker) | WorkerError::Lost(worker) => record.subject = worker.get(),
+        WorkerError::UnknownWorker(worker) | WorkerError::Lost(worker) | WorkerError::NotLost(worker) => {
+            record.subject = worker.get();
+        }
         WorkerError::UnknownPool(pool) => record.subject = pool.get(),
         WorkerError::UnknownDevice(device)
         | WorkerError::DeviceLost(device)

@@ -2,7 +2,7 @@
 
 use tidegate_core::{
     Attempt, DeviceId, DeviceSpec, Instant, PoolId, Ppm, RequestId, Shrink, StepException, WorkerId,
-    WorkerSpec,
+    WorkerKind, WorkerSpec,
 };
 
 use crate::fault::Fault;
@@ -11,7 +11,8 @@ use crate::memory::{self, Out};
 use crate::scheduler::SchedulerHandle;
 use crate::status::TidegateStatus as Status;
 use crate::types::{
-    DeviceInput, DevicePartInput, StepExceptionInput, TIDEGATE_DEVICE_HAS_CHECKPOINT_MIB, WorkerInput,
+    DeviceInput, DevicePartInput, StepExceptionInput, TIDEGATE_DEVICE_HAS_CHECKPOINT_MIB,
+    TIDEGATE_WORKER_IS_SPARE, TIDEGATE_WORKER_REPLACES, WorkerInput,
 };
 
 /// Adds a device that workers can stand on, and gives its number; numbers are never used again.
@@ -70,8 +71,9 @@ pub unsafe extern "C" fn tidegate_scheduler_device_lost(
     }
 }
 
-/// Adds a worker that is up, and gives its number; numbers are never used again. It stands on the
-/// `device_count` devices named; with 0, where `devices` may be NULL, it is a device of its own.
+/// Adds a worker and gives its number; numbers are never used again. It is up at once, but for a spare, and for one
+/// that replaces a worker which was lost again and again. It stands on the `device_count` devices named; with 0, where
+/// `devices` may be NULL, it is a device of its own.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tidegate_scheduler_worker_add(
     scheduler: *mut SchedulerHandle,
@@ -84,10 +86,9 @@ pub unsafe extern "C" fn tidegate_scheduler_worker_add(
     // SAFETY: the caller's promise (header, "Pointers"), here and in the body.
     unsafe {
         mutate(scheduler, |scheduler| {
-            let spec = memory::read(spec, "spec")?;
+            let spec = worker_spec(&memory::read(spec, "spec")?)?;
             let out = Out::new(out_worker, "out_worker")?;
             let devices = memory::list(devices, device_count, "devices")?;
-            let spec = WorkerSpec::new(PoolId::new(spec.pool), spec.capacity);
             let spec = devices
                 .iter()
                 .fold(spec, |spec, part| spec.on_part(DeviceId::new(part.device), Ppm::new(part.part_ppm)));
@@ -217,7 +218,8 @@ pub unsafe extern "C" fn tidegate_scheduler_worker_drain(
 }
 
 /// The worker is gone with all that ran there. Its requests wait again as ones that have run; those that
-/// never yield cannot run twice and are dropped.
+/// never yield cannot run twice and are dropped. Unless it was drained and ran nothing any more, that is a fault: an MPS
+/// client takes the others on its devices along, and a spare takes its place.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tidegate_scheduler_worker_lost(
     scheduler: *mut SchedulerHandle,
@@ -237,6 +239,18 @@ fn device_spec(input: &DeviceInput) -> Result<DeviceSpec, Fault> {
     let checkpoints = input.flags & TIDEGATE_DEVICE_HAS_CHECKPOINT_MIB != 0;
     let checkpoint_mib = checkpoints.then_some(input.checkpoint_mib);
     Ok(DeviceSpec { limit: input.limit.into(), checkpoint_mib })
+}
+
+fn worker_spec(input: &WorkerInput) -> Result<WorkerSpec, Fault> {
+    memory::flags(input.flags, TIDEGATE_WORKER_IS_SPARE | TIDEGATE_WORKER_REPLACES, "spec.flags")?;
+    memory::zero(input.reserved, "spec.reserved")?;
+    let kind = WorkerKind::ALL.get(input.kind as usize).copied();
+    let kind = kind.ok_or(Fault::OutOfRange { argument: "spec.kind", got: input.kind.into() })?;
+    let mut spec = WorkerSpec::new(PoolId::new(input.pool), input.capacity).kind(kind);
+    spec.spare = input.flags & TIDEGATE_WORKER_IS_SPARE != 0;
+    let replaces = input.flags & TIDEGATE_WORKER_REPLACES != 0;
+    spec.replaces = replaces.then_some(WorkerId::new(input.replaces));
+    Ok(spec)
 }
 
 fn shrink_of(number: u32, after_ns: u64) -> Result<Shrink, Fault> {

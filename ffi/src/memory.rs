@@ -48,7 +48,7 @@ unsafe impl Versioned for AmendmentInput {
 unsafe impl Versioned for ExplanationRecord {
     const V1: usize = 32;
 }
-// SAFETY: two u32 and a vector of u64.
+// SAFETY: two u32, a vector of u64, four u32.
 unsafe impl Versioned for WorkerInput {
     const V1: usize = 40;
 }
@@ -385,7 +385,11 @@ mod tests {
     #[test]
     fn no_struct_shrank() {
         assert_eq!(size_of::<RequestInput>(), RequestInput::V1);
-        assert_eq!(size_of::<WorkerInput>(), WorkerInput::V1);
+        assert_eq!(
+            size_of::<WorkerInput>(),
+            WorkerInput::V1 + 16,
+            "kinds, spares and who is replaced came later"
+        );
         assert_eq!(size_of::<UsageInput>(), UsageInput::V1);
         assert_eq!(size_of::<TenantPolicyInput>(), TenantPolicyInput::V1);
         assert_eq!(size_of::<DeviceInput>(), DeviceInput::V1);

@@ -8,7 +8,7 @@ use crate::types::{
 };
 
 /// Every reason with its words, those of `Reason::as_str` in the core.
-const REASONS: [(R, &CStr); 17] = [
+const REASONS: [(R, &CStr); 18] = [
     (R::Guaranteed, c"guaranteed"),
     (R::Borrowed, c"borrowed"),
     (R::Reclaimed, c"reclaimed"),
@@ -26,10 +26,11 @@ const REASONS: [(R, &CStr); 17] = [
     (R::LeaseAhead, c"lease-ahead"),
     (R::LeaseOwed, c"lease-owed"),
     (R::LeaseIdle, c"lease-idle"),
+    (R::Rebalance, c"rebalance"),
 ];
 
 /// Every gate with its words, those of `Gate::as_str` in the core.
-const GATES: [(G, &CStr); 11] = [
+const GATES: [(G, &CStr); 12] = [
     (G::None, c"none"),
     (G::NoWorker, c"no-worker"),
     (G::Claim, c"claim"),
@@ -41,6 +42,7 @@ const GATES: [(G, &CStr); 11] = [
     (G::Excluded, c"excluded"),
     (G::Quota, c"quota"),
     (G::Warmth, c"warmth"),
+    (G::KeptOut, c"kept-out"),
 ];
 
 /// Every state with its words, those of `RequestState` in the core.

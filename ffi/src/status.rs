@@ -83,6 +83,8 @@ pub enum TidegateStatus {
     SharedAcrossPools = 406,
     /// The request is on another worker, or on none.
     NotHere = 407,
+    /// Who is to be replaced is no lost worker of the pool.
+    NotLost = 408,
 
     /// A tenant's name is empty, or has a control character.
     BadName = 500,
@@ -115,7 +117,7 @@ pub enum TidegateStatus {
 }
 
 /// Every status with the words that `tidegate_status_str` returns.
-const WORDS: [(S, &CStr); 47] = [
+const WORDS: [(S, &CStr); 48] = [
     (S::Ok, c"ok"),
     (S::NullPointer, c"null pointer"),
     (S::StructSize, c"wrong struct size"),
@@ -150,6 +152,7 @@ const WORDS: [(S, &CStr); 47] = [
     (S::BadPart, c"bad part"),
     (S::SharedAcrossPools, c"shared across pools"),
     (S::NotHere, c"not here"),
+    (S::NotLost, c"not lost"),
     (S::BadName, c"bad name"),
     (S::TenantCycle, c"tenant below itself"),
     (S::TenantTooDeep, c"tenant too deep"),

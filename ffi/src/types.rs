@@ -35,6 +35,13 @@ pub const TIDEGATE_REQUEST_HAS_DEADLINE: u32 = 4;
 /// tidegate_device_spec_t.flags: checkpoint_mib is set; without it checkpoints may take any amount.
 pub const TIDEGATE_DEVICE_HAS_CHECKPOINT_MIB: u32 = 1;
 
+/// tidegate_worker_spec_t.flags: it stands by until another of its pool is lost by a fault, and then takes that
+/// one's place for good; who replaces that one stands by.
+pub const TIDEGATE_WORKER_IS_SPARE: u32 = 1;
+
+/// tidegate_worker_spec_t.flags: replaces is set.
+pub const TIDEGATE_WORKER_REPLACES: u32 = 2;
+
 /// tidegate_amendment_t.flags: demand is set.
 pub const TIDEGATE_AMEND_DEMAND: u32 = 1;
 
@@ -132,6 +139,8 @@ pub enum TidegateReason {
     LeaseOwed = 16,
     /// LEASE_WANTED: what nobody uses goes back.
     LeaseIdle = 17,
+    /// PREEMPT: its worker is saturated and another idle, where it goes on.
+    Rebalance = 18,
 }
 
 /// What the engine can do with a request that has to yield; and, in an action, how it is to yield.
@@ -166,6 +175,21 @@ pub enum TidegateShrink {
     Drain = 0,
     /// What is still too much after some time is stopped.
     Preempt = 1,
+}
+
+/// How a worker shares its devices with others: what is its own, and what the others feel of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum TidegateWorkerKind {
+    /// It has its devices to itself, or nothing is said of how it shares them.
+    Dedicated = 0,
+    /// A replica of a device whose processes take turns: compute and memory are shared.
+    TimeSlice = 1,
+    /// A client of a device's Multi-Process Service: compute, memory and faults are shared. One that is lost takes
+    /// the others on its devices along.
+    Mps = 2,
+    /// An instance that the hardware cut off: nothing is shared.
+    Mig = 3,
 }
 
 /// In which text format metrics are written.
@@ -204,6 +228,8 @@ pub enum TidegateGate {
     Quota = 9,
     /// It waits a while for a worker that has its prompt in the cache and no room now.
     Warmth = 10,
+    /// It is parked, and the workers that could hold it are kept out for a while: they were lost again and again.
+    KeptOut = 11,
 }
 
 /// What becomes of a request whose tenant is over its quota when it is submitted.
@@ -389,6 +415,15 @@ pub struct WorkerInput {
     pub pool: u32,
     /// Units it has.
     pub capacity: [u64; TIDEGATE_DIMENSIONS],
+    /// A tidegate_worker_kind_t: how it shares its devices.
+    pub kind: u32,
+    /// TIDEGATE_WORKER_... that hold of it.
+    pub flags: u32,
+    /// The lost worker of its pool that it stands in for; read only with TIDEGATE_WORKER_REPLACES. Of one that was lost
+    /// again and again it is kept out for a while.
+    pub replaces: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// A device as the host describes it: what fails as one, and may have less than its workers advertise. Begin

@@ -19,7 +19,7 @@ const TYPES: [&str; 8] = [
 
 /// The enums and their names in C. cbindgen makes the names of the values from the first, which is why it
 /// may not rename them itself.
-const ENUMS: [(&str, &str); 15] = [
+const ENUMS: [(&str, &str); 16] = [
     ("TidegateStatus", "tidegate_status_t"),
     ("TidegateAction", "tidegate_action_kind_t"),
     ("TidegateReason", "tidegate_reason_t"),
@@ -34,6 +34,7 @@ const ENUMS: [(&str, &str); 15] = [
     ("TidegateOverQuota", "tidegate_over_quota_t"),
     ("TidegateQuota", "tidegate_quota_t"),
     ("TidegateOutcome", "tidegate_outcome_kind_t"),
+    ("TidegateWorkerKind", "tidegate_worker_kind_t"),
     ("TidegateMetricsFormat", "tidegate_metrics_format_t"),
 ];
 

@@ -224,6 +224,12 @@ void fleets() {
   const auto worker = *scheduler.worker_add(host.now, WorkerSpec(GPUS, {4, 40}), {{half, DevicePart(other, 500000)}});
   EXPECT(worker != host.worker);
   EXPECT(scheduler.worker_add(host.now, WorkerSpec(GPUS, {1, 1}), {{half, half}}).status() == Status::bad_part);
+  const auto client = WorkerSpec(GPUS, {1, 1}).kind(WorkerKind::mps).spare();
+  const auto spare = *scheduler.worker_add(host.now, client);
+  EXPECT(scheduler.worker_add(host.now, WorkerSpec(client).replaces(spare)).status() == Status::not_lost);
+  EXPECT(scheduler.worker_lost(host.now, spare).ok());
+  const auto back = *scheduler.worker_add(host.now, WorkerSpec(client).replaces(spare));
+  EXPECT(scheduler.worker_drain(host.now, back).ok());
   EXPECT(scheduler.device_resize(host.now, device, {4, 60}).ok());
   EXPECT(scheduler.device_resize(host.now, device, {4, 50}, Shrink::preempt, 1s).ok());
   EXPECT(scheduler.worker_resize(host.now, worker, {3, 40}).ok());

@@ -199,6 +199,29 @@ static void refused_devices(void) {
   tidegate_scheduler_free(s);
 }
 
+static void refused_kinds(void) {
+  tidegate_scheduler_t *s = scheduler_of(CONFIG);
+  tidegate_worker_spec_t worker = TIDEGATE_WORKER_SPEC_INIT;
+  uint32_t number = 99;
+  worker.capacity[0] = 4;
+  worker.kind = TIDEGATE_WORKER_KIND_MIG + 1;
+  STATUS(tidegate_scheduler_worker_add(s, 0, &worker, NULL, 0, &number), OUT_OF_RANGE);
+  worker.kind = TIDEGATE_WORKER_KIND_MPS;
+  worker.flags = 4;
+  STATUS(tidegate_scheduler_worker_add(s, 0, &worker, NULL, 0, &number), OUT_OF_RANGE);
+  worker.flags = TIDEGATE_WORKER_IS_SPARE | TIDEGATE_WORKER_REPLACES;
+  worker.replaces = 7;
+  STATUS(tidegate_scheduler_worker_add(s, 0, &worker, NULL, 0, &number), TIDEGATE_STATUS_UNKNOWN_WORKER);
+  worker.replaces = 0;
+  STATUS(tidegate_scheduler_worker_add(s, 0, &worker, NULL, 0, &number), TIDEGATE_STATUS_NOT_LOST);
+  CHECK(last(s).subject == 0 && number == 99);
+  STATUS(tidegate_scheduler_worker_lost(s, 0, 0), OK);
+  STATUS(tidegate_scheduler_worker_add(s, 0, &worker, NULL, 0, &number), OK);
+  worker.reserved = 1;
+  CHECK(tidegate_scheduler_worker_add(s, 0, &worker, NULL, 0, &number) != OK);
+  tidegate_scheduler_free(s);
+}
+
 static void refused_steps(void) {
   tidegate_scheduler_t *s = scheduler_of(CONFIG);
   tidegate_worker_spec_t worker = TIDEGATE_WORKER_SPEC_INIT;
@@ -352,6 +375,7 @@ int main(void) {
   full_queues();
   full_of_tokens();
   refused_devices();
+  refused_kinds();
   refused_tenants();
   refused_quota();
   refused_steps();

@@ -15,7 +15,7 @@ use tidegate_core::{
     Action, Affinity, Amendment, Attempt, Config, Created, Decline, DeviceId, DeviceSpec, Entry, Input,
     Instant, Journal, Order, OverQuota, Placement, PoolId, Ppm, QuotaLimit, Rate, RequestId, RequestSpec,
     Resources, Scheduler, Shrink, StepException, StepTime, TenantId, TenantPolicy, Tier, TierConfig, Usage,
-    WorkerId, WorkerSpec, YieldMode, Yielding,
+    WorkerId, WorkerKind, WorkerSpec, YieldMode, Yielding,
 };
 
 const PROGRAM: &str = "examples/replay.c";
@@ -329,7 +329,32 @@ impl Host {
             }
             self.round();
         }
+        self.fleet();
         self.journal
+    }
+
+    /// Workers that die together, come back again and again, and stand by.
+    fn fleet(&mut self) {
+        let on = DeviceId::new(3);
+        self.input(Input::DeviceAdd(DeviceSpec::default()));
+        let client = WorkerSpec::new(PoolId::new(0), [4, 400]).kind(WorkerKind::Mps).on(on);
+        let add = |host: &mut Self, spec: WorkerSpec| match host.input(Input::WorkerAdd(spec)) {
+            Some(Created::Worker(worker)) => worker,
+            made => panic!("{made:?}"),
+        };
+        let mut flaps = add(self, client.clone());
+        add(self, client.clone());
+        add(self, client.clone().spare());
+        for turn in 0..24 {
+            self.submit();
+            self.submit();
+            self.round();
+            if turn % 4 == 3 {
+                self.input(Input::WorkerLost { worker: flaps });
+                flaps = add(self, client.clone().replaces(flaps));
+            }
+            self.now = self.now.plus_nanos(self.random(4_000_000_000));
+        }
     }
 }
 
@@ -485,7 +510,7 @@ fn changes_of_tenants() -> [Change; 18] {
     ]
 }
 
-fn changes_of_machines() -> [Change; 15] {
+fn changes_of_machines() -> [Change; 18] {
     fn on_devices(input: &mut Input, change: fn(&mut WorkerSpec)) {
         if let Input::WorkerAdd(spec) = input {
             change(spec);
@@ -496,6 +521,9 @@ fn changes_of_machines() -> [Change; 15] {
         ("worker_add: part", |input| {
             on_devices(input, |spec| spec.devices.iter_mut().for_each(|part| part.part = Ppm::ONE));
         }),
+        ("worker_add: kind", |input| on_devices(input, |spec| spec.kind = WorkerKind::Mig)),
+        ("worker_add: spare", |input| on_devices(input, |spec| spec.spare = false)),
+        ("worker_add: replaces", |input| on_devices(input, |spec| spec.replaces = None)),
         ("device_add: limit", |input| {
             if let Input::DeviceAdd(spec) = input {
                 spec.limit = Resources::ZERO;

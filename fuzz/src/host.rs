@@ -3,7 +3,7 @@
 
 use tidegate::{
     Action, Attempt, Created, Decline, Digest, Input, Instant, Journal, PoolId, RequestId, RequestSpec,
-    RequestState, Resources, Scheduler, TenantId, Tier, Usage, WorkerId, WorkerSpec, Yielding,
+    RequestState, Resources, Scheduler, TenantId, Tier, Usage, WorkerId, WorkerKind, WorkerSpec, Yielding,
 };
 
 use crate::{Bytes, World};
@@ -182,7 +182,13 @@ impl Host {
         let input = match bytes.below(4) {
             0 => Input::WorkerDrain { worker },
             1 => Input::WorkerLost { worker },
-            2 => Input::WorkerAdd(WorkerSpec::new(pool, self.chosen_units(bytes))),
+            2 => {
+                let mut spec = WorkerSpec::new(pool, self.chosen_units(bytes));
+                spec.kind = bytes.one_of(&WorkerKind::ALL);
+                spec.spare = bytes.below(4) == 0;
+                spec.replaces = (bytes.below(2) == 0).then_some(worker);
+                Input::WorkerAdd(spec)
+            }
             _ => Input::TenantSet { name: bytes.one_of(&["t", "u", "v", ""]).into() },
         };
         self.say(input);

@@ -41,6 +41,8 @@ impl World {
             .max_bypass(bytes.one_of(&[16, 0, 1]))
             .drain_after(bytes.one_of(&SPANS[1..]))
             .decline_backoff(bytes.one_of(&SPANS))
+            .flap_backoff(bytes.one_of(&SPANS))
+            .rebalance_every(bytes.one_of(&SPANS))
             .displace(bytes.below(2) == 1)
             .max_tenants(bytes.one_of(&[1 << 20, 2]));
         if let Some(limit) = bytes.one_of(&LIMITS) {

@@ -155,6 +155,15 @@ public:
     c_.pool = pool.value;
     set(capacity, c_.capacity);
   }
+  /// How it shares its devices with others; dedicated if not said.
+  WorkerSpec &kind(WorkerKind kind) noexcept { return c_.kind = number(kind), *this; }
+  /// It stands by until another of its pool is lost by a fault, and then takes that one's place.
+  WorkerSpec &spare() noexcept { return c_.flags |= TIDEGATE_WORKER_IS_SPARE, *this; }
+  /// It stands in for a lost worker of its pool.
+  WorkerSpec &replaces(WorkerId lost) noexcept {
+    c_.flags |= TIDEGATE_WORKER_REPLACES;
+    return c_.replaces = lost.value, *this;
+  }
 };
 
 /// What fails as one, and may have less than its workers advertise.

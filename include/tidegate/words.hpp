@@ -76,6 +76,7 @@ enum class Status : std::uint32_t {
   bad_part = TIDEGATE_STATUS_BAD_PART,
   shared_across_pools = TIDEGATE_STATUS_SHARED_ACROSS_POOLS,
   not_here = TIDEGATE_STATUS_NOT_HERE,
+  not_lost = TIDEGATE_STATUS_NOT_LOST,
   bad_name = TIDEGATE_STATUS_BAD_NAME,
   tenant_cycle = TIDEGATE_STATUS_TENANT_CYCLE,
   tenant_too_deep = TIDEGATE_STATUS_TENANT_TOO_DEEP,
@@ -110,6 +111,7 @@ enum class Reason : std::uint32_t {
   lease_ahead = TIDEGATE_REASON_LEASE_AHEAD,
   lease_owed = TIDEGATE_REASON_LEASE_OWED,
   lease_idle = TIDEGATE_REASON_LEASE_IDLE,
+  rebalance = TIDEGATE_REASON_REBALANCE,
 };
 
 /// What an engine can do with a request that has to yield: tidegate_yield_t.
@@ -150,6 +152,15 @@ enum class Gate : std::uint32_t {
   excluded = TIDEGATE_GATE_EXCLUDED,
   quota = TIDEGATE_GATE_QUOTA,
   warmth = TIDEGATE_GATE_WARMTH,
+  kept_out = TIDEGATE_GATE_KEPT_OUT,
+};
+
+/// How a worker shares its devices with others: tidegate_worker_kind_t.
+enum class WorkerKind : std::uint32_t {
+  dedicated = TIDEGATE_WORKER_KIND_DEDICATED,
+  time_slice = TIDEGATE_WORKER_KIND_TIME_SLICE,
+  mps = TIDEGATE_WORKER_KIND_MPS,
+  mig = TIDEGATE_WORKER_KIND_MIG,
 };
 
 /// What becomes of use beyond the capacity when a worker or a device shrinks: tidegate_shrink_t.

@@ -38,8 +38,9 @@ pub(crate) fn read_deployment<'py>(
     for group in &found.workers {
         let spec = group.spec();
         let parts: Vec<_> = spec.devices.iter().map(|part| (part.device.get(), part.part.get())).collect();
-        let (pool, most_urgent) = (group.pool.get(), group.most_urgent.get());
-        workers.append((group.count, pool, units(py, group.capacity, &found)?, parts, most_urgent))?;
+        let (pool, capacity) = (group.pool.get(), units(py, group.capacity, &found)?);
+        let rest = (Member(group.kind), group.spare, group.most_urgent.get());
+        workers.append((group.count, pool, capacity, parts, rest.0, rest.1, rest.2))?;
     }
     let programs = found.programs.clone();
     (Config { core: found.config }, tenants, devices, workers, programs).into_pyobject(py)

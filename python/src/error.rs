@@ -133,6 +133,7 @@ pub(crate) fn worker(py: Python<'_>, error: &WorkerError) -> PyErr {
         WorkerError::UnknownPool(pool) => raised!(py, UnknownPool, error, pool = pool.get()),
         WorkerError::ZeroCapacity => raised!(py, ZeroCapacity, error),
         WorkerError::Lost(worker) => raised!(py, WorkerLost, error, worker = worker.get()),
+        WorkerError::NotLost(worker) => raised!(py, NotLost, error, worker = worker.get()),
         WorkerError::UnknownDevice(device) => raised!(py, UnknownDevice, error, device = device.get()),
         WorkerError::DeviceLost(device) => raised!(py, DeviceLost, error, device = device.get()),
         WorkerError::BadPart(device) => raised!(py, BadPart, error, device = device.get()),

@@ -8,8 +8,8 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{IntoPyDict, PyBytes, PyDict, PyList, PyType};
 use tidegate::{
     Amendment, Decline, DeviceId, DeviceSpec, InputError, Instant, OverQuota, QuotaLimit, ReportError,
-    RequestId, RequestSpec, RequestState, Resources, TenantId, TenantPolicy, Usage, WorkerId, WorkerSpec,
-    Yielding,
+    RequestId, RequestSpec, RequestState, Resources, TenantId, TenantPolicy, Usage, WorkerId, WorkerKind,
+    WorkerSpec, Yielding,
 };
 
 use crate::access::Access;
@@ -237,21 +237,32 @@ impl Scheduler {
 
     /// Adds a worker to a pool and returns its number.
     ///
-    /// It has `capacity`, in units, and is of the `pool`. It stands on `devices`, each a `DevicePart`; without any it is a device of its own. Raises `WorkerError`.
+    /// It has `capacity`, in units, and is of the `pool`. It stands on `devices`, each a `DevicePart`; without any it is a device of its own.
+    /// Its `kind` says how it shares them. A `spare` stands by until another of its pool is lost by a fault, and takes that one's
+    /// place. It `replaces` a lost worker of its pool, and is kept out for a while if that was lost again and again. Raises `WorkerError`.
     #[pyo3(
-        signature = (capacity, *, pool=Named::FIRST, devices=None, now_ns),
-        text_signature = "($self, capacity, *, pool=0, devices=None, now_ns)"
+        signature = (
+            capacity, *, pool=Named::FIRST, devices=None, kind=Member(WorkerKind::Dedicated), spare=false, replaces=None,
+            now_ns
+        ),
+        text_signature =
+            "($self, capacity, *, pool=0, devices=None, kind='dedicated', spare=False, replaces=None, now_ns)"
     )]
+    #[allow(clippy::too_many_arguments)] // they are the keywords of the method
     fn worker_add(
         &self,
         py: Python<'_>,
         capacity: &Bound<'_, PyAny>,
         pool: Named,
         devices: Option<&Bound<'_, PyAny>>,
+        kind: Member<WorkerKind>,
+        spare: bool,
+        replaces: Option<Whole<u32>>,
         now_ns: Whole<u64>,
     ) -> PyResult<u32> {
         let pool = argument::pool(py, self.description(), &pool)?;
-        let mut spec = WorkerSpec::new(pool, self.resources("capacity", capacity)?);
+        let mut spec = WorkerSpec::new(pool, self.resources("capacity", capacity)?).kind(kind.0);
+        (spec.spare, spec.replaces) = (spare, replaces.map(|lost| WorkerId::new(lost.0)));
         spec.devices = about("devices", devices, record::devices)?.unwrap_or_default();
         self.tell(py, |core| core.worker_add(at(now_ns), spec)).map(WorkerId::get)
     }

@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use tidegate::{Decline, Gate, OverQuota, QuotaLimit, Reason, RequestState, YieldMode, Yielding};
+use tidegate::{Decline, Gate, OverQuota, QuotaLimit, Reason, RequestState, WorkerKind, YieldMode, Yielding};
 
 use crate::argument;
 use crate::error::{self, raised};
@@ -79,7 +79,7 @@ macro_rules! named_by_the_core {
     )*};
 }
 
-named_by_the_core!(Gate, Reason);
+named_by_the_core!(Gate, Reason, WorkerKind);
 
 /// A value of the core's enum that crosses the border as a member of the Python enum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

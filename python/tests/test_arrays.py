@@ -95,7 +95,7 @@ class Both:
         self.digest = Digest()
         config = self.by_tuples.config.to_toml()
         head = f"tidegate-journal 1\nstart 0\nconfig {config.count(chr(10))}\n{config}"
-        self.lines = [*head.splitlines(), "0 worker_add 0 4 400 0 0 0"]
+        self.lines = [*head.splitlines(), "0 worker_add 0 4 400 0 0 0 0 - 0"]
         self.lines += [f"0 tenant_set {name}" for name in ("acme", "umbrella")]
         self.inputs, self.actions = 3, 0
 

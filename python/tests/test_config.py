@@ -27,6 +27,10 @@ EVERYTHING = {
     "max_bypass": 0,
     "drain_after": "5s",
     "decline_backoff": "10us",
+    "flap_backoff": "7s",
+    "flap_backoff_max": "70s",
+    "flap_forget_after": "700s",
+    "rebalance_every": "2s",
     "step_time": {
         "base": "20ms",
         "prompt_token": "40us",

@@ -135,6 +135,31 @@ def test_a_step_is_planned_for_the_prompts_named(sched: tidegate.Scheduler) -> N
         sched.step_plan(0, tokens=1, prompts=[(12345, 1)])
 
 
+def test_clients_of_one_server_are_lost_together(sched: tidegate.Scheduler) -> None:
+    device = sched.device_add(now_ns=0)
+    for kind in (tidegate.WorkerKind.MPS, "mps", "mig"):
+        sched.worker_add([1, 10], kind=kind, devices=[(device, 1_000_000)], now_ns=0)
+    sched.worker_lost(2, now_ns=1)
+    with pytest.raises(tidegate.WorkerLost):
+        sched.worker_drain(1, now_ns=1)
+    sched.worker_drain(3, now_ns=1)
+
+
+def test_one_that_flaps_is_kept_out_and_a_spare_serves(sched: tidegate.Scheduler) -> None:
+    sched.worker_lost(0, now_ns=0)
+    again = sched.worker_add([4, 100], replaces=0, now_ns=0)
+    sched.worker_lost(again, now_ns=0)
+    kept_out = sched.worker_add([4, 100], replaces=again, now_ns=0)
+    waits = sched.submit(tenant="acme", tier="batch", demand=ONE, now_ns=0)
+    assert sched.poll(now_ns=0) == []
+    why = sched.explain(waits)
+    assert (why.gate, why.starts_at_ns) == (tidegate.Gate.KEPT_OUT, 10_000_000_000)
+    assert sched.poll_timeout() == 10_000_000_000
+    spare = sched.worker_add([4, 100], spare=True, now_ns=1)
+    sched.worker_lost(kept_out, now_ns=2)
+    assert [action.worker for action in sched.poll(now_ns=2) if isinstance(action, tidegate.Start)] == [spare]
+
+
 Call = Callable[[tidegate.Scheduler], object]
 
 
@@ -163,6 +188,9 @@ Call = Callable[[tidegate.Scheduler], object]
         (lambda s: s.step(0, exceptions=[(-1, 2, 3, [1])], now_ns=0), tidegate.BadArgument, {}),
         (lambda s: s.step(0, exceptions=[5], now_ns=0), TypeError, {}),
         (lambda s: s.worker_add([1], devices=5, now_ns=0), TypeError, {}),
+        (lambda s: s.worker_add([1], kind="gpu", now_ns=0), tidegate.BadArgument, {}),
+        (lambda s: s.worker_add([1], replaces=0, now_ns=0), tidegate.NotLost, {"worker": 0}),
+        (lambda s: s.worker_add([1], replaces=9, now_ns=0), tidegate.UnknownWorker, {"worker": 9}),
     ],
 )
 def test_what_is_wrong_is_told(

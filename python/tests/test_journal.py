@@ -19,7 +19,7 @@ dimensions = ["slots"]
 name = "realtime"
 reserve_ppm = 500000
 hold_window = "0s"
-10 worker_add 0 2 0 0 0 0
+10 worker_add 0 2 0 0 0 0 0 - 0
 10 tenant_set acme
 10 submit 0 0 0 1 0 0 0 1 0 0 0 512 0 - 0 - - 7
 11 submit 9 0 0 1 0 0 0 1 0 0 0 512 9 256 1 5 1000 7
@@ -106,12 +106,12 @@ def test_every_single_bit_counts() -> None:
         ("12 poll 2", f"{2**64} poll 2", r"line 13: now: '18446744073709551616' is not a whole number"),
         ("12 poll 2", f"{'9' * 5000} poll 2", r"line 13: now: '9{40}' is not a whole number"),
         ("12 poll 2", "12  poll 2", r"line 13: '' is not a verb"),
-        ("10 worker_add 0 2 0 0 0 0", "10 worker_add 0 2 0 0", r"line 9: capacity is missing"),
-        ("10 worker_add 0 2 0 0 0 0", "10 worker_add 0 2 0 0 0", r"line 9: devices is missing"),
-        ("10 worker_add 0 2 0 0 0 0", "10 worker_add 0 2 0 0 0 1 0", r"line 9: devices is missing"),
-        ("10 worker_add 0 2 0 0 0 0", f"10 worker_add 0 2 0 0 0 {LAST} 0 1", r"line 9: devices is missing"),
-        ("10 worker_add 0 2 0 0 0 0", "10 worker_add 0 2 0 0 0 0 1", r"line 9: '1' stands after the last field"),
-        ("10 worker_add 0 2 0 0 0 0", "10 worker_add 4294967296 2 0 0 0 0", r"line 9: pool: '4294967296'"),
+        ("10 worker_add 0 2 0 0 0 0 0 - 0", "10 worker_add 0 2 0 0", r"line 9: capacity is missing"),
+        ("10 worker_add 0 2 0 0 0 0 0 - 0", "10 worker_add 0 2 0 0 0 0 0 -", r"line 9: devices is missing"),
+        ("10 worker_add 0 2 0 0 0 0 0 - 0", "10 worker_add 0 2 0 0 0 0 0 - 1 0", r"line 9: devices is missing"),
+        ("10 worker_add 0 2 0 0 0 0 0 - 0", f"10 worker_add 0 2 0 0 0 0 0 - {LAST} 0 1", r"line 9: devices is missing"),
+        ("10 worker_add 0 2 0 0 0 0 0 - 0", "10 worker_add 0 2 0 0 0 0 0 - 0 1", r"line 9: '1' stands after the last field"),
+        ("10 worker_add 0 2 0 0 0 0 0 - 0", "10 worker_add 4294967296 2 0 0 0 0 0 - 0", r"line 9: pool: '4294967296'"),
         ("12 poll 2", "12 reconfigure 1\n?", r"line 13: the config that begins below: "),
         ("12 poll 2", f"12 reconfigure {LAST}", r"line 15: the file is torn"),
         ("12 poll 2", "12 step 0 1 1 5 1 7 1 0 0", r"line 13: exceptions is missing"),

@@ -53,6 +53,8 @@ class Gate(StrEnum):
     """Its tenant, or one above, has no quota for it now, or others wait for it before."""
     WARMTH = "warmth"
     """It waits a while for a worker that has its prompt in the cache and no room now."""
+    KEPT_OUT = "kept-out"
+    """It is parked, and the workers that could hold it are kept out for a while: they were lost again and again."""
 
 
 class RequestState(StrEnum):
@@ -163,3 +165,18 @@ class Reason(StrEnum):
     """LeaseWanted: more was used than was granted."""
     LEASE_IDLE = "lease-idle"
     """LeaseWanted: what nobody uses goes back."""
+    REBALANCE = "rebalance"
+    """Preempt: its worker is saturated and another idle, where it goes on."""
+
+
+class WorkerKind(StrEnum):
+    """How a worker shares its devices with others: what is its own, and what the others feel of it."""
+
+    DEDICATED = "dedicated"
+    """It has its devices to itself, or nothing is said of how it shares them."""
+    TIME_SLICE = "time-slice"
+    """A replica of a device whose processes take turns: compute and memory are shared."""
+    MPS = "mps"
+    """A client of a Multi-Process Service: compute, memory and faults are shared. One that is lost takes the others along."""
+    MIG = "mig"
+    """An instance that the hardware cut off: nothing is shared."""

@@ -215,6 +215,12 @@ class WorkerLost(WorkerError):
     worker: int
 
 
+class NotLost(WorkerError):
+    """Who is to be replaced is no lost worker of the pool."""
+
+    worker: int
+
+
 class UnknownDevice(WorkerError):
     """No device has this number."""
 

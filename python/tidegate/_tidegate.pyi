@@ -3,7 +3,16 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar, Final, Literal, NotRequired, Required, TypeAlias, TypedDict, Unpack, final, type_check_only
 
-from tidegate._enums import Decline, OverQuotaAction, QuotaLimit, Reason, RequestState, Yielding, YieldMode
+from tidegate._enums import (
+    Decline,
+    OverQuotaAction,
+    QuotaLimit,
+    Reason,
+    RequestState,
+    WorkerKind,
+    Yielding,
+    YieldMode,
+)
 from tidegate._errors import Error
 from tidegate._records import (
     Completion,
@@ -116,6 +125,10 @@ class _Settings(TypedDict, total=False):
     max_bypass: int | None
     drain_after: str | None
     decline_backoff: str | None
+    flap_backoff: str | None
+    flap_backoff_max: str | None
+    flap_forget_after: str | None
+    rebalance_every: str | None
     step_time: _StepTime | None
     stop_takes: str | None
     swap_token: str | None
@@ -203,6 +216,9 @@ class Scheduler:
         *,
         pool: str | int = 0,
         devices: Iterable[DevicePart | tuple[int, int]] | None = None,
+        kind: WorkerKind | str = "dedicated",
+        spare: bool = False,
+        replaces: int | None = None,
         now_ns: int,
     ) -> int: ...
     def worker_resize(
@@ -660,7 +676,7 @@ def read_deployment(
     Config,
     list[tuple[str, str | None, dict[str, object]]],
     list[tuple[str, tuple[int, ...], int | None]],
-    list[tuple[int, int, tuple[int, ...], list[tuple[int, int]], int]],
+    list[tuple[int, int, tuple[int, ...], list[tuple[int, int]], WorkerKind, bool, int]],
     list[str],
 ]: ...
 def import_manifests(files: list[tuple[str, str]]) -> tuple[str, list[tuple[str, int | None, str, str]]]: ...

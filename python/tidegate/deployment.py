@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tidegate import Config, ConfigError, DevicePart, Scheduler
+from tidegate import Config, ConfigError, DevicePart, Scheduler, WorkerKind
 from tidegate._tidegate import read_deployment
 
 __all__ = ["PROGRAM_TABLES", "Deployment", "DeviceSettings", "TenantSettings", "WorkerSettings"]
@@ -49,6 +49,9 @@ class WorkerSettings:
     capacity: tuple[int, ...]
     devices: tuple[DevicePart, ...]
     """Parts of devices, which are numbered by their place in the file."""
+    kind: WorkerKind = WorkerKind.DEDICATED
+    spare: bool = False
+    """Whether they stand by until others of their pool are lost."""
     most_urgent: int = 0
     """The most urgent tier whose requests a host sends to them."""
 
@@ -76,8 +79,8 @@ class Deployment:
             tuple(TenantSettings(*tenant) for tenant in tenants),
             tuple(DeviceSettings(*device) for device in devices),
             tuple(
-                WorkerSettings(count, pool, capacity, tuple(DevicePart(*part) for part in parts), most_urgent)
-                for count, pool, capacity, parts, most_urgent in workers
+                WorkerSettings(count, pool, capacity, tuple(DevicePart(*part) for part in parts), *rest)
+                for count, pool, capacity, parts, *rest in workers
             ),
             tuple(programs),
         )
@@ -109,7 +112,14 @@ class Deployment:
         for group in self.workers:
             parts = [DevicePart(devices[part.device], part.part_ppm) for part in group.devices]
             numbers += [
-                scheduler.worker_add(group.capacity, pool=group.pool, devices=parts or None, now_ns=now_ns)
+                scheduler.worker_add(
+                    group.capacity,
+                    pool=group.pool,
+                    devices=parts or None,
+                    kind=group.kind,
+                    spare=group.spare,
+                    now_ns=now_ns,
+                )
                 for _ in range(group.count)
             ]
         return numbers

@@ -27,6 +27,7 @@ from tidegate import (
     TenantError,
     TenantUsage,
     WorkerError,
+    WorkerKind,
     Yielding,
 )
 from tidegate._digest import Digest, action_bytes
@@ -161,7 +162,14 @@ VERBS: Mapping[str, Mapping[str, Read]] = {
     "device_add": {"limit": vector, "checkpoint_mib": optional(u64)},
     "device_resize": {"device": u32, "limit": vector, **SHRINK},
     "device_lost": {"device": u32},
-    "worker_add": {"pool": u32, "capacity": vector, "devices": many(u32, u32)},
+    "worker_add": {
+        "pool": u32,
+        "capacity": vector,
+        "kind": choice(*WorkerKind),
+        "spare": choice(False, True),
+        "replaces": optional(u32),
+        "devices": many(u32, u32),
+    },
     "worker_resize": {"worker": u32, "capacity": vector, **SHRINK},
     "worker_usage": {"worker": u32, "in_use": vector},
     "worker_drain": {"worker": u32},

@@ -8,7 +8,7 @@ use core::fmt::{self, Write as _};
 use core::time::Duration;
 
 use super::{
-    Affinity, Config, LeaseTerms, MAX_NAME_BYTES, MAX_POOLS, MAX_TIERS, MAX_TOKEN_COST, Placement,
+    Affinity, Config, Flaps, LeaseTerms, MAX_NAME_BYTES, MAX_POOLS, MAX_TIERS, MAX_TOKEN_COST, Placement,
     Preemption, StepTime, TierConfig, TokenCosts,
 };
 use crate::resources::{MAX_DIMENSIONS, MAX_UNITS};
@@ -38,6 +38,8 @@ impl Default for ConfigBuilder {
                 max_bypass: 16,
                 drain_after_ns: nanos(Duration::from_secs(2)),
                 decline_backoff_ns: nanos(Duration::from_secs(1)),
+                flaps: Flaps::default(),
+                rebalance_every_ns: 0,
                 step_time: None,
                 stop_takes_ns: 0,
                 swap_token_ns: 0,
@@ -129,6 +131,32 @@ impl ConfigBuilder {
     /// Keeps a request off a worker that declined it for this long. Default: 1 s.
     pub fn decline_backoff(mut self, span: Duration) -> Self {
         self.config.decline_backoff_ns = nanos(span);
+        self
+    }
+
+    /// Keeps a worker out that replaces one which was lost twice in a row: so long from the loss, twice as long after each
+    /// further one. Zero is never. Default: 10 s, as Kubernetes does with containers.
+    pub fn flap_backoff(mut self, span: Duration) -> Self {
+        self.config.flaps.backoff_ns = nanos(span);
+        self
+    }
+
+    /// Keeps nobody out for longer than that after a loss. Default: 300 s.
+    pub fn flap_backoff_max(mut self, span: Duration) -> Self {
+        self.config.flaps.backoff_max_ns = nanos(span);
+        self
+    }
+
+    /// Counts a loss as the first again after a worker served so long. Default: 600 s.
+    pub fn flap_forget_after(mut self, span: Duration) -> Self {
+        self.config.flaps.forget_after_ns = nanos(span);
+        self
+    }
+
+    /// Looks so often whether a request had better go on elsewhere, where a worker is saturated, another idle, and nobody
+    /// waits; one request of a pool moves at a time, and only one that can be checkpointed. Zero is never. Default: never.
+    pub fn rebalance_every(mut self, span: Duration) -> Self {
+        self.config.rebalance_every_ns = nanos(span);
         self
     }
 

@@ -3,6 +3,7 @@
 
 mod affinity;
 mod build;
+mod flaps;
 mod lease;
 #[cfg(any(feature = "json", feature = "toml"))]
 mod text;
@@ -15,6 +16,7 @@ use core::time::Duration;
 pub use affinity::Affinity;
 pub(crate) use build::is_name;
 pub use build::{ConfigBuilder, ConfigError, ConfigFault};
+pub(crate) use flaps::Flaps;
 pub use lease::{Fallback, LeaseTerms};
 
 use crate::id::{PoolId, Tier};
@@ -380,6 +382,9 @@ pub struct Config {
     pub(crate) max_bypass: u32,
     pub(crate) drain_after_ns: u64,
     pub(crate) decline_backoff_ns: u64,
+    pub(crate) flaps: Flaps,
+    /// 0: never.
+    pub(crate) rebalance_every_ns: u64,
     pub(crate) step_time: Option<StepTime>,
     pub(crate) stop_takes_ns: u64,
     pub(crate) swap_token_ns: u64,

@@ -246,7 +246,7 @@ impl Scheduler {
     fn write_workers(&self, page: &mut Page<'_, impl Write>) -> fmt::Result {
         let mut family = page.family(Kind::Gauge, "tidegate_workers", "Workers ever added, by state.")?;
         for (pool, in_pool) in self.named_pools() {
-            let states = ["up", "draining", "lost"].into_iter().zip(self.pool_workers(pool).by_status);
+            let states = ["up", "draining", "lost", "out"].into_iter().zip(self.pool_workers(pool).by_status);
             for (state, workers) in states {
                 family.sample(&[("pool", in_pool), ("state", state)], workers)?;
             }

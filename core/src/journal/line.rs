@@ -9,7 +9,9 @@ use core::ops::RangeInclusive;
 
 use super::JournalFault;
 use crate::config::Config;
-use crate::event::{Amendment, Decline, DevicePart, DeviceSpec, Input, Shrink, StepException, WorkerSpec};
+use crate::event::{
+    Amendment, Decline, DevicePart, DeviceSpec, Input, Shrink, StepException, WorkerKind, WorkerSpec,
+};
 use crate::id::{Attempt, DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
 use crate::request::{RequestSpec, Usage, Yielding};
 use crate::resources::{MAX_DIMENSIONS, Resources};
@@ -52,7 +54,9 @@ verbs! {
     "device_add": limit checkpoint_mib => [Input::DeviceAdd(DeviceSpec { limit, checkpoint_mib })],
     "device_resize": device limit shrink => [Input::DeviceResize { device, limit, shrink }],
     "device_lost": device => [Input::DeviceLost { device }],
-    "worker_add": pool capacity devices => [Input::WorkerAdd(WorkerSpec { pool, capacity, devices })],
+    "worker_add": pool capacity kind spare replaces devices => [
+        Input::WorkerAdd(WorkerSpec { pool, capacity, kind, spare, replaces, devices })
+    ],
     "worker_resize": worker capacity shrink => [Input::WorkerResize { worker, capacity, shrink }],
     "worker_usage": worker in_use => [Input::WorkerUsage { worker, in_use }],
     "worker_drain": worker => [Input::WorkerDrain { worker }],
@@ -198,6 +202,7 @@ numbers! {
         1 => Self::NoRoom,
         _ => Self::NotReady,
     };
+    WorkerKind: WorkerKind::Mig as u8, |kind| kind as u64, |number| Self::ALL[number as usize];
     OverQuota: OverQuota::Demote as u8, |action| action as u64, |number| match number {
         0 => Self::Wait,
         1 => Self::Reject,

@@ -108,7 +108,7 @@ impl Scheduler {
                 return true;
             }
             if !self.wake_waiter() {
-                return self.want_leases();
+                return self.move_some() || self.want_leases();
             }
         }
     }
@@ -497,6 +497,10 @@ impl Scheduler {
         let (pool, rare) = (self.pool(record.pool()), self.requests.rare_of(record));
         let is_open =
             |id: WorkerId| passes(id) && self.fits(slot, id) && !rare.is_excluded_from(id, self.now);
+        // One that was stopped to go on elsewhere does, if it still can.
+        if let Some(to) = rare.moves_to.filter(|&to| self.worker(to).is_up() && is_open(to)) {
+            return Some(to);
+        }
         let used_of = |place: usize| {
             let id = pool.up[place];
             is_open(id).then(|| self.worker(id).in_use())
@@ -527,6 +531,9 @@ impl Scheduler {
         record.state = RequestState::Starting;
         record.attempt += 1;
         let (asks, claim) = (record.asks, record.claim);
+        if self.requests.rare(slot).moves_to.is_some() {
+            self.requests.rare_mut(slot).moves_to = None;
+        }
         match claim {
             Some(claim) if self.claims[claim].worker == worker => {
                 self.remove_claim(claim);

@@ -40,11 +40,13 @@ pub enum Gate {
     Quota = 9,
     /// It waits a while for a worker that has its prompt in the cache and no room now.
     Warmth = 10,
+    /// It is parked, and the workers that could hold it are kept out for a while: they were lost again and again.
+    KeptOut = 11,
 }
 
 impl Gate {
     /// All gates, in the order of their numbers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::NoWorker,
         Self::Claim,
         Self::Round,
@@ -55,6 +57,7 @@ impl Gate {
         Self::Excluded,
         Self::Quota,
         Self::Warmth,
+        Self::KeptOut,
     ];
 
     /// The name that reports print.
@@ -71,6 +74,7 @@ impl Gate {
             Self::Excluded => "excluded",
             Self::Quota => "quota",
             Self::Warmth => "warmth",
+            Self::KeptOut => "kept-out",
         }
     }
 
@@ -88,6 +92,7 @@ impl Gate {
             Self::Excluded => "the workers that have room are kept clear of it",
             Self::Quota => "its tenant, or one above, has no quota for it now, or others wait for it before",
             Self::Warmth => "it waits a while for a worker that has its prompt in the cache and no room now",
+            Self::KeptOut => "the workers that could hold it are kept out for a while, lost again and again",
         }
     }
 }
@@ -155,6 +160,7 @@ impl Scheduler {
         let pace = pool.pace[record.tier().index()].interval_ns().filter(|_| lane != Lane::Parked);
         let starts_at = match gate {
             None => Some(self.now),
+            Some(Gate::KeptOut) => self.let_in_at(slot),
             Some(_) => pace.map(|interval| self.now.plus_nanos(interval.saturating_mul(ahead + 1))),
         };
         Ok(Explanation { state: self.standing(slot), gate, ahead, starts_at })
@@ -164,7 +170,8 @@ impl Scheduler {
     fn gate(&self, slot: u32, lane: Lane) -> Option<Gate> {
         let record = &self.requests[slot];
         if lane == Lane::Parked && !self.is_startable(slot) {
-            return Some(Gate::NoWorker);
+            let comes = self.let_in_at(slot).is_some();
+            return Some(if comes { Gate::KeptOut } else { Gate::NoWorker });
         }
         if self.waits_at(slot).is_some() {
             return Some(Gate::Quota);

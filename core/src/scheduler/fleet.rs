@@ -14,12 +14,13 @@ use crate::share::Ppm;
 use crate::time::Instant;
 
 impl Scheduler {
-    /// Adds a worker to its pool; it is up at once. O(workers of the pool), and O(n log n) for n waiting requests of
+    /// Adds a worker to its pool; it is up at once, but for a spare, and for one that replaces a worker which was lost again
+    /// and again. O(workers of the pool), and O(n log n) for n waiting requests of
     /// it, times its workers for those that no worker can hold: a large fleet is best added before requests come.
     ///
     /// # Errors
     /// An unknown pool or device, a lost device, a bad part, a capacity of zero, a number beyond
-    /// [the limits](Limit), a device with less than its workers of several pools.
+    /// [the limits](Limit), a device with less than its workers of several pools, one to replace that is not lost.
     pub fn worker_add(&mut self, now: Instant, spec: WorkerSpec) -> Result<WorkerId, WorkerError> {
         self.advance(now);
         if spec.pool.index() >= self.pools.len() {
@@ -27,6 +28,7 @@ impl Scheduler {
         }
         self.check_capacity_units(&spec.capacity)?;
         self.check_parts(&spec)?;
+        self.check_replaced(&spec)?;
         if self.workers.len() as u64 >= MAX_WORKERS {
             return Err(WorkerError::LimitExceeded { limit: Limit::Workers, max: MAX_WORKERS });
         }
@@ -41,10 +43,8 @@ impl Scheduler {
         let (pool, whole) = (spec.pool, self.whole(spec.capacity, &spec.devices));
         self.warmth.open(id);
         self.workers.push(Worker::new(spec, whole, self.config.tiers.len()));
-        self.pool_mut(pool).up.push(id);
         self.pool_mut(pool).members.push(id);
-        self.note_shape(pool, whole);
-        self.refit(pool);
+        self.take_stand(id);
         Ok(id)
     }
 
@@ -114,12 +114,15 @@ impl Scheduler {
             let spec = &self.worker(id).spec;
             let whole = self.whole(spec.capacity, &spec.devices);
             self.worker_mut(id).whole = whole;
-            self.note_shape(pool, whole);
+            if self.worker(id).standing.has_served {
+                self.note_shape(pool, whole);
+            }
         }
         self.refit(pool);
     }
 
-    fn note_shape(&mut self, pool: PoolId, whole: Resources) {
+    /// What a worker that serves could hold is what a pool can have.
+    pub(super) fn note_shape(&mut self, pool: PoolId, whole: Resources) {
         let shapes = &mut self.pool_mut(pool).shapes;
         if !shapes.contains(&whole) {
             shapes.push(whole);
@@ -137,23 +140,37 @@ impl Scheduler {
         match self.status(worker)? {
             WorkerStatus::Lost => return Err(WorkerError::Lost(worker)),
             WorkerStatus::Draining => return Ok(()),
-            WorkerStatus::Up => {}
+            WorkerStatus::Up | WorkerStatus::Out => {}
         }
+        self.stop_standing_by(worker);
         self.retire(worker, WorkerStatus::Draining);
         Ok(())
     }
 
     /// A worker is gone with all that ran there. Its requests wait again as ones that have run; those that
-    /// never yield cannot run twice and are dropped. O(workers of the pool), and O(n log n) for n requests that wait
-    /// in the pool or ran on the worker.
+    /// never yield cannot run twice and are dropped. Unless it was drained and ran nothing any more, that is a fault: a
+    /// [kind](crate::WorkerKind) that does not isolate faults takes the others of such on its devices along, it counts for the
+    /// back-off of who replaces it, and a spare takes its place. O(workers of the pool), and O(n log n) for n requests
+    /// that wait in the pool or ran on the worker; for each that is lost.
     ///
     /// # Errors
     /// An unknown worker, or one that is lost already.
     pub fn worker_lost(&mut self, now: Instant, worker: WorkerId) -> Result<(), WorkerError> {
         self.advance(now);
         self.check_not_lost(worker)?;
-        self.lose(worker);
+        let lost = self.lost_with(worker);
+        self.lose_all(&lost);
         Ok(())
+    }
+
+    fn lose_all(&mut self, workers: &[WorkerId]) {
+        for &worker in workers {
+            self.note_loss(worker);
+            self.lose(worker);
+        }
+        for &worker in workers {
+            self.seat_spares(self.worker(worker).spec.pool);
+        }
     }
 
     fn lose(&mut self, worker: WorkerId) {
@@ -219,17 +236,17 @@ impl Scheduler {
         Ok(())
     }
 
-    /// A device is gone, and all workers on it with it: [`worker_lost`](Self::worker_lost) for each.
+    /// A device is gone, and all workers on it with it, whatever their kind, and nobody else:
+    /// [`worker_lost`](Self::worker_lost) for each of them.
     ///
     /// # Errors
     /// An unknown device, or one that is lost already.
     pub fn device_lost(&mut self, now: Instant, device: DeviceId) -> Result<(), WorkerError> {
         self.advance(now);
         self.check_device(device)?;
-        for worker in self.devices[device.index()].workers.clone() {
-            self.lose(worker);
-        }
+        let workers = self.devices[device.index()].workers.clone();
         self.devices[device.index()].is_lost = true;
+        self.lose_all(&workers);
         Ok(())
     }
 

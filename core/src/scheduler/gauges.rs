@@ -26,8 +26,8 @@ pub(crate) struct TierUnits {
 /// What the workers of a pool are.
 #[derive(Default)]
 pub(crate) struct PoolWorkers {
-    /// Up, draining, lost.
-    pub(crate) by_status: [u64; 3],
+    /// Up, draining, lost, out.
+    pub(crate) by_status: [u64; 4],
     /// How much of the fullest one that is up is in use, in parts per million.
     pub(crate) fullest_ppm: [u64; MAX_DIMENSIONS],
 }
@@ -81,6 +81,7 @@ impl Scheduler {
                 WorkerStatus::Up => 0,
                 WorkerStatus::Draining => 1,
                 WorkerStatus::Lost => 2,
+                WorkerStatus::Out => 3,
             };
             told.by_status[place] += 1;
             if worker.is_up() {

@@ -277,6 +277,7 @@ impl Scheduler {
             ensure("LIFE-1", worker.status != WorkerStatus::Lost || worker.running.is_empty(), || {
                 format!("{id} is lost and runs requests")
             })?;
+            self.check_standing(id, worker)?;
             self.check_overdraft(Place::Worker(id))?;
             let earmarks_fit =
                 worker.earmarked.is_zero() || worker.free().overdrawn().min(worker.earmarked).is_zero();
@@ -286,6 +287,17 @@ impl Scheduler {
             ensure("CAP-2", is_noted, || format!("{id} is said to have other room than it has"))?;
         }
         Ok(running)
+    }
+
+    /// FLEET-1: a worker serves, or drains, or is lost, or runs nothing, and somebody knows until when.
+    fn check_standing(&self, id: WorkerId, worker: &Worker) -> Result<(), InvariantViolation> {
+        let standing = &worker.standing;
+        let is_listed = self.pool(worker.spec.pool).up.binary_search(&id).is_ok();
+        let is_out = worker.status == WorkerStatus::Out;
+        let waits = standing.stands_by || standing.out_until.is_some();
+        let sound = is_listed == worker.is_up() && is_out == waits && !(is_out && !worker.running.is_empty());
+        let is_timed = standing.out_until.is_none_or(|at| at > self.now && self.joins.contains(&(at, id)));
+        ensure("FLEET-1", sound && is_timed, || format!("{id} is {:?}: {standing:?}", worker.status))
     }
 
     /// LIFE-1: a search for victims knows all who may yield, and nobody else, and no bounds that do not hold.

@@ -19,6 +19,7 @@ mod gauges;
 mod invariants;
 mod lapse;
 mod leases;
+mod moves;
 mod outbox;
 mod pressure;
 mod quota;
@@ -29,6 +30,7 @@ mod requests;
 mod room;
 #[cfg(feature = "snapshot")]
 mod saved;
+mod standing;
 mod step_plan;
 mod stir;
 mod stopping;
@@ -170,6 +172,8 @@ struct Pool {
     admissions: BTreeSet<Instant>,
     /// Whether the next round has to look again, for those who sat this one out.
     revisit: bool,
+    /// When it is next looked at for moves, if there may be one.
+    look_at: Instant,
     /// When the passing of time alone may give it something to do.
     wake_at: Option<Instant>,
 }
@@ -214,6 +218,8 @@ pub struct Scheduler {
     pressured: BTreeSet<Place>,
     /// Resizes whose overuse is tolerated until an instant.
     tolerances: BTreeSet<(Instant, Place)>,
+    /// When workers that are kept out may come.
+    joins: BTreeSet<(Instant, WorkerId)>,
     next_sequence: u64,
     waiting: Waiting,
     waiting_by_tier: Vec<Waiting>,
@@ -256,6 +262,7 @@ impl Scheduler {
             sought_in_vain: false,
             admissions: BTreeSet::new(),
             revisit: false,
+            look_at: Instant::ZERO,
             wake_at: None,
         });
         Self {
@@ -279,6 +286,7 @@ impl Scheduler {
             outbox: VecDeque::new(),
             pressured: BTreeSet::new(),
             tolerances: BTreeSet::new(),
+            joins: BTreeSet::new(),
             next_sequence: 0,
             waiting: Waiting::default(),
             waiting_by_tier: alloc::vec![Waiting::default(); config.tiers.len()],

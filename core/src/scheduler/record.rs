@@ -154,6 +154,8 @@ pub(super) struct Rare {
     pub(super) waits_at: Option<(u32, WaiterKey)>,
     /// The attempt for which victims were last chosen, whether it may choose again or not.
     pub(super) last_set_for: u32,
+    /// Where it is to go on, if it was stopped for that.
+    pub(super) moves_to: Option<WorkerId>,
 }
 
 impl Rare {
@@ -166,6 +168,7 @@ impl Rare {
         excluded: [None; 2],
         waits_at: None,
         last_set_for: 0,
+        moves_to: None,
     };
 
     /// Whether some worker is closed to it.

@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::event::Action;
 use crate::fairness::Fairness;
 use crate::heap::{Agenda, Heap};
-use crate::id::{PoolId, Tier};
+use crate::id::{PoolId, Tier, WorkerId};
 use crate::meter::Loan;
 use crate::metrics::QueueMetrics;
 use crate::queue::QueueNodes;
@@ -82,6 +82,7 @@ saved! {
     outbox: VecDeque<Action>,
     pressured: BTreeSet<Place>,
     tolerances: BTreeSet<(Instant, Place)>,
+    joins: BTreeSet<(Instant, WorkerId)>,
     next_sequence: u64,
     waiting: Waiting,
     waiting_by_tier: Vec<Waiting>,

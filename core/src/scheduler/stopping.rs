@@ -145,19 +145,30 @@ impl Scheduler {
         Some(expected.saturating_sub(self.output_tokens(slot)).saturating_mul(step))
     }
 
+    fn checkpoint_kib(&self, slot: u32) -> u128 {
+        u128::from(self.context_tokens(slot)) * u128::from(self.config.checkpoint_kib_per_token)
+    }
+
+    /// Whether its devices could keep a checkpoint of a running request, in place of the one that it may have.
+    pub(super) fn has_checkpoint_room(&self, slot: u32) -> bool {
+        let (kib, former) = (self.checkpoint_kib(slot), self.requests.rare(slot).checkpoint);
+        self.worker(self.requests.run(slot).worker).spec.devices.iter().all(|part| {
+            let device = &self.devices[part.device.index()];
+            let limit = device.spec.checkpoint_mib.map_or(u128::MAX, |mib| u128::from(mib) * 1024);
+            let given_back = former.filter(|&(worker, _)| self.worker(worker).part_on(part.device).is_some());
+            let others = device.checkpoints_kib - given_back.map_or(0, |(_, kib)| kib);
+            others + kib <= limit
+        })
+    }
+
     /// How a victim stops; a checkpoint's memory is set aside.
     pub(super) fn choose_mode(&mut self, slot: u32) -> YieldMode {
-        let kib = u128::from(self.context_tokens(slot)) * u128::from(self.config.checkpoint_kib_per_token);
+        let kib = self.checkpoint_kib(slot);
         let record = &self.requests[slot];
         let worth =
             record.spec.yielding == Yielding::Checkpoint && self.swap_ns(slot) <= self.recompute_ns(slot);
-        let worker = self.requests.run(slot).worker;
+        let (worker, has_room) = (self.requests.run(slot).worker, self.has_checkpoint_room(slot));
         self.forget_checkpoint(slot);
-        let has_room = self.worker(worker).spec.devices.iter().all(|part| {
-            let device = &self.devices[part.device.index()];
-            let limit = device.spec.checkpoint_mib.map_or(u128::MAX, |mib| u128::from(mib) * 1024);
-            device.checkpoints_kib + kib <= limit
-        });
         if !worth || !has_room {
             return YieldMode::Restart;
         }

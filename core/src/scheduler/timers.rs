@@ -6,7 +6,7 @@ use super::dispatch::Quiet;
 use super::workers::{Place, Tolerance};
 use crate::config::Order;
 use crate::event::{Action, Reason};
-use crate::id::Tier;
+use crate::id::{PoolId, Tier};
 use crate::queue::Lane;
 use crate::request::RequestState;
 use crate::time::Instant;
@@ -26,10 +26,13 @@ impl Scheduler {
         let timer = self.timers.peek().map(|((at, _), _)| at);
         let turn = self.turns.peek().map(|((at, _), _)| at);
         let tolerance = self.tolerances.first().map(|&(at, _)| at);
+        let join = self.joins.first().map(|&(at, _)| at);
         let refill = self.quota_queue.next_refill();
         let wakes = self.pools.iter().filter_map(|pool| pool.wake_at);
         let wants = self.quota.wants_at();
-        let next = wakes.chain(timer).chain(turn).chain(tolerance).chain(refill).chain(wants).min();
+        let looks = (0..self.pools.len() as u32).filter_map(|pool| self.next_look(PoolId::new(pool)));
+        let next = wakes.chain(timer).chain(turn).chain(tolerance).chain(join).chain(refill).chain(wants);
+        let next = next.chain(looks).min();
         next.map(|at| at.max(self.now))
     }
 
@@ -56,6 +59,11 @@ impl Scheduler {
         {
             self.tolerances.pop_first();
             self.end_tolerance(place);
+        }
+        while let Some(&(at, worker)) = self.joins.first()
+            && at <= now
+        {
+            self.let_in(worker);
         }
     }
 

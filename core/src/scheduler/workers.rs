@@ -16,6 +16,39 @@ pub(super) enum WorkerStatus {
     /// Runs what it has, and takes nothing.
     Draining,
     Lost,
+    /// Stands by as a spare, or is kept out for a while: runs nothing, and takes nothing.
+    Out,
+}
+
+/// What became of the place of a worker that was lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
+pub(super) enum Vacancy {
+    /// It left none, or somebody replaced it.
+    #[default]
+    None,
+    /// A spare may take it.
+    Open,
+    /// A spare took it.
+    Filled,
+}
+
+/// Whether a worker serves, and how it has fared: what `standing` decides by.
+#[derive(Debug, Default)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
+pub(super) struct Standing {
+    /// Whether it is a spare whose time has not come.
+    pub(super) stands_by: bool,
+    /// Until when it is kept out.
+    pub(super) out_until: Option<Instant>,
+    /// Whether it ever served.
+    pub(super) has_served: bool,
+    /// When it was added, or came to serve.
+    pub(super) since: Instant,
+    /// How often in a row it, and those that it replaces, were lost.
+    pub(super) losses: u32,
+    pub(super) lost_at: Instant,
+    pub(super) vacancy: Vacancy,
 }
 
 /// A worker is kept clear of borrowed starts for a waiting request that needs much of it.
@@ -55,6 +88,7 @@ impl Tolerance {
 pub(super) struct Worker {
     pub(super) spec: WorkerSpec,
     pub(super) status: WorkerStatus,
+    pub(super) standing: Standing,
     /// Where it stands among those of its pool that are up, if it is.
     pub(super) place: u32,
     /// What it could hold, were it and its devices empty.
@@ -90,7 +124,8 @@ impl Worker {
     pub(super) fn new(spec: WorkerSpec, whole: Resources, tiers: usize) -> Self {
         Self {
             spec,
-            status: WorkerStatus::Up,
+            status: WorkerStatus::Out,
+            standing: Standing::default(),
             place: 0,
             whole,
             used: Resources::ZERO,

@@ -18,6 +18,8 @@ prop_compose! {
         displace in any::<bool>(),
         spread in any::<bool>(),
         borrow_limit in proptest::option::weighted(0.2, (0_u64..6, 0_u64..60)),
+        flaps in (0_u64..3_000, 0_u64..9_000, 0_u64..9_000),
+        rebalance_ms in prop_oneof![Just(0_u64), 1_u64..2_000],
     ) -> ConfigBuilder {
         let tier = |name: &str, ppm| {
             let tier = TierConfig::new(name).reserve_ppm(ppm).lendable_ppm(lendable);
@@ -35,7 +37,11 @@ prop_compose! {
             .min_run(Duration::from_millis(min_run_ms))
             .max_preemptions(max_preemptions)
             .max_bypass(max_bypass)
-            .displace(displace);
+            .displace(displace)
+            .flap_backoff(Duration::from_millis(flaps.0))
+            .flap_backoff_max(Duration::from_millis(flaps.1))
+            .flap_forget_after(Duration::from_millis(flaps.2))
+            .rebalance_every(Duration::from_millis(rebalance_ms));
         if let Some(limit) = limit {
             config = config.queue_limit(limit);
         }

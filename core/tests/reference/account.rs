@@ -300,10 +300,10 @@ impl Model {
             || !self.up(pool).iter().any(|&id| le(request.asks, self.whole(id)))
     }
 
-    /// What each worker ever added to a pool could hold.
+    /// What each worker of a pool that ever served could hold.
     pub(crate) fn shapes(&self, pool: usize) -> Vec<Units> {
         let of_pool = self.worker_ids().filter(|&id| self.worker(id).spec.pool.get() as usize == pool);
-        of_pool.map(|id| self.whole(id)).collect()
+        of_pool.filter(|&id| self.worker(id).has_served).map(|id| self.whole(id)).collect()
     }
 
     /// What a request asks for as it enters its queue.

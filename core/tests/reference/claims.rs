@@ -312,25 +312,31 @@ impl Model {
         let kib = u128::from(self.context(seq)) * u128::from(self.setup.checkpoint_kib_per_token);
         let may = self.requests[&seq].spec.yielding == Yielding::Checkpoint;
         let worth = may && self.swap(seq) <= self.recompute(seq);
+        let fits = self.could_keep(seq);
         forget_checkpoint(self.request(seq));
-        let request = &self.requests[&seq];
+        if !worth || !fits {
+            return YieldMode::Restart;
+        }
+        let worker = self.requests[&seq].worker;
+        self.request(seq).checkpoint = Some((worker, kib));
+        YieldMode::Checkpoint
+    }
+
+    /// Whether the devices of a request could keep a checkpoint of it, beside those of the others.
+    pub(crate) fn could_keep(&self, seq: Seq) -> bool {
+        let kib = u128::from(self.context(seq)) * u128::from(self.setup.checkpoint_kib_per_token);
         let held = |device: DeviceId| {
-            let kept = self.requests.values().filter_map(|other| other.checkpoint);
+            let others = self.requests.iter().filter(|&(&other, _)| other != seq);
+            let kept = others.filter_map(|(_, other)| other.checkpoint);
             let here = kept.filter(|&(worker, _)| {
                 self.worker(worker).spec.devices.iter().any(|part| part.device == device)
             });
             here.map(|(_, kib)| kib).sum::<u128>()
         };
-        let fits = self.worker(request.worker).spec.devices.iter().all(|part| {
+        self.worker(self.requests[&seq].worker).spec.devices.iter().all(|part| {
             let limit = self.devices[part.device.get() as usize].spec.checkpoint_mib;
             limit.is_none_or(|mib| held(part.device) + kib <= u128::from(mib) * 1024)
-        });
-        if !worth || !fits {
-            return YieldMode::Restart;
-        }
-        let worker = request.worker;
-        self.request(seq).checkpoint = Some((worker, kib));
-        YieldMode::Checkpoint
+        })
     }
 
     /// A victim that was not reported stopped in time.

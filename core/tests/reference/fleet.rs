@@ -81,16 +81,25 @@ impl Model {
                 return Err("shared across pools");
             }
         }
+        self.check_replaced(spec)?;
         self.workers.push(Worker {
             spec: spec.clone(),
-            status: Status::Up,
+            status: Status::Out,
+            stands_by: false,
+            out_until: None,
+            since: 0,
+            has_served: false,
+            losses: 0,
+            lost_at: 0,
+            taken: None,
             offset: [0; 4],
             tolerated: [0; 4],
             tolerated_until: None,
             drain: None,
         });
-        self.open_cache(WorkerId::new(self.workers.len() as u32 - 1));
-        self.refit();
+        let id = WorkerId::new(self.workers.len() as u32 - 1);
+        self.open_cache(id);
+        self.take_stand(id);
         Ok(())
     }
 
@@ -156,7 +165,9 @@ impl Model {
 
     pub(crate) fn worker_drain(&mut self, id: WorkerId) -> Result<(), Refusal> {
         self.check_not_lost(id)?;
-        if self.worker(id).status == Status::Up {
+        if self.worker(id).status != Status::Draining {
+            let worker = &mut self.workers[id.get() as usize];
+            (worker.stands_by, worker.out_until) = (false, None);
             self.retire(id, Status::Draining);
         }
         Ok(())
@@ -164,16 +175,15 @@ impl Model {
 
     pub(crate) fn worker_lost(&mut self, id: WorkerId) -> Result<(), Refusal> {
         self.check_not_lost(id)?;
-        self.lose(id);
+        let lost = self.lost_with(id);
+        self.fleet_met[0] += lost.len() as u64 - 1;
+        self.lose_all(lost);
         Ok(())
     }
 
     pub(crate) fn device_lost(&mut self, id: DeviceId) -> Result<(), Refusal> {
         self.check_device(id)?;
-        for (worker, _) in self.on_device(id) {
-            self.lose(worker);
-            self.settle();
-        }
+        self.lose_all(self.on_device(id).into_iter().map(|(worker, _)| worker).collect());
         self.devices[id.get() as usize].lost = true;
         Ok(())
     }

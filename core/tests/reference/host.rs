@@ -5,14 +5,14 @@ use core::fmt::Write;
 use tidegate::{
     Amendment, Attempt, Created, Decline, DeviceId, DeviceSpec, Input, Instant, PoolId, Ppm, RequestId,
     RequestSpec, RequestState, Reserve, Resources, Scheduler, Shrink, StepException, TenantId, Tier, Usage,
-    WorkerId, WorkerSpec, Yielding,
+    WorkerId, WorkerKind, WorkerSpec, Yielding,
 };
 
 use super::inputs::{refusal, tiers, told};
 use super::policies::policy;
 use super::tenants::Met;
 use super::worlds::{Bytes, World};
-use super::{Counters, Model, Setup, at};
+use super::{Counters, Model, Setup, Status, at};
 
 /// What runs compared, and what they met.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,6 +26,8 @@ pub(crate) struct Compared {
     pub(crate) quota: Met,
     /// Of section 18.
     pub(crate) warmth: [u64; 5],
+    /// Of sections 19 and 20.
+    pub(crate) fleet: [u64; 4],
 }
 
 impl Compared {
@@ -39,6 +41,7 @@ impl Compared {
             counters: self.counters.and(more.counters),
             quota: self.quota.and(more.quota),
             warmth: [0, 1, 2, 3, 4].map(|index| self.warmth[index] + more.warmth[index]),
+            fleet: [0, 1, 2, 3].map(|index| self.fleet[index] + more.fleet[index]),
         }
     }
 }
@@ -52,6 +55,8 @@ struct Host<'a> {
     crowded: bool,
     /// Whether prompts are placed by what is cached of them.
     warm: bool,
+    /// Whether workers come and go, share faults, stand by, and requests move.
+    shaken: bool,
     /// Whether the scheduler is written out and read back all the time.
     restored: bool,
     sched: Scheduler,
@@ -79,19 +84,37 @@ pub(crate) fn compare(bytes: &[u8]) -> Result<Compared, String> {
     if warm {
         setup.warm(&mut bytes);
     }
+    let shaken = bytes.rarely(3);
+    if shaken {
+        setup.shake(&mut bytes);
+    }
     let mut story = format!("{setup:#?}\n");
     story.push_str("---\n");
     let model = Model::new(setup.clone(), 0);
     let sched = Scheduler::new(setup.config(), at(0));
     let compared = Compared::default();
     let (now, made) = (0, Vec::new());
-    let mut host =
-        Host { bytes, world, limited, crowded, warm, restored, sched, model, now, made, compared, story };
+    let mut host = Host {
+        bytes,
+        world,
+        limited,
+        crowded,
+        warm,
+        shaken,
+        restored,
+        sched,
+        model,
+        now,
+        made,
+        compared,
+        story,
+    };
     host.run()
         .map(|()| Compared {
             counters: host.model.counters,
             quota: host.model.met,
             warmth: host.model.warmth.met.all(),
+            fleet: host.model.fleet_met,
             ..host.compared
         })
         .map_err(|difference| format!("{}{difference}\nmodel:\n{}", host.story, host.model.summary()))
@@ -316,7 +339,47 @@ impl Host<'_> {
                 spec = spec.on_part(DeviceId::new(device as u32), part);
             }
         }
+        if self.shaken {
+            self.shake(&mut spec);
+        }
         (Input::WorkerAdd(spec), None)
+    }
+
+    /// Clients of a server, spares, and those that come in place of one that was lost, mostly.
+    fn shake(&mut self, spec: &mut WorkerSpec) {
+        spec.kind = self.bytes.one_of(&[WorkerKind::Mps, WorkerKind::Mig, WorkerKind::Mps]);
+        spec.spare = self.bytes.rarely(4);
+        let lost = (0..).zip(&self.model.workers).filter(|(_, worker)| worker.status == Status::Lost);
+        let lost: Vec<_> = lost.map(|(number, worker)| (number, worker.spec.pool)).collect();
+        if self.bytes.rarely(12) {
+            spec.replaces = Some(self.worker());
+        } else if !lost.is_empty() && !self.bytes.rarely(3) {
+            // Mostly the last, which is the likeliest to have replaced another.
+            let nth = if self.bytes.rarely(3) { self.bytes.below(lost.len()) } else { lost.len() - 1 };
+            let (number, pool) = lost[nth];
+            (spec.replaces, spec.pool) = (Some(WorkerId::new(number)), pool);
+        }
+    }
+
+    /// A worker, mostly one that came for another that was lost, if there is one.
+    fn flapping(&mut self) -> WorkerId {
+        let here = (0..).zip(&self.model.workers);
+        let here = here.filter(|(_, worker)| worker.status == Status::Up && worker.losses > 0);
+        let here: Vec<u32> = here.map(|(number, _)| number).collect();
+        if here.is_empty() || self.bytes.rarely(4) {
+            return self.worker();
+        }
+        WorkerId::new(here[self.bytes.below(here.len())])
+    }
+
+    /// One fails, or another comes.
+    fn fleet_change(&mut self) -> (Input, Option<Setup>) {
+        match self.bytes.below(8) {
+            0..=2 => self.worker_add(),
+            3..=5 => (Input::WorkerLost { worker: self.flapping() }, None),
+            6 => (Input::WorkerDrain { worker: self.worker() }, None),
+            _ => self.change(),
+        }
     }
 
     fn of_each(&self, units: u64) -> Resources {
@@ -358,6 +421,9 @@ impl Host<'_> {
         }
         if self.warm && self.bytes.rarely(3) {
             return (self.blocks_change(), None);
+        }
+        if self.shaken && self.bytes.rarely(8) {
+            return self.fleet_change();
         }
         let input = match self.bytes.below(40) {
             0..=15 => self.submit(),
@@ -443,6 +509,9 @@ impl Host<'_> {
         spec.peak = if self.bytes.rarely(2) { self.bytes.units(dimensions, 9) } else { Resources::ZERO };
         if self.world == World::Contended && !self.bytes.rarely(5) {
             (spec.demand, spec.peak, spec.yielding) = (self.of_each(1), Resources::ZERO, Yielding::Restart);
+        }
+        if self.shaken && !self.bytes.rarely(4) {
+            spec.yielding = Yielding::Checkpoint;
         }
         spec.cached_tokens = self.bytes.number(9);
         spec.output_tokens = self.bytes.maybe(2, |bytes| bytes.number(20));
@@ -576,6 +645,9 @@ impl Host<'_> {
                 after.keep_valid();
                 if self.crowded {
                     after.crowd(&mut self.bytes);
+                }
+                if self.shaken {
+                    after.shake(&mut self.bytes);
                 }
                 return (Input::Reconfigure { config: Box::new(after.config()) }, Some(after));
             }

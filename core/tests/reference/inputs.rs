@@ -84,6 +84,7 @@ fn worker_refusal(error: &WorkerError) -> Refusal {
         WorkerError::UnknownDevice(_) => "unknown device",
         WorkerError::DeviceLost(_) => "device lost",
         WorkerError::BadPart(_) => "bad part",
+        WorkerError::NotLost(_) => "not lost",
         WorkerError::SharedAcrossPools { .. } => "shared across pools",
         WorkerError::ZeroCapacity => "zero capacity",
         WorkerError::Lost(_) => "worker lost",
@@ -218,6 +219,7 @@ impl Model {
                 (device.tolerated, device.tolerated_until) = ([0; 4], None);
             }
         }
+        self.let_in();
     }
 
     /// What follows from any change: claims are balanced.
@@ -328,6 +330,7 @@ impl Model {
             lapsed: false,
             lapses_at: None,
             waits_at: None,
+            moves_to: None,
             prefix: Vec::new(),
         };
         self.requests.insert(seq, request);
@@ -484,6 +487,7 @@ impl Model {
         request.started_at = now;
         request.runs = false;
         request.cached = 0;
+        request.moves_to = None;
         let start = Action::Start {
             request: request.id,
             attempt: request.attempt(),

@@ -9,6 +9,7 @@ mod fleet;
 mod host;
 mod inputs;
 mod lapse;
+mod moves;
 mod named;
 mod policies;
 mod poll;
@@ -16,6 +17,7 @@ mod pressure;
 mod quota;
 mod reclaim;
 mod setup;
+mod standing;
 mod strangers;
 mod tenants;
 mod waits;
@@ -138,6 +140,8 @@ pub(crate) struct Request {
     pub(crate) lapsed: bool,
     pub(crate) lapses_at: Option<u64>,
     pub(crate) waits_at: Option<Wait>,
+    /// Where it is to go on, if it was stopped for that.
+    pub(crate) moves_to: Option<WorkerId>,
     /// The blocks of its prompt, as far as they are known.
     pub(crate) prefix: Vec<u64>,
 }
@@ -193,12 +197,23 @@ pub(crate) enum Status {
     Up,
     Draining,
     Lost,
+    /// A spare, or kept out.
+    Out,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Worker {
     pub(crate) spec: WorkerSpec,
     pub(crate) status: Status,
+    /// Section 19: whether it is a spare that nobody needed, until when it is kept out, since when it stands there or serves,
+    /// losses in a row and the last of them, and whether its place is to be taken (`Some(false)`) or was (`Some(true)`).
+    pub(crate) stands_by: bool,
+    pub(crate) out_until: Option<u64>,
+    pub(crate) since: u64,
+    pub(crate) has_served: bool,
+    pub(crate) losses: u32,
+    pub(crate) lost_at: u64,
+    pub(crate) taken: Option<bool>,
     pub(crate) offset: Units,
     pub(crate) tolerated: Units,
     pub(crate) tolerated_until: Option<u64>,
@@ -291,6 +306,8 @@ pub(crate) struct Model {
     pub(crate) in_round: bool,
     /// Whether a look at a tier ended a drain, or set somebody aside for quota.
     pub(crate) look_again: bool,
+    /// By pool: when it is next looked at for moves.
+    pub(crate) look_at: Vec<u64>,
     /// The largest capacity that each pool ever had.
     pub(crate) largest: Vec<Units>,
     /// By pool and tier: every value of the demand, with its instant.
@@ -304,6 +321,8 @@ pub(crate) struct Model {
     pub(crate) means: BTreeMap<TenantId, i128>,
     pub(crate) counters: Counters,
     pub(crate) warmth: Warmth,
+    /// Of sections 19 and 20: clients lost with another, workers kept out, spares that came to serve, moves.
+    pub(crate) fleet_met: [u64; 4],
     /// The first named invariant that did not hold of a decision.
     pub(crate) violation: Option<String>,
 }
@@ -332,6 +351,7 @@ impl Model {
             round: 0,
             in_round: false,
             look_again: false,
+            look_at: vec![0; pools],
             largest: vec![[0; 4]; pools],
             demands: vec![vec![vec![(0, [0; 4])]; tiers]; pools],
             budget_spent: vec![0; tiers],
@@ -341,6 +361,7 @@ impl Model {
             means: BTreeMap::new(),
             counters: Counters::default(),
             warmth: Warmth::default(),
+            fleet_met: [0; 4],
             violation: None,
             setup,
         }

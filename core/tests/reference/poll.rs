@@ -53,7 +53,7 @@ impl Model {
                 return true;
             }
             if !self.wake_waiter() {
-                return false;
+                return self.move_some();
             }
         }
     }
@@ -190,6 +190,7 @@ impl Model {
     pub(crate) fn load(&self, worker: WorkerId, more: Units) -> u128 {
         let (used, capacity) =
             (add(self.worker_used(worker), more), units(self.worker(worker).spec.capacity));
+        let used = used.map(|units| units.max(0));
         let loads = (0..4).filter(|&d| capacity[d] > 0).map(|d| (used[d] * 1_000_000 / capacity[d]) as u128);
         loads.max().unwrap_or(0)
     }
@@ -209,6 +210,9 @@ impl Model {
             let packed = self.setup.placement == Placement::Pack;
             (drained(id), if packed { u128::MAX - load } else { load }, id)
         })?;
+        if let Some(to) = request.moves_to.filter(|to| able.contains(to) && drained(*to) == drained(best)) {
+            return Some(to);
+        }
         let alike: Vec<WorkerId> = able.into_iter().filter(|&id| drained(id) == drained(best)).collect();
         Some(self.warmest(seq, best, &alike))
     }

@@ -317,7 +317,7 @@ impl Model {
         may.then_some(true)
     }
 
-    fn finishes_first(&self, seq: Seq) -> bool {
+    pub(crate) fn finishes_first(&self, seq: Seq) -> bool {
         let request = &self.requests[&seq];
         let (Some((base, _, decode)), Some(expected)) = (self.setup.step_time, request.spec.output_tokens)
         else {

@@ -42,6 +42,10 @@ pub(crate) struct Setup {
     pub(crate) max_bypass: u32,
     pub(crate) drain_after: u64,
     pub(crate) decline_backoff: u64,
+    /// Backoff, at most, forgotten after.
+    pub(crate) flaps: (u64, u64, u64),
+    /// 0: never.
+    pub(crate) rebalance_every: u64,
     /// Base, prompt token, decode.
     pub(crate) step_time: Option<(u64, u64, u64)>,
     pub(crate) stop_takes: u64,
@@ -125,6 +129,10 @@ impl Setup {
             .max_bypass(self.max_bypass)
             .drain_after(ns(self.drain_after))
             .decline_backoff(ns(self.decline_backoff))
+            .flap_backoff(ns(self.flaps.0))
+            .flap_backoff_max(ns(self.flaps.1))
+            .flap_forget_after(ns(self.flaps.2))
+            .rebalance_every(ns(self.rebalance_every))
             .stop_takes(ns(self.stop_takes))
             .swap_token(ns(self.swap_token))
             .checkpoint_kib_per_token(self.checkpoint_kib_per_token)

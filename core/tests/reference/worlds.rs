@@ -139,6 +139,16 @@ impl Setup {
         }
     }
 
+    /// Workers that flap are kept out, and requests move.
+    pub(super) fn shake(&mut self, bytes: &mut Bytes<'_>) {
+        self.flaps = (bytes.one_of(&[5, 0, 12]), bytes.one_of(&[20, 9, 200]), bytes.one_of(&[60, 0, 9]));
+        self.rebalance_every = bytes.one_of(&[3, 0, 1, 11]);
+        self.min_run = bytes.one_of(&[0, 2]);
+        if !bytes.rarely(3) {
+            self.placement = Placement::Pack;
+        }
+    }
+
     /// Prompts begin alike, and go where they are cached.
     pub(super) fn warm(&mut self, bytes: &mut Bytes<'_>) {
         self.placement = Placement::PrefixAffinity;
@@ -206,6 +216,8 @@ fn setup(bytes: &mut Bytes<'_>) -> Setup {
         max_bypass: bytes.one_of(&[16, 0, 1, 3]),
         drain_after: 1 + bytes.number(15),
         decline_backoff: bytes.number(12),
+        flaps: (0, 0, 0),
+        rebalance_every: 0,
         step_time: bytes.maybe(2, |bytes| (bytes.number(3), bytes.number(3), bytes.number(3))),
         stop_takes: bytes.one_of(&[0, 0, 5, 30]),
         swap_token: bytes.one_of(&[0, 0, 1, 2]),

@@ -6,9 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tidegate::WorkerKind;
+
 use super::ledger::Ledger;
 use super::names::{GPU, Sharing};
-use super::nodes::Host;
+use super::nodes::{Host, kind_of};
 use super::pods::Engines;
 
 /// What a worker has, as far as anybody says.
@@ -27,6 +29,7 @@ pub(super) struct Group {
     pub(super) most_urgent: Option<String>,
     pub(super) capacity: Capacity,
     pub(super) devices: Vec<String>,
+    pub(super) kind: WorkerKind,
 }
 
 /// All that there is.
@@ -154,7 +157,14 @@ fn place(
             pool = format!("{pool},{product}");
         }
         placed += 1;
-        fleet.add(pool, most_urgent.clone(), capacity, devices);
+        fleet.add(Group {
+            count: 1,
+            pool,
+            most_urgent: most_urgent.clone(),
+            capacity,
+            devices,
+            kind: stock.host.kind,
+        });
         at += usize::from(engine.pods.is_none());
     }
     let missing = engine.pods.unwrap_or(0).saturating_sub(placed);
@@ -183,24 +193,29 @@ fn every_slice(stocks: &[Stock], fleet: &mut Fleet, ledger: &mut Ledger) {
         fleet.by_resource.entry(host.resource.clone()).or_default();
         for gpu in 0..host.gpus {
             for _ in 0..host.replicas {
-                fleet.add(pool.clone(), None, Capacity::default(), vec![format!("{}/{gpu}", host.name)]);
+                let devices = vec![format!("{}/{gpu}", host.name)];
+                let (capacity, kind) = (Capacity::default(), host.kind);
+                fleet.add(Group { count: 1, pool: pool.clone(), most_urgent: None, capacity, devices, kind });
             }
         }
     }
 }
 
 impl Fleet {
-    fn add(&mut self, pool: String, most_urgent: Option<String>, capacity: Capacity, devices: Vec<String>) {
-        for device in &devices {
+    /// One worker more, told as a group of one.
+    fn add(&mut self, one: Group) {
+        for device in &one.devices {
             if self.known.insert(device.clone()) {
                 self.devices.push(device.clone());
             }
         }
         match self.groups.last_mut() {
-            Some(last) if last.pool == pool && last.capacity == capacity && last.devices == devices => {
+            Some(last)
+                if last.pool == one.pool && last.capacity == one.capacity && last.devices == one.devices =>
+            {
                 last.count += 1;
             }
-            _ => self.groups.push(Group { count: 1, pool, most_urgent, capacity, devices }),
+            _ => self.groups.push(one),
         }
     }
 }
@@ -230,7 +245,9 @@ fn invented(engines: &[Engines<'_>], sharing: &[Sharing], ledger: &mut Ledger) -
         let short = resource.rsplit('/').next().unwrap_or("gpu");
         let name = if several { format!("node-{short}") } else { "node".to_owned() };
         let gpus = slices.div_ceil(replicas);
-        Host { name, labels: BTreeMap::new(), taints: Vec::new(), gpus, resource, replicas }
+        let shared = sharing.iter().find(|shared| shared.advertised() == resource);
+        let kind = kind_of(&resource, shared);
+        Host { name, labels: BTreeMap::new(), taints: Vec::new(), gpus, resource, replicas, kind }
     };
     needed.into_iter().map(host).collect()
 }

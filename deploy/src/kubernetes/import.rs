@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use tidegate::WorkerKind;
 use toml::{Table, Value};
 
 use super::fleet::{self, Capacity, Fleet, Group};
@@ -256,14 +257,17 @@ fn write_fleet(
     let worker = |group: &Group| {
         let units = |units: u64| Value::Integer(i64::try_from(units).unwrap_or(i64::MAX));
         let capacity = each(&group.capacity).into_iter().map(|(name, number)| (name, units(number)));
-        let mut worker = Table::from_iter([
+        let mut table = Table::from_iter([
             ("count".to_owned(), units(group.count)),
             ("pool".to_owned(), text(&group.pool)),
             ("capacity".to_owned(), Value::Table(capacity.collect())),
             ("devices".to_owned(), Value::Array(group.devices.iter().map(|name| text(name)).collect())),
         ]);
-        worker.extend(group.most_urgent.as_deref().map(|tier| ("most_urgent".to_owned(), text(tier))));
-        Value::Table(worker)
+        if group.kind != WorkerKind::Dedicated {
+            table.insert("kind".to_owned(), text(group.kind.as_str()));
+        }
+        table.extend(group.most_urgent.as_deref().map(|tier| ("most_urgent".to_owned(), text(tier))));
+        Value::Table(table)
     };
     let workers: Vec<Value> = fleet.groups.iter().map(worker).collect();
     for group in &fleet.groups {

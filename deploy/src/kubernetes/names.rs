@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use tidegate::{Config, ConfigFault};
+use tidegate::{Config, ConfigFault, WorkerKind};
 use toml::{Table, Value};
 
 use crate::fields::{Fields, fault, tables};
@@ -44,6 +44,15 @@ impl Strategy {
         match self {
             Self::Mps => "mps",
             Self::TimeSlicing => "timeSlicing",
+        }
+    }
+
+    /// What its replicas are.
+    #[must_use]
+    pub const fn kind(self) -> WorkerKind {
+        match self {
+            Self::Mps => WorkerKind::Mps,
+            Self::TimeSlicing => WorkerKind::TimeSlice,
         }
     }
 }

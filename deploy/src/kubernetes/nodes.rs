@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use tidegate::WorkerKind;
+
 use super::ledger::{Ledger, NO_COUNTERPART, Object, View};
 use super::names::{GPU, Sharing};
 use super::yaml::Node;
@@ -24,6 +26,8 @@ pub(super) struct Host {
     /// What pods ask for, and how many of each GPU there are.
     pub(super) resource: String,
     pub(super) replicas: u64,
+    /// What these are.
+    pub(super) kind: WorkerKind,
 }
 
 /// What keeps pods away that do not tolerate it.
@@ -95,7 +99,17 @@ pub(super) fn read(object: &Object<'_>, sharing: &[Sharing], ledger: &mut Ledger
         ledger.fault(object, object.node, "", format!("{gpus} GPUs, at most {MOST_GPUS}"));
         return None;
     }
-    Some(Host { name: object.name.clone(), labels, taints, gpus, resource, replicas })
+    let kind = kind_of(&resource, shared);
+    Some(Host { name: object.name.clone(), labels, taints, gpus, resource, replicas, kind })
+}
+
+/// What a slice of a resource is: as it is shared, or cut off by the hardware.
+pub(super) fn kind_of(resource: &str, shared: Option<&Sharing>) -> WorkerKind {
+    match shared {
+        Some(shared) => shared.strategy.kind(),
+        None if resource.contains("/mig-") => WorkerKind::Mig,
+        None => WorkerKind::Dedicated,
+    }
 }
 
 /// The sharing that holds on a node: of the config that its label names, else of the only one or the default.

@@ -7,8 +7,8 @@ use super::ledger::{Ledger, Object, View};
 use super::names::{GPU, REPLICAS, Sharing, Strategy};
 use super::yaml::{Node, Reader, Scalar, Value};
 
-/// More replicas than this are seldom worth it: each has its own copy of the weights.
-const MANY: i64 = 4;
+/// More replicas than this are seldom worth it.
+const MANY: i64 = tidegate::Sharing::MOST_SENSIBLE as i64;
 
 /// The sharing of all configs in a config map. Says whether the map had any config of the plugin.
 pub(super) fn import(

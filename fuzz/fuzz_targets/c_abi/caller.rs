@@ -242,7 +242,15 @@ fn scheduler(config: *mut ConfigHandle) -> *mut SchedulerHandle {
     // SAFETY: a live handle, a text, and room for a number.
     good(unsafe { tidegate_scheduler_tenant_set(scheduler, 0, c"t".as_ptr(), 1, &raw mut number) });
     for pool in 0..2 {
-        let spec = WorkerInput { struct_size: size_of::<WorkerInput>() as u32, pool, capacity: [4, 8, 0, 0] };
+        let spec = WorkerInput {
+            struct_size: size_of::<WorkerInput>() as u32,
+            pool,
+            capacity: [4, 8, 0, 0],
+            kind: 0,
+            flags: 0,
+            replaces: 0,
+            reserved: 0,
+        };
         // SAFETY: a live handle, a struct of the size it states, and room for a number.
         good(unsafe {
             tidegate_scheduler_worker_add(scheduler, 0, &raw const spec, std::ptr::null(), 0, &raw mut number)

@@ -172,7 +172,10 @@ fn machine(caller: &mut Caller<'_>) {
     let (scheduler, now, number, out) = (caller.scheduler(), caller.now(), caller.number(), caller.room(4));
     let pool = caller.bytes.below(3) as u32;
     let device = caller.structure(&words::<DeviceInput>(&[(2, 4)]));
-    let worker = caller.structure(&words::<WorkerInput>(&[(1, pool), (2, 4), (4, 8)]));
+    let standing = [5, 4, 4].map(|most| caller.bytes.below(most) as u32);
+    let [kind, flags, replaces] = standing;
+    let told = [(1, pool), (2, 4), (4, 8), (10, kind), (11, flags), (12, replaces)];
+    let worker = caller.structure(&words::<WorkerInput>(&told));
     let (parts, count) = caller.records(size_of::<DevicePartInput>());
     let config = caller.config();
     // SAFETY: structs of the size they state, as many records, and room.

@@ -8,7 +8,7 @@ worker.
 from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, TypedDict, TypeVar, Unpack
 
-from tidegate._enums import OverQuotaAction, QuotaLimit
+from tidegate._enums import OverQuotaAction, QuotaLimit, WorkerKind
 from tidegate._records import DevicePart, Rate, StepException
 from tidegate._tidegate import Config
 from tidegate.aio._errors import Closed
@@ -56,9 +56,13 @@ class Fleet:
         *,
         pool: str | int = 0,
         devices: Iterable[DevicePart | tuple[int, int]] | None = None,
+        kind: WorkerKind | str = "dedicated",
+        spare: bool = False,
+        replaces: int | None = None,
     ) -> int:
-        """Adds a worker and returns its number."""
-        return self._say(self._room.scheduler.worker_add, capacity, pool=pool, devices=devices)
+        """Adds a worker and returns its number; `kind`, `spare` and `replaces` as for `Scheduler`."""
+        verb = self._room.scheduler.worker_add
+        return self._say(verb, capacity, pool=pool, devices=devices, kind=kind, spare=spare, replaces=replaces)
 
     def worker_resize(self, worker: int, capacity: Amounts, *, preempt_after_ns: int | None = None) -> None:
         """Gives a worker another capacity."""

@@ -48,6 +48,10 @@ struct ConfigText {
     max_bypass: Option<u32>,
     drain_after: Option<String>,
     decline_backoff: Option<String>,
+    flap_backoff: Option<String>,
+    flap_backoff_max: Option<String>,
+    flap_forget_after: Option<String>,
+    rebalance_every: Option<String>,
     step_time: Option<StepTimeText>,
     stop_takes: Option<String>,
     swap_token: Option<String>,
@@ -211,6 +215,8 @@ impl ConfigText {
             max_bypass,
             drain_after_ns,
             decline_backoff_ns,
+            flaps,
+            rebalance_every_ns,
             step_time,
             stop_takes_ns,
             swap_token_ns,
@@ -238,6 +244,10 @@ impl ConfigText {
             max_bypass: Some(*max_bypass),
             drain_after: Some(span_text(*drain_after_ns)),
             decline_backoff: Some(span_text(*decline_backoff_ns)),
+            flap_backoff: Some(span_text(flaps.backoff_ns)),
+            flap_backoff_max: Some(span_text(flaps.backoff_max_ns)),
+            flap_forget_after: Some(span_text(flaps.forget_after_ns)),
+            rebalance_every: Some(span_text(*rebalance_every_ns)),
             step_time: step_time.map(StepTimeText::of),
             stop_takes: Some(span_text(*stop_takes_ns)),
             swap_token: Some(span_text(*swap_token_ns)),
@@ -301,6 +311,13 @@ impl ConfigText {
         builder = set(builder, read.span("drain_after", self.drain_after), ConfigBuilder::drain_after);
         let backoff = read.span("decline_backoff", self.decline_backoff);
         builder = set(builder, backoff, ConfigBuilder::decline_backoff);
+        builder = set(builder, read.span("flap_backoff", self.flap_backoff), ConfigBuilder::flap_backoff);
+        let most = read.span("flap_backoff_max", self.flap_backoff_max);
+        builder = set(builder, most, ConfigBuilder::flap_backoff_max);
+        let forgets = read.span("flap_forget_after", self.flap_forget_after);
+        builder = set(builder, forgets, ConfigBuilder::flap_forget_after);
+        let every = read.span("rebalance_every", self.rebalance_every);
+        builder = set(builder, every, ConfigBuilder::rebalance_every);
         if let Some(text) = self.step_time {
             let mut span = |field, text| read.span(field, Some(text));
             let base = span("step_time.base", text.base);
