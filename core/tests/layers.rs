@@ -18,7 +18,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("alphabet", &["event", "error"]),
     (
         "mechanisms",
-        &["queue", "fairness", "capacity", "placement", "preempt", "quota", "meter", "metrics", "step_plan"],
+        &["queue", "fairness", "capacity", "placement", "preempt", "quota", "meter", "metrics", "demand", "step_plan"],
     ),
     ("policy", &["scheduler"]),
     ("roof", &["exposition", "journal", "snapshot", "sync"]),
