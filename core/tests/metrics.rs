@@ -208,7 +208,9 @@ fn refusals_are_counted_by_why() {
     assert_eq!(refused("near-realtime", "queue-full"), 1.0);
     assert_eq!(page.sum("tidegate_refused_requests_total", &[]), 4.0);
     let of_tenant = "tidegate_tenant_refused_requests_total";
-    for (tier, why) in [("near-realtime", "never-fits"), ("realtime", "not-allowed"), ("near-realtime", "over-quota")] {
+    for (tier, why) in
+        [("near-realtime", "never-fits"), ("realtime", "not-allowed"), ("near-realtime", "over-quota")]
+    {
         assert_eq!(page.sum(of_tenant, &[&format!("\"{tier}\""), why]), 1.0, "{tier}, {why}");
     }
     let unnamed = Page(samples(&world.sched, MetricsFormat::OpenMetrics, 0));
@@ -251,7 +253,10 @@ fn what_a_tier_wants_is_told_for_now_and_ahead_once_it_was_watched() {
         world.pass(ms(10_000));
         world.round();
     }
-    assert_eq!([wanted(&world, "near-realtime", "0"), wanted(&world, "near-realtime", "60")], [Some(12.0), Some(18.0)]);
+    assert_eq!(
+        [wanted(&world, "near-realtime", "0"), wanted(&world, "near-realtime", "60")],
+        [Some(12.0), Some(18.0)]
+    );
     assert_eq!(wanted(&world, "realtime", "60"), Some(0.0));
 }
 

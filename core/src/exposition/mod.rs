@@ -249,7 +249,8 @@ impl Scheduler {
 
     /// Where it is not known yet there is no sample: an autoscaler that finds none leaves everything as it is.
     fn write_wanted(&self, page: &mut Page<'_, impl Write>) -> fmt::Result {
-        let help = "What a tier wants now, or will so many seconds from now; none until it was watched for as long.";
+        let help =
+            "What a tier wants now, or will so many seconds from now; none until it was watched for as long.";
         let mut family = page.family(Kind::Gauge, "tidegate_wanted_capacity_units", help)?;
         self.for_queues(|(pool, in_pool), (tier, in_tier)| {
             for (horizon, ahead) in HORIZONS_S {

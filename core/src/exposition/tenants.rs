@@ -29,9 +29,12 @@ const COUNTS: [(&str, &str, &str, Counts); 4] = [
     ("tidegate_tenant_preemptions", "reason", "How often requests of a tenant stopped for others.", |used| {
         [("reclaim", used.preemptions), ("out-of-memory", used.memory_preemptions)].into()
     }),
-    ("tidegate_tenant_refused_requests", "reason", "Requests of a tenant that were not accepted, by why.", |used| {
-        Refused::ALL.into_iter().map(Refused::as_str).zip(used.refused).collect()
-    }),
+    (
+        "tidegate_tenant_refused_requests",
+        "reason",
+        "Requests of a tenant that were not accepted, by why.",
+        |used| Refused::ALL.into_iter().map(Refused::as_str).zip(used.refused).collect(),
+    ),
 ];
 
 /// What was used under a name in a tier.
