@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 60
 """The bound of whatever is waited for: a machine that is slow and busy needs a part of it."""
 T = TypeVar("T")
+LIVE = ("tidegate_queue_depth", "tidegate_running_requests")
 
 
 class Program:
@@ -191,14 +192,28 @@ class Gateway(Program):
         except OSError:
             return False
 
-    def metric(self, name: str, **labels: str) -> float:
-        """A sample of the metrics; 0 if there is none."""
+    def samples(self, name: str, **labels: str) -> list[float]:
+        """The samples of a metric that have these labels."""
+        found = []
         for line in self.get("/metrics").splitlines():
             if line.startswith(name) and all(f'{label}="{value}"' in line for label, value in labels.items()):
                 head, _, value = line.rpartition(" ")
                 if head == name or head.startswith(f"{name}{{"):
-                    return float(value)
-        return 0.0
+                    found.append(float(value))
+        return found
+
+    def metric(self, name: str, **labels: str) -> float:
+        """A sample of the metrics, the first; 0 if there is none."""
+        return next(iter(self.samples(name, **labels)), 0.0)
+
+    def total(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples."""
+        return sum(self.samples(name, **labels))
+
+    def live(self) -> float:
+        """How many requests wait or run: of one moment, since a page is."""
+        lines = (line.rpartition(" ") for line in self.get("/metrics").splitlines())
+        return sum(float(value) for head, _, value in lines if head.partition("{")[0] in LIVE)
 
 
 def until(condition: Callable[[], bool], within: float = SECONDS) -> None:

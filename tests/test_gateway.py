@@ -32,7 +32,7 @@ def own(tmp_path: Path) -> Any:
 
 
 def is_idle(gateway: Any) -> bool:
-    return gateway.metric("tidegate_live") == 0
+    return gateway.live() == 0
 
 
 CHAT = {"model": "stub", "messages": [{"role": "user", "content": "so long"}], "max_tokens": 30}
@@ -154,7 +154,7 @@ def test_what_a_tenant_has_used_of_its_quota(one: Any) -> None:
 
 
 def counted(gateway: Any) -> tuple[float, float]:
-    cancelled = gateway.metric("tidegate_requests_total", state="cancelled")
+    cancelled = gateway.total("tidegate_ended_requests_total", end="cancelled")
     return cancelled, gateway.metric("tidegate_gateway_refused_total", code="client-gone")
 
 
@@ -168,7 +168,7 @@ def test_a_client_that_goes_leaves_nothing_behind(one: Any, stream: bool) -> Non
         asked = [
             asyncio.create_task(clients.ask(body_of("a", 100_000, stream=stream), tier="batch")) for _ in range(12)
         ]
-        while gateway.metric("tidegate_live") < 12 or engine.stats()["running"] < 4:
+        while gateway.live() < 12 or engine.stats()["running"] < 4:
             await asyncio.sleep(0.02)
         for task in asked:
             task.cancel()
@@ -186,7 +186,7 @@ def test_sigterm_lets_those_inside_finish_and_takes_nothing_new(own: Any) -> Non
 
     async def scene(clients: Clients) -> tuple[list[Told], Told]:
         asked = [asyncio.create_task(clients.ask(body, tier="batch")) for _ in range(8)]
-        while gateway.metric("tidegate_live") < 8:
+        while gateway.live() < 8:
             await asyncio.sleep(0.02)
         gateway.signal(signal.SIGTERM)
         while gateway.is_ready:
@@ -215,11 +215,11 @@ def test_what_an_operator_is_told_of_a_request_that_waits(one: Any) -> None:
         for name in ("early", "late"):
             ask = clients.ask(body_of("a", 1_000), tier="batch", **{"x-request-id": name})
             asked.append(asyncio.create_task(ask))
-            while gateway.metric("tidegate_live") < len(asked):
+            while gateway.live() < len(asked):
                 await asyncio.sleep(0.02)
         ask = clients.ask(body_of("a", 10), key="frugal-key", tier="batch", **{"x-request-id": "early"})
         asked.append(asyncio.create_task(ask))
-        while gateway.metric("tidegate_live") < len(asked):
+        while gateway.live() < len(asked):
             await asyncio.sleep(0.02)
         told = {}
         for name, key in [

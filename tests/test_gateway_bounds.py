@@ -111,7 +111,7 @@ def test_a_body_that_is_none(gateway: Gateway, body: bytes, field: str | None) -
 
     status, document = run(gateway.url, scene)
     assert (status, document["error"]["code"], document["error"]["param"]) == (400, "bad-request", field)
-    assert gateway.metric("tidegate_live") == 0
+    assert gateway.live() == 0
 
 
 def test_what_is_no_http(gateway: Gateway) -> None:
@@ -171,7 +171,7 @@ def test_a_tier_above_the_right_may_be_demoted(tmp_path: Path) -> None:
 def test_a_client_that_takes_nothing_loses_its_place(tmp_path: Path) -> None:
     with world(tmp_path, slots=1, write_timeout="500ms") as (gateway, (engine,)):
         fill(gateway, engine)
-        until(lambda: gateway.metric("tidegate_live") == 0 and engine.stats()["running"] == 0)
+        until(lambda: gateway.live() == 0 and engine.stats()["running"] == 0)
         assert gateway.metric("tidegate_gateway_refused_total", code="client-gone") == 1
 
 
@@ -184,7 +184,7 @@ def fill(gateway: Gateway, engine: StubEngine) -> None:
         body = json.dumps(body_of("a", 200_000, stream=True)).encode()
         connection.sendall(head(f"content-length: {len(body)}") + body)
         until(lambda: engine.stats()["begun"] == 1)
-        until(lambda: gateway.metric("tidegate_live") == 0)
+        until(lambda: gateway.live() == 0)
 
 
 async def until_it_stands_still(engine: StubEngine) -> None:
@@ -222,4 +222,4 @@ def test_a_stream_that_is_cut_while_its_client_takes_nothing_is_whole(tmp_path: 
         told = asyncio.run(bounded())
         assert b"".join(re.findall(rb'"text":"([^"]*)"', told)).decode() == expected(body)[1]
         assert gateway.metric("tidegate_gateway_cut_total", tier="batch") >= 1
-        assert gateway.metric("tidegate_live") == 0
+        assert gateway.live() == 0

@@ -44,7 +44,7 @@ def all_whole(gateway: Gateway, engines: list[StubEngine], trouble: Trouble) -> 
 
     told = run(gateway.url, scene)
     assert [body for answer, body in zip(told, asked, strict=True) if not is_right(answer, body)] == []
-    until(lambda: gateway.metric("tidegate_live") == 0)
+    until(lambda: gateway.live() == 0)
     return told
 
 
@@ -108,7 +108,7 @@ def test_an_engine_that_fails_what_it_is_asked(tmp_path: Path, behaviour: dict[s
 
         told = run(gateway.url, scene)
         assert [body for answer, body in zip(told, asked, strict=True) if not is_right(answer, body)] == []
-        until(lambda: gateway.metric("tidegate_live") == 0)
+        until(lambda: gateway.live() == 0)
 
 
 def test_engines_that_all_fail_are_told_to_the_client(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_engines_that_all_fail_are_told_to_the_client(tmp_path: Path) -> None:
         whole, streamed = run(gateway.url, broken)
         assert (whole.status, whole.code) == (502, "engine-failed")
         assert (streamed.status, streamed.code, streamed.is_done) == (200, "engine-failed", False)
-        assert gateway.metric("tidegate_live") == 0
+        assert gateway.live() == 0
 
 
 def test_what_an_engine_refuses_the_client_is_told(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_what_an_engine_refuses_the_client_is_told(tmp_path: Path) -> None:
 
         told = run(gateway.url, scene)
         assert (told.status, told.document["error"]["message"]) == (422, "told to")
-        assert gateway.metric("tidegate_live") == 0
+        assert gateway.live() == 0
 
 
 def test_requests_wait_while_no_engine_is_up(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_requests_wait_while_no_engine_is_up(tmp_path: Path) -> None:
 
         async def scene(clients: Clients) -> Told:
             asked = asyncio.create_task(clients.ask(body_of("a", 5, stream=True)))
-            while gateway.metric("tidegate_live") < 1:
+            while gateway.live() < 1:
                 await asyncio.sleep(0.02)
             engine.control(health=200)
             return await asked
@@ -181,7 +181,7 @@ def test_batch_makes_room_and_goes_on_without_a_token_missing(tmp_path: Path) ->
         assert all(is_whole(answer, body) and answer.ids for answer, body in zip(batch, asked, strict=True))
         assert gateway.metric("tidegate_gateway_cut_total", tier="batch") >= 1
         assert engine.stats()["gone"] >= 1, "the engine was told to stop"
-        assert gateway.metric("tidegate_live") == 0
+        assert gateway.live() == 0
 
 
 def test_a_stream_that_cannot_go_on_is_never_asked_to_yield(tmp_path: Path) -> None:
@@ -223,5 +223,5 @@ def test_engines_that_come_and_go_under_load(two: Any) -> None:
     for answer, body in zip(told, asked, strict=True):
         # One that was hit too often is told so, and is a beginning of what it should have been.
         assert is_right(answer, body) or answer.code in ("engine-failed", "dropped-declined"), answer
-    until(lambda: gateway.metric("tidegate_live") == 0)
+    until(lambda: gateway.live() == 0)
     assert sum(is_right(answer, body) for answer, body in zip(told, asked, strict=True)) >= len(asked) // 2

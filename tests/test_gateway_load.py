@@ -74,7 +74,7 @@ def test_a_load_is_told_by_tier_and_tenant(tmp_path: Path) -> None:
             check=False,
         )
         assert ended.returncode == 0, ended.stderr
-        assert gateway.metric("tidegate_live") == 0
+        assert gateway.live() == 0
     head, *lines = ([cell.strip() for cell in line.split("  ") if cell] for line in ended.stdout.splitlines())
     rows = [dict(zip(head, line, strict=True)) for line in lines]
     asked = [json.loads(line) for line in told.read_text().splitlines()]

@@ -92,7 +92,7 @@ def test_tenants_change_places(tmp_path: Path, caplog: pytest.LogCaptureFixture)
             ((), {}),  # both are forgotten, the child first
         ]:
             world.read(HEAD, *parts, ENGINES)
-            assert world.gateway._parents == parents
+            assert world.gateway._tenants.parents == parents
             assert set(world.gate.scheduler.tenants().values()) == set(parents)
 
     with caplog.at_level(logging.WARNING):

@@ -85,7 +85,7 @@ def test_a_budget_holds_over_replicas_one_of_which_is_killed(tmp_path: Path) -> 
         assert all(sum(tokens for _, tokens in one) > EACH for one in used), "each life had some of it"
         # What was lent to the one that was killed is lost to all until the store takes it for gone.
         assert total >= RATE * (everything[-1][0] - began) / 2
-        until(lambda: all(gateway.metric("tidegate_live") == 0 for gateway in gateways))
+        until(lambda: all(gateway.live() == 0 for gateway in gateways))
 
 
 def test_while_the_store_is_gone_requests_wait_and_then_go_on(tmp_path: Path) -> None:
@@ -140,4 +140,4 @@ def test_replicas_leave_each_other_their_part_and_borrow_the_rest(tmp_path: Path
 
         asyncio.run(scene())
         assert engine.stats()["most"] <= whole + part, "each has no more than its part beyond what it knew to be free"
-        until(lambda: all(gateway.metric("tidegate_live") == 0 for gateway in gateways))
+        until(lambda: all(gateway.live() == 0 for gateway in gateways))

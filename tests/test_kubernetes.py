@@ -17,6 +17,7 @@ from tidegate.deployment import Deployment
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "docs/examples/kubernetes").glob("*.yaml"))
+AUTOSCALING = ROOT / "docs/examples/autoscaling"
 VERSIONS = ["1.25", kubernetes_validate.latest_version()]
 
 
@@ -46,6 +47,23 @@ def test_the_examples_are_valid(path: Path, version: str) -> None:
     assert found
     for item in found:
         kubernetes_validate.validate(item, version, strict=True)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_autoscalers_are_valid_and_ask_the_same(version: str) -> None:
+    adapter, scaler = objects((AUTOSCALING / "hpa.yaml").read_text())
+    for item in (adapter, scaler):
+        kubernetes_validate.validate(item, version, strict=True)
+    (rule,) = yaml.safe_load(adapter["data"]["config.yaml"])["externalRules"]
+    (metric,) = scaler["spec"]["metrics"]
+    assert metric["external"]["metric"]["name"] == rule["name"]["as"]
+    # No schema of KEDA's own kinds is packaged: what it shares with the other is that.
+    (keda,) = objects((AUTOSCALING / "keda.yaml").read_text())
+    (trigger,) = keda["spec"]["triggers"]
+    assert trigger["metadata"]["query"] == rule["metricsQuery"]
+    assert keda["spec"]["scaleTargetRef"] == scaler["spec"]["scaleTargetRef"]
+    targets = [item for path in EXAMPLES for item in objects(path.read_text()) if item["kind"] == "Deployment"]
+    assert scaler["spec"]["scaleTargetRef"]["name"] in {item["metadata"]["name"] for item in targets}
 
 
 @pytest.mark.parametrize("version", VERSIONS)

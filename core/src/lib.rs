@@ -12,6 +12,7 @@ extern crate alloc;
 mod brief;
 mod capacity;
 mod config;
+mod demand;
 mod error;
 mod event;
 mod exposition;

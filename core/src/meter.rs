@@ -19,6 +19,9 @@ pub const QUEUE_DELAY_BUCKETS: usize = 24;
 
 const NS_PER_MS: u64 = 1_000_000;
 
+/// For how many reasons a request is not accepted: those of `metrics`.
+pub(crate) const REFUSALS: usize = 4;
+
 /// Borrowed parts are in 1/2^32, rounded down.
 const PART_BITS: u32 = 32;
 
@@ -73,6 +76,8 @@ pub struct TenantUsage {
     pub borrowed_unit_ns: [u128; MAX_DIMENSIONS],
     /// How many of those that were started had waited how long before: see [`queue_delay_bound_ns`](Self::queue_delay_bound_ns).
     pub queue_delays: [u64; QUEUE_DELAY_BUCKETS],
+    /// Requests that were not accepted, by why: for the page of metrics.
+    pub(crate) refused: [u64; REFUSALS],
 }
 
 impl TenantUsage {
@@ -126,6 +131,8 @@ impl TenantUsage {
         ours.into_iter().for_each(|(own, other)| *own = counts(*own, other));
         let delays = self.queue_delays.iter_mut().zip(other.queue_delays);
         delays.for_each(|(own, other)| *own = counts(*own, other));
+        let refused = self.refused.iter_mut().zip(other.refused);
+        refused.for_each(|(own, other)| *own = counts(*own, other));
         let units = self.unit_ns.iter_mut().zip(other.unit_ns);
         let borrowed = self.borrowed_unit_ns.iter_mut().zip(other.borrowed_unit_ns);
         units.chain(borrowed).for_each(|(own, other)| *own = sums(*own, other));
@@ -203,6 +210,7 @@ pub(crate) struct RareCounts {
     pub(crate) preemptions: u64,
     pub(crate) memory_preemptions: u64,
     pub(crate) lost_tokens: u64,
+    pub(crate) refused: [u64; REFUSALS],
 }
 
 /// How many buckets of delays get memory together: what a tenant's requests wait mostly falls into one such span.
@@ -385,6 +393,7 @@ impl Meter {
             preemptions: rare.preemptions,
             memory_preemptions: rare.memory_preemptions,
             lost_tokens: rare.lost_tokens,
+            refused: rare.refused,
             ..TenantUsage::default()
         };
         self.read_units(now, loan, &mut told);

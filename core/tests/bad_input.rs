@@ -57,6 +57,10 @@ fn state(world: &World) -> String {
 fn refused(world: &mut World, input: &Input) -> InputError {
     // What the last input left to be noted is noted by the next, whatever comes of it.
     let _ = world.sched.cancel(world.now, RequestId::from_bits(0));
+    if let Input::Submit(_) = input {
+        // The first refusal of a tenant in a tier makes room for the count of those.
+        world.sched.apply(world.now, input).expect_err("it is to be refused");
+    }
     let before = state(world);
     let Err(error) = world.sched.apply(world.now, input) else { panic!("accepted: {input:?}") };
     assert_eq!(state(world), before, "{input:?} was refused and changed something");

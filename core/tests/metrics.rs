@@ -207,6 +207,72 @@ fn refusals_are_counted_by_why() {
     assert_eq!(refused("near-realtime", "over-quota"), 1.0);
     assert_eq!(refused("near-realtime", "queue-full"), 1.0);
     assert_eq!(page.sum("tidegate_refused_requests_total", &[]), 4.0);
+    let of_tenant = "tidegate_tenant_refused_requests_total";
+    for (tier, why) in
+        [("near-realtime", "never-fits"), ("realtime", "not-allowed"), ("near-realtime", "over-quota")]
+    {
+        assert_eq!(page.sum(of_tenant, &[&format!("\"{tier}\""), why]), 1.0, "{tier}, {why}");
+    }
+    let unnamed = Page(samples(&world.sched, MetricsFormat::OpenMetrics, 0));
+    assert_eq!((page.sum(of_tenant, &[]), page.sum(of_tenant, &["\"other\""])), (4.0, 0.0));
+    assert_eq!((unnamed.sum(of_tenant, &[]), unnamed.sum(of_tenant, &["\"other\""])), (4.0, 4.0));
+    // Who is forgotten leaves what is counted behind.
+    world.round();
+    let running: Vec<_> = world.running.keys().copied().collect();
+    running.into_iter().for_each(|id| world.complete(id));
+    world.sched.tenant_remove(world.now, world.tenant).expect("it has nothing");
+    assert_eq!(Page::of(&world).sum(of_tenant, &["\"other\""]), 4.0);
+}
+
+/// What is said of a tier's slots at a horizon, if anything is.
+fn wanted(world: &World, tier: &str, horizon: &str) -> Option<f64> {
+    let labels = format!("pool=\"default\",tier=\"{tier}\",resource=\"slots\",horizon=\"{horizon}\"");
+    let page = Page::of(world);
+    let text = page.0.get(&format!("tidegate_wanted_capacity_units{{{labels}}}"));
+    text.map(|text| text.parse().expect("a number"))
+}
+
+#[test]
+fn what_a_tier_wants_is_told_for_now_and_ahead_once_it_was_watched() {
+    let mut world = World::with_workers(three_tiers(), 1, [4, 64]);
+    let ids = world.submit_many(6, Tier::P2, [1, 8]);
+    world.round();
+    for step in 0..6 {
+        assert_eq!(wanted(&world, "batch", "0"), Some(6.0), "4 run, and 2 wait");
+        assert_eq!(wanted(&world, "batch", "60"), None, "{step} of 6 samples are there");
+        world.pass(ms(10_000));
+        world.round();
+    }
+    assert_eq!([wanted(&world, "batch", "60"), wanted(&world, "batch", "300")], [Some(6.0), None]);
+    ids[..4].iter().for_each(|&id| world.complete(id));
+    world.round();
+    assert_eq!([wanted(&world, "batch", "0"), wanted(&world, "batch", "60")], [Some(2.0), Some(6.0)]);
+    // A tier grows on a line, by 1 in 10 s: what it has in a minute is 6 more than now.
+    for _ in 0..12 {
+        world.submit(Tier::P1, [1, 8]);
+        world.pass(ms(10_000));
+        world.round();
+    }
+    assert_eq!(
+        [wanted(&world, "near-realtime", "0"), wanted(&world, "near-realtime", "60")],
+        [Some(12.0), Some(18.0)]
+    );
+    assert_eq!(wanted(&world, "realtime", "60"), Some(0.0));
+}
+
+#[test]
+fn what_is_held_back_by_its_own_wants_nothing_and_what_has_no_worker_does() {
+    let mut world = World::with_workers(three_tiers(), 1, [4, 64]);
+    let policy = TenantPolicy::new().max_running(1);
+    world.sched.tenant_configure(world.now, world.tenant, &policy).expect("sound");
+    world.submit_many(3, Tier::P1, [1, 8]);
+    world.round();
+    assert_eq!(wanted(&world, "near-realtime", "0"), Some(1.0), "two may not run");
+    world.sched.tenant_configure(world.now, world.tenant, &TenantPolicy::new()).expect("sound");
+    world.round();
+    assert_eq!(wanted(&world, "near-realtime", "0"), Some(3.0));
+    world.sched.worker_lost(world.now, tidegate::WorkerId::new(0)).expect("it is up");
+    assert_eq!(wanted(&world, "near-realtime", "0"), Some(3.0), "a fleet that is gone has to come back");
 }
 
 #[test]

@@ -240,7 +240,7 @@ fn another_build_and_another_thing_are_told_apart_from_damage() {
         |bytes: &[u8]| Scheduler::restore(sched.config().clone(), bytes).expect_err("refused").to_string();
     let mut bytes = sched.snapshot();
     bytes[8] = 1;
-    let other_build = "a snapshot of format 1, from another build of tidegate; this one reads format 2";
+    let other_build = "a snapshot of format 1, from another build of tidegate; this one reads format 3";
     assert_eq!(error(&bytes), other_build);
     for other_thing in [&b""[..], b"tidegate-journal 1\n", &bytes[1..]] {
         assert_eq!(error(other_thing), "this is no snapshot of a scheduler");

@@ -2,18 +2,38 @@
 
 `tidegate config check` reads the same file by the same reader. Tables of programs (`PROGRAM_TABLES`) are passed over by
 name; anything else that is not known is a fault. Nothing here knows a running scheduler but to tell it.
+
+A host that runs takes another file whole, or stays as it is:
+
+    with watch("/etc/tidegate/tidegate.toml", scheduler, on_refused=log.error):
+        serve()
 """
 
+import logging
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tidegate import Config, ConfigError, DevicePart, Scheduler, WorkerKind
+from tidegate import Config, ConfigError, DevicePart, Error, Scheduler, TenantError, WorkerKind
 from tidegate._tidegate import read_deployment
+from tidegate.watching import FileWatch
 
-__all__ = ["PROGRAM_TABLES", "Deployment", "DeviceSettings", "TenantSettings", "WorkerSettings"]
+__all__ = [
+    "PROGRAM_TABLES",
+    "Deployment",
+    "DeviceSettings",
+    "FileWatch",
+    "InForce",
+    "TenantSettings",
+    "TenantTree",
+    "WorkerSettings",
+    "watch",
+]
+
+_log = logging.getLogger(__name__)
 
 PROGRAM_TABLES: Final = ("engines", "gateway", "keys", "redis", "vllm")
 """Tables that only the program reads whose they are."""
@@ -123,3 +143,141 @@ class Deployment:
                 for _ in range(group.count)
             ]
         return numbers
+
+
+class _Now:
+    """The verbs of a scheduler, said at the time of a clock: as a `tidegate.aio.Gate` has them."""
+
+    def __init__(self, scheduler: Scheduler, clock_ns: Callable[[], int]) -> None:
+        self._scheduler = scheduler
+        self._clock_ns = clock_ns
+
+    def __getattr__(self, verb: str) -> Callable[..., Any]:
+        """Any of them."""
+        said = getattr(self._scheduler, verb)
+        return lambda *what, **more: said(*what, now_ns=self._clock_ns(), **more)
+
+
+class TenantTree:
+    """The tenants of a file as a host was told of them, so that those of another file can take their places.
+
+    `host` is a `tidegate.aio.Gate`, or says verbs at a time of its own.
+    """
+
+    def __init__(self, host: Any) -> None:
+        self._host = host
+        self.parents: dict[str, str | None] = {}
+        """By name, as the host was told."""
+        self.numbers: dict[str, int] = {}
+        """By name."""
+
+    def configure(self, tenants: Iterable[TenantSettings]) -> None:
+        """Tells of these; those that are not among them stay as they are. What fails in the middle is half done."""
+        tenants = list(tenants)
+        for tenant in tenants:
+            self.numbers[tenant.name] = self._host.tenant_set(tenant.name)
+        # Who moves is first out of the tree: on the way to another one it could be none. Nobody else is: a budget
+        # takes back no more than its burst of what is held, and is charged for all of it.
+        for tenant in tenants:
+            if self.parents.get(tenant.name) not in (None, tenant.parent):
+                self._place(tenant, None)
+        for tenant in tenants:
+            self._place(tenant, tenant.parent)
+
+    def forget_all_but(self, tenants: Iterable[TenantSettings]) -> dict[str, TenantError]:
+        """Forgets who is not among these, children before their parents. Returns who cannot be now, and why."""
+        kept: dict[str, TenantError] = {}
+        for name in sorted(self.numbers.keys() - {tenant.name for tenant in tenants}, key=self._height):
+            try:
+                self._host.tenant_remove(self.numbers[name])
+            except TenantError as error:
+                kept[name] = error
+            else:
+                del self.numbers[name]
+                self.parents.pop(name, None)
+        return kept
+
+    def _place(self, tenant: TenantSettings, parent: str | None) -> None:
+        above = None if parent is None else self.numbers[parent]
+        self._host.tenant_configure(self.numbers[tenant.name], parent=above, **tenant.policy)
+        self.parents[tenant.name] = parent
+
+    def _height(self, name: str) -> int:
+        """Of the top 0, and one less for each step down."""
+        above = self.parents.get(name)
+        return 0 if above is None else self._height(above) - 1
+
+
+class InForce:
+    """The file that a running scheduler goes by, in whose place another can be put: whole, or not at all."""
+
+    def __init__(
+        self, scheduler: Scheduler, deployment: Deployment, *, clock_ns: Callable[[], int] = time.monotonic_ns
+    ) -> None:
+        """Of a scheduler that was made with the config of `deployment`; tells it of the tenants once more."""
+        self._verbs: Any = _Now(scheduler, clock_ns)
+        self._tree = TenantTree(self._verbs)
+        self._tree.configure(deployment.tenants)
+        self.deployment = deployment
+
+    def change(self, deployment: Deployment) -> dict[str, TenantError]:
+        """Puts another file in force, and says who of the tenants that it leaves out could not be forgotten yet.
+
+        Raises `tidegate.Error` if it cannot be in force, and the former is. `ConfigError` says so of devices and
+        workers, which a scheduler has once they are there, and of other dimensions, pools or tiers. The host polls
+        then: there may be something to do.
+        """
+        if (deployment.devices, deployment.workers) != (self.deployment.devices, self.deployment.workers):
+            message = "devices and workers are read at the start alone"
+            raise ConfigError(message, faults=(("workers", message),))
+        # One that knows nothing else yet tells what is wrong with the tenants before anything is changed.
+        deployment.introduce_tenants(Scheduler(deployment.config, now_ns=0), now_ns=0)
+        self._verbs.reconfigure(deployment.config)
+        try:
+            self._tree.configure(deployment.tenants)
+        except Error:
+            self._verbs.reconfigure(self.deployment.config)
+            self._tree.configure(self.deployment.tenants)
+            self._tree.forget_all_but(self.deployment.tenants)
+            raise
+        self.deployment = deployment
+        return self._tree.forget_all_but(deployment.tenants)
+
+
+def watch(
+    path: str | os.PathLike[str],
+    scheduler: Scheduler,
+    deployment: Deployment | None = None,
+    *,
+    clock_ns: Callable[[], int] = time.monotonic_ns,
+    every_s: float = 2.0,
+    on_changed: Callable[[Deployment], object] | None = None,
+    on_refused: Callable[[Error], object] | None = None,
+) -> FileWatch:
+    """Looks at the file every `every_s` seconds, and puts it in force when it has changed.
+
+    `deployment` is what it said when `scheduler` was made; without it the file is read now. A file that is not in
+    order, or cannot be in force, changes nothing: `on_refused` hears why, else it is logged. `on_changed` lets the host
+    poll. Both are called by whoever looks: the thread of a `with` block, or the task that awaits its `run`. Raises
+    `ConfigError` if the file is not in order now.
+    """
+    in_force = InForce(scheduler, Deployment.load(path) if deployment is None else deployment, clock_ns=clock_ns)
+
+    def changed() -> None:
+        try:
+            loaded = Deployment.load(path)
+            if loaded == in_force.deployment:
+                return
+            kept = in_force.change(loaded)
+        except Error as error:
+            if on_refused is None:
+                _log.error("%s is not in force, what was before is: %s", path, error)
+            else:
+                on_refused(error)
+            return
+        for name, why in kept.items():
+            _log.warning("tenant %s is not forgotten before the file changes again: %s", name, why)
+        if on_changed is not None:
+            on_changed(loaded)
+
+    return FileWatch(path, changed, every_s=every_s)

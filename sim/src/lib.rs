@@ -5,10 +5,11 @@
 //! [`trace`] (which requests arrive), [`machine`] (what a worker is made of), [`setup`] (the configs that are
 //! compared), [`replay`] (the loop and what it measures), [`sizing`] (how many workers), [`neighbour`] (what
 //! one tenant costs the others), [`cost`] (what traffic costs in money), [`chargeback`] (who used how much, and what it
-//! costs), [`estimates`] (how good those of `explain` are), [`report`] (how results are printed).
+//! costs), [`estimates`] (how good those of `explain` are), [`autoscale`] (what a fleet costs that follows what is wanted), [`report`] (how results are printed).
 //! Beside them, on [`model`] and [`trace`]: [`fit`] (a model from measurements),
 //! [`lockstep`] (one engine step by step, under vLLM's policy and under tidegate) and [`paper`] (published tables).
 
+pub mod autoscale;
 pub mod chargeback;
 pub mod cost;
 pub mod engine;

@@ -109,6 +109,9 @@ const UNITS: [(&str, &str, Units); 5] = [
     ("tidegate_unmet_guarantee_units", "What waits and the unused reserve covers.", |tier| tier.unmet),
 ];
 
+/// How far ahead it is told what tiers will want, in seconds: for fleets that grow at once, in a minute, in five and in ten.
+const HORIZONS_S: [(&str, u64); 4] = [("0", 0), ("60", 60), ("300", 300), ("600", 600)];
+
 impl Scheduler {
     /// Writes all metrics as a page to be scraped. Of the tenants that have a policy of their own the first `tenants` by
     /// number are named, and all others are one, `other`: so names stay, and counters do not go back when the use
@@ -133,6 +136,7 @@ impl Scheduler {
         self.write_tiers(&mut page)?;
         self.write_queues(&mut page)?;
         self.write_units(&mut page)?;
+        self.write_wanted(&mut page)?;
         self.write_workers(&mut page)?;
         self.write_rest(&mut page)?;
         self.write_tenants(&mut page, tenants)?;
@@ -241,6 +245,25 @@ impl Scheduler {
             })?;
         }
         Ok(())
+    }
+
+    /// Where it is not known yet there is no sample: an autoscaler that finds none leaves everything as it is.
+    fn write_wanted(&self, page: &mut Page<'_, impl Write>) -> fmt::Result {
+        let help =
+            "What a tier wants now, or will so many seconds from now; none until it was watched for as long.";
+        let mut family = page.family(Kind::Gauge, "tidegate_wanted_capacity_units", help)?;
+        self.for_queues(|(pool, in_pool), (tier, in_tier)| {
+            for (horizon, ahead) in HORIZONS_S {
+                let wanted = self.wanted(pool, tier, core::time::Duration::from_secs(ahead));
+                let Some(wanted) = wanted else { continue };
+                for (d, resource) in self.config().dimensions().enumerate() {
+                    let labels =
+                        [("pool", in_pool), ("tier", in_tier), ("resource", resource), ("horizon", horizon)];
+                    family.sample(&labels, wanted[d])?;
+                }
+            }
+            Ok(())
+        })
     }
 
     fn write_workers(&self, page: &mut Page<'_, impl Write>) -> fmt::Result {

@@ -6,6 +6,7 @@ use core::fmt::{self, Write};
 use super::page::{Decimal, Kind, Page};
 use crate::id::TenantId;
 use crate::meter::TenantUsage;
+use crate::metrics::Refused;
 use crate::resources::MAX_DIMENSIONS;
 use crate::scheduler::Scheduler;
 use crate::tenant::QuotaLimit;
@@ -15,7 +16,7 @@ const OTHER: &str = "other";
 
 /// Counters of what was used.
 type Counts = fn(&TenantUsage) -> Vec<(&'static str, u64)>;
-const COUNTS: [(&str, &str, &str, Counts); 3] = [
+const COUNTS: [(&str, &str, &str, Counts); 4] = [
     ("tidegate_tenant_requests", "end", "Requests of a tenant that ended.", |used| {
         let TenantUsage { completed, failed, cancelled, dropped, .. } = *used;
         [("completed", completed), ("failed", failed), ("cancelled", cancelled), ("dropped", dropped)].into()
@@ -28,6 +29,12 @@ const COUNTS: [(&str, &str, &str, Counts); 3] = [
     ("tidegate_tenant_preemptions", "reason", "How often requests of a tenant stopped for others.", |used| {
         [("reclaim", used.preemptions), ("out-of-memory", used.memory_preemptions)].into()
     }),
+    (
+        "tidegate_tenant_refused_requests",
+        "reason",
+        "Requests of a tenant that were not accepted, by why.",
+        |used| Refused::ALL.into_iter().map(Refused::as_str).zip(used.refused).collect(),
+    ),
 ];
 
 /// What was used under a name in a tier.

@@ -1,5 +1,7 @@
 //! What the state of the scheduler is in numbers, for those who watch it. Changes nothing, decides nothing.
 
+use core::time::Duration;
+
 use super::Scheduler;
 use super::workers::{Worker, WorkerStatus};
 use crate::id::{PoolId, TenantId, Tier};
@@ -7,9 +9,14 @@ use crate::metrics::QueueMetrics;
 use crate::quota::Unanswered;
 use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
 use crate::tenant::{QuotaLimit, TenantPolicy};
+use crate::time::nanos;
 
 /// One millionth is the step in which shares are told.
 const MILLION: u128 = 1_000_000;
+
+/// How many waiting requests of a queue count for what it wants: what bounds the cost of a sample. Chosen arbitrarily, far
+/// beyond what a fleet grows by at once.
+const MOST_WANTING: usize = 1_024;
 
 /// What a tier has in a pool.
 pub(crate) struct TierUnits {
@@ -33,6 +40,55 @@ pub(crate) struct PoolWorkers {
 }
 
 impl Scheduler {
+    /// What a tier wants of a pool: what it uses on workers that are up, and what its first 1,024 waiting requests ask for.
+    /// Those that a quota or a limit of their tenant holds back want nothing. With `ahead` above zero, what it will want by
+    /// then at most: the most that it wanted in the last two spans of that length, and what it grew by from one to the other,
+    /// by samples every 10 s. Ask for as long as a worker takes to start. `None` if either is unknown, if the scheduler has not
+    /// been told of time for `ahead` yet, or for more than 10 minutes. O(1,024).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tidegate::{Config, Instant, PoolId, RequestSpec, Resources, Scheduler, Tier, TierConfig};
+    /// # let config = Config::builder().dimensions(["slots"]).tier(TierConfig::new("only")).build()?;
+    /// let mut sched = Scheduler::new(config, Instant::ZERO);
+    /// let tenant = sched.tenant_set(Instant::ZERO, "acme")?;
+    /// sched.submit(Instant::ZERO, RequestSpec::new(tenant, Tier::P0).demand([2]))?;
+    /// let wanted = |ahead| sched.wanted(PoolId::new(0), Tier::P0, ahead);
+    /// assert_eq!(wanted(Duration::ZERO), Some(Resources::from([2])));
+    /// assert_eq!(wanted(Duration::from_secs(300)), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn wanted(&self, pool: PoolId, tier: Tier, ahead: Duration) -> Option<Resources> {
+        self.account(pool, tier)?;
+        let queue = self.queue_number(pool, tier) as usize;
+        self.demand.forecast(self.now, queue, self.wanted_now(pool, tier), nanos(ahead))
+    }
+
+    fn wanted_now(&self, pool: PoolId, tier: Tier) -> Resources {
+        let of = self.pool(pool);
+        let (queue, used) = (&of.queues[tier.index()], of.capacity.account(tier).used);
+        let asked = |sum: Resources, slot: u32| sum + self.requests[slot].asks;
+        // Where no worker is up all are parked.
+        if of.up.is_empty() {
+            queue.iter(&self.nodes).take(MOST_WANTING).fold(used, asked)
+        } else {
+            queue.in_order(&self.nodes).take(MOST_WANTING).fold(used, asked)
+        }
+    }
+
+    /// A step of time is over, and nothing was told since the last call: what is so now was so at its end.
+    #[cold]
+    pub(super) fn sample_demand(&mut self) {
+        for pool in (0..self.pools.len() as u32).map(PoolId::new) {
+            for tier in self.tiers() {
+                let (queue, wanted) = (self.queue_number(pool, tier), self.wanted_now(pool, tier));
+                self.demand.note(self.now, queue as usize, wanted);
+            }
+        }
+        self.demand.done(self.now);
+    }
+
     /// How many requests of a tier wait, their prompt and expected output tokens, and for how long the oldest of those has
     /// that never ran. O(1).
     pub(crate) fn queue_of_tier(&self, tier: Tier) -> (u64, u64, u64) {

@@ -47,6 +47,7 @@ use alloc::vec::Vec;
 
 use crate::capacity::Capacity;
 use crate::config::Config;
+use crate::demand::Demand;
 use crate::error::{InputError, ReportError};
 use crate::event::{Action, Input, Reason};
 use crate::fairness::Fairness;
@@ -197,6 +198,8 @@ pub struct Scheduler {
     loans: Vec<Loan>,
     /// What is counted of each queue, by its number.
     metrics: Vec<QueueMetrics>,
+    /// What each queue wanted lately.
+    demand: Demand,
     /// By tier.
     forgotten: Forgotten,
     /// What the fresh requests of each line add to their tier's waiting demand while the line is on offer.
@@ -278,6 +281,7 @@ impl Scheduler {
             fairness: Fairness::new(config.pools.len() * config.tiers.len()),
             loans: (0..config.pools.len() * config.tiers.len()).map(|_| Loan::new(now)).collect(),
             metrics: alloc::vec![QueueMetrics::default(); config.pools.len() * config.tiers.len()],
+            demand: Demand::new(config.pools.len() * config.tiers.len(), now),
             forgotten: alloc::vec![Default::default(); config.tiers.len()],
             workers: Vec::new(),
             claims: Slab::new(),

@@ -17,6 +17,7 @@ use super::warmth::Warmth;
 use super::workers::{Device, Place, Worker};
 use super::{Pool, Scheduler, Stats};
 use crate::config::Config;
+use crate::demand::Demand;
 use crate::event::Action;
 use crate::fairness::Fairness;
 use crate::heap::{Agenda, Heap};
@@ -69,6 +70,7 @@ saved! {
     fairness: Fairness,
     loans: Vec<Loan>,
     metrics: Vec<QueueMetrics>,
+    demand: Demand,
     forgotten: Forgotten,
     line_demands: Vec<Resources>,
     quota: Ledger,

@@ -49,6 +49,9 @@ impl Scheduler {
         if !passed {
             return;
         }
+        if self.demand.is_due(now) {
+            self.sample_demand();
+        }
         while let Some(((at, _), slot)) = self.turns.peek()
             && at <= now
         {

@@ -7,7 +7,7 @@ use super::Scheduler;
 use crate::error::{SubmitError, TenantError};
 use crate::event::Reason;
 use crate::id::{PoolId, TenantId, Tier};
-use crate::meter::{Meter, Meters, TenantUsage};
+use crate::meter::{Meter, Meters, REFUSALS, TenantUsage};
 use crate::metrics::{QueueMetrics, Refused};
 use crate::request::{RequestSpec, Usage};
 use crate::resources::{MAX_DIMENSIONS, Resources};
@@ -159,6 +159,8 @@ impl Scheduler {
         };
         let queue = self.queue_number(spec.pool, spec.tier);
         self.metrics[queue as usize].refuse(why);
+        const { assert!(Refused::ALL.len() == REFUSALS, "a tenant has a count for each") };
+        self.tenants[spec.tenant].meters.of(spec.tier).rare_counts().refused[why as usize] += 1;
     }
 
     /// A request starts, and not for the first time if it was started before.

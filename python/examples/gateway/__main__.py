@@ -23,6 +23,13 @@ def main() -> int:
     parser.add_argument("config", type=Path, help="a TOML file; SIGHUP reads it again")
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8080, help="0 for any that is free (default: %(default)s)")
+    parser.add_argument(
+        "--watch",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="how often to look at CONFIG (0: never)",
+    )
     parser.add_argument("--check", action="store_true", help="only say whether the config is in order")
     told = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
@@ -44,7 +51,7 @@ def main() -> int:
     print(f"listening on http://{told.host}:{listener.getsockname()[1]}", flush=True)
     runner = asyncio.Runner(loop_factory=uvloop.new_event_loop if uvloop else None)
     with runner:
-        runner.run(run(told.config, settings, listener))
+        runner.run(run(told.config, settings, listener, told.watch))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What is counted, as Prometheus reads it: times by tier and tenant, and what the scheduler says of itself.
+"""What is counted, as Prometheus reads it: times by tier and tenant, engines, and all of the scheduler.
 
 Names of tenants and engines are of the config, so that there are only so many.
 """
@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
 
 from gateway.fleet import Fleet
 from gateway.request import Used
 from tidegate.aio import Gate
+from tidegate.prometheus import SchedulerCollector
 
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
-ENDS = ("submitted", "completed", "failed", "cancelled", "dropped")
 
 
 T = TypeVar("T")
@@ -35,7 +35,6 @@ class Metrics:
     """The counters of one gateway."""
 
     def __init__(self, gate: Gate, fleet: Fleet) -> None:
-        self._gate = gate
         self._fleet = fleet
         self._tiers = gate.scheduler.config.tiers
         self._registry = CollectorRegistry()
@@ -47,6 +46,7 @@ class Metrics:
         self._cuts = self._counter("cut", "Times that a request was stopped to go on later", ("tier",))
         self._faults = self._counter("engine_faults", "Requests that failed at an engine", ("engine",))
         self._registry.register(self)
+        self._registry.register(SchedulerCollector(gate.scheduler))
 
     def _histogram(self, name: str, what: str, labels: tuple[str, ...]) -> "Children[Histogram]":
         metric = Histogram(f"tidegate_gateway_{name}", what, labels, registry=self._registry, buckets=SECONDS)
@@ -85,21 +85,7 @@ class Metrics:
         return generate_latest(self._registry)
 
     def collect(self) -> Iterable[Metric]:
-        """What is asked of the scheduler when somebody looks."""
-        stats, sched = self._gate.scheduler.stats(), self._gate.scheduler
-        ends = CounterMetricFamily("tidegate_requests", "Requests of the scheduler", labels=["state"])
-        for end in ENDS:
-            ends.add_metric([end], getattr(stats, end))
-        yield ends
-        reasons = CounterMetricFamily("tidegate_actions", "Actions by reason", labels=["reason"])
-        for reason, number in stats.by_reason.items():
-            reasons.add_metric([reason], number)
-        yield reasons
-        waiting = GaugeMetricFamily("tidegate_waiting", "Requests that wait", labels=["tier"])
-        for tier in self._tiers:
-            waiting.add_metric([tier], sched.queue_depth(tier))
-        yield waiting
-        yield GaugeMetricFamily("tidegate_live", "Requests that wait or run", value=stats.live)
+        """What is asked of the engines when somebody looks."""
         up = GaugeMetricFamily("tidegate_engine_up", "Whether an engine is up", labels=["engine"])
         for url, is_up in self._fleet.states().items():
             up.add_metric([url], is_up)

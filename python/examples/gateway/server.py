@@ -21,11 +21,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 import tidegate
 from gateway.app import App
 from gateway.client import ABORT
-from gateway.config import ConfigFault, Settings, TenantSettings, load
+from gateway.config import ConfigFault, Settings, load
 from gateway.fleet import Fleet
 from gateway.metrics import Metrics
 from gateway.proxy import Proxy
 from tidegate.aio import Gate
+from tidegate.deployment import FileWatch, TenantTree
 
 if TYPE_CHECKING:
     from gateway.leases import Leases
@@ -155,51 +156,22 @@ class Gateway:
         self._fleet = Fleet(gate, session)
         metrics = Metrics(gate, self._fleet)
         self.app = App(gate, Proxy(gate, self._fleet, metrics), metrics, self._fleet.states)
-        self._tenants: dict[str, int] = {}
-        self._parents: dict[str, str | None] = {}
-        """By name, as the gate was told."""
+        self._tenants = TenantTree(gate)
         self._server: Server | None = None
         self._ending: asyncio.Task[None] | None = None
         self._apply(settings)
 
     def _apply(self, settings: Settings) -> None:
         """Makes a config that was found in order the one in force. Raises `tidegate.Error` if it cannot be."""
-        for tenant in settings.tenants:
-            self._tenants[tenant.name] = self._gate.tenant_set(tenant.name)
-        # Who moves is first out of the tree: on the way to another one it could be none. Nobody else is: a budget
-        # takes back no more than its burst of what is held, and is charged for all of it.
-        for tenant in settings.tenants:
-            if self._parents.get(tenant.name) not in (None, tenant.parent):
-                self._place(tenant, None)
-        for tenant in settings.tenants:
-            self._place(tenant, tenant.parent)
+        self._tenants.configure(settings.tenants)
         if self._leases is not None:
-            self._leases.configure(settings.tenants, self._tenants)
+            self._leases.configure(settings.tenants, self._tenants.numbers)
         self._fleet.configure(settings.engines, settings.gateway)
         self.app.configure(settings)
         self._settings = settings
-        # Last, since whom a config that fails has forgotten would owe nothing any more; children before their parents.
-        for name in sorted(self._tenants.keys() - {tenant.name for tenant in settings.tenants}, key=self._height):
-            self._forget(name)
-
-    def _place(self, tenant: TenantSettings, parent: str | None) -> None:
-        above = None if parent is None else self._tenants[parent]
-        self._gate.tenant_configure(self._tenants[tenant.name], parent=above, **tenant.policy)
-        self._parents[tenant.name] = parent
-
-    def _height(self, name: str) -> int:
-        """Of the top 0, and one less for each step down."""
-        above = self._parents.get(name)
-        return 0 if above is None else self._height(above) - 1
-
-    def _forget(self, name: str) -> None:
-        try:
-            self._gate.tenant_remove(self._tenants[name])
-        except tidegate.TenantError as error:
-            log.warning("tenant %s is not forgotten before the config is read again: %s", name, error)
-        else:
-            del self._tenants[name]
-            self._parents.pop(name, None)
+        # Last, since whom a config that fails has forgotten would owe nothing any more.
+        for name, why in self._tenants.forget_all_but(settings.tenants).items():
+            log.warning("tenant %s is not forgotten before the config is read again: %s", name, why)
 
     def reload(self) -> None:
         """Reads the config again; one that is not in order changes nothing, one that fails is taken back."""
@@ -273,8 +245,8 @@ class Gateway:
             await self._fleet.aclose()
 
 
-async def run(path: Path, settings: Settings, listener: socket.socket) -> None:
-    """Serves on a socket until a signal ends it."""
+async def run(path: Path, settings: Settings, listener: socket.socket, watch_s: float) -> None:
+    """Serves on a socket until a signal ends it. Looks at the config every `watch_s` seconds; 0: never."""
     # Shorter than engines keep a connection (5 s): one that is closed while a request goes out is a fault.
     connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=30, keepalive_timeout=2)
     leases = _leases(settings)
@@ -290,6 +262,9 @@ async def run(path: Path, settings: Settings, listener: socket.socket) -> None:
         gateway = Gateway(path, settings, gate, leases, session)
         if leases is not None and settings.redis is not None:
             await stack.enter_async_context(leases.running(gate, settings.redis))
+        if watch_s > 0:
+            watching = asyncio.create_task(FileWatch(path, gateway.reload, every_s=watch_s).run())
+            stack.callback(watching.cancel)
         await gateway.run(listener)
 
 

@@ -1,5 +1,6 @@
 //! The command line: what `tidegate` understands, and how its subcommands end.
 
+mod autoscale;
 mod chargeback;
 mod config;
 mod cost;
@@ -40,6 +41,8 @@ enum Command {
     Scenarios(scenarios::Args),
     /// Say what traffic costs: GPUs, money in a month and by token, against an API
     Cost(Box<cost::Args>),
+    /// Let a fleet follow what the scheduler wants, and say what that saves and costs against one sized for the peak
+    Autoscale(autoscale::Args),
     /// Fit a service-time model to measured iterations
     Fit(fit::Args),
     /// Compute published tables anew: what the paper says, what comes out here, and tidegate
@@ -86,6 +89,7 @@ pub(crate) fn main() -> ExitCode {
             Command::Neighbour(args) => neighbour::run(&args),
             Command::Scenarios(args) => scenarios::run(&args),
             Command::Cost(args) => cost::run(&args),
+            Command::Autoscale(args) => autoscale::run(&args),
             Command::Fit(args) => fit::run(&args),
             Command::Paper(args) => paper::run(&args),
             Command::Journal(command) => journal::run(&command),

@@ -151,6 +151,11 @@ impl Host {
         self.scheduler.effective_reserve(pool, tier).unwrap_or(Resources::ZERO)
     }
 
+    /// What a tier wants of a pool, or will want by then.
+    pub(super) fn wanted(&self, pool: PoolId, tier: Tier, ahead_ns: u64) -> Option<Resources> {
+        self.scheduler.wanted(pool, tier, Duration::from_nanos(ahead_ns))
+    }
+
     fn verify(&self, now: Instant) -> Result<(), ReplayError> {
         if !self.check {
             return Ok(());

@@ -11,6 +11,7 @@
 //! Nothing is allocated per event. Most iterations end with nothing to report; they cost their engine's work and a place in the calendar.
 
 mod calendar;
+mod fleet;
 mod host;
 mod pools;
 mod stopwatch;
@@ -32,6 +33,8 @@ use crate::setup::{Route, Setup};
 use crate::trace::{TraceRequest, Work, Workload};
 use crate::whole_file::WholeFile;
 use calendar::Calendar;
+use fleet::Fleet;
+pub use fleet::{FleetCurve, FleetLook, Scaling};
 use host::Host;
 pub use host::ReplayError;
 use pools::Pools;
@@ -64,6 +67,9 @@ pub struct ReplayOptions<'a> {
     pub watch: Watch,
     /// Once this is true the replay stops, and returns what it has as a partial outcome.
     pub stop: Option<&'a AtomicBool>,
+    /// How the fleet follows what is wanted; without it the workers of the set-up are there from the beginning to the end, and
+    /// with it they are the most that there may ever be.
+    pub scaling: Option<Scaling>,
 }
 
 /// Where the requests of a replay come from.
@@ -185,6 +191,9 @@ struct Replay<'a, 'p, E, I> {
     ended: u64,
     last_event_at: u64,
     watcher: Option<Box<Watcher>>,
+    /// Until nobody arrives any more.
+    fleet: Option<Box<Fleet>>,
+    fleet_curve: Option<FleetCurve>,
     is_partial: bool,
 }
 
@@ -198,6 +207,8 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
     ) -> Result<Self, ReplayError> {
         let host = Host::new(setup.config.clone(), options.journal.take(), options.check);
         let Requests { mut arrivals, tenants, sizes, least_urgent } = requests;
+        let fleet = |scaling| Box::new(Fleet::new(scaling, setup.layout.capacity(), engines.len()));
+        let fleet = options.scaling.map(fleet);
         let room = sizes.as_ref().map_or(0, |sizes| sizes.iter().sum());
         let tally = |tier| TierTally::new(sizes.as_ref().map(|sizes| *sizes.get(tier).unwrap_or(&0)));
         let mut replay = Self {
@@ -229,6 +240,8 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
             ended: 0,
             last_event_at: 0,
             watcher: None,
+            fleet,
+            fleet_curve: None,
             is_partial: false,
         };
         replay.introduce(tenants)?;
@@ -260,7 +273,8 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
         let start = Instant::ZERO;
         let file = self.setup.file.as_deref();
         if file.is_none_or(|file| file.workers.is_empty()) {
-            for &pool in &self.setup.worker_pools {
+            let first = self.options.scaling.map_or(usize::MAX, |scaling| scaling.workers);
+            for &pool in self.setup.worker_pools.iter().take(first) {
                 let spec = WorkerSpec::new(pool, self.setup.layout.capacity());
                 self.host.tell(start, &Input::WorkerAdd(spec))?;
             }
@@ -280,7 +294,8 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
         let mut before = NEVER;
         loop {
             self.host.next_event();
-            let now = self.next_event(wake_at);
+            let look_at = self.fleet.as_ref().map_or(NEVER, |fleet| fleet.next_at());
+            let now = self.next_event(wake_at.min(look_at));
             if now == NEVER {
                 break;
             }
@@ -294,6 +309,7 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
             }
             let mut heard = self.pass_on_reports(now)?;
             heard |= self.submit_arrivals(now)?;
+            heard |= self.scale(now)?;
             let acted = if heard || wake_at <= now {
                 let acted = self.round(now)?;
                 wake_at = self.host.poll_timeout().map_or(NEVER, |at| at.as_nanos().max(now));
@@ -312,6 +328,18 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
             self.resume_engines(now);
         }
         Ok(self.finish())
+    }
+
+    /// Lets the fleet follow what is wanted, until the last request has arrived. Returns whether the scheduler was told of it.
+    fn scale(&mut self, now: u64) -> Result<bool, ReplayError> {
+        let Some(mut fleet) = self.fleet.take() else { return Ok(false) };
+        let told = fleet.step(now, &mut self.host, |worker| self.calendar.at(worker) == NEVER)?;
+        if self.arriving.is_some() {
+            self.fleet = Some(fleet);
+        } else {
+            self.fleet_curve = Some(fleet.finish(now));
+        }
+        Ok(told)
     }
 
     /// Lets engines compute until there is something to hear, or to do. Returns that instant. An engine that ends an
@@ -677,6 +705,7 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
             is_binned: self.free.is_some(),
             timeline: self.watcher.map(|watcher| watcher.finish(self.last_event_at)),
             ttft_of: self.ttft_of,
+            fleet: self.fleet_curve,
         };
         debug_assert_eq!(
             outcome.counts().completed,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tidegate::{Digest, Resources};
 
+use super::fleet::FleetCurve;
 use super::timeline::Timeline;
 use crate::percentile::{Curve, Percentiles, Samples};
 
@@ -79,6 +80,8 @@ pub struct Outcome {
     /// By request of the workload: submission to its first token, ns; `None` of those that did not complete. Empty
     /// for a stream.
     pub ttft_of: Vec<Option<u64>>,
+    /// What became of the fleet, if it was watched.
+    pub fleet: Option<FleetCurve>,
     /// Share of worker time, up to the last event, in which an iteration runs.
     pub utilisation: f64,
     /// The same over the time in which requests of the least urgent tier wait; `None` if they never do.

@@ -3,6 +3,7 @@
 mod chrome_trace;
 mod html;
 mod json;
+pub mod steps;
 mod table;
 
 pub use chrome_trace::chrome_trace;

@@ -20,8 +20,8 @@ def test_a_short_demo(servers: Sequence[VllmServer], tmp_path: Path) -> None:
         assert all(row["whole"] for row in told)
         assert not any(row["failed"] for row in told)
         for gateway in gateways:
-            assert gateway.metric("tidegate_requests_total", state="completed") > 0
-            assert gateway.metric("tidegate_live") == 0
+            assert gateway.total("tidegate_ended_requests_total", end="completed") > 0
+            assert gateway.live() == 0
         # Nobody asks any more: each may have all of every engine, as those say themselves.
         slots = "tidegate_engine_slots"
         until(lambda: all(g.metric(slots, engine=server.url) == SLOTS for g in gateways for server in servers))

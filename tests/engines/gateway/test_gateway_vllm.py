@@ -105,7 +105,7 @@ def standing(servers: Sequence[VllmServer]) -> Iterator[None]:
 async def are_inside(asked: Gateway, number: int) -> bool:
     """Whether so many have not ended, of engines that stand."""
     # What engines had said is with the gateway before the first answer, and heard before the second.
-    return [await asyncio.to_thread(asked.metric, "tidegate_live") for _ in range(2)][-1] == number
+    return [await asyncio.to_thread(asked.live) for _ in range(2)][-1] == number
 
 
 async def make_room(asking: Clients, asked: Gateway, kind: str, servers: Sequence[VllmServer], batch: int) -> int:
@@ -145,7 +145,7 @@ def test_batch_that_made_room_is_equal_token_by_token(servers: Sequence[VllmServ
         cuts, told = run(asked.url, scene, WITHIN)
         assert_equal(told, expected)
         print(f"\n{kind}: {len(bodies)} streams of {LONG} tokens, cut {cuts} times, equal token by token")
-        assert asked.metric("tidegate_live") == 0
+        assert asked.live() == 0
 
 
 def hang(server: VllmServer, is_hit: bool) -> None:
@@ -186,6 +186,6 @@ def test_streams_of_an_engine_that_is_gone_are_equal_token_by_token(
         print(f"\n{trouble.__name__}: {len(bodies)} streams, cut {cuts:.0f} times, {faults:.0f} faults, all equal")
         assert cuts + faults >= 1
         assert_equal(told, expected)
-        assert asked.metric("tidegate_live") == 0
+        assert asked.live() == 0
     if trouble is hang:
         servers[1].signal(signal.SIGCONT)

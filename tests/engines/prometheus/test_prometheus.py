@@ -107,6 +107,14 @@ def test_each_query_of_the_dashboard_finds_something(prometheus: Prometheus, pan
     assert all(series["value"][1] != "NaN" for series in found) or "quantile" in queries()[panel]
 
 
+@pytest.mark.parametrize("name", ["hpa.yaml", "keda.yaml"])
+def test_the_query_of_the_autoscalers_tells_workers(prometheus: Prometheus, name: str) -> None:
+    text = " ".join((SHIPPED.parent / "examples/autoscaling" / name).read_text().split())
+    query = text[text.index("max(sum by") :].partition(" ---")[0].replace('horizon="300"', 'horizon="0"')
+    (found,) = prometheus.query(query)
+    assert 0 < float(found["value"][1]) < 10, "of two workers all is wanted, and what waits"
+
+
 def test_the_rules_are_loaded_and_can_be_evaluated(prometheus: Prometheus) -> None:
     (group,) = prometheus.ask("rules")["groups"]
     prometheus.wait_for("count_over_time(tidegate_build_info[5m]) >= 10")
