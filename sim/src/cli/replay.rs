@@ -422,6 +422,7 @@ impl Runner<'_> {
                 progress: Some(&mut progress),
                 watch: self.watch(),
                 stop: Some(self.stop),
+                ..ReplayOptions::default()
             };
             let (outcome, journal) = self
                 .replay(traffic, setup, options)
