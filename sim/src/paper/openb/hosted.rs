@@ -1,7 +1,7 @@
 //! tidegate in the cluster, through its public verbs alone.
 //!
-//! A GPU is a device with a limit of all its thousandths. On it stand replicas that each advertise the whole card, as those
-//! of time slicing and MPS do: only the device's limit keeps their pods within one card. Classes are tiers.
+//! A GPU is a device, and the process that serves it a worker with all its thousandths, whose clients are the pods. Classes
+//! are tiers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,8 +15,6 @@ use super::cluster::Gpus;
 use super::pods::{CLASSES, GPU_MILLI, Pod};
 use super::serve::{Policy, Step};
 
-/// Replicas of a GPU: the most that are sensible for engines, which is arbitrary here, since one takes any number of pods.
-const REPLICAS: usize = 4;
 /// Of the tiers: most of what the trace asks for at any time is asked for by LS; BE has the floor of the default set-up.
 const RESERVES_PPM: [u32; CLASSES.len()] = [700_000, 0, 50_000];
 
@@ -70,16 +68,14 @@ impl Hosted {
         hosted
     }
 
-    /// A process that serves a GPU begins: a new device, and its replicas.
+    /// A process that serves a GPU begins: a new device, and its worker.
     fn serve(&mut self, now: Instant, gpu: usize) -> DeviceId {
         let whole = [u64::from(GPU_MILLI)];
         let spec = DeviceSpec { limit: whole.into(), checkpoint_mib: None };
         let device = self.scheduler.device_add(now, spec).expect(OURS);
-        for _ in 0..REPLICAS {
-            let spec = WorkerSpec::new(PoolId::new(0), whole).on(device);
-            let worker = self.scheduler.worker_add(now, spec).expect(OURS);
-            self.gpus_of.insert(worker, gpu);
-        }
+        let spec = WorkerSpec::new(PoolId::new(0), whole).on(device);
+        let worker = self.scheduler.worker_add(now, spec).expect(OURS);
+        self.gpus_of.insert(worker, gpu);
         device
     }
 

@@ -13,7 +13,7 @@ use crate::percentile::Percentiles;
 /// The cluster is looked at again no sooner, whatever a policy says: 1 ms.
 const SOONEST_NS: u64 = 1_000_000;
 /// So often in a row a policy may be asked again for nothing, before it is taken to be stuck.
-const MAX_IDLE_WAKES: u32 = 100_000;
+const MAX_IDLE_WAKES: u32 = 1_000_000;
 /// An instant that does not come.
 const NEVER: u64 = u64::MAX;
 const NS_PER_S: f64 = 1e9;
