@@ -17,6 +17,8 @@ use super::serve::{Policy, Step};
 
 /// Of the tiers: most of what the trace asks for at any time is asked for by LS; BE has the floor of the default set-up.
 const RESERVES_PPM: [u32; CLASSES.len()] = [700_000, 0, 50_000];
+/// A pod that finds no room waits for so long before a GPU is kept clear for it.
+const PATIENCE: Duration = Duration::from_secs(24 * 3_600);
 
 const OURS: &str = "the host tells the scheduler only what follows from its own actions";
 
@@ -31,23 +33,24 @@ pub struct Hosted {
     /// By our numbers: theirs, and the attempt of those that were started.
     requests: BTreeMap<usize, (RequestId, Option<Attempt>)>,
     by_id: BTreeMap<RequestId, usize>,
-    /// The class whose pods cannot start over, if there is one.
+    /// One in so many pods cannot start over, if any.
     never: Option<usize>,
     wakes_at: Option<u64>,
 }
 
 impl Hosted {
-    /// So many GPUs; pods of the class `never` cannot start over.
+    /// So many GPUs; one in `never` pods, by their numbers, cannot start over.
     #[must_use]
     pub fn new(gpus: usize, never: Option<usize>) -> Self {
         let tiers = CLASSES.iter().zip(RESERVES_PPM);
-        // Pods run for minutes to months: what is idle is lent at once.
+        // Pods run for minutes to months: what is idle is lent at once, and nothing is kept clear for a large one while
+        // small ones can run.
         let tier = |(&name, reserve): (&&'static str, u32)| {
             TierConfig::new(name).reserve_ppm(reserve).hold_window(Duration::ZERO)
         };
         let tiers = tiers.map(tier);
-        let config =
-            tiers.fold(Config::builder().dimensions(["gpu_milli"]), |config, tier| config.tier(tier));
+        let config = Config::builder().dimensions(["gpu_milli"]).max_bypass(u32::MAX).drain_after(PATIENCE);
+        let config = tiers.fold(config, |config, tier| config.tier(tier));
         let config = config.build().expect("the config has no fault");
         let mut scheduler = Scheduler::new(config, Instant::ZERO);
         let tenant = scheduler.tenant_set(Instant::ZERO, "openb").expect(OURS);
@@ -89,7 +92,8 @@ impl Hosted {
 impl Policy for Hosted {
     fn submit(&mut self, now_ns: u64, id: usize, pod: &Pod) {
         let tier = Tier::new(u8::try_from(pod.class).expect("few"));
-        let yielding = if self.never == Some(pod.class) { Yielding::Never } else { Yielding::Restart };
+        let is_never = self.never.is_some_and(|every| id.is_multiple_of(every));
+        let yielding = if is_never { Yielding::Never } else { Yielding::Restart };
         let spec = RequestSpec::new(self.tenant, tier).demand([u64::from(pod.milli)]).yielding(yielding);
         let request = self.scheduler.submit(Instant::from_nanos(now_ns), spec).expect(OURS);
         self.requests.insert(id, (request, None));
