@@ -43,8 +43,7 @@ impl Hosted {
     #[must_use]
     pub fn new(gpus: usize, never: Option<usize>) -> Self {
         let tiers = CLASSES.iter().zip(RESERVES_PPM);
-        // Pods run for minutes to months: what is idle is lent at once, and nothing is kept clear for a large one while
-        // small ones can run.
+        // Pods run for minutes to months: what is idle is lent at once, and a GPU is not soon kept clear for a large one.
         let tier = |(&name, reserve): (&&'static str, u32)| {
             TierConfig::new(name).reserve_ppm(reserve).hold_window(Duration::ZERO)
         };

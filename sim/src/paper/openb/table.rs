@@ -44,6 +44,8 @@ pub struct Table {
     pub left_out: usize,
     /// In the last row of each number of GPUs one server of a GPU dies in so many seconds.
     pub deaths_every_s: u64,
+    /// There one pod in so many cannot start over.
+    pub one_cannot_in: usize,
     /// By GPUs, then by policy.
     pub rows: Vec<Row>,
 }
@@ -55,7 +57,14 @@ pub struct Table {
 pub fn table(data: &Path, gpus: &[usize]) -> Result<Table, TraceError> {
     let (pods, left_out) = pods(data)?;
     let rows = gpus.iter().flat_map(|&gpus| of_gpus(&pods, gpus)).collect();
-    Ok(Table { table: "openb", pods: pods.len(), left_out, deaths_every_s: DEATHS_EVERY_S, rows })
+    Ok(Table {
+        table: "openb",
+        pods: pods.len(),
+        left_out,
+        deaths_every_s: DEATHS_EVERY_S,
+        one_cannot_in: NEVER,
+        rows,
+    })
 }
 
 fn of_gpus(pods: &[Pod], gpus: usize) -> Vec<Row> {
