@@ -119,8 +119,8 @@ const OPENB_COLUMNS: [Column; 12] = [
 pub(super) fn openb(table: &openb::Table) -> String {
     let mut text = format!(
         "openb, {} pods as slices of GPUs ({} of several GPUs left out); in the last row of each number of GPUs the \
-         server of one of them dies every {} s\n\n{:<28}",
-        table.pods, table.left_out, table.deaths_every_s, ""
+         server of one of them dies every {} s, and one pod in {} cannot start over\n\n{:<28}",
+        table.pods, table.left_out, table.deaths_every_s, table.one_cannot_in, ""
     );
     headings(&mut text, &OPENB_COLUMNS);
     for openb::Row { gpus, policy, found } in &table.rows {

@@ -1,7 +1,7 @@
 //! tidegate in the cluster, through its public verbs alone.
 //!
-//! A GPU is a device with a limit of all its thousandths. On it stand replicas that each advertise the whole card, as those
-//! of time slicing and MPS do: only the device's limit keeps their pods within one card. Classes are tiers.
+//! A GPU is a device, and the process that serves it a worker with all its thousandths, whose clients are the pods. Classes
+//! are tiers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use super::cluster::Gpus;
 use super::pods::{CLASSES, GPU_MILLI, Pod};
 use super::serve::{Policy, Step};
 
-/// Replicas of a GPU: the most that are sensible for engines, which is arbitrary here, since one takes any number of pods.
-const REPLICAS: usize = 4;
 /// Of the tiers: most of what the trace asks for at any time is asked for by LS; BE has the floor of the default set-up.
 const RESERVES_PPM: [u32; CLASSES.len()] = [700_000, 0, 50_000];
+/// A pod that finds no room waits for so long before a GPU is kept clear for it.
+const PATIENCE: Duration = Duration::from_secs(24 * 3_600);
 
 const OURS: &str = "the host tells the scheduler only what follows from its own actions";
 
@@ -33,23 +33,23 @@ pub struct Hosted {
     /// By our numbers: theirs, and the attempt of those that were started.
     requests: BTreeMap<usize, (RequestId, Option<Attempt>)>,
     by_id: BTreeMap<RequestId, usize>,
-    /// The class whose pods cannot start over, if there is one.
+    /// One in so many pods cannot start over, if any.
     never: Option<usize>,
     wakes_at: Option<u64>,
 }
 
 impl Hosted {
-    /// So many GPUs; pods of the class `never` cannot start over.
+    /// So many GPUs; one in `never` pods, by their numbers, cannot start over.
     #[must_use]
     pub fn new(gpus: usize, never: Option<usize>) -> Self {
         let tiers = CLASSES.iter().zip(RESERVES_PPM);
-        // Pods run for minutes to months: what is idle is lent at once.
+        // Pods run for minutes to months: what is idle is lent at once, and a GPU is not soon kept clear for a large one.
         let tier = |(&name, reserve): (&&'static str, u32)| {
             TierConfig::new(name).reserve_ppm(reserve).hold_window(Duration::ZERO)
         };
         let tiers = tiers.map(tier);
-        let config =
-            tiers.fold(Config::builder().dimensions(["gpu_milli"]), |config, tier| config.tier(tier));
+        let config = Config::builder().dimensions(["gpu_milli"]).max_bypass(u32::MAX).drain_after(PATIENCE);
+        let config = tiers.fold(config, |config, tier| config.tier(tier));
         let config = config.build().expect("the config has no fault");
         let mut scheduler = Scheduler::new(config, Instant::ZERO);
         let tenant = scheduler.tenant_set(Instant::ZERO, "openb").expect(OURS);
@@ -70,16 +70,14 @@ impl Hosted {
         hosted
     }
 
-    /// A process that serves a GPU begins: a new device, and its replicas.
+    /// A process that serves a GPU begins: a new device, and its worker.
     fn serve(&mut self, now: Instant, gpu: usize) -> DeviceId {
         let whole = [u64::from(GPU_MILLI)];
         let spec = DeviceSpec { limit: whole.into(), checkpoint_mib: None };
         let device = self.scheduler.device_add(now, spec).expect(OURS);
-        for _ in 0..REPLICAS {
-            let spec = WorkerSpec::new(PoolId::new(0), whole).on(device);
-            let worker = self.scheduler.worker_add(now, spec).expect(OURS);
-            self.gpus_of.insert(worker, gpu);
-        }
+        let spec = WorkerSpec::new(PoolId::new(0), whole).on(device);
+        let worker = self.scheduler.worker_add(now, spec).expect(OURS);
+        self.gpus_of.insert(worker, gpu);
         device
     }
 
@@ -93,7 +91,8 @@ impl Hosted {
 impl Policy for Hosted {
     fn submit(&mut self, now_ns: u64, id: usize, pod: &Pod) {
         let tier = Tier::new(u8::try_from(pod.class).expect("few"));
-        let yielding = if self.never == Some(pod.class) { Yielding::Never } else { Yielding::Restart };
+        let is_never = self.never.is_some_and(|every| id.is_multiple_of(every));
+        let yielding = if is_never { Yielding::Never } else { Yielding::Restart };
         let spec = RequestSpec::new(self.tenant, tier).demand([u64::from(pod.milli)]).yielding(yielding);
         let request = self.scheduler.submit(Instant::from_nanos(now_ns), spec).expect(OURS);
         self.requests.insert(id, (request, None));

@@ -13,15 +13,18 @@ use crate::percentile::Percentiles;
 /// The cluster is looked at again no sooner, whatever a policy says: 1 ms.
 const SOONEST_NS: u64 = 1_000_000;
 /// So often in a row a policy may be asked again for nothing, before it is taken to be stuck.
-const MAX_IDLE_WAKES: u32 = 100_000;
+const MAX_IDLE_WAKES: u32 = 1_000_000;
 /// An instant that does not come.
 const NEVER: u64 = u64::MAX;
 const NS_PER_S: f64 = 1e9;
+/// Latency sensitive pods serve: what they have served stays so, and they are there again for the rest of their time. All others
+/// begin anew.
+const SERVES: usize = 0;
 
 /// What a policy wants done now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// A pod starts; it begins anew if it ran before.
+    /// A pod starts; one that ran before goes on if it serves, else it begins anew.
     Start {
         /// Its number.
         id: usize,
@@ -73,8 +76,10 @@ struct Run<'a> {
     gpus: Gpus,
     now: u64,
     last_arrival: u64,
-    /// The pods that run: their GPU, and since when.
-    running: BTreeMap<usize, (usize, u64)>,
+    /// The pods that run: their GPU, since when, and until when.
+    running: BTreeMap<usize, (usize, u64, u64)>,
+    /// By pod: what of its time is done for good.
+    done_ns: Vec<u64>,
     ends: BTreeSet<(u64, usize)>,
     /// By class, of those that completed: nanoseconds between arrival and end in which they did not do what they came for.
     waits: [Vec<u64>; CLASSES.len()],
@@ -99,6 +104,7 @@ pub fn serve(pods: &[Pod], terms: Terms, policy: &mut dyn Policy) -> Figures {
         now: 0,
         last_arrival: pods.last().map_or(0, |pod| pod.arrival_ns),
         running: BTreeMap::new(),
+        done_ns: vec![0; pods.len()],
         ends: BTreeSet::new(),
         waits: Default::default(),
         fragmented: 0.0,
@@ -161,8 +167,8 @@ impl Run<'_> {
 
     /// Takes a pod off its GPU. Returns how long it had been there.
     fn leave(&mut self, id: usize) -> u64 {
-        let (gpu, since) = self.running.remove(&id).expect("only what runs can leave");
-        self.ends.remove(&(since + self.pods[id].duration_ns, id));
+        let (gpu, since, until) = self.running.remove(&id).expect("only what runs can leave");
+        self.ends.remove(&(until, id));
         self.gpus.give(gpu, self.pods[id].milli);
         self.now - since
     }
@@ -175,11 +181,15 @@ impl Run<'_> {
 
     fn waste(&mut self, id: usize) {
         let ran = self.leave(id);
+        if self.pods[id].class == SERVES {
+            self.done_ns[id] += ran;
+            return;
+        }
         self.wasted_gpu_ns += ran as f64 * f64::from(self.pods[id].milli) / 1e3;
     }
 
     fn kill(&mut self, gpu: usize) -> Vec<(usize, u32)> {
-        let here = self.running.iter().filter(|(_, (on, _))| *on == gpu).map(|(&id, _)| id);
+        let here = self.running.iter().filter(|(_, (on, ..))| *on == gpu).map(|(&id, _)| id);
         let here: Vec<_> = here.map(|id| (id, self.pods[id].milli)).collect();
         for &(id, _) in &here {
             self.killed += 1;
@@ -192,9 +202,10 @@ impl Run<'_> {
         match step {
             Step::Start { id, gpu } => {
                 self.gpus.take(gpu, self.pods[id].milli);
-                let before = self.running.insert(id, (gpu, self.now));
+                let until = self.now + self.pods[id].duration_ns - self.done_ns[id];
+                let before = self.running.insert(id, (gpu, self.now, until));
                 assert_eq!(before, None, "pod {id} runs already");
-                self.ends.insert((self.now + self.pods[id].duration_ns, id));
+                self.ends.insert((until, id));
             }
             Step::Stop { id } => {
                 self.stopped += 1;
