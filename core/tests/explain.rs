@@ -7,7 +7,8 @@ use std::time::Duration;
 use common::{POOL, World, starts, three_tiers, victims};
 use tidegate::{
     Attempt, Config, ConfigBuilder, Decline, Explanation, Gate, Instant, Placement, PoolId, ReportError,
-    RequestId, RequestState, Reserve, Rounding, ShareWarning, Tier, TierConfig, WorkerId, Yielding,
+    RequestId, RequestSpec, RequestState, Reserve, Rounding, ShareWarning, Tier, TierConfig, WorkerId,
+    Yielding,
 };
 
 fn one_tier() -> ConfigBuilder {
@@ -176,6 +177,47 @@ fn when_it_may_start_follows_from_how_starts_of_its_tier_went_on() {
     assert_eq!(starts(&world.round()), [ids[1]]);
     let starts_at = [ids[2], ids[3]].map(|id| explain(&world, id).starts_at);
     assert_eq!(starts_at, [20, 30].map(|seconds| Some(Instant::from_nanos(seconds * 1_000_000_000))));
+}
+
+#[test]
+fn tenants_take_turns_in_an_estimate() {
+    let mut world = World::with_workers(one_tier(), 1, [1, 100]);
+    let other = world.sched.tenant_set(world.now, "other").expect("there is room");
+    let many = world.submit_many(10, Tier::P0, [1, 10]);
+    world.round();
+    let spec = RequestSpec { tenant: other, ..world.spec(Tier::P0, [1, 10]) };
+    let few = [0, 1].map(|_| world.sched.submit(world.now, spec).expect("it is sound"));
+    world.pass(Duration::from_secs(10));
+    world.complete(many[0]);
+    world.round();
+    let seconds = |id| explain(&world, id).starts_at.expect("it has a pace").as_nanos() / 1_000_000_000;
+    assert_eq!(seconds(many[9]), 110, "all of the ten that wait start until then");
+    assert!((20..=50).contains(&seconds(few[1])), "{} of 110 s", seconds(few[1]));
+}
+
+#[test]
+fn time_in_which_nobody_waits_says_nothing_of_the_pace() {
+    let mut world = World::with_workers(one_tier(), 1, [2, 100]);
+    let ids = world.submit_many(6, Tier::P0, [1, 10]);
+    world.round();
+    world.pass(Duration::from_secs(10));
+    world.complete(ids[0]);
+    world.round();
+    let starts_in = |world: &World, id| {
+        let at = explain(world, id).starts_at.expect("it has a pace");
+        at.nanos_since(world.now) / 1_000_000_000
+    };
+    assert_eq!(starts_in(&world, ids[3]), 10, "one in 10 s");
+    for &id in &ids[1..] {
+        if world.running.contains_key(&id) {
+            world.complete(id);
+        }
+        world.round();
+    }
+    world.pass(Duration::from_secs(1_000));
+    let more = world.submit_many(4, Tier::P0, [1, 10]);
+    world.round();
+    assert!(starts_in(&world, more[2]) <= 10, "nobody waited meanwhile");
 }
 
 fn reserve_of(rounding: Rounding, capacity: [u64; 2]) -> World {

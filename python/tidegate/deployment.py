@@ -209,19 +209,22 @@ class TenantTree:
 
 
 class InForce:
-    """The file that a running scheduler goes by, in whose place another can be put: whole, or not at all."""
+    """The file that a running scheduler goes by, in whose place another can be put: whole, or not at all.
+
+    `scheduler` was made with the config of `deployment`, and is told of its tenants once more. `clock_ns` gives
+    monotonic nanoseconds.
+    """
 
     def __init__(
         self, scheduler: Scheduler, deployment: Deployment, *, clock_ns: Callable[[], int] = time.monotonic_ns
     ) -> None:
-        """Of a scheduler that was made with the config of `deployment`; tells it of the tenants once more."""
         self._verbs: Any = _Now(scheduler, clock_ns)
         self._tree = TenantTree(self._verbs)
         self._tree.configure(deployment.tenants)
         self.deployment = deployment
 
     def change(self, deployment: Deployment) -> dict[str, TenantError]:
-        """Puts another file in force, and says who of the tenants that it leaves out could not be forgotten yet.
+        """Puts `deployment` in force, and says who of the tenants that it leaves out could not be forgotten yet.
 
         Raises `tidegate.Error` if it cannot be in force, and the former is. `ConfigError` says so of devices and
         workers, which a scheduler has once they are there, and of other dimensions, pools or tiers. The host polls
@@ -254,12 +257,12 @@ def watch(
     on_changed: Callable[[Deployment], object] | None = None,
     on_refused: Callable[[Error], object] | None = None,
 ) -> FileWatch:
-    """Looks at the file every `every_s` seconds, and puts it in force when it has changed.
+    """Looks at the file at `path` every `every_s` seconds, and puts it in force when it has changed.
 
     `deployment` is what it said when `scheduler` was made; without it the file is read now. A file that is not in
     order, or cannot be in force, changes nothing: `on_refused` hears why, else it is logged. `on_changed` lets the host
-    poll. Both are called by whoever looks: the thread of a `with` block, or the task that awaits its `run`. Raises
-    `ConfigError` if the file is not in order now.
+    poll. Both are called by whoever looks: the thread of a `with` block, or the task that awaits its `run`. `clock_ns`
+    gives monotonic nanoseconds, as for all that `scheduler` is told. Raises `ConfigError` if the file has a fault now.
     """
     in_force = InForce(scheduler, Deployment.load(path) if deployment is None else deployment, clock_ns=clock_ns)
 

@@ -24,6 +24,8 @@ _END_S = 60.0
 class FileWatch:
     """Calls `changed` when the file at `path` is another, from a thread of its own while it is entered.
 
+    It looks every `every_s` seconds.
+
     The first version that it finds counts as another too, so that nothing is missed between the reading of a file and
     the beginning of the watch. A file that is not there any more is another. What `changed` raises is logged.
     """

@@ -262,6 +262,18 @@ impl Lines {
         }
     }
 
+    /// How many of those on offer start before one of a line, if lines take turns.
+    pub(super) fn turns_before(&self, nodes: &QueueNodes, slot: u32) -> usize {
+        let own = nodes.line_of(slot);
+        let place = nodes.in_line(own).take_while(|&other| other != slot).count();
+        let others = self.offered.iter(&nodes.lines).scan(true, |is_before, line| {
+            *is_before &= line != own;
+            let turns = if line == own { 0 } else { place + usize::from(*is_before) };
+            Some(nodes.in_line(line).take(turns).count())
+        });
+        place + others.sum::<usize>()
+    }
+
     /// All requests that are offered, in order.
     pub(super) fn offered<'a>(&self, nodes: &'a QueueNodes) -> impl Iterator<Item = u32> + use<'a> {
         let lines = self.offered.iter(&nodes.lines);

@@ -231,6 +231,15 @@ impl TierQueue {
             }
     }
 
+    /// How many start before one that waits, if the lines take turns from now on: of each line no more than stand before it
+    /// in its own, and one more of those whose turn comes first. O(they, and lines).
+    pub(crate) fn turns_before(&self, nodes: &QueueNodes, lane: Lane, slot: u32) -> usize {
+        match lane {
+            Lane::Fresh => self.resumed.iter(&nodes.requests).count() + self.fresh.turns_before(nodes, slot),
+            Lane::Resumed | Lane::Parked => self.ahead_of(nodes, lane, slot),
+        }
+    }
+
     /// The tree of a lane that is no lane of lines.
     fn tree(&mut self, lane: Lane) -> Option<&mut Tree> {
         match lane {

@@ -79,7 +79,11 @@ impl Scheduler {
         record.lane = Some(lane);
         record.state = if lane == Lane::Parked { RequestState::Parked } else { RequestState::Queued };
         let (pool, tier) = (record.spec.pool, record.spec.tier);
-        self.pools[pool.index()].queues[tier.index()].insert(&mut self.nodes, lane, line, key, slot, least);
+        let (now, pool) = (self.now, &mut self.pools[pool.index()]);
+        pool.queues[tier.index()].insert(&mut self.nodes, lane, line, key, slot, least);
+        if lane != Lane::Parked {
+            pool.pace[tier.index()].join(now);
+        }
     }
 
     pub(super) fn leave_lane(&mut self, slot: u32) {
@@ -87,7 +91,11 @@ impl Scheduler {
         let record = &mut self.requests[slot];
         let lane = record.lane.take().expect("a request that waits is in a lane");
         let (pool, tier) = (record.spec.pool, record.spec.tier);
-        self.pools[pool.index()].queues[tier.index()].remove(&mut self.nodes, lane, slot, rank);
+        let (now, pool) = (self.now, &mut self.pools[pool.index()]);
+        pool.queues[tier.index()].remove(&mut self.nodes, lane, slot, rank);
+        if lane != Lane::Parked {
+            pool.pace[tier.index()].leave(now);
+        }
         if lane == Lane::Fresh {
             self.rerank_waiter(line, rank);
             self.note_departure(slot, line);

@@ -566,7 +566,7 @@ impl Scheduler {
         // The start goes before the news that it brings, such as victims that may go on.
         let request = self.requests.id(slot);
         self.say_next(Action::Start { request, attempt, worker, resume_tokens, reason });
-        self.pool_mut(pool).pace[tier.index()].note(now);
+        self.pool_mut(pool).pace[tier.index()].start(now);
         self.stir(pool);
     }
 }

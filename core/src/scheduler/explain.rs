@@ -106,7 +106,8 @@ pub struct Explanation {
     pub gate: Option<Gate>,
     /// Requests of its tier and pool that are offered a start before it.
     pub ahead: u64,
-    /// When it may start, if starts of its tier go on as the last ones did; `None` if it runs, or none is known.
+    /// When it may start, if tenants take turns and its tier gets on as it did in the last minute in which somebody waited;
+    /// `None` if it runs, or that is not known.
     pub starts_at: Option<Instant>,
 }
 
@@ -120,7 +121,7 @@ impl fmt::Display for Explanation {
         match (self.gate, self.starts_at) {
             (None, Some(_)) => f.write_str("; starts when polled"),
             (Some(_), Some(at)) => {
-                write!(f, "; may start at {} ns, at the pace of its tier's last starts", at.as_nanos())
+                write!(f, "; may start at {} ns, at the pace at which its tier got on lately", at.as_nanos())
             }
             (Some(_), None) => f.write_str("; when it starts is not known"),
             (None, None) => Ok(()),
@@ -144,7 +145,8 @@ pub struct ShareWarning {
 }
 
 impl Scheduler {
-    /// Why a request waits, how many are ahead of it, and when it may start. O(those ahead + workers of the pool).
+    /// Why a request waits, how many are ahead of it, and when it may start. O(those that wait in its queue + workers of the
+    /// pool).
     ///
     /// # Errors
     /// [`ReportError::AlreadyTerminal`] or [`ReportError::UnknownRequest`].
@@ -155,13 +157,17 @@ impl Scheduler {
             return Ok(Explanation { state: record.state, gate: None, ahead: 0, starts_at: None });
         };
         let pool = self.pool(record.pool());
-        let ahead = pool.queues[record.tier().index()].ahead_of(&self.nodes, lane, slot) as u64;
+        let (queue, pace) = (&pool.queues[record.tier().index()], &pool.pace[record.tier().index()]);
+        let ahead = queue.ahead_of(&self.nodes, lane, slot) as u64;
         let gate = self.gate(slot, lane);
-        let pace = pool.pace[record.tier().index()].interval_ns().filter(|_| lane != Lane::Parked);
         let starts_at = match gate {
             None => Some(self.now),
             Some(Gate::KeptOut) => self.let_in_at(slot),
-            Some(_) => pace.map(|interval| self.now.plus_nanos(interval.saturating_mul(ahead + 1))),
+            Some(_) if lane == Lane::Parked => None,
+            Some(_) => {
+                let turns = queue.turns_before(&self.nodes, lane, slot) as u64 + 1;
+                pace.takes_ns(self.now, turns).map(|nanos| self.now.plus_nanos(nanos))
+            }
         };
         Ok(Explanation { state: self.standing(slot), gate, ahead, starts_at })
     }

@@ -279,25 +279,79 @@ impl Claim {
     }
 }
 
-/// How fast a tier's requests start in a pool: a running mean of the time from one to the next.
+/// For how long starts tell a pace: a minute in which somebody waits, in so many steps.
+const PACE_MARKS: usize = 13;
+const PACE_STEP_NS: u64 = 5_000_000_000;
+
+/// How fast a tier's requests start in a pool and stay: starts less those that came back, in the time in which some waited.
+/// Time in which nobody does says nothing of how long one who does will.
 #[derive(Debug, Default)]
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Pace {
-    last: Option<Instant>,
-    interval_ns: Option<u64>,
+    /// Requests on offer, and since when there are some.
+    waiting: u64,
+    since: Instant,
+    /// For how long there were before.
+    waited_ns: u64,
+    /// Starts less returns.
+    stayed: i64,
+    /// What both were after some start of each of the last steps of that time, and of the one before; so many are known.
+    marks: [(u64, i64); PACE_MARKS],
+    known: u8,
 }
 
 impl Pace {
-    /// Weighs the newest interval by one eighth, chosen arbitrarily.
-    pub(super) fn note(&mut self, now: Instant) {
-        if let Some(last) = self.last.replace(now) {
-            let interval = now.nanos_since(last);
-            self.interval_ns = Some(self.interval_ns.map_or(interval, |mean| mean - mean / 8 + interval / 8));
+    /// A request is on offer from now on.
+    pub(super) fn join(&mut self, now: Instant) {
+        if self.waiting == 0 {
+            self.since = now;
+        }
+        self.waiting += 1;
+    }
+
+    /// One is no more.
+    pub(super) fn leave(&mut self, now: Instant) {
+        self.waiting -= 1;
+        if self.waiting == 0 {
+            self.waited_ns += now.nanos_since(self.since);
         }
     }
 
-    pub(super) fn interval_ns(&self) -> Option<u64> {
-        self.interval_ns
+    /// One starts.
+    pub(super) fn start(&mut self, now: Instant) {
+        self.stayed += 1;
+        let clock = self.clock(now);
+        let known = usize::from(self.known).min(PACE_MARKS);
+        match self.marks[..known].last_mut() {
+            // What starts at one instant is one step: none of it says how long the next takes.
+            Some((at, stayed)) if *at == clock => *stayed = self.stayed,
+            Some((at, _)) if clock - *at < PACE_STEP_NS => {}
+            _ => {
+                if known == PACE_MARKS {
+                    self.marks.rotate_left(1);
+                }
+                self.marks[known.min(PACE_MARKS - 1)] = (clock, self.stayed);
+                self.known = (known + 1).min(PACE_MARKS) as u8;
+            }
+        }
+    }
+
+    /// One that had started comes back, and will start again.
+    pub(super) fn come_back(&mut self) {
+        self.stayed -= 1;
+    }
+
+    /// How long so many starts take; `None` if too few were seen to tell.
+    pub(super) fn takes_ns(&self, now: Instant, starts: u64) -> Option<u64> {
+        let &(clock, stayed) = self.marks.first().filter(|_| self.known > 0)?;
+        let (span, seen) = (self.clock(now) - clock, u64::try_from(self.stayed - stayed).ok()?);
+        let takes = (u128::from(span) * u128::from(starts)).checked_div(seen.into()).filter(|_| span > 0)?;
+        Some(u64::try_from(takes).unwrap_or(u64::MAX))
+    }
+
+    /// For how long somebody has waited.
+    fn clock(&self, now: Instant) -> u64 {
+        self.waited_ns + if self.waiting > 0 { now.nanos_since(self.since) } else { 0 }
     }
 }
 

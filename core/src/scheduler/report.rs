@@ -80,6 +80,7 @@ impl Scheduler {
         self.unsay(slot);
         self.renew_hold(slot);
         self.leave(slot);
+        self.note_return(slot);
         self.requests[slot].victims_for = 0;
         self.exclude(slot, worker);
         self.sit_out(slot);
@@ -359,8 +360,15 @@ impl Scheduler {
         }
         self.renew_hold(slot);
         self.leave(slot);
+        self.note_return(slot);
         self.sit_out(slot);
         self.enqueue(slot, true);
+    }
+
+    /// A request that had started will start again: what its tier has got done is less by one.
+    fn note_return(&mut self, slot: u32) {
+        let (pool, tier) = (self.requests[slot].pool(), self.requests[slot].tier());
+        self.pool_mut(pool).pace[tier.index()].come_back();
     }
 
     /// Ends a request, wherever it stands, with what it has used so far.

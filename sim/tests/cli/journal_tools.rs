@@ -39,6 +39,25 @@ fn all_entries_and_all_actions_are_shown_by_their_numbers() {
     assert!(shown.contains("\n16 refused: tenant 4 is not known\n"));
 }
 
+/// The built-in workload: what an estimate is off by while requests wait, and that it is the bound that was set.
+#[test]
+fn half_of_the_estimates_for_those_who_wait_are_off_by_less_than_a_quarter() {
+    let folder = Folder::new("estimates");
+    let journal = folder.path("replay.journal");
+    printed(&["replay", "--setup", "tidegate", "--journal", &journal]);
+    let told = printed(&["journal", "estimates", &journal]);
+    let figure = |asked: &str, name: &str| -> f64 {
+        let line =
+            told.lines().find(|line| line.starts_with(&format!("asked {asked} "))).expect("both are told");
+        let mut words = line.split(' ').skip_while(|word| *word != name);
+        words.nth(1).and_then(|figure| figure.parse().ok()).unwrap_or_else(|| panic!("no {name} in {line}"))
+    };
+    assert!(figure("while-waiting", "compared") > 500.0, "{told}");
+    assert!(figure("while-waiting", "error_p50") < 0.25, "{told}");
+    assert!(figure("while-waiting", "untold") < 50.0, "{told}");
+    assert!(figure("at-submission", "compared") > 1_000.0, "{told}");
+}
+
 #[test]
 fn a_replay_stops_before_any_action_with_the_digest_of_those_before_it() {
     let (whole, actions) = replayed(&printed(&["journal", "replay", JOURNAL]));

@@ -11,7 +11,7 @@ use clap::Subcommand;
 use tidegate::{Created, Entry, Input, Journal, RequestId, Scheduler, TenantId, TenantUsage};
 
 use super::{Failure, print, read_text};
-use tidegate_sim::estimates::accuracy;
+use tidegate_sim::estimates::{Accuracy, Errors, accuracy};
 use walk::{Outcome, Walk};
 
 #[derive(Debug, Subcommand)]
@@ -110,11 +110,14 @@ fn made_until(journal: &Journal, entries: usize) -> Vec<RequestId> {
 }
 
 fn estimates(journal: &Journal) -> Result<(), Failure> {
-    let told = accuracy(journal);
-    let error = |part| told.quantile(part).map_or_else(|| "-".to_string(), |error| format!("{error:.3}"));
-    let (median, most) = (error(0.5), error(0.9));
-    let (compared, untold) = (told.errors.len(), told.untold);
-    print(&format!("compared {compared} untold {untold} error_p50 {median} error_p90 {most}\n"))
+    let Accuracy { at_submission, while_waiting } = accuracy(journal);
+    let line = |asked: &str, told: &Errors| {
+        let error = |part| told.quantile(part).map_or_else(|| "-".to_string(), |error| format!("{error:.3}"));
+        let (median, most) = (error(0.5), error(0.9));
+        let (compared, untold) = (told.errors.len(), told.untold);
+        format!("asked {asked} compared {compared} untold {untold} error_p50 {median} error_p90 {most}\n")
+    };
+    print(&(line("at-submission", &at_submission) + &line("while-waiting", &while_waiting)))
 }
 
 /// What a line is about.
