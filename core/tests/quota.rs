@@ -521,6 +521,38 @@ fn quota_that_is_taken_in_one_pool_is_lacking_in_another_at_once() {
     assert_eq!(world.state(wide), RequestState::Parked);
 }
 
+/// Whether growth of a tenant's request in one pool, from 1 block and 100 tokens to so much, is lacking at once for its
+/// other in another pool, which needs 5 blocks and 100 tokens.
+fn growth_is_lacking_elsewhere(policy: TenantPolicy, blocks: u64, output_tokens: u64) -> bool {
+    let mut world = World::new(tiers().pools(["east", "west"]));
+    for pool in [0, 1] {
+        world.sched.worker_add(world.now, WorkerSpec::new(PoolId::new(pool), [2, 100])).expect("a worker");
+    }
+    let (acme, other) = (tenant(&mut world, "acme", policy), TenantPolicy::new());
+    let other = tenant(&mut world, "other", other);
+    let west = |tenant| RequestSpec { pool: PoolId::new(1), ..batch(tenant) };
+    submit(&mut world, 1, west(other));
+    let grows = world.submit_spec(batch(acme));
+    world.round();
+    let wide = world.submit_spec(west(acme).demand([2, 5]));
+    assert_eq!(world.round(), []);
+    assert_eq!(world.state(wide), RequestState::Queued, "it has quota, and no room");
+    world.progress(grows, output_tokens, [1, blocks]);
+    assert_eq!(world.round(), []);
+    world.state(wide) == RequestState::Parked
+}
+
+#[test]
+fn what_grows_in_one_pool_is_lacking_in_another_at_once_where_a_limit_counts_it() {
+    let units = TenantPolicy::new().max_in_use([0, 10]);
+    assert!(!growth_is_lacking_elsewhere(units, 5, 50));
+    assert!(growth_is_lacking_elsewhere(units, 6, 50));
+    assert!(!growth_is_lacking_elsewhere(units, 5, 100), "nobody limits tokens");
+    let tokens = TenantPolicy::new().tokens(Rate::per_minute(1).burst(200));
+    assert!(!growth_is_lacking_elsewhere(tokens, 50, 50), "nobody limits units");
+    assert!(growth_is_lacking_elsewhere(tokens, 1, 51));
+}
+
 #[test]
 fn a_line_that_waits_for_quota_ends_no_drain_for_one_that_comes_back() {
     let mut world = world(4);

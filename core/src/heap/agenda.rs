@@ -137,8 +137,14 @@ impl<K: Ord + Copy> Agenda<K> {
     }
 
     fn least(&self) -> Option<(K, u32)> {
-        let heads = self.lanes.iter().filter(|lane| lane.head != NIL);
-        heads.map(|lane| (self.entries[lane.head as usize].key, lane.head)).chain(self.rest.peek()).min()
+        let mut least = self.rest.peek();
+        for lane in self.lanes.iter().filter(|lane| lane.head != NIL) {
+            let first = (self.entries[lane.head as usize].key, lane.head);
+            if least.is_none_or(|least| first < least) {
+                least = Some(first);
+            }
+        }
+        least
     }
 }
 

@@ -14,7 +14,6 @@ mod walk;
 mod yielders;
 
 use alloc::vec::Vec;
-use core::cmp::Ordering;
 
 use smallvec::SmallVec;
 
@@ -219,56 +218,39 @@ pub(crate) struct VictimSet {
     pub(crate) harm: Harm,
 }
 
-/// What a set costs: of two for the same need, with the same rules waived, the lesser does less harm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Harm {
-    pub(crate) straddles: usize,
-    /// The larger the least tier number among the victims, the less urgent the most urgent of them.
-    most_urgent: Tier,
-    work_lost: u128,
-    victims: usize,
-}
-
-impl Ord for Harm {
-    #[inline]
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.as_numbers().cmp(&other.as_numbers())
-    }
-}
-
-impl PartialOrd for Harm {
-    #[inline]
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
+/// What a set costs: of two for the same need, with the same rules waived, the lesser does less harm: fewer who straddle,
+/// then the less urgent of the most urgent victims, then less work lost, then fewer victims. In one number, from the top:
+/// a search compares dozens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Harm(u128);
 
 impl Harm {
-    /// How many bits of `work_lost` there can be: the nanoseconds of a word for each of 2^22 requests.
+    /// How many bits there are for victims, of whom there are fewer than `MAX_REQUESTS`, and for work lost: the
+    /// nanoseconds of a word for each of them.
+    const VICTIM_BITS: u32 = 24;
     const LOST_BITS: u32 = 88;
 
-    /// The same order in two numbers: a search compares dozens, each in a fifth of what field by field takes.
-    fn as_numbers(&self) -> (u128, usize) {
-        debug_assert!(self.work_lost >> Self::LOST_BITS == 0, "it is the sum over live requests");
-        let least_urgent_first = u128::from(u8::MAX - self.most_urgent.get());
-        let first = (self.straddles as u128) << u8::BITS | least_urgent_first;
-        (first << Self::LOST_BITS | self.work_lost, self.victims)
+    /// No set does less.
+    pub(crate) const LEAST: Self = Self(1);
+
+    fn new(straddles: usize, most_urgent: Tier, work_lost: u128, victims: usize) -> Self {
+        debug_assert!(work_lost >> Self::LOST_BITS == 0 && victims >> Self::VICTIM_BITS == 0);
+        // Each tier has one who straddles at most.
+        let first = (straddles as u128) << u8::BITS | u128::from(u8::MAX - most_urgent.get());
+        Self((first << Self::LOST_BITS | work_lost) << Self::VICTIM_BITS | victims as u128)
     }
 
     fn of(victims: &[Candidate]) -> Self {
+        let straddles = victims.iter().filter(|victim| victim.straddles).count();
         let most_urgent = victims.iter().map(|victim| victim.tier).min().unwrap_or(Tier::P0);
         let work_lost = victims.iter().map(|victim| u128::from(victim.work_lost)).sum();
-        Self {
-            straddles: victims.iter().filter(|victim| victim.straddles).count(),
-            most_urgent,
-            work_lost,
-            victims: victims.len(),
-        }
+        Self::new(straddles, most_urgent, work_lost, victims.len())
     }
 
-    /// No set does less.
-    pub(crate) const LEAST: Self =
-        Self { straddles: 0, most_urgent: Tier::new(u8::MAX), work_lost: 0, victims: 1 };
+    /// How many of the victims straddle.
+    pub(crate) fn straddles(self) -> u64 {
+        (self.0 >> (u8::BITS + Self::LOST_BITS + Self::VICTIM_BITS)) as u64
+    }
 
     /// No set on a worker that is short of so much, and not of anything on devices, does less than this; `None` if
     /// there is none. O(tiers).
@@ -292,7 +274,7 @@ impl Harm {
                     |d: usize| if short[d] > most_use[d] { short[d].div_ceil(most_use[d]) } else { 1 };
                 let victims = (0..MAX_DIMENSIONS).map(needed).max().unwrap_or(1);
                 let work_lost = u128::from(lost) * u128::from(victims);
-                return Some(Self { straddles: 0, most_urgent: tier, work_lost, victims: victims as usize });
+                return Some(Self::new(0, tier, work_lost, victims as usize));
             }
         }
         None

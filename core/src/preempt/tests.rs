@@ -318,17 +318,18 @@ proptest! {
 
 proptest! {
     #[test]
-    fn harm_in_two_numbers_is_in_the_same_order(
+    fn harm_in_one_number_is_in_its_order(
         harms in prop::array::uniform2((0_usize..3, 0_u8..4, 0_u64..3, 1_usize..4, any::<bool>())),
     ) {
         let [one, other] = harms.map(|(straddles, tier, lost, victims, is_much)| {
             let work_lost = if is_much { u128::from(u64::MAX) * 5 + u128::from(lost) } else { lost.into() };
-            Harm { straddles, most_urgent: Tier::new(tier), work_lost, victims }
+            (straddles, core::cmp::Reverse(Tier::new(tier)), work_lost, victims)
         });
-        let by_field = (one.straddles.cmp(&other.straddles))
-            .then(other.most_urgent.cmp(&one.most_urgent))
-            .then(one.work_lost.cmp(&other.work_lost))
-            .then(one.victims.cmp(&other.victims));
-        prop_assert_eq!(one.cmp(&other), by_field);
+        let harm = |(straddles, tier, lost, victims): (_, core::cmp::Reverse<Tier>, _, _)| {
+            Harm::new(straddles, tier.0, lost, victims)
+        };
+        prop_assert_eq!(harm(one).cmp(&harm(other)), one.cmp(&other));
+        prop_assert_eq!(harm(one).straddles(), one.0 as u64);
+        prop_assert!(Harm::LEAST <= harm(one));
     }
 }

@@ -108,7 +108,14 @@ impl Bounds {
     }
 
     fn holds_for(&self, other: &Self) -> bool {
-        *self == self.join(other)
+        self.least_use.fits(&other.least_use)
+            && other.most_use.fits(&self.most_use)
+            && self.lost <= other.lost
+            && self.swapped <= other.swapped
+            && self.oldest <= other.oldest
+            && self.newest >= other.newest
+            && self.preemptions <= other.preemptions
+            && self.id <= other.id
     }
 
     fn join(&self, other: &Self) -> Self {

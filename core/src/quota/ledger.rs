@@ -472,6 +472,11 @@ impl Ledger {
         self.path(leaf).any(|node| self.place(node).node.is_limited())
     }
 
+    /// Whether a node of a path has this limit.
+    pub(crate) fn has_limit(&self, leaf: u32, limit: QuotaLimit) -> bool {
+        self.path(leaf).any(|node| self.place(node).node.has_limit(limit))
+    }
+
     /// The least burst of tokens on a path, if any node of it has one.
     pub(crate) fn least_burst(&self, leaf: u32) -> Option<u64> {
         let allowance = |node| self.place(node).node.allowance(QuotaLimit::Tokens);

@@ -181,6 +181,16 @@ impl Node {
         self.limits.is_some()
     }
 
+    /// Whether it has this limit.
+    pub(super) fn has_limit(&self, limit: QuotaLimit) -> bool {
+        self.limits.as_ref().is_some_and(|limits| match limit {
+            QuotaLimit::Requests => limits.requests.is_some(),
+            QuotaLimit::Tokens => limits.tokens.is_some(),
+            QuotaLimit::Running => limits.max_running < u64::MAX,
+            QuotaLimit::Units => limits.max_in_use.is_some(),
+        })
+    }
+
     /// Whether any of its rates is leased.
     pub(super) fn is_leased(&self) -> bool {
         let leased = |allowance: &Option<Allowance>| matches!(allowance, Some(Allowance::Leased(_)));

@@ -15,7 +15,7 @@ use crate::queue::Lane;
 use crate::quota::{Ahead, Ask, Never, NotNow, Refusal};
 use crate::request::{RequestSpec, Usage};
 use crate::resources::Resources;
-use crate::tenant::OverQuota;
+use crate::tenant::{OverQuota, QuotaLimit};
 use crate::time::Instant;
 
 /// Where somebody stands among those who wait at a node.
@@ -132,6 +132,14 @@ impl Scheduler {
     /// Quota is taken at a node and above: those who are on offer in any pool may lack it now, and keep others back.
     pub(super) fn less_quota(&mut self, leaf: u32) {
         if self.quota.is_limited(leaf) {
+            self.stir_all();
+        }
+    }
+
+    /// The same, where it is taken of one limit alone by who runs: most tenants have no limit of units, which grow at every
+    /// turn.
+    fn less_of(&mut self, leaf: u32, limit: QuotaLimit) {
+        if self.quota.has_limit(leaf, limit) {
             self.stir_all();
         }
     }
@@ -265,7 +273,7 @@ impl Scheduler {
             self.look_at_path(leaf);
         }
         if !to.fits(&from) {
-            self.less_quota(leaf);
+            self.less_of(leaf, QuotaLimit::Units);
         }
     }
 
@@ -284,7 +292,7 @@ impl Scheduler {
         self.quota.charge(self.now, leaf, more).expect("tokens are limited");
         self.requests.run_mut(slot).held = Some(held + more);
         self.meter(slot).charge(more);
-        self.less_quota(leaf);
+        self.less_of(leaf, QuotaLimit::Tokens);
         (held + more).saturating_sub(used)
     }
 

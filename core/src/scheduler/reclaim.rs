@@ -267,7 +267,7 @@ impl Scheduler {
 
     fn count_set(&mut self, slot: u32, set: &VictimSet) {
         self.count_further_set(slot);
-        self.stats.straddles += set.harm.straddles as u64;
+        self.stats.straddles += set.harm.straddles();
         match set.waiver {
             Waiver::None | Waiver::Straddle => {}
             Waiver::FinishTest => self.stats.waived_finish_test += 1,
