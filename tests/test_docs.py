@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("*/README.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 NAME = re.compile(r"\b(?:CAP|PRE|LIFE|QUO|USE|FAIR|TIME|DET|WARM)-\d\b")
 
 
@@ -35,7 +35,7 @@ def test_every_invariant_is_checked_where_the_page_says(name: str) -> None:
     assert set(re.findall(r"`(\w+_\w+)`", places)) <= functions
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_and_paths_lead_somewhere(page: Path) -> None:
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)  # C++ has `](` too
     links = [page.parent / link for link in re.findall(r"\]\(([^)#:]+)\)", text)]

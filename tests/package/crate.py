@@ -9,6 +9,8 @@ from steps import TARGET, VERSION, WORK
 from toolchain import ROOT, output
 
 NAME = f"tidegate-{VERSION}"
+# An archive has no profiles. These are the workspace's, with which the tests take minutes.
+PROFILES = ["profile.dev.package.tidegate.opt-level=1", "profile.dev.package.loom.opt-level=2"]
 # Tests that the archive has not, with the reason in core/Cargo.toml.
 LEFT_OUT = {"house.rs"}
 
@@ -30,7 +32,8 @@ def main() -> None:
         assert {file.name for file in (crate / "tests").glob("*.rs")} == ours - LEFT_OUT
         for text in ("LICENSE-MIT", "LICENSE-APACHE", "README.md"):
             assert (crate / text).stat().st_size > 1_000, text
-        tests = ["cargo", "test", "--locked", "--all-features", "--quiet"]
+        settings = [word for profile in PROFILES for word in ("--config", profile)]
+        tests = ["cargo", *settings, "test", "--locked", "--all-features", "--quiet"]
         said = output(*tests, env={"CARGO_TARGET_DIR": str(TARGET)}, cwd=crate)
         results = [line for line in said.splitlines() if line.startswith("test result: ")]
         assert len(results) > len(ours), "each file of tests, those beside the code, and the programs of the pages"

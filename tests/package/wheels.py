@@ -40,8 +40,8 @@ def built() -> tuple[Path, Path]:
     into = WORK / "python"
     shutil.rmtree(into, ignore_errors=True)
     manifest = ["--manifest-path", ROOT / "python/Cargo.toml", "--out", into]
+    output(MATURIN, "sdist", *manifest)
     output(MATURIN, "build", "--quiet", "--locked", "--profile", "dev", "--interpreter", sys.executable, *manifest)
-    output(MATURIN, "sdist", "--quiet", *manifest)
     (wheel,), (source,) = into.glob("*.whl"), into.glob("*.tar.gz")
     return wheel, source
 
