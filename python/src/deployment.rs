@@ -39,8 +39,8 @@ pub(crate) fn read_deployment<'py>(
         let spec = group.spec();
         let parts: Vec<_> = spec.devices.iter().map(|part| (part.device.get(), part.part.get())).collect();
         let (pool, capacity) = (group.pool.get(), units(py, group.capacity, &found)?);
-        let rest = (Member(group.kind), group.spare, group.most_urgent.get());
-        workers.append((group.count, pool, capacity, parts, rest.0, rest.1, rest.2))?;
+        let (kind, most_urgent) = (Member(group.kind), group.most_urgent.get());
+        workers.append((group.count, pool, capacity, parts, kind, group.spare, most_urgent))?;
     }
     let programs = found.programs.clone();
     (Config { core: found.config }, tenants, devices, workers, programs).into_pyobject(py)

@@ -99,8 +99,10 @@ class Deployment:
             tuple(TenantSettings(*tenant) for tenant in tenants),
             tuple(DeviceSettings(*device) for device in devices),
             tuple(
-                WorkerSettings(count, pool, capacity, tuple(DevicePart(*part) for part in parts), *rest)
-                for count, pool, capacity, parts, *rest in workers
+                WorkerSettings(
+                    count, pool, capacity, tuple(DevicePart(*part) for part in parts), kind, spare, most_urgent
+                )
+                for count, pool, capacity, parts, kind, spare, most_urgent in workers
             ),
             tuple(programs),
         )
