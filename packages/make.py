@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from functools import cache
 from pathlib import Path
 
 from contents import ROOT, VERSION, output
@@ -22,6 +23,7 @@ AT_MOST_S = 3600
 MANYLINUX = "2_28"
 
 
+@cache
 def epoch() -> str:
     """The second in which the commit was made, as SOURCE_DATE_EPOCH has it."""
     return os.environ.get("SOURCE_DATE_EPOCH") or output("git", "log", "-1", "--format=%ct").strip()
@@ -82,6 +84,9 @@ def library(env: dict[str, str], work: Path, into: Path, platform: str) -> None:
     """What `make install` installs, as an archive that is unpacked anywhere."""
     folder = work / f"libtidegate-{VERSION}-{platform}"
     call(env, "make", "--no-print-directory", "install", f"PREFIX=/{folder.name}", f"DESTDIR={work}", "LIBDIR=lib")
+    # CMake's files look around from where they lie; let pkg-config's too.
+    words = folder / "lib/pkgconfig/tidegate.pc"
+    words.write_text(words.read_text().replace(f"prefix=/{folder.name}\n", "prefix=${pcfiledir}/../..\n", 1))
     archive(folder, into)
 
 

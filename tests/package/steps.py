@@ -6,6 +6,5 @@ from pathlib import Path
 
 from toolchain import ROOT
 
-TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).absolute()
-WORK = TARGET / "package-tests"
+WORK = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).absolute() / "package-tests"
 VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]

@@ -10,7 +10,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from steps import TARGET, VERSION, WORK
+from steps import VERSION, WORK
 from toolchain import ROOT, block, output
 
 MATURIN = Path(sys.executable).parent / "maturin"
@@ -58,7 +58,7 @@ def notices(wheel: Path, source: Path) -> None:
     assert sum("/sboms/" in name for name in names) == 1, "one bill, and not maturin's, which has a time and a folder"
     with tarfile.open(source) as archive:
         inside = {name.partition("/")[2] for name in archive.getnames()}
-    assert NOTICES | {"core/Cargo.toml", "deploy/Cargo.toml", "Cargo.lock", f"python/{BILL}"} <= inside
+    assert NOTICES | {"core/Cargo.toml", "deploy/Cargo.toml", "Cargo.lock", f"python/{BILL}", BILL} <= inside
 
 
 def environment(interpreter: Path, folder: Path, *install: str | Path) -> Path:
@@ -86,8 +86,8 @@ def main() -> None:
         for number, interpreter in enumerate(found):
             python = environment(interpreter, work / f"wheel-{number}", "--no-index", wheel)
             print(f"{wheel.name} serves Python {serves(python, work)}")
-        # Cargo takes what it built of other crates before; of the checkout there is nothing.
-        os.environ["CARGO_TARGET_DIR"] = str(TARGET)
+        # An archive's files are old: in a folder where something was built, cargo would take that for what they make.
+        os.environ["CARGO_TARGET_DIR"] = str(work / "target")
         python = environment(found[-1], work / "source", *PROFILE, source)
         print(f"{source.name} serves Python {serves(python, work)}")
 
