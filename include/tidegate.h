@@ -122,6 +122,17 @@
 #define TIDEGATE_DEVICE_HAS_CHECKPOINT_MIB 1
 
 /**
+ * tidegate_worker_spec_t.flags: it stands by until another of its pool is lost by a fault, and then takes that
+ * one's place for good; who replaces that one stands by.
+ */
+#define TIDEGATE_WORKER_IS_SPARE 1
+
+/**
+ * tidegate_worker_spec_t.flags: replaces is set.
+ */
+#define TIDEGATE_WORKER_REPLACES 2
+
+/**
  * tidegate_amendment_t.flags: demand is set.
  */
 #define TIDEGATE_AMEND_DEMAND 1
@@ -330,6 +341,10 @@ enum tidegate_status_t
    */
   TIDEGATE_STATUS_NOT_HERE = 407,
   /**
+   * Who is to be replaced is no lost worker of the pool.
+   */
+  TIDEGATE_STATUS_NOT_LOST = 408,
+  /**
    * A tenant's name is empty, or has a control character.
    */
   TIDEGATE_STATUS_BAD_NAME = 500,
@@ -512,6 +527,10 @@ enum tidegate_reason_t
    * LEASE_WANTED: what nobody uses goes back.
    */
   TIDEGATE_REASON_LEASE_IDLE = 17,
+  /**
+   * PREEMPT: its worker is saturated and another idle, where it goes on.
+   */
+  TIDEGATE_REASON_REBALANCE = 18,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -808,6 +827,10 @@ enum tidegate_gate_t
    * It waits a while for a worker that has its prompt in the cache and no room now.
    */
   TIDEGATE_GATE_WARMTH = 10,
+  /**
+   * It is parked, and the workers that could hold it are kept out for a while: they were lost again and again.
+   */
+  TIDEGATE_GATE_KEPT_OUT = 11,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -939,6 +962,40 @@ enum tidegate_metrics_format_t
 typedef enum tidegate_metrics_format_t tidegate_metrics_format_t;
 #else
 typedef uint32_t tidegate_metrics_format_t;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * How a worker shares its devices with others: what is its own, and what the others feel of it.
+ */
+enum tidegate_worker_kind_t
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * It has its devices to itself, or nothing is said of how it shares them.
+   */
+  TIDEGATE_WORKER_KIND_DEDICATED = 0,
+  /**
+   * A replica of a device whose processes take turns: compute and memory are shared.
+   */
+  TIDEGATE_WORKER_KIND_TIME_SLICE = 1,
+  /**
+   * A client of a device's Multi-Process Service: compute, memory and faults are shared. One that is lost takes
+   * the others on its devices along.
+   */
+  TIDEGATE_WORKER_KIND_MPS = 2,
+  /**
+   * An instance that the hardware cut off: nothing is shared.
+   */
+  TIDEGATE_WORKER_KIND_MIG = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum tidegate_worker_kind_t tidegate_worker_kind_t;
+#else
+typedef uint32_t tidegate_worker_kind_t;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
@@ -1313,6 +1370,23 @@ typedef struct tidegate_worker_spec_t {
    * Units it has.
    */
   uint64_t capacity[TIDEGATE_DIMENSIONS];
+  /**
+   * A tidegate_worker_kind_t: how it shares its devices.
+   */
+  uint32_t kind;
+  /**
+   * TIDEGATE_WORKER_... that hold of it.
+   */
+  uint32_t flags;
+  /**
+   * The lost worker of its pool that it stands in for; read only with TIDEGATE_WORKER_REPLACES. Of one that was lost
+   * again and again it is kept out for a while.
+   */
+  uint32_t replaces;
+  /**
+   * Zero.
+   */
+  uint32_t reserved;
 } tidegate_worker_spec_t;
 
 /**
@@ -1763,7 +1837,7 @@ typedef struct tidegate_error_t {
 
 #define TIDEGATE_WORKER_SPEC_INIT                                              \
   {                                                                            \
-    sizeof(tidegate_worker_spec_t), 0, {0, 0, 0, 0}                            \
+    sizeof(tidegate_worker_spec_t), 0, {0, 0, 0, 0}, 0, 0, 0, 0                \
   }
 
 #define TIDEGATE_DEVICE_SPEC_INIT                                              \
@@ -2120,8 +2194,9 @@ tidegate_status_t tidegate_scheduler_device_lost(tidegate_scheduler_t *scheduler
                                                  uint32_t device);
 
 /**
- * Adds a worker that is up, and gives its number; numbers are never used again. It stands on the
- * `device_count` devices named; with 0, where `devices` may be NULL, it is a device of its own.
+ * Adds a worker and gives its number; numbers are never used again. It is up at once, but for a spare, and for one
+ * that replaces a worker which was lost again and again. It stands on the `device_count` devices named; with 0, where
+ * `devices` may be NULL, it is a device of its own.
  */
 tidegate_status_t tidegate_scheduler_worker_add(tidegate_scheduler_t *scheduler,
                                                 uint64_t now_ns,
@@ -2190,7 +2265,8 @@ tidegate_status_t tidegate_scheduler_worker_drain(tidegate_scheduler_t *schedule
 
 /**
  * The worker is gone with all that ran there. Its requests wait again as ones that have run; those that
- * never yield cannot run twice and are dropped.
+ * never yield cannot run twice and are dropped. Unless it was drained and ran nothing any more, that is a fault: an MPS
+ * client takes the others on its devices along, and a spare takes its place.
  */
 tidegate_status_t tidegate_scheduler_worker_lost(tidegate_scheduler_t *scheduler,
                                                  uint64_t now_ns,

@@ -5,7 +5,9 @@ mod common;
 use std::time::Duration;
 
 use common::{POOL, World, starts, three_tiers};
-use tidegate::{Action, Config, Reason, RequestState, SubmitError, Tier, TierConfig, Yielding};
+use tidegate::{
+    Action, Config, PoolId, Reason, RequestState, SubmitError, Tier, TierConfig, WorkerSpec, Yielding,
+};
 
 #[test]
 fn idle_reserve_is_lent_and_won_back() {
@@ -176,4 +178,24 @@ fn requests_that_no_worker_holds_are_parked_and_block_nobody() {
     world.sched.worker_lost(world.now, small).expect("it was up");
     world.check();
     assert_eq!(world.state(second), RequestState::Queued, "it comes back");
+}
+
+/// A share means something only where requests can use it: what a tier holds in one pool is nothing in another.
+#[test]
+fn reserves_are_shares_of_each_pool_by_itself() {
+    let [here, there] = [0, 1].map(PoolId::new);
+    let mut world = World::new(three_tiers().pools(["here", "there"]));
+    for (pool, slots) in [(here, 10), (there, 20)] {
+        world.sched.worker_add(world.now, WorkerSpec::new(pool, [slots, 100])).expect("a valid worker");
+    }
+    let reserve = |world: &World, pool| world.sched.effective_reserve(pool, Tier::P0).expect("a tier")[0];
+    assert_eq!([here, there].map(|pool| reserve(&world, pool)), [3, 6]);
+    let batch = |world: &mut World, pool| {
+        let spec = world.spec(Tier::P2, [1, 1]).pool(pool);
+        world.submit_spec(spec)
+    };
+    (0..30).for_each(|_| drop(batch(&mut world, here)));
+    assert_eq!(starts(&world.round()).len(), 10, "what is free elsewhere is none of theirs");
+    let urgent = world.submit_spec(world.spec(Tier::P0, [1, 1]).pool(there));
+    assert_eq!(starts(&world.round()), [urgent], "nobody has to stop for it there");
 }

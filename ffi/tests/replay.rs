@@ -344,7 +344,7 @@ impl Host {
         };
         let mut flaps = add(self, client.clone());
         add(self, client.clone());
-        add(self, client.clone().spare());
+        add(self, WorkerSpec::new(PoolId::new(0), [40, 4_000]).spare());
         for turn in 0..24 {
             self.submit();
             self.submit();

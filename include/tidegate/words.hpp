@@ -242,7 +242,7 @@ using TierId = Id<struct TierKind, std::uint32_t>;
 /// Pools of the config in their order.
 using PoolId = Id<struct PoolKind, std::uint32_t>;
 /// From Scheduler::worker_add.
-using WorkerId = Id<struct WorkerKind, std::uint32_t>;
+using WorkerId = Id<struct WorkerIdKind, std::uint32_t>;
 /// From Scheduler::device_add.
 using DeviceId = Id<struct DeviceKind, std::uint32_t>;
 /// The number of a call on a Shared: never 0, and higher for a later call of the same thread.

@@ -29,6 +29,7 @@ end 4
 
 FIRST, SECOND, THIRD, OTHER = 0x1_0000_0007, 0x1_0000_0008, 0x1_0000_0009, 0x2_0000_0001
 LAST = 2**64 - 1
+ADD = "10 worker_add 0 2 0 0 0 0 0 - 0"
 
 # The digests of the list up to each action, as core/tests/journal.rs has them.
 GOLDEN: list[tuple[int, Action, str]] = [
@@ -106,12 +107,12 @@ def test_every_single_bit_counts() -> None:
         ("12 poll 2", f"{2**64} poll 2", r"line 13: now: '18446744073709551616' is not a whole number"),
         ("12 poll 2", f"{'9' * 5000} poll 2", r"line 13: now: '9{40}' is not a whole number"),
         ("12 poll 2", "12  poll 2", r"line 13: '' is not a verb"),
-        ("10 worker_add 0 2 0 0 0 0 0 - 0", "10 worker_add 0 2 0 0", r"line 9: capacity is missing"),
-        ("10 worker_add 0 2 0 0 0 0 0 - 0", "10 worker_add 0 2 0 0 0 0 0 -", r"line 9: devices is missing"),
-        ("10 worker_add 0 2 0 0 0 0 0 - 0", "10 worker_add 0 2 0 0 0 0 0 - 1 0", r"line 9: devices is missing"),
-        ("10 worker_add 0 2 0 0 0 0 0 - 0", f"10 worker_add 0 2 0 0 0 0 0 - {LAST} 0 1", r"line 9: devices is missing"),
-        ("10 worker_add 0 2 0 0 0 0 0 - 0", "10 worker_add 0 2 0 0 0 0 0 - 0 1", r"line 9: '1' stands after the last field"),
-        ("10 worker_add 0 2 0 0 0 0 0 - 0", "10 worker_add 4294967296 2 0 0 0 0 0 - 0", r"line 9: pool: '4294967296'"),
+        (ADD, "10 worker_add 0 2 0 0", r"line 9: capacity is missing"),
+        (ADD, "10 worker_add 0 2 0 0 0 0 0 -", r"line 9: devices is missing"),
+        (ADD, "10 worker_add 0 2 0 0 0 0 0 - 1 0", r"line 9: devices is missing"),
+        (ADD, f"10 worker_add 0 2 0 0 0 0 0 - {LAST} 0 1", r"line 9: devices is missing"),
+        (ADD, "10 worker_add 0 2 0 0 0 0 0 - 0 1", r"line 9: '1' stands after the last field"),
+        (ADD, "10 worker_add 4294967296 2 0 0 0 0 0 - 0", r"line 9: pool: '4294967296'"),
         ("12 poll 2", "12 reconfigure 1\n?", r"line 13: the config that begins below: "),
         ("12 poll 2", f"12 reconfigure {LAST}", r"line 15: the file is torn"),
         ("12 poll 2", "12 step 0 1 1 5 1 7 1 0 0", r"line 13: exceptions is missing"),

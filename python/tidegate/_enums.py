@@ -177,6 +177,6 @@ class WorkerKind(StrEnum):
     TIME_SLICE = "time-slice"
     """A replica of a device whose processes take turns: compute and memory are shared."""
     MPS = "mps"
-    """A client of a Multi-Process Service: compute, memory and faults are shared. One that is lost takes the others along."""
+    """A client of a Multi-Process Service: all is shared, faults too. One that is lost takes the others along."""
     MIG = "mig"
     """An instance that the hardware cut off: nothing is shared."""

@@ -21,7 +21,7 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Affinity, Config, ConfigBuilder, ConfigError, ConfigFault, Fallback, LeaseTerms, Order, Placement,
+    Affinity, Config, ConfigBuilder, ConfigError, ConfigFault, Fallback, Flaps, LeaseTerms, Order, Placement,
     Preemption, StepTime, TierConfig,
 };
 use crate::resources::{MAX_DIMENSIONS, Resources};
@@ -244,9 +244,6 @@ impl ConfigText {
             max_bypass: Some(*max_bypass),
             drain_after: Some(span_text(*drain_after_ns)),
             decline_backoff: Some(span_text(*decline_backoff_ns)),
-            flap_backoff: Some(span_text(flaps.backoff_ns)),
-            flap_backoff_max: Some(span_text(flaps.backoff_max_ns)),
-            flap_forget_after: Some(span_text(flaps.forget_after_ns)),
             rebalance_every: Some(span_text(*rebalance_every_ns)),
             step_time: step_time.map(StepTimeText::of),
             stop_takes: Some(span_text(*stop_takes_ns)),
@@ -270,12 +267,16 @@ impl ConfigText {
             max_tenants: Some(*max_tenants),
             default_policy: Some(PolicyText::of(config)),
             tiers: tiers.iter().map(|tier| TierText::of(tier, config)).collect(),
-            ..Self::of_affinity(affinity)
+            ..Self::of_parts(affinity, flaps)
         }
     }
 
-    fn of_affinity(affinity: &Affinity) -> Self {
+    /// What stands in parts of their own.
+    fn of_parts(affinity: &Affinity, flaps: &Flaps) -> Self {
         Self {
+            flap_backoff: Some(span_text(flaps.backoff_ns)),
+            flap_backoff_max: Some(span_text(flaps.backoff_max_ns)),
+            flap_forget_after: Some(span_text(flaps.forget_after_ns)),
             prefix_blocks: Some(affinity.blocks),
             prefix_block_tokens: Some(affinity.block_tokens),
             prefix_worker_blocks: affinity.worker_blocks,
