@@ -33,7 +33,12 @@ fn ceiling(jobs: &[Job]) -> f64 {
 }
 
 fn hosted() -> Hosted {
-    Hosted::new(CLIENTS, WORKERS, CACHE_BLOCKS, Terms { load_tokens: 32_768, wait_ms: 0 })
+    Hosted::new(
+        CLIENTS,
+        WORKERS,
+        CACHE_BLOCKS,
+        Terms { load_tokens: 32_768, wait_ms: 30_000, quantum: 10_000 },
+    )
 }
 
 /// Each request is answered, after it came, and had to compute what its worker did not have.
