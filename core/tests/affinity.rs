@@ -135,3 +135,46 @@ fn of_tenants_that_are_even_the_one_whose_prompt_is_cached_is_next() {
     }
     assert_eq!(order, [warm[0], warm[1], cold, warm[2], warm[3]], "two may pass the head, no more");
 }
+
+/// One worker with ten blocks, of which six are held since now: a large warm request waits, and a small cold one behind it.
+fn kept(wait: Duration) -> (World, [RequestId; 3]) {
+    let tier = TierConfig::new("only").order(Order::DeficitLongestPrefix).deficit_quantum(1_000);
+    let config = Config::builder().dimensions(["slots", "kv_blocks"]).tier(tier.hold_window(Duration::ZERO));
+    let affinity = Affinity::new(64).block_tokens(20).learns(false).wait(wait);
+    let config = config.placement(Placement::PrefixAffinity).affinity(affinity);
+    let mut world = World::with_workers(config, 1, [4, 10]);
+    world.sched.cache_stored(world.now, W0, &SYSTEM).expect("it is up");
+    let mut submit = |blocks: &[u64], demand: [u64; 2]| {
+        let id = world.submit(Tier::P0, demand);
+        world.sched.prefix_set(world.now, id, blocks).expect("it waits");
+        world.round();
+        id
+    };
+    let ids = [submit(&[77], [1, 6]), submit(&SYSTEM, [1, 8]), submit(&[78], [1, 2])];
+    assert_eq!(ids.map(|id| world.state(id)), {
+        use RequestState::{Queued, Starting};
+        [Starting, Queued, if wait.is_zero() { Starting } else { Queued }]
+    });
+    (world, ids)
+}
+
+#[test]
+fn a_worker_is_kept_for_whom_it_spares_most_and_no_longer_than_said() {
+    let wait = Duration::from_millis(300);
+    let (mut world, [running, large, small]) = kept(wait);
+    assert_eq!(world.sched.explain(small).expect("it lives").gate, Some(Gate::Warmth));
+    world.complete(running);
+    assert_eq!(starts(&world.round()), [large, small], "both have room now");
+    let (mut world, [_, large, small]) = kept(wait);
+    assert_eq!(
+        world.sched.poll_timeout(),
+        Some(world.now + wait),
+        "nothing has started there for so long then"
+    );
+    world.pass(wait - Duration::from_nanos(1));
+    assert!(world.round().is_empty());
+    world.pass(Duration::from_nanos(1));
+    assert_eq!(starts(&world.round()), [small]);
+    assert_eq!(world.state(large), RequestState::Queued);
+    kept(Duration::ZERO);
+}

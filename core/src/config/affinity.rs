@@ -82,7 +82,8 @@ impl Affinity {
     }
 
     /// Lets a request wait so long, from when it was submitted, for a worker that has no room now and would spare it half
-    /// of what it has to compute. Default: not.
+    /// of what it has to compute. Under [`Order::DeficitLongestPrefix`](crate::Order::DeficitLongestPrefix) a worker that lacks
+    /// room for the request that finds the most there is kept for it too, until so long after the last start on it. Default: not.
     pub fn wait(mut self, span: Duration) -> Self {
         self.wait_ns = nanos(span);
         self

@@ -9,6 +9,8 @@
 
 use alloc::vec::Vec;
 
+use smallvec::SmallVec;
+
 /// Stands where there is none: no number of a block or a copy.
 const NIL: u32 = u32::MAX;
 
@@ -17,6 +19,9 @@ pub(crate) const MAX_CHAIN: usize = 1 << 16;
 
 /// How many of all blocks may have copies, in quarters: the rest is for those of requests that wait.
 const COPIES_IN_QUARTERS: u32 = 3;
+
+/// Workers, and how many of the blocks of a prompt they have.
+pub(crate) type Warm = SmallVec<[(u32, u32); 32]>;
 
 /// A block that is known.
 #[derive(Clone, Copy, Debug)]
@@ -448,26 +453,29 @@ impl PrefixIndex {
         deepest.map_or(0, |block| self.blocks[block as usize].depth)
     }
 
-    /// Tells of workers that have blocks up to this one, and how many, those with the most first and of equals who
-    /// came to have the last of them later; until `tell` says that it was enough.
-    pub(crate) fn warm(&self, last: u32, mut tell: impl FnMut(u32, u32) -> bool) {
-        let mut behind = NIL;
+    /// Workers that have blocks up to this one, and how many: those with the most first, and of equals who came to have
+    /// the last of them later; at most `most` of them. O(blocks, and `most` for each of those at which fewer go on).
+    pub(crate) fn warm(&self, last: u32, most: usize) -> Warm {
+        let mut warm = Warm::new();
         for block in self.upwards(last) {
             let Block { depth, copy_count, .. } = self.blocks[block as usize];
-            // Who has the block behind has this one too.
-            if copy_count == if behind == NIL { 0 } else { self.blocks[behind as usize].copy_count } {
-                behind = block;
+            // Who has a block has those before it: as many means the same.
+            if copy_count as usize == warm.len() {
                 continue;
             }
+            let behind = warm.len();
             for copy in self.copies_of(block) {
                 let worker = self.copies[copy as usize].worker;
-                let is_told = behind != NIL && self.copy_of(behind, worker).is_some();
-                if !is_told && !tell(worker, depth) {
-                    return;
+                if warm[..behind].iter().any(|&(known, _)| known == worker) {
+                    continue;
                 }
+                if warm.len() == most {
+                    return warm;
+                }
+                warm.push((worker, depth));
             }
-            behind = block;
         }
+        warm
     }
 }
 

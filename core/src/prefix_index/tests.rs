@@ -92,12 +92,10 @@ impl Naive {
                     .rev()
                     .find(|&len| cache.is_some_and(|c| c.contains(&letters[..len].to_vec())))
             };
-            let mut told = Vec::new();
-            index.warm(*pin, |worker, depth| {
-                told.push((core::cmp::Reverse(depth), worker));
-                true
-            });
+            let warm = |most| index.warm(*pin, most).into_iter().map(|(w, d)| (core::cmp::Reverse(d), w));
+            let mut told: Vec<_> = warm(4).collect();
             prop_assert!(told.is_sorted_by_key(|&(depth, _)| depth));
+            prop_assert!(warm(2).eq(told.iter().take(2).copied()));
             told.sort_unstable_by_key(|&(_, worker)| worker);
             let warm = (0..4).filter_map(|w| Some((core::cmp::Reverse(depth(w)? as u32), w)));
             prop_assert_eq!(told, warm.collect::<Vec<_>>());

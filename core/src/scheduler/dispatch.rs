@@ -128,6 +128,7 @@ impl Scheduler {
                 self.wake(pool, self.pool(pool).capacity.next_turn(self.now));
                 let admission = self.next_admission(pool);
                 self.wake(pool, admission);
+                self.wake(pool, self.kept_until(pool));
             }
         }
         false
@@ -178,10 +179,11 @@ impl Scheduler {
         tier: Tier,
         gates: &OwnGates,
         is_open: impl Fn(&Worker) -> bool,
+        patience: &Patience,
         passes: impl Fn(u32) -> Option<WorkerId>,
     ) -> Option<Found> {
         let passes = |slot: u32| if self.sits_out(slot) { None } else { passes(slot) };
-        let found = self.first_without_claim(pool, tier, gates, is_open, passes);
+        let found = self.first_without_claim(pool, tier, gates, is_open, patience, passes);
         let target = self.pool(pool);
         let first_owner = || {
             let most = target.rooms.most_free().values().into();
@@ -200,6 +202,7 @@ impl Scheduler {
         tier: Tier,
         gates: &OwnGates,
         is_open: impl Fn(&Worker) -> bool,
+        patience: &Patience,
         passes: impl Fn(u32) -> Option<WorkerId>,
     ) -> Option<(u32, WorkerId)> {
         let queue = &self.pool(pool).queues[tier.index()];
@@ -212,13 +215,18 @@ impl Scheduler {
             return found;
         }
         let most = gates.within_any(&self.roomy(pool, is_open));
-        let found = found.or_else(|| queue.find_that(&self.nodes, Some((lane, first)), &most, &passes))?;
-        Some(if picks { self.best_cached(pool, tier, found, &most, passes) } else { found })
+        let seek = || {
+            let ends = |slot| if patience.has_ended() { Some(None) } else { passes(slot).map(Some) };
+            let (slot, worker) = queue.find_that(&self.nodes, Some((lane, first)), &most, ends)?;
+            Some((slot, worker?))
+        };
+        let found = found.or_else(seek)?;
+        Some(if picks { self.best_cached((pool, tier), found, &most, patience, passes) } else { found })
     }
 
     /// Whether of several requests that are even in the order of a tier the one is started that finds most of its prompt in
     /// a cache.
-    fn picks_by_prefix(&self, tier: Tier) -> bool {
+    pub(super) fn picks_by_prefix(&self, tier: Tier) -> bool {
         self.config.placement == Placement::PrefixAffinity
             && self.config.tiers[tier.index()].order == Order::DeficitLongestPrefix
     }
@@ -227,10 +235,10 @@ impl Scheduler {
     /// starts, and of equals the first.
     fn best_cached(
         &self,
-        pool: PoolId,
-        tier: Tier,
+        (pool, tier): (PoolId, Tier),
         first: (u32, WorkerId),
         most: &Most,
+        patience: &Patience,
         passes: impl Fn(u32) -> Option<WorkerId>,
     ) -> (u32, WorkerId) {
         if self.requests[first.0].lane != Some(Lane::Fresh) {
@@ -241,7 +249,7 @@ impl Scheduler {
         let seen = Cell::new(1);
         let queue = &self.pool(pool).queues[tier.index()];
         queue.find_that(&self.nodes, Some((Lane::Fresh, first.0)), most, |slot| {
-            if seen.get() == PICKED_FROM || self.rank_in_order(slot) != rank {
+            if seen.get() == PICKED_FROM || patience.has_ended() || self.rank_in_order(slot) != rank {
                 return Some(());
             }
             let worker = passes(slot)?;
@@ -302,7 +310,8 @@ impl Scheduler {
         let room = account.unused_reserve();
         let gates = OwnGates { latest_arrival: u64::MAX, most: room, pinned: room };
         let patience = Patience::of_a_search();
-        self.first_with_room(pool, tier, &gates, |_| true, |slot| self.guaranteed_worker(slot, &patience))
+        let start = |slot| self.guaranteed_worker(slot, &patience);
+        self.first_with_room(pool, tier, &gates, |_| true, &patience, start)
     }
 
     /// A worker for a request, unless it lacks quota.
@@ -408,7 +417,7 @@ impl Scheduler {
         let available = target.capacity.available(tier, self.now).positive();
         let (most, pinned) = self.most_by_own_gates(pool, tier);
         let gates = OwnGates { latest_arrival, most: most.min(available), pinned };
-        let patience = Patience::of_a_search();
+        let patience = self.patience_in(pool, tier);
         let start = |slot| {
             // The search knows when they arrived no more exactly than what they ask for.
             if self.requests[slot].arrived_at.as_nanos() > latest_arrival {
@@ -416,7 +425,8 @@ impl Scheduler {
             }
             self.borrowed_worker(slot, &available, &patience)
         };
-        self.first_with_room(pool, tier, &gates, |worker| self.is_open_to(tier, worker), start)
+        let is_open = |worker: &Worker| self.is_open_to(tier, worker);
+        self.first_with_room(pool, tier, &gates, is_open, &patience, start)
     }
 
     /// Where a request may start on what its tier may borrow.
@@ -496,20 +506,31 @@ impl Scheduler {
 
     /// The best worker that is up and has room for what a request asks, unless it had better wait for a warm one.
     fn place(&self, slot: u32, drained: Drained, patience: &Patience) -> Option<WorkerId> {
-        let best = self.best_worker(slot, |id| !self.is_drained_for_another(slot, id));
+        patience.look_at_next();
+        let best = self.best_worker(slot, |id| !self.is_drained_for_another(slot, id), patience);
         let may_be_last =
             drained == Drained::Last && !self.pool(self.requests[slot].pool()).drained.is_empty();
-        let last = || self.best_worker(slot, |id| self.is_drained_for_another(slot, id));
-        let worker = best.or_else(|| if may_be_last { last() } else { None })?;
+        let last = || self.best_worker(slot, |id| self.is_drained_for_another(slot, id), patience);
+        let Some(worker) = best.or_else(|| if may_be_last { last() } else { None }) else {
+            patience.turn_away();
+            return None;
+        };
         (!self.rather_waits_in_search(slot, worker, patience)).then_some(worker)
     }
 
     /// The best of those that pass.
-    fn best_worker(&self, slot: u32, passes: impl Fn(WorkerId) -> bool) -> Option<WorkerId> {
+    fn best_worker(
+        &self,
+        slot: u32,
+        passes: impl Fn(WorkerId) -> bool,
+        patience: &Patience,
+    ) -> Option<WorkerId> {
         let record = &self.requests[slot];
         let (pool, rare) = (self.pool(record.pool()), self.requests.rare_of(record));
-        let is_open =
-            |id: WorkerId| passes(id) && self.fits(slot, id) && !rare.is_excluded_from(id, self.now);
+        let is_open = |id: WorkerId| {
+            let is_able = passes(id) && self.fits(slot, id) && !rare.is_excluded_from(id, self.now);
+            is_able && !self.is_kept_off(slot, id, patience)
+        };
         // One that was stopped to go on elsewhere does, if it still can.
         if let Some(to) = rare.moves_to.filter(|&to| self.worker(to).is_up() && is_open(to)) {
             return Some(to);

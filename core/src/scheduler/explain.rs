@@ -202,7 +202,9 @@ impl Scheduler {
             return Some(Gate::NeverYields);
         }
         if let Some(worker) = self.borrowed_worker(slot, &available.positive(), &whatever) {
-            return self.rather_waits(slot, worker).then_some(Gate::Warmth);
+            let kept = self.patience_in(record.pool(), record.tier());
+            let is_kept_off = || self.borrowed_worker(slot, &available.positive(), &kept).is_none();
+            return (self.rather_waits(slot, worker) || is_kept_off()).then_some(Gate::Warmth);
         }
         if record.claim.is_some() {
             return Some(Gate::Claim);

@@ -13,7 +13,7 @@ use super::workers::WorkerStatus;
 use super::{SCAN_WINDOW, Scheduler};
 use crate::config::{Affinity, Config};
 use crate::error::{ReportError, WorkerError};
-use crate::id::{PoolId, RequestId, WorkerId};
+use crate::id::{PoolId, RequestId, Tier, WorkerId};
 use crate::placement::{affine_score, is_out_of_balance, load_ppm};
 use crate::prefix_index::PrefixIndex;
 use crate::queue::Lane;
@@ -22,6 +22,9 @@ use crate::time::Instant;
 /// How many warm workers are weighed against each other: all begin with the same system prompt, and a decision is to stay
 /// within a microsecond.
 const WEIGHED: usize = 16;
+
+/// How many warm workers are looked at for them: others may be of other pools, or come to be drained.
+const LOOKED_AT: usize = 32;
 
 /// Stands for no block.
 const NIL: u32 = u32::MAX;
@@ -85,16 +88,49 @@ impl Warmth {
     }
 }
 
-/// How many of those that a search looks at may yet be left waiting for a warm worker: what bounds its cost.
-pub(super) struct Patience(Cell<usize>);
+/// After how many that are kept off where they have room a search ends: what bounds its cost.
+const TURNED_AWAY: usize = 128;
+
+/// A worker that is kept for a request that finds so much there and has no room yet.
+struct Kept {
+    worker: WorkerId,
+    slot: u32,
+    cached: u64,
+}
+
+/// What a search leaves waiting, so that its cost is bounded.
+pub(super) struct Patience {
+    /// How many of those that it looks at may yet be left waiting for a warm worker.
+    left: Cell<usize>,
+    kept: SmallVec<[Kept; 4]>,
+    /// Whether the one that it looks at was kept off a worker, and how many yet may be.
+    kept_off: Cell<bool>,
+    open: Cell<usize>,
+}
 
 impl Patience {
     pub(super) fn of_a_search() -> Self {
-        Self(Cell::new(SCAN_WINDOW))
+        let (left, open) = (Cell::new(SCAN_WINDOW), Cell::new(TURNED_AWAY));
+        Self { left, kept: SmallVec::new(), kept_off: Cell::new(false), open }
     }
 
     pub(super) fn none() -> Self {
-        Self(Cell::new(0))
+        Self { left: Cell::new(0), ..Self::of_a_search() }
+    }
+
+    /// Whether the search has turned away as many as it may.
+    pub(super) fn has_ended(&self) -> bool {
+        self.open.get() == 0
+    }
+
+    /// The next request is looked at.
+    pub(super) fn look_at_next(&self) {
+        self.kept_off.set(false);
+    }
+
+    /// It has no place.
+    pub(super) fn turn_away(&self) {
+        self.open.set(self.open.get().saturating_sub(usize::from(self.kept_off.get())));
     }
 }
 
@@ -203,17 +239,14 @@ impl Scheduler {
         tokens.min(self.requests[slot].spec.prompt_tokens)
     }
 
-    /// Workers of a pool that are up and have some of a prompt, and how many tokens, those with the most first.
+    /// Workers of a pool that are up and have some of a prompt, of the few that are looked at, and how many tokens, those with
+    /// the most first.
     fn warm(&self, pool: PoolId, slot: u32, last: u32) -> SmallVec<[(WorkerId, u64); WEIGHED]> {
-        let mut warm = SmallVec::new();
-        self.warmth.index.warm(last, |number, blocks| {
-            let (id, worker) = (WorkerId::new(number), &self.workers[number as usize]);
-            if worker.is_up() && worker.spec.pool == pool {
-                warm.push((id, self.tokens_in(slot, blocks)));
-            }
-            warm.len() < WEIGHED
-        });
-        warm
+        let is_up = |id: WorkerId| self.worker(id).is_up() && self.worker(id).spec.pool == pool;
+        let looked_at = self.warmth.index.warm(last, LOOKED_AT).into_iter();
+        let all = looked_at.map(|(number, blocks)| (WorkerId::new(number), blocks));
+        let warm = all.filter(|&(id, _)| is_up(id)).take(WEIGHED);
+        warm.map(|(id, blocks)| (id, self.tokens_in(slot, blocks))).collect()
     }
 
     /// Of the worker that is emptiest of those that a request may start on, and those of them that are warm for it: the
@@ -273,9 +306,86 @@ impl Scheduler {
 
     /// The same, in a search that may leave so many waiting.
     pub(super) fn rather_waits_in_search(&self, slot: u32, best: WorkerId, patience: &Patience) -> bool {
-        let left = patience.0.get();
+        let left = patience.left.get();
         let waits = left > 0 && self.rather_waits(slot, best);
-        patience.0.set(left - usize::from(waits));
+        patience.left.set(left - usize::from(waits));
         waits
+    }
+
+    /// Of a search for who borrows in a tier: some workers are kept.
+    pub(super) fn patience_in(&self, pool: PoolId, tier: Tier) -> Patience {
+        Patience { kept: self.kept(pool, tier), ..Patience::of_a_search() }
+    }
+
+    /// Whether a fresh request is kept off a worker: only who is even with the one for which the worker is kept, and finds
+    /// more there or as much and stands before it, may start there; and who has a claim.
+    pub(super) fn is_kept_off(&self, slot: u32, worker: WorkerId, patience: &Patience) -> bool {
+        let Some(kept) = patience.kept.iter().find(|kept| kept.worker == worker) else { return false };
+        let may_start = || {
+            let cached = self.expected_cached(slot, worker);
+            let is_warmer = cached > kept.cached || cached == kept.cached && self.is_before(slot, kept.slot);
+            self.rank_in_order(slot) == self.rank_in_order(kept.slot) && is_warmer
+        };
+        let record = &self.requests[slot];
+        let is_off = record.lane == Some(Lane::Fresh) && record.claim.is_none() && !may_start();
+        patience.kept_off.set(patience.kept_off.get() || is_off);
+        is_off
+    }
+
+    /// Until when a pool's workers are kept as they are now, if some are.
+    pub(super) fn kept_until(&self, pool: PoolId) -> Option<Instant> {
+        let kept = self.tiers().flat_map(|tier| self.kept(pool, tier));
+        kept.filter_map(|kept| self.may_be_kept_until(kept.worker)).min()
+    }
+
+    /// The workers of a pool that are kept from a tier's requests: the first that are even keep theirs; of several on one
+    /// worker, who finds the most there.
+    fn kept(&self, pool: PoolId, tier: Tier) -> SmallVec<[Kept; 4]> {
+        let mut kept: SmallVec<[Kept; 4]> = SmallVec::new();
+        let may_wait = self.config.affinity().is_some_and(|affinity| affinity.wait_ns > 0);
+        if !may_wait || !self.picks_by_prefix(tier) {
+            return kept;
+        }
+        let is_fresh = |&slot: &u32| self.requests[slot].lane == Some(Lane::Fresh);
+        let in_order = self.waiting_in_order(pool, tier).skip_while(|slot| !is_fresh(slot));
+        let mut fresh = in_order.take_while(is_fresh).take(SCAN_WINDOW).peekable();
+        let rank = fresh.peek().map(|&slot| self.rank_in_order(slot));
+        let even = fresh.take_while(|&slot| Some(self.rank_in_order(slot)) == rank);
+        for own in even.filter_map(|slot| self.keeps(slot)) {
+            match kept.iter_mut().find(|kept| kept.worker == own.worker) {
+                Some(other) if own.cached > other.cached => *other = own,
+                Some(_) => {}
+                None => kept.push(own),
+            }
+        }
+        kept
+    }
+
+    /// The worker that a request would get if all that are warm had room, if that has none.
+    fn keeps(&self, slot: u32) -> Option<Kept> {
+        let (affinity, last) = (self.config.affinity()?, self.warmth.of(slot)?);
+        let (record, rare) = (&self.requests[slot], self.requests.rare(slot));
+        if record.claim.is_some() || self.sits_out(slot) || !self.passes_own_gates(slot) {
+            return None;
+        }
+        let holds =
+            |id: WorkerId| record.asks.fits(&self.worker(id).whole) && !rare.is_excluded_from(id, self.now);
+        let cost = |id: WorkerId, cached: u64| {
+            let uncached = record.spec.prompt_tokens - cached;
+            (affine_score(uncached, self.load_with(slot, id), affinity.load_tokens), id)
+        };
+        let warm = self.warm(record.pool(), slot, last);
+        let able = warm.into_iter().filter(|&(id, _)| holds(id));
+        let (worker, cached) = able.min_by_key(|&(id, cached)| cost(id, cached))?;
+        let is_kept = !self.fits(slot, worker) && self.may_be_kept_until(worker).is_some();
+        is_kept.then_some(Kept { worker, slot, cached })
+    }
+
+    /// A worker on which nothing that runs there has started for `prefix_wait` is kept no more. O(running there).
+    fn may_be_kept_until(&self, worker: WorkerId) -> Option<Instant> {
+        let wait_ns = self.config.affinity()?.wait_ns;
+        let running = self.worker(worker).running.iter();
+        let until = running.map(|&slot| self.requests.run(slot).started_at).max()?.plus_nanos(wait_ns);
+        (until > self.now).then_some(until)
     }
 }

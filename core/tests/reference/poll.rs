@@ -1,5 +1,7 @@
 //! Sections 1, 4, 5 and 9: what is due, the order of a tier, guaranteed and borrowed starts, heads and drains.
 
+use std::cell::Cell;
+
 use tidegate::{Action, Order, Placement, Reason, RequestState, WorkerId};
 
 use super::{Model, Seq, Units, add, le, le_where, units};
@@ -143,8 +145,8 @@ impl Model {
         }
         for tier in 0..self.setup.tiers.len() {
             let start = self.start_first(Reason::Guaranteed, |model| {
-                model
-                    .first_or_best(tier, &model.in_order(pool, tier), |seq| model.guaranteed(pool, tier, seq))
+                let list = model.in_order(pool, tier);
+                model.first_or_best(tier, &list, &Cell::new(0), |seq| model.guaranteed(pool, tier, seq))
             });
             if start.is_some() {
                 return true;
@@ -197,6 +199,15 @@ impl Model {
 
     /// The best Up worker that a request fits, is not kept off, and may have.
     pub(crate) fn best_worker(&self, seq: Seq, drained_too: bool) -> Option<WorkerId> {
+        self.best_worker_of(seq, drained_too, |_| true)
+    }
+
+    fn best_worker_of(
+        &self,
+        seq: Seq,
+        drained_too: bool,
+        may_have: impl Fn(WorkerId) -> bool,
+    ) -> Option<WorkerId> {
         let request = &self.requests[&seq];
         let up = self.up(request.spec.pool.get() as usize).into_iter();
         let drained = |id: WorkerId| {
@@ -204,7 +215,7 @@ impl Model {
             drain.is_some_and(|(other, _)| other != seq && self.requests[&other].tier() <= request.tier())
         };
         let fit = up.filter(|&id| self.fits(seq, id) && !request.is_kept_off(id, self.now));
-        let able: Vec<WorkerId> = fit.filter(|&id| drained_too || !drained(id)).collect();
+        let able: Vec<WorkerId> = fit.filter(|&id| (drained_too || !drained(id)) && may_have(id)).collect();
         let best = able.iter().copied().min_by_key(|&id| {
             let load = self.load(id, request.asks);
             let packed = self.setup.placement == Placement::Pack;
@@ -223,13 +234,30 @@ impl Model {
 
     /// Where a request may start on what its tier may borrow.
     fn borrowed(&self, pool: usize, seq: Seq) -> Option<WorkerId> {
+        self.borrowed_of(pool, seq, |_| true)
+    }
+
+    fn borrowed_of(&self, pool: usize, seq: Seq, may_have: impl Fn(WorkerId) -> bool) -> Option<WorkerId> {
         let request = &self.requests[&seq];
         let own = self.own_claim(seq);
         let pinned = if request.never_yields() { own } else { [0; 4] };
         let may = !self.sits_out(seq)
             && le_where(request.asks, self.avail(pool, request.tier()), request.asks)
             && self.passes(seq, own, pinned);
-        if may { self.best_worker(seq, false) } else { None }
+        if may { self.best_worker_of(seq, false, may_have) } else { None }
+    }
+
+    /// Who of a tier's list borrows, and where: some workers are kept, and a search turns away so many.
+    fn first_who_borrows(&self, pool: usize, tier: usize, list: &[Seq]) -> Option<(Seq, WorkerId)> {
+        let (kept, kept_off) = (self.kept(pool, tier), Cell::new(0));
+        self.first_or_best(tier, list, &kept_off, |seq| {
+            let place = self.borrowed_of(pool, seq, |id| !self.may_not_have(seq, id, &kept));
+            if place.is_none() && self.borrowed(pool, seq).is_some() {
+                kept_off.set(kept_off.get() + 1);
+                self.warmth.met.kept_off.set(self.warmth.met.kept_off.get() + 1);
+            }
+            place
+        })
     }
 
     fn borrow_for(&mut self, pool: usize, tier: usize) -> bool {
@@ -252,7 +280,7 @@ impl Model {
                 }
             }
             let start = self.start_first(Reason::Borrowed, |model| {
-                model.first_or_best(tier, &model.in_order(pool, tier), |seq| model.borrowed(pool, seq))
+                model.first_who_borrows(pool, tier, &model.in_order(pool, tier))
             });
             if let Some((seq, worker)) = start {
                 if seq != head && le(self.requests[&head].asks, self.whole(worker)) {
@@ -265,7 +293,7 @@ impl Model {
             (tier + 1..model.setup.tiers.len()).find_map(|lower| {
                 let mut aged = model.in_order(pool, lower);
                 aged.retain(|seq| model.has_aged_to(*seq, tier));
-                model.first_or_best(lower, &aged, |seq| model.borrowed(pool, seq))
+                model.first_who_borrows(pool, lower, &aged)
             })
         });
         aged.is_some()

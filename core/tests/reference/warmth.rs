@@ -32,6 +32,9 @@ impl AffinitySetup {
     }
 }
 
+/// By worker that is kept, for whom, and how many tokens that one finds there.
+pub(crate) type Kept = BTreeMap<WorkerId, (Seq, u64)>;
+
 /// A block, by all blocks up to it.
 type Chain = Vec<u64>;
 
@@ -41,15 +44,16 @@ pub(crate) struct Met {
     pub(crate) warm_starts: u64,
     pub(crate) waited: Cell<u64>,
     pub(crate) picked: Cell<u64>,
+    pub(crate) kept_off: Cell<u64>,
     pub(crate) rebalanced: Cell<u64>,
     pub(crate) forgotten: u64,
 }
 
 impl Met {
     /// Those that `against_reference` wants to see.
-    pub(crate) fn all(&self) -> [u64; 5] {
-        let Self { warm_starts, waited, picked, rebalanced, forgotten } = self;
-        [*warm_starts, waited.get(), picked.get(), rebalanced.get(), *forgotten]
+    pub(crate) fn all(&self) -> [u64; 6] {
+        let Self { warm_starts, waited, picked, kept_off, rebalanced, forgotten } = self;
+        [*warm_starts, waited.get(), picked.get(), kept_off.get(), rebalanced.get(), *forgotten]
     }
 }
 
@@ -217,22 +221,37 @@ impl Model {
         }
     }
 
-    /// The first sixteen of the workers that have some of a prompt.
+    /// Of the first 32 workers that have some of a prompt, the first sixteen that are up in its pool.
     fn warm(&self, seq: Seq) -> Vec<WorkerId> {
         let request = &self.requests[&seq];
-        let mut warm: Vec<_> = self.up(request.spec.pool.get() as usize);
+        let up = self.up(request.spec.pool.get() as usize);
+        let mut warm: Vec<_> = self.warmth.caches.keys().copied().collect();
         warm.retain(|&id| self.blocks_on(seq, id) > 0);
         warm.sort_by_key(|&id| {
             let blocks = self.blocks_on(seq, id);
             let came = self.came_to(id, &request.prefix[..blocks as usize]);
             core::cmp::Reverse((blocks, came))
         });
+        warm.truncate(32);
+        warm.retain(|id| up.contains(id));
         warm.truncate(16);
         warm
     }
 
     fn load_with(&self, seq: Seq, id: WorkerId) -> u128 {
         self.load(id, self.requests[&seq].asks)
+    }
+
+    fn affine_score(
+        &self,
+        seq: Seq,
+        id: WorkerId,
+        cached: u64,
+        affinity: AffinitySetup,
+    ) -> (u128, u128, WorkerId) {
+        let load = self.load_with(seq, id);
+        let penalty = load * u128::from(affinity.load_tokens) / 1_000_000;
+        (u128::from(self.requests[&seq].spec.prompt_tokens - cached) + penalty, load, id)
     }
 
     /// Of those that a request may start on, of which one is the emptiest.
@@ -244,9 +263,7 @@ impl Model {
         let warm = self.warm(seq);
         let score = |id: WorkerId| {
             let cached = if warm.contains(&id) { self.expected_cached(seq, id) } else { 0 };
-            let load = self.load_with(seq, id);
-            let penalty = load * u128::from(affinity.load_tokens) / 1_000_000;
-            (u128::from(request.spec.prompt_tokens - cached) + penalty, load, id)
+            self.affine_score(seq, id, cached, affinity)
         };
         let candidates = warm.iter().copied().filter(|id| able.contains(id)).chain([emptiest]);
         let best = candidates.min_by_key(|&id| score(id)).expect("there is the emptiest");
@@ -275,6 +292,52 @@ impl Model {
         })
     }
 
+    /// The workers that are kept from a tier's requests: for whom, and what that one finds there.
+    pub(crate) fn kept(&self, pool: usize, tier: usize) -> Kept {
+        let mut kept = Kept::new();
+        if !self.picks(tier) {
+            return kept;
+        }
+        let mut even = self.in_order(pool, tier);
+        even.retain(|seq| !self.requests[seq].comes_back());
+        even.truncate(32);
+        let first = even.first().copied();
+        for seq in even.into_iter().take_while(|&seq| Some(self.had(seq)) == first.map(|seq| self.had(seq))) {
+            if let Some((id, cached)) = self.keeps(seq)
+                && kept.get(&id).is_none_or(|&(_, other)| cached > other)
+            {
+                kept.insert(id, (seq, cached));
+            }
+        }
+        kept
+    }
+
+    /// The warm worker that a request would get had they all room, and what it finds there, if that has none.
+    fn keeps(&self, seq: Seq) -> Option<(WorkerId, u64)> {
+        let (affinity, request) = (self.affinity()?, &self.requests[&seq]);
+        if self.claim_of(seq).is_some() || self.sits_out(seq) || !self.passes(seq, [0; 4], [0; 4]) {
+            return None;
+        }
+        let mut able = self.warm(seq);
+        able.retain(|&id| le(request.asks, self.whole(id)) && !request.is_kept_off(id, self.now));
+        let cached = |id: WorkerId| self.expected_cached(seq, id);
+        let id = able.into_iter().min_by_key(|&id| self.affine_score(seq, id, cached(id), affinity))?;
+        let newest = self.here(id).into_iter().map(|other| self.requests[&other].started_at).max()?;
+        let is_kept = newest.saturating_add(affinity.wait) > self.now && !self.fits(seq, id);
+        is_kept.then(|| (id, cached(id)))
+    }
+
+    /// Whether a request may not start on a worker that is kept.
+    pub(crate) fn may_not_have(&self, seq: Seq, id: WorkerId, kept: &Kept) -> bool {
+        let Some(&(other, most)) = kept.get(&id) else { return false };
+        if self.requests[&seq].comes_back() || self.claim_of(seq).is_some() {
+            return false;
+        }
+        let cached = self.expected_cached(seq, id);
+        let is_warmer = cached > most || cached == most && self.place(seq) < self.place(other);
+        !(is_warmer && self.had(seq) == self.had(other))
+    }
+
     pub(crate) fn picks(&self, tier: usize) -> bool {
         self.affinity().is_some() && self.setup.tiers[tier].order == Order::DeficitLongestPrefix
     }
@@ -284,6 +347,7 @@ impl Model {
         &self,
         tier: usize,
         list: &[Seq],
+        kept_off: &Cell<u32>,
         place: impl Fn(Seq) -> Option<WorkerId>,
     ) -> Option<(Seq, WorkerId)> {
         let (owners, others): (Vec<Seq>, Vec<Seq>) =
@@ -292,6 +356,9 @@ impl Model {
         let mut patience = 32;
         let mut may: Vec<(Seq, WorkerId)> = Vec::new();
         for seq in others {
+            if kept_off.get() == 128 {
+                break;
+            }
             if let Some(&(first, _)) = may.first() {
                 let goes_on = self.picks(tier) && !self.requests[&first].comes_back() && may.len() < 128;
                 if !goes_on || self.had(seq) != self.had(first) {

@@ -6,6 +6,7 @@ use tidegate_sim::paper::t4::engine::{Answer, CACHE_BLOCKS, Job, Policy, serve};
 use tidegate_sim::paper::t4::hosted::{Hosted, Terms};
 use tidegate_sim::paper::t4::metric::metrics;
 use tidegate_sim::paper::t4::policies::Dlpm;
+use tidegate_sim::paper::t4::table;
 use tidegate_sim::trace::prompt_blocks;
 
 /// Of the trace; with two workers they wait for each other.
@@ -32,8 +33,11 @@ fn ceiling(jobs: &[Job]) -> f64 {
     100.0 * hits as f64 / all as f64
 }
 
+/// What the table tells tidegate unless told otherwise.
+const TERMS: Terms = Terms { load_tokens: 32_768, wait_ms: 30_000, quantum: 10_000 };
+
 fn hosted() -> Hosted {
-    Hosted::new(CLIENTS, WORKERS, CACHE_BLOCKS, Terms { load_tokens: 32_768, wait_ms: 0 })
+    Hosted::new(CLIENTS, WORKERS, CACHE_BLOCKS, TERMS)
 }
 
 /// Each request is answered, after it came, and had to compute what its worker did not have.
@@ -67,4 +71,25 @@ fn a_run_comes_out_the_same_twice() {
     let Some(jobs) = jobs() else { return };
     let run = || metrics(&jobs, &serve(&jobs, WORKERS, CACHE_BLOCKS, &mut hosted()));
     assert_eq!(run(), run());
+}
+
+/// The part that is run here has the clients of the table, and two workers fall as far behind as four do on all of it.
+#[test]
+fn nobody_has_both_more_throughput_and_a_smaller_gap_and_keeping_workers_finds_more() {
+    let Some(traces) = super::traces() else { return };
+    let mut jobs = table::jobs(&traces).expect("the trace can be read");
+    jobs.truncate(1_000);
+    let run = |policy: &mut dyn Policy| metrics(&jobs, &serve(&jobs, WORKERS, CACHE_BLOCKS, policy));
+    let hosted = |terms| Hosted::new(table::CLIENTS as usize, WORKERS, CACHE_BLOCKS, terms);
+    let ours = run(&mut hosted(TERMS));
+    println!("tidegate: {ours:?}");
+    for (name, mut policy) in table::published(WORKERS) {
+        let other = run(&mut *policy);
+        println!("{name}: {other:?}");
+        let is_beaten = other.throughput_tok_s > ours.throughput_tok_s && other.gap_tokens < ours.gap_tokens;
+        assert!(!is_beaten, "{name}: {other:?}; tidegate: {ours:?}");
+    }
+    let without = run(&mut hosted(Terms { wait_ms: 0, ..TERMS }));
+    println!("without waiting: {without:?}");
+    assert!(ours.hit_percent > without.hit_percent, "{ours:?}, without {without:?}");
 }

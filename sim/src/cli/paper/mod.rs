@@ -73,8 +73,11 @@ struct T4Args {
     #[arg(long, value_name = "N", default_value_t = 32_768)]
     load_tokens: u32,
     /// tidegate's `prefix_wait`, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 0)]
+    #[arg(long, value_name = "MS", default_value_t = 30_000)]
     wait: u64,
+    /// tidegate's `deficit_quantum`, in tokens
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    quantum: u64,
     #[command(flatten)]
     how: How,
 }
@@ -197,7 +200,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn run_t4(args: &T4Args) -> Result<(), Failure> {
-    let terms = Terms { load_tokens: args.load_tokens, wait_ms: args.wait };
+    let terms = Terms { load_tokens: args.load_tokens, wait_ms: args.wait, quantum: args.quantum };
     let found = t4::table(&args.data, &args.workers, args.cache_blocks, terms).map_err(Failure::bad_input)?;
     let figures: Vec<(String, Figures)> = found
         .rows

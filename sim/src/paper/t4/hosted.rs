@@ -11,7 +11,6 @@ use tidegate::{
 
 use super::cache::{BLOCK_TOKENS, Cache};
 use super::engine::{Job, MOST_RUNNING, Policy};
-use super::policies::QUANTUM;
 
 const OURS: &str = "the host tells the scheduler only what follows from its own actions";
 
@@ -34,12 +33,13 @@ impl Hosted {
     /// A scheduler over as many clients and workers with so many blocks each.
     #[must_use]
     pub fn new(clients: usize, workers: usize, blocks: usize, terms: Terms) -> Self {
-        let tier = TierConfig::new("all").order(Order::DeficitLongestPrefix).deficit_quantum(QUANTUM);
+        let tier = TierConfig::new("all").order(Order::DeficitLongestPrefix).deficit_quantum(terms.quantum);
         let affinity = Affinity::new(1 << 16)
             .block_tokens(BLOCK_TOKENS as u32)
             .worker_blocks(blocks as u32)
             .load_tokens(terms.load_tokens)
-            .wait(Duration::from_millis(terms.wait_ms));
+            .wait(Duration::from_millis(terms.wait_ms))
+            .learns(false);
         let config = Config::builder()
             .dimensions(["requests", "blocks"])
             .tier(tier)
@@ -72,8 +72,10 @@ impl Hosted {
 pub struct Terms {
     /// What a full worker is worth, in prompt tokens.
     pub load_tokens: u32,
-    /// How long a request may wait for a warm worker.
+    /// How long a request may wait for a warm worker, and a worker is kept for one.
     pub wait_ms: u64,
+    /// In how large steps clients are even, in tokens.
+    pub quantum: u64,
 }
 
 /// After how many tokens a request is told of.
@@ -120,10 +122,15 @@ impl Policy for Hosted {
         self.scheduler.cache_evicted(now, worker_id(worker), gone).expect(OURS);
     }
 
-    fn generated(&mut self, now_ns: u64, _worker: usize, index: usize, job: &Job) {
+    fn generated(&mut self, now_ns: u64, worker: usize, index: usize, job: &Job) {
         // One call for a step would do in a real host; here each tells of itself, and seldom.
         let count = self.generated.entry(index).or_insert(0);
         *count += 1;
+        if *count == 1 {
+            // Before its first token others do not find its prompt.
+            let now = Instant::from_nanos(now_ns);
+            self.scheduler.cache_stored(now, worker_id(worker), &job.request.blocks).expect(OURS);
+        }
         if (*count).is_multiple_of(REPORT_EVERY) {
             let (id, attempt, _) = self.started[&index];
             let in_use = [1, blocks_of(job)].into();

@@ -14,7 +14,7 @@ use crate::trace::{TraceError, fnv1a64_folded, prompt_blocks};
 /// Below the folder of traces.
 const TRACE: &str = "mooncake-fast25/conversation_trace.part1.jsonl.gz";
 /// The trace names no clients.
-const CLIENTS: u64 = 16;
+pub const CLIENTS: u64 = 16;
 
 /// One policy on so many workers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -55,8 +55,12 @@ pub fn table(data: &Path, workers: &[usize], cache_blocks: usize, terms: Terms) 
     Ok(Table { table: "T4", model: MODEL, cache_blocks, requests, ceiling_percent, rows })
 }
 
-/// Clients by the second block of the prompt, which stays with a conversation; the first is common to all.
-fn jobs(data: &Path) -> Result<Vec<Job>, TraceError> {
+/// The requests of the trace. Clients are told by the second block of the prompt, which stays with a conversation; the first is
+/// common to all.
+///
+/// # Errors
+/// A trace that cannot be read or makes no sense.
+pub fn jobs(data: &Path) -> Result<Vec<Job>, TraceError> {
     let requests = prompt_blocks(&data.join(TRACE))?;
     let client = |blocks: &[u64]| {
         let block = blocks.get(1).or(blocks.first()).copied().unwrap_or(0);
@@ -76,8 +80,20 @@ fn ceiling(jobs: &[Job]) -> f64 {
 }
 
 fn of_workers(jobs: &[Job], workers: usize, blocks: usize, terms: Terms) -> Vec<Row> {
+    let mut policies = published(workers);
+    policies.push(("tidegate", Box::new(Hosted::new(CLIENTS as usize, workers, blocks, terms))));
+    let row = |(policy, mut rule): (&'static str, Box<dyn Policy>)| {
+        let answers = serve(jobs, workers, blocks, &mut *rule);
+        Row { workers, policy, found: metrics(jobs, &answers) }
+    };
+    policies.into_iter().map(row).collect()
+}
+
+/// The policies of the papers by name, over so many workers.
+#[must_use]
+pub fn published(workers: usize) -> Vec<(&'static str, Box<dyn Policy>)> {
     let clients = CLIENTS as usize;
-    let policies: [(&str, Box<dyn Policy>); 8] = [
+    vec![
         ("round-robin", Box::new(Routed::new(Route::RoundRobin, workers))),
         ("least-loaded", Box::new(Routed::new(Route::LeastLoaded, workers))),
         ("lpm-sticky", Box::new(Routed::new(Route::LongestPrefix, workers))),
@@ -85,11 +101,5 @@ fn of_workers(jobs: &[Job], workers: usize, blocks: usize, terms: Terms) -> Vec<
         ("vtc", Box::new(Vtc::new(clients))),
         ("dlpm", Box::new(Dlpm::new(clients))),
         ("d2lpm", Box::new(D2lpm::new(clients, workers))),
-        ("tidegate", Box::new(Hosted::new(clients, workers, blocks, terms))),
-    ];
-    let row = |(policy, mut rule): (&'static str, Box<dyn Policy>)| {
-        let answers = serve(jobs, workers, blocks, &mut *rule);
-        Row { workers, policy, found: metrics(jobs, &answers) }
-    };
-    policies.into_iter().map(row).collect()
+    ]
 }
