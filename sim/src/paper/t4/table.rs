@@ -83,7 +83,7 @@ fn of_workers(jobs: &[Job], workers: usize, blocks: usize, terms: Terms) -> Vec<
         ("lpm-sticky", Box::new(Routed::new(Route::LongestPrefix, workers))),
         ("preble-e2", Box::new(Routed::new(Route::E2, workers))),
         ("vtc", Box::new(Vtc::new(clients))),
-        ("dlpm", Box::new(Dlpm::new(clients))),
+        ("dlpm", Box::new(Dlpm::default())),
         ("d2lpm", Box::new(D2lpm::new(clients, workers))),
         ("tidegate", Box::new(Hosted::new(clients, workers, blocks, terms))),
     ];
