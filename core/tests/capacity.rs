@@ -194,7 +194,9 @@ fn reserves_are_shares_of_each_pool_by_itself() {
         let spec = world.spec(Tier::P2, [1, 1]).pool(pool);
         world.submit_spec(spec)
     };
-    (0..30).for_each(|_| drop(batch(&mut world, here)));
+    for _ in 0..30 {
+        batch(&mut world, here);
+    }
     assert_eq!(starts(&world.round()).len(), 10, "what is free elsewhere is none of theirs");
     let urgent = world.submit_spec(world.spec(Tier::P0, [1, 1]).pool(there));
     assert_eq!(starts(&world.round()), [urgent], "nobody has to stop for it there");

@@ -2,8 +2,8 @@
 //! discrete-event replay that drives nothing but the public `Scheduler`.
 //!
 //! Rooms, lower ones first: [`model`] (how long an iteration takes), [`engine`] (what runs on a worker),
-//! [`trace`] (which requests arrive), [`machine`] (what a worker is made of), [`setup`] (the configs that are
-//! compared), [`replay`] (the loop and what it measures), [`sizing`] (how many workers), [`neighbour`] (what
+//! [`trace`] (which requests arrive), [`machine`] (what a worker is made of), [`policy`] (others' ways to choose
+//! who is next), [`setup`] (the configs that are compared), [`replay`] (the loop and what it measures), [`sizing`] (how many workers), [`neighbour`] (what
 //! one tenant costs the others), [`cost`] (what traffic costs in money), [`chargeback`] (who used how much, and what it
 //! costs), [`estimates`] (how good those of `explain` are), [`autoscale`] (what a fleet costs that follows what is wanted), [`report`] (how results are printed).
 //! Beside them, on [`model`] and [`trace`]: [`fit`] (a model from measurements),
@@ -21,6 +21,7 @@ pub mod model;
 pub mod neighbour;
 pub mod paper;
 pub mod percentile;
+pub mod policy;
 mod random;
 pub mod replay;
 pub mod report;

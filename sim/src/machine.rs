@@ -72,6 +72,15 @@ impl Machine {
         }
     }
 
+    /// What a request of that table asks for.
+    #[must_use]
+    pub fn work(run: &Run) -> Work {
+        match run.has_tokens() {
+            true => Work::Tokens { prompt: run.prompt, output: run.output },
+            false => Work::Job { gpu_milli: run.units.into(), duration_ns: run.duration_ns },
+        }
+    }
+
     /// How long a request takes when it shares a half-full worker with others whose prompts fill every
     /// iteration, in nanoseconds, and the units it holds on average meanwhile. Good for sizing, not for results.
     #[must_use]
@@ -105,11 +114,11 @@ impl Machine {
         (prefill_ns + u64::from(output) * step_ns, units)
     }
 
-    /// The worker time that a request takes of an otherwise full worker, in nanoseconds: what dedicated
+    /// The worker time that work takes of an otherwise full worker, in nanoseconds: what dedicated
     /// workers are shared out by.
     #[must_use]
-    pub fn cost(&self, request: &TraceRequest) -> u128 {
-        let (prompt, output, model, slots) = match (self, request.work) {
+    pub fn cost(&self, work: Work) -> u128 {
+        let (prompt, output, model, slots) = match (self, work) {
             (Self::Engine { model, slots, .. }, Work::Tokens { prompt, output }) => {
                 (u64::from(prompt), u64::from(output), model, u64::from(*slots))
             }
@@ -179,6 +188,13 @@ impl Layout {
     pub fn units(&self, resources: &Resources) -> u64 {
         let pairs = self.unit.as_array().iter().zip(resources.as_array());
         pairs.map(|(&unit, &amount)| unit * amount).max().unwrap_or(0)
+    }
+
+    /// How many requests fit into these resources, whatever they hold.
+    #[must_use]
+    pub fn requests(&self, resources: &Resources) -> u64 {
+        let pairs = self.request.as_array().iter().zip(resources.as_array());
+        pairs.filter(|(one, _)| **one > 0).map(|(&one, &amount)| amount / one).min().unwrap_or(u64::MAX)
     }
 
     /// What one worker has.

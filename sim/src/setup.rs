@@ -1,5 +1,5 @@
-//! The set-ups that a replay compares. All of them are the same scheduler, told apart by its config, its pools
-//! and the tier that each request is submitted to.
+//! The set-ups that a replay compares. The first three are the same scheduler, told apart by its config, its pools
+//! and the tier that each request is submitted to; the others have a policy in its place.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,7 +9,9 @@ use tidegate::{Config, ConfigBuilder, Order, Placement, PoolId, Preemption, Tier
 use tidegate_deploy::{Deployment, Workers};
 
 use crate::machine::{Layout, Machine};
-use crate::trace::Workload;
+use crate::policy::{Discipline, Policy, Terms};
+use crate::replay::TTFT_OBJECTIVES_NS;
+use crate::trace::{Work, Workload};
 
 /// The names of the default config's tiers.
 const TIER_NAMES: [&str; 3] = ["realtime", "near-realtime", "batch"];
@@ -28,10 +30,12 @@ pub enum SetupKind {
     Naive,
     /// Shared workers with a reserve for the first tier: the default config, or the user's.
     Tidegate,
+    /// Shared workers under somebody else's policy, in place of the scheduler.
+    Policy(Discipline),
 }
 
 impl SetupKind {
-    /// All, in the order of the reports.
+    /// Those that are compared unless others are asked for, in the order of the reports.
     pub const ALL: [Self; 3] = [Self::Dedicated, Self::Naive, Self::Tidegate];
 
     /// The name that reports print.
@@ -41,7 +45,13 @@ impl SetupKind {
             Self::Dedicated => "dedicated",
             Self::Naive => "naive",
             Self::Tidegate => "tidegate",
+            Self::Policy(discipline) => discipline.name(),
         }
+    }
+
+    /// All that can be asked for, in the order of the reports.
+    pub fn every() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().chain(Discipline::ALL.into_iter().map(Self::Policy))
     }
 }
 
@@ -131,6 +141,8 @@ pub struct Setup {
     pub routes: Vec<Route>,
     /// The file of which the tenants, devices and workers are, if it is not the config alone.
     pub file: Option<Box<Deployment>>,
+    /// What a policy in place of the scheduler is told.
+    pub terms: Option<Terms>,
 }
 
 /// The config that `tidegate` is replayed with unless the user gives one.
@@ -196,11 +208,14 @@ impl Setup {
                 worker_pools: vec![one_pool; workers],
                 routes: tiers.map(|tier| Route { tier: tier_number(tier), pool: one_pool }).collect(),
                 file: None,
+                terms: None,
             },
-            SetupKind::Naive => {
+            SetupKind::Naive | SetupKind::Policy(_) => {
                 let builder = base(machine).max_tenants(config.max_tenants());
+                let own_tiers = config.tiers().len();
                 let config = built(builder.tier(plain_tier("shared")).max_bypass(0));
                 let shared = Route { tier: Tier::P0, pool: one_pool };
+                let terms = || terms_of(machine, workers, workload, own_tiers);
                 Self {
                     kind,
                     layout: own_layout(machine),
@@ -208,6 +223,7 @@ impl Setup {
                     worker_pools: vec![one_pool; workers],
                     routes: tiers.map(|_| shared).collect(),
                     file: None,
+                    terms: matches!(kind, SetupKind::Policy(_)).then(terms),
                 }
             }
             SetupKind::Dedicated => {
@@ -223,6 +239,7 @@ impl Setup {
                         .map(|tier| Route { tier: tier_number(tier), pool: pool_number(tier) })
                         .collect(),
                     file: None,
+                    terms: None,
                 }
             }
         })
@@ -230,6 +247,25 @@ impl Setup {
 }
 
 impl Setup {
+    /// The policy in place of the scheduler, if it is one.
+    pub(crate) fn policy(&self) -> Option<Box<dyn Policy>> {
+        match (self.kind, &self.terms) {
+            (SetupKind::Policy(discipline), Some(terms)) => Some(discipline.policy(terms)),
+            _ => None,
+        }
+    }
+
+    /// How many workers each tier has for itself; `None` if all workers serve all tiers.
+    #[must_use]
+    pub fn workers_of_tier(&self) -> Option<Vec<usize>> {
+        let first = self.routes.first().map(|route| route.pool);
+        if self.routes.iter().all(|route| Some(route.pool) == first) {
+            return None;
+        }
+        let of = |route: &Route| self.worker_pools.iter().filter(|&&pool| pool == route.pool).count();
+        Some(self.routes.iter().map(of).collect())
+    }
+
     /// The same with the tenants, devices and workers of a file, whose config it has.
     ///
     /// # Errors
@@ -255,6 +291,38 @@ impl Setup {
         }
         self.file = Some(Box::new(file.clone()));
         Ok(self)
+    }
+}
+
+/// What is left of a minute's work when the first token of the least urgent is due: as in `cost`, a quarter of an hour.
+const LAST_OBJECTIVE_NS: u64 = 900_000_000_000;
+
+/// What a policy is told: objectives of the reports, reserves of the default config, and how fast workers are, by the mean of
+/// the workload.
+fn terms_of(machine: Machine, workers: usize, workload: &Workload, tiers: usize) -> Terms {
+    let tokens = |work: Work| match work {
+        Work::Tokens { prompt, output } => (f64::from(prompt), f64::from(output)),
+        Work::Job { .. } => (0.0, 0.0),
+    };
+    let (mut all, mut prompts, mut takes_ns, mut prompts_take_ns) = (0.0, 0.0, 0.0, 0.0);
+    for request in &workload.requests {
+        let (prompt, output) = tokens(request.work);
+        all += prompt + output;
+        prompts += prompt;
+        takes_ns += machine.cost(request.work) as f64;
+        prompts_take_ns += machine.cost(Work::Tokens { prompt: prompt as u32, output: 0 }) as f64;
+    }
+    let reserve = |tier: usize| match tier {
+        0 => f64::from(REALTIME_PPM) / 1e6,
+        _ if tier + 1 == tiers => f64::from(BATCH_PPM) / 1e6,
+        _ => 0.0,
+    };
+    let rate = |tokens: f64, ns: f64| if ns > 0.0 { tokens / ns * 1e9 } else { 1.0 };
+    Terms {
+        prompt_within_ns: TTFT_OBJECTIVES_NS.into_iter().chain([LAST_OBJECTIVE_NS]).collect(),
+        reserves: (0..tiers).map(reserve).collect(),
+        tokens_per_s: rate(all, takes_ns) * workers as f64,
+        prompt_tokens_per_s: rate(prompts, prompts_take_ns),
     }
 }
 
@@ -296,7 +364,7 @@ fn split(
 ) -> Result<Vec<PoolId>, SetupError> {
     let mut work = vec![0u128; tiers];
     for request in &workload.requests {
-        work[usize::from(request.tier)] += machine.cost(request).max(1);
+        work[usize::from(request.tier)] += machine.cost(request.work).max(1);
     }
     let mut share: Vec<usize> = work.iter().map(|&cost| usize::from(cost > 0)).collect();
     let busy_tiers: usize = share.iter().sum();

@@ -5,6 +5,8 @@
 //! long as [`Machine::stay`] says, and the largest sum of what they hold at one time is the need. How long they
 //! really stay depends on what runs beside them, so the estimate is put right by trial replays of `tidegate`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tidegate::{Config, Instant, PoolId, Resources, Scheduler, Tier, WorkerSpec};
 
 use crate::machine::{Layout, Machine};
@@ -37,11 +39,14 @@ pub enum SizingError {
     /// A trial replay went wrong.
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    /// It was told to stop.
+    #[error("stopped")]
+    Stopped,
 }
 
 /// The number of workers whose measured pressure is nearest to 1, of those tried: each trial leads to the next,
 /// until there is none between too few and too many. At least one worker for each tier that has requests. Calls
-/// `tried` before each trial.
+/// `tried` before each trial, and gives up once `stop` is true.
 ///
 /// # Errors
 /// [`SizingError`].
@@ -49,6 +54,7 @@ pub fn default_workers(
     workload: &Workload,
     machine: Machine,
     config: &Config,
+    stop: Option<&AtomicBool>,
     mut tried: impl FnMut(usize),
 ) -> Result<Sizing, SizingError> {
     let least = tiers_in_use(workload).max(1);
@@ -59,7 +65,11 @@ pub fn default_workers(
     for _ in 0..MOST_TRIALS {
         tried(workers);
         let setup = Setup::new(SetupKind::Tidegate, machine, workers, workload, config)?;
-        let (outcome, _) = replay(workload, &setup, machine, ReplayOptions::default())?;
+        let options = ReplayOptions { stop, ..ReplayOptions::default() };
+        let (outcome, _) = replay(workload, &setup, machine, options)?;
+        if outcome.is_partial || stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+            return Err(SizingError::Stopped);
+        }
         let Some(pressure) = outcome.guarantee_pressure.filter(|&pressure| pressure > 0.0) else {
             return Ok(Sizing { workers: least, pressure: None });
         };

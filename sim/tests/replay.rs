@@ -238,7 +238,8 @@ fn a_recorded_journal_replays_to_the_same_actions() {
 fn assert_the_claim(load: &Workload) {
     let machine = engine();
     let config = default_config(machine);
-    let workers = default_workers(load, machine, &config, |_| ()).expect("the config goes with it").workers;
+    let workers =
+        default_workers(load, machine, &config, None, |_| ()).expect("the config goes with it").workers;
     let outcomes = SetupKind::ALL.map(|kind| run(kind, machine, workers, load));
     for outcome in &outcomes {
         assert_accounted(outcome, load.requests.len());

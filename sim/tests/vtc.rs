@@ -95,7 +95,7 @@ fn jobs(load: &Workload) -> Vec<Job> {
     let job = |request: &trace::TraceRequest| {
         let Work::Tokens { prompt, output } = request.work else { panic!("no job of a GPU") };
         let (prompt, output) = (prompt.into(), output.into());
-        Job { client: request.tenant as usize, arrival_ns: request.arrival_ns, prompt, output }
+        Job { client: request.tenant as usize, tier: 0, arrival_ns: request.arrival_ns, prompt, output }
     };
     load.requests.iter().map(job).collect()
 }

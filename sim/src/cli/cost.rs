@@ -2,29 +2,23 @@
 
 mod page;
 
-use tidegate_sim::cost::{Assumptions, Case, CostError, Slice, Slicing, cost, gpus_of};
+use tidegate_sim::cost::{Assumptions, Case, CostError, GpuPrice, Slice, Slicing, cost};
 use tidegate_sim::machine::Machine;
 use tidegate_sim::trace::{self, LoadOptions, Mix, Synthetic, TraceError, TraceSpec, Work, Workload};
 
 use super::engine::{EngineArgs, Size};
+use super::prices::{Prices, positive};
 use super::progress::Progress;
 use super::{Failure, print};
-
-/// The price of one of the eight A100 of Amazon's p4d.24xlarge, on demand in its first region: 21.96 USD an hour for all
-/// of them, the list price since June 2025.
-const USD_PER_GPU_HOUR: f64 = 2.745;
-
-/// List prices of GPT-4o for a million tokens, in and out.
-const API_USD: [f64; 2] = [2.5, 10.0];
-
-/// Hours in a month: a twelfth of 365 days.
-const HOURS_PER_MONTH: f64 = 730.0;
 
 /// Requests in a month of the synthetic day: about eight shared GPUs of the default model are right for it. Scaled down to that after a
 /// first comparison of the set-ups, at 60 million; prices and objectives were fixed before.
 const REQUESTS_PER_MONTH: f64 = 26e6;
 
 const NS_PER_S: f64 = 1e9;
+
+/// Requests of one replay at most: a gigabyte, and minutes for each of some dozen replays.
+const MOST_SIMULATED: f64 = 5e6;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -42,9 +36,6 @@ pub(super) struct Args {
     minutes_of_day: u64,
     #[command(flatten)]
     engine: EngineArgs,
-    /// GPUs of a worker; without it 1, or 4 for a model of four
-    #[arg(long, value_name = "N", value_parser = positive)]
-    gpus_per_worker: Option<f64>,
     /// A worker is a part of a GPU: mig:N, mps:N or time:N
     #[arg(long, value_name = "HOW:PARTS", value_parser = slicing, conflicts_with = "gpus_per_worker")]
     slice: Option<(Slicing, u32)>,
@@ -83,29 +74,6 @@ struct Memory {
     weights_gib: f64,
 }
 
-/// What things cost.
-#[derive(Debug, clap::Args)]
-struct Prices {
-    /// What a GPU costs for an hour
-    #[arg(long, value_name = "USD", default_value_t = USD_PER_GPU_HOUR, value_parser = positive)]
-    usd_per_gpu_hour: f64,
-    /// Hours in a month
-    #[arg(long, value_name = "H", default_value_t = HOURS_PER_MONTH, value_parser = positive)]
-    hours_per_month: f64,
-    /// What the API asks for a million prompt tokens
-    #[arg(long, value_name = "USD", default_value_t = API_USD[0], value_parser = positive)]
-    api_input: f64,
-    /// What the API asks for a million output tokens
-    #[arg(long, value_name = "USD", default_value_t = API_USD[1], value_parser = positive)]
-    api_output: f64,
-}
-
-fn positive(text: &str) -> Result<f64, String> {
-    let number =
-        text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0 && *number < 1e15);
-    number.ok_or_else(|| "expected a positive number".to_owned())
-}
-
 /// Per cent, as millionths.
 fn percent(text: &str) -> Result<u32, String> {
     let number = text.parse().ok().filter(|number: &f64| (0.0..=90.0).contains(number));
@@ -132,6 +100,25 @@ enum Traffic {
 }
 
 impl Traffic {
+    /// Refuses a multiple of its own rate that cannot be replayed.
+    fn check(&self, factor: f64) -> Result<(), Failure> {
+        match self {
+            Self::Synthetic { minutes, requests, .. } if requests * factor > MOST_SIMULATED => {
+                Err(Failure::bad_input(format_args!(
+                    "--requests-per-month: {minutes} minutes of it are {:.0} requests, and at most {MOST_SIMULATED} are \
+                     replayed: say fewer, or fewer --minutes-of-day",
+                    requests * factor
+                )))
+            }
+            Self::Trace(workload) if (workload.span_ns() as f64) < factor * NS_PER_S => {
+                Err(Failure::bad_input(
+                    "--requests-per-month: so stretched, the trace lasts less than a second: it has no rate",
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// At a multiple of its own rate, and how long it lasts.
     fn at(&self, factor: f64) -> (Workload, u64) {
         match self {
@@ -186,26 +173,25 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 fn plan(args: &Args) -> Result<Plan, Failure> {
     let model = args.engine.model()?;
-    let (model, gpus) = match args.slice {
+    let (model, gpu) = match args.slice {
         Some((slicing, parts)) => {
             let Memory { vram_gib, weights_gib } = args.memory;
             let slice = Slice { slicing, parts, vram_gib, weights_gib };
             let model =
                 slice.of(model).map_err(|problem| Failure::bad_input(format_args!("--slice: {problem}")))?;
-            (model, 1.0 / f64::from(parts))
+            (model, GpuPrice { gpus_per_worker: 1.0 / f64::from(parts), ..args.prices.gpu(model) })
         }
-        None => (model, args.gpus_per_worker.unwrap_or(gpus_of(model))),
+        None => (model, args.prices.gpu(model)),
     };
     let machine = args.engine.machine_of(model, Size::default())?;
-    let month_s = args.prices.hours_per_month * 3_600.0;
+    let month_s = gpu.hours_per_month * 3_600.0;
     let (traffic, own_rate) = traffic(args, month_s)?;
     let requests_per_month = args.requests_per_month.unwrap_or(own_rate);
+    let factor = requests_per_month / own_rate;
+    traffic.check(factor)?;
     let assumptions = Assumptions {
-        gpus_per_worker: gpus,
-        usd_per_gpu_hour: args.prices.usd_per_gpu_hour,
-        hours_per_month: args.prices.hours_per_month,
-        api_usd_per_million_input: args.prices.api_input,
-        api_usd_per_million_output: args.prices.api_output,
+        gpu,
+        api: args.prices.api(),
         requests_per_month,
         objectives_ns: args.objectives.iter().map(|s| (s * NS_PER_S) as u64).collect(),
         spare_workers: args.spare_workers,
@@ -215,7 +201,7 @@ fn plan(args: &Args) -> Result<Plan, Failure> {
         Machine::Engine { slots, kv_blocks, .. } => format!("{slots} slots, {kv_blocks} KV blocks"),
         Machine::Node => String::new(),
     };
-    Ok(Plan { traffic, factor: requests_per_month / own_rate, machine, assumptions, worker })
+    Ok(Plan { traffic, factor, machine, assumptions, worker })
 }
 
 /// The traffic, and its own rate in requests per month.

@@ -12,8 +12,8 @@ const MAX_WORKERS: usize = tidegate::MAX_WORKERS as usize;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct EngineArgs {
-    /// Service-time model: llama3-8b (default), a10g-llama7b, a100-opt13b-tp1, a100-opt13b-tp1-vllm, a100-opt66b-tp4, or a
-    /// file that `tidegate fit` wrote
+    /// Service-time model: llama3-8b (default), a10g-llama7b, a100-opt13b-tp1, a100-opt13b-tp1-vllm, a100-opt66b-tp4,
+    /// h100-llama2-70b-tp8, a100-llama2-70b-tp8, or a file that `tidegate fit` wrote
     #[arg(long, value_name = "ID|FILE")]
     model: Option<String>,
     /// Requests that a worker runs at a time; without it, the model's number

@@ -11,6 +11,7 @@ mod journal;
 mod neighbour;
 mod outputs;
 mod paper;
+mod prices;
 mod progress;
 mod replay;
 mod scenarios;

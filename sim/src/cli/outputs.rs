@@ -48,6 +48,29 @@ impl Output {
     }
 }
 
+/// Refuses flags that name one place: the file of one would take that of the other.
+pub(super) fn refuse_one_place(outputs: &[(&str, &Path)]) -> Result<(), Failure> {
+    for (index, &(flag, path)) in outputs.iter().enumerate() {
+        let here = place(path);
+        if let Some((other, _)) = outputs[..index].iter().find(|(_, other)| place(other) == here) {
+            return Err(Failure::bad_file(
+                path,
+                format_args!("{flag} would replace the file that {other} writes"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// One path for all ways to name a file, whether it is there or not.
+fn place(path: &Path) -> PathBuf {
+    let in_its_folder = || {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Some(fs::canonicalize(folder).ok()?.join(path.file_name()?))
+    };
+    fs::canonicalize(path).ok().or_else(in_its_folder).unwrap_or_else(|| path.to_owned())
+}
+
 fn unwritten(path: &Path, error: &io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::NotFound => Failure::bad_file(path, "cannot be written: there is no such folder"),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
-use clap::ValueEnum;
+use clap::builder::PossibleValuesParser;
 use tidegate::Config;
 use tidegate_deploy::Deployment;
 use tidegate_sim::machine::Machine;
@@ -17,7 +17,8 @@ use tidegate_sim::trace::{
 use tidegate_sim::whole_file::WholeFile;
 
 use super::engine::{EngineArgs, Size, checked_workers};
-use super::outputs::Output;
+use super::outputs::{self, Output};
+use super::prices::Prices;
 use super::progress::Progress;
 use super::{Failure, config, interrupt, print};
 
@@ -47,12 +48,14 @@ pub(super) struct Args {
     workers: Option<usize>,
     #[command(flatten)]
     engine: EngineArgs,
+    #[command(flatten)]
+    prices: Prices,
     /// Seed of the built-in workload
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
-    /// Run only this set-up (repeatable)
-    #[arg(long = "setup", value_name = "NAME")]
-    setups: Vec<SetupName>,
+    /// Run only this set-up, or this policy in place of the scheduler (repeatable)
+    #[arg(long = "setup", value_name = "NAME", value_parser = setup_names())]
+    setups: Vec<String>,
     /// Verify the scheduler's invariants after every input
     #[arg(long)]
     check: bool,
@@ -86,21 +89,8 @@ pub(super) struct Args {
 /// How much of a week workers are chosen by: the busiest minutes of a day.
 const SAMPLE_MINUTES: u64 = 30;
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum SetupName {
-    Dedicated,
-    Naive,
-    Tidegate,
-}
-
-impl From<SetupName> for SetupKind {
-    fn from(name: SetupName) -> Self {
-        match name {
-            SetupName::Dedicated => Self::Dedicated,
-            SetupName::Naive => Self::Naive,
-            SetupName::Tidegate => Self::Tidegate,
-        }
-    }
+fn setup_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(SetupKind::every().map(SetupKind::name))
 }
 
 /// Reads `ROWS/SECONDS`.
@@ -127,12 +117,13 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let file = args.config.as_deref().map(config::read).transpose()?;
     let machine = machine(args, traffic.sample(), file.as_ref())?;
     let config = file.as_ref().map_or_else(|| default_config(machine), |file| file.config.clone());
+    // Before the first file is begun: who breaks off now finds none of them.
+    let stop = interrupt::watch()?;
     let outputs = Outputs::begin(args, &specs)?;
     let workers = match file.as_ref().map_or(0, Deployment::worker_count) {
-        0 => workers(args, traffic.sample(), machine, &config)?,
+        0 => workers(args, traffic.sample(), machine, &config, &stop)?,
         of_file => of_file,
     };
-    let stop = interrupt::watch()?;
     let runner = Runner { args, machine, config: &config, file: file.as_ref(), workers, kinds, stop: &stop };
     // All set-ups are made before the first runs: bad input is told at once.
     let setups = runner.setups(traffic.sample())?;
@@ -155,6 +146,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         traces: traffic.into_sources(),
         tier_names: config.tiers().iter().map(|tier| tier.name().to_owned()).collect(),
         tenants,
+        prices: match machine {
+            Machine::Engine { model, .. } => Some((args.prices.gpu(model), args.prices.api())),
+            Machine::Node => None,
+        },
         main,
         curve,
     };
@@ -186,6 +181,11 @@ impl Outputs {
         let traces = specs.iter().map(|spec| ("--trace", spec.path.as_path()));
         let inputs: Vec<_> =
             traces.chain(args.config.iter().map(|file| ("--config", file.as_path()))).collect();
+        let outputs =
+            [("--journal", &args.journal), ("--report", &args.report), ("--timeline", &args.timeline)];
+        let outputs: Vec<_> =
+            outputs.iter().filter_map(|&(flag, path)| Some((flag, path.as_deref()?))).collect();
+        outputs::refuse_one_place(&outputs)?;
         let begin = |flag, path: &Option<PathBuf>| {
             path.as_ref().map(|path| Output::begin(flag, path, &inputs)).transpose()
         };
@@ -239,8 +239,10 @@ fn show(args: &Args, results: &Results) -> Result<(), Failure> {
 }
 
 fn kinds(args: &Args) -> Vec<SetupKind> {
-    let asked: Vec<SetupKind> = args.setups.iter().map(|&name| name.into()).collect();
-    SetupKind::ALL.into_iter().filter(|kind| asked.is_empty() || asked.contains(kind)).collect()
+    match args.setups.as_slice() {
+        [] => SetupKind::ALL.to_vec(),
+        asked => SetupKind::every().filter(|kind| asked.iter().any(|name| name == kind.name())).collect(),
+    }
 }
 
 /// The further rates that are asked for.
@@ -343,15 +345,24 @@ fn mean(sizes: &[(Size, u32)]) -> Size {
 /// The most of each that a simulated worker has: far more than any engine.
 const MAX_SIMULATED: u32 = 1 << 24;
 
-fn workers(args: &Args, workload: &Workload, machine: Machine, config: &Config) -> Result<usize, Failure> {
+fn workers(
+    args: &Args,
+    workload: &Workload,
+    machine: Machine,
+    config: &Config,
+    stop: &AtomicBool,
+) -> Result<usize, Failure> {
     match args.workers {
         Some(workers) => checked_workers(workers),
         None => {
             let bar = Progress::new(workload.requests.len() as u64);
             let name = |workers| bar.name(format!("trying {workers} workers"));
-            match default_workers(workload, machine, config, name) {
+            match default_workers(workload, machine, config, Some(stop), name) {
                 Ok(sizing) => Ok(sizing.workers),
                 Err(SizingError::Setup(error)) => Err(bad_setup(args, error)),
+                Err(SizingError::Stopped) => Err(Failure::Interrupted(
+                    "stopped while workers were being chosen: there is nothing to report".to_owned(),
+                )),
                 Err(SizingError::Replay(error)) => {
                     Err(Failure::CheckFailed(format!("choosing workers: {error}")))
                 }
@@ -414,7 +425,7 @@ impl Runner<'_> {
             let mut progress = |done| bar.set(before + done);
             let journal = match setup.kind {
                 SetupKind::Tidegate => journal_to_write.take(),
-                SetupKind::Dedicated | SetupKind::Naive => None,
+                _ => None,
             };
             let options = ReplayOptions {
                 journal,

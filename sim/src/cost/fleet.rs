@@ -230,7 +230,7 @@ impl Search<'_> {
 
     /// Workers that could do the work if they were busy all the time, less a third: a first guess.
     fn least_busy(&self, workload: &Workload) -> usize {
-        let work: u128 = workload.requests.iter().map(|request| self.case.machine.cost(request)).sum();
+        let work: u128 = workload.requests.iter().map(|request| self.case.machine.cost(request.work)).sum();
         let busy = work as f64 / self.case.span_ns.max(1) as f64;
         ((busy * 2.0 / 3.0) as usize).max(1)
     }

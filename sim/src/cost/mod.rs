@@ -1,17 +1,20 @@
 //! What traffic costs: how many GPUs hold the tiers' objectives under each set-up, what they cost in a month, and
 //! what an API would ask for the same tokens.
 //!
-//! Decides what is assumed ([`Assumptions`], all of it printed and changeable, and fixed before anything is compared),
-//! what counts as holding an objective, and how money is shared out. Fleets are found by bisection over replays. Does not
+//! Decides what is assumed ([`Assumptions`]: all of it printed and changeable, and one for all set-ups), what counts as holding an objective, and how money is shared out. Fleets are found by bisection over replays. Does not
 //! know how long anything takes, nor how results are printed.
 
+mod bill;
 mod fleet;
+mod prices;
 mod shares;
 mod slice;
 
 use std::collections::BTreeMap;
 
+pub use bill::{Bill, Part};
 pub use fleet::CostError;
+pub use prices::{ApiPrice, GpuPrice};
 pub use slice::{Slice, Slicing};
 
 use crate::machine::Machine;
@@ -19,24 +22,16 @@ use crate::model::ServiceModel;
 use crate::setup::SetupKind;
 use crate::trace::{Work, Workload};
 use fleet::{Fleet, Search};
+use prices::MILLION;
 use shares::Shares;
-
-/// Tokens in the unit in which prices are given.
-const MILLION: f64 = 1e6;
 
 /// All that an answer depends on, but the traffic.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assumptions {
-    /// GPUs of one worker.
-    pub gpus_per_worker: f64,
-    /// What a GPU costs for an hour.
-    pub usd_per_gpu_hour: f64,
-    /// Hours in a month: 730.
-    pub hours_per_month: f64,
-    /// What the API asks for a million prompt tokens.
-    pub api_usd_per_million_input: f64,
-    /// What it asks for a million output tokens.
-    pub api_usd_per_million_output: f64,
+    /// What workers cost.
+    pub gpu: GpuPrice,
+    /// What the API asks.
+    pub api: ApiPrice,
     /// Requests in a month: what the traffic is stretched to.
     pub requests_per_month: f64,
     /// By tier: 99 of 100 requests have their first token within this, in nanoseconds. Tiers beyond have no objective but
@@ -46,25 +41,6 @@ pub struct Assumptions {
     pub spare_workers: u32,
     /// The first tier's reserve in tidegate, in millionths: each is tried, the best is used.
     pub reserves_ppm: Vec<u32>,
-}
-
-impl Assumptions {
-    /// What so many workers cost in a month.
-    #[must_use]
-    pub fn usd_per_month(&self, workers: usize) -> f64 {
-        self.gpus(workers) * self.usd_per_gpu_hour * self.hours_per_month
-    }
-
-    /// The GPUs of so many workers.
-    #[must_use]
-    pub fn gpus(&self, workers: usize) -> f64 {
-        workers as f64 * self.gpus_per_worker
-    }
-
-    fn api_usd(&self, tokens: [f64; 2]) -> f64 {
-        let [input, output] = tokens;
-        (input * self.api_usd_per_million_input + output * self.api_usd_per_million_output) / MILLION
-    }
 }
 
 /// One set-up, with the fewest workers that hold the objectives.
@@ -161,7 +137,7 @@ pub fn cost(
     let shares = Shares::of(case.workload, case.machine);
     let months = assumptions.requests_per_month / case.workload.requests.len().max(1) as f64;
     let tokens = tokens_of(case.workload).map(|tokens| tokens * months);
-    let api = assumptions.api_usd(tokens);
+    let api = assumptions.api.usd(tokens);
     let setups: BTreeMap<_, _> = fleets
         .all()
         .map(|(kind, fleet)| (kind, setup_cost(kind, fleet, assumptions, &shares, months)))
@@ -190,14 +166,14 @@ fn setup_cost(
     shares: &Shares,
     months: f64,
 ) -> SetupCost {
-    let usd = |workers: usize| assumptions.usd_per_month(workers);
+    let usd = |workers: usize| assumptions.gpu.usd_per_month(workers);
     let workers = fleet.workers.iter().sum();
     // Who pays for what: each tier for its own workers, or all for all of them.
     let pots: Vec<(f64, Option<usize>)> = match kind {
         SetupKind::Dedicated => {
             fleet.workers.iter().enumerate().map(|(tier, &workers)| (usd(workers), Some(tier))).collect()
         }
-        SetupKind::Naive | SetupKind::Tidegate => vec![(usd(workers), None)],
+        _ => vec![(usd(workers), None)],
     };
     let (by_tier, by_tenant) = shares.share_out(&pots);
     let per_million = |usd: &[f64], tokens: &[f64]| {
@@ -206,7 +182,7 @@ fn setup_cost(
     };
     SetupCost {
         workers,
-        gpus: assumptions.gpus(workers),
+        gpus: assumptions.gpu.gpus(workers),
         usd_per_month: usd(workers),
         usd_per_million_tokens: per_million(&by_tier, &shares.tokens_of_tier),
         usd_per_million_tokens_of_tenant: per_million(&by_tenant, &shares.tokens_of_tenant),
@@ -262,7 +238,7 @@ fn sensitivity(
         let (workload, span_ns) = stretched(factor);
         let case = Case { workload: &workload, span_ns, ..search.case };
         let fleets = Search { case, assumptions: &assumptions, ..*search }.fleets()?;
-        let usd = |fleet: &Fleet| assumptions.usd_per_month(fleet.workers.iter().sum());
+        let usd = |fleet: &Fleet| assumptions.gpu.usd_per_month(fleet.workers.iter().sum());
         rows.push(Sensitivity {
             changed: format!("{name} as many requests"),
             usd_per_month: fleets.all().map(|(kind, fleet)| (kind, usd(fleet))).collect(),
@@ -274,7 +250,7 @@ fn sensitivity(
         let Some(first) = assumptions.objectives_ns.first_mut() else { continue };
         *first = (*first as f64 * factor) as u64;
         let fleets = Search { assumptions: &assumptions, ..*search }.fleets()?;
-        let usd = |fleet: &Fleet| assumptions.usd_per_month(fleet.workers.iter().sum());
+        let usd = |fleet: &Fleet| assumptions.gpu.usd_per_month(fleet.workers.iter().sum());
         rows.push(Sensitivity {
             changed: format!("P0's objective {name} as long"),
             usd_per_month: fleets.all().map(|(kind, fleet)| (kind, usd(fleet))).collect(),
@@ -284,8 +260,9 @@ fn sensitivity(
     Ok(rows)
 }
 
-/// GPUs of one worker of a model: four where its name says tensor parallelism of four.
+/// GPUs of one worker of a model: as many as the tensor parallelism that its name ends with, as in `-tp4`; 1 without.
 #[must_use]
 pub fn gpus_of(model: &ServiceModel) -> f64 {
-    if model.id.ends_with("-tp4") { 4.0 } else { 1.0 }
+    let parallel = model.id.rsplit_once("-tp").and_then(|(_, gpus)| gpus.parse::<u8>().ok());
+    parallel.map_or(1.0, f64::from)
 }

@@ -1,6 +1,7 @@
 //! Who pays for what: by the worker time that requests take of an otherwise full worker.
 
 use crate::machine::Machine;
+use crate::replay::Service;
 use crate::trace::{Work, Workload};
 
 /// What each tier and tenant brings.
@@ -30,9 +31,21 @@ impl Shares {
                 shares.tokens_of_tier[tier] += tokens;
                 shares.tokens_of_tenant[tenant] += tokens;
             }
-            shares.work[tier][tenant] += machine.cost(request) as f64;
+            shares.work[tier][tenant] += machine.cost(request.work) as f64;
         }
         shares
+    }
+
+    /// Of requests that completed, by tier, then tenant.
+    pub(super) fn of_service(service: &[Vec<Service>]) -> Self {
+        let tenants = service.first().map_or(0, Vec::len);
+        let tokens = |of: &Service| (of.prompt_tokens + of.output_tokens) as f64;
+        let of_tenant = |tenant: usize| service.iter().map(|tier| tokens(&tier[tenant])).sum();
+        Self {
+            tokens_of_tier: service.iter().map(|tier| tier.iter().map(tokens).sum()).collect(),
+            tokens_of_tenant: (0..tenants).map(of_tenant).collect(),
+            work: service.iter().map(|tier| tier.iter().map(|of| of.work_ns as f64).collect()).collect(),
+        }
     }
 
     /// Pots of money, each for one tier or for all, over tiers and over tenants.

@@ -135,6 +135,11 @@ fn slower(formula: &Formula, factor: f64) -> Formula {
             knee: *knee,
             decode_above: decode(decode_above),
         },
+        Formula::Measured { prefill, decode, mixed_percent } => Formula::Measured {
+            prefill: prefill.map(|(tokens, fs)| (tokens, by(fs))),
+            decode: decode.map(|(tokens, fs)| (tokens, by(fs))),
+            mixed_percent: *mixed_percent,
+        },
     }
 }
 

@@ -1,8 +1,9 @@
 //! The published models. Sources and numbers: Sheng et al., "Fairness in Serving Large Language Models"
-//! (VTC, OSDI 2024); the OPT fits of DistServe's artifact (OSDI 2024); Niyama (ASPLOS 2026). Coefficients are
+//! (VTC, OSDI 2024); the OPT fits of DistServe's artifact (OSDI 2024); Niyama (ASPLOS 2026); measured medians of
+//! Splitwise's artifact (ISCA 2024). Coefficients are
 //! in femtoseconds (1 ms = 10^12 fs) and equal the published decimals exactly.
 
-use super::{Batching, DecodeTerms, Formula, MixedTerms, PrefillTerms, ServiceModel};
+use super::{Batching, DecodeTerms, Formula, MixedTerms, Point, PrefillTerms, ServiceModel};
 
 /// The model that a replay uses unless told otherwise.
 pub const DEFAULT_MODEL: &str = "llama3-8b";
@@ -115,7 +116,68 @@ pub const MODELS: &[ServiceModel] = &[
         // 2 * 64 layers * 72 heads * 128 * 2 bytes, a quarter on each GPU's own link.
         kv_bytes_per_token: 576 << 10,
     },
+    ServiceModel {
+        id: "h100-llama2-70b-tp8",
+        source: "Llama-2 70B on eight H100 80 GB: medians measured for Splitwise's artifact (ISCA 2024)",
+        formula: Formula::Measured {
+            prefill: LLAMA70B_PROMPTS.measured([53_900, 77_900, 136_800, 390_300, 844_900]),
+            decode: LLAMA70B_DECODES.measured([30_600, 34_200, 38_600, 50_200]),
+            mixed_percent: MIXED_PERCENT,
+        },
+        batching: LLAMA70B_PREFILL,
+        kv_blocks: LLAMA70B_BLOCKS,
+        slots: LLAMA70B_SLOTS,
+        kv_bytes_per_token: LLAMA70B_BYTES,
+    },
+    ServiceModel {
+        id: "a100-llama2-70b-tp8",
+        source: "Llama-2 70B on eight A100 80 GB: medians measured for Splitwise's artifact (ISCA 2024)",
+        formula: Formula::Measured {
+            prefill: LLAMA70B_PROMPTS.measured([93_000, 154_500, 274_200, 661_200, 1_549_800]),
+            decode: LLAMA70B_DECODES.measured([45_000, 50_400, 53_000, 71_600]),
+            mixed_percent: MIXED_PERCENT,
+        },
+        batching: LLAMA70B_PREFILL,
+        kv_blocks: LLAMA70B_BLOCKS,
+        slots: LLAMA70B_SLOTS,
+        kv_bytes_per_token: LLAMA70B_BYTES,
+    },
 ];
+
+/// Numbers of tokens at which iterations were measured.
+struct Measured<const N: usize>([u32; N]);
+
+impl<const N: usize> Measured<N> {
+    /// With how long they took, in microseconds.
+    const fn measured(&self, micros: [i64; N]) -> [Point; N] {
+        let mut points = [(0, 0); N];
+        let mut place = 0;
+        while place < N {
+            points[place] = (self.0[place], micros[place] * 1_000_000_000);
+            place += 1;
+        }
+        points
+    }
+}
+
+/// Prompts of one request, and decodes with a context of 512 tokens each.
+const LLAMA70B_PROMPTS: Measured<5> = Measured([512, 1_024, 2_048, 4_096, 8_192]);
+const LLAMA70B_DECODES: Measured<4> = Measured([1, 16, 32, 64]);
+
+/// What decodes beside prompts cost: a tenth more than if their tokens were of prompts, as the artifact has it.
+const MIXED_PERCENT: u32 = 110;
+
+/// Whole prompts, as the artifact has them; how many tokens at once is our choice.
+const LLAMA70B_PREFILL: Batching = Batching::PrefillFirst { tokens: 2_048 };
+
+/// The largest batch that was measured: beyond it the line is a guess.
+const LLAMA70B_SLOTS: u32 = 64;
+
+/// Our choice, the source gives none: half of the 640 GB of eight GPUs, 320 GiB at 320 KiB per token; the weights take 130.
+const LLAMA70B_BLOCKS: u32 = 65_536;
+
+/// 320 KiB, an eighth on each GPU's own link.
+const LLAMA70B_BYTES: u32 = 40 << 10;
 
 const A10G_DECODE: DecodeTerms = DecodeTerms {
     base: 22_160_000_000_000,
@@ -204,6 +266,47 @@ mod tests {
         close(m.iteration_ns(&decode(10, 8_000)), 30.7603 + 4.5195e-4 * 8_000.0 + 0.63284);
         close(m.iteration_ns(&decode(100, 8_000)), 27.4708 + 4.0468e-4 * 8_000.0 + 12.4807);
         assert_eq!(m.kv_blocks * 16, 78_496);
+    }
+
+    #[test]
+    fn measured_models_go_through_their_points_and_straight_between_them() {
+        let prompts = [512, 1_024, 2_048, 4_096, 8_192];
+        let decodes = [1, 16, 32, 64];
+        for (id, prefill, decoding) in [
+            ("h100-llama2-70b-tp8", [53.9, 77.9, 136.8, 390.3, 844.9], [30.6, 34.2, 38.6, 50.2]),
+            ("a100-llama2-70b-tp8", [93.0, 154.5, 274.2, 661.2, 1_549.8], [45.0, 50.4, 53.0, 71.6]),
+        ] {
+            let m = model(id);
+            for (tokens, ms) in prompts.into_iter().zip(prefill) {
+                close(m.iteration_ns(&prompt(tokens)), ms);
+            }
+            for (requests, ms) in decodes.into_iter().zip(decoding) {
+                close(m.iteration_ns(&decode(requests, 512 * requests)), ms);
+            }
+            close(m.iteration_ns(&prompt(1_536)), f64::midpoint(prefill[1], prefill[2]));
+            close(m.iteration_ns(&decode(48, 0)), f64::midpoint(decoding[2], decoding[3]));
+            // Beyond the last point as between the last two, below the first as between the first two.
+            close(m.iteration_ns(&prompt(12_288)), 2.0 * prefill[4] - prefill[3]);
+            close(m.iteration_ns(&prompt(256)), 1.5 * prefill[0] - 0.5 * prefill[1]);
+            let both = Load { decode_tokens: 24, ..prompt(1_000) };
+            close(m.iteration_ns(&both), 1.1 * prefill[1]);
+        }
+        assert_eq!(model("h100-llama2-70b-tp8").swap_ns(1_000), 1_638_400);
+    }
+
+    #[test]
+    fn every_model_that_is_named_is_there() {
+        let ids: Vec<_> = MODELS.iter().map(|model| model.id).collect();
+        let named = [
+            "llama3-8b",
+            "a10g-llama7b",
+            "a100-opt13b-tp1",
+            "a100-opt13b-tp1-vllm",
+            "a100-opt66b-tp4",
+            "h100-llama2-70b-tp8",
+            "a100-llama2-70b-tp8",
+        ];
+        assert_eq!(ids, named);
     }
 
     #[test]

@@ -58,6 +58,9 @@ impl ModelFile {
             Batching::Chunked { prompts: 0, .. } => return Err("batching: prompts: 0 at a time".to_owned()),
             Batching::Chunked { .. } | Batching::PrefillFirst { .. } => {}
         }
+        if !self.formula.ascends() {
+            return Err("formula: measured points do not ascend".to_owned());
+        }
         let too_large = self
             .formula
             .coefficients()

@@ -121,7 +121,19 @@ pub enum Formula {
         /// For `knee` decodes and more.
         decode_above: DecodeTerms,
     },
+    /// Measured iterations, with straight lines between and beyond them; contexts count for nothing.
+    Measured {
+        /// Prompt tokens of an iteration, ascending, and how long it takes.
+        prefill: [Point; 5],
+        /// Decodes of an iteration, likewise.
+        decode: [Point; 4],
+        /// An iteration with both takes so many hundredths of one whose tokens are all of prompts.
+        mixed_percent: u32,
+    },
 }
+
+/// An iteration that was measured: how many tokens it had, and its femtoseconds.
+pub type Point = (u32, i64);
 
 /// Coefficients of an iteration that mixes prompts and decodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -202,6 +214,26 @@ impl Formula {
                 let decode = if load.decode_tokens < knee { decode_below } else { decode_above };
                 Pace { fixed: prefill.femtos(load), ..decode.pace(load) }
             }
+            Self::Measured { ref prefill, ref decode, mixed_percent } => {
+                let fixed = match (load.prefill_tokens, load.decode_tokens) {
+                    (0, 0) => 0,
+                    (0, decodes) => on_lines(decode, decodes),
+                    (prompts, 0) => on_lines(prefill, prompts),
+                    (prompts, decodes) => {
+                        on_lines(prefill, prompts + decodes) * i128::from(mixed_percent) / 100
+                    }
+                };
+                Pace { fixed, ..Pace::default() }
+            }
+        }
+    }
+
+    /// Whether measured points ascend, as lines between them need.
+    fn ascends(&self) -> bool {
+        let ascends = |points: &[Point]| points.windows(2).all(|pair| pair[0].0 < pair[1].0);
+        match self {
+            Self::Measured { prefill, decode, .. } => ascends(prefill) && ascends(decode),
+            Self::MixedByTokens { .. } | Self::Apart { .. } => true,
         }
     }
 
@@ -219,6 +251,9 @@ impl Formula {
                 let decodes = [decode_below, decode_above];
                 let decodes = decodes.iter().flat_map(|t| [t.base, t.token, t.context, t.least]);
                 [prefill.base, prefill.token, prefill.square].into_iter().chain(decodes).collect()
+            }
+            Self::Measured { prefill, decode, .. } => {
+                prefill.iter().chain(decode).map(|&(_, femtos)| femtos).collect()
             }
         }
     }
@@ -250,6 +285,16 @@ impl ServiceModel {
         let bytes = u128::from(tokens) * u128::from(self.kv_bytes_per_token);
         u64::try_from(bytes * 1_000_000_000 / SWAP_BYTES_PER_SECOND).unwrap_or(u64::MAX)
     }
+}
+
+/// Femtoseconds at `tokens`, on the line through the two measured points around it, or through the two nearest.
+fn on_lines(points: &[Point], tokens: u64) -> i128 {
+    let beyond = points.partition_point(|&(at, _)| u64::from(at) < tokens);
+    let last = points.len().saturating_sub(1);
+    let right = beyond.clamp(1.min(last), last);
+    let [(from, low), (to, high)] = [points[right.saturating_sub(1)], points[right]];
+    let span = i128::from(to - from).max(1);
+    i128::from(low) + i128::from(high - low) * (i128::from(tokens) - i128::from(from)) / span
 }
 
 /// `coefficient * count`, wide enough for any count.

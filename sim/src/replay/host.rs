@@ -1,15 +1,18 @@
-//! The scheduler as a host sees it: every call goes through here, is counted, and is recorded, checked and
+//! The scheduler, or a policy in its place, as a host sees it: every call goes through here, is counted, and is recorded, checked and
 //! timed if asked for.
 
 use std::time::Duration;
 
 use thiserror::Error;
 use tidegate::{
-    Action, Attempt, Config, Digest, Input, InputError, Instant, InvariantViolation, PoolId, Recorder,
-    RequestId, RequestSpec, Resources, Scheduler, Stats, SubmitError, Tier,
+    Action, Attempt, Digest, Input, InputError, Instant, InvariantViolation, PoolId, Recorder, RequestId,
+    RequestSpec, Resources, Scheduler, SubmitError, Tier,
 };
 
 use super::stopwatch::Stopwatch;
+use super::waiting_room::WaitingRoom;
+use crate::policy::Job;
+use crate::setup::Setup;
 use crate::whole_file::WholeFile;
 
 /// Why a replay could not go on.
@@ -24,6 +27,12 @@ pub enum ReplayError {
         verb: &'static str,
         /// What it answered.
         answer: Box<InputError>,
+    },
+    /// `--check` found a bug in the books of a policy.
+    #[error("at {now}, what workers have free is not what their requests leave")]
+    Books {
+        /// When.
+        now: Instant,
     },
     /// `--check` found a bug in the scheduler.
     #[error("at {now}, {violation}")]
@@ -43,10 +52,15 @@ pub enum ReplayError {
     },
 }
 
+/// Who decides.
+enum Decider {
+    Tidegate(Box<Scheduler>),
+    Policy(Box<WaitingRoom>),
+}
+
 /// A scheduler with a witness.
-#[derive(Debug)]
 pub(super) struct Host {
-    scheduler: Scheduler,
+    decider: Decider,
     recorder: Option<Recorder<WholeFile>>,
     check: bool,
     digest: Digest,
@@ -57,17 +71,17 @@ pub(super) struct Host {
 const NEVER_FAILS: &str = "a journal file keeps its errors until it is committed";
 
 impl Host {
-    pub(super) fn new(config: Config, journal: Option<WholeFile>, check: bool) -> Self {
+    pub(super) fn new(setup: &Setup, journal: Option<WholeFile>, check: bool) -> Self {
         let start = Instant::ZERO;
-        let recorder = journal.map(|file| Recorder::new(file, &config, start).expect(NEVER_FAILS));
-        Self {
-            scheduler: Scheduler::new(config, start),
-            recorder,
-            check,
-            digest: Digest::new(),
-            actions: 0,
-            stopwatch: Stopwatch::start(),
-        }
+        let recorder = journal.map(|file| Recorder::new(file, &setup.config, start).expect(NEVER_FAILS));
+        let decider = match setup.policy() {
+            Some(policy) => {
+                let workers = setup.worker_pools.len();
+                Decider::Policy(Box::new(WaitingRoom::new(policy, setup.layout, workers)))
+            }
+            None => Decider::Tidegate(Box::new(Scheduler::new(setup.config.clone(), start))),
+        };
+        Self { decider, recorder, check, digest: Digest::new(), actions: 0, stopwatch: Stopwatch::start() }
     }
 
     /// One event of the replay is over.
@@ -76,16 +90,21 @@ impl Host {
         self.stopwatch.next_event();
     }
 
-    /// Submits a request, which the scheduler may refuse.
+    /// Submits a request, which may be refused, with the reason in a word. Only a policy is told of its job.
     pub(super) fn submit(
         &mut self,
         now: Instant,
         spec: RequestSpec,
-    ) -> Result<Result<RequestId, SubmitError>, ReplayError> {
+        job: Job,
+    ) -> Result<Result<RequestId, &'static str>, ReplayError> {
         if let Some(recorder) = &mut self.recorder {
             recorder.input(now, &Input::Submit(spec)).expect(NEVER_FAILS);
         }
-        let answer = self.stopwatch.time(|| self.scheduler.submit(now, spec));
+        let decider = &mut self.decider;
+        let answer = self.stopwatch.time(|| match decider {
+            Decider::Tidegate(scheduler) => scheduler.submit(now, spec).map_err(|error| refusal(&error)),
+            Decider::Policy(room) => room.submit(now, job, &spec.demand),
+        });
         self.verify(now)?;
         Ok(answer)
     }
@@ -103,8 +122,15 @@ impl Host {
         if self.is_watched() {
             return self.tell(now, &Input::Progress { request, attempt, output_tokens, in_use });
         }
-        let answer = self.scheduler.progress(now, request, attempt, output_tokens, in_use);
-        answer.map_err(|answer| refused(now, "progress", answer.into()))
+        match &mut self.decider {
+            Decider::Tidegate(scheduler) => scheduler
+                .progress(now, request, attempt, output_tokens, in_use)
+                .map_err(|answer| refused(now, "progress", answer.into())),
+            Decider::Policy(room) => {
+                room.progress(request, output_tokens, &in_use);
+                Ok(())
+            }
+        }
     }
 
     /// Tells the scheduler something it has to take.
@@ -112,7 +138,15 @@ impl Host {
         if let Some(recorder) = &mut self.recorder {
             recorder.input(now, input).expect(NEVER_FAILS);
         }
-        if let Err(answer) = self.stopwatch.time(|| self.scheduler.apply(now, input)) {
+        let decider = &mut self.decider;
+        let answer = self.stopwatch.time(|| match decider {
+            Decider::Tidegate(scheduler) => scheduler.apply(now, input).map(|_| ()),
+            Decider::Policy(room) => {
+                room.tell(now, input);
+                Ok(())
+            }
+        });
+        if let Err(answer) = answer {
             return Err(refused(now, input.verb(), answer));
         }
         self.verify(now)
@@ -120,7 +154,7 @@ impl Host {
 
     #[inline]
     pub(super) fn poll(&mut self, now: Instant) -> Result<Option<Action>, ReplayError> {
-        let action = if self.is_watched() { self.poll_watched(now)? } else { self.scheduler.poll(now) };
+        let action = if self.is_watched() { self.poll_watched(now)? } else { self.decider.poll(now) };
         if let Some(action) = &action {
             self.digest.action(now, action);
             self.actions += 1;
@@ -132,7 +166,8 @@ impl Host {
         if let Some(recorder) = &mut self.recorder {
             recorder.poll(now).expect(NEVER_FAILS);
         }
-        let action = self.stopwatch.time(|| self.scheduler.poll(now));
+        let decider = &mut self.decider;
+        let action = self.stopwatch.time(|| decider.poll(now));
         self.verify(now)?;
         Ok(action)
     }
@@ -144,24 +179,40 @@ impl Host {
     }
 
     pub(super) fn poll_timeout(&mut self) -> Option<Instant> {
-        self.stopwatch.time(|| self.scheduler.poll_timeout())
+        match &mut self.decider {
+            Decider::Tidegate(scheduler) => self.stopwatch.time(|| scheduler.poll_timeout()),
+            Decider::Policy(_) => None,
+        }
     }
 
     pub(super) fn effective_reserve(&self, pool: PoolId, tier: Tier) -> Resources {
-        self.scheduler.effective_reserve(pool, tier).unwrap_or(Resources::ZERO)
+        match &self.decider {
+            Decider::Tidegate(scheduler) => {
+                scheduler.effective_reserve(pool, tier).unwrap_or(Resources::ZERO)
+            }
+            Decider::Policy(_) => Resources::ZERO,
+        }
     }
 
-    /// What a tier wants of a pool, or will want by then.
+    /// What a tier wants of a pool, or will want by then. Policies tell nothing of that.
     pub(super) fn wanted(&self, pool: PoolId, tier: Tier, ahead_ns: u64) -> Option<Resources> {
-        self.scheduler.wanted(pool, tier, Duration::from_nanos(ahead_ns))
+        match &self.decider {
+            Decider::Tidegate(scheduler) => scheduler.wanted(pool, tier, Duration::from_nanos(ahead_ns)),
+            Decider::Policy(_) => None,
+        }
     }
 
     fn verify(&self, now: Instant) -> Result<(), ReplayError> {
         if !self.check {
             return Ok(());
         }
-        let checked = self.scheduler.check_invariants();
-        checked.map_err(|violation| ReplayError::Invariant { now, violation: Box::new(violation) })
+        match &self.decider {
+            Decider::Tidegate(scheduler) => scheduler
+                .check_invariants()
+                .map_err(|violation| ReplayError::Invariant { now, violation: Box::new(violation) }),
+            Decider::Policy(room) if room.adds_up() => Ok(()),
+            Decider::Policy(_) => Err(ReplayError::Books { now }),
+        }
     }
 
     /// What the run looked like from here.
@@ -171,8 +222,21 @@ impl Host {
             actions: self.actions,
             wall: self.stopwatch.wall(),
             scheduler_share: self.stopwatch.share(),
-            stats: self.scheduler.stats(),
+            completed: match &self.decider {
+                Decider::Tidegate(scheduler) => scheduler.stats().completed,
+                Decider::Policy(room) => room.completed(),
+            },
             journal: self.recorder.map(|recorder| recorder.finish().expect(NEVER_FAILS)),
+        }
+    }
+}
+
+impl Decider {
+    #[inline]
+    fn poll(&mut self, now: Instant) -> Option<Action> {
+        match self {
+            Self::Tidegate(scheduler) => scheduler.poll(now),
+            Self::Policy(room) => room.poll(now),
         }
     }
 }
@@ -189,7 +253,18 @@ pub(super) struct Witness {
     pub(super) actions: u64,
     pub(super) wall: Duration,
     pub(super) scheduler_share: f64,
-    pub(super) stats: Stats,
+    pub(super) completed: u64,
     /// Whole, and not committed yet.
     pub(super) journal: Option<WholeFile>,
+}
+
+/// The name under which a refused submission is counted.
+fn refusal(error: &SubmitError) -> &'static str {
+    match error {
+        SubmitError::NeverFits { .. } => "never-fits",
+        SubmitError::QueueFull { .. } => "queue-full",
+        SubmitError::ZeroDemand => "zero-demand",
+        SubmitError::LimitExceeded { .. } => "limit-exceeded",
+        _ => "refused",
+    }
 }

@@ -17,18 +17,20 @@ mod pools;
 mod stopwatch;
 mod tally;
 mod timeline;
+mod waiting_room;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tidegate::{
-    Action, Attempt, Input, Instant, PoolId, RequestId, RequestSpec, Resources, SubmitError, TenantId, Usage,
-    WorkerSpec, YieldMode, Yielding,
+    Action, Attempt, Input, Instant, PoolId, RequestId, RequestSpec, Resources, TenantId, Usage, WorkerSpec,
+    YieldMode, Yielding,
 };
 
 use crate::engine::{BatchingEngine, Engine, JobNode, NEVER, Report, Run, Stop};
 use crate::machine::Machine;
 use crate::model::BLOCK_TOKENS;
+use crate::policy::Job;
 use crate::setup::{Route, Setup};
 use crate::trace::{TraceRequest, Work, Workload};
 use crate::whole_file::WholeFile;
@@ -42,7 +44,7 @@ pub(crate) use tally::pressure;
 use tally::{BusyTime, Need, TierTally};
 pub use tally::{Counts, Curves, Outcome, TTFT_OBJECTIVES_NS, TierOutcome};
 use timeline::Watcher;
-pub use timeline::{Span, TenantTimeline, TierTimeline, Timeline, Watch};
+pub use timeline::{Service, Span, TenantTimeline, TierTimeline, Timeline, Watch};
 
 /// Wakes in a row, at one instant and for nothing, after which the scheduler is taken to be stuck. It may
 /// rightly ask for a few: a poll expires no more than what fell due within a minute.
@@ -205,7 +207,7 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
         engines: Vec<E>,
         mut options: ReplayOptions<'p>,
     ) -> Result<Self, ReplayError> {
-        let host = Host::new(setup.config.clone(), options.journal.take(), options.check);
+        let host = Host::new(setup, options.journal.take(), options.check);
         let Requests { mut arrivals, tenants, sizes, least_urgent } = requests;
         let fleet = |scaling| Box::new(Fleet::new(scaling, setup.layout.capacity(), engines.len()));
         let fleet = options.scaling.map(fleet);
@@ -259,7 +261,8 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
         let reserves = self.setup.routes.iter().map(|&route| layout.units(&self.reserve(route))).collect();
         let alike = || layout.units(&layout.capacity()) * workers as u64;
         let capacity = self.pools.units().unwrap_or_else(alike);
-        self.watcher = Some(Box::new(Watcher::new(watch, capacity, reserves, tenants, workers)));
+        let own = self.setup.workers_of_tier();
+        self.watcher = Some(Box::new(Watcher::new(watch, capacity, reserves, tenants, workers, own)));
     }
 
     /// What is guaranteed to a tier, in all pools that take it.
@@ -466,10 +469,18 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
             }
         }
         tally.counts.submitted += 1;
-        let id = match self.host.submit(Instant::from_nanos(now), spec)? {
+        let run = &self.runs[index as usize];
+        let job = Job {
+            client: request.tenant as usize,
+            tier: request.tier,
+            arrival_ns: request.arrival_ns,
+            prompt: run.prompt.into(),
+            output: run.output.into(),
+        };
+        let id = match self.host.submit(Instant::from_nanos(now), spec, job)? {
             Ok(id) => id,
-            Err(error) => {
-                tally.drop_one(refusal(&error));
+            Err(reason) => {
+                tally.drop_one(reason);
                 self.note_end(index as usize);
                 return Ok(());
             }
@@ -636,7 +647,12 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
         }
         if let Some(watcher) = &mut self.watcher {
             watcher.end(index as u32, ticket.tier, run.units, "completed");
-            watcher.serve(ticket.tenant, run.served());
+            let service = Service {
+                prompt_tokens: run.prompt.into(),
+                output_tokens: run.output.into(),
+                work_ns: u64::try_from(self.machine.cost(Machine::work(run))).unwrap_or(u64::MAX),
+            };
+            watcher.serve(ticket.tier, ticket.tenant, run.served(), service);
         }
         self.note_need_gone(index);
     }
@@ -707,11 +723,7 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
             ttft_of: self.ttft_of,
             fleet: self.fleet_curve,
         };
-        debug_assert_eq!(
-            outcome.counts().completed,
-            witness.stats.completed,
-            "host and scheduler count alike"
-        );
+        debug_assert_eq!(outcome.counts().completed, witness.completed, "host and scheduler count alike");
         (outcome, witness.journal)
     }
 }
@@ -719,15 +731,4 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
 /// The slot that an id has, as `docs/JOURNAL.md` says.
 fn slot(id: RequestId) -> usize {
     id.to_bits() as u32 as usize
-}
-
-/// The name under which a refused submission is counted.
-fn refusal(error: &SubmitError) -> &'static str {
-    match error {
-        SubmitError::NeverFits { .. } => "never-fits",
-        SubmitError::QueueFull { .. } => "queue-full",
-        SubmitError::ZeroDemand => "zero-demand",
-        SubmitError::LimitExceeded { .. } => "limit-exceeded",
-        _ => "refused",
-    }
 }

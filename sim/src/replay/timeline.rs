@@ -58,6 +58,17 @@ pub struct TenantTimeline {
     pub served_over_time: Vec<u64>,
 }
 
+/// What completed requests of one tier and tenant were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Service {
+    /// Tokens of their prompts.
+    pub prompt_tokens: u64,
+    /// Tokens that they generated.
+    pub output_tokens: u64,
+    /// The time that they take of an otherwise full worker, in nanoseconds.
+    pub work_ns: u64,
+}
+
 /// One attempt of a request on a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
@@ -88,6 +99,10 @@ pub struct Timeline {
     pub tiers: Vec<TierTimeline>,
     /// By tenant.
     pub tenants: Vec<TenantTimeline>,
+    /// By tier, then by tenant.
+    pub service: Vec<Vec<Service>>,
+    /// Workers that serve one tier alone, by tier; `None` if all serve all.
+    pub workers_of_tier: Option<Vec<usize>>,
     /// Every attempt in the order of its end, if asked for.
     pub spans: Vec<Span>,
 }
@@ -120,6 +135,8 @@ pub(super) struct Watcher {
     capacity: u64,
     tiers: Vec<TierSteps>,
     tenants: Vec<TenantTimeline>,
+    service: Vec<Vec<Service>>,
+    workers_of_tier: Option<Vec<usize>>,
     spans: Option<Vec<Span>>,
     lanes: Vec<Lanes>,
     /// By index of the request: its attempt, until it ends.
@@ -134,12 +151,15 @@ impl Watcher {
         reserves: Vec<u64>,
         tenants: usize,
         workers: usize,
+        workers_of_tier: Option<Vec<usize>>,
     ) -> Self {
         let tier = |reserve| TierSteps { reserve, ..TierSteps::default() };
         Self {
             step_ns: FIRST_STEP_NS,
             now: 0,
             capacity,
+            service: vec![vec![Service::default(); tenants]; reserves.len()],
+            workers_of_tier,
             tiers: reserves.into_iter().map(tier).collect(),
             tenants: vec![TenantTimeline::default(); tenants],
             spans: (watch == Watch::Attempts).then(Vec::new),
@@ -228,9 +248,13 @@ impl Watcher {
         self.tenants[tenant as usize].preemptions += 1;
     }
 
-    /// A request of the tenant completed.
-    pub(super) fn serve(&mut self, tenant: u32, served: u64) {
+    /// A request of the tenant completed, which got so many tokens or seconds.
+    pub(super) fn serve(&mut self, tier: u8, tenant: u32, served: u64, of_it: Service) {
         let step = self.step();
+        let service = &mut self.service[usize::from(tier)][tenant as usize];
+        service.prompt_tokens += of_it.prompt_tokens;
+        service.output_tokens += of_it.output_tokens;
+        service.work_ns = service.work_ns.saturating_add(of_it.work_ns);
         let is_kept = self.tenants.len() <= MAX_TENANTS_OVER_TIME;
         let tenant = &mut self.tenants[tenant as usize];
         tenant.completed += 1;
@@ -269,7 +293,8 @@ impl Watcher {
         let mut spans = self.spans.take().unwrap_or_default();
         let open = self.running.iter().flatten();
         spans.extend(open.map(|span| Span { until_ns: now, end: "running", ..*span }));
-        Timeline { step_ns: self.step_ns, tiers, tenants: self.tenants, spans }
+        let Self { step_ns, tenants, service, workers_of_tier, .. } = self;
+        Timeline { step_ns, tiers, tenants, service, workers_of_tier, spans }
     }
 }
 
@@ -299,7 +324,7 @@ mod tests {
 
     #[test]
     fn what_is_beyond_the_reserve_is_borrowed() {
-        let mut watcher = Watcher::new(Watch::Attempts, 100, vec![30], 1, 1);
+        let mut watcher = Watcher::new(Watch::Attempts, 100, vec![30], 1, 1, None);
         watcher.wait(0);
         watcher.elapse(S);
         watcher.start(0, Span { from_ns: S, ..span(0) }, 20);
@@ -320,24 +345,26 @@ mod tests {
 
     #[test]
     fn a_week_has_no_more_steps_than_an_hour() {
-        let mut watcher = Watcher::new(Watch::Steps, 10, vec![0], 1, 1);
+        let mut watcher = Watcher::new(Watch::Steps, 10, vec![0], 1, 1, None);
         watcher.wait(0);
         watcher.start(0, span(0), 5);
         for hour in 1..=168 {
             watcher.elapse(hour * 3_600 * S);
-            watcher.serve(0, 100);
+            watcher.serve(0, 0, 100, Service { prompt_tokens: 60, output_tokens: 40, work_ns: 5 });
         }
         let timeline = watcher.finish(168 * 3_600 * S);
         let steps = timeline.tiers[0].borrowed.len();
         assert!((MAX_STEPS / 2..=MAX_STEPS).contains(&steps), "{steps}");
         assert!(timeline.tiers[0].borrowed.iter().all(|&share| (share - 0.5).abs() < 1e-12));
         assert_eq!(timeline.tenants[0].served_over_time.iter().sum::<u64>(), 16_800);
+        let all = Service { prompt_tokens: 168 * 60, output_tokens: 168 * 40, work_ns: 168 * 5 };
+        assert_eq!(timeline.service, [[all]]);
         assert!(timeline.spans.is_empty());
     }
 
     #[test]
     fn lanes_are_used_again_lowest_first() {
-        let mut watcher = Watcher::new(Watch::Attempts, 10, vec![0], 1, 1);
+        let mut watcher = Watcher::new(Watch::Attempts, 10, vec![0], 1, 1, None);
         for index in 0..3 {
             watcher.wait(0);
             watcher.start(index, span(0), 1);

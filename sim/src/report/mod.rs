@@ -11,9 +11,24 @@ pub use html::html;
 pub use json::json;
 pub use table::table;
 
+use crate::cost::{ApiPrice, GpuPrice};
 use crate::machine::Machine;
 use crate::replay::Outcome;
 use crate::setup::SetupKind;
+
+/// A number with a comma before each group of three digits.
+#[must_use]
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
 
 /// One replay of the workload under each of the set-ups, at one arrival rate.
 #[derive(Clone, Debug)]
@@ -64,6 +79,8 @@ pub struct Results {
     pub tier_names: Vec<String>,
     /// The names of the tenants.
     pub tenants: Vec<String>,
+    /// What workers and tokens cost, for the page; `None` of jobs, for which no API has a price.
+    pub prices: Option<(GpuPrice, ApiPrice)>,
     /// The rate asked for.
     pub main: Comparison,
     /// Further rates, of `--scale-curve`.

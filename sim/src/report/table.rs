@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Comparison, Results};
+use super::{Comparison, Results, thousands};
 use crate::machine::Machine;
 use crate::model::{BLOCK_TOKENS, Batching};
 use crate::percentile::Percentiles;
@@ -99,22 +99,22 @@ impl Page {
     fn tier(&mut self, tiers: &[TierOutcome], has_tokens: bool) {
         let mut row =
             |name: &str, cell: &dyn Fn(&TierOutcome) -> String| self.row(name, tiers.iter().map(cell));
-        row("submitted", &|t| count(t.counts.submitted));
-        row("completed", &|t| count(t.counts.completed));
+        row("submitted", &|t| thousands(t.counts.submitted));
+        row("completed", &|t| thousands(t.counts.completed));
         row("dropped", &dropped);
         if tiers.iter().any(|t| t.counts.failed > 0) {
-            row("failed", &|t| count(t.counts.failed));
+            row("failed", &|t| thousands(t.counts.failed));
         }
         if tiers.iter().any(|t| t.counts.live > 0) {
-            row("live", &|t| count(t.counts.live));
+            row("live", &|t| thousands(t.counts.live));
         }
         row("queue delay ms p50 / p99", &|t| pair(t.queue_delay));
         if has_tokens {
             row("first token ms p50 / p99", &|t| pair(t.ttft));
             row("per output token ms p50 / p99", &|t| pair(t.tpot));
-            row("recomputed tokens", &|t| count(t.recomputed_tokens));
+            row("recomputed tokens", &|t| thousands(t.recomputed_tokens));
         }
-        row("preemptions", &|t| count(t.preemptions));
+        row("preemptions", &|t| thousands(t.preemptions));
     }
 
     fn overall(&mut self, comparison: &Comparison, has_tokens: bool) {
@@ -133,7 +133,7 @@ impl Page {
         row("wall s", &|o| format!("{:.3}", o.wall.as_secs_f64()));
         row("requests replayed per s", &|o| {
             let wall = o.wall.as_secs_f64().max(f64::MIN_POSITIVE);
-            count((o.counts().submitted as f64 / wall) as u64)
+            thousands((o.counts().submitted as f64 / wall) as u64)
         });
         row("  share in the scheduler", &|o| percent(Some(o.scheduler_share)));
         row("actions digest", &|o| o.actions_digest.to_string());
@@ -162,26 +162,14 @@ fn outcomes_are_binned(comparison: &Comparison) -> bool {
 }
 
 fn dropped(tier: &TierOutcome) -> String {
-    let reasons: Vec<_> = tier.dropped.iter().map(|(reason, n)| format!("{} {reason}", count(*n))).collect();
+    let reasons: Vec<_> =
+        tier.dropped.iter().map(|(reason, n)| format!("{} {reason}", thousands(*n))).collect();
     if reasons.is_empty() { "0".to_owned() } else { reasons.join(", ") }
-}
-
-/// With a comma before each group of three digits.
-fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// Nanoseconds as milliseconds.
 fn ms(nanoseconds: Option<u64>) -> String {
-    nanoseconds.map_or_else(|| NONE.to_owned(), |ns| count((ns + 500_000) / 1_000_000))
+    nanoseconds.map_or_else(|| NONE.to_owned(), |ns| thousands((ns + 500_000) / 1_000_000))
 }
 
 fn pair(p: Percentiles) -> String {
@@ -202,7 +190,7 @@ mod tests {
 
     #[test]
     fn numbers_are_easy_to_read() {
-        assert_eq!([0, 7, 999, 1_000, 1_234_567].map(count), ["0", "7", "999", "1,000", "1,234,567"]);
+        assert_eq!([0, 7, 999, 1_000, 1_234_567].map(thousands), ["0", "7", "999", "1,000", "1,234,567"]);
         assert_eq!(ms(Some(1_499_999)), "1");
         assert_eq!(ms(None), "-");
         assert_eq!(percent(Some(0.3004)), "30.0 %");

@@ -20,7 +20,7 @@ fn wrong_usage_is_told_in_one_line() {
         (
             &["replay", "--model", "gpt"],
             "--model: \"gpt\" is neither a file nor known, expected one of llama3-8b, a10g-llama7b, a100-opt13b-tp1, \
-             a100-opt13b-tp1-vllm, a100-opt66b-tp4",
+             a100-opt13b-tp1-vllm, a100-opt66b-tp4, h100-llama2-70b-tp8, a100-llama2-70b-tp8",
         ),
         (&["replay", "--scale", "-1"], "scale -1 is not a positive number"),
         (&["replay", "--scale-curve", "1,0"], "--scale-curve: 0 is not a positive number"),
@@ -31,7 +31,8 @@ fn wrong_usage_is_told_in_one_line() {
         ),
         (
             &["replay", "--setup", "best"],
-            "invalid value 'best' for '--setup <NAME>' [possible values: dedicated, naive, tidegate] (see --help)",
+            "invalid value 'best' for '--setup <NAME>' [possible values: dedicated, naive, tidegate, fcfs, rpm5, \
+             rpm20, rpm30, lcf, vtc, vtc-predict, vtc-oracle, edf, srpf, niyama, vllm-priority, mclock, dlpm] (see --help)",
         ),
         (
             &["replay", "--chunk", "64"],

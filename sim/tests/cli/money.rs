@@ -113,6 +113,9 @@ fn what_cannot_be_costed_is_told_in_one_line() {
         2,
         "--slice: a part has 11.4 GiB, and the weights take 16.0: nothing is left for the KV cache",
     );
+    let line = "--requests-per-month: 60 minutes of it are 136986301370 requests, and at most 5000000 are replayed: say \
+         fewer, or fewer --minutes-of-day";
+    assert_fails(&["cost", "--requests-per-month", "1e14"], 2, line);
     let line = "invalid value '0' for '--usd-per-gpu-hour <USD>': expected a positive number (see --help)";
     assert_fails(&["cost", "--usd-per-gpu-hour", "0"], 2, line);
     let output = tidegate(&["cost", "--requests-per-month", "200000", "--objectives", "0.001"]);

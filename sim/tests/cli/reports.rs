@@ -28,6 +28,11 @@ fn a_report_is_one_page_that_fetches_nothing() {
         assert!(page.contains(&format!("{setup}: capacity over time")), "{setup}");
         assert!(page.contains(&format!("{setup}: service of the tenants")), "{setup}");
     }
+    // Three workers at the list price for 730 hours, shared in two of the set-ups.
+    assert!(page.contains("<h2>Cost</h2>"));
+    let month = "<td>a month of these workers</td><td>6,012</td><td>6,012</td><td>6,012</td>";
+    assert!(page.contains(month), "{page}");
+    assert!(page.contains("for a million tokens of P2 batch"));
     assert!(page.contains("P0&#39;s reserve") || page.contains("P0's reserve"));
     assert!(!page.contains("NaN") && !page.contains("inf"), "all that is drawn has a place");
     assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
@@ -102,6 +107,12 @@ fn a_report_replaces_nothing_that_is_read() {
         let line = format!("{path}: {flag} would replace the file that --trace reads");
         assert_fails(&["replay", "--trace", &trace, flag, &path], 2, &line);
     }
+    let one = folder.path("one.out");
+    let line = format!("{one}: --timeline would replace the file that --report writes");
+    assert_fails(&["replay", "--trace", &trace, "--report", &one, "--timeline", &one], 2, &line);
+    let round_about = folder.path("./one.out");
+    let line = format!("{round_about}: --report would replace the file that --journal writes");
+    assert_fails(&["replay", "--trace", &trace, "--journal", &one, "--report", &round_about], 2, &line);
     let nowhere = folder.path("absent/report.html");
     let line = format!("{nowhere}: cannot be written: there is no such folder");
     assert_fails(&["replay", "--trace", &trace, "--report", &nowhere], 2, &line);

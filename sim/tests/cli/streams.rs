@@ -76,7 +76,7 @@ mod on_linux {
     impl Replay {
         fn spawn(arguments: &[&str]) -> Self {
             let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
-            command.args(["replay", "--week", "--workers", "40"]).args(arguments);
+            command.args(["replay", "--week"]).args(arguments);
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
             Self(Some(command.spawn().expect("the binary was built for this test")))
         }
@@ -131,7 +131,7 @@ mod on_linux {
     fn ctrl_c_leaves_a_report_that_says_it_is_partial() {
         let folder = Folder::new("interrupt");
         let report = folder.path("report.html");
-        let replay = Replay::spawn(&["--json", "--report", &report]);
+        let replay = Replay::spawn(&["--workers", "40", "--json", "--report", &report]);
         replay.wait_until_it_listens();
         replay.interrupt();
         let output = replay.end();
@@ -150,6 +150,21 @@ mod on_linux {
         let page = fs::read_to_string(&report).expect("it was written");
         assert!(page.contains("Partial: stopped before its end") && page.ends_with("</html>\n"));
         assert_eq!(folder.names(), ["report.html"], "nothing is left behind");
+    }
+
+    /// The busiest half hour of the week has 300,000 requests: the first trial takes seconds.
+    #[test]
+    fn ctrl_c_while_workers_are_chosen_leaves_nothing() {
+        let folder = Folder::new("interrupt-trials");
+        let report = folder.path("report.html");
+        let replay = Replay::spawn(&["--json", "--report", &report]);
+        replay.wait_until_it_listens();
+        replay.interrupt();
+        let output = replay.end();
+        let line = "tidegate: stopped while workers were being chosen: there is nothing to report\n";
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(130), line));
+        assert_eq!(text(&output.stdout), "");
+        assert_eq!(folder.names(), [""; 0], "no file, whole or half");
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use std::fs;
 
+use tidegate_sim::paper::row::Row;
 use tidegate_sim::paper::t1::metric::{Metrics, Served};
-use tidegate_sim::paper::t1::table::{Row, Table, table};
+use tidegate_sim::paper::t1::table::{Table, table};
 use tidegate_sim::trace::GpuLog;
 
 use super::traces;
@@ -53,8 +54,14 @@ fn the_engine_is_as_fast_as_the_gpu_and_keeps_the_order_of_the_policies() {
     assert!(row(&table, "vtc", "real").error["avg_diff"].abs() <= 0.15);
     // Who is refused depends on arrivals alone.
     assert!((row(&table, "rpm5", "real").reproduced["served"] - 581.0).abs() < 1e-9);
+    for (how, figures) in &table.tidegate_by_foresight {
+        println!("tidegate, {how}: {} at {}", figures["avg_diff"], figures["throughput_of_fcfs"]);
+    }
     // Under VTC on the GPU it was 251.66.
     assert!(table.tidegate["avg_diff"] < 251.66, "{:?}", table.tidegate);
+    // Under its oracle 227.51, which is told outputs too.
+    let oracle = &table.tidegate_by_foresight["known, yielding"];
+    assert!(oracle["avg_diff"] <= 227.51 && oracle["throughput_of_fcfs"] >= 0.99, "{oracle:?}");
     assert!(table.tidegate["throughput_of_fcfs"] >= 0.99, "{:?}", table.tidegate);
 }
 

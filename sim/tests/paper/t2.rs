@@ -52,6 +52,6 @@ fn capacities_are_in_the_published_order() {
     let added = again.rows.split_off(first.rows.len());
     assert_eq!(first, again);
     for row in &added {
-        assert_eq!(row.reproduced["capacity_per_s"], capacity(row.policy), "{}", row.policy);
+        assert_eq!(row.reproduced["capacity_per_s"], capacity(&row.policy), "{}", row.policy);
     }
 }

@@ -56,7 +56,7 @@ fn every_request_is_served_once_and_finds_no_more_than_there_is() {
     let Some(jobs) = jobs() else { return };
     let most = ceiling(&jobs);
     let policies: [(&str, Box<dyn Policy>); 2] =
-        [("dlpm", Box::new(Dlpm::new(CLIENTS))), ("tidegate", Box::new(hosted()))];
+        [("dlpm", Box::new(Dlpm::default())), ("tidegate", Box::new(hosted()))];
     for (name, mut policy) in policies {
         let answers = serve(&jobs, WORKERS, CACHE_BLOCKS, &mut *policy);
         assert_served(&jobs, &answers);

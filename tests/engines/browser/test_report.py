@@ -106,6 +106,8 @@ def test_all_sections_are_there(page: Path, tmp_path: Path) -> None:
         "Latencies by tier",
         "tidegate: capacity over time",
         "tidegate: service of the tenants",
+        "Cost",
     ]:
         assert f"<h2>{heading}</h2>" in dom
+    assert dom.count("of P0 realtime</td>") == 1, "a price by tier"
     assert dom.count("<svg") == dom.count("</svg>") > 20

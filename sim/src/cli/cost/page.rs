@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 use tidegate_sim::cost::{Assumptions, Cost, SetupCost};
+use tidegate_sim::report;
 use tidegate_sim::setup::SetupKind;
 use tidegate_sim::trace::Workload;
 
@@ -35,7 +36,7 @@ impl Page<'_> {
         let reserves = self.answer.reserves.iter().map(|tried| {
             json!({
                 "reserve": f64::from(tried.reserve_ppm) / 1e6,
-                "gpus": tried.workers.map(|workers| self.assumptions().gpus(workers)),
+                "gpus": tried.workers.map(|workers| self.assumptions().gpu.gpus(workers)),
                 "p0_ttft_ms_p99": tried.p0_ttft_ns_p99.map(ms),
             })
         });
@@ -70,12 +71,12 @@ impl Page<'_> {
             "output_tokens_per_month": self.answer.tokens_per_month[1],
             "model": self.plan.machine.id(),
             "worker": self.plan.worker,
-            "gpus_per_worker": a.gpus_per_worker,
+            "gpus_per_worker": a.gpu.gpus_per_worker,
             "spare_workers": a.spare_workers,
-            "usd_per_gpu_hour": a.usd_per_gpu_hour,
-            "hours_per_month": a.hours_per_month,
-            "api_usd_per_million_input": a.api_usd_per_million_input,
-            "api_usd_per_million_output": a.api_usd_per_million_output,
+            "usd_per_gpu_hour": a.gpu.usd_per_gpu_hour,
+            "hours_per_month": a.gpu.hours_per_month,
+            "api_usd_per_million_input": a.api.usd_per_million_input,
+            "api_usd_per_million_output": a.api.usd_per_million_output,
             "objectives_ttft_s": a.objectives_ns.iter().map(|&ns| ns as f64 / 1e9).collect::<Vec<_>>(),
         })
     }
@@ -129,13 +130,16 @@ impl Page<'_> {
             ("million tokens a month, in / out", format!("{} / {}", thousands(input), thousands(output))),
             (
                 "worker",
-                format!("{} GPU: {}, {}", a.gpus_per_worker, self.plan.machine.id(), self.plan.worker),
+                format!("{} GPU: {}, {}", a.gpu.gpus_per_worker, self.plan.machine.id(), self.plan.worker),
             ),
             ("spare workers of each fleet", a.spare_workers.to_string()),
-            ("a GPU", format!("{} USD an hour, {} hours a month", a.usd_per_gpu_hour, a.hours_per_month)),
+            (
+                "a GPU",
+                format!("{} USD an hour, {} hours a month", a.gpu.usd_per_gpu_hour, a.gpu.hours_per_month),
+            ),
             (
                 "the API, per million tokens",
-                format!("{} USD in, {} USD out", a.api_usd_per_million_input, a.api_usd_per_million_output),
+                format!("{} USD in, {} USD out", a.api.usd_per_million_input, a.api.usd_per_million_output),
             ),
             ("first token, p99, by tier", objectives.join(", ")),
         ]);
@@ -204,7 +208,7 @@ impl Page<'_> {
             let best = if tried.reserve_ppm == self.answer.best_reserve_ppm { "  best" } else { "" };
             let share = format!("{} %", f64::from(tried.reserve_ppm) / 1e4);
             let gpus =
-                tried.workers.map_or("-".to_owned(), |workers| round(self.assumptions().gpus(workers)));
+                tried.workers.map_or("-".to_owned(), |workers| round(self.assumptions().gpu.gpus(workers)));
             push(text, format_args!("  {share:<34}{gpus:>14}{:>30}{best}", whole_ms(tried.p0_ttft_ns_p99)));
         }
     }
@@ -250,15 +254,7 @@ fn round(number: f64) -> String {
     format!("{}", (number * 100.0).round() / 100.0)
 }
 
-/// A whole number, with a comma before each group of three digits.
+/// A whole number that is not negative, as people read it.
 fn thousands(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    report::thousands(number.round() as u64)
 }

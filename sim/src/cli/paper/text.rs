@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use tidegate_sim::paper::draws::Figures;
+use tidegate_sim::paper::row::Row;
 use tidegate_sim::paper::{
     openb::table as openb, t1::table as t1, t2::table as t2, t3::table as t3, t4::table as t4,
     t6::table as t6,
@@ -31,16 +32,8 @@ pub(super) fn t1(table: &t1::Table) -> String {
     );
     headings(&mut text, &T1_COLUMNS);
     for row in &table.rows {
-        let t1::Row {
-            policy,
-            run,
-            published,
-            reproduced,
-            reproduced_spread,
-            error,
-            tidegate,
-            tidegate_spread,
-        } = row;
+        let Row { policy, run, published, reproduced, reproduced_spread, error, tidegate, tidegate_spread } =
+            row;
         line(&mut text, &T1_COLUMNS, &format!("{policy} {run}"), "published", published, false);
         line(&mut text, &T1_COLUMNS, "", "reproduced", reproduced, false);
         line(&mut text, &T1_COLUMNS, "", "+-", reproduced_spread, false);
@@ -50,7 +43,7 @@ pub(super) fn t1(table: &t1::Table) -> String {
     }
     text.push_str("\ntidegate on the real requests, by what it is told of outputs\n");
     for (foresight, figures) in &table.tidegate_by_foresight {
-        line(&mut text, &T1_COLUMNS, "tidegate", foresight, figures, false);
+        line(&mut text, &T1_COLUMNS, &format!("tidegate, {foresight}"), "", figures, false);
         let share = figures["throughput_of_fcfs"] * 100.0;
         writeln!(text, "{:<44}{share:>10.2} % of the throughput of fcfs", "").expect(INTO_TEXT);
     }

@@ -1,4 +1,5 @@
-//! The engine of VTC's artifact: whole prompts alone, then steps that give a token to each request; it evicts nobody.
+//! The engine of VTC's artifact: whole prompts alone, then steps that give a token to each request. It evicts nobody by itself,
+//! as the artifact's does; a policy may, and who was evicted is computed again, prompt and output.
 //!
 //! It decides when requests are admitted, and whether there is room; in which order they are tried is a [`Policy`]'s.
 //! It knows how long outputs will be, as the artifact's engine does, and admits only what fits until all have ended.
@@ -6,6 +7,7 @@
 use std::cmp::Reverse;
 
 use crate::model::{Load, ServiceModel};
+pub use crate::policy::{Job, Policy, Running};
 
 /// The service-time model of this engine.
 pub const MODEL: &str = "a10g-llama7b";
@@ -22,76 +24,23 @@ const STEPS_APART: u32 = 10;
 /// How often an idle engine looks for work.
 const LOOKS_EVERY_NS: u64 = 10_000_000;
 
-/// A request as it arrives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Job {
-    /// Whose it is, counted from 0 in the order of first arrivals.
-    pub client: usize,
-    /// Nanoseconds from the start.
-    pub arrival_ns: u64,
-    /// Tokens, at least 1.
-    pub prompt: u64,
-    /// Tokens, at least 1.
-    pub output: u64,
-}
-
-impl Job {
-    /// Whether an empty engine can serve it.
-    #[must_use]
-    pub fn fits(&self) -> bool {
-        self.prompt <= PREFILL_TOKENS
-            && short_of([Running { index: 0, job: self, generated: 0 }].into_iter()) == 0
-    }
-}
-
-/// A request in the engine.
-#[derive(Clone, Copy, Debug)]
-pub struct Running<'a> {
-    /// Its place among the jobs.
-    pub index: usize,
-    /// What it is.
-    pub job: &'a Job,
-    /// Tokens that it has generated: none as long as it is tried.
-    pub generated: u64,
-}
-
-impl Running<'_> {
-    /// Whether it has generated all.
-    #[must_use]
-    pub fn is_done(&self) -> bool {
-        self.generated >= self.job.output
-    }
-}
-
-/// In which order requests are tried.
-pub trait Policy {
-    /// A request arrives: whether it may wait.
-    fn arrives(&mut self, now_ns: u64, index: usize, job: &Job) -> bool;
-
-    /// The waiting request to try next. It stays the next until it is admitted or something else happens.
-    fn next(&mut self, now_ns: u64) -> Option<usize>;
-
-    /// The one that was next is in the engine.
-    fn admitted(&mut self, now_ns: u64, index: usize, job: &Job);
-
-    /// These are about to generate a token each.
-    fn steps(&mut self, _running: &[Running<'_>]) {}
-
-    /// These have generated one; those that are done leave.
-    fn stepped(&mut self, _now_ns: u64, _running: &[Running<'_>]) {}
+/// Whether an empty engine can serve a request.
+#[must_use]
+pub fn fits(job: &Job) -> bool {
+    job.prompt <= PREFILL_TOKENS && short_of([Running { index: 0, job, generated: 0 }].into_iter()) == 0
 }
 
 /// When the first and the last token of a request came, in nanoseconds; `None` if it was refused.
 pub type Answer = Option<(u64, u64)>;
 
-/// Serves the jobs, which are sorted by arrival and [fit](Job::fits) each, until the last has its answer.
+/// Serves the jobs, which are sorted by arrival and [fit](fits) each, until the last has its answer.
 /// O(steps · requests in the engine).
 ///
 /// # Panics
 /// If a policy holds back what waits although nothing runs.
 pub fn serve(jobs: &[Job], policy: &mut dyn Policy) -> Vec<Answer> {
     let model = ServiceModel::by_id(MODEL).expect("it is one of them");
-    let answers = vec![None; jobs.len()];
+    let (answers, kept) = (vec![None; jobs.len()], vec![0; jobs.len()]);
     Engine {
         jobs,
         model,
@@ -101,6 +50,7 @@ pub fn serve(jobs: &[Job], policy: &mut dyn Policy) -> Vec<Answer> {
         waiting: 0,
         running: Vec::new(),
         refused: None,
+        kept,
         answers,
     }
     .run()
@@ -116,6 +66,8 @@ struct Engine<'a> {
     running: Vec<Running<'a>>,
     /// Who was tried last, and how many tokens were short.
     refused: Option<(usize, u64)>,
+    /// What those had generated that were evicted.
+    kept: Vec<u64>,
     answers: Vec<Answer>,
 }
 
@@ -151,23 +103,30 @@ impl<'a> Engine<'a> {
 
     /// Takes what there is room for, up to the first that finds none, and computes it: whether there was anything.
     fn admit(&mut self) -> bool {
-        let before = self.running.len();
+        let mut before = self.running.len();
         let mut prefill = Load::default();
         while self.waiting > 0
             && let Some(index) = self.policy.next(self.now)
         {
             let job = &self.jobs[index];
-            let candidate = Running { index, job, generated: 0 };
-            if prefill.prefill_tokens + job.prompt > PREFILL_TOKENS
-                || self.running.len() == MOST_RUNNING
-                || !self.has_room(candidate)
-            {
+            let candidate = Running { index, job, generated: self.kept[index] };
+            let tokens = job.prompt + candidate.generated;
+            let is_too_much = prefill.prefill_tokens > 0 && prefill.prefill_tokens + tokens > PREFILL_TOKENS;
+            if is_too_much || self.running.len() == MOST_RUNNING {
                 break;
+            }
+            if !self.has_room(candidate) {
+                let evicted = self.evict_for(candidate, before);
+                if evicted == 0 {
+                    break;
+                }
+                before -= evicted;
+                continue;
             }
             self.policy.admitted(self.now, index, job);
             self.waiting -= 1;
-            prefill.prefill_tokens += job.prompt;
-            prefill.prefill_squares += job.prompt * job.prompt;
+            prefill.prefill_tokens += tokens;
+            prefill.prefill_squares += tokens * tokens;
             self.running.push(candidate);
         }
         if self.running.len() == before {
@@ -176,6 +135,25 @@ impl<'a> Engine<'a> {
         self.now += self.model.iteration_ns(&prefill);
         self.generate(before);
         true
+    }
+
+    /// Lets the policy evict some of the first so many for one that found no room. Returns how many it did.
+    fn evict_for(&mut self, candidate: Running<'a>, before: usize) -> usize {
+        let running = &self.running;
+        let is_room = |without: &[usize]| {
+            let stay = running.iter().filter(|one| !without.contains(&one.index)).copied();
+            short_of(stay.chain([candidate])) == 0
+        };
+        let evicted = self.policy.evicts(self.now, candidate.index, &running[..before], &is_room);
+        for one in running.iter().filter(|one| evicted.contains(&one.index)) {
+            self.kept[one.index] = one.generated;
+        }
+        self.running.retain(|one| !evicted.contains(&one.index));
+        self.waiting += evicted.len();
+        if !evicted.is_empty() {
+            self.refused = None;
+        }
+        evicted.len()
     }
 
     /// What was short of so many tokens is so of one less after each step, at best, until a request ends.

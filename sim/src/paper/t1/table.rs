@@ -9,8 +9,9 @@ use thiserror::Error;
 use super::engine::{self, Answer, Job, MODEL, Policy};
 use super::hosted::{Foresight, Hosted};
 use super::metric::{Metrics, Served};
-use super::policies::{Charge, Counters, FirstCome};
-use crate::paper::draws::{Figures, errors, mean_and_spread};
+use crate::paper::draws::{Figures, mean_and_spread};
+use crate::paper::row::Row;
+use crate::policy::{Charge, Counters, FirstCome};
 use crate::random::Random;
 use crate::trace::{GpuLog, LoggedRequest, TraceError};
 
@@ -21,8 +22,9 @@ const CALIBRATED_ON: &str = "fcfs-overload";
 /// The run whose arrivals the rows without a log have; those of the other real ones are the same.
 const REAL: &str = "fcfs-real";
 
-/// What a host of tidegate would use here: nobody knows outputs, and tenants are much like themselves.
-const OURS: Foresight = Foresight::Usual;
+/// What a host of tidegate would use here: nobody knows outputs, tenants are much like themselves, and those of tenants that have
+/// many give way.
+const OURS: Ours = Ours { foresight: Foresight::Usual, yields: true };
 /// How much later than the log has it an engine may hear of a request: one step of this one. Who is admitted in which
 /// step is an accident at that scale, and differences swing by a tenth from one such accident to the next.
 const SENDING_NS: u64 = 50_000_000;
@@ -104,27 +106,6 @@ struct Simulated {
     spread: Figures,
 }
 
-/// One policy on one workload.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Row {
-    /// Its policy.
-    pub policy: String,
-    /// The run whose arrivals it serves, without its policy.
-    pub run: String,
-    /// From the GPU's log, or from the paper's table where there is no log.
-    pub published: Figures,
-    /// From the simulated engine, in the mean over the draws.
-    pub reproduced: Figures,
-    /// Its standard deviation from one draw to the next.
-    pub reproduced_spread: Figures,
-    /// How far that is off, as a share of what is published.
-    pub error: Figures,
-    /// The same arrivals under tidegate, which knows nothing of outputs but what it has seen: likewise.
-    pub tidegate: Figures,
-    /// See `reproduced_spread`.
-    pub tidegate_spread: Figures,
-}
-
 /// The table.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Table {
@@ -140,7 +121,7 @@ pub struct Table {
     pub rows: Vec<Row>,
     /// tidegate on the real requests, and `throughput_of_fcfs`, its share of what first come, first served reaches.
     pub tidegate: Figures,
-    /// The same by what it is told of outputs.
+    /// The same by what it is told of outputs: in one tier, and with those of tenants that have many giving way.
     pub tidegate_by_foresight: BTreeMap<&'static str, Figures>,
 }
 
@@ -167,7 +148,7 @@ pub fn table(traces: &Path, further: &[PathBuf], draws: u32) -> Result<Table, T1
     let further = further.iter().map(|path| Run::read(path)).collect::<Result<Vec<_>, _>>()?;
     let real = published.iter().find(|run| run.is(REAL)).expect("it is one of them");
 
-    let mut ours = Ours { draws, computed: Vec::new() };
+    let mut ours = Computed { draws, computed: Vec::new() };
     let mut rows: Vec<Row> = published.iter().map(|run| run.logged_row(&mut ours)).collect();
     for (policy, [max_diff, avg_diff, diff_var, throughput]) in WITHOUT_LOG {
         let figures = [
@@ -180,10 +161,11 @@ pub fn table(traces: &Path, further: &[PathBuf], draws: u32) -> Result<Table, T1
     }
     rows.extend(further.iter().map(|run| run.logged_row(&mut ours)));
     let first_come = real.under(draws, || PolicyName::Fcfs.policy()).mean[THROUGHPUT];
-    let by_foresight = [Foresight::None, Foresight::Usual, Foresight::Known].map(|foresight| {
-        let mut figures = real.under_tidegate(draws, foresight).mean;
+    let by_foresight = Ours::ALL.map(|how| {
+        let simulated = real.under_tidegate(draws, how);
+        let mut figures = simulated.mean;
         figures.insert("throughput_of_fcfs", figures[THROUGHPUT] / first_come);
-        (foresight.name(), figures)
+        (how.name(), figures)
     });
     let tidegate_by_foresight = BTreeMap::from(by_foresight);
     Ok(Table {
@@ -197,13 +179,52 @@ pub fn table(traces: &Path, further: &[PathBuf], draws: u32) -> Result<Table, T1
     })
 }
 
-/// tidegate on each workload, computed once.
+/// How a host drives tidegate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Ours {
+    foresight: Foresight,
+    yields: bool,
+}
+
+impl Ours {
+    const ALL: [Self; 6] = {
+        const fn of(foresight: Foresight, yields: bool) -> Ours {
+            Ours { foresight, yields }
+        }
+        [
+            of(Foresight::None, false),
+            of(Foresight::Usual, false),
+            of(Foresight::Known, false),
+            of(Foresight::None, true),
+            of(Foresight::Usual, true),
+            of(Foresight::Known, true),
+        ]
+    };
+
+    const fn name(self) -> &'static str {
+        match (self.foresight, self.yields) {
+            (foresight, false) => foresight.name(),
+            (Foresight::None, true) => "none, yielding",
+            (Foresight::Usual, true) => "usual, yielding",
+            (Foresight::Known, true) => "known, yielding",
+        }
+    }
+
+    fn host(self, tenants: usize) -> Hosted {
+        match self.yields {
+            true => Hosted::yielding(self.foresight, tenants),
+            false => Hosted::new(self.foresight, tenants),
+        }
+    }
+}
+
+/// tidegate on each workload, computed once.
+struct Computed {
     draws: u32,
     computed: Vec<(Vec<Job>, Simulated)>,
 }
 
-impl Ours {
+impl Computed {
     fn on(&mut self, run: &Run) -> Simulated {
         if let Some((_, known)) = self.computed.iter().find(|(jobs, _)| *jobs == run.jobs) {
             return known.clone();
@@ -230,7 +251,8 @@ impl Run {
         let (policy, workload) =
             PolicyName::of_run(stem).ok_or_else(|| T1Error::NoPolicy(path.display().to_string()))?;
         let fits = |prompt: u32, output: u32| {
-            Job { client: 0, arrival_ns: 0, prompt: prompt.into(), output: output.into() }.fits()
+            let (prompt, output) = (prompt.into(), output.into());
+            engine::fits(&Job { client: 0, tier: 0, arrival_ns: 0, prompt, output })
         };
         let log = GpuLog::read(path, fits)?;
         let answered: Vec<Served> = log.requests.iter().filter_map(Served::logged).collect();
@@ -247,27 +269,22 @@ impl Run {
         PolicyName::of_run(name) == Some((self.policy, &self.workload))
     }
 
-    fn logged_row(&self, ours: &mut Ours) -> Row {
+    fn logged_row(&self, ours: &mut Computed) -> Row {
         self.row(self.policy, self.logged.clone(), ours)
     }
 
-    fn row(&self, policy: PolicyName, published: Figures, ours: &mut Ours) -> Row {
+    fn row(&self, policy: PolicyName, published: Figures, ours: &mut Computed) -> Row {
         let Simulated { mean: reproduced, spread } = self.under(ours.draws, || policy.policy());
         let tidegate = ours.on(self);
         Row {
-            policy: policy.name(),
-            run: self.workload.clone(),
-            error: errors(&published, &reproduced),
-            published,
-            reproduced,
             reproduced_spread: spread,
-            tidegate: tidegate.mean,
             tidegate_spread: tidegate.spread,
+            ..Row::new(policy.name(), self.workload.clone(), published, reproduced, tidegate.mean)
         }
     }
 
-    fn under_tidegate(&self, draws: u32, foresight: Foresight) -> Simulated {
-        self.under(draws, || Box::new(Hosted::new(foresight, self.clients)))
+    fn under_tidegate(&self, draws: u32, how: Ours) -> Simulated {
+        self.under(draws, || Box::new(how.host(self.clients)))
     }
 
     fn under(&self, draws: u32, policy: impl Fn() -> Box<dyn Policy> + Sync) -> Simulated {
@@ -291,6 +308,7 @@ impl Run {
 fn job(request: &LoggedRequest) -> Job {
     Job {
         client: request.client,
+        tier: 0,
         arrival_ns: (request.arrival_s * 1e9).round() as u64,
         prompt: request.prompt.into(),
         output: request.output.into(),

@@ -1,5 +1,6 @@
 //! The policies that Niyama is compared with, and Niyama: in which order prompts are computed, and how many tokens a step has.
 //!
+//! Orders are those of [`crate::policy`]; Niyama's steps are as large as the least slack of those that decode allows.
 //! All decode every request that can in every step; what is left of the step's tokens goes to prompts in order. They know
 //! the engine's step times, as the artifact does, and no output lengths. Written from the paper and its artifact's set-up.
 
@@ -7,12 +8,12 @@ use std::collections::BTreeSet;
 
 use super::objective::{Objective, objective};
 use crate::model::Load;
-use crate::paper::chunked::{Chunk, Engine, Policy, Run};
+use crate::paper::chunked::{Chunk, Engine, Job, Policy, Run};
+pub use crate::policy::Order;
+use crate::policy::order::is_too_late;
 
 /// Tokens of a step, decodes included, where they do not depend on slack, and the most requests that decode in one.
 pub const CHUNK_TOKENS: u32 = 256;
-/// What each prompt token left adds to a deadline (Niyama's alpha).
-const TOKEN_WEIGHT_NS: u64 = 8_000_000;
 /// Outputs that a deadline for a whole answer leaves time for, and how long each may take.
 const OUTPUT_ALLOWANCE_NS: u64 = 15 * 400_000_000;
 /// Predicted times count for so much more, in percent.
@@ -23,22 +24,6 @@ const SLACK_TOKENS: [u32; 3] = [128, 256, 8_192];
 const FIRST_RATE: f64 = 8_500.0;
 /// How much of that rate stays after each step with prompts.
 const RATE_DECAY: f64 = 0.995;
-
-/// In which order prompts are computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// By arrival.
-    FirstCome,
-    /// By when the prompt should be computed.
-    Deadline,
-    /// By what is left of the prompt.
-    ShortestFirst,
-    /// By tier, then by arrival: vLLM's priority policy.
-    Priority,
-    /// Niyama: by deadline and what is left of the prompt, those that cannot make it any more behind all others; steps are as
-    /// large as the least slack of those that decode allows.
-    Hybrid,
-}
 
 /// Prompts in an order. See the module.
 #[derive(Debug)]
@@ -69,15 +54,8 @@ impl InOrder {
     }
 
     fn key(&self, run: &Run) -> u64 {
-        let deadline = run.job.arrival_ns + prompt_within_ns(run.job.tier);
-        match self.order {
-            Order::FirstCome => run.job.arrival_ns,
-            Order::Deadline => deadline,
-            Order::ShortestFirst => run.missing().into(),
-            // Tiers are farther apart than any two arrivals.
-            Order::Priority => (u64::from(run.job.tier) << 60) + run.job.arrival_ns,
-            Order::Hybrid => deadline + TOKEN_WEIGHT_NS * u64::from(run.missing()),
-        }
+        let Job { arrival_ns, tier, .. } = run.job;
+        self.order.key(tier, arrival_ns, run.missing().into(), arrival_ns + prompt_within_ns(tier))
     }
 
     /// Tokens of the next step's prompts.
@@ -108,9 +86,9 @@ impl InOrder {
     fn relegate(&mut self, engine: &Engine) {
         while let Some(&(false, key, index)) = self.prompts.first() {
             let run = engine.run(index);
-            let takes_ns = f64::from(run.missing()) / self.rate * 1e9;
             let deadline = run.job.arrival_ns + prompt_within_ns(run.job.tier);
-            if run.computed > 0 || engine.now_ns() as f64 + takes_ns <= deadline as f64 {
+            let is_too_late = is_too_late(engine.now_ns(), run.missing().into(), self.rate, deadline);
+            if run.computed > 0 || !is_too_late {
                 return;
             }
             self.prompts.remove(&(false, key, index));

@@ -4,13 +4,8 @@ use std::collections::VecDeque;
 
 use super::cache::{BLOCK_TOKENS, Cache};
 use super::engine::{Job, Policy};
+pub use crate::policy::{Deficits, OUTPUT_COST, QUANTUM};
 
-/// What an output token costs; one of a prompt that is computed costs 1.
-pub const OUTPUT_COST: i64 = 2;
-/// How much a client may be served ahead of others before they are asked (DLPM's quantum): four prompts.
-pub const QUANTUM: u64 = 50_000;
-/// How many waiting requests are looked at for the longest prefix: what bounds the cost, as SGLang's 128 does.
-const WINDOW: usize = 128;
 /// How far back Preble's load looks: its three minutes.
 const LOAD_NS: u64 = 180_000_000_000;
 
@@ -157,67 +152,25 @@ impl Policy for Vtc {
     }
 }
 
-/// Deficits by client, and requests that wait under them: the longest cached prefix of those whose client has some left.
-#[derive(Debug)]
-struct Deficits {
-    left: Vec<i64>,
-    waiting: Vec<usize>,
-}
-
-impl Deficits {
-    fn new(clients: usize) -> Self {
-        Self { left: vec![0; clients], waiting: Vec::new() }
-    }
-
-    fn next(&mut self, jobs: &[Job], cache: &Cache) -> Option<usize> {
-        if self.waiting.is_empty() {
-            return None;
-        }
-        while !self.waiting.iter().any(|&index| self.left[jobs[index].client] > 0) {
-            for client in 0..self.left.len() {
-                if self.waiting.iter().any(|&index| jobs[index].client == client) {
-                    self.left[client] += QUANTUM as i64;
-                }
-            }
-        }
-        let able = self.waiting.iter().filter(|&&index| self.left[jobs[index].client] > 0);
-        let best = able.take(WINDOW).max_by_key(|&&index| (jobs[index].cached_on(cache), -(index as i64)));
-        best.copied()
-    }
-
-    fn admitted(&mut self, index: usize, client: usize, computed: u64) {
-        self.waiting.retain(|&other| other != index);
-        self.left[client] -= computed as i64;
-    }
-}
-
 /// DLPM: all workers take from one queue.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Dlpm(Deficits);
 
-impl Dlpm {
-    /// Over so many clients.
-    #[must_use]
-    pub fn new(clients: usize) -> Self {
-        Self(Deficits::new(clients))
-    }
-}
-
 impl Policy for Dlpm {
-    fn arrives(&mut self, _now_ns: u64, index: usize, _job: &Job, _caches: &[Cache]) {
-        self.0.waiting.push(index);
+    fn arrives(&mut self, _now_ns: u64, index: usize, job: &Job, _caches: &[Cache]) {
+        self.0.wait(index, job.client);
     }
 
     fn next(&mut self, _now_ns: u64, worker: usize, jobs: &[Job], caches: &[Cache]) -> Option<usize> {
-        self.0.next(jobs, &caches[worker])
+        self.0.longest(|index| jobs[index].cached_on(&caches[worker]))
     }
 
     fn admitted(&mut self, _: u64, _: usize, index: usize, job: &Job, cached: u64, _: &[u64]) {
-        self.0.admitted(index, job.client, u64::from(job.request.prompt) - cached);
+        self.0.start(index, job.client, u64::from(job.request.prompt) - cached);
     }
 
     fn generated(&mut self, _now_ns: u64, _worker: usize, _index: usize, job: &Job) {
-        self.0.left[job.client] -= OUTPUT_COST;
+        self.0.generated(job.client, 1);
     }
 }
 
@@ -235,7 +188,7 @@ impl D2lpm {
     /// Over so many clients and workers.
     #[must_use]
     pub fn new(clients: usize, workers: usize) -> Self {
-        let of_each = (0..workers).map(|_| Deficits::new(clients)).collect();
+        let of_each = (0..workers).map(|_| Deficits::default()).collect();
         Self { workers: of_each, left: vec![vec![0; workers]; clients], open: vec![0; workers] }
     }
 }
@@ -251,19 +204,19 @@ impl Policy for D2lpm {
         let worker = able.max_by_key(rank).expect("one has something left");
         left[worker] -= u64::from(job.request.prompt) as i64 - job.cached_on(&caches[worker]) as i64;
         self.open[worker] += u64::from(job.request.prompt);
-        self.workers[worker].waiting.push(index);
+        self.workers[worker].wait(index, job.client);
     }
 
     fn next(&mut self, _now_ns: u64, worker: usize, jobs: &[Job], caches: &[Cache]) -> Option<usize> {
-        self.workers[worker].next(jobs, &caches[worker])
+        self.workers[worker].longest(|index| jobs[index].cached_on(&caches[worker]))
     }
 
     fn admitted(&mut self, _: u64, worker: usize, index: usize, job: &Job, cached: u64, _: &[u64]) {
-        self.workers[worker].admitted(index, job.client, u64::from(job.request.prompt) - cached);
+        self.workers[worker].start(index, job.client, u64::from(job.request.prompt) - cached);
     }
 
     fn generated(&mut self, _now_ns: u64, worker: usize, _index: usize, job: &Job) {
-        self.workers[worker].left[job.client] -= OUTPUT_COST;
+        self.workers[worker].generated(job.client, 1);
         self.left[job.client][worker] -= OUTPUT_COST;
     }
 

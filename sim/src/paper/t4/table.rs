@@ -99,7 +99,7 @@ pub fn published(workers: usize) -> Vec<(&'static str, Box<dyn Policy>)> {
         ("lpm-sticky", Box::new(Routed::new(Route::LongestPrefix, workers))),
         ("preble-e2", Box::new(Routed::new(Route::E2, workers))),
         ("vtc", Box::new(Vtc::new(clients))),
-        ("dlpm", Box::new(Dlpm::new(clients))),
+        ("dlpm", Box::new(Dlpm::default())),
         ("d2lpm", Box::new(D2lpm::new(clients, workers))),
     ]
 }

@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use crate::paper::draws::Figures;
 use crate::paper::row::Row;
+use crate::policy::{MClock, Promise};
 
 use super::hosted::Hosted;
-use super::mclock::{MClock, Promise};
 use super::server::{CLIENTS, COSTS, Phase, Served, WORKERS, serve};
 
 /// Of the first client, tokens a second.
@@ -55,8 +55,11 @@ pub struct Table {
 pub fn table(seed: u64) -> Table {
     let phases = PHASES.map(|(phase, _)| phase);
     let promise = |reserve: u64, weight, limit| Promise { reserve: reserve as f64, weight, limit };
-    let promises =
-        [promise(RESERVE, 0.0, f64::INFINITY), promise(0, 2.0, f64::INFINITY), promise(0, 1.0, LIMIT as f64)];
+    let promises = vec![
+        promise(RESERVE, 0.0, f64::INFINITY),
+        promise(0, 2.0, f64::INFINITY),
+        promise(0, 1.0, LIMIT as f64),
+    ];
     let mclock = serve(&phases, seed, &mut MClock::new(promises));
     let ours = serve(&phases, seed, &mut Hosted::new(RESERVE, LIMIT));
     let mut begins_s = 0;

@@ -1,14 +1,16 @@
 //! `replay --report`: one page of HTML with all that it needs: no script, nothing to fetch, colours for light and dark.
 //!
-//! Decides what a reader sees first: the set-ups side by side, then latencies by tier, memory over time, tenants.
+//! Decides what a reader sees first: the set-ups side by side, then latencies by tier, memory over time, tenants, money.
 
 mod chart;
+mod money;
 
 use std::fmt::{self, Write};
 
 use super::Results;
 use crate::machine::Machine;
 use crate::percentile::Percentiles;
+use crate::policy::Discipline;
 use crate::replay::{Curves, Outcome, TierOutcome, Timeline};
 use crate::setup::SetupKind;
 use chart::{Plot, round_ticks};
@@ -63,6 +65,7 @@ fn page(results: &Results, out: &mut impl Write) -> fmt::Result {
             tenants(results, *kind, timeline, out)?;
         }
     }
+    money::section(results, out)?;
     out.write_str("</body></html>\n")
 }
 
@@ -114,7 +117,8 @@ fn latencies(results: &Results, out: &mut impl Write) -> fmt::Result {
     for (kind, _) in &results.main.outcomes {
         write!(
             out,
-            "<span><b class=\"stroke\" style=\"border-color:var(--{0})\"></b>{0}</span>",
+            "<span><b class=\"stroke\" style=\"border-color:var(--{})\"></b>{}</span>",
+            colour(*kind),
             kind.name()
         )?;
     }
@@ -168,16 +172,27 @@ fn distribution(curves: &[(SetupKind, Vec<u64>)], title: &str, out: &mut impl Wr
             let dash = match kind {
                 SetupKind::Dedicated => ";stroke-dasharray:7 4",
                 SetupKind::Naive => ";stroke-dasharray:2 3",
-                SetupKind::Tidegate => "",
+                SetupKind::Tidegate | SetupKind::Policy(_) => "",
             };
             let last = curve.len().saturating_sub(1).max(1) as f64;
             let points = curve.iter().enumerate().map(|(part, &ns)| (log(ns), part as f64 / last));
-            let style = format!("stroke:var(--{name}){dash}");
+            let style = format!("stroke:var(--{}){dash}", colour(*kind));
             let at = |part: usize| curve.get(part).map_or_else(String::new, |&ns| time(ns as f64));
             plot.curve(out, &style, &format!("{name}: p50 {}, p99 {}", at(50), at(99)), points)?;
         }
         Ok(())
     })
+}
+
+/// The name of a set-up's colour in the style sheet. Policies have those of the tiers.
+fn colour(kind: SetupKind) -> String {
+    match kind {
+        SetupKind::Policy(discipline) => {
+            let place = Discipline::ALL.iter().position(|&other| other == discipline).unwrap_or(0);
+            format!("t{}", place % TIER_COLOURS)
+        }
+        own => own.name().to_owned(),
+    }
 }
 
 /// A power of ten of nanoseconds, in units of a thousand. Of many every second one has no text: there is no room.

@@ -1,58 +1,13 @@
-//! The policies of the paper: first come, first served; the client with the least counter; so many requests per minute.
+//! The client that was served least is next: least counter first, and the virtual token counters of VTC (OSDI 2024).
 
 use std::collections::VecDeque;
 
-use super::engine::{Job, Policy, Running};
+use super::{Job, Policy, Running, of_client};
 
 /// What an output token costs; one of a prompt costs 1.
 const OUTPUT_COST: f64 = 2.0;
 /// How much a newer output counts in a client's prediction: one part of so many.
 const PREDICTION_OF: f64 = 5.0;
-/// The minute of "requests per minute".
-const MINUTE_NS: u64 = 60_000_000_000;
-
-/// By arrival, however much a client asks for; with a limit, each client's requests beyond so many in any minute are
-/// refused on arrival.
-#[derive(Debug, Default)]
-pub struct FirstCome {
-    per_minute: Option<usize>,
-    waiting: VecDeque<usize>,
-    /// When requests of each client were accepted, not longer ago than a minute.
-    accepted: Vec<VecDeque<u64>>,
-}
-
-impl FirstCome {
-    /// Accepts so many requests of each client in any 60 s, both ends included.
-    #[must_use]
-    pub fn per_minute(requests: usize) -> Self {
-        Self { per_minute: Some(requests), ..Self::default() }
-    }
-}
-
-impl Policy for FirstCome {
-    fn arrives(&mut self, _now_ns: u64, index: usize, job: &Job) -> bool {
-        if let Some(limit) = self.per_minute {
-            let accepted = of_client(&mut self.accepted, job.client);
-            while accepted.front().is_some_and(|&at| job.arrival_ns - at > MINUTE_NS) {
-                accepted.pop_front();
-            }
-            if accepted.len() >= limit {
-                return false;
-            }
-            accepted.push_back(job.arrival_ns);
-        }
-        self.waiting.push_back(index);
-        true
-    }
-
-    fn next(&mut self, _now_ns: u64) -> Option<usize> {
-        self.waiting.front().copied()
-    }
-
-    fn admitted(&mut self, _now_ns: u64, _index: usize, _job: &Job) {
-        self.waiting.pop_front();
-    }
-}
 
 /// When outputs are charged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,21 +131,14 @@ impl Policy for Counters {
     }
 }
 
-/// What belongs to a client; clients are numbered as they come.
-fn of_client<T: Default>(all: &mut Vec<T>, client: usize) -> &mut T {
-    if all.len() <= client {
-        all.resize_with(client + 1, T::default);
-    }
-    &mut all[client]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::paper::t1::engine::serve;
+    use crate::policy::FirstCome;
 
     fn job(client: usize, arrival_s: u64, prompt: u64, output: u64) -> Job {
-        Job { client, arrival_ns: arrival_s * 1_000_000_000, prompt, output }
+        Job { client, tier: 0, arrival_ns: arrival_s * 1_000_000_000, prompt, output }
     }
 
     #[test]
