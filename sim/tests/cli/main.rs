@@ -1,5 +1,6 @@
 //! The binary from outside: exit status, what stands on which stream, and what is left on disk.
 
+mod autoscale;
 mod commands;
 mod config;
 mod faults;

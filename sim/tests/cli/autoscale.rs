@@ -1,0 +1,52 @@
+//! Fleets that follow what is wanted: what is told of them, and that it adds up.
+
+use serde_json::Value;
+
+use super::support::{Folder, assert_fails, text, tidegate};
+
+/// An hour in which a day's swing is played, and workers that take a minute to start.
+const HOUR: [&str; 7] = ["autoscale", "--minutes-of-day", "60", "--start-up", "60", "--slots", "8"];
+
+fn printed(arguments: &[&str]) -> String {
+    let output = tidegate(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    text(&output.stdout).to_string()
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+#[test]
+fn a_fleet_that_follows_is_paid_for_what_it_was() {
+    let folder = Folder::new("autoscale");
+    let picture = folder.path("curve.svg");
+    let told = printed(&[&HOUR[..], &["--json", "--plot", &picture]].concat());
+    let told: Value = serde_json::from_str(&told).expect("one JSON object");
+    let case = &told["cases"][0];
+    let [peak, follows] = [0, 1].map(|place| &case["fleets"][place]);
+    assert_eq!(number(&peak["worker_hours_of_peak"]), 1.0);
+    let hours = number(&follows["worker_hours"]) / number(&peak["worker_hours"]);
+    assert!((hours - number(&follows["worker_hours_of_peak"])).abs() < 1e-9);
+    assert!(hours < 1.0, "a fleet that shrinks by night costs less than one that does not: {hours}");
+    let looks = follows["curve"].as_array().expect("a list");
+    let workers =
+        |look: &Value| ["up", "starting", "draining"].map(|kind| number(&look[kind])).iter().sum::<f64>();
+    assert_eq!(number(&looks[0]["up"]), number(&case["peak_workers"]), "it begins as large");
+    let by_looks = looks.iter().map(workers).sum::<f64>() * 15.0 / 3_600.0;
+    let off = (by_looks / number(&follows["worker_hours"]) - 1.0).abs();
+    assert!(off < 0.05, "looks every 15 s say {by_looks} hours, not {}", follows["worker_hours"]);
+    assert!(looks.iter().any(|look| number(&look["starting"]) > 0.0), "it grows again");
+    let picture = std::fs::read_to_string(&picture).expect("it was drawn");
+    assert!(picture.starts_with("<svg") && picture.contains("60 s to start") && picture.contains("needed"));
+}
+
+#[test]
+fn the_same_command_prints_the_same_and_nonsense_is_refused() {
+    let short = ["autoscale", "--minutes-of-day", "30", "--start-up", "60", "--slots", "16"];
+    let table = printed(&short);
+    assert_eq!(printed(&short), table);
+    assert!(table.contains("as at the peak") && table.contains("60 s to start"), "{table}");
+    let beyond = "invalid value '601' for '--start-up <S,S>': 601 is not in 1..=600 (see --help)";
+    assert_fails(&["autoscale", "--start-up", "601"], 2, beyond);
+}
