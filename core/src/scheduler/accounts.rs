@@ -265,6 +265,37 @@ impl Scheduler {
         self.add_use(slot);
     }
 
+    /// Changes something of a request on a worker that says whether it gives back its units, and not what it uses: a tenth of
+    /// what it takes to book it anew, for each victim.
+    pub(super) fn restate(&mut self, slot: u32, change: impl FnOnce(&mut Record, &mut Run)) {
+        self.unlist_yielder(slot);
+        let (record, run) = self.requests.with_run_mut(slot);
+        let yielded = record.is_yielding();
+        change(record, run);
+        if record.is_yielding() != yielded {
+            let (taken, given) =
+                if yielded { (run.in_use, Resources::ZERO) } else { (Resources::ZERO, run.in_use) };
+            self.book_yielding(slot, taken, given);
+        }
+        self.list_yielder(slot);
+    }
+
+    /// Of what a request uses, other units are given back than before, in every account that it is part of.
+    fn book_yielding(&mut self, slot: u32, before: Resources, after: Resources) {
+        let record = &self.requests[slot];
+        let (pool, tier, change) = (record.pool(), record.tier(), Balance::of(after, before));
+        let worker = &mut self.workers[self.requests.run_of(record).worker.index()];
+        worker.changes += 1;
+        worker.yielding.shift(&change);
+        for part in &worker.spec.devices {
+            let device = &mut self.devices[part.device.index()];
+            device.yielding.shift(&Balance::of(part.of(after), part.of(before)));
+        }
+        if worker.is_up() {
+            self.account_mut(pool, tier).yielding.shift(&change);
+        }
+    }
+
     pub(super) fn add_use(&mut self, slot: u32) {
         self.book(slot, Resources::ZERO, self.requests.run(slot).in_use);
         self.list_yielder(slot);

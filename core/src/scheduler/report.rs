@@ -161,7 +161,7 @@ impl Scheduler {
             self.metrics_of(slot).stop(reason);
         }
         if releasing {
-            self.rebook(slot, |record, _| record.state = RequestState::Releasing);
+            self.restate(slot, |record, _| record.state = RequestState::Releasing);
         } else {
             self.wait_again(slot);
         }

@@ -206,7 +206,7 @@ impl Scheduler {
         let confirm_by = self.now.plus_nanos(self.config.confirm_after_ns);
         let mode = self.choose_mode(victim);
         self.stop_watching_hold(victim);
-        self.rebook(victim, |record, run| {
+        self.restate(victim, |record, run| {
             record.state = RequestState::Preempting;
             run.yields_for = reason;
             run.serves = claim;
@@ -232,7 +232,7 @@ impl Scheduler {
         let unheard = self.unsay(victim);
         self.timers.remove(victim);
         self.forget_checkpoint(victim);
-        self.rebook(victim, |record, run| {
+        self.restate(victim, |record, run| {
             record.state = if run.runs { RequestState::Running } else { RequestState::Starting };
             run.serves = None;
         });
@@ -249,7 +249,7 @@ impl Scheduler {
     /// A running request has to end; its units come when it has stopped.
     pub(super) fn abort(&mut self, slot: u32, reason: Reason) {
         self.stop_watching_hold(slot);
-        self.rebook(slot, |record, run| {
+        self.restate(slot, |record, run| {
             record.state = RequestState::Aborting;
             run.yields_for = reason;
         });
