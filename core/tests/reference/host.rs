@@ -25,7 +25,7 @@ pub(crate) struct Compared {
     pub(crate) counters: Counters,
     pub(crate) quota: Met,
     /// Of section 18.
-    pub(crate) warmth: [u64; 5],
+    pub(crate) warmth: [u64; 6],
     /// Of sections 19 and 20.
     pub(crate) fleet: [u64; 4],
 }
@@ -40,7 +40,7 @@ impl Compared {
             restored: self.restored + more.restored,
             counters: self.counters.and(more.counters),
             quota: self.quota.and(more.quota),
-            warmth: [0, 1, 2, 3, 4].map(|index| self.warmth[index] + more.warmth[index]),
+            warmth: [0, 1, 2, 3, 4, 5].map(|index| self.warmth[index] + more.warmth[index]),
             fleet: [0, 1, 2, 3].map(|index| self.fleet[index] + more.fleet[index]),
         }
     }
