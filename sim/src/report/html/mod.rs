@@ -1,6 +1,6 @@
 //! `replay --report`: one page of HTML with all that it needs: no script, nothing to fetch, colours for light and dark.
 //!
-//! Decides what a reader sees first: the set-ups side by side, then latencies by tier, memory over time, tenants, money.
+//! Decides what a reader sees first: the set-ups side by side, then latencies by tier, money, memory over time, tenants.
 
 mod chart;
 mod money;
@@ -55,6 +55,7 @@ fn page(results: &Results, out: &mut impl Write) -> fmt::Result {
     )?;
     summary(results, out)?;
     latencies(results, out)?;
+    money::section(results, out)?;
     for (kind, outcome) in &results.main.outcomes {
         if let Some(timeline) = &outcome.timeline {
             over_time(results, *kind, outcome, timeline, out)?;
@@ -65,7 +66,6 @@ fn page(results: &Results, out: &mut impl Write) -> fmt::Result {
             tenants(results, *kind, timeline, out)?;
         }
     }
-    money::section(results, out)?;
     out.write_str("</body></html>\n")
 }
 
