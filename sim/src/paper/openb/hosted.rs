@@ -101,28 +101,28 @@ impl Policy for Hosted {
 
     fn next(&mut self, now_ns: u64, _gpus: &Gpus) -> Option<Step> {
         let now = Instant::from_nanos(now_ns);
-        while let Some(action) = self.scheduler.poll(now) {
-            match action {
-                Action::Start { request, attempt, worker, .. } => {
-                    let id = self.by_id[&request];
-                    self.requests.insert(id, (request, Some(attempt)));
-                    return Some(Step::Start { id, gpu: self.gpus_of[&worker] });
-                }
-                Action::Preempt { victim, attempt, .. } => {
-                    self.scheduler.preempted(now, victim, attempt, 0, false).expect(OURS);
-                    return Some(Step::Stop { id: self.by_id[&victim] });
-                }
-                Action::Drop { request, .. } => {
-                    let id = self.by_id[&request];
-                    self.forget(id);
-                    return Some(Step::Fail { id });
-                }
-                // Victims stop at once, and use what they asked for: nobody is spared, stuck or aborted.
-                other => unreachable!("{other:?}"),
+        let Some(action) = self.scheduler.poll(now) else {
+            self.wakes_at = self.scheduler.poll_timeout().map(Instant::as_nanos);
+            return None;
+        };
+        Some(match action {
+            Action::Start { request, attempt, worker, .. } => {
+                let id = self.by_id[&request];
+                self.requests.insert(id, (request, Some(attempt)));
+                Step::Start { id, gpu: self.gpus_of[&worker] }
             }
-        }
-        self.wakes_at = self.scheduler.poll_timeout().map(Instant::as_nanos);
-        None
+            Action::Preempt { victim, attempt, .. } => {
+                self.scheduler.preempted(now, victim, attempt, 0, false).expect(OURS);
+                Step::Stop { id: self.by_id[&victim] }
+            }
+            Action::Drop { request, .. } => {
+                let id = self.by_id[&request];
+                self.forget(id);
+                Step::Fail { id }
+            }
+            // Victims stop at once, and use what they asked for: nobody is spared, stuck or aborted.
+            other => unreachable!("{other:?}"),
+        })
     }
 
     fn ended(&mut self, now_ns: u64, id: usize) {
