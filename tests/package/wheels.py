@@ -47,7 +47,7 @@ def built() -> tuple[Path, Path]:
 
 
 def notices(wheel: Path, source: Path) -> None:
-    """Both carry the licences and the bill of materials, and name no folder of this machine."""
+    """Both carry the licences and the bill of materials."""
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         metadata = archive.read(f"tidegate-{VERSION}.dist-info/METADATA").decode()
