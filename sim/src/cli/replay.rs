@@ -400,6 +400,7 @@ impl Runner<'_> {
                 progress: Some(&mut progress),
                 watch: self.watch(),
                 stop: Some(self.stop),
+                scaling: None,
             };
             let (outcome, journal) = self
                 .replay(traffic, setup, options)
