@@ -433,7 +433,7 @@ impl Runner<'_> {
                 progress: Some(&mut progress),
                 watch: self.watch(),
                 stop: Some(self.stop),
-                ..ReplayOptions::default()
+                scaling: None,
             };
             let (outcome, journal) = self
                 .replay(traffic, setup, options)
