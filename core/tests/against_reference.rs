@@ -58,7 +58,14 @@ fn random_hosts_meet_every_rule() {
         ("dropped", counters.dropped),
         ("failed", counters.failed),
     ];
-    let warmth = ["warm_starts", "waited_for_warmth", "picked_by_prefix", "rebalanced", "forgotten_blocks"];
+    let warmth = [
+        "warm_starts",
+        "waited_for_warmth",
+        "picked_by_prefix",
+        "kept_off",
+        "rebalanced",
+        "forgotten_blocks",
+    ];
     let rules = rules.into_iter().chain(warmth.into_iter().zip(met.warmth));
     for (rule, times) in rules.chain(met.quota.all()) {
         assert!(times > 0, "never met: {rule}");

@@ -25,7 +25,7 @@ pub(crate) struct Compared {
     pub(crate) counters: Counters,
     pub(crate) quota: Met,
     /// Of section 18.
-    pub(crate) warmth: [u64; 5],
+    pub(crate) warmth: [u64; 6],
 }
 
 impl Compared {
@@ -38,7 +38,7 @@ impl Compared {
             restored: self.restored + more.restored,
             counters: self.counters.and(more.counters),
             quota: self.quota.and(more.quota),
-            warmth: [0, 1, 2, 3, 4].map(|index| self.warmth[index] + more.warmth[index]),
+            warmth: [0, 1, 2, 3, 4, 5].map(|index| self.warmth[index] + more.warmth[index]),
         }
     }
 }
