@@ -76,7 +76,7 @@ struct T4Args {
     #[arg(long, value_name = "MS", default_value_t = 30_000)]
     wait: u64,
     /// tidegate's `deficit_quantum`, in tokens
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
     quantum: u64,
     #[command(flatten)]
     how: How,
