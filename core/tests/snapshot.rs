@@ -151,7 +151,7 @@ fn a_flipped_bit_is_noticed_wherever_it_is() {
         let error = Scheduler::restore(config.clone(), &torn).expect_err("it is not what was written");
         let as_told = match bit / 8 {
             0..8 => error == SnapshotError::NotASnapshot,
-            8..12 => matches!(error, SnapshotError::Format { expected: 2, .. }),
+            8..12 => matches!(error, SnapshotError::Format { expected: 3, .. }),
             16..24 => matches!(error, SnapshotError::Length { .. }),
             _ => error == SnapshotError::Damaged,
         };
@@ -186,7 +186,7 @@ fn checksum(bytes: &[u8]) -> u32 {
 
 /// A snapshot whose head is in order, whatever it has.
 fn with_head(body: &[u8]) -> Vec<u8> {
-    let numbers = [2, checksum(body)].map(u32::to_le_bytes);
+    let numbers = [3, checksum(body)].map(u32::to_le_bytes);
     [b"TGSNAP\r\n", numbers.as_flattened(), &(body.len() as u64).to_le_bytes(), body].concat()
 }
 
@@ -240,7 +240,7 @@ fn another_build_and_another_thing_are_told_apart_from_damage() {
         |bytes: &[u8]| Scheduler::restore(sched.config().clone(), bytes).expect_err("refused").to_string();
     let mut bytes = sched.snapshot();
     bytes[8] = 1;
-    let other_build = "a snapshot of format 1, from another build of tidegate; this one reads format 2";
+    let other_build = "a snapshot of format 1, from another build of tidegate; this one reads format 3";
     assert_eq!(error(&bytes), other_build);
     for other_thing in [&b""[..], b"tidegate-journal 1\n", &bytes[1..]] {
         assert_eq!(error(other_thing), "this is no snapshot of a scheduler");
