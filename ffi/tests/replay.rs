@@ -344,7 +344,9 @@ impl Host {
         };
         let mut flaps = add(self, client.clone());
         add(self, client.clone());
-        add(self, WorkerSpec::new(PoolId::new(0), [40, 4_000]).spare());
+        for _ in 0..8 {
+            add(self, WorkerSpec::new(PoolId::new(0), [40, 4_000]).spare()); // the first take places that are open
+        }
         for turn in 0..24 {
             self.submit();
             self.submit();
