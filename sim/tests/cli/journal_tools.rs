@@ -39,9 +39,9 @@ fn all_entries_and_all_actions_are_shown_by_their_numbers() {
     assert!(shown.contains("\n16 refused: tenant 4 is not known\n"));
 }
 
-/// The built-in workload. The goal is a quarter, which is just missed; by the order of lines and the last starts it was 0.44.
+/// The built-in workload, of which some are asked every ten seconds.
 #[test]
-fn half_of_the_estimates_for_those_who_wait_are_off_by_about_a_quarter_at_most() {
+fn half_of_the_estimates_for_those_who_wait_are_off_by_less_than_a_quarter() {
     let folder = Folder::new("estimates");
     let journal = folder.path("replay.journal");
     printed(&["replay", "--setup", "tidegate", "--journal", &journal]);
@@ -53,7 +53,7 @@ fn half_of_the_estimates_for_those_who_wait_are_off_by_about_a_quarter_at_most()
         words.nth(1).and_then(|figure| figure.parse().ok()).unwrap_or_else(|| panic!("no {name} in {line}"))
     };
     assert!(figure("while-waiting", "compared") > 500.0, "{told}");
-    assert!(figure("while-waiting", "error_p50") < 0.3, "{told}");
+    assert!(figure("while-waiting", "error_p50") < 0.25, "{told}");
     assert!(figure("while-waiting", "untold") < 50.0, "{told}");
     assert!(figure("at-submission", "compared") > 1_000.0, "{told}");
 }
