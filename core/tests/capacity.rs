@@ -190,11 +190,9 @@ fn reserves_are_shares_of_each_pool_by_itself() {
     }
     let reserve = |world: &World, pool| world.sched.effective_reserve(pool, Tier::P0).expect("a tier")[0];
     assert_eq!([here, there].map(|pool| reserve(&world, pool)), [3, 6]);
-    let batch = |world: &mut World, pool| {
-        let spec = world.spec(Tier::P2, [1, 1]).pool(pool);
-        world.submit_spec(spec)
-    };
-    (0..30).for_each(|_| drop(batch(&mut world, here)));
+    for _ in 0..30 {
+        world.submit_spec(world.spec(Tier::P2, [1, 1]).pool(here));
+    }
     assert_eq!(starts(&world.round()).len(), 10, "what is free elsewhere is none of theirs");
     let urgent = world.submit_spec(world.spec(Tier::P0, [1, 1]).pool(there));
     assert_eq!(starts(&world.round()), [urgent], "nobody has to stop for it there");

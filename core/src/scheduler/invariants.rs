@@ -295,7 +295,7 @@ impl Scheduler {
         let is_listed = self.pool(worker.spec.pool).up.binary_search(&id).is_ok();
         let is_out = worker.status == WorkerStatus::Out;
         let waits = standing.stands_by || standing.out_until.is_some();
-        let sound = is_listed == worker.is_up() && is_out == waits && !(is_out && !worker.running.is_empty());
+        let sound = is_listed == worker.is_up() && is_out == waits && (!is_out || worker.running.is_empty());
         let is_timed = standing.out_until.is_none_or(|at| at > self.now && self.joins.contains(&(at, id)));
         ensure("FLEET-1", sound && is_timed, || format!("{id} is {:?}: {standing:?}", worker.status))
     }
