@@ -190,12 +190,8 @@ fn reserves_are_shares_of_each_pool_by_itself() {
     }
     let reserve = |world: &World, pool| world.sched.effective_reserve(pool, Tier::P0).expect("a tier")[0];
     assert_eq!([here, there].map(|pool| reserve(&world, pool)), [3, 6]);
-    let batch = |world: &mut World, pool| {
-        let spec = world.spec(Tier::P2, [1, 1]).pool(pool);
-        world.submit_spec(spec)
-    };
     for _ in 0..30 {
-        batch(&mut world, here);
+        world.submit_spec(world.spec(Tier::P2, [1, 1]).pool(here));
     }
     assert_eq!(starts(&world.round()).len(), 10, "what is free elsewhere is none of theirs");
     let urgent = world.submit_spec(world.spec(Tier::P0, [1, 1]).pool(there));
