@@ -21,6 +21,8 @@ const NS_PER_MS: u64 = 1_000_000;
 
 /// For how many reasons a request is not accepted: those of `metrics`.
 pub(crate) const REFUSALS: usize = 4;
+/// Requests that were not accepted, by why: told on the page of metrics alone.
+pub(crate) type Refusals = [u64; REFUSALS];
 
 /// Borrowed parts are in 1/2^32, rounded down.
 const PART_BITS: u32 = 32;
@@ -76,8 +78,6 @@ pub struct TenantUsage {
     pub borrowed_unit_ns: [u128; MAX_DIMENSIONS],
     /// How many of those that were started had waited how long before: see [`queue_delay_bound_ns`](Self::queue_delay_bound_ns).
     pub queue_delays: [u64; QUEUE_DELAY_BUCKETS],
-    /// Requests that were not accepted, by why: for the page of metrics.
-    pub(crate) refused: [u64; REFUSALS],
 }
 
 impl TenantUsage {
@@ -131,8 +131,6 @@ impl TenantUsage {
         ours.into_iter().for_each(|(own, other)| *own = counts(*own, other));
         let delays = self.queue_delays.iter_mut().zip(other.queue_delays);
         delays.for_each(|(own, other)| *own = counts(*own, other));
-        let refused = self.refused.iter_mut().zip(other.refused);
-        refused.for_each(|(own, other)| *own = counts(*own, other));
         let units = self.unit_ns.iter_mut().zip(other.unit_ns);
         let borrowed = self.borrowed_unit_ns.iter_mut().zip(other.borrowed_unit_ns);
         units.chain(borrowed).for_each(|(own, other)| *own = sums(*own, other));
@@ -210,7 +208,7 @@ pub(crate) struct RareCounts {
     pub(crate) preemptions: u64,
     pub(crate) memory_preemptions: u64,
     pub(crate) lost_tokens: u64,
-    pub(crate) refused: [u64; REFUSALS],
+    pub(crate) refused: Refusals,
 }
 
 /// How many buckets of delays get memory together: what a tenant's requests wait mostly falls into one such span.
@@ -371,6 +369,11 @@ impl Meter {
         }
     }
 
+    /// Requests that were not accepted, by why.
+    pub(crate) fn refusals(&self) -> Refusals {
+        self.rare.as_deref().map_or([0; REFUSALS], |rare| rare.refused)
+    }
+
     /// All of it at `now`; `loan` gives the sums of a queue's loan.
     pub(crate) fn read(&self, now: Instant, loan: impl Fn(u32) -> [u128; MAX_DIMENSIONS]) -> TenantUsage {
         let (counts, none) = (&self.counts, RareCounts::default());
@@ -393,7 +396,6 @@ impl Meter {
             preemptions: rare.preemptions,
             memory_preemptions: rare.memory_preemptions,
             lost_tokens: rare.lost_tokens,
-            refused: rare.refused,
             ..TenantUsage::default()
         };
         self.read_units(now, loan, &mut told);

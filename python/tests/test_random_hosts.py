@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 
 import tidegate
-from tidegate import Decline, DevicePart, Gate, Order, Preempt, Reason, Start, StepException, Yielding, arrays, journal
+from tidegate import Decline, DevicePart, Gate, Order, Preempt, Reason, Start, StepException, WorkerKind, Yielding, arrays, journal
 from tidegate._digest import Digest, action_bytes
 
 
@@ -152,6 +152,9 @@ class Host:
                 "worker_add",
                 pool=0,
                 capacity=[self.random.randrange(5), self.random.randrange(150), 0, 0],
+                kind=self.random.choice(list(WorkerKind)),
+                spare=self.random.random() < 0.2,
+                replaces=self.random.choice([None, None, self.random.randrange(6)]),
                 devices=self.random.choice([[], parts]),
             )
         else:
@@ -203,7 +206,7 @@ def written(value: object) -> list[str]:
             return [str(len(value)), *(word for record in value for word in written(record))]
         case list() | tuple():
             return [word for field in value for word in written(field)]
-        case Yielding() | Decline():
+        case Yielding() | Decline() | WorkerKind():
             return [str(list(type(value)).index(value))]
         case _:
             return [str(int(value)) if isinstance(value, bool) else str(value)]
@@ -215,7 +218,8 @@ def run(seed: int) -> Host:
         host.tell("tenant_set", name=name)
     host.tell("device_add", limit=[0, 0, 0, 0], checkpoint_mib=None)
     host.tell("device_add", limit=[6, 120, 0, 0], checkpoint_mib=1)
-    host.tell("worker_add", pool=0, capacity=[4, 100, 0, 0], devices=[DevicePart(0)])
+    first = {"kind": WorkerKind.DEDICATED, "spare": False, "replaces": None, "devices": [DevicePart(0)]}
+    host.tell("worker_add", pool=0, capacity=[4, 100, 0, 0], **first)
     for _ in range(STEPS):
         host.step()
         host.sched.check_invariants()

@@ -5,10 +5,10 @@ use core::fmt::{self, Write};
 
 use super::page::{Decimal, Kind, Page};
 use crate::id::TenantId;
-use crate::meter::TenantUsage;
+use crate::meter::{Refusals, TenantUsage};
 use crate::metrics::Refused;
 use crate::resources::MAX_DIMENSIONS;
-use crate::scheduler::Scheduler;
+use crate::scheduler::{Scheduler, add_refusals};
 use crate::tenant::QuotaLimit;
 
 /// The name of all that are not named. A tenant of that name is one of them.
@@ -16,7 +16,7 @@ const OTHER: &str = "other";
 
 /// Counters of what was used.
 type Counts = fn(&TenantUsage) -> Vec<(&'static str, u64)>;
-const COUNTS: [(&str, &str, &str, Counts); 4] = [
+const COUNTS: [(&str, &str, &str, Counts); 3] = [
     ("tidegate_tenant_requests", "end", "Requests of a tenant that ended.", |used| {
         let TenantUsage { completed, failed, cancelled, dropped, .. } = *used;
         [("completed", completed), ("failed", failed), ("cancelled", cancelled), ("dropped", dropped)].into()
@@ -29,12 +29,6 @@ const COUNTS: [(&str, &str, &str, Counts); 4] = [
     ("tidegate_tenant_preemptions", "reason", "How often requests of a tenant stopped for others.", |used| {
         [("reclaim", used.preemptions), ("out-of-memory", used.memory_preemptions)].into()
     }),
-    (
-        "tidegate_tenant_refused_requests",
-        "reason",
-        "Requests of a tenant that were not accepted, by why.",
-        |used| Refused::ALL.into_iter().map(Refused::as_str).zip(used.refused).collect(),
-    ),
 ];
 
 /// What was used under a name in a tier.
@@ -42,6 +36,7 @@ struct Row<'a> {
     tenant: &'a str,
     tier: &'a str,
     used: TenantUsage,
+    refused: Refusals,
 }
 
 impl Scheduler {
@@ -51,16 +46,24 @@ impl Scheduler {
         let rows = self.rows(&named);
         for (name, by, help, of) in COUNTS {
             let mut family = page.family(Kind::Counter, name, help)?;
-            for Row { tenant, tier, used } in &rows {
+            for Row { tenant, tier, used, .. } in &rows {
                 for (word, count) in of(used) {
                     family.sample(&[("tenant", tenant), ("tier", tier), (by, word)], count)?;
                 }
             }
         }
+        let help = "Requests of a tenant that were not accepted, by why.";
+        let mut family = page.family(Kind::Counter, "tidegate_tenant_refused_requests", help)?;
+        for Row { tenant, tier, refused, .. } in &rows {
+            for (why, &count) in Refused::ALL.into_iter().zip(refused) {
+                let labels = [("tenant", *tenant), ("tier", *tier), ("reason", why.as_str())];
+                family.sample(&labels, count)?;
+            }
+        }
         let help =
             "Units that a tenant used, times the seconds it did; borrowed is what of it its tiers borrowed.";
         let mut family = page.family(Kind::Counter, "tidegate_tenant_unit_seconds", help)?;
-        for Row { tenant, tier, used } in &rows {
+        for Row { tenant, tier, used, .. } in &rows {
             for (d, resource) in self.config().dimensions().enumerate().take(MAX_DIMENSIONS) {
                 let borrowed = used.borrowed_unit_ns[d].min(used.unit_ns[d]);
                 for (kind, unit_ns) in [("guaranteed", used.unit_ns[d] - borrowed), ("borrowed", borrowed)] {
@@ -75,24 +78,28 @@ impl Scheduler {
 
     /// By tenant and tier, of what was used.
     fn rows<'a>(&'a self, named: &[(TenantId, &'a str)]) -> Vec<Row<'a>> {
-        let mut rest: Vec<TenantUsage> =
-            self.named_tiers().map(|(tier, _)| self.forgotten_usage(tier)).collect();
+        let past = |(tier, _)| (self.forgotten_usage(tier), self.forgotten_refusals(tier));
+        let mut rest: Vec<(TenantUsage, Refusals)> = self.named_tiers().map(past).collect();
         let (mut named, mut rows) = (named.iter().peekable(), Vec::new());
         for (id, _) in self.tenants() {
             let name = named.next_if(|&&(other, _)| other == id).map(|&(_, name)| name);
             for ((tier, in_tier), rest) in self.named_tiers().zip(&mut rest) {
                 let used = self.usage_by_tier(id, tier, self.now()).unwrap_or_default();
-                if used.submitted == 0 && used == TenantUsage::default() {
+                let refused = self.refusals(id, tier);
+                if used.submitted == 0 && used == TenantUsage::default() && refused == Refusals::default() {
                     continue;
                 }
                 match name {
-                    Some(tenant) => rows.push(Row { tenant, tier: in_tier, used }),
-                    None => *rest = core::mem::take(rest).plus(&used),
+                    Some(tenant) => rows.push(Row { tenant, tier: in_tier, used, refused }),
+                    None => {
+                        rest.0 = core::mem::take(&mut rest.0).plus(&used);
+                        add_refusals(&mut rest.1, refused);
+                    }
                 }
             }
         }
         let others = self.named_tiers().zip(rest);
-        rows.extend(others.map(|((_, tier), used)| Row { tenant: OTHER, tier, used }));
+        rows.extend(others.map(|((_, tier), (used, refused))| Row { tenant: OTHER, tier, used, refused }));
         rows
     }
 

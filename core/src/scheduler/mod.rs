@@ -74,6 +74,7 @@ pub(crate) use saved::{Loaded, Saved};
 pub use step_plan::PromptLeft;
 use tenants::Tenants;
 use usage::Forgotten;
+pub(crate) use usage::add_refusals;
 use warmth::Warmth;
 use workers::{Device, Place, Worker};
 use young::Young;

@@ -7,7 +7,7 @@ use super::Scheduler;
 use crate::error::{SubmitError, TenantError};
 use crate::event::Reason;
 use crate::id::{PoolId, TenantId, Tier};
-use crate::meter::{Meter, Meters, REFUSALS, TenantUsage};
+use crate::meter::{Meter, Meters, REFUSALS, Refusals, TenantUsage};
 use crate::metrics::{QueueMetrics, Refused};
 use crate::request::{RequestSpec, Usage};
 use crate::resources::{MAX_DIMENSIONS, Resources};
@@ -23,7 +23,20 @@ pub(super) enum Ending {
 }
 
 /// What was used in one tier by tenants that are not known any more.
-pub(super) type Forgotten = Vec<TenantUsage>;
+pub(super) type Forgotten = Vec<Past>;
+
+/// What was used in one of them.
+#[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Past {
+    used: TenantUsage,
+    refused: Refusals,
+}
+
+/// Counts these to those.
+pub(crate) fn add_refusals(all: &mut Refusals, more: Refusals) {
+    all.iter_mut().zip(more).for_each(|(count, more)| *count += more);
+}
 
 impl Scheduler {
     /// What a tenant has used, until the latest `now` of any call. O(queues in which it has used something at once).
@@ -55,7 +68,19 @@ impl Scheduler {
     /// are, all that was ever used in it. O(1).
     #[must_use]
     pub fn forgotten_usage(&self, tier: Tier) -> TenantUsage {
-        self.forgotten.get(tier.index()).cloned().unwrap_or_default()
+        self.forgotten.get(tier.index()).map(|past| past.used.clone()).unwrap_or_default()
+    }
+
+    /// Requests of a tenant in a tier that were not accepted.
+    pub(crate) fn refusals(&self, tenant: TenantId, tier: Tier) -> Refusals {
+        let meters = self.tenants.get(tenant).map(|tenant| tenant.meters.iter());
+        let meter = meters.into_iter().flatten().find(|meter| meter.tier() == tier);
+        meter.map_or([0; REFUSALS], Meter::refusals)
+    }
+
+    /// Those of tenants that are not known any more.
+    pub(crate) fn forgotten_refusals(&self, tier: Tier) -> Refusals {
+        self.forgotten.get(tier.index()).map_or([0; REFUSALS], |past| past.refused)
     }
 
     fn meters(&self, tenant: TenantId) -> Result<&Meters, TenantError> {
@@ -71,7 +96,8 @@ impl Scheduler {
         for meter in self.tenants[tenant].meters.iter() {
             let used = meter.read(self.now, |queue| self.loaned(queue, self.now));
             let kept = &mut self.forgotten[meter.tier().index()];
-            *kept = core::mem::take(kept).plus(&used);
+            kept.used = core::mem::take(&mut kept.used).plus(&used);
+            add_refusals(&mut kept.refused, meter.refusals());
         }
     }
 

@@ -74,6 +74,7 @@ impl Model {
                 return Err("bad part");
             }
         }
+        self.check_replaced(spec)?;
         for part in &spec.devices {
             let limit = units(self.devices[part.device.get() as usize].spec.limit);
             let more = floor_on(*part, units(spec.capacity));
@@ -81,7 +82,6 @@ impl Model {
                 return Err("shared across pools");
             }
         }
-        self.check_replaced(spec)?;
         self.workers.push(Worker {
             spec: spec.clone(),
             status: Status::Out,
