@@ -31,8 +31,8 @@ class FileWatch:
     """
 
     def __init__(self, path: str | os.PathLike[str], changed: Callable[[], object], *, every_s: float = 2.0) -> None:
-        if not every_s > 0:
-            raise ValueError(f"every_s: {every_s} is not above zero")
+        if not 0 < every_s <= threading.TIMEOUT_MAX:
+            raise ValueError(f"every_s: {every_s} is not above zero, or longer than a thread can wait")
         self._path = path
         self._changed = changed
         self._every_s = every_s

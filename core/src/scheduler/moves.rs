@@ -12,7 +12,7 @@ use super::Scheduler;
 use crate::event::Reason;
 use crate::id::{PoolId, WorkerId};
 use crate::placement::load_ppm;
-use crate::request::{RequestState, Yielding};
+use crate::request::RequestState;
 use crate::resources::Resources;
 use crate::time::Instant;
 
@@ -85,7 +85,7 @@ impl Scheduler {
         let (record, run) = (&self.requests[slot], self.requests.run(slot));
         let done_before = self.finishes_after(slot).is_some_and(|takes| takes < self.config.stop_takes_ns);
         record.state == RequestState::Running
-            && record.spec.yielding == Yielding::Checkpoint
+            && self.is_worth_a_checkpoint(slot)
             && !run.in_use.is_zero()
             && run.started_at.plus_nanos(self.config.min_run_ns) <= self.now
             && record.preemptions < self.config.max_preemptions

@@ -161,12 +161,16 @@ impl Scheduler {
         })
     }
 
+    /// Whether it can be saved, and is sooner than it is computed again.
+    pub(super) fn is_worth_a_checkpoint(&self, slot: u32) -> bool {
+        self.requests[slot].spec.yielding == Yielding::Checkpoint
+            && self.swap_ns(slot) <= self.recompute_ns(slot)
+    }
+
     /// How a victim stops; a checkpoint's memory is set aside.
     pub(super) fn choose_mode(&mut self, slot: u32) -> YieldMode {
         let kib = self.checkpoint_kib(slot);
-        let record = &self.requests[slot];
-        let worth =
-            record.spec.yielding == Yielding::Checkpoint && self.swap_ns(slot) <= self.recompute_ns(slot);
+        let worth = self.is_worth_a_checkpoint(slot);
         let (worker, has_room) = (self.requests.run(slot).worker, self.has_checkpoint_room(slot));
         self.forget_checkpoint(slot);
         if !worth || !has_room {

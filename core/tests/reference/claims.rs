@@ -307,11 +307,14 @@ impl Model {
         }
     }
 
+    pub(crate) fn is_worth_a_checkpoint(&self, seq: Seq) -> bool {
+        self.requests[&seq].spec.yielding == Yielding::Checkpoint && self.swap(seq) <= self.recompute(seq)
+    }
+
     /// How a victim stops, and where its checkpoint is kept.
     fn choose_mode(&mut self, seq: Seq) -> YieldMode {
         let kib = u128::from(self.context(seq)) * u128::from(self.setup.checkpoint_kib_per_token);
-        let may = self.requests[&seq].spec.yielding == Yielding::Checkpoint;
-        let worth = may && self.swap(seq) <= self.recompute(seq);
+        let worth = self.is_worth_a_checkpoint(seq);
         let fits = self.could_keep(seq);
         forget_checkpoint(self.request(seq));
         if !worth || !fits {

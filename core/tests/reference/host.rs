@@ -350,13 +350,14 @@ impl Host<'_> {
         spec.kind = self.bytes.one_of(&[WorkerKind::Mps, WorkerKind::Mig, WorkerKind::Mps]);
         spec.spare = self.bytes.rarely(4);
         let lost = (0..).zip(&self.model.workers).filter(|(_, worker)| worker.status == Status::Lost);
-        let lost: Vec<_> = lost.map(|(number, worker)| (number, worker.spec.pool)).collect();
+        let lost: Vec<_> = lost.map(|(number, worker)| (number, worker.spec.pool, worker.losses)).collect();
         if self.bytes.rarely(12) {
             spec.replaces = Some(self.worker());
         } else if !lost.is_empty() && !self.bytes.rarely(3) {
-            // Mostly the last, which is the likeliest to have replaced another.
-            let nth = if self.bytes.rarely(3) { self.bytes.below(lost.len()) } else { lost.len() - 1 };
-            let (number, pool) = lost[nth];
+            // Mostly the one that was lost most often in a row, and of those the last.
+            let most = (0..lost.len()).max_by_key(|&nth| lost[nth].2).expect("there is one");
+            let nth = if self.bytes.rarely(4) { self.bytes.below(lost.len()) } else { most };
+            let (number, pool, _) = lost[nth];
             (spec.replaces, spec.pool) = (Some(WorkerId::new(number)), pool);
         }
     }
@@ -374,8 +375,11 @@ impl Host<'_> {
 
     /// One fails, or another comes.
     fn fleet_change(&mut self) -> (Input, Option<Setup>) {
+        // Soon after a loss another comes: else nobody were kept out for one that fails again and again.
+        let flaps = self.model.workers.iter().any(|worker| worker.status == Status::Lost && worker.losses > 1);
         match self.bytes.below(8) {
             0..=2 => self.worker_add(),
+            3..=4 if flaps => self.worker_add(),
             3..=5 => (Input::WorkerLost { worker: self.flapping() }, None),
             6 => (Input::WorkerDrain { worker: self.worker() }, None),
             _ => self.change(),
@@ -422,7 +426,7 @@ impl Host<'_> {
         if self.warm && self.bytes.rarely(3) {
             return (self.blocks_change(), None);
         }
-        if self.shaken && self.bytes.rarely(8) {
+        if self.shaken && self.bytes.rarely(4) {
             return self.fleet_change();
         }
         let input = match self.bytes.below(40) {

@@ -2,7 +2,7 @@
 
 use core::cmp::Reverse;
 
-use tidegate::{Reason, RequestState, WorkerId, Yielding};
+use tidegate::{Reason, RequestState, WorkerId};
 
 use super::{Model, Seq, Units, add, is_zero, le, le_where, max, min, sub, units};
 
@@ -59,7 +59,7 @@ impl Model {
     fn may_move(&self, seq: Seq) -> bool {
         let request = &self.requests[&seq];
         request.state == RequestState::Running
-            && request.spec.yielding == Yielding::Checkpoint
+            && self.is_worth_a_checkpoint(seq)
             && !is_zero(request.in_use)
             && request.started_at.saturating_add(self.setup.min_run) <= self.now
             && request.preemptions < self.setup.max_preemptions

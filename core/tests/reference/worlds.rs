@@ -141,7 +141,7 @@ impl Setup {
 
     /// Workers that flap are kept out, and requests move.
     pub(super) fn shake(&mut self, bytes: &mut Bytes<'_>) {
-        self.flaps = (bytes.one_of(&[5, 0, 12]), bytes.one_of(&[20, 9, 200]), bytes.one_of(&[60, 0, 9]));
+        self.flaps = (bytes.one_of(&[40, 0, 12]), bytes.one_of(&[90, 9, 200]), bytes.one_of(&[200, 0, 9]));
         self.rebalance_every = bytes.one_of(&[3, 0, 1, 11]);
         self.min_run = bytes.one_of(&[0, 2]);
         if !bytes.rarely(3) {

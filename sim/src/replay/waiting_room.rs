@@ -203,11 +203,13 @@ impl WaitingRoom {
         })
     }
 
-    /// The worker with most units free, if so many more leave it the watermark.
+    /// The worker with most units free, if so many more leave it the watermark, which an empty one need not keep.
     fn roomiest(&self, units: u64) -> Option<u32> {
         let able = self.workers.iter().enumerate().filter(|(_, worker)| worker.slots > 0);
         let (index, worker) = able.max_by_key(|(index, worker)| (worker.units, std::cmp::Reverse(*index)))?;
-        let least = (units + self.capacity / WATERMARK) as i64;
+        // Who grew to nearly all that there is comes back on a worker of its own: there is none with more.
+        let watermark = if worker.running.is_empty() { 0 } else { self.capacity / WATERMARK };
+        let least = (units + watermark) as i64;
         (worker.units >= least).then_some(index as u32)
     }
 
@@ -226,12 +228,13 @@ impl WaitingRoom {
             };
             let is_alone = running.len() == 1;
             let guest = &mut self.guests[victim as usize];
+            let fits_nowhere = is_alone || guest.units > self.capacity;
             if let Place::Runs { stops, .. } = &mut guest.place {
                 *stops = true;
             }
             self.workers[worker as usize].leaving += guest.units as i64;
             let (request, attempt) = (guest.id, Attempt::new(guest.attempt));
-            self.actions.push_back(match is_alone {
+            self.actions.push_back(match fits_nowhere {
                 true => Action::Abort { request, attempt, reason: Reason::OutOfMemory },
                 false => Action::Preempt {
                     victim: request,
