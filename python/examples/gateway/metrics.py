@@ -35,6 +35,7 @@ class Metrics:
     """The counters of one gateway."""
 
     def __init__(self, gate: Gate, fleet: Fleet) -> None:
+        self._gate = gate
         self._fleet = fleet
         self._tiers = gate.scheduler.config.tiers
         self._registry = CollectorRegistry()
@@ -82,6 +83,7 @@ class Metrics:
 
     def text(self) -> bytes:
         """All of it."""
+        self._gate.poll()  # while nobody comes, time passes by this: the next page tells what is wanted then
         return generate_latest(self._registry)
 
     def collect(self) -> Iterable[Metric]:
