@@ -3,6 +3,8 @@
 use tidegate_sim::cost::{ApiPrice, GpuPrice, gpus_of};
 use tidegate_sim::model::ServiceModel;
 
+use super::Failure;
+
 /// The price of one of the eight A100 of Amazon's p4d.24xlarge, on demand in its first region: 21.96 USD an hour for all
 /// of them, the list price since June 2025.
 const USD_PER_GPU_HOUR: f64 = 2.745;
@@ -18,32 +20,68 @@ pub(super) struct Prices {
     /// GPUs of a worker; without it 1, or as many as the model's name says, as -tp4
     #[arg(long, value_name = "N", value_parser = positive)]
     gpus_per_worker: Option<f64>,
-    /// What a GPU costs for an hour
-    #[arg(long, value_name = "USD", default_value_t = USD_PER_GPU_HOUR, value_parser = positive)]
-    usd_per_gpu_hour: f64,
-    /// Hours in a month
-    #[arg(long, value_name = "H", default_value_t = HOURS_PER_MONTH, value_parser = positive)]
-    hours_per_month: f64,
-    /// What the API asks for a million prompt tokens
-    #[arg(long, value_name = "USD", default_value_t = API_USD[0], value_parser = positive)]
-    api_input: f64,
-    /// What the API asks for a million output tokens
-    #[arg(long, value_name = "USD", default_value_t = API_USD[1], value_parser = positive)]
-    api_output: f64,
+    #[arg(
+        long,
+        value_name = "USD",
+        value_parser = positive,
+        help = or("What a GPU costs for an hour", USD_PER_GPU_HOUR)
+    )]
+    usd_per_gpu_hour: Option<f64>,
+    #[arg(long, value_name = "H", value_parser = positive, help = or("Hours in a month", HOURS_PER_MONTH))]
+    hours_per_month: Option<f64>,
+    #[arg(
+        long,
+        value_name = "USD",
+        value_parser = positive,
+        help = or("What the API asks for a million prompt tokens", API_USD[0])
+    )]
+    api_input: Option<f64>,
+    #[arg(
+        long,
+        value_name = "USD",
+        value_parser = positive,
+        help = or("What the API asks for a million output tokens", API_USD[1])
+    )]
+    api_output: Option<f64>,
+}
+
+/// The help of a flag that stands for this number when it is absent. Not a default of clap's, which would hide
+/// whether the flag was given.
+fn or(help: &str, default: f64) -> String {
+    format!("{help} [default: {default}]")
 }
 
 impl Prices {
+    /// Refuses any of them, where there is nothing that they would change.
+    pub(super) fn refuse(&self, why: &str) -> Result<(), Failure> {
+        let flags = [
+            ("--gpus-per-worker", self.gpus_per_worker),
+            ("--usd-per-gpu-hour", self.usd_per_gpu_hour),
+            ("--hours-per-month", self.hours_per_month),
+            ("--api-input", self.api_input),
+            ("--api-output", self.api_output),
+        ];
+        match flags.iter().find(|(_, given)| given.is_some()) {
+            Some((flag, _)) => Err(Failure::bad_input(format_args!("{flag}: {why}"))),
+            None => Ok(()),
+        }
+    }
+
     /// What workers of this model cost.
     pub(super) fn gpu(&self, model: &ServiceModel) -> GpuPrice {
         GpuPrice {
             gpus_per_worker: self.gpus_per_worker.unwrap_or(gpus_of(model)),
-            usd_per_gpu_hour: self.usd_per_gpu_hour,
-            hours_per_month: self.hours_per_month,
+            usd_per_gpu_hour: self.usd_per_gpu_hour.unwrap_or(USD_PER_GPU_HOUR),
+            hours_per_month: self.hours_per_month.unwrap_or(HOURS_PER_MONTH),
         }
     }
 
     pub(super) fn api(&self) -> ApiPrice {
-        ApiPrice { usd_per_million_input: self.api_input, usd_per_million_output: self.api_output }
+        let [input, output] = API_USD;
+        ApiPrice {
+            usd_per_million_input: self.api_input.unwrap_or(input),
+            usd_per_million_output: self.api_output.unwrap_or(output),
+        }
     }
 }
 

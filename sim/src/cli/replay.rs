@@ -110,6 +110,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if args.journal.is_some() && !kinds.contains(&SetupKind::Tidegate) {
         return Err(Failure::bad_input("--journal records the tidegate set-up, which --setup leaves out"));
     }
+    if args.report.is_none() {
+        args.prices.refuse("only the page that --report writes tells prices")?;
+    }
     let scales = scales(args)?;
     let specs = specs(args).map_err(Failure::bad_input)?;
     let load = |scale| load(args, &specs, scale).map_err(Failure::bad_input);
@@ -296,6 +299,7 @@ fn machine(args: &Args, workload: &Workload, file: Option<&Deployment>) -> Resul
         }
         _ if is_of_jobs => {
             args.engine.refuse_for_jobs()?;
+            args.prices.refuse("GPU jobs are not priced")?;
             Ok(Machine::Node)
         }
         _ => args.engine.machine(),
@@ -306,6 +310,10 @@ fn machine(args: &Args, workload: &Workload, file: Option<&Deployment>) -> Resul
 fn sizes(file: &Deployment) -> Result<Vec<(Size, u32)>, String> {
     let mut sizes = Vec::with_capacity(file.workers.len());
     for (index, group) in file.workers.iter().enumerate() {
+        // One would serve in the set-ups that know no spares, and cost there.
+        if group.spare {
+            return Err(format!("workers[{index}].spare: a replay loses nobody"));
+        }
         let mut size = Size::default();
         for (place, name) in file.config.dimensions().enumerate() {
             let units = match u32::try_from(group.capacity[place]) {

@@ -104,6 +104,10 @@ fn a_replay_refuses_workers_that_it_cannot_have() {
     let none = folder.write("none.toml", FILE.replace("slots = 4, ", ""));
     let line = format!("{none}: workers[0].capacity.slots: a replay has from 1 to 16777216");
     assert_fails(&["replay", "--trace", &trace, "--config", &none], 2, &line);
+    let spare = "[\"gpu\"] }, { capacity = { slots = 4, kv_blocks = 2000 }, spare = true }]";
+    let spare = folder.write("spare.toml", FILE.replace("[\"gpu\"] }]", spare));
+    let line = format!("{spare}: workers[1].spare: a replay loses nobody");
+    assert_fails(&["replay", "--trace", &trace, "--config", &spare], 2, &line);
 }
 
 #[test]

@@ -118,3 +118,29 @@ fn a_report_replaces_nothing_that_is_read() {
     assert_fails(&["replay", "--trace", &trace, "--report", &nowhere], 2, &line);
     assert_eq!(folder.names(), ["trace.csv"], "nothing is left behind");
 }
+
+#[test]
+fn prices_that_nothing_would_tell_are_refused() {
+    let folder = Folder::new("prices");
+    let trace = format!("csv:{}", folder.write("trace.csv", CSV));
+    let report = folder.path("report.html");
+    for flag in
+        ["--gpus-per-worker", "--usd-per-gpu-hour", "--hours-per-month", "--api-input", "--api-output"]
+    {
+        let line = format!("{flag}: only the page that --report writes tells prices");
+        assert_fails(&["replay", "--trace", &trace, "--workers", "3", flag, "5"], 2, &line);
+    }
+    let header = "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,qos,pod_phase,creation_time,deletion_time,\
+        scheduled_time";
+    let jobs = folder.write("jobs.csv", format!("{header}\na,12000,16384,1,460,,LS,Running,0,12,0\n"));
+    let jobs = format!("openb:{jobs}");
+    let line = "--api-output: GPU jobs are not priced";
+    assert_fails(&["replay", "--trace", &jobs, "--api-output", "5", "--report", &report], 2, line);
+    let priced = ["--trace", &trace, "--workers", "3", "--usd-per-gpu-hour", "1", "--report", &report];
+    let output = tidegate(&[&["replay"], priced.as_slice()].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    // Three workers for 730 hours.
+    let month = "<td>a month of these workers</td><td>2,190</td><td>2,190</td><td>2,190</td>";
+    let page = fs::read_to_string(&report).expect("it was written");
+    assert!(page.contains(month), "{page}");
+}
