@@ -1,8 +1,9 @@
 """A client of an MPS server faults, and takes all clients of its device along: live, with processes.
 
 There is no GPU: a server is a process, its clients are its children, and they die with it (`mps_processes.py` says what
-of MPS that models). The host is real: it hears of the death by its clients' sockets, tells tidegate `device_lost`,
-starts another server, and obeys. Time is counted in turns, so that nothing depends on how fast the processes are.
+of MPS that models). The host is real: it hears of the death by its clients' sockets, tells tidegate `worker_lost`
+of one, starts another server whose clients replace the former, and obeys. Time is counted in turns, so that nothing
+depends on how fast the processes are.
 """
 
 import random
@@ -108,13 +109,15 @@ class Host:
     """Two devices of three clients each, with tidegate in front."""
 
     def __init__(self) -> None:
-        config = tidegate.Config(dimensions=["slots"], tiers=[{"name": "only"}], placement="spread")
+        config = tidegate.Config(dimensions=["slots"], tiers=[{"name": "only"}], placement="spread", flap_backoff="5ms")
         self.turn = 0
         self.sched = tidegate.Scheduler(config, now_ns=0)
         self._tenant = self.sched.tenant_set("all", now_ns=0)
         self.servers: list[Server] = []
-        self._devices: list[int] = []
+        self._devices = [self.sched.device_add([CLIENTS], now_ns=0) for _ in range(2)]
         self._workers: dict[int, tuple[int, int]] = {}
+        self._latest: dict[tuple[int, int], int] = {}
+        """By device and number of the process: the worker that it is, or was."""
         self.jobs: dict[int, Job] = {}
         self.running: dict[int, tuple[int, int]] = {}
         """By worker: the request and its attempt."""
@@ -127,12 +130,12 @@ class Host:
 
     def serve(self, place: int) -> None:
         """Starts a server, the first at this place or the next one."""
-        server, device = Server(), self.sched.device_add([CLIENTS], now_ns=self.now)
-        self.servers[place : place + 1] = [server]
-        self._devices[place : place + 1] = [device]
+        self.servers[place : place + 1] = [Server()]
+        devices = [(self._devices[place], 1_000_000)]
         for index in range(CLIENTS):
-            worker = self.sched.worker_add([1], devices=[(device, 1_000_000)], now_ns=self.now)
-            self._workers[worker] = (place, index)
+            former = self._latest.get((place, index))
+            worker = self.sched.worker_add([1], devices=devices, kind="mps", replaces=former, now_ns=self.now)
+            self._workers[worker], self._latest[place, index] = (place, index), worker
 
     def submit(self, steps: int, yielding: str) -> Job:
         """A job of so many steps."""
@@ -194,7 +197,7 @@ class Host:
         self.client(worker).tell("fault")
         assert self.servers[place].bury() == -signal.SIGKILL
         self.deaths += 1
-        self.sched.device_lost(self._devices[place], now_ns=self.now)
+        self.sched.worker_lost(worker, now_ns=self.now)
         return [self.jobs[self.running.pop(lost)[0]] for lost in self.on(place)]
 
     def until_done(self) -> None:

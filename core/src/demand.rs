@@ -3,7 +3,8 @@
 //! State: for each queue the last samples, some 21 minutes. The forecast is the peak over a window, as autoscalers of
 //! clusters keep it against scaling down too early, and on top of that what the mean has grown by from one span of the
 //! forecast's length to the next: a straight line through the last two. Knows units and instants, neither requests nor
-//! workers. A sample costs O(1), a forecast O(samples). Decides nothing: no action depends on it.
+//! workers. To keep a sample costs O(1), to find out what is wanted O(waiting, up to 1,024) for each tier of each pool, once
+//! in a step (`gauges`); a forecast O(samples). Decides nothing: no action depends on it.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;

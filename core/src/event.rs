@@ -225,12 +225,6 @@ impl Sharing {
         }
         (DeviceSpec { limit: units, checkpoint_mib: None }, units)
     }
-
-    /// Whether there are no more replicas than are mostly worth it: [`Self::MOST_SENSIBLE`].
-    #[must_use]
-    pub const fn is_sensible(&self) -> bool {
-        self.replicas <= Self::MOST_SENSIBLE
-    }
 }
 
 /// A worker as the host describes it: anything that runs requests (an engine process, a MIG instance, an

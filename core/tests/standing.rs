@@ -281,7 +281,5 @@ fn a_device_is_cut_by_what_its_workers_share() {
         };
         assert_eq!((device.limit, capacity), expected, "{kind:?}");
     }
-    let sensible = |replicas| Sharing { kind: WorkerKind::Mps, replicas }.is_sensible();
-    assert_eq!([1, 2, 4, 5].map(sensible), [true, true, true, false]);
     assert_eq!(Sharing { kind: WorkerKind::Mig, replicas: 0 }.cut(whole).1, whole.into());
 }

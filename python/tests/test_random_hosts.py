@@ -21,6 +21,7 @@ def config(order: Order, share_ppm: int) -> tidegate.Config:
         min_run="0s",
         confirm_after="10ns",
         decline_backoff="5ns",
+        rebalance_every="1ns",
         step_time={"base": "20ns", "prompt_token": "1ns", "decode": "2ns"},
         queue_limit=12,
         displace=True,

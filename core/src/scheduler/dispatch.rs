@@ -50,7 +50,8 @@ impl Scheduler {
     /// inputs, and at [`poll_timeout`](Self::poll_timeout). O(1) if nothing happened since a round ended. Else, in each pool
     /// in which something did, O(tiers · (log waiting + claims) + workers / 16) where the first in line that the workers
     /// together have room for fits on one; where it does not, where a head is to be given a worker, and where victims
-    /// are chosen, O(workers), and what the search for victims takes on few of them.
+    /// are chosen, O(workers), and what the search for victims takes on few of them. The first call, of any verb, in each
+    /// 10 s of the clock adds up what is wanted: O(pools · tiers · waiting, up to 1,024 in each).
     pub fn poll(&mut self, now: Instant) -> Option<Action> {
         if self.is_quiet_at(now) {
             self.now = now;
