@@ -1,0 +1,97 @@
+//! How much computing the requests bring that arrive: what places and memory do not say.
+//!
+//! Decides what counts as the level of an instant, and what it will be, by the rule by which the scheduler tells what tiers
+//! will want: the most of the last two spans, and the growth of the mean from one to the next. A host reads the same off
+//! its counters of tokens. Knows nothing of who waits: what came and is not done yet is not in it.
+
+/// How far levels are apart, as the scheduler's samples.
+const STEP_NS: u64 = 10_000_000_000;
+/// A level is the mean of so many steps: shorter bursts wait for one another, and need no worker of their own.
+const MEAN_STEPS: usize = 6;
+/// The part of its time that a worker is to be busy at most.
+const BUSY: f64 = 0.8;
+
+/// What came lately, as time of a full worker.
+#[derive(Debug, Default)]
+pub(super) struct Effort {
+    /// By step from the beginning, in nanoseconds.
+    steps: Vec<u128>,
+}
+
+impl Effort {
+    /// At `now` a request comes that takes so many nanoseconds of a full worker.
+    pub(super) fn note(&mut self, now: u64, cost_ns: u128) {
+        let step = step_of(now);
+        if step >= self.steps.len() {
+            self.steps.resize(step + 1, 0);
+        }
+        self.steps[step] += cost_ns;
+    }
+
+    /// Workers that what came in the last minute keeps busy.
+    pub(super) fn level(&self, now: u64) -> f64 {
+        self.before(step_of(now))
+    }
+
+    /// Workers that what comes will keep busy within so many nanoseconds. `None` if it was not watched for as long.
+    pub(super) fn forecast(&self, now: u64, ahead_ns: u64) -> Option<f64> {
+        if ahead_ns == 0 {
+            return Some(self.level(now));
+        }
+        let (known, span) = (step_of(now), ahead_ns.div_ceil(STEP_NS) as usize);
+        if known < span {
+            return None;
+        }
+        let first = known.saturating_sub(2 * span);
+        let levels: Vec<f64> = (first + 1..=known).map(|end| self.before(end)).collect();
+        let peak = levels.iter().copied().fold(0.0, f64::max);
+        if levels.len() < 2 * span {
+            return Some(peak);
+        }
+        let (former, later) = levels.split_at(span);
+        let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+        Some(peak + (mean(later) - mean(former)).max(0.0))
+    }
+
+    /// The level of the steps before this one.
+    fn before(&self, end: usize) -> f64 {
+        let first = end.saturating_sub(MEAN_STEPS);
+        let sum: u128 = (first..end).filter_map(|step| self.steps.get(step)).sum();
+        sum as f64 / ((end - first).max(1) as f64 * STEP_NS as f64) / BUSY
+    }
+}
+
+fn step_of(at: u64) -> usize {
+    (at / STEP_NS) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE_NS: u64 = 60_000_000_000;
+
+    /// So many tenths of a worker, step by step.
+    fn tenths(all: impl IntoIterator<Item = u128>) -> Effort {
+        let mut effort = Effort::default();
+        for (step, tenths) in (0..).zip(all) {
+            effort.note(step * STEP_NS, tenths * u128::from(STEP_NS) / 10);
+        }
+        effort
+    }
+
+    #[test]
+    fn the_most_of_two_spans_counts_and_what_grows_goes_on() {
+        let fell = tenths([16; 6].into_iter().chain([8; 30]));
+        let told = |minutes: u64| fell.forecast(minutes * MINUTE_NS, MINUTE_NS).expect("watched for a minute");
+        assert!((told(3) - 2.0).abs() < 1e-9, "the level of a minute is kept for two: {}", told(3));
+        assert!((told(4) - 1.0).abs() < 1e-9, "and then no more: {}", told(4));
+        assert!((fell.level(2 * MINUTE_NS) - 1.0).abs() < 1e-9);
+        assert_eq!(fell.forecast(MINUTE_NS - 1, MINUTE_NS), None, "not watched for as long");
+        // By 0.8 of a worker a minute, of which each is busy for 0.8 of its time: a worker more a minute.
+        let grows = tenths((0..60).map(|step| 8 * step / 6));
+        let now = 9 * MINUTE_NS;
+        let ahead = grows.forecast(now, MINUTE_NS).expect("watched") - grows.level(now);
+        assert!((ahead - 1.0).abs() < 0.05, "{ahead}");
+    }
+}
