@@ -1,10 +1,9 @@
 //! What a fleet costs that follows what the scheduler says it will want, and what the first tier pays for it in delay: against
 //! a fleet that has at any time what the busiest moment needs.
 //!
-//! Decides what is compared. The peak-sized fleet is found with hindsight: a replay with workers to spare says what all
-//! tiers that count wanted at the busiest second, and that many workers are there from the beginning to the end. A fleet that
-//! follows begins as large, and may only become smaller once it was watched for as long as a worker takes to start.
-//! How a fleet follows is the replay's.
+//! Decides what is compared. The peak-sized fleet is found with hindsight, by replays: the smallest that is enough at any time
+//! and is there from the beginning to the end. A fleet that follows begins as large, and may only become smaller once it was
+//! watched for as long as a worker takes to start. How a fleet follows is the replay's.
 
 use crate::machine::Machine;
 use crate::replay::{FleetCurve, Outcome, ReplayError, ReplayOptions, Scaling, TTFT_OBJECTIVES_NS, replay};
@@ -113,11 +112,14 @@ pub fn autoscale(
     };
     let mut stays = |workers: usize| {
         tried(&format!("{workers} workers that stay"));
-        let r = run(workers, workers, None)?;
-        eprintln!("W={workers} peak={:.1} q={:.1} t0={:.1} t1={:?}", r.curve.peak(), r.queue_delay_ns_p99 as f64/1e6, r.ttft_ns_p99 as f64/1e6, r.second_ttft_ns_p99.map(|n| n as f64/1e6));
-        Ok::<_, AutoscaleError>(r)
+        run(workers, workers, None)
     };
-    let (peak_workers, peak) = peak_sized(PLENTY * abundance(machine, workload), &mut stays)?;
+    let all_at_once = abundance(machine, workload);
+    if all_at_once > MOST_WORKERS {
+        return Err(AutoscaleError::TooLarge);
+    }
+    let spare = (PLENTY * all_at_once).min(MOST_WORKERS);
+    let (peak_workers, peak) = peak_sized(spare, &mut stays)?;
     let mut following = Vec::new();
     for &start_up_ns in start_ups_ns {
         tried(&format!("following, {} s to start", start_up_ns / NS_PER_S));
@@ -131,9 +133,6 @@ fn peak_sized(
     spare: usize,
     stays: &mut dyn FnMut(usize) -> Result<FleetResult, AutoscaleError>,
 ) -> Result<(usize, FleetResult), AutoscaleError> {
-    if spare > MOST_WORKERS {
-        return Err(AutoscaleError::TooLarge);
-    }
     let (mut best, mut too_few) = ((spare, stays(spare)?), 0);
     let plenty = best.1.clone();
     while best.0 - too_few > 1 {

@@ -38,6 +38,8 @@ pub struct FleetLook {
     pub starting: usize,
     /// Workers that finish what they run.
     pub draining: usize,
+    /// Workers that the first tier's busiest second of the last hour keeps busy.
+    pub burst: f64,
 }
 
 /// What became of a fleet.
@@ -102,7 +104,7 @@ impl Fleet {
     /// At `now` a request of this tier comes that takes so much time of a full worker.
     pub(super) fn note_arrival(&mut self, now: u64, tier: u8, cost_ns: u128) {
         if tier < self.scaling.tiers {
-            self.effort.note(now, cost_ns);
+            self.effort.note(now, tier, cost_ns);
         }
     }
 
@@ -141,8 +143,8 @@ impl Fleet {
             told |= self.follow(now, host, (wanted.ceil() as usize).max(1), start_up_ns)?;
         }
         let (up, draining) = (self.count(Place::Up), self.count(Place::Draining));
-        let starting = self.starting.len();
-        self.curve.looks.push(FleetLook { at_ns: now, needed, up, starting, draining });
+        let (starting, burst) = (self.starting.len(), self.effort.burst(now));
+        self.curve.looks.push(FleetLook { at_ns: now, needed, up, starting, draining, burst });
         Ok(told)
     }
 
