@@ -124,10 +124,11 @@ mod tests {
     #[test]
     fn the_most_of_two_spans_counts_and_what_grows_goes_on() {
         let fell = tenths([16; 6].into_iter().chain([8; 30]));
-        let told =
-            |minutes: u64| fell.forecast(minutes * MINUTE_NS, MINUTE_NS).expect("watched for a minute");
-        assert!((told(3) - 2.0).abs() < 1e-9, "the level of a minute is kept for two: {}", told(3));
-        assert!((told(4) - 1.0).abs() < 1e-9, "and then no more: {}", told(4));
+        let told = |steps: u64| fell.forecast(steps * STEP_NS, MINUTE_NS).expect("watched for a minute");
+        // It is whole at the sixth step, and remembered at the eleven after it.
+        assert!((told(17) - 2.0).abs() < 1e-9, "the level of a minute is kept for two: {}", told(17));
+        assert!((told(18) - 11.0 / 6.0).abs() < 1e-9, "and goes as it came: {}", told(18));
+        assert!((told(24) - 1.0).abs() < 1e-9, "{}", told(24));
         assert!((fell.level(2 * MINUTE_NS) - 1.0).abs() < 1e-9);
         assert_eq!(fell.forecast(MINUTE_NS - 1, MINUTE_NS), None, "not watched for as long");
         // By 0.8 of a worker a minute, of which each is busy for 0.8 of its time: a worker more a minute.
