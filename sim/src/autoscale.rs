@@ -1,13 +1,12 @@
 //! What a fleet costs that follows what the scheduler says it will want, and what the first tier pays for it in delay: against
 //! a fleet that has at any time what the busiest moment needs.
 //!
-//! Decides what is compared. The peak-sized fleet is found with hindsight: a replay with workers to spare says what all
-//! tiers that count wanted at the busiest second, and that many workers are there from the beginning to the end. A fleet that
-//! follows begins as large, and may only become smaller once it was watched for as long as a worker takes to start.
-//! How a fleet follows is the replay's.
+//! Decides what is compared. The peak-sized fleet is found with hindsight, by replays: the smallest that is enough at any time
+//! and is there from the beginning to the end. A fleet that follows begins as large, and may only become smaller once it was
+//! watched for as long as a worker takes to start. How a fleet follows is the replay's.
 
 use crate::machine::Machine;
-use crate::replay::{FleetCurve, Outcome, ReplayError, ReplayOptions, Scaling, replay};
+use crate::replay::{FleetCurve, Outcome, ReplayError, ReplayOptions, Scaling, TTFT_OBJECTIVES_NS, replay};
 use crate::setup::{Setup, SetupError, SetupKind, default_config};
 use crate::trace::Workload;
 
@@ -18,6 +17,8 @@ const LOOK_NS: u64 = 15 * NS_PER_S;
 const WATCH_NS: u64 = NS_PER_S;
 /// Of so many fleets' worth of workers, all that are started in a run: what was drained does not come back.
 const STARTED: usize = 40;
+/// Workers to spare, by those that hold all who are there at once: bursts of prompts want engines more than places.
+const PLENTY: usize = 8;
 /// The most workers with which a workload's peak is looked for.
 const MOST_WORKERS: usize = 1_024;
 
@@ -50,6 +51,18 @@ pub struct FleetResult {
     pub second_ttft_ns_p99: Option<u64>,
     /// What it looked like.
     pub curve: FleetCurve,
+}
+
+impl FleetResult {
+    /// Whether so many workers were enough at any time: what the tiers that count wanted never went beyond them, and first tokens
+    /// came within their objectives, or as soon as with workers to spare.
+    fn is_enough(&self, workers: usize, plenty: &Self) -> bool {
+        let [first, second] = TTFT_OBJECTIVES_NS;
+        let within = |of: u64, objective: u64, spare: u64| of <= objective.max(spare + spare / 10);
+        self.curve.peak() <= workers as f64
+            && within(self.ttft_ns_p99, first, plenty.ttft_ns_p99)
+            && within(self.second_ttft_ns_p99.unwrap_or(0), second, plenty.second_ttft_ns_p99.unwrap_or(0))
+    }
 }
 
 /// The fleets of one workload: the peak-sized one, and those that follow.
@@ -97,20 +110,41 @@ pub fn autoscale(
         let (outcome, _) = replay(workload, &setup, machine, options)?;
         Ok::<_, AutoscaleError>(result(start_up_ns, outcome))
     };
-    tried("workers to spare");
-    let spare = abundance(machine, workload);
-    if spare > MOST_WORKERS {
+    let mut stays = |workers: usize| {
+        tried(&format!("{workers} workers that stay"));
+        run(workers, workers, None)
+    };
+    let all_at_once = abundance(machine, workload);
+    if all_at_once > MOST_WORKERS {
         return Err(AutoscaleError::TooLarge);
     }
-    let peak_workers = (run(spare, spare, None)?.curve.peak().ceil() as usize).max(1);
-    tried("as many as the busiest second needs");
-    let peak = run(peak_workers, peak_workers, None)?;
+    let spare = (PLENTY * all_at_once).min(MOST_WORKERS);
+    let (peak_workers, peak) = peak_sized(spare, &mut stays)?;
     let mut following = Vec::new();
     for &start_up_ns in start_ups_ns {
         tried(&format!("following, {} s to start", start_up_ns / NS_PER_S));
         following.push(run(peak_workers, peak_workers * STARTED, Some(start_up_ns))?);
     }
     Ok(Autoscaled { peak_workers, peak, following })
+}
+
+/// The smallest fleet that is enough at any time, found by halving, and what it gave.
+fn peak_sized(
+    spare: usize,
+    stays: &mut dyn FnMut(usize) -> Result<FleetResult, AutoscaleError>,
+) -> Result<(usize, FleetResult), AutoscaleError> {
+    let (mut best, mut too_few) = ((spare, stays(spare)?), 0);
+    let plenty = best.1.clone();
+    while best.0 - too_few > 1 {
+        let workers = too_few.midpoint(best.0);
+        let fleet = stays(workers)?;
+        if fleet.is_enough(workers, &plenty) {
+            best = (workers, fleet);
+        } else {
+            too_few = workers;
+        }
+    }
+    Ok(best)
 }
 
 fn result(start_up_ns: Option<u64>, outcome: Outcome) -> FleetResult {

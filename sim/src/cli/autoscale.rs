@@ -25,18 +25,19 @@ const ROWS: usize = 15;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Replay the two traces of Azure in this folder, each as the first tier once; without it, a synthetic day
+    /// Replay the two traces of Azure in this folder, each as the first tier once, as they are and made into a day; without
+    /// it, a synthetic day
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
     /// How long workers take to start, in seconds
     #[arg(long, value_name = "S,S", value_delimiter = ',', default_value = "300,600", value_parser = clap::value_parser!(u64).range(1..=600))]
     start_up: Vec<u64>,
-    /// Minutes in which the synthetic day's swing is played
+    /// Minutes in which a day's swing is played
     #[arg(long, value_name = "N", default_value_t = 480, value_parser = clap::value_parser!(u64).range(30..=1_440))]
     minutes_of_day: u64,
     #[command(flatten)]
     engine: EngineArgs,
-    /// Seed of the synthetic day
+    /// Seed of the day
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
     /// Draw the curves into this file, as SVG
@@ -94,7 +95,14 @@ fn cases(args: &Args) -> Result<Vec<Case>, Failure> {
         ("conversation as P0, code as P1", [Kind::AzureConv, Kind::AzureCode]),
         ("code as P0, conversation as P1", [Kind::AzureCode, Kind::AzureConv]),
     ];
-    orders.into_iter().map(|(name, kinds)| Ok((name.to_owned(), azure(folder, kinds)?))).collect()
+    let mut cases = Vec::new();
+    for (name, kinds) in orders {
+        let trace = azure(folder, kinds)?;
+        let day = trace::day_of(&trace, args.minutes_of_day, args.seed);
+        cases.push((name.to_owned(), trace));
+        cases.push((format!("{name}, a day in {} minutes", args.minutes_of_day), day));
+    }
+    Ok(cases)
 }
 
 /// The traces of these kinds, as tiers in this order.
@@ -121,7 +129,7 @@ fn name_of(fleet: &FleetResult) -> String {
 
 fn table((name, answer): &(&str, Autoscaled)) -> String {
     let taken = "a string takes all that is written to it";
-    let mut text = format!("{name}: {} workers at the busiest second\n\n", answer.peak_workers);
+    let mut text = format!("{name}: {} workers are enough at any time\n\n", answer.peak_workers);
     let heads = ["fleet", "worker-hours", "of peak", "P0 queue p99", "of peak", "P0 TTFT p99", "P1 TTFT p99"];
     let [fleet, worker_hours, hours_of, queue, queue_of, first, second] = heads;
     writeln!(
@@ -147,10 +155,11 @@ fn table((name, answer): &(&str, Autoscaled)) -> String {
     for fleet in &answer.following {
         writeln!(
             text,
-            "\n{}\n{:>8} {:>8} {:>5} {:>9} {:>9}",
+            "\n{}\n{:>8} {:>8} {:>8} {:>5} {:>9} {:>9}",
             name_of(fleet),
             "minute",
             "needed",
+            "burst",
             "up",
             "starting",
             "draining"
@@ -161,8 +170,8 @@ fn table((name, answer): &(&str, Autoscaled)) -> String {
             let minute = look.at_ns / (60 * NS_PER_S);
             writeln!(
                 text,
-                "{minute:>8} {:>8.1} {:>5} {:>9} {:>9}",
-                look.needed, look.up, look.starting, look.draining
+                "{minute:>8} {:>8.1} {:>8.1} {:>5} {:>9} {:>9}",
+                look.needed, look.burst, look.up, look.starting, look.draining
             )
             .expect(taken);
         }
@@ -174,8 +183,8 @@ fn table((name, answer): &(&str, Autoscaled)) -> String {
 fn document(answers: &[(&str, Autoscaled)]) -> String {
     let fleet = |answer: &Autoscaled, fleet: &FleetResult| -> Value {
         let looks = fleet.curve.looks.iter().map(|look| {
-            json!({"at_s": look.at_ns / NS_PER_S, "needed": look.needed, "up": look.up, "starting": look.starting,
-                   "draining": look.draining})
+            json!({"at_s": look.at_ns / NS_PER_S, "needed": look.needed, "burst": look.burst, "up": look.up,
+                   "starting": look.starting, "draining": look.draining})
         });
         // Of a fleet that stays there is nothing to see, and it was looked at every second.
         let looks: Vec<Value> = if fleet.start_up_ns.is_some() { looks.collect() } else { Vec::new() };

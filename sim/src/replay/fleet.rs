@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use tidegate::{Input, Instant, PoolId, Resources, Tier, WorkerId, WorkerSpec};
 
+use super::effort::Effort;
 use super::host::{Host, ReplayError};
 use crate::engine::NEVER;
 
@@ -37,6 +38,8 @@ pub struct FleetLook {
     pub starting: usize,
     /// Workers that finish what they run.
     pub draining: usize,
+    /// Workers that the first tier's busiest second of the last hour keeps busy.
+    pub burst: f64,
 }
 
 /// What became of a fleet.
@@ -74,6 +77,7 @@ pub(super) struct Fleet {
     starting: VecDeque<u64>,
     next_look_at: u64,
     paid_until: u64,
+    effort: Effort,
     curve: FleetCurve,
 }
 
@@ -87,6 +91,7 @@ impl Fleet {
             starting: VecDeque::new(),
             next_look_at: scaling.every_ns,
             paid_until: 0,
+            effort: Effort::default(),
             curve: FleetCurve::default(),
         }
     }
@@ -94,6 +99,13 @@ impl Fleet {
     /// When it has something to do next.
     pub(super) fn next_at(&self) -> u64 {
         self.next_look_at.min(self.starting.front().copied().unwrap_or(NEVER))
+    }
+
+    /// At `now` a request of this tier comes that takes so much time of a full worker.
+    pub(super) fn note_arrival(&mut self, now: u64, tier: u8, cost_ns: u128) {
+        if tier < self.scaling.tiers {
+            self.effort.note(now, tier, cost_ns);
+        }
     }
 
     /// Does what is due at `now`; `is_idle` says whether the engine of a worker has nothing to do. Returns whether the
@@ -124,15 +136,15 @@ impl Fleet {
                 told = true;
             }
         }
-        let needed = self.wanted(host, 0).unwrap_or(0.0);
+        let needed = self.wanted(now, host, 0).unwrap_or(0.0);
         if let Some(start_up_ns) = self.scaling.start_up_ns
-            && let Some(wanted) = self.wanted(host, start_up_ns)
+            && let Some(wanted) = self.wanted(now, host, start_up_ns)
         {
             told |= self.follow(now, host, (wanted.ceil() as usize).max(1), start_up_ns)?;
         }
         let (up, draining) = (self.count(Place::Up), self.count(Place::Draining));
-        let starting = self.starting.len();
-        self.curve.looks.push(FleetLook { at_ns: now, needed, up, starting, draining });
+        let (starting, burst) = (self.starting.len(), self.effort.burst(now));
+        self.curve.looks.push(FleetLook { at_ns: now, needed, up, starting, draining, burst });
         Ok(told)
     }
 
@@ -167,8 +179,9 @@ impl Fleet {
         Ok(told)
     }
 
-    /// Workers' worth of what the tiers that count will want by then, in the dimension of which it is most.
-    fn wanted(&self, host: &Host, ahead_ns: u64) -> Option<f64> {
+    /// Workers' worth of what the tiers that count will want by then, in the dimension of which it is most; computing is one.
+    fn wanted(&self, now: u64, host: &Host, ahead_ns: u64) -> Option<f64> {
+        let busy = self.effort.forecast(now, ahead_ns)?;
         let tiers =
             (0..self.scaling.tiers).map(|tier| host.wanted(PoolId::new(0), Tier::new(tier), ahead_ns));
         let sum = tiers.sum::<Option<Units>>()?.0;
@@ -177,7 +190,7 @@ impl Fleet {
             parts
                 .filter(|&(_, &of)| of > 0)
                 .map(|(&units, &of)| units as f64 / of as f64)
-                .fold(0.0, f64::max),
+                .fold(busy, f64::max),
         )
     }
 

@@ -11,6 +11,7 @@
 //! Nothing is allocated per event. Most iterations end with nothing to report; they cost their engine's work and a place in the calendar.
 
 mod calendar;
+mod effort;
 mod fleet;
 mod host;
 mod pools;
@@ -451,6 +452,9 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
 
     fn submit(&mut self, now: u64, request: &TraceRequest) -> Result<(), ReplayError> {
         let index = self.take_in(request);
+        if let Some(fleet) = &mut self.fleet {
+            fleet.note_arrival(now, request.tier, self.machine.cost(request.work));
+        }
         let route = self.setup.routes[usize::from(request.tier)];
         let units = self.runs[index as usize].units;
         let layout = &self.setup.layout;

@@ -19,7 +19,7 @@ mod readers;
 mod table;
 mod text;
 
-pub use builtin::{Mix, Synthetic, SyntheticArrivals, builtin};
+pub use builtin::{Mix, Synthetic, SyntheticArrivals, builtin, day_of};
 pub use error::TraceError;
 pub use field::{MAX_ARRIVAL_S, MAX_TRACE_TOKENS};
 pub use gpu_log::{GpuLog, LoggedRequest};

@@ -1,5 +1,7 @@
 //! Fleets that follow what is wanted: what is told of them, and that it adds up.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use super::support::{Folder, assert_fails, text, tidegate};
@@ -38,6 +40,30 @@ fn a_fleet_that_follows_is_paid_for_what_it_was() {
     assert!(looks.iter().any(|look| number(&look["starting"]) > 0.0), "it grows again");
     let picture = std::fs::read_to_string(&picture).expect("it was drawn");
     assert!(picture.starts_with("<svg") && picture.contains("60 s to start") && picture.contains("needed"));
+}
+
+/// The goal that the fleet was made for, on the trace on which it was tuned.
+#[test]
+fn conversation_of_azure_waits_no_longer_at_four_fifths_of_the_hours() {
+    let traces = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/traces");
+    if !Path::new(traces).join("azure2023").is_dir() {
+        assert!(std::env::var_os("CI").is_none(), "{traces} is not there");
+        eprintln!("not run: {traces} is not there");
+        return;
+    }
+    let told = printed(&["autoscale", "--data", traces, "--minutes-of-day", "30", "--json"]);
+    let told: Value = serde_json::from_str(&told).expect("one JSON object");
+    let case = &told["cases"][0];
+    assert_eq!(case["case"], "conversation as P0, code as P1");
+    let fleets = case["fleets"].as_array().expect("a list");
+    let peak = &fleets[0];
+    assert!(number(&peak["p0_ttft_ms_p99"]) <= 1_000.0, "the peak-sized fleet keeps the objective: {peak}");
+    assert!(number(&peak["p1_ttft_ms_p99"]) <= 5_000.0, "of both tiers: {peak}");
+    for (fleet, start_up) in fleets[1..].iter().zip([300.0, 600.0]) {
+        assert_eq!(number(&fleet["start_up_s"]), start_up);
+        let ratios = ["worker_hours_of_peak", "p0_queue_delay_of_peak"].map(|key| number(&fleet[key]));
+        assert!(ratios[0] <= 0.8 && ratios[1] <= 1.5, "{start_up} s: {ratios:?}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! carries the same load. Integers only: a seed gives the same workload on every platform.
 //! Not modelled: shared prefixes, and what one request has to do with an earlier one, beyond the rates.
 
+mod day;
 mod published;
 mod synthetic;
 
@@ -14,6 +15,7 @@ use published::{
     CONVERSATION_TENTHS, GAP_GRID, LENGTH_GRID, Lengths, Published, SUMMARISATION,
 };
 
+pub use day::day_of;
 pub use synthetic::{Mix, Synthetic, SyntheticArrivals};
 
 use super::label::tenant_of_sixteen;

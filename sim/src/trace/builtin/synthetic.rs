@@ -13,7 +13,7 @@ use crate::trace::{TraceRequest, Work, Workload};
 
 /// Thousandths of the mean rate in each hour of a day; 24,000 in all. The swing of an office's day: 1.7 of the mean in
 /// the early afternoon, 0.35 at night. Chosen by us.
-const HOURS: [u64; 24] = [
+pub(super) const HOURS: [u64; 24] = [
     450, 420, 380, 350, 350, 400, 550, 800, 1_150, 1_450, 1_600, 1_650, 1_600, 1_700, 1_700, 1_650, 1_550,
     1_350, 1_150, 950, 850, 750, 640, 560,
 ];
