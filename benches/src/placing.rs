@@ -14,6 +14,8 @@ const INDEX: u32 = 1_000_000;
 /// How many blocks all prompts begin with, how many follow that those of a tenant share, and how many are a prompt's own.
 const BLOCKS: [usize; 3] = [8, 16, 8];
 const BLOCK_TOKENS: u32 = 64;
+/// How often a quarter of all slots is taken and given back until a thousand workers know as many blocks as they may.
+const PASSES: usize = 12;
 
 /// A machine with room for as much as runs on it.
 #[derive(Debug)]
@@ -47,12 +49,17 @@ impl Placing {
     /// If the scheduler refuses what it must accept.
     #[must_use]
     pub fn by_prefix(workers: usize) -> Self {
-        let mut scheduler = Scheduler::new(
-            config_with_affinity(Affinity::new(INDEX).block_tokens(BLOCK_TOKENS)),
-            Instant::ZERO,
-        );
+        let slots = workers * SLOTS_PER_WORKER_OF_MANY;
+        let config = config_with_affinity(Affinity::new(INDEX).block_tokens(BLOCK_TOKENS));
+        let mut scheduler = Scheduler::new(config, Instant::ZERO);
         add_workers_on_devices(&mut scheduler, workers, SLOTS_PER_WORKER_OF_MANY);
-        Self::half_full(scheduler, workers * SLOTS_PER_WORKER_OF_MANY, true)
+        let mut placing = Self::half_full(scheduler, slots, true);
+        for _ in 0..PASSES {
+            placing.submit(slots / 4);
+            placing.start(slots / 4);
+            placing.complete(slots / 4);
+        }
+        placing
     }
 
     fn half_full(mut scheduler: Scheduler, slots: usize, tells_prompts: bool) -> Self {
