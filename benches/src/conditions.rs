@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use tidegate::{
-    Action, Attempt, Config, Instant, PoolId, Preemption, Rate, RequestId, RequestSpec, Scheduler, TenantId,
-    TenantPolicy, Tier, TierConfig, WorkerSpec,
+    Action, Affinity, Attempt, Config, ConfigBuilder, DeviceSpec, Instant, Placement, PoolId, Preemption,
+    Rate, RequestId, RequestSpec, Scheduler, TenantId, TenantPolicy, Tier, TierConfig, WorkerSpec,
 };
 
 pub(crate) const TIERS: [Tier; 3] = [Tier::P0, Tier::P1, Tier::P2];
@@ -16,38 +16,67 @@ pub(crate) const TURN_NS: u64 = 10_000;
 /// How many tenants are known where nothing else is said, and how many of them share one organisation.
 pub(crate) const TENANTS: usize = 10_000;
 const TENANTS_PER_ORGANISATION: usize = 100;
+const WORKERS_PER_DEVICE: usize = 4;
 /// What a tenant may use: a few times what it does where 300 of them share the machine.
 const TOKENS_PER_MINUTE: u64 = 50_000_000;
 const MAX_RUNNING: u64 = 2_000;
 
 /// The tiers as they are by default, but for their reserves, which are lent whenever they are idle.
 pub(crate) fn config() -> Config {
-    built(|tier| tier.hold_window(Duration::ZERO))
+    built(builder(|tier| tier.hold_window(Duration::ZERO)))
 }
 
 /// The tiers as they are by default, but for their reserves; nobody may preempt.
 pub(crate) fn config_without_preemption() -> Config {
-    built(|tier| tier.preemption(Preemption::Never).preempt_while_borrowing(Preemption::Never))
+    built(builder(without_preemption))
 }
 
-fn built(policy: impl Fn(TierConfig) -> TierConfig) -> Config {
+/// The same, where prompts go to the workers that have them in their caches.
+pub(crate) fn config_with_affinity(affinity: Affinity) -> Config {
+    built(builder(without_preemption).placement(Placement::PrefixAffinity).affinity(affinity))
+}
+
+fn without_preemption(tier: TierConfig) -> TierConfig {
+    tier.preemption(Preemption::Never).preempt_while_borrowing(Preemption::Never)
+}
+
+fn built(builder: ConfigBuilder) -> Config {
+    builder.build().expect("a valid config")
+}
+
+fn builder(policy: impl Fn(TierConfig) -> TierConfig) -> ConfigBuilder {
     let tier = |name, reserve| policy(TierConfig::new(name).reserve_ppm(reserve));
     Config::builder()
         .dimensions(["slots", "kv_blocks"])
         .tier(tier("realtime", 300_000))
         .tier(tier("near-realtime", 0))
         .tier(tier("batch", 50_000))
-        .build()
-        .expect("a valid config")
 }
 
 /// Adds so many workers that have so many slots together, as even as it goes.
 pub(crate) fn add_workers(scheduler: &mut Scheduler, workers: usize, slots: usize) {
     for number in 0..workers {
         let slots = (slots / workers + usize::from(number < slots % workers)) as u64;
-        let worker = WorkerSpec::new(PoolId::new(0), [slots, slots * BLOCKS_PER_REQUEST]);
-        scheduler.worker_add(Instant::ZERO, worker).expect("a valid worker");
+        scheduler.worker_add(Instant::ZERO, worker(slots)).expect("a valid worker");
     }
+}
+
+/// Adds so many workers of so many slots, four on each device, which has as much as they.
+pub(crate) fn add_workers_on_devices(scheduler: &mut Scheduler, workers: usize, slots: usize) {
+    let slots = slots as u64;
+    for first in (0..workers).step_by(WORKERS_PER_DEVICE) {
+        let here = WORKERS_PER_DEVICE.min(workers - first);
+        let limit = worker(here as u64 * slots).capacity;
+        let spec = DeviceSpec { limit, checkpoint_mib: None };
+        let device = scheduler.device_add(Instant::ZERO, spec).expect("a valid device");
+        for _ in 0..here {
+            scheduler.worker_add(Instant::ZERO, worker(slots).on(device)).expect("a valid worker");
+        }
+    }
+}
+
+fn worker(slots: u64) -> WorkerSpec {
+    WorkerSpec::new(PoolId::new(0), [slots, slots * BLOCKS_PER_REQUEST])
 }
 
 /// Tenants below organisations, all with limits that they never reach.

@@ -2,6 +2,7 @@
 //! did what it is timed for.
 
 mod batches;
+mod caches;
 mod cancellations;
 mod conditions;
 mod growth;
@@ -16,6 +17,7 @@ pub mod shared;
 mod steady_state;
 
 pub use batches::Batches;
+pub use caches::Caches;
 pub use cancellations::Cancellations;
 pub use growth::{GrowingQueue, GrowingTenants};
 pub use idle::Idle;

@@ -4,12 +4,16 @@
 //! worker has it. Who waits *pins* the last block of a prompt, so that what is learnt meanwhile is known of it. Knows
 //! numbers of workers, not workers. Invariants: who has a block has those before it; a block is kept while it is pinned,
 //! has copies, or others follow it; a worker's copies stand in the order of use, a block always before those that
-//! follow it, so that the last may go first. All memory is taken at the begin: 32 bytes and a place in the table for a
-//! block, 28 for a copy. Storing and pinning cost O(blocks · copies of each), a search O(blocks + copies of few).
+//! follow it, so that the last may go first. All memory is taken at the begin: 28 bytes for a block, 32 for a copy, and 6
+//! in a table for each. Storing and pinning cost O(blocks), however many have them, a search O(blocks + copies of few).
 
 use alloc::vec::Vec;
 
 use smallvec::SmallVec;
+
+mod table;
+
+use table::Table;
 
 /// Stands where there is none: no number of a block or a copy.
 const NIL: u32 = u32::MAX;
@@ -23,8 +27,9 @@ const COPIES_IN_QUARTERS: u32 = 3;
 /// Workers, and how many of the blocks of a prompt they have.
 pub(crate) type Warm = SmallVec<[(u32, u32); 32]>;
 
-/// A block that is known.
+/// A block that is known. Packed, because what aligns the hash would be a seventh more.
 #[derive(Clone, Copy, Debug)]
+#[repr(Rust, packed(4))]
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 struct Block {
     hash: u64,
@@ -51,6 +56,9 @@ struct Cached {
     followers: u32,
     /// The next older copy of the block; of one that is free the next that is.
     next_of_block: u32,
+    /// The next newer copy of the block.
+    #[cfg_attr(feature = "snapshot", serde(skip))]
+    previous_of_block: u32,
     /// Its neighbours among the copies of the worker: used later, and used earlier.
     newer: u32,
     older: u32,
@@ -73,59 +81,16 @@ impl Cache {
     const CLOSED: Self = Self { newest: NIL, oldest: NIL, count: 0, is_open: false };
 }
 
-/// Where blocks are found by their hashes: open addressing, linear probing, at most half full.
-#[derive(Debug, Default)]
-struct Table(Vec<u32>);
+/// What a block is found by. Hosts may count their blocks: the multiplication (Fibonacci hashing) spreads what is near.
+fn block_key(hash: u64) -> u64 {
+    hash.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
 
-impl Table {
-    fn new(blocks: u32) -> Self {
-        let places = if blocks == 0 { 0 } else { (blocks as usize * 2).next_power_of_two() };
-        Self(alloc::vec![NIL; places])
-    }
-
-    fn home(&self, hash: u64) -> usize {
-        // Hosts may count their blocks: the multiplication (Fibonacci hashing) spreads what is near.
-        let spread = hash.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (spread >> 32) as usize & (self.0.len() - 1)
-    }
-
-    /// Where a hash stands, or would.
-    fn place(&self, hash: u64, blocks: &[Block]) -> usize {
-        let mut place = self.home(hash);
-        while self.0[place] != NIL && blocks[self.0[place] as usize].hash != hash {
-            place = (place + 1) & (self.0.len() - 1);
-        }
-        place
-    }
-
-    fn find(&self, hash: u64, blocks: &[Block]) -> Option<u32> {
-        Some(self.0[self.place(hash, blocks)]).filter(|&block| block != NIL)
-    }
-
-    fn insert(&mut self, block: u32, blocks: &[Block]) {
-        let place = self.place(blocks[block as usize].hash, blocks);
-        self.0[place] = block;
-    }
-
-    /// Those that stand behind it because of it move up.
-    fn remove(&mut self, hash: u64, blocks: &[Block]) {
-        let mask = self.0.len() - 1;
-        let mut hole = self.place(hash, blocks);
-        let mut place = hole;
-        loop {
-            place = (place + 1) & mask;
-            let block = self.0[place];
-            if block == NIL {
-                break;
-            }
-            let home = self.home(blocks[block as usize].hash);
-            if place.wrapping_sub(home) & mask >= place.wrapping_sub(hole) & mask {
-                self.0[hole] = block;
-                hole = place;
-            }
-        }
-        self.0[hole] = NIL;
-    }
+/// What a copy is found by: both numbers are counted, and have to be mixed (the multiplier of a generator of L'Ecuyer's
+/// table).
+fn copy_key(block: u32, worker: u32) -> u64 {
+    let both = block_key(u64::from(block) << 32 | u64::from(worker));
+    (both ^ both >> 32).wrapping_mul(0xD134_2543_DE82_EF95)
 }
 
 /// Blocks, their copies, and the caches that have them.
@@ -146,8 +111,11 @@ pub(crate) struct PrefixIndex {
     open: u32,
     /// The blocks of one prompt, while it is stored.
     path: Vec<u32>,
+    /// Blocks by their hashes, and copies by block and worker.
     #[cfg_attr(feature = "snapshot", serde(skip))]
     table: Table,
+    #[cfg_attr(feature = "snapshot", serde(skip))]
+    copy_table: Table,
 }
 
 impl PrefixIndex {
@@ -165,7 +133,9 @@ impl PrefixIndex {
             open: 0,
             path: Vec::new(),
             table: Table::new(max_blocks),
+            copy_table: Table::default(),
         };
+        index.copy_table = Table::new(index.max_copies());
         index.copies.reserve_exact(index.max_copies() as usize);
         index
     }
@@ -183,7 +153,8 @@ impl PrefixIndex {
     pub(crate) fn bytes(&self) -> usize {
         self.blocks.capacity() * size_of::<Block>()
             + self.copies.capacity() * size_of::<Cached>()
-            + self.table.0.capacity() * size_of::<u32>()
+            + self.table.bytes()
+            + self.copy_table.bytes()
     }
 
     /// How many blocks are known.
@@ -191,7 +162,7 @@ impl PrefixIndex {
         self.known
     }
 
-    /// What a snapshot leaves out is found again, and what the config says anyway is told. O(blocks).
+    /// What a snapshot leaves out is found again, and what the config says anyway is told. O(blocks + copies).
     #[cfg(feature = "snapshot")]
     pub(crate) fn rebuild(&mut self, max_blocks: u32, max_each: u32) {
         (self.max_blocks, self.max_each) = (max_blocks, max_each);
@@ -200,7 +171,19 @@ impl PrefixIndex {
         // Bytes that nobody wrote may have more than that.
         self.table = Table::new(max_blocks.max(self.blocks.len() as u32));
         for number in (0..self.blocks.len() as u32).filter(|&number| self.blocks[number as usize].depth > 0) {
-            self.table.insert(number, &self.blocks);
+            self.table.insert(block_key(self.blocks[number as usize].hash), number);
+        }
+        self.copy_table = Table::new(self.max_copies().max(self.copies.len() as u32));
+        self.copies.iter_mut().for_each(|copy| copy.previous_of_block = NIL);
+        for number in 0..self.copies.len() as u32 {
+            let Cached { block, worker, next_of_block, .. } = self.copies[number as usize];
+            if worker == NIL {
+                continue;
+            }
+            self.copy_table.insert(copy_key(block, worker), number);
+            if let Some(next) = self.copies.get_mut(next_of_block as usize) {
+                next.previous_of_block = number;
+            }
         }
     }
 
@@ -235,7 +218,7 @@ impl PrefixIndex {
         }
         let mut last = NIL;
         for &hash in hashes.iter().take(MAX_CHAIN) {
-            match self.table.find(hash, &self.blocks) {
+            match self.block_of(hash) {
                 Some(block) if self.blocks[block as usize].parent == last => last = block,
                 Some(_) => break,
                 None if self.known == self.max_blocks => break,
@@ -254,6 +237,10 @@ impl PrefixIndex {
         self.release(block);
     }
 
+    fn block_of(&self, hash: u64) -> Option<u32> {
+        self.table.find(block_key(hash), |block| self.blocks[block as usize].hash == hash)
+    }
+
     fn add_block(&mut self, hash: u64, parent: u32) -> u32 {
         let depth = if parent == NIL { 1 } else { self.blocks[parent as usize].depth + 1 };
         let block = Block { hash, parent, depth, held_by: 0, copies: NIL, copy_count: 0 };
@@ -267,7 +254,7 @@ impl PrefixIndex {
             number
         };
         self.known += 1;
-        self.table.insert(number, &self.blocks);
+        self.table.insert(block_key(hash), number);
         if parent != NIL {
             self.blocks[parent as usize].held_by += 1;
         }
@@ -284,7 +271,7 @@ impl PrefixIndex {
             }
             let parent = target.parent;
             let hash = target.hash;
-            self.table.remove(hash, &self.blocks);
+            self.table.remove(block_key(hash), block, |other| block_key(self.blocks[other as usize].hash));
             let target = &mut self.blocks[block as usize];
             (target.parent, target.depth) = (self.free_block, 0);
             self.free_block = block;
@@ -333,7 +320,7 @@ impl PrefixIndex {
         if self.max_blocks == 0 {
             return;
         }
-        let Some(block) = self.table.find(hash, &self.blocks) else { return };
+        let Some(block) = self.block_of(hash) else { return };
         let Some(copy) = self.copy_of(block, worker) else { return };
         self.copies[copy as usize].followers |= EVICTED;
         self.drop_evicted(copy);
@@ -364,13 +351,29 @@ impl PrefixIndex {
     }
 
     fn copy_of(&self, block: u32, worker: u32) -> Option<u32> {
-        self.copies_of(block).find(|&copy| self.copies[copy as usize].worker == worker)
+        if self.blocks[block as usize].copies == NIL {
+            return None;
+        }
+        let is_meant = |copy: u32| {
+            let copy = &self.copies[copy as usize];
+            copy.block == block && copy.worker == worker
+        };
+        self.copy_table.find(copy_key(block, worker), is_meant)
     }
 
     fn add_copy(&mut self, block: u32, worker: u32, parent: u32) -> u32 {
         let target = &mut self.blocks[block as usize];
         let next_of_block = target.copies;
-        let copy = Cached { block, worker, parent, followers: 0, next_of_block, newer: NIL, older: NIL };
+        let copy = Cached {
+            block,
+            worker,
+            parent,
+            followers: 0,
+            next_of_block,
+            previous_of_block: NIL,
+            newer: NIL,
+            older: NIL,
+        };
         let number = if self.free_copy == NIL {
             self.copies.push(copy);
             self.copies.len() as u32 - 1
@@ -383,6 +386,10 @@ impl PrefixIndex {
         target.copies = number;
         target.copy_count += 1;
         target.held_by += 1;
+        if next_of_block != NIL {
+            self.copies[next_of_block as usize].previous_of_block = number;
+        }
+        self.copy_table.insert(copy_key(block, worker), number);
         if parent != NIL {
             self.copies[parent as usize].followers += 1;
         }
@@ -393,13 +400,20 @@ impl PrefixIndex {
 
     /// Tells the worker's copy of the block before it.
     fn drop_copy(&mut self, copy: u32) -> u32 {
-        let Cached { block, worker, parent, next_of_block, .. } = self.copies[copy as usize];
+        let Cached { block, worker, parent, next_of_block, previous_of_block, .. } =
+            self.copies[copy as usize];
         self.unlink(copy);
         self.caches[worker as usize].count -= 1;
-        let newer = self.copies_of(block).find(|&other| self.copies[other as usize].next_of_block == copy);
-        match newer {
-            Some(newer) => self.copies[newer as usize].next_of_block = next_of_block,
-            None => self.blocks[block as usize].copies = next_of_block,
+        self.copy_table.remove(copy_key(block, worker), copy, |other| {
+            let Cached { block, worker, .. } = self.copies[other as usize];
+            copy_key(block, worker)
+        });
+        match previous_of_block {
+            NIL => self.blocks[block as usize].copies = next_of_block,
+            newer => self.copies[newer as usize].next_of_block = next_of_block,
+        }
+        if next_of_block != NIL {
+            self.copies[next_of_block as usize].previous_of_block = previous_of_block;
         }
         self.blocks[block as usize].copy_count -= 1;
         if parent != NIL {

@@ -188,6 +188,27 @@ fn a_million_blocks_take_what_was_promised_and_no_more_later() {
 }
 
 #[test]
+fn a_thousand_workers_with_the_same_prompts_are_found_as_fast_as_one() {
+    let (workers, prompts) = (1_000_u32, 15);
+    let mut index = PrefixIndex::new(1_000_000, u32::MAX);
+    (0..workers).for_each(|worker| index.open(worker));
+    for prompt in 0..prompts {
+        let hashes: Vec<u64> = (0..50).map(|block| prompt << 32 | block).collect();
+        let last = index.pin(&hashes).expect("there is room");
+        (0..workers).for_each(|worker| index.store(worker, last));
+        index.unpin(last);
+    }
+    let copies = index.max_copies() as usize;
+    assert_eq!(index.copies_of(0).count(), workers as usize);
+    assert_eq!(index.copies.iter().filter(|copy| copy.worker != NIL).count(), copies, "it is full");
+    let strays = index.copy_table.strays(|copy| {
+        let Cached { block, worker, .. } = index.copies[copy as usize];
+        copy_key(block, worker)
+    });
+    assert!(strays <= 2 * copies, "two thirds full: one place on average if the keys are random, {strays}");
+}
+
+#[test]
 fn a_hash_that_stands_in_another_prompt_ends_the_chain() {
     let mut index = PrefixIndex::new(8, 8);
     index.open(0);

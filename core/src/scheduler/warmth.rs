@@ -161,7 +161,7 @@ impl Scheduler {
     }
 
     /// A worker has these blocks in its cache, those of a prompt from its begin, and used them just now.
-    /// O(blocks · workers that have each).
+    /// O(blocks).
     ///
     /// # Errors
     /// An unknown or lost worker.
@@ -182,7 +182,7 @@ impl Scheduler {
     }
 
     /// A worker threw these blocks out of its cache. One that others there still follow goes when they do: engines throw
-    /// out the ends first. O(blocks · workers that have each).
+    /// out the ends first. O(blocks).
     ///
     /// # Errors
     /// An unknown or lost worker.

@@ -3,7 +3,7 @@
 //! Vectors double, so that what is given out is at times twice what is used. What something costs is the least average
 //! over a whole doubling, in which every vector is full once; the most that it costs stands beside it.
 
-use tidegate_benches::{GrowingQueue, GrowingTenants, SteadyState};
+use tidegate_benches::{Caches, GrowingQueue, GrowingTenants, SteadyState};
 
 use crate::ALLOCATOR;
 use crate::card::{Card, Failure};
@@ -29,6 +29,23 @@ pub(crate) fn of_tenants(card: &mut Card) -> Result<(), Failure> {
     card.put_exact("bytes_per_tenant", least);
     card.put_exact("bytes_per_tenant_most", most);
     card.put_exact("bytes_per_tenant_unserved", least_unserved);
+    Ok(())
+}
+
+/// How many blocks the index may know.
+const INDEX: usize = 1_000_000;
+
+/// Beside an index of one block, so that what is there anyway does not count; after twice as much was stored as it may know.
+pub(crate) fn of_the_index(card: &mut Card) -> Result<(), Failure> {
+    let blocks = card.scale.of(INDEX);
+    let bytes_with = |blocks: usize| {
+        let before = bytes_in_use();
+        let mut caches = Caches::new(u32::try_from(blocks).expect("a million"));
+        caches.store(2 * blocks);
+        bytes_in_use() - before
+    };
+    let (own, others) = (bytes_with(blocks), bytes_with(1));
+    card.put_exact("index_bytes_per_block", (own - others) / blocks as f64);
     Ok(())
 }
 

@@ -121,8 +121,7 @@ pub(crate) fn idle_polls(card: &mut Card) -> Result<(), Failure> {
 pub(crate) fn placements(card: &mut Card) -> Result<(), Failure> {
     let many = card.scale.of(1_000);
     let starts = STARTS.min(4 * many);
-    let on = |workers: usize| -> Contender<'_> {
-        let mut placing = Placing::new(workers, many);
+    let on = |mut placing: Placing| -> Contender<'_> {
         Box::new(move || {
             placing.submit(starts);
             let ns = cpu_ns(|| placing.start(starts));
@@ -130,9 +129,10 @@ pub(crate) fn placements(card: &mut Card) -> Result<(), Failure> {
             ns / starts as f64
         })
     };
-    let [on_many, on_one] = by_turns(card.scale.repeats(), [on(many), on(1)]);
-    card.put("place_ns_1k_workers", on_many);
-    card.put("place_ns_1_worker", on_one);
+    let machines = [Placing::by_prefix(many), Placing::new(many, many), Placing::new(1, many)];
+    let figures = by_turns(card.scale.repeats(), machines.map(on));
+    let keys = ["place_ns_1k_workers", "place_ns_1k_workers_blind", "place_ns_1_worker"];
+    keys.into_iter().zip(figures).for_each(|(key, figure)| card.put(key, figure));
     Ok(())
 }
 
