@@ -10,7 +10,20 @@ from contextlib import suppress
 import pytest
 
 import tidegate
-from tidegate import Decline, DevicePart, Gate, Order, Preempt, Reason, Start, StepException, WorkerKind, Yielding, arrays, journal
+from tidegate import (
+    Decline,
+    DevicePart,
+    Gate,
+    Order,
+    Preempt,
+    Reason,
+    Start,
+    StepException,
+    WorkerKind,
+    Yielding,
+    arrays,
+    journal,
+)
 from tidegate._digest import Digest, action_bytes
 
 

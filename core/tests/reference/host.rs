@@ -376,7 +376,8 @@ impl Host<'_> {
     /// One fails, or another comes.
     fn fleet_change(&mut self) -> (Input, Option<Setup>) {
         // Soon after a loss another comes: else nobody were kept out for one that fails again and again.
-        let flaps = self.model.workers.iter().any(|worker| worker.status == Status::Lost && worker.losses > 1);
+        let flaps =
+            self.model.workers.iter().any(|worker| worker.status == Status::Lost && worker.losses > 1);
         match self.bytes.below(8) {
             0..=2 => self.worker_add(),
             3..=4 if flaps => self.worker_add(),
