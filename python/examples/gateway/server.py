@@ -179,9 +179,6 @@ class Gateway:
             settings = load(self._path)
             if settings.redis != self._settings.redis:
                 raise ConfigFault([("redis", "is read at the start alone")])
-            if settings == self._settings:
-                log.info("the config was read again: it is the one in force")
-                return
             self._gate.reconfigure(settings.scheduler)
         except (ConfigFault, tidegate.Error) as error:
             log.error("the config is not in order, and the old one stays: %s", error)
