@@ -4,6 +4,7 @@
 use std::fmt::Write;
 
 use super::draws::Figures;
+use crate::report::Escaped;
 
 /// What is side by side, with its colours.
 const SERIES: [(&str, &str); 3] =
@@ -29,7 +30,7 @@ pub fn bars(title: &str, figure: &str, rows: &[Bars<'_>]) -> String {
     let (mut y, mut body) = (TOP, String::new());
     for row in shown {
         let text = "a string takes all that is written to it";
-        let name = escaped(&row.0);
+        let name = Escaped(&row.0);
         writeln!(body, "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{name}</text>", LEFT - 8.0, y + BAR)
             .expect(text);
         for (value, (_, colour)) in values(row).into_iter().zip(SERIES) {
@@ -58,13 +59,9 @@ pub fn bars(title: &str, figure: &str, rows: &[Bars<'_>]) -> String {
          @media (prefers-color-scheme: dark) {{ text {{ fill: #ddd }} .paper {{ fill: #161616 }} }}</style>\n\
          <rect class=\"paper\" width=\"{WIDTH}\" height=\"{y}\"/>\n\
          <text x=\"12\" y=\"20\">{}: {figure}</text>\n{}\n{body}</svg>\n",
-        escaped(title),
+        Escaped(title),
         legend.collect::<String>()
     )
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]

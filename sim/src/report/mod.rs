@@ -7,6 +7,7 @@ pub mod steps;
 mod table;
 
 pub use chrome_trace::chrome_trace;
+pub(crate) use html::Escaped;
 pub use html::html;
 pub use json::json;
 pub use table::table;

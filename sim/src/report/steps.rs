@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use super::Escaped;
+
 /// A line: what it is, and its points, from left to right.
 pub type Line = (String, Vec<(f64, f64)>);
 /// A chart: its title, and its lines.
@@ -38,7 +40,7 @@ fn one((title, lines): &Chart, top: f64, across: &str, up: &str) -> String {
     let x = |value: f64| LEFT + value / most_x * (WIDTH - LEFT - RIGHT);
     let floor = top + TOP + HEIGHT;
     let y = |value: f64| floor - value / most_y * HEIGHT;
-    let mut text = format!("<text x=\"12\" y=\"{}\">{}</text>\n", top + 20.0, escaped(title));
+    let mut text = format!("<text x=\"12\" y=\"{}\">{}</text>\n", top + 20.0, Escaped(title));
     writeln!(
         text,
         "<path class=\"axis\" fill=\"none\" d=\"M{LEFT} {} V{floor} H{}\"/>",
@@ -54,10 +56,10 @@ fn one((title, lines): &Chart, top: f64, across: &str, up: &str) -> String {
     writeln!(
         text,
         "<text x=\"{end}\" y=\"{below}\" text-anchor=\"end\">{most_x:.0} {}</text>",
-        escaped(across)
+        Escaped(across)
     )
     .expect(taken);
-    writeln!(text, "<text x=\"12\" y=\"{}\">{}</text>", top + TOP - 8.0, escaped(up)).expect(taken);
+    writeln!(text, "<text x=\"12\" y=\"{}\">{}</text>", top + TOP - 8.0, Escaped(up)).expect(taken);
     for (place, ((name, points), colour)) in lines.iter().zip(COLOURS.into_iter().cycle()).enumerate() {
         let mut path = String::new();
         for (step, &(at, value)) in points.iter().enumerate() {
@@ -74,15 +76,11 @@ fn one((title, lines): &Chart, top: f64, across: &str, up: &str) -> String {
             "<rect x=\"{at}\" y=\"{}\" width=\"12\" height=\"4\" fill=\"{colour}\"/><text x=\"{}\" y=\"{line}\">{}</text>",
             line - 6.0,
             at + 18.0,
-            escaped(name)
+            Escaped(name)
         )
         .expect(taken);
     }
     text
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]

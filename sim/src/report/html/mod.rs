@@ -455,8 +455,8 @@ fn short(value: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
-/// Text from outside, harmless inside HTML and its attributes.
-struct Escaped<'a>(&'a str);
+/// Text from outside, harmless inside HTML, SVG and their attributes.
+pub(crate) struct Escaped<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
