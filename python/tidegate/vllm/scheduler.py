@@ -17,6 +17,7 @@ from vllm.v1.request import Request, RequestStatus
 import tidegate
 from tidegate.vllm.gate import Entry, Gate, Stand
 from tidegate.vllm.memory import Memory, who_yields
+from tidegate.vllm.reload import Reload
 from tidegate.vllm.settings import Settings, SettingsError
 from tidegate.vllm.waiting import Waiting
 
@@ -38,13 +39,14 @@ class Scheduler(AsyncScheduler):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._settings = Settings.load()
+        settings = Settings.load()
         self._memory = Memory(
             self.kv_cache_manager, block_size=self.block_size, step_tokens=self.max_num_scheduled_tokens
         )
         self._gate = Gate(
-            self._settings, slots=self.max_num_active_reqs, blocks=self._memory.capacity, now_ns=self._clock()
+            settings, slots=self.max_num_active_reqs, blocks=self._memory.capacity, now_ns=self._clock()
         )
+        self._reload = Reload(settings, self._gate.core, now_ns=lambda: self._gate.now_ns)
         self._before_step = False
         self._for_memory = True
         self._even: dict[int, int] = {}
@@ -72,7 +74,7 @@ class Scheduler(AsyncScheduler):
 
     def _wishes(self, request: Request) -> dict[str, Any]:
         said = (request.sampling_params.extra_args or {}) if request.sampling_params is not None else {}
-        settings, now = self._settings, self._gate.now_ns
+        settings, now = self._reload.settings, self._gate.now_ns
         wishes: dict[str, Any] = {
             "tenant": str(said.get("tenant", settings.default_tenant)),
             "tier": settings.tier_number(said.get("tier", settings.default_tier)),
@@ -96,6 +98,7 @@ class Scheduler(AsyncScheduler):
     def schedule(self, throttle_prefills: bool = False) -> SchedulerOutput:
         """vLLM's, after what tidegate decided."""
         self._gate.now_ns = self._clock()
+        self._reload.look()
         if self._pause_state == PauseState.UNPAUSED:
             self._before_step = True
             self._wake()

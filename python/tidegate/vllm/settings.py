@@ -4,6 +4,7 @@ The file is the one that all hosts read (`tidegate.deployment`), with a table `v
 devices and workers are not used: this engine is one worker by itself. It knows nothing of requests.
 """
 
+import math
 import os
 import tomllib
 from dataclasses import dataclass
@@ -30,6 +31,13 @@ reserve_ppm = 50_000
 """
 """The tiers where no file says otherwise."""
 
+OURS: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "default_tier": ((str, int), "the name of a tier, or its number"),
+    "default_tenant": (str, "a name"),
+    "watch_every_s": ((int, float), "seconds"),
+}
+"""The table `vllm`: what each setting of it may be."""
+
 
 class SettingsError(ValueError):
     """The file cannot be used; says why."""
@@ -44,12 +52,19 @@ class Settings:
     """The tier of a request that names none: the least urgent, unless said otherwise."""
     default_tenant: str = "default"
     """Whose a request is that names no tenant."""
+    watch_every_s: float = 0.0
+    """How often a step looks whether the file has changed; 0 for never."""
+
+    @staticmethod
+    def path() -> str | None:
+        """The file, if one is named."""
+        return os.environ.get(VARIABLE) or None
 
     @staticmethod
     def load(path: str | os.PathLike[str] | None = None) -> "Settings":
         """What the file says, or the one that TIDEGATE_CONFIG names; the defaults where there is none."""
-        path = path if path is not None else os.environ.get(VARIABLE)
-        if not path:
+        path = path if path is not None else Settings.path()
+        if path is None:
             return Settings.parse("")
         try:
             return Settings.parse(Path(path).read_text(encoding="utf-8"))
@@ -64,9 +79,16 @@ class Settings:
             ours = tomllib.loads(text).get("vllm", {})
         except (tomllib.TOMLDecodeError, tidegate.ConfigError) as error:
             raise SettingsError(str(error)) from error
-        unknown = sorted(set(ours) - {"default_tier", "default_tenant"})
-        if unknown:
-            raise SettingsError(f"vllm.{unknown[0]}: there is no such setting")
+        if not isinstance(ours, dict):
+            raise SettingsError("vllm: it is no table")
+        for name, value in ours.items():
+            if name not in OURS:
+                raise SettingsError(f"vllm.{name}: there is no such setting")
+            kinds, is_what = OURS[name]
+            if not isinstance(value, kinds) or isinstance(value, bool):
+                raise SettingsError(f"vllm.{name}: {value!r} is not {is_what}")
+        if not 0 <= ours.get("watch_every_s", 0) < math.inf:
+            raise SettingsError("vllm.watch_every_s: it is less than 0, or without end")
         if deployment.config.dimensions != DIMENSIONS:
             raise SettingsError(f"dimensions: {list(DIMENSIONS)} are those of vLLM")
         settings = Settings(deployment, **ours)
