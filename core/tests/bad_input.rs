@@ -339,12 +339,18 @@ fn all_faults_of_a_config_are_told_together_with_their_paths() {
         .default_policy(
             TenantPolicy::new()
                 .parent(TenantId::new(0))
-                .most_urgent(Tier::new(3))
+                .most_urgent(Tier::new(4))
                 .tokens(Rate::per_second(1).burst(u64::MAX)),
         )
         .tier(TierConfig::new("a").reserve_ppm(1_000_001).lendable_ppm(u32::MAX).preemption_budget(0))
         .tier(TierConfig::new("a").prefill_share_ppm(u32::MAX).borrow_limit([1, u64::MAX, 1]))
         .tier(TierConfig::new("b\n").reserve_in(3, Reserve::Units(1)).reserve_in(0, Reserve::Units(u64::MAX)))
+        .tier(
+            TierConfig::new("c")
+                .reserve_ppm_in_pool(PoolId::new(2), 1)
+                .reserve_ppm_in_pool(PoolId::new(1), 1_000_001)
+                .reserve_in_pool(PoolId::new(1), 2, Reserve::Units(1)),
+        )
         .build()
         .expect_err("nearly everything is wrong");
     let paths: Vec<_> = error.faults.iter().map(|fault| &*fault.path).collect();
@@ -361,6 +367,9 @@ fn all_faults_of_a_config_are_told_together_with_their_paths() {
         "tiers[1].borrow_limit[2]",
         "tiers[2].reserve_in[0]",
         "tiers[2].reserve_in[3]",
+        "tiers[3].pools.a.reserve_ppm",
+        "tiers[3].pools.a.reserve_in[2]",
+        "tiers[3].pools[2]",
         "tiers.reserve_ppm",
         "confirm_after",
         "drain_after",

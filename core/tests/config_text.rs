@@ -7,8 +7,8 @@ use proptest::option;
 use proptest::prelude::*;
 use tidegate::{
     Affinity, Config, ConfigBuilder, MAX_DIMENSIONS, MAX_LEASED_PERIOD_NS, MAX_LEASED_TOKENS, MAX_POOLS,
-    MAX_PREFIX_BLOCKS, MAX_TIERS, MAX_UNITS, Order, OverQuota, Placement, Ppm, Preemption, Rate, Reserve,
-    Resources, Rounding, StepTime, TenantPolicy, Tier, TierConfig,
+    MAX_PREFIX_BLOCKS, MAX_TIERS, MAX_UNITS, Order, OverQuota, Placement, PoolId, Ppm, Preemption, Rate,
+    Reserve, Resources, Rounding, StepTime, TenantPolicy, Tier, TierConfig,
 };
 
 /// Spans that need every unit, and those at the ends.
@@ -56,20 +56,31 @@ fn named_tier(name: String, dimensions: usize) -> impl Strategy<Value = TierConf
         (0..=100_000_u32).prop_map(|ppm| Reserve::Share(Ppm::new(ppm))),
         (0..=MAX_UNITS).prop_map(Reserve::Units)
     ];
-    let reserves = vec(option::of(reserve), dimensions);
+    let reserves = vec(option::of(reserve.clone()), dimensions);
+    let in_pools = vec((option::of(0..=100_000_u32), vec(option::of(reserve), dimensions)), 0..=1);
     let spans = (span(), option::of(span()), option::of(span()));
     let numbers = (option::of(1..=1_000_000_000_u32), 0..=1_000_000_u32, option::of(any::<u64>()));
-    (reserves, spans, numbers, order()).prop_map(move |(reserves, spans, numbers, order)| {
-        let mut tier = TierConfig::new(name.clone());
-        for (dimension, &reserve) in reserves.iter().enumerate() {
-            tier = reserve.into_iter().fold(tier, |tier, reserve| tier.reserve_in(dimension, reserve));
-        }
-        tier = tier.order(order).deadline_token_weight(spans.0).prefill_share_ppm(numbers.1);
-        tier = spans.1.into_iter().fold(tier, TierConfig::age_after);
-        tier = spans.2.into_iter().fold(tier, TierConfig::token_objective);
-        tier = numbers.0.into_iter().fold(tier, TierConfig::preemption_budget);
-        numbers.2.into_iter().fold(tier, TierConfig::queue_token_limit)
-    })
+    ((reserves, in_pools), spans, numbers, order()).prop_map(
+        move |((reserves, in_pools), spans, numbers, order)| {
+            let mut tier = TierConfig::new(name.clone());
+            for (pool, (share, own)) in (0..).map(PoolId::new).zip(in_pools) {
+                tier = share.into_iter().fold(tier, |tier, ppm| tier.reserve_ppm_in_pool(pool, ppm));
+                for (dimension, reserve) in own.into_iter().enumerate() {
+                    tier = reserve
+                        .into_iter()
+                        .fold(tier, |tier, own| tier.reserve_in_pool(pool, dimension, own));
+                }
+            }
+            for (dimension, &reserve) in reserves.iter().enumerate() {
+                tier = reserve.into_iter().fold(tier, |tier, reserve| tier.reserve_in(dimension, reserve));
+            }
+            tier = tier.order(order).deadline_token_weight(spans.0).prefill_share_ppm(numbers.1);
+            tier = spans.1.into_iter().fold(tier, TierConfig::age_after);
+            tier = spans.2.into_iter().fold(tier, TierConfig::token_objective);
+            tier = numbers.0.into_iter().fold(tier, TierConfig::preemption_budget);
+            numbers.2.into_iter().fold(tier, TierConfig::queue_token_limit)
+        },
+    )
 }
 
 fn tier(name: String, reserve: u32, dimensions: usize) -> impl Strategy<Value = TierConfig> {
@@ -503,6 +514,38 @@ fn all_faults_are_told_at_once_each_with_its_field() {
     let error = Config::from_toml(text).expect_err("the text has faults");
     assert_eq!(error.faults.iter().map(ToString::to_string).collect::<Vec<_>>(), expected);
     assert!(error.to_string().ends_with("; and 6 more"), "{error}");
+}
+
+#[test]
+fn a_pool_may_have_reserves_of_its_own() {
+    let text = "dimensions = ['slots', 'kv']\npools = ['a', 'b']\n\
+                [[tiers]]\nname = 'x'\nreserve_ppm = 300000\nreserve_ppm_in = { kv = 200000 }\n\
+                [tiers.pools.b]\nreserve_ppm = 500000\nreserve_units = { slots = 3 }\n";
+    let tier = TierConfig::new("x").reserve_ppm(300_000).reserve_in(1, Reserve::Share(Ppm::new(200_000)));
+    let pool = PoolId::new(1);
+    let tier = tier.reserve_ppm_in_pool(pool, 500_000).reserve_in_pool(pool, 0, Reserve::Units(3));
+    let config = Config::builder().dimensions(["slots", "kv"]).pools(["a", "b"]).tier(tier);
+    assert_eq!(Config::from_toml(text), config.build());
+}
+
+#[test]
+fn faults_of_reserves_of_pools_are_told_with_their_fields() {
+    let text = "dimensions = ['slots', 'kv']\npools = ['a', 'b']\n\
+                [[tiers]]\nname = 'x'\nreserve_ppm = 300000\n\
+                [tiers.pools.b]\nreserve_ppm = 800000\nreserve_units = { slots = 3, gpus = 1 }\n\
+                [tiers.pools.c]\nreserve_ppm = 800000\n\
+                [[tiers]]\nname = 'y'\nreserve_ppm = 300000\n\
+                [tiers.pools.a]\nreserve_ppm = 1000001\n";
+    let expected = [
+        "line 8: tiers[0].pools.b.reserve_units.gpus: there is no such dimension",
+        "line 9: tiers[0].pools.c: there is no such pool",
+        "line 15: tiers[1].pools.a.reserve_ppm: 1000001 is above 1000000 (100 %)",
+        "line 15: tiers.pools.a.reserve_ppm: in slots: the shares sum to 1300001 ppm, above 1000000 (100 %)",
+        "line 15: tiers.pools.a.reserve_ppm: in kv: the shares sum to 1300001 ppm, above 1000000 (100 %)",
+        "line 14: tiers.pools.b.reserve_ppm: in kv: the shares sum to 1100000 ppm, above 1000000 (100 %)",
+    ];
+    let error = Config::from_toml(text).expect_err("the text has faults");
+    assert_eq!(error.faults.iter().map(ToString::to_string).collect::<Vec<_>>(), expected);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use common::{POOL, World, starts, three_tiers, victims};
 use tidegate::{
     Attempt, Config, ConfigBuilder, Decline, Explanation, Gate, Instant, Placement, PoolId, ReportError,
     RequestId, RequestSpec, RequestState, Reserve, Rounding, ShareWarning, Tier, TierConfig, WorkerId,
-    Yielding,
+    WorkerSpec, Yielding,
 };
 
 fn one_tier() -> ConfigBuilder {
@@ -248,6 +248,24 @@ fn a_dimension_may_have_a_reserve_of_its_own_and_less_urgent_tiers_have_what_is_
     let reserve = |tier| world.sched.effective_reserve(POOL, tier);
     assert_eq!(reserve(Tier::P0), Some([3, 90].into()));
     assert_eq!(reserve(Tier::P1), Some([2, 10].into()), "2.5 rounded up, and 30, are not there any more");
+}
+
+#[test]
+fn a_pool_may_have_reserves_of_its_own() {
+    let pools = ["h100", "a100", "idle"];
+    let [h100, a100, idle] = [0, 1, 2].map(PoolId::new);
+    let tier = TierConfig::new("a").reserve_ppm(500_000).reserve_in(1, Reserve::Units(90));
+    let tier = tier.reserve_ppm_in_pool(a100, 250_000).reserve_in_pool(idle, 1, Reserve::Units(7));
+    let config = Config::builder().dimensions(["slots", "blocks"]).pools(pools).tier(tier);
+    let mut world = World::new(config.tier(TierConfig::new("b")));
+    for pool in [h100, a100, idle] {
+        world.sched.worker_add(world.now, WorkerSpec::new(pool, [8, 100])).expect("a sound worker");
+    }
+    let reserve = |pool| world.sched.effective_reserve(pool, Tier::P0);
+    assert_eq!(reserve(h100), Some([4, 90].into()), "what is said of all pools");
+    assert_eq!(reserve(a100), Some([2, 25].into()), "a share of the pool's own is one of all its dimensions");
+    assert_eq!(reserve(idle), Some([4, 7].into()), "a dimension's own leaves the others as they are");
+    assert!(world.sched.share_warnings().is_empty(), "{:?}", world.sched.share_warnings());
 }
 
 #[test]

@@ -68,6 +68,7 @@ EVERYTHING = {
             "reserve_ppm": 300_000,
             "reserve_units": {"slots": 3},
             "reserve_ppm_in": {"kv_blocks": 400_000},
+            "pools": {"h100": {"reserve_ppm": 200_000, "reserve_units": {"slots": 5}}},
             "lendable_ppm": 500_000,
             "borrow_limit": {"slots": 2, "kv_blocks": 100},
             "rounding": "nearest",

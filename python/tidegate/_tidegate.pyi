@@ -57,11 +57,18 @@ __version__: Final[str]
 _Amounts: TypeAlias = Mapping[str, int] | Iterable[int]
 
 @type_check_only
+class _PoolReserve(TypedDict, total=False):
+    reserve_ppm: int | None
+    reserve_ppm_in: Mapping[str, int] | None
+    reserve_units: Mapping[str, int] | None
+
+@type_check_only
 class _TierSettings(TypedDict, total=False):
     name: Required[str]
     reserve_ppm: int | None
     reserve_ppm_in: Mapping[str, int] | None
     reserve_units: Mapping[str, int] | None
+    pools: Mapping[str, _PoolReserve] | None
     lendable_ppm: int | None
     borrow_limit: Mapping[str, int] | None
     rounding: str | None

@@ -10,7 +10,7 @@ mod hold;
 use alloc::vec::Vec;
 
 use crate::config::{MAX_TIERS, TierConfig};
-use crate::id::Tier;
+use crate::id::{PoolId, Tier};
 use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
 use crate::share::{Reserve, Rounding};
 use crate::time::Instant;
@@ -192,11 +192,11 @@ impl Capacity {
         self.offset = self.offset.plus_signed(after).minus(before);
     }
 
-    /// Takes a new capacity and computes the reserves anew.
-    pub(crate) fn resize(&mut self, total: Resources, tiers: &[TierConfig]) {
+    /// Takes a new capacity, of this pool, and computes the reserves anew.
+    pub(crate) fn resize(&mut self, pool: PoolId, total: Resources, tiers: &[TierConfig]) {
         self.lending.until = Instant::ZERO;
         self.total = total;
-        for ((reserve, config), account) in reserves(total, tiers).zip(tiers).zip(&mut self.accounts) {
+        for ((reserve, config), account) in reserves(pool, total, tiers).zip(tiers).zip(&mut self.accounts) {
             account.reserve = reserve;
             account.keep =
                 reserve.zip(reserve, |units, _| units - config.lendable.of(units, Rounding::Floor));
@@ -292,13 +292,13 @@ impl Capacity {
     }
 }
 
-/// R of every tier for a capacity, from the top: a share of the whole, at most what those above leave.
-fn reserves(total: Resources, tiers: &[TierConfig]) -> impl Iterator<Item = Resources> {
+/// R of every tier for a capacity of a pool, from the top: a share of the whole, at most what those above leave.
+fn reserves(pool: PoolId, total: Resources, tiers: &[TierConfig]) -> impl Iterator<Item = Resources> {
     let mut left = total;
     tiers.iter().map(move |config| {
         let mut want = Resources::ZERO;
         for dimension in 0..MAX_DIMENSIONS {
-            want[dimension] = match config.reserve_of(dimension) {
+            want[dimension] = match config.reserve_of(pool, dimension) {
                 Reserve::Share(share) => share.of(total[dimension], config.rounding),
                 Reserve::Units(units) => units,
             };
@@ -326,7 +326,7 @@ mod tests {
     fn reserves_never_exceed_the_capacity() {
         let mut capacity = Capacity::new(&tiers());
         for units in 0..50 {
-            capacity.resize([units, 0].into(), &tiers());
+            capacity.resize(PoolId::new(0), [units, 0].into(), &tiers());
             let reserves: Vec<u64> = capacity.accounts().iter().map(|account| account.reserve[0]).collect();
             assert!(reserves.iter().sum::<u64>() <= units);
             assert!(reserves[0] * 10 >= units * 3, "Ceil keeps at least 30 % of {units}");
@@ -336,7 +336,7 @@ mod tests {
     #[test]
     fn a_hold_keeps_the_recent_peak_from_being_borrowed() {
         let mut capacity = Capacity::new(&tiers());
-        capacity.resize([10].into(), &tiers());
+        capacity.resize(PoolId::new(0), [10].into(), &tiers());
         let at = |s: u64| Instant::from_nanos(s * 1_000_000_000);
         assert_eq!(capacity.available(Tier::P1, at(0)).0[0], 10, "nothing asked for, everything is lent");
         capacity.account_mut(Tier::P0).waiting = [2].into();

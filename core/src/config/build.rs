@@ -8,9 +8,10 @@ use core::fmt::{self, Write as _};
 use core::time::Duration;
 
 use super::{
-    Affinity, Config, Flaps, LeaseTerms, MAX_NAME_BYTES, MAX_POOLS, MAX_TIERS, MAX_TOKEN_COST, Placement,
-    Preemption, StepTime, TierConfig, TokenCosts,
+    Affinity, Config, DEFAULT_POOL, Flaps, LeaseTerms, MAX_NAME_BYTES, MAX_POOLS, MAX_TIERS, MAX_TOKEN_COST,
+    Placement, Preemption, StepTime, TierConfig, TokenCosts,
 };
+use crate::id::PoolId;
 use crate::resources::{MAX_DIMENSIONS, MAX_UNITS};
 use crate::share::{Ppm, Reserve};
 use crate::tenant::TenantPolicy;
@@ -29,7 +30,7 @@ impl Default for ConfigBuilder {
             config: Config {
                 dimensions: Vec::new(),
                 tiers: Vec::new(),
-                pools: vec!["default".into()],
+                pools: vec![DEFAULT_POOL.into()],
                 placement: Placement::Pack,
                 affinity: Affinity::default(),
                 min_run_ns: nanos(Duration::from_secs(1)),
@@ -290,6 +291,7 @@ impl ConfigBuilder {
         faults.names("tiers", &tier_names, MAX_TIERS);
         for (index, tier) in config.tiers.iter().enumerate() {
             faults.tier(index, tier, config.dimensions.len());
+            faults.pool_reserves(index, tier, config);
         }
         faults.shares(config);
         for (path, span) in [
@@ -412,26 +414,31 @@ impl Faults {
         }
     }
 
-    /// What the tiers are guaranteed together: told once for all dimensions if the tiers' own shares are too much.
+    /// What the tiers are guaranteed together: told once for all dimensions if the tiers' own shares are too much, and of
+    /// a pool only where one of them has something of its own there.
     fn shares(&mut self, config: &Config) {
-        let sum = |share: &dyn Fn(&TierConfig) -> Ppm| -> u64 {
-            config.tiers.iter().map(|tier| u64::from(share(tier).get())).sum()
-        };
-        let too_much = |sum: u64| {
-            (sum > u64::from(Ppm::ONE.get()))
-                .then(|| format!("the shares sum to {sum} ppm, above 1000000 (100 %)"))
-        };
-        if let Some(message) = too_much(sum(&|tier| tier.reserve)) {
+        if let Some(message) = too_much(config, |tier| Reserve::Share(tier.reserve)) {
             return self.add("tiers.reserve_ppm", message);
         }
-        for (dimension, name) in config.dimensions.iter().enumerate().take(MAX_DIMENSIONS) {
-            let of = |tier: &TierConfig| match tier.reserve_in[dimension] {
-                None => tier.reserve,
-                Some(Reserve::Share(share)) => share,
-                Some(Reserve::Units(_)) => Ppm::ZERO,
-            };
-            if let Some(message) = too_much(sum(&of)) {
+        let dimensions = || config.dimensions.iter().enumerate().take(MAX_DIMENSIONS);
+        let of_all = |tier: &TierConfig, dimension: usize| {
+            tier.reserve_in[dimension].unwrap_or(Reserve::Share(tier.reserve))
+        };
+        for (dimension, name) in dimensions() {
+            if let Some(message) = too_much(config, |tier| of_all(tier, dimension)) {
                 self.add("tiers.reserve_ppm", format!("in {name}: {message}"));
+            }
+        }
+        for (pool, pool_name) in (0..).map(PoolId::new).zip(&config.pools) {
+            let has_own = |tier: &TierConfig| tier.reserve_in_pools.iter().any(|&(other, _)| other == pool);
+            if !config.tiers.iter().any(has_own) {
+                continue;
+            }
+            for (dimension, name) in dimensions() {
+                if let Some(message) = too_much(config, |tier| tier.reserve_of(pool, dimension)) {
+                    let field = format!("tiers.pools.{pool_name}.reserve_ppm");
+                    self.add(&field, format!("in {name}: {message}"));
+                }
             }
         }
     }
@@ -449,34 +456,52 @@ impl Faults {
         }
     }
 
+    fn share(&mut self, field: &str, share: Ppm) {
+        if share > Ppm::ONE {
+            self.add(field, format!("{} is above 1000000 (100 %)", share.get()));
+        }
+    }
+
+    /// What dimensions have of their own.
+    fn reserves(&mut self, path: &str, reserves: &[Option<Reserve>; MAX_DIMENSIONS], dimensions: usize) {
+        for (dimension, reserve) in reserves.iter().enumerate() {
+            let field = format!("{path}[{dimension}]");
+            match *reserve {
+                Some(_) if dimension >= dimensions => {
+                    self.add(&field, "there is no such dimension".to_string());
+                }
+                Some(Reserve::Share(share)) => self.share(&field, share),
+                Some(Reserve::Units(units)) if units > MAX_UNITS => {
+                    self.add(&field, format!("{units} is above {MAX_UNITS}"));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// What pools have of their own.
+    fn pool_reserves(&mut self, index: usize, tier: &TierConfig, config: &Config) {
+        for (pool, own) in &tier.reserve_in_pools {
+            let Some(name) = config.pools.get(pool.index()) else {
+                let field = format!("tiers[{index}].pools[{}]", pool.get());
+                self.add(&field, "there is no such pool".to_string());
+                continue;
+            };
+            let path = format!("tiers[{index}].pools.{name}");
+            self.share(&format!("{path}.reserve_ppm"), own.share.unwrap_or_default());
+            self.reserves(&format!("{path}.reserve_in"), &own.dimensions, config.dimensions.len());
+        }
+    }
+
     fn tier(&mut self, index: usize, tier: &TierConfig, dimensions: usize) {
         for (field, share) in [
             ("reserve_ppm", tier.reserve),
             ("lendable_ppm", tier.lendable),
             ("prefill_share_ppm", tier.prefill_share),
         ] {
-            if share > Ppm::ONE {
-                self.add(
-                    &format!("tiers[{index}].{field}"),
-                    format!("{} is above 1000000 (100 %)", share.get()),
-                );
-            }
+            self.share(&format!("tiers[{index}].{field}"), share);
         }
-        for (dimension, reserve) in tier.reserve_in.iter().enumerate() {
-            let field = format!("tiers[{index}].reserve_in[{dimension}]");
-            match reserve {
-                Some(_) if dimension >= dimensions => {
-                    self.add(&field, "there is no such dimension".to_string());
-                }
-                Some(Reserve::Share(share)) if *share > Ppm::ONE => {
-                    self.add(&field, format!("{} is above 1000000 (100 %)", share.get()));
-                }
-                Some(Reserve::Units(units)) if *units > MAX_UNITS => {
-                    self.add(&field, format!("{units} is above {MAX_UNITS}"));
-                }
-                _ => {}
-            }
-        }
+        self.reserves(&format!("tiers[{index}].reserve_in"), &tier.reserve_in, dimensions);
         if tier.preempt_while_borrowing == Some(Preemption::AnyBorrower) {
             self.add(
                 &format!("tiers[{index}].preempt_while_borrowing"),
@@ -499,6 +524,16 @@ impl Faults {
             }
         }
     }
+}
+
+/// What is wrong with what the tiers are guaranteed together, if something is.
+fn too_much(config: &Config, reserve: impl Fn(&TierConfig) -> Reserve) -> Option<String> {
+    let share = |tier: &TierConfig| match reserve(tier) {
+        Reserve::Share(share) => u64::from(share.get()),
+        Reserve::Units(_) => 0,
+    };
+    let sum: u64 = config.tiers.iter().map(share).sum();
+    (sum > u64::from(Ppm::ONE.get())).then(|| format!("the shares sum to {sum} ppm, above 1000000 (100 %)"))
 }
 
 /// Whether this can be the name of a thing: so that it stands on one line of a journal or a report.

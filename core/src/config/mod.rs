@@ -29,6 +29,8 @@ use crate::time::nanos;
 pub const MAX_TIERS: usize = 8;
 /// The most pools a config may have.
 pub const MAX_POOLS: usize = 1 << 10;
+/// The pool of a config that names none.
+const DEFAULT_POOL: &str = "default";
 /// The most that one token may cost.
 pub const MAX_TOKEN_COST: u32 = 1 << 10;
 /// The most blocks of prompts whose places are known: 2^24, so that their numbers fit 32 bits; chosen arbitrarily.
@@ -175,6 +177,13 @@ pub enum Placement {
     PrefixAffinity,
 }
 
+/// What a tier is guaranteed of one pool, where that is something else than of all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PoolReserve {
+    pub(crate) share: Option<Ppm>,
+    pub(crate) dimensions: [Option<Reserve>; MAX_DIMENSIONS],
+}
+
 /// One tier: what it is guaranteed, what it lends, how long its requests may wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
@@ -183,6 +192,8 @@ pub struct TierConfig {
     pub(crate) reserve: Ppm,
     /// Where a dimension has a reserve of its own.
     pub(crate) reserve_in: [Option<Reserve>; MAX_DIMENSIONS],
+    /// Where a pool has, in the order of the pools.
+    pub(crate) reserve_in_pools: Vec<(PoolId, PoolReserve)>,
     pub(crate) lendable: Ppm,
     pub(crate) borrow_limit: Option<Resources>,
     pub(crate) rounding: Rounding,
@@ -209,6 +220,7 @@ impl TierConfig {
             name: name.into().into_boxed_str(),
             reserve: Ppm::ZERO,
             reserve_in: [None; MAX_DIMENSIONS],
+            reserve_in_pools: Vec::new(),
             lendable: Ppm::ONE,
             borrow_limit: None,
             rounding: Rounding::Ceil,
@@ -241,6 +253,32 @@ impl TierConfig {
     pub fn reserve_in(mut self, dimension: usize, reserve: Reserve) -> Self {
         self.reserve_in[dimension] = Some(reserve);
         self
+    }
+
+    /// Guarantees the tier this share of every dimension of one pool, counted in the order of the config, in parts per
+    /// million: instead of what it is guaranteed of all pools.
+    pub fn reserve_ppm_in_pool(mut self, pool: PoolId, ppm: u32) -> Self {
+        self.reserve_in_pool_mut(pool).share = Some(Ppm::new(ppm));
+        self
+    }
+
+    /// Guarantees the tier this much of one dimension of one pool, both counted in the order of the config: instead of its
+    /// share of that pool, or of what it is guaranteed of all.
+    ///
+    /// # Panics
+    /// If there can be no such dimension (there are at most four).
+    pub fn reserve_in_pool(mut self, pool: PoolId, dimension: usize, reserve: Reserve) -> Self {
+        self.reserve_in_pool_mut(pool).dimensions[dimension] = Some(reserve);
+        self
+    }
+
+    fn reserve_in_pool_mut(&mut self, pool: PoolId) -> &mut PoolReserve {
+        let known = self.reserve_in_pools.binary_search_by_key(&pool, |&(other, _)| other);
+        let place = known.unwrap_or_else(|place| {
+            self.reserve_in_pools.insert(place, (pool, PoolReserve::default()));
+            place
+        });
+        &mut self.reserve_in_pools[place].1
     }
 
     /// Lends out at most this share of the reserve while it is idle, in parts per million. Default: all.
@@ -348,14 +386,17 @@ impl TierConfig {
         self
     }
 
-    /// What the tier is guaranteed of a dimension.
-    pub(crate) fn reserve_of(&self, dimension: usize) -> Reserve {
-        self.reserve_in[dimension].unwrap_or(Reserve::Share(self.reserve))
+    /// What the tier is guaranteed of a dimension of a pool: what is said of both, of the pool, of the dimension, or of all.
+    pub(crate) fn reserve_of(&self, pool: PoolId, dimension: usize) -> Reserve {
+        let of_pool = self.reserve_in_pools.iter().find(|&&(other, _)| other == pool);
+        let in_pool =
+            of_pool.and_then(|(_, own)| own.dimensions[dimension].or_else(|| own.share.map(Reserve::Share)));
+        in_pool.or(self.reserve_in[dimension]).unwrap_or(Reserve::Share(self.reserve))
     }
 
-    /// What the tier asks for of a dimension of which there are `total` units, in parts per million.
-    pub(crate) fn asked_ppm(&self, dimension: usize, total: u64) -> u64 {
-        match self.reserve_of(dimension) {
+    /// What the tier asks for of a dimension of a pool of which there are `total` units, in parts per million.
+    pub(crate) fn asked_ppm(&self, pool: PoolId, dimension: usize, total: u64) -> u64 {
+        match self.reserve_of(pool, dimension) {
             Reserve::Share(share) => share.get().into(),
             Reserve::Units(units) => (units.min(total) * 1_000_000).checked_div(total).unwrap_or(0),
         }

@@ -396,9 +396,9 @@ impl Scheduler {
         let total = self.total_capacity(pool);
         self.tiers().for_each(|tier| self.advance_loan(pool, tier));
         let target = &mut self.pools[pool.index()];
-        target.capacity.resize(total, &self.config.tiers);
+        target.capacity.resize(pool, total, &self.config.tiers);
         let largest = target.configured.total().max(total);
-        target.configured.resize(largest, &self.config.tiers);
+        target.configured.resize(pool, largest, &self.config.tiers);
         self.note_all_rooms(pool);
         let mut parked = Vec::new();
         for &slot in &waiting {

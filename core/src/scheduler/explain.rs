@@ -224,7 +224,7 @@ impl Scheduler {
             for (tier, config) in (0..).map(Tier::new).zip(&self.config.tiers) {
                 for dimension in 0..self.config.dimensions.len() {
                     let total = target.capacity.total()[dimension];
-                    let asked_ppm = config.asked_ppm(dimension, total);
+                    let asked_ppm = config.asked_ppm(pool, dimension, total);
                     let reserve = target.capacity.account(tier).reserve[dimension];
                     // A pool has more units than a million times would fit 64 bits.
                     let millionths = u128::from(reserve) * 1_000_000;

@@ -110,13 +110,13 @@ impl Model {
         devices.into_iter().fold(total, |total, device| beyond(total, excess(device)))
     }
 
-    /// R of each tier for a capacity.
-    pub(crate) fn reserves(&self, total: Units) -> Vec<Units> {
+    /// R of each tier for a capacity of a pool.
+    pub(crate) fn reserves(&self, pool: usize, total: Units) -> Vec<Units> {
         let mut left = total;
         let mut reserves = Vec::new();
         for tier in &self.setup.tiers {
-            let want =
-                [0, 1, 2, 3].map(|d| if d < self.setup.dimensions { tier.want(d, total[d]) } else { 0 });
+            let want = [0, 1, 2, 3]
+                .map(|d| if d < self.setup.dimensions { tier.want(pool, d, total[d]) } else { 0 });
             let reserve = min(want, left);
             left = sub(left, reserve);
             reserves.push(reserve);
@@ -125,7 +125,7 @@ impl Model {
     }
 
     pub(crate) fn reserve(&self, pool: usize, tier: usize) -> Units {
-        self.reserves(self.capacity(pool))[tier]
+        self.reserves(pool, self.capacity(pool))[tier]
     }
 
     fn keep(&self, tier: usize, reserve: Units) -> Units {
@@ -233,7 +233,7 @@ impl Model {
         let (capacity, tiers) = (self.capacity(pool), 0..self.setup.tiers.len());
         let used = sum(self.up(pool).into_iter().map(|id| self.worker_used(id)));
         let earmarked = sum(tiers.clone().map(|t| self.earmarked(pool, t)));
-        let reserves = self.reserves(capacity);
+        let reserves = self.reserves(pool, capacity);
         let held = tiers.filter(|&other| other != tier).map(|other| {
             let keep = self.keep(other, reserves[other]);
             let hold = min(max(self.peak(pool, other), keep), reserves[other]);
@@ -265,7 +265,7 @@ impl Model {
         if !request.never_yields() || self.is_within(pool, tier, asks, own) {
             return true;
         }
-        let reserves = self.reserves(self.capacity(pool));
+        let reserves = self.reserves(pool, self.capacity(pool));
         let after = (0..self.setup.tiers.len()).map(|t| {
             let more = if t == tier { sub(asks, own_pinned) } else { [0; 4] };
             max(reserves[t], add(self.pinned(pool, t), more))
@@ -277,9 +277,9 @@ impl Model {
         self.claim_of(seq).map_or([0; 4], |id| self.claims[&id].size)
     }
 
-    /// The most that a request of a tier may ever have of a capacity.
-    pub(crate) fn ceiling(&self, total: Units, tier: usize, never_yields: bool) -> Units {
-        let reserves = self.reserves(total);
+    /// The most that a request of a tier may ever have of a capacity of a pool.
+    pub(crate) fn ceiling(&self, pool: usize, total: Units, tier: usize, never_yields: bool) -> Units {
+        let reserves = self.reserves(pool, total);
         let others = |f: &dyn Fn(usize) -> Units| sum((0..reserves.len()).filter(|&t| t != tier).map(f));
         let mut most = sub(total, others(&|t| self.keep(t, reserves[t])));
         if let Some(limit) = self.setup.tiers[tier].borrow_limit {
@@ -294,7 +294,7 @@ impl Model {
     pub(crate) fn should_be_parked(&self, seq: Seq) -> bool {
         let request = &self.requests[&seq];
         let pool = request.spec.pool.get() as usize;
-        let ceiling = self.ceiling(self.capacity(pool), request.tier(), request.never_yields());
+        let ceiling = self.ceiling(pool, self.capacity(pool), request.tier(), request.never_yields());
         request.attempt == u32::MAX
             || !le(request.asks, ceiling)
             || !self.up(pool).iter().any(|&id| le(request.asks, self.whole(id)))
@@ -312,7 +312,7 @@ impl Model {
         let demand = units(request.spec.demand);
         let Some(stopped_with) = request.stopped_with else { return demand };
         let pool = request.spec.pool.get() as usize;
-        let ceiling = self.ceiling(self.largest[pool], request.tier(), request.never_yields());
+        let ceiling = self.ceiling(pool, self.largest[pool], request.tier(), request.never_yields());
         let least = max(demand, min(stopped_with, ceiling));
         if !request.stopped_for_memory {
             return least;

@@ -88,6 +88,9 @@ pub(crate) fn compare(bytes: &[u8]) -> Result<Compared, String> {
     if shaken {
         setup.shake(&mut bytes);
     }
+    if setup.pools > 1 {
+        setup.part(&mut bytes);
+    }
     let mut story = format!("{setup:#?}\n");
     story.push_str("---\n");
     let model = Model::new(setup.clone(), 0);

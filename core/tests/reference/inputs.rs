@@ -273,7 +273,7 @@ impl Model {
         let pool = spec.pool.get() as usize;
         let shapes = self.shapes(pool);
         let never_yields = spec.yielding == tidegate::Yielding::Never;
-        let of = |capacity| self.ceiling(capacity, usize::from(spec.tier.get()), never_yields);
+        let of = |capacity| self.ceiling(pool, capacity, usize::from(spec.tier.get()), never_yields);
         let ceiling = max(of(self.largest[pool]), of(self.capacity(pool)));
         let demand = units(spec.demand);
         shapes.is_empty() || le(demand, ceiling) && shapes.iter().any(|&shape| le(demand, shape))

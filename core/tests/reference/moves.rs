@@ -70,7 +70,7 @@ impl Model {
     fn gains(&self, pool: usize, seq: Seq, from: WorkerId, to: WorkerId) -> bool {
         let request = &self.requests[&seq];
         let (tier, in_use) = (request.tier(), request.in_use);
-        let ceiling = self.ceiling(self.largest[pool], tier, false);
+        let ceiling = self.ceiling(pool, self.largest[pool], tier, false);
         let asks = max(units(request.spec.demand), min(in_use, ceiling));
         let before = self.load(from, [0; 4]);
         let fuller = self.load(from, in_use.map(|units| -units)).max(self.load(to, asks));

@@ -30,7 +30,7 @@ impl Model {
         ensure("CAP-1", bound.is_none_or(|most| le_where(used, most, asks)), || {
             format!("{request} started as {}, and its tier uses {used:?}", reason.as_str())
         })?;
-        let reserves = self.reserves(self.capacity(pool));
+        let reserves = self.reserves(pool, self.capacity(pool));
         let pinned =
             reserves.iter().enumerate().map(|(tier, &reserve)| max(reserve, self.pinned(pool, tier)));
         let reachable = reason != Reason::Borrowed || le_where(sum(pinned), self.capacity(pool), asks);

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use tidegate::{
-    Config, Order, Placement, Ppm, Preemption, Reserve, Resources, Rounding, StepTime, TenantPolicy,
+    Config, Order, Placement, PoolId, Ppm, Preemption, Reserve, Resources, Rounding, StepTime, TenantPolicy,
     TierConfig,
 };
 
@@ -13,6 +13,8 @@ use super::warmth::AffinitySetup;
 pub(crate) struct TierSetup {
     pub(crate) reserve_ppm: u32,
     pub(crate) reserve_in: [Option<Reserve>; 4],
+    /// By pool: its own share, and what its dimensions have of their own.
+    pub(crate) reserve_in_pools: Vec<(Option<u32>, [Option<Reserve>; 4])>,
     pub(crate) lendable_ppm: u32,
     pub(crate) borrow_limit: Option<Resources>,
     pub(crate) rounding: Rounding,
@@ -88,6 +90,14 @@ impl TierSetup {
         for (dimension, reserve) in self.reserve_in.iter().enumerate() {
             tier = reserve.iter().fold(tier, |tier, &reserve| tier.reserve_in(dimension, reserve));
         }
+        for (pool, (share, own)) in (0..).map(PoolId::new).zip(&self.reserve_in_pools) {
+            tier = share.iter().fold(tier, |tier, &ppm| tier.reserve_ppm_in_pool(pool, ppm));
+            for (dimension, reserve) in own.iter().enumerate() {
+                tier = reserve
+                    .iter()
+                    .fold(tier, |tier, &reserve| tier.reserve_in_pool(pool, dimension, reserve));
+            }
+        }
         tier = self.borrow_limit.into_iter().fold(tier, TierConfig::borrow_limit);
         tier = self.preempt_while_borrowing.into_iter().fold(tier, TierConfig::preempt_while_borrowing);
         tier = self.preemption_budget.into_iter().fold(tier, TierConfig::preemption_budget);
@@ -97,8 +107,8 @@ impl TierSetup {
         self.queue_timeout.map(ns).into_iter().fold(tier, TierConfig::queue_timeout)
     }
 
-    /// What it is guaranteed of `total` units of a dimension, before those above have theirs.
-    pub(crate) fn want(&self, dimension: usize, total: i128) -> i128 {
+    /// What it is guaranteed of `total` units of a dimension of a pool, before those above have theirs.
+    pub(crate) fn want(&self, pool: usize, dimension: usize, total: i128) -> i128 {
         let share = |ppm: Ppm| {
             let exact = total * i128::from(ppm.get());
             let fraction = match self.rounding {
@@ -108,7 +118,13 @@ impl TierSetup {
             };
             (exact + fraction) / 1_000_000
         };
-        match self.reserve_in[dimension] {
+        let (of_pool, in_pool) = self.reserve_in_pools.get(pool).copied().unwrap_or_default();
+        let own = match (in_pool[dimension], of_pool) {
+            (None, Some(ppm)) => Some(Reserve::Share(Ppm::new(ppm))),
+            (None, None) => self.reserve_in[dimension],
+            (own, _) => own,
+        };
+        match own {
             None => share(Ppm::new(self.reserve_ppm)),
             Some(Reserve::Share(ppm)) => share(ppm),
             Some(Reserve::Units(units)) => units.into(),

@@ -56,6 +56,7 @@ fn tier_setup(bytes: &mut Bytes<'_>, tiers: usize, dimensions: usize, index: usi
     TierSetup {
         reserve_ppm: if index == 0 { bytes.one_of(&[300_000, 500_000, 100_000]) } else { share(bytes) },
         reserve_in,
+        reserve_in_pools: Vec::new(),
         lendable_ppm: bytes.one_of(&[1_000_000, 1_000_000, 500_000, 0]),
         borrow_limit: bytes.maybe(5, |bytes| bytes.units(dimensions, 9)),
         rounding: bytes.one_of(&[Rounding::Ceil, Rounding::Nearest, Rounding::Floor]),
@@ -136,6 +137,25 @@ impl Setup {
             let mut policy = policy(bytes, &[], self);
             policy.most_urgent = policy.most_urgent.min(Tier::new(self.tiers.len() as u8 - 1));
             self.default_policy = policy;
+        }
+    }
+
+    /// Pools have reserves of their own.
+    pub(super) fn part(&mut self, bytes: &mut Bytes<'_>) {
+        let most = 500_000 / self.tiers.len() as u32;
+        for tier in &mut self.tiers {
+            tier.reserve_in_pools = (0..self.pools)
+                .map(|_| {
+                    let mut own = [None; 4];
+                    for reserve in own.iter_mut().take(self.dimensions) {
+                        *reserve = bytes.maybe(4, |bytes| match bytes.below(2) {
+                            0 => Reserve::Units(bytes.number(5)),
+                            _ => Reserve::Share(Ppm::new(most)),
+                        });
+                    }
+                    (bytes.maybe(2, |bytes| bytes.one_of(&[most, most / 2, 0])), own)
+                })
+                .collect();
         }
     }
 

@@ -4,6 +4,7 @@
 #[cfg(feature = "json")]
 mod json;
 mod policy;
+mod reserves;
 #[cfg(feature = "toml")]
 mod toml;
 
@@ -11,21 +12,23 @@ use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use core::marker::PhantomData;
 use core::time::Duration;
 
 use policy::PolicyText;
+use reserves::PoolReserveText;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Affinity, Config, ConfigBuilder, ConfigError, ConfigFault, Fallback, Flaps, LeaseTerms, Order, Placement,
-    Preemption, StepTime, TierConfig,
+    Affinity, Config, ConfigBuilder, ConfigError, ConfigFault, DEFAULT_POOL, Fallback, Flaps, LeaseTerms,
+    Order, Placement, Preemption, StepTime, TierConfig,
 };
 use crate::resources::{MAX_DIMENSIONS, Resources};
-use crate::share::{Ppm, Reserve, Rounding};
+use crate::share::Rounding;
 
 /// The file as it is written; what is absent keeps the builder's default.
 #[derive(Default, Serialize, Deserialize)]
@@ -109,6 +112,8 @@ struct TierText {
     /// Dimensions with a share of their own, and with a number of units.
     reserve_ppm_in: Option<ByName<u32>>,
     reserve_units: Option<ByName<u64>>,
+    /// Pools with something of their own.
+    pools: Option<ByName<PoolReserveText>>,
     lendable_ppm: Option<u32>,
     borrow_limit: Option<ByName<u64>>,
     rounding: Option<String>,
@@ -127,7 +132,7 @@ struct TierText {
     queue_timeout: Option<String>,
 }
 
-/// Values by the name of their dimension. A name that stands twice is refused, whatever a format says of it.
+/// Values by the name of their dimension or pool. A name that stands twice is refused, whatever a format says of it.
 #[derive(Serialize)]
 #[serde(transparent)]
 struct ByName<T>(BTreeMap<String, T>);
@@ -144,7 +149,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Names<T> {
     type Value = ByName<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("numbers by the names of dimensions")
+        f.write_str("values by name")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
@@ -302,7 +307,8 @@ impl ConfigText {
         let mut read = Reader { prefix: String::new(), faults };
         let affinity = self.affinity(&mut read);
         let mut builder = Config::builder().affinity(affinity);
-        builder = set(builder, self.pools, |builder, names| builder.pools(names));
+        let pools = self.pools.unwrap_or_else(|| vec![DEFAULT_POOL.to_owned()]);
+        builder = builder.pools(pools.iter());
         let placement = read.choice("placement", self.placement, &PLACEMENTS);
         builder = set(builder, placement, ConfigBuilder::placement);
         builder = set(builder, read.span("min_run", self.min_run), ConfigBuilder::min_run);
@@ -363,7 +369,7 @@ impl ConfigText {
         }
         for (index, tier) in self.tiers.into_iter().enumerate() {
             read.prefix = format!("tiers[{index}].");
-            builder = builder.tier(tier.into_tier(&self.dimensions, &mut read));
+            builder = builder.tier(tier.into_tier(&self.dimensions, &pools, &mut read));
         }
         builder.dimensions(self.dimensions)
     }
@@ -375,6 +381,7 @@ impl TierText {
             name,
             reserve,
             reserve_in,
+            reserve_in_pools: _, // reserves::in_pools
             lendable,
             borrow_limit,
             rounding,
@@ -392,19 +399,7 @@ impl TierText {
             queue_token_limit,
             queue_timeout_ns,
         } = tier;
-        let reserves = || config.dimensions().map(str::to_owned).zip(reserve_in);
-        let shares: BTreeMap<_, _> = reserves()
-            .filter_map(|(name, reserve)| match reserve {
-                Some(Reserve::Share(share)) => Some((name, share.get())),
-                _ => None,
-            })
-            .collect();
-        let units: BTreeMap<_, _> = reserves()
-            .filter_map(|(name, reserve)| match reserve {
-                Some(Reserve::Units(units)) => Some((name, *units)),
-                _ => None,
-            })
-            .collect();
+        let (reserve_ppm_in, reserve_units) = reserves::in_dimensions(config, reserve_in);
         let by_name = |units: Resources| {
             let named = config.dimensions().enumerate();
             ByName(named.map(|(index, name)| (name.to_owned(), units[index])).collect())
@@ -412,8 +407,9 @@ impl TierText {
         Self {
             name: name.to_string(),
             reserve_ppm: Some(reserve.get()),
-            reserve_ppm_in: Some(shares).filter(|shares| !shares.is_empty()).map(ByName),
-            reserve_units: Some(units).filter(|units| !units.is_empty()).map(ByName),
+            reserve_ppm_in,
+            reserve_units,
+            pools: reserves::in_pools(tier, config),
             lendable_ppm: Some(lendable.get()),
             borrow_limit: borrow_limit.map(by_name),
             rounding: Some(name_in(&ROUNDINGS, *rounding)),
@@ -433,15 +429,12 @@ impl TierText {
         }
     }
 
-    fn into_tier(self, dimensions: &[String], read: &mut Reader<'_>) -> TierConfig {
+    fn into_tier(self, dimensions: &[String], pools: &[String], read: &mut Reader<'_>) -> TierConfig {
         let mut tier = TierConfig::new(self.name);
         tier = set(tier, self.reserve_ppm, TierConfig::reserve_ppm);
-        for (name, ppm) in self.reserve_ppm_in.into_iter().flat_map(|shares| shares.0) {
-            tier = read.reserve(tier, "reserve_ppm_in", &name, dimensions, Reserve::Share(Ppm::new(ppm)));
-        }
-        for (name, units) in self.reserve_units.into_iter().flat_map(|units| units.0) {
-            tier = read.reserve(tier, "reserve_units", &name, dimensions, Reserve::Units(units));
-        }
+        let own = (self.reserve_ppm_in, self.reserve_units);
+        tier = read.reserves(tier, "", own, dimensions, TierConfig::reserve_in);
+        tier = read.pool_reserves(tier, self.pools, pools, dimensions);
         tier = set(tier, self.lendable_ppm, TierConfig::lendable_ppm);
         let limit = self.borrow_limit.map(|by_name| read.units("borrow_limit", &by_name.0, dimensions));
         tier = set(tier, limit, |tier, units| tier.borrow_limit(units));
@@ -501,25 +494,6 @@ impl Reader<'_> {
             self.fault(field, format!("{text:?} is none of {}", names.join(", ")));
         }
         found
-    }
-
-    /// A reserve of one dimension by its name.
-    fn reserve(
-        &mut self,
-        tier: TierConfig,
-        field: &str,
-        name: &str,
-        dimensions: &[String],
-        reserve: Reserve,
-    ) -> TierConfig {
-        match dimensions.iter().take(MAX_DIMENSIONS).position(|dimension| dimension == name) {
-            None => self.fault(&format!("{field}.{name}"), "there is no such dimension".to_string()),
-            Some(index) if tier.reserve_in[index].is_some() => {
-                self.fault(&format!("{field}.{name}"), "has a share of its own already".to_string());
-            }
-            Some(index) => return tier.reserve_in(index, reserve),
-        }
-        tier
     }
 
     /// Units by the name of their dimension. Each has to be named: whether one left out would mean none or
