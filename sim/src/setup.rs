@@ -8,7 +8,9 @@ use thiserror::Error;
 use tidegate::{Config, ConfigBuilder, Order, Placement, PoolId, Preemption, Tier, TierConfig};
 use tidegate_deploy::{Deployment, Workers};
 
+use crate::hardware::{self, Spare};
 use crate::machine::{Layout, Machine};
+use crate::model::ServiceModel;
 use crate::policy::{Discipline, Policy, Terms};
 use crate::replay::TTFT_OBJECTIVES_NS;
 use crate::trace::{Work, Workload};
@@ -88,6 +90,9 @@ pub enum SetupError {
         /// How many the config names.
         pools: usize,
     },
+    /// Workers that stand by.
+    #[error(transparent)]
+    Spare(#[from] Spare),
     /// A tier of the workload that no workers take.
     #[error("workers: the workload has requests of tier P{tier}, and no workers take them (most_urgent)")]
     NobodyTakes {
@@ -141,6 +146,8 @@ pub struct Setup {
     pub routes: Vec<Route>,
     /// The file of which the tenants, devices and workers are, if it is not the config alone.
     pub file: Option<Box<Deployment>>,
+    /// The model of each worker of that file; without any, all workers are as the machine is.
+    pub models: Vec<&'static ServiceModel>,
     /// What a policy in place of the scheduler is told.
     pub terms: Option<Terms>,
 }
@@ -208,6 +215,7 @@ impl Setup {
                 worker_pools: vec![one_pool; workers],
                 routes: tiers.map(|tier| Route { tier: tier_number(tier), pool: one_pool }).collect(),
                 file: None,
+                models: Vec::new(),
                 terms: None,
             },
             SetupKind::Naive | SetupKind::Policy(_) => {
@@ -223,6 +231,7 @@ impl Setup {
                     worker_pools: vec![one_pool; workers],
                     routes: tiers.map(|_| shared).collect(),
                     file: None,
+                    models: Vec::new(),
                     terms: matches!(kind, SetupKind::Policy(_)).then(terms),
                 }
             }
@@ -239,6 +248,7 @@ impl Setup {
                         .map(|tier| Route { tier: tier_number(tier), pool: pool_number(tier) })
                         .collect(),
                     file: None,
+                    models: Vec::new(),
                     terms: None,
                 }
             }
@@ -266,11 +276,57 @@ impl Setup {
         Some(self.routes.iter().map(of).collect())
     }
 
-    /// The same with the tenants, devices and workers of a file, whose config it has.
+    /// The same on the workers of a file, for those who can be told of them. `tidegate`, whose config is the file's, has its tenants and
+    /// pools too; `naive` all workers and devices in one pool. A policy in place of the scheduler knows no devices, and the dedicated set-up
+    /// has to be cut as tiers want it: both keep their workers, which are all alike. `model` is that of a worker with a device of
+    /// its own.
     ///
     /// # Errors
-    /// [`SetupError::TooManyTenants`], those of the file counted; [`SetupError::Pools`] and [`SetupError::NobodyTakes`].
-    pub fn with_file(mut self, file: &Deployment, workload: &Workload) -> Result<Self, SetupError> {
+    /// [`SetupError::TooManyTenants`], those of the file counted; [`SetupError::Spare`], [`SetupError::Pools`] and [`SetupError::NobodyTakes`].
+    pub fn with_file(
+        self,
+        file: &Deployment,
+        model: &'static ServiceModel,
+        workload: &Workload,
+    ) -> Result<Self, SetupError> {
+        hardware::refuse_spares(file)?;
+        match self.kind {
+            SetupKind::Tidegate => self.with_all_of(file, model, workload),
+            SetupKind::Naive if !file.workers.is_empty() => Ok(self.with_hardware_of(file, model)),
+            _ => Ok(self),
+        }
+    }
+
+    /// With the workers and devices of a file in its own pool, and nothing else of it.
+    fn with_hardware_of(self, file: &Deployment, model: &'static ServiceModel) -> Self {
+        let builder = Config::builder().dimensions(file.config.dimensions()).placement(Placement::Spread);
+        let builder = self.config.tiers().iter().fold(builder, |builder, tier| builder.tier(tier.clone()));
+        let config = built(builder.max_tenants(self.config.max_tenants()).max_bypass(0));
+        let one_pool = PoolId::new(0);
+        let alone = |group: &Workers| Workers { pool: one_pool, most_urgent: Tier::P0, ..group.clone() };
+        let file = Deployment {
+            config: config.clone(),
+            tenants: Vec::new(),
+            workers: file.workers.iter().map(alone).collect(),
+            ..file.clone()
+        };
+        let layout = self.layout.of_dimensions(config.dimensions()).expect("the file's own were looked at");
+        Self {
+            config,
+            layout,
+            worker_pools: vec![one_pool; file.worker_count()],
+            models: hardware::models(&file, model),
+            file: Some(Box::new(file)),
+            ..self
+        }
+    }
+
+    fn with_all_of(
+        mut self,
+        file: &Deployment,
+        model: &'static ServiceModel,
+        workload: &Workload,
+    ) -> Result<Self, SetupError> {
         let names = workload.tenants.iter().chain(file.tenants.iter().map(|tenant| &tenant.name));
         let (max, tenants) = (self.config.max_tenants(), names.collect::<BTreeSet<_>>().len());
         if usize::try_from(max).is_ok_and(|max| max < tenants) {
@@ -288,6 +344,7 @@ impl Setup {
             }
             let of = |group: &Workers| std::iter::repeat_n(group.pool, group.count as usize);
             self.worker_pools = file.workers.iter().flat_map(of).collect();
+            self.models = hardware::models(file, model);
         }
         self.file = Some(Box::new(file.clone()));
         Ok(self)

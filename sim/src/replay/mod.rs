@@ -132,7 +132,8 @@ pub fn replay_stream(
     let workers = setup.worker_pools.len();
     match machine {
         Machine::Engine { model, batching, .. } => {
-            let engines = vec![BatchingEngine::new(model, batching); workers];
+            let of = |worker: usize| setup.models.get(worker).copied().unwrap_or(model);
+            let engines = (0..workers).map(|worker| BatchingEngine::new(of(worker), batching)).collect();
             Replay::new(requests, setup, machine, engines, options)?.run()
         }
         Machine::Node => {
