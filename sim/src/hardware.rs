@@ -1,12 +1,13 @@
 //! What the workers of a file stand on: how fast that lets each be, what all have together, and how many GPUs it is.
 //!
-//! Decides how workers divide the time of a device: evenly, whoever is idle. Does not
+//! Decides how workers divide the time of a device: evenly among those that compute; MIG cuts it for good. Does not
 //! know: who is placed where, what an iteration takes.
 
 use thiserror::Error;
 use tidegate::{Resources, WorkerKind};
 use tidegate_deploy::{Deployment, Workers};
 
+use crate::engine::{Busy, Share};
 use crate::model::ServiceModel;
 
 /// How a GPU is shared.
@@ -20,11 +21,19 @@ pub enum Slicing {
     Time,
 }
 
+/// Compute slices of a GPU under MIG.
+const SLICES: u64 = 7;
+
+/// Those of one of so many parts.
+fn slices(parts: u32) -> u64 {
+    SLICES / u64::from(parts).clamp(1, SLICES)
+}
+
 /// How many times as long an iteration takes on one of so many parts as on the whole GPU.
 #[must_use]
 pub fn slowdown(slicing: Slicing, parts: u32) -> f64 {
     match slicing {
-        Slicing::Mig => 7.0 / f64::from(7 / parts.clamp(1, 7)),
+        Slicing::Mig => SLICES as f64 / slices(parts) as f64,
         Slicing::Mps | Slicing::Time => f64::from(parts.max(1)),
     }
 }
@@ -48,30 +57,82 @@ pub fn refuse_spares(file: &Deployment) -> Result<(), Spare> {
     }
 }
 
-/// How many times as long an iteration takes as on a device of its own, for each table of workers: as many as share the device
+/// How many times as long an iteration takes as on a device of its own while all workers compute, for each table of them: as many as share the device
 /// of theirs that has most, and of a MIG device by whole slices. O(tables · devices of each).
 #[must_use]
 pub fn slowdowns(file: &Deployment) -> Vec<f64> {
+    let clients = clients(file);
+    let of = |group: &Workers| {
+        let slicing = if group.kind == WorkerKind::Mig { Slicing::Mig } else { Slicing::Time };
+        slowdown(slicing, most(group, &clients))
+    };
+    file.workers.iter().map(of).collect()
+}
+
+/// What the engines on the workers of a file have of their devices.
+#[derive(Clone, Debug)]
+pub struct Hardware {
+    /// The model of a worker that has its devices for itself.
+    pub model: &'static ServiceModel,
+    devices: usize,
+    seats: Vec<Seat>,
+}
+
+/// Where one worker stands.
+#[derive(Clone, Debug)]
+enum Seat {
+    /// On these devices, with others.
+    Shared(Vec<usize>),
+    /// On one of so many slices of a device, or on none that others stand on.
+    Slice(u32),
+}
+
+impl Hardware {
+    /// That of a file, with this model. O(workers).
+    #[must_use]
+    pub fn of(file: &Deployment, model: &'static ServiceModel) -> Self {
+        let clients = clients(file);
+        let seats = file.workers.iter().flat_map(|group| {
+            let shared: Vec<_> =
+                group.devices.iter().copied().filter(|&device| clients[device] > 1).collect();
+            let seat = match group.kind {
+                _ if shared.is_empty() => Seat::Slice(1),
+                WorkerKind::Mig => Seat::Slice(most(group, &clients)),
+                _ => Seat::Shared(shared),
+            };
+            std::iter::repeat_n(seat, group.count as usize)
+        });
+        Self { model, devices: file.devices.len(), seats: seats.collect() }
+    }
+
+    /// The share of each worker, for engines that are all idle.
+    #[must_use]
+    pub fn shares(&self) -> Vec<Share> {
+        let busy: Vec<Busy> = (0..self.devices).map(|_| Busy::default()).collect();
+        let of = |seat: &Seat| match seat {
+            Seat::Shared(devices) => {
+                Share::beside(devices.iter().map(|&device| busy[device].clone()).collect())
+            }
+            Seat::Slice(parts) => Share::of_slice(SLICES, slices(*parts)),
+        };
+        self.seats.iter().map(of).collect()
+    }
+}
+
+/// How many workers stand on each device.
+fn clients(file: &Deployment) -> Vec<u32> {
     let mut clients = vec![0_u32; file.devices.len()];
     for group in &file.workers {
         for &device in &group.devices {
             clients[device] = clients[device].saturating_add(group.count);
         }
     }
-    let of = |group: &Workers| {
-        let most = group.devices.iter().map(|&device| clients[device]).max().unwrap_or(1);
-        let slicing = if group.kind == WorkerKind::Mig { Slicing::Mig } else { Slicing::Time };
-        slowdown(slicing, most)
-    };
-    file.workers.iter().map(of).collect()
+    clients
 }
 
-/// The model of each worker, which lives as long as the process: slower where devices are shared.
-#[must_use]
-pub fn models(file: &Deployment, model: &'static ServiceModel) -> Vec<&'static ServiceModel> {
-    let of_tables = file.workers.iter().zip(slowdowns(file));
-    let of_tables = of_tables.map(|(group, factor)| (model.slower(factor), group.count as usize));
-    of_tables.flat_map(|(model, count)| std::iter::repeat_n(model, count)).collect()
+/// How many share the device of these workers that has most.
+fn most(group: &Workers, clients: &[u32]) -> u32 {
+    group.devices.iter().map(|&device| clients[device]).max().unwrap_or(1)
 }
 
 /// The slowdown of as many workers that are all alike and compute as much together.

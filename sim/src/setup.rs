@@ -8,7 +8,7 @@ use thiserror::Error;
 use tidegate::{Config, ConfigBuilder, Order, Placement, PoolId, Preemption, Tier, TierConfig};
 use tidegate_deploy::{Deployment, Workers};
 
-use crate::hardware::{self, Spare};
+use crate::hardware::{Hardware, Spare, refuse_spares};
 use crate::machine::{Layout, Machine};
 use crate::model::ServiceModel;
 use crate::policy::{Discipline, Policy, Terms};
@@ -146,8 +146,8 @@ pub struct Setup {
     pub routes: Vec<Route>,
     /// The file of which the tenants, devices and workers are, if it is not the config alone.
     pub file: Option<Box<Deployment>>,
-    /// The model of each worker of that file; without any, all workers are as the machine is.
-    pub models: Vec<&'static ServiceModel>,
+    /// What the workers have of the devices of a file; without it each has one of its own, and the machine's model.
+    pub hardware: Option<Hardware>,
     /// What a policy in place of the scheduler is told.
     pub terms: Option<Terms>,
 }
@@ -215,7 +215,7 @@ impl Setup {
                 worker_pools: vec![one_pool; workers],
                 routes: tiers.map(|tier| Route { tier: tier_number(tier), pool: one_pool }).collect(),
                 file: None,
-                models: Vec::new(),
+                hardware: None,
                 terms: None,
             },
             SetupKind::Naive | SetupKind::Policy(_) => {
@@ -231,7 +231,7 @@ impl Setup {
                     worker_pools: vec![one_pool; workers],
                     routes: tiers.map(|_| shared).collect(),
                     file: None,
-                    models: Vec::new(),
+                    hardware: None,
                     terms: matches!(kind, SetupKind::Policy(_)).then(terms),
                 }
             }
@@ -248,7 +248,7 @@ impl Setup {
                         .map(|tier| Route { tier: tier_number(tier), pool: pool_number(tier) })
                         .collect(),
                     file: None,
-                    models: Vec::new(),
+                    hardware: None,
                     terms: None,
                 }
             }
@@ -278,27 +278,28 @@ impl Setup {
 
     /// The same on the workers of a file, for those who can be told of them. `tidegate`, whose config is the file's, has its tenants and
     /// pools too; `naive` all workers and devices in one pool. A policy in place of the scheduler knows no devices, and the dedicated set-up
-    /// has to be cut as tiers want it: both keep their workers, which are all alike. `model` is that of a worker with a device of
+    /// has to be cut as tiers want it: both keep workers that are all alike, on the same devices. `model` is that of a worker with a device of
     /// its own.
     ///
     /// # Errors
     /// [`SetupError::TooManyTenants`], those of the file counted; [`SetupError::Spare`], [`SetupError::Pools`] and [`SetupError::NobodyTakes`].
     pub fn with_file(
-        self,
+        mut self,
         file: &Deployment,
         model: &'static ServiceModel,
         workload: &Workload,
     ) -> Result<Self, SetupError> {
-        hardware::refuse_spares(file)?;
+        refuse_spares(file)?;
+        self.hardware = (!file.workers.is_empty()).then(|| Hardware::of(file, model));
         match self.kind {
-            SetupKind::Tidegate => self.with_all_of(file, model, workload),
-            SetupKind::Naive if !file.workers.is_empty() => Ok(self.with_hardware_of(file, model)),
+            SetupKind::Tidegate => self.with_all_of(file, workload),
+            SetupKind::Naive if self.hardware.is_some() => Ok(self.with_workers_of(file)),
             _ => Ok(self),
         }
     }
 
     /// With the workers and devices of a file in its own pool, and nothing else of it.
-    fn with_hardware_of(self, file: &Deployment, model: &'static ServiceModel) -> Self {
+    fn with_workers_of(self, file: &Deployment) -> Self {
         let builder = Config::builder().dimensions(file.config.dimensions()).placement(Placement::Spread);
         let builder = self.config.tiers().iter().fold(builder, |builder, tier| builder.tier(tier.clone()));
         let config = built(builder.max_tenants(self.config.max_tenants()).max_bypass(0));
@@ -315,18 +316,12 @@ impl Setup {
             config,
             layout,
             worker_pools: vec![one_pool; file.worker_count()],
-            models: hardware::models(&file, model),
             file: Some(Box::new(file)),
             ..self
         }
     }
 
-    fn with_all_of(
-        mut self,
-        file: &Deployment,
-        model: &'static ServiceModel,
-        workload: &Workload,
-    ) -> Result<Self, SetupError> {
+    fn with_all_of(mut self, file: &Deployment, workload: &Workload) -> Result<Self, SetupError> {
         let names = workload.tenants.iter().chain(file.tenants.iter().map(|tenant| &tenant.name));
         let (max, tenants) = (self.config.max_tenants(), names.collect::<BTreeSet<_>>().len());
         if usize::try_from(max).is_ok_and(|max| max < tenants) {
@@ -344,7 +339,6 @@ impl Setup {
             }
             let of = |group: &Workers| std::iter::repeat_n(group.pool, group.count as usize);
             self.worker_pools = file.workers.iter().flat_map(of).collect();
-            self.models = hardware::models(file, model);
         }
         self.file = Some(Box::new(file.clone()));
         Ok(self)

@@ -132,8 +132,13 @@ pub fn replay_stream(
     let workers = setup.worker_pools.len();
     match machine {
         Machine::Engine { model, batching, .. } => {
-            let of = |worker: usize| setup.models.get(worker).copied().unwrap_or(model);
-            let engines = (0..workers).map(|worker| BatchingEngine::new(of(worker), batching)).collect();
+            let engines = match &setup.hardware {
+                None => vec![BatchingEngine::new(model, batching); workers],
+                Some(hardware) => {
+                    let on = |share| BatchingEngine::on(hardware.model, batching, share);
+                    hardware.shares().into_iter().map(on).collect()
+                }
+            };
             Replay::new(requests, setup, machine, engines, options)?.run()
         }
         Machine::Node => {

@@ -19,7 +19,7 @@ struct Document<'a> {
     model: &'static str,
     workers: usize,
     workers_chosen: bool,
-    /// How many times as long as the model says an iteration takes.
+    /// How many times as long as the model says an iteration takes while all workers compute.
     #[serde(skip_serializing_if = "is_one")]
     slowdown: f64,
     traces: &'a [String],

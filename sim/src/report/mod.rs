@@ -74,7 +74,7 @@ pub struct Results {
     pub workers_chosen: bool,
     /// Whether those of `tidegate` and `naive` differ, or share devices with limits; those of the others are all alike, and have together as much.
     pub workers_differ: bool,
-    /// How many times as long as the model says an iteration takes, since workers share devices; the mean of them.
+    /// How many times as long as the model says an iteration takes while all workers compute, since they share devices; the mean of them.
     pub slowdown: f64,
     /// What the workload was made of.
     pub traces: Vec<String>,

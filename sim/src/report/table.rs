@@ -74,7 +74,7 @@ impl Page {
         if results.slowdown != 1.0 {
             let factor = results.slowdown;
             self.line(&format!(
-                "  devices are shared: an iteration takes {factor:.2} times as long as the model says"
+                "  devices are shared: while all compute, an iteration takes {factor:.2} times as long as the model says"
             ));
         }
         if results.workers_chosen {
