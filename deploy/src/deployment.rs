@@ -252,7 +252,7 @@ impl Deployment {
         inputs
     }
 
-    /// How many workers it names.
+    /// How many workers it names, those that stand by among them.
     #[must_use]
     pub fn worker_count(&self) -> usize {
         self.workers.iter().map(|group| group.count as usize).sum()
@@ -349,6 +349,12 @@ fn read_tenants(
         {
             faults.push(fault(format!("{path}.parent"), format!("there is no tenant {parent:?}")));
         }
+    }
+    // A scheduler that has no room for one more forgets one whom nobody uses, and would not know the first of these.
+    let most = usize::try_from(config.max_tenants()).unwrap_or(usize::MAX);
+    if let Some(path) = paths.get(most) {
+        let message = format!("is one of {} tenants, and max_tenants is {most}", tenants.len());
+        faults.push(fault(path.clone(), message));
     }
     (tenants, paths)
 }

@@ -119,6 +119,10 @@ fn every_fault_has_its_line_and_path() {
             "[[tenants]]\nname = \"a\"\nparent = \"b\"\n[[tenants]]\nname = \"b\"\nparent = \"a\"\n",
             &["4: tenants[1]: "],
         ),
+        (
+            "max_tenants = 1\n[[tenants]]\nname = \"a\"\n[[tenants]]\nname = \"b\"\n",
+            &["4: tenants[1]: is one of 2 tenants, and max_tenants is 1"],
+        ),
         ("[[tenants]]\nname = \"a\"\nleased = true\n", &["3: tenants[0].leased: there is no rate to share"]),
         (
             "[[workers]]\ncount = 0\n",

@@ -83,10 +83,11 @@ impl Autoscaled {
         fleet.paid_ns as f64 / (self.peak.paid_ns as f64).max(1.0)
     }
 
-    /// The first tier's p99 time in the queue by that with the peak-sized one.
+    /// The first tier's p99 time in the queue by that with the peak-sized one; `None` if nobody waits there.
     #[must_use]
-    pub fn delay_ratio(&self, fleet: &FleetResult) -> f64 {
-        fleet.queue_delay_ns_p99 as f64 / (self.peak.queue_delay_ns_p99 as f64).max(1.0)
+    pub fn delay_ratio(&self, fleet: &FleetResult) -> Option<f64> {
+        let peak = self.peak.queue_delay_ns_p99;
+        (peak > 0).then(|| fleet.queue_delay_ns_p99 as f64 / peak as f64)
     }
 }
 

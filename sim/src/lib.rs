@@ -3,7 +3,7 @@
 //!
 //! Rooms, lower ones first: [`model`] (how long an iteration takes), [`engine`] (what runs on a worker),
 //! [`trace`] (which requests arrive), [`machine`] (what a worker is made of), [`policy`] (others' ways to choose
-//! who is next), [`setup`] (the configs that are compared), [`replay`] (the loop and what it measures), [`sizing`] (how many workers), [`neighbour`] (what
+//! who is next), [`hardware`] (what the workers of a file stand on), [`setup`] (the configs that are compared), [`replay`] (the loop and what it measures), [`sizing`] (how many workers), [`neighbour`] (what
 //! one tenant costs the others), [`cost`] (what traffic costs in money), [`chargeback`] (who used how much, and what it
 //! costs), [`estimates`] (how good those of `explain` are), [`autoscale`] (what a fleet costs that follows what is wanted), [`report`] (how results are printed).
 //! Beside them, on [`model`] and [`trace`]: [`fit`] (a model from measurements),
@@ -15,6 +15,7 @@ pub mod cost;
 pub mod engine;
 pub mod estimates;
 pub mod fit;
+pub mod hardware;
 pub mod lockstep;
 pub mod machine;
 pub mod model;

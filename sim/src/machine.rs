@@ -173,6 +173,14 @@ impl Layout {
         Ok(layout)
     }
 
+    /// The same machine, where a config keeps its dimensions elsewhere.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn of_dimensions<'a>(&self, names: impl Iterator<Item = &'a str>) -> Result<Self, String> {
+        Self::new(self.machine, names)
+    }
+
     /// What so many requests that hold `units` between them use. Units are KV blocks, or thousandths of GPUs.
     #[must_use]
     #[inline]

@@ -8,7 +8,9 @@ use thiserror::Error;
 use tidegate::{Config, ConfigBuilder, Order, Placement, PoolId, Preemption, Tier, TierConfig};
 use tidegate_deploy::{Deployment, Workers};
 
+use crate::hardware::{Hardware, Spare, refuse_spares};
 use crate::machine::{Layout, Machine};
+use crate::model::ServiceModel;
 use crate::policy::{Discipline, Policy, Terms};
 use crate::replay::TTFT_OBJECTIVES_NS;
 use crate::trace::{Work, Workload};
@@ -88,6 +90,9 @@ pub enum SetupError {
         /// How many the config names.
         pools: usize,
     },
+    /// Workers that stand by.
+    #[error(transparent)]
+    Spare(#[from] Spare),
     /// A tier of the workload that no workers take.
     #[error("workers: the workload has requests of tier P{tier}, and no workers take them (most_urgent)")]
     NobodyTakes {
@@ -141,6 +146,8 @@ pub struct Setup {
     pub routes: Vec<Route>,
     /// The file of which the tenants, devices and workers are, if it is not the config alone.
     pub file: Option<Box<Deployment>>,
+    /// What the workers have of the devices of a file; without it each has one of its own, and the machine's model.
+    pub hardware: Option<Hardware>,
     /// What a policy in place of the scheduler is told.
     pub terms: Option<Terms>,
 }
@@ -208,6 +215,7 @@ impl Setup {
                 worker_pools: vec![one_pool; workers],
                 routes: tiers.map(|tier| Route { tier: tier_number(tier), pool: one_pool }).collect(),
                 file: None,
+                hardware: None,
                 terms: None,
             },
             SetupKind::Naive | SetupKind::Policy(_) => {
@@ -223,6 +231,7 @@ impl Setup {
                     worker_pools: vec![one_pool; workers],
                     routes: tiers.map(|_| shared).collect(),
                     file: None,
+                    hardware: None,
                     terms: matches!(kind, SetupKind::Policy(_)).then(terms),
                 }
             }
@@ -239,6 +248,7 @@ impl Setup {
                         .map(|tier| Route { tier: tier_number(tier), pool: pool_number(tier) })
                         .collect(),
                     file: None,
+                    hardware: None,
                     terms: None,
                 }
             }
@@ -266,11 +276,52 @@ impl Setup {
         Some(self.routes.iter().map(of).collect())
     }
 
-    /// The same with the tenants, devices and workers of a file, whose config it has.
+    /// The same on the workers of a file, for those who can be told of them. `tidegate`, whose config is the file's, has its tenants and
+    /// pools too; `naive` all workers and devices in one pool. A policy in place of the scheduler knows no devices, and the dedicated set-up
+    /// has to be cut as tiers want it: both keep workers that are all alike, on the same devices. `model` is that of a worker with a device of
+    /// its own.
     ///
     /// # Errors
-    /// [`SetupError::TooManyTenants`], those of the file counted; [`SetupError::Pools`] and [`SetupError::NobodyTakes`].
-    pub fn with_file(mut self, file: &Deployment, workload: &Workload) -> Result<Self, SetupError> {
+    /// [`SetupError::TooManyTenants`], those of the file counted; [`SetupError::Spare`], [`SetupError::Pools`] and [`SetupError::NobodyTakes`].
+    pub fn with_file(
+        mut self,
+        file: &Deployment,
+        model: &'static ServiceModel,
+        workload: &Workload,
+    ) -> Result<Self, SetupError> {
+        refuse_spares(file)?;
+        self.hardware = (!file.workers.is_empty()).then(|| Hardware::of(file, model));
+        match self.kind {
+            SetupKind::Tidegate => self.with_all_of(file, workload),
+            SetupKind::Naive if self.hardware.is_some() => Ok(self.with_workers_of(file)),
+            _ => Ok(self),
+        }
+    }
+
+    /// With the workers and devices of a file in its own pool, and nothing else of it.
+    fn with_workers_of(self, file: &Deployment) -> Self {
+        let builder = Config::builder().dimensions(file.config.dimensions()).placement(Placement::Spread);
+        let builder = self.config.tiers().iter().fold(builder, |builder, tier| builder.tier(tier.clone()));
+        let config = built(builder.max_tenants(self.config.max_tenants()).max_bypass(0));
+        let one_pool = PoolId::new(0);
+        let alone = |group: &Workers| Workers { pool: one_pool, most_urgent: Tier::P0, ..group.clone() };
+        let file = Deployment {
+            config: config.clone(),
+            tenants: Vec::new(),
+            workers: file.workers.iter().map(alone).collect(),
+            ..file.clone()
+        };
+        let layout = self.layout.of_dimensions(config.dimensions()).expect("the file's own were looked at");
+        Self {
+            config,
+            layout,
+            worker_pools: vec![one_pool; file.worker_count()],
+            file: Some(Box::new(file)),
+            ..self
+        }
+    }
+
+    fn with_all_of(mut self, file: &Deployment, workload: &Workload) -> Result<Self, SetupError> {
         let names = workload.tenants.iter().chain(file.tenants.iter().map(|tenant| &tenant.name));
         let (max, tenants) = (self.config.max_tenants(), names.collect::<BTreeSet<_>>().len());
         if usize::try_from(max).is_ok_and(|max| max < tenants) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tidegate_sim::autoscale::{AutoscaleError, Autoscaled, FleetResult, autoscale};
 use tidegate_sim::report::steps::{Line, steps};
-use tidegate_sim::trace::{self, Kind, LoadOptions, Mix, Synthetic, TraceSpec, Workload};
+use tidegate_sim::trace::{self, Kind, LoadOptions, Mix, Synthetic, TraceSpec, Work, Workload};
 
 use super::engine::EngineArgs;
 use super::outputs::Output;
@@ -25,9 +25,14 @@ const ROWS: usize = 15;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Replay the two traces of Azure in this folder, each as the first tier once, as they are and made into a day; without
-    /// it, a synthetic day
-    #[arg(long, value_name = "FOLDER")]
+    /// Replay this trace (repeatable), as it is and made into a day; without any, a synthetic day
+    #[arg(long = "trace", value_name = "KIND:PATH")]
+    traces: Vec<String>,
+    /// Give all requests of a kind of trace this tier, as azure-code=P0 (repeatable)
+    #[arg(long = "tier", value_name = "KIND=TIER", requires = "traces")]
+    tiers: Vec<String>,
+    /// Replay azure2023/AzureLLMInferenceTrace_{conv,code}.part1.csv.gz of this folder, each as P0 once and the other as P1
+    #[arg(long, value_name = "FOLDER", conflicts_with = "traces")]
     data: Option<PathBuf>,
     /// How long workers take to start, in seconds
     #[arg(long, value_name = "S,S", value_delimiter = ',', default_value = "300,600", value_parser = clap::value_parser!(u64).range(1..=600))]
@@ -53,8 +58,10 @@ type Case = (String, Workload);
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let machine = args.engine.machine()?;
-    let cases = cases(args)?;
-    let inputs: Vec<_> = args.data.iter().map(|folder| ("--data", folder.as_path())).collect();
+    let specs = specs(args)?;
+    let traces = specs.iter().map(|spec| ("--trace", spec.path.as_path()));
+    let inputs: Vec<_> = traces.chain(args.data.iter().map(|folder| ("--data", folder.as_path()))).collect();
+    let cases = cases(args, &specs)?;
     let plot = args.plot.as_ref().map(|path| Output::begin("--plot", path, &inputs)).transpose()?;
     let start_ups: Vec<u64> = args.start_up.iter().map(|s| s * NS_PER_S).collect();
     let bar = Progress::of_trials();
@@ -78,7 +85,14 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     print(&if args.json { document(&answers) } else { answers.iter().map(table).collect() })
 }
 
-fn cases(args: &Args) -> Result<Vec<Case>, Failure> {
+fn specs(args: &Args) -> Result<Vec<TraceSpec>, Failure> {
+    args.traces.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(Failure::bad_input)
+}
+
+fn cases(args: &Args, specs: &[TraceSpec]) -> Result<Vec<Case>, Failure> {
+    if !specs.is_empty() {
+        return Ok(as_it_is_and_as_a_day("the traces", own(args, specs)?, args));
+    }
     let Some(folder) = &args.data else {
         let minutes = args.minutes_of_day;
         let synthetic = Synthetic {
@@ -97,12 +111,27 @@ fn cases(args: &Args) -> Result<Vec<Case>, Failure> {
     ];
     let mut cases = Vec::new();
     for (name, kinds) in orders {
-        let trace = azure(folder, kinds)?;
-        let day = trace::day_of(&trace, args.minutes_of_day, args.seed);
-        cases.push((name.to_owned(), trace));
-        cases.push((format!("{name}, a day in {} minutes", args.minutes_of_day), day));
+        cases.extend(as_it_is_and_as_a_day(name, azure(folder, kinds)?, args));
     }
     Ok(cases)
+}
+
+fn as_it_is_and_as_a_day(name: &str, trace: Workload, args: &Args) -> Vec<Case> {
+    let minutes = args.minutes_of_day;
+    let day = trace::day_of(&trace, minutes, args.seed);
+    vec![(name.to_owned(), trace), (format!("{name}, a day in {minutes} minutes"), day)]
+}
+
+/// The user's traces, with the tiers that they are given.
+fn own(args: &Args, specs: &[TraceSpec]) -> Result<Workload, Failure> {
+    let overrides = args.tiers.iter().map(|text| trace::parse_tier_override(text));
+    let tier_overrides = overrides.collect::<Result<_, _>>().map_err(Failure::bad_input)?;
+    let options = LoadOptions { tier_overrides, ..LoadOptions::default() };
+    let workload = trace::load(specs, &options).map_err(Failure::bad_input)?;
+    if workload.requests.iter().any(|request| matches!(request.work, Work::Job { .. })) {
+        return Err(Failure::bad_input("--trace: GPU jobs have no first token"));
+    }
+    Ok(workload)
 }
 
 /// The traces of these kinds, as tiers in this order.
@@ -141,12 +170,12 @@ fn table((name, answer): &(&str, Autoscaled)) -> String {
     for fleet in std::iter::once(&answer.peak).chain(&answer.following) {
         writeln!(
             text,
-            "{:<16} {:>12.2} {:>8.3} {:>13} {:>8.2} {:>12} {:>12}",
+            "{:<16} {:>12.2} {:>8.3} {:>13} {:>8} {:>12} {:>12}",
             name_of(fleet),
             hours(fleet),
             answer.hours_ratio(fleet),
             ms(fleet.queue_delay_ns_p99),
-            answer.delay_ratio(fleet),
+            answer.delay_ratio(fleet).map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}")),
             ms(fleet.ttft_ns_p99),
             fleet.second_ttft_ns_p99.map_or_else(|| "-".to_owned(), ms)
         )

@@ -1,6 +1,8 @@
 //! The flags that say what things cost, for all subcommands that say what traffic costs.
 
+use tidegate_deploy::Deployment;
 use tidegate_sim::cost::{ApiPrice, GpuPrice, gpus_of};
+use tidegate_sim::hardware::gpus;
 use tidegate_sim::model::ServiceModel;
 
 use super::Failure;
@@ -17,7 +19,7 @@ const HOURS_PER_MONTH: f64 = 730.0;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Prices {
-    /// GPUs of a worker; without it 1, or as many as the model's name says, as -tp4
+    /// GPUs of a worker, and of a device of a file; without it 1, and of a worker as many as the model's name says, as -tp4
     #[arg(long, value_name = "N", value_parser = positive)]
     gpus_per_worker: Option<f64>,
     #[arg(
@@ -74,6 +76,13 @@ impl Prices {
             usd_per_gpu_hour: self.usd_per_gpu_hour.unwrap_or(USD_PER_GPU_HOUR),
             hours_per_month: self.hours_per_month.unwrap_or(HOURS_PER_MONTH),
         }
+    }
+
+    /// What workers of a file cost, all alike: it is its GPUs that are paid for, not its workers.
+    pub(super) fn gpu_of(&self, file: &Deployment, model: &ServiceModel) -> GpuPrice {
+        let gpu = self.gpu(model);
+        let gpus = gpus(file, self.gpus_per_worker.unwrap_or(1.0), gpu.gpus_per_worker);
+        GpuPrice { gpus_per_worker: gpus / file.worker_count() as f64, ..gpu }
     }
 
     pub(super) fn api(&self) -> ApiPrice {

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use clap::builder::PossibleValuesParser;
-use tidegate::Config;
-use tidegate_deploy::Deployment;
+use tidegate::{Config, Resources};
+use tidegate_deploy::{Deployment, Workers};
+use tidegate_sim::hardware::{mean_slowdown, refuse_spares, together};
 use tidegate_sim::machine::Machine;
+use tidegate_sim::model::ServiceModel;
 use tidegate_sim::replay::{Outcome, ReplayError, ReplayOptions, Requests, Watch, replay, replay_stream};
 use tidegate_sim::report::{Comparison, Results, chrome_trace, html, json, table};
 use tidegate_sim::setup::{Setup, SetupError, SetupKind, default_config};
@@ -127,7 +129,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         0 => workers(args, traffic.sample(), machine, &config, &stop)?,
         of_file => of_file,
     };
-    let runner = Runner { args, machine, config: &config, file: file.as_ref(), workers, kinds, stop: &stop };
+    let model = args.engine.model()?;
+    let of_file = file.as_ref().map(|file| (file, model));
+    let runner = Runner { args, machine, config: &config, file: of_file, workers, kinds, stop: &stop };
     // All set-ups are made before the first runs: bad input is told at once.
     let setups = runner.setups(traffic.sample())?;
     let (journal_name, journal) = outputs.journal.map(Output::into_file).unzip();
@@ -146,11 +150,16 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         workers,
         workers_chosen: args.workers.is_none() && file.as_ref().is_none_or(|file| file.workers.is_empty()),
         workers_differ: file.as_ref().is_some_and(workers_differ),
+        slowdown: file.as_ref().map_or(1.0, mean_slowdown),
         traces: traffic.into_sources(),
         tier_names: config.tiers().iter().map(|tier| tier.name().to_owned()).collect(),
         tenants,
         prices: match machine {
-            Machine::Engine { model, .. } => Some((args.prices.gpu(model), args.prices.api())),
+            Machine::Engine { model, .. } => {
+                let file = file.as_ref().filter(|file| !file.workers.is_empty());
+                let gpu = file.map_or_else(|| args.prices.gpu(model), |file| args.prices.gpu_of(file, model));
+                Some((gpu, args.prices.api()))
+            }
             Machine::Node => None,
         },
         main,
@@ -290,12 +299,14 @@ fn machine(args: &Args, workload: &Workload, file: Option<&Deployment>) -> Resul
             if is_of_jobs {
                 return Err(Failure::bad_file(path, "workers: GPU jobs run on nodes of the simulator's own"));
             }
-            let sizes = sizes(file).map_err(|problem| Failure::bad_file(path, problem))?;
+            let bad = |problem: String| Failure::bad_file(path, problem);
+            refuse_spares(file).map_err(|spare| bad(spare.to_string()))?;
             let model = args.engine.model()?;
-            for &(size, _) in &sizes {
+            for size in sizes(file).map_err(bad)? {
                 args.engine.machine_of(model, size)?;
             }
-            args.engine.machine_of(model, mean(&sizes))
+            let mean = mean(file).map_err(bad)?;
+            args.engine.machine_of(model.slower(mean_slowdown(file)), mean)
         }
         _ if is_of_jobs => {
             args.engine.refuse_for_jobs()?;
@@ -306,48 +317,48 @@ fn machine(args: &Args, workload: &Workload, file: Option<&Deployment>) -> Resul
     }
 }
 
-/// What the workers of a file have, and how many have it.
-fn sizes(file: &Deployment) -> Result<Vec<(Size, u32)>, String> {
-    let mut sizes = Vec::with_capacity(file.workers.len());
-    for (index, group) in file.workers.iter().enumerate() {
-        // One would serve in the set-ups that know no spares, and cost there.
-        if group.spare {
-            return Err(format!("workers[{index}].spare: a replay loses nobody"));
+/// What each table of workers of a file has.
+fn sizes(file: &Deployment) -> Result<Vec<Size>, String> {
+    let of = |(index, group): (usize, &Workers)| {
+        size(file, group.capacity).map_err(|(name, _)| {
+            format!("workers[{index}].capacity.{name}: a replay has from 1 to {MAX_SIMULATED}")
+        })
+    };
+    file.workers.iter().enumerate().map(of).collect()
+}
+
+/// A worker with so much; else the first dimension of which there is too little or too much.
+fn size(file: &Deployment, has: Resources) -> Result<Size, (&str, u64)> {
+    let mut size = Size::default();
+    for (place, name) in file.config.dimensions().enumerate() {
+        let units = match u32::try_from(has[place]) {
+            Ok(units @ 1..=MAX_SIMULATED) => units,
+            _ => return Err((name, has[place])),
+        };
+        match name {
+            "slots" => size.slots = Some(units),
+            "kv_blocks" => size.kv_blocks = Some(units),
+            _ => {} // the set-up refuses it
         }
-        let mut size = Size::default();
-        for (place, name) in file.config.dimensions().enumerate() {
-            let units = match u32::try_from(group.capacity[place]) {
-                Ok(units @ 1..=MAX_SIMULATED) => units,
-                _ => {
-                    let path = format!("workers[{index}].capacity.{name}");
-                    return Err(format!("{path}: a replay has from 1 to {MAX_SIMULATED}"));
-                }
-            };
-            match name {
-                "slots" => size.slots = Some(units),
-                "kv_blocks" => size.kv_blocks = Some(units),
-                _ => {} // the set-up refuses it
-            }
-        }
-        sizes.push((size, group.count));
     }
-    Ok(sizes)
+    Ok(size)
 }
 
 fn workers_differ(file: &Deployment) -> bool {
-    file.workers.windows(2).any(|pair| pair[0].capacity != pair[1].capacity)
+    let alike = |pair: &[Workers]| pair[0].capacity == pair[1].capacity;
+    !file.workers.windows(2).all(alike)
+        || file.devices.iter().any(|device| device.spec.limit != Resources::ZERO)
 }
 
-/// As many workers that are all alike, and have together as much (rounded down): those of the other set-ups.
-fn mean(sizes: &[(Size, u32)]) -> Size {
-    let workers: u64 = sizes.iter().map(|&(_, count)| u64::from(count)).sum();
-    let mean = |of: fn(&Size) -> Option<u32>| {
-        let all =
-            sizes.iter().map(|(size, count)| of(size).map(|units| u64::from(units) * u64::from(*count)));
-        let all: Option<u64> = all.sum();
-        all.and_then(|all| u32::try_from(all / workers).ok())
-    };
-    Size { slots: mean(|size| size.slots), kv_blocks: mean(|size| size.kv_blocks) }
+/// As many workers that are all alike, and have together as much (rounded down), no more than the limits of their devices.
+fn mean(file: &Deployment) -> Result<Size, String> {
+    let workers = file.worker_count() as u64;
+    let each = together(file).as_array().map(|all| all / workers);
+    size(file, Resources::from(each)).map_err(|(name, units)| {
+        format!(
+            "devices: their limits leave each worker {units} {name}: a replay has from 1 to {MAX_SIMULATED}"
+        )
+    })
 }
 
 /// The most of each that a simulated worker has: far more than any engine.
@@ -392,7 +403,8 @@ struct Runner<'a> {
     args: &'a Args,
     machine: Machine,
     config: &'a Config,
-    file: Option<&'a Deployment>,
+    /// The file that has workers or tenants, and the model of a worker of it that has a device of its own.
+    file: Option<(&'a Deployment, &'static ServiceModel)>,
     workers: usize,
     kinds: Vec<SetupKind>,
     stop: &'a AtomicBool,
@@ -402,9 +414,9 @@ impl Runner<'_> {
     fn setups(&self, workload: &Workload) -> Result<Vec<Setup>, Failure> {
         let make = |&kind: &SetupKind| {
             let setup = Setup::new(kind, self.machine, self.workers, workload, self.config);
-            let setup = setup.and_then(|setup| match (kind, self.file) {
-                (SetupKind::Tidegate, Some(file)) => setup.with_file(file, workload),
-                _ => Ok(setup),
+            let setup = setup.and_then(|setup| match self.file {
+                Some((file, model)) => setup.with_file(file, model, workload),
+                None => Ok(setup),
             });
             setup.map_err(|error| bad_setup(self.args, error))
         };

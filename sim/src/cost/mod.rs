@@ -12,10 +12,11 @@ mod slice;
 
 use std::collections::BTreeMap;
 
+pub use crate::hardware::Slicing;
 pub use bill::{Bill, Part};
 pub use fleet::CostError;
 pub use prices::{ApiPrice, GpuPrice};
-pub use slice::{Slice, Slicing};
+pub use slice::Slice;
 
 use crate::machine::Machine;
 use crate::model::ServiceModel;

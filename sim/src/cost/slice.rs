@@ -6,21 +6,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::model::{BLOCK_TOKENS, Batching, DecodeTerms, Formula, MixedTerms, PrefillTerms, ServiceModel};
+use crate::hardware::{Slicing, slowdown};
+use crate::model::{BLOCK_TOKENS, Batching, ServiceModel};
 
 /// Bytes in the unit of [`Slice::vram_gib`].
 const GIB: f64 = (1_u64 << 30) as f64;
-
-/// How a GPU is shared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Slicing {
-    /// Parts of the chip: of seven compute slices whole ones only.
-    Mig,
-    /// Processes side by side; each has its share of the chip.
-    Mps,
-    /// Processes one after the other; each has its share of the time.
-    Time,
-}
 
 /// A part of a GPU.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,14 +26,6 @@ pub struct Slice {
 }
 
 impl Slice {
-    /// How much longer an iteration takes.
-    fn slowdown(&self) -> f64 {
-        match self.slicing {
-            Slicing::Mig => 7.0 / f64::from(7 / self.parts.min(7)),
-            Slicing::Mps | Slicing::Time => f64::from(self.parts),
-        }
-    }
-
     /// The model on such a part, which lives as long as the process. Every iteration takes longer; slots and blocks
     /// are what fits.
     ///
@@ -67,7 +49,7 @@ impl Slice {
         let id = format!("{}/{self}", model.id);
         Ok(Box::leak(Box::new(ServiceModel {
             id: id.leak(),
-            formula: slower(&model.formula, self.slowdown()),
+            formula: model.formula.slower(slowdown(self.slicing, self.parts)),
             kv_blocks: blocks as u32,
             slots,
             batching: match model.batching {
@@ -102,44 +84,6 @@ impl FromStr for Slicing {
             "time" => Ok(Self::Time),
             _ => Err("expected mig, mps or time".to_owned()),
         }
-    }
-}
-
-fn slower(formula: &Formula, factor: f64) -> Formula {
-    let by = |fs: i64| (fs as f64 * factor).round() as i64;
-    let mixed = |t: &MixedTerms| MixedTerms {
-        base: by(t.base),
-        token: by(t.token),
-        prefill_token: by(t.prefill_token),
-        decode_token: by(t.decode_token),
-        decode_context: by(t.decode_context),
-        prefill_context: by(t.prefill_context),
-    };
-    let decode = |t: &DecodeTerms| DecodeTerms {
-        base: by(t.base),
-        token: by(t.token),
-        context: by(t.context),
-        least: by(t.least),
-    };
-    match formula {
-        Formula::MixedByTokens { knee, below, above } => {
-            Formula::MixedByTokens { knee: *knee, below: mixed(below), above: mixed(above) }
-        }
-        Formula::Apart { prefill, decode_below, knee, decode_above } => Formula::Apart {
-            prefill: PrefillTerms {
-                base: by(prefill.base),
-                token: by(prefill.token),
-                square: by(prefill.square),
-            },
-            decode_below: decode(decode_below),
-            knee: *knee,
-            decode_above: decode(decode_above),
-        },
-        Formula::Measured { prefill, decode, mixed_percent } => Formula::Measured {
-            prefill: prefill.map(|(tokens, fs)| (tokens, by(fs))),
-            decode: decode.map(|(tokens, fs)| (tokens, by(fs))),
-            mixed_percent: *mixed_percent,
-        },
     }
 }
 

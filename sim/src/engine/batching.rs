@@ -15,7 +15,7 @@
 //! further one is O(1 + requests that grow), and longer than the one before by what the contexts grew.
 
 use super::wheel::{MAX_AHEAD, Wheel};
-use super::{Engine, NEVER, Phase, Report, Run, Stop};
+use super::{Engine, NEVER, Phase, Report, Run, Share, Stop};
 use crate::model::{BLOCK_TOKENS, Batching, Load, Pace, ServiceModel};
 
 /// A request whose prompt, or what it lost, is being computed.
@@ -46,6 +46,7 @@ impl Prompt {
 #[derive(Clone, Debug)]
 pub struct BatchingEngine {
     model: &'static ServiceModel,
+    share: Share,
     batching: Batching,
     /// Decode steps done.
     step: u32,
@@ -75,11 +76,18 @@ pub struct BatchingEngine {
 }
 
 impl BatchingEngine {
-    /// An idle worker.
+    /// An idle worker with devices of its own.
     #[must_use]
     pub fn new(model: &'static ServiceModel, batching: Batching) -> Self {
+        Self::on(model, batching, Share::default())
+    }
+
+    /// An idle worker that has so much of its devices' time.
+    #[must_use]
+    pub fn on(model: &'static ServiceModel, batching: Batching, share: Share) -> Self {
         Self {
             model,
+            share,
             batching,
             step: 0,
             decoding: 0,
@@ -104,11 +112,19 @@ impl BatchingEngine {
         let load = self.plan(now, runs);
         if load.prefill_tokens + load.decode_tokens == 0 {
             self.to_come = 0;
+            self.share.compute(false);
             return NEVER;
         }
+        self.share.compute(true);
         self.pace = self.model.pace(&load);
-        self.ends_at = now + std::mem::take(&mut self.swap_ns) + self.pace.ns().max(1);
+        self.ends_at = now + std::mem::take(&mut self.swap_ns) + self.iteration_ns();
         self.ends_at
+    }
+
+    /// How long the iteration takes that begins now.
+    #[inline]
+    fn iteration_ns(&self) -> u64 {
+        self.share.stretch(self.pace.ns().max(1))
     }
 
     /// Chooses the prompts of a stretch, and finds out how long it lasts if nobody comes or goes.
@@ -377,7 +393,7 @@ impl Engine for BatchingEngine {
         }
         self.to_come -= 1;
         self.pace.go_on();
-        self.ends_at = now + self.pace.ns().max(1);
+        self.ends_at = now + self.iteration_ns();
         self.ends_at
     }
 }

@@ -9,12 +9,14 @@
 
 mod batching;
 mod jobs;
+mod share;
 #[cfg(test)]
 mod tests;
 mod wheel;
 
 pub use batching::BatchingEngine;
 pub use jobs::JobNode;
+pub use share::{Busy, Share};
 
 /// An instant that has not come.
 pub const NEVER: u64 = u64::MAX;

@@ -228,6 +228,45 @@ impl Formula {
         }
     }
 
+    /// With all that it takes so many times as long.
+    pub(crate) fn slower(&self, factor: f64) -> Self {
+        let by = |fs: i64| (fs as f64 * factor).round() as i64;
+        let mixed = |t: &MixedTerms| MixedTerms {
+            base: by(t.base),
+            token: by(t.token),
+            prefill_token: by(t.prefill_token),
+            decode_token: by(t.decode_token),
+            decode_context: by(t.decode_context),
+            prefill_context: by(t.prefill_context),
+        };
+        let decode = |t: &DecodeTerms| DecodeTerms {
+            base: by(t.base),
+            token: by(t.token),
+            context: by(t.context),
+            least: by(t.least),
+        };
+        match self {
+            Self::MixedByTokens { knee, below, above } => {
+                Self::MixedByTokens { knee: *knee, below: mixed(below), above: mixed(above) }
+            }
+            Self::Apart { prefill, decode_below, knee, decode_above } => Self::Apart {
+                prefill: PrefillTerms {
+                    base: by(prefill.base),
+                    token: by(prefill.token),
+                    square: by(prefill.square),
+                },
+                decode_below: decode(decode_below),
+                knee: *knee,
+                decode_above: decode(decode_above),
+            },
+            Self::Measured { prefill, decode, mixed_percent } => Self::Measured {
+                prefill: prefill.map(|(tokens, fs)| (tokens, by(fs))),
+                decode: decode.map(|(tokens, fs)| (tokens, by(fs))),
+                mixed_percent: *mixed_percent,
+            },
+        }
+    }
+
     /// Whether measured points ascend, as lines between them need.
     fn ascends(&self) -> bool {
         let ascends = |points: &[Point]| points.windows(2).all(|pair| pair[0].0 < pair[1].0);
@@ -264,6 +303,15 @@ impl ServiceModel {
     #[must_use]
     pub fn by_id(id: &str) -> Option<&'static Self> {
         MODELS.iter().find(|model| model.id == id)
+    }
+
+    /// The same with iterations that take so many times as long. What differs lives as long as the process.
+    #[must_use]
+    pub fn slower(&'static self, factor: f64) -> &'static Self {
+        if factor == 1.0 {
+            return self;
+        }
+        Box::leak(Box::new(Self { formula: self.formula.slower(factor), ..*self }))
     }
 
     /// Nanoseconds that an iteration takes; 0 for an empty one. O(1).

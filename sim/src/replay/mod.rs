@@ -132,7 +132,13 @@ pub fn replay_stream(
     let workers = setup.worker_pools.len();
     match machine {
         Machine::Engine { model, batching, .. } => {
-            let engines = vec![BatchingEngine::new(model, batching); workers];
+            let engines = match &setup.hardware {
+                None => vec![BatchingEngine::new(model, batching); workers],
+                Some(hardware) => {
+                    let on = |share| BatchingEngine::on(hardware.model, batching, share);
+                    hardware.shares().into_iter().map(on).collect()
+                }
+            };
             Replay::new(requests, setup, machine, engines, options)?.run()
         }
         Machine::Node => {

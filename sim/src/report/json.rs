@@ -19,6 +19,9 @@ struct Document<'a> {
     model: &'static str,
     workers: usize,
     workers_chosen: bool,
+    /// How many times as long as the model says an iteration takes while all workers compute.
+    #[serde(skip_serializing_if = "is_one")]
+    slowdown: f64,
     traces: &'a [String],
     scale: f64,
     /// It was stopped before its end.
@@ -115,6 +118,7 @@ pub fn json(results: &Results, out: &mut impl io::Write) -> io::Result<()> {
         model: results.machine.id(),
         workers: results.workers,
         workers_chosen: results.workers_chosen,
+        slowdown: results.slowdown,
         traces: &results.traces,
         scale: results.main.scale,
         partial: results.is_partial(),
@@ -190,6 +194,10 @@ impl<'a> TierRow<'a> {
 
 /// What is usual is left out.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_one(factor: &f64) -> bool {
+    *factor == 1.0
+}
+
 fn is_false(flag: &bool) -> bool {
     !flag
 }

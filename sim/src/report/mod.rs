@@ -72,8 +72,10 @@ pub struct Results {
     pub workers: usize,
     /// Whether they were chosen by [`default_workers`](crate::sizing::default_workers).
     pub workers_chosen: bool,
-    /// Whether those of `tidegate` are of several sizes; those of the others are all alike, and have together as much.
+    /// Whether those of `tidegate` and `naive` differ, or share devices with limits; those of the others are all alike, and have together as much.
     pub workers_differ: bool,
+    /// How many times as long as the model says an iteration takes while all workers compute, since they share devices; the mean of them.
+    pub slowdown: f64,
     /// What the workload was made of.
     pub traces: Vec<String>,
     /// The names of the tiers, the most urgent first.

@@ -69,7 +69,13 @@ impl Page {
             }
         }
         if results.workers_differ {
-            self.line("  on average: tidegate's are as its config has them, those of the others alike");
+            self.line("  on average: those of tidegate and naive are as its config has them, those of the others alike");
+        }
+        if results.slowdown != 1.0 {
+            let factor = results.slowdown;
+            self.line(&format!(
+                "  devices are shared: while all compute, an iteration takes {factor:.2} times as long as the model says"
+            ));
         }
         if results.workers_chosen {
             self.line(

@@ -67,6 +67,30 @@ fn conversation_of_azure_waits_no_longer_at_four_fifths_of_the_hours() {
 }
 
 #[test]
+fn ones_own_trace_is_followed_as_it_is_and_as_a_day() {
+    let folder = Folder::new("autoscale-own");
+    let mut rows = String::from("arrival_s,tier,tenant,prompt_tokens,output_tokens\n");
+    for index in 0..300_u32 {
+        rows += &format!("{},P1,acme,{},30\n", f64::from(index) / 5.0, 200 + 11 * index % 500);
+    }
+    let trace = format!("csv:{}", folder.write("own.csv", rows));
+    let own = ["autoscale", "--trace", &trace, "--minutes-of-day", "30", "--start-up", "60", "--slots", "8"];
+    let told: Value =
+        serde_json::from_str(&printed(&[&own[..], &["--json"]].concat())).expect("one JSON object");
+    let names: Vec<_> = told["cases"].as_array().expect("a list").iter().map(|case| &case["case"]).collect();
+    assert_eq!(names, ["the traces", "the traces, a day in 30 minutes"]);
+    let fleets = told["cases"][0]["fleets"].as_array().expect("a list");
+    // Nobody is P0: there is nothing to compare, and no number for it.
+    assert!(fleets.iter().all(|fleet| fleet["p0_queue_delay_of_peak"].is_null()), "{fleets:?}");
+    assert!(fleets.iter().all(|fleet| number(&fleet["p1_ttft_ms_p99"]) > 0.0), "{fleets:?}");
+    let first: Value = serde_json::from_str(&printed(&[&own[..], &["--tier", "csv=P0", "--json"]].concat()))
+        .expect("one JSON object");
+    assert!(number(&first["cases"][0]["fleets"][1]["p0_queue_delay_of_peak"]) > 0.0, "as P0 they count");
+    let both = [&own[..], &["--data", "traces"]].concat();
+    assert_eq!(tidegate(&both).status.code(), Some(2), "a folder and a trace are one too many");
+}
+
+#[test]
 fn the_same_command_prints_the_same_and_nonsense_is_refused() {
     let short = ["autoscale", "--minutes-of-day", "30", "--start-up", "60", "--slots", "16"];
     let table = printed(&short);

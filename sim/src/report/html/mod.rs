@@ -53,6 +53,13 @@ fn page(results: &Results, out: &mut impl Write) -> fmt::Result {
         results.seed,
         results.main.scale
     )?;
+    if results.slowdown != 1.0 {
+        let factor = results.slowdown;
+        writeln!(
+            out,
+            "<p class=\"soft\">They share devices: while all compute, an iteration takes {factor:.2} times as long as the model says.</p>"
+        )?;
+    }
     summary(results, out)?;
     latencies(results, out)?;
     money::section(results, out)?;

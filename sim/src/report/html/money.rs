@@ -23,11 +23,11 @@ pub(super) fn section(results: &Results, out: &mut impl Write) -> fmt::Result {
     }
     writeln!(
         out,
-        "<h2>Cost</h2><p class=\"soft\">{} workers of {} GPU at {} USD an hour, {} hours a month, busy or idle. Who pays for what: by \
+        "<h2>Cost</h2><p class=\"soft\">{} workers on {} GPUs at {} USD an hour each, {} hours a month, busy or idle. Who pays for what: by \
          the worker time that completed requests take of an otherwise full worker; of workers of its own a tier pays all. The API asks \
          {} USD for a million prompt tokens, {} for as many of output. How few workers would do is asked by <code>tidegate cost</code>.</p>",
         results.workers,
-        gpu.gpus_per_worker,
+        (gpu.gpus(results.workers) * 100.0).round() / 100.0,
         gpu.usd_per_gpu_hour,
         gpu.hours_per_month,
         api.usd_per_million_input,
