@@ -55,7 +55,8 @@ def program() -> Path:
 
 def measured() -> dict[str, list[str]]:
     """The table of what is measured: by row what others have, what tidegate has, and what prints it."""
-    (table,) = re.findall(r"^\| \| others \|.*\n\| ---.*\n((?:\|.*\n)+)", (ROOT / "README.md").read_text(), re.MULTILINE)
+    text = (ROOT / "README.md").read_text()
+    (table,) = re.findall(r"^\| \| others \|.*\n\| ---.*\n((?:\|.*\n)+)", text, re.MULTILINE)
     rows = (line.strip("| ").split(" | ") for line in table.splitlines())
     return {name: cells for name, *cells in rows}
 
