@@ -38,7 +38,7 @@ CARGO_SEMVER := $(TOOLS)/bin/cargo-semver-checks semver-checks
 export PYTHON
 .DEFAULT_GOAL := help
 .PHONY: help run picture test test-rust test-sanitizers test-python test-engines test-browser lint lint-rust lint-dependencies lint-python advisories \
-    bench gateway-demo fuzz-smoke scorecard mutations install package reproducible notices playground test-package semver venv wheel clean
+    bench gateway-demo fuzz-smoke scorecard mutations install package reproducible notices docs playground test-package semver venv wheel clean
 .NOTPARALLEL:
 
 help: ## say what each target does
@@ -182,6 +182,10 @@ notices: ## write down whose code is linked into the artefacts: LICENSE-THIRD-PA
 	@.ci/need cargo cc python
 	$(PYTHON) packages/licences.py
 	$(PYTHON) packages/sbom.py
+
+docs: ## build the guide, all pages and the Rust API as one site: target/doc/tidegate_book/index.html
+	@.ci/need cargo cc
+	@RUSTDOCFLAGS='-D warnings' .ci/timed 'Documents' cargo doc --quiet $(LOCKED) --no-deps --all-features --package tidegate --package tidegate-book
 
 playground: ## write the page in which one may play with the scheduler, target/playground.html
 	@.ci/need cargo cc python wasm
