@@ -37,8 +37,8 @@ CARGO_SEMVER := $(TOOLS)/bin/cargo-semver-checks semver-checks
 
 export PYTHON
 .DEFAULT_GOAL := help
-.PHONY: help run test test-rust test-sanitizers test-python test-engines test-browser lint lint-rust lint-dependencies lint-python advisories \
-    bench gateway-demo fuzz-smoke scorecard mutations install package reproducible notices playground test-package semver venv wheel clean
+.PHONY: help run picture test test-rust test-sanitizers test-python test-engines test-browser lint lint-rust lint-dependencies lint-python advisories \
+    bench gateway-demo fuzz-smoke scorecard mutations install package reproducible notices docs playground test-package semver venv wheel clean
 .NOTPARALLEL:
 
 help: ## say what each target does
@@ -47,6 +47,10 @@ help: ## say what each target does
 run: ## replay the built-in workload: dedicated workers, naive sharing and tidegate side by side (ARGS="--json")
 	@.ci/need cargo cc
 	cargo run --release $(LOCKED) -- replay $(ARGS)
+
+picture: ## draw who holds which part of the memory in that workload, anew: docs/capacity.svg
+	@.ci/need cargo cc
+	cargo run --release $(LOCKED) --package tidegate-sim -- replay --setup tidegate --plot docs/capacity.svg
 
 test: ## run all Rust, C, C++ and Python tests; installs what they need
 	@.ci/need cargo cc c++ clang abigail python valgrind redis
@@ -178,6 +182,10 @@ notices: ## write down whose code is linked into the artefacts: LICENSE-THIRD-PA
 	@.ci/need cargo cc python
 	$(PYTHON) packages/licences.py
 	$(PYTHON) packages/sbom.py
+
+docs: ## build the guide, all pages and the Rust API as one site: target/doc/tidegate_book/index.html
+	@.ci/need cargo cc
+	@RUSTDOCFLAGS='-D warnings' .ci/timed 'Documents' cargo doc --quiet $(LOCKED) --no-deps --all-features --package tidegate --package tidegate-book
 
 playground: ## write the page in which one may play with the scheduler, target/playground.html
 	@.ci/need cargo cc python wasm

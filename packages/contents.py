@@ -45,9 +45,17 @@ def linked(package: str, platform: str = "all") -> list[Crate]:
     """The crates of others that are linked into what is built of this one: no build scripts, no macros."""
     which = ["--package", package, "--target", platform, "--edges", "normal,no-proc-macro"]
     listing = output("cargo", "tree", "--locked", *which, "--prefix", "none", "--no-dedupe", "--format", "{p}|{l}")
-    # Ours have a folder behind their version.
-    found = re.findall(r"^(\S+) v(\S+)\|(.+)$", listing, re.MULTILINE)
-    return sorted({Crate(*crate) for crate in found})
+    return sorted({crate for line in listing.splitlines() if (crate := of_others(line))})
+
+
+def of_others(line: str) -> Crate | None:
+    """The crate on a line of cargo's tree, unless it is ours: that has its folder behind its version."""
+    name, version, source, licence = re.fullmatch(r"(\S+) v(\S+)( \(.+\))?\|(.*)", line).groups()
+    if source and str(ROOT) in source:
+        return None
+    if not licence:
+        raise SystemExit(f"{name} {version} names no licence: packages/contents.py has to learn of it")
+    return Crate(name, version, licence)
 
 
 @cache

@@ -73,6 +73,16 @@ def test_a_bill_of_materials_is_what_the_lock_file_says(package: str) -> None:
     assert crates(sbom.page(package).read_text()) == crates(sbom.bill(package)), "make notices"
 
 
+def test_a_crate_without_a_licence_is_not_passed_over() -> None:
+    assert contents.of_others(f"tidegate v0.1.0 ({ROOT}/core)|") is None
+    assert contents.of_others("serde v1.0.228|MIT OR Apache-2.0") == contents.Crate(
+        "serde", "1.0.228", "MIT OR Apache-2.0"
+    )
+    for source in ("", " (https://example.org/x#1)"):
+        with pytest.raises(SystemExit, match=r"bare 0\.1\.0 names no licence"):
+            contents.of_others(f"bare v0.1.0{source}|")
+
+
 def test_a_bill_of_materials_is_the_same_on_every_machine() -> None:
     for package in contents.ARTEFACTS.values():
         bill = json.loads(sbom.page(package).read_text())

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use source::{Token, tokens};
 
-const CRATES: [&str; 7] = ["core", "ffi", "deploy", "sim", "python", "benches", "playground"];
+const CRATES: [&str; 8] = ["core", "ffi", "deploy", "sim", "python", "benches", "playground", "docs/book"];
 const MAX_FILE_LINES: usize = 800;
 const MAX_FUNCTION_LINES: usize = 70;
 

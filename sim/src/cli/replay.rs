@@ -10,7 +10,7 @@ use tidegate_sim::hardware::{mean_slowdown, refuse_spares, together};
 use tidegate_sim::machine::Machine;
 use tidegate_sim::model::ServiceModel;
 use tidegate_sim::replay::{Outcome, ReplayError, ReplayOptions, Requests, Watch, replay, replay_stream};
-use tidegate_sim::report::{Comparison, Results, chrome_trace, html, json, table};
+use tidegate_sim::report::{Comparison, Results, chrome_trace, html, json, picture, table};
 use tidegate_sim::setup::{Setup, SetupError, SetupKind, default_config};
 use tidegate_sim::sizing::{SizingError, default_workers};
 use tidegate_sim::trace::{
@@ -67,6 +67,10 @@ pub(super) struct Args {
     /// Write a page about it here: HTML with all that it needs, for light and dark
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
+    /// Draw here who held how much memory while work waited, within reserves and beyond, and what was reclaimed: of
+    /// tidegate, or of the first --setup without it
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
     /// Write every attempt of every request here, as Chrome trace JSON, which ui.perfetto.dev opens
     #[arg(long, value_name = "FILE.json")]
     timeline: Option<PathBuf>,
@@ -171,6 +175,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if let Some(report) = outputs.report {
         report.fill(|file| html(&results, file))?;
     }
+    if let Some(plot) = outputs.plot {
+        plot.fill(|file| picture(&results, file))?;
+    }
     if let Some(timeline) = outputs.timeline {
         timeline.fill(|file| chrome_trace(&results, file))?;
     }
@@ -185,6 +192,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 struct Outputs {
     journal: Option<Output>,
     report: Option<Output>,
+    plot: Option<Output>,
     timeline: Option<Output>,
 }
 
@@ -193,8 +201,12 @@ impl Outputs {
         let traces = specs.iter().map(|spec| ("--trace", spec.path.as_path()));
         let inputs: Vec<_> =
             traces.chain(args.config.iter().map(|file| ("--config", file.as_path()))).collect();
-        let outputs =
-            [("--journal", &args.journal), ("--report", &args.report), ("--timeline", &args.timeline)];
+        let outputs = [
+            ("--journal", &args.journal),
+            ("--report", &args.report),
+            ("--plot", &args.plot),
+            ("--timeline", &args.timeline),
+        ];
         let outputs: Vec<_> =
             outputs.iter().filter_map(|&(flag, path)| Some((flag, path.as_deref()?))).collect();
         outputs::refuse_one_place(&outputs)?;
@@ -204,6 +216,7 @@ impl Outputs {
         Ok(Self {
             journal: begin("--journal", &args.journal)?,
             report: begin("--report", &args.report)?,
+            plot: begin("--plot", &args.plot)?,
             timeline: begin("--timeline", &args.timeline)?,
         })
     }
@@ -482,10 +495,11 @@ impl Runner<'_> {
     }
 
     fn watch(&self) -> Watch {
-        match (&self.args.timeline, &self.args.report) {
-            (Some(_), _) => Watch::Attempts,
-            (None, Some(_)) => Watch::Steps,
-            (None, None) => Watch::Nothing,
+        let draws = self.args.report.is_some() || self.args.plot.is_some();
+        match &self.args.timeline {
+            Some(_) => Watch::Attempts,
+            None if draws => Watch::Steps,
+            None => Watch::Nothing,
         }
     }
 }

@@ -1,8 +1,9 @@
-//! How results are printed: a table and a page for people, JSON for scripts, a timeline for Perfetto. Knows what was measured, not how.
+//! How results are printed: a table, a page and a picture for people, JSON for scripts, a timeline for Perfetto. Knows what was measured, not how.
 
 mod chrome_trace;
 mod html;
 mod json;
+mod picture;
 pub mod steps;
 mod table;
 
@@ -10,6 +11,7 @@ pub use chrome_trace::chrome_trace;
 pub(crate) use html::Escaped;
 pub use html::html;
 pub use json::json;
+pub use picture::picture;
 pub use table::table;
 
 use crate::cost::{ApiPrice, GpuPrice};

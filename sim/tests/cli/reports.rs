@@ -39,6 +39,32 @@ fn a_report_is_one_page_that_fetches_nothing() {
 }
 
 #[test]
+fn a_plot_is_one_picture_of_tidegate_while_work_waits() {
+    let folder = Folder::new("plot");
+    let [plot, other] = ["all.svg", "other.svg"].map(|name| folder.path(name));
+    let replay = ["replay", "--workers", "6", "--setup", "naive"];
+    let draw = |more: &[&str]| {
+        let output = tidegate(&[&replay, more].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    };
+    draw(&["--setup", "tidegate", "--plot", &plot]);
+    draw(&["--plot", &other]);
+    let [drawn, other] = [&plot, &other].map(|path| fs::read_to_string(path).expect("it was written"));
+    assert!(drawn.starts_with("<svg xmlns=") && drawn.contains("prefers-color-scheme: dark"), "{drawn}");
+    for part in [": tidegate<", "P0 realtime, within its reserve", "P2 batch, borrowed", "P0's reserve: 30 %"]
+    {
+        assert!(drawn.contains(part), "{part}");
+    }
+    assert!(other.contains(": naive<") && !other.contains("P0's reserve"), "nobody has one there");
+    // The backlog is served in ten minutes of thirty.
+    assert!(drawn.contains(">10 min<") && !drawn.contains(">15 min<"));
+    for drawn in [drawn, other] {
+        assert!(!drawn.contains("NaN") && !drawn.contains("inf"), "all that is drawn has a place");
+        assert_eq!(drawn.matches("<svg").count(), drawn.matches("</svg>").count());
+    }
+}
+
+#[test]
 fn a_timeline_is_a_chrome_trace_in_which_no_place_is_taken_twice() {
     let folder = Folder::new("timeline");
     let timeline = folder.path("timeline.json");
@@ -94,8 +120,9 @@ fn to_watch_changes_no_decision() {
         let value: Value = serde_json::from_slice(&output.stdout).expect("JSON");
         value["setups"]["tidegate"]["actions_digest"].clone()
     };
-    let files = [folder.path("report.html"), folder.path("timeline.json")];
+    let files = ["report.html", "timeline.json", "plot.svg"].map(|name| folder.path(name));
     assert_eq!(digest(&[]), digest(&["--report", &files[0], "--timeline", &files[1]]));
+    assert_eq!(digest(&[]), digest(&["--plot", &files[2]]));
 }
 
 #[test]
@@ -103,7 +130,7 @@ fn a_report_replaces_nothing_that_is_read() {
     let folder = Folder::new("replaces");
     let path = folder.write("trace.csv", CSV);
     let trace = format!("csv:{path}");
-    for flag in ["--report", "--timeline"] {
+    for flag in ["--report", "--plot", "--timeline"] {
         let line = format!("{path}: {flag} would replace the file that --trace reads");
         assert_fails(&["replay", "--trace", &trace, flag, &path], 2, &line);
     }

@@ -39,7 +39,10 @@ impl Plot<'_> {
         inside: impl FnOnce(&mut W) -> fmt::Result,
     ) -> fmt::Result {
         let (width, height) = (self.width, self.height);
-        write!(out, "<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{label}\">")?;
+        write!(
+            out,
+            "<svg viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" aria-label=\"{label}\">"
+        )?;
         let (left, right) = (LEFT, width - RIGHT);
         for (value, text) in self.y_ticks {
             let y = self.at_y(*value);
@@ -93,17 +96,11 @@ impl Plot<'_> {
         lower: &[f64],
         upper: &[f64],
     ) -> fmt::Result {
-        let step = |index: usize| (self.at_x(edges[index]), self.at_x(edges[index + 1]));
-        write!(out, "<path style=\"{style}\" d=\"")?;
-        for (index, &value) in upper.iter().enumerate() {
-            let ((from, to), y) = (step(index), self.at_y(value));
-            let command = if index == 0 { 'M' } else { 'L' };
-            write!(out, "{command}{from:.1} {y:.1}H{to:.1}")?;
-        }
-        for (index, &value) in lower.iter().enumerate().rev() {
-            let ((from, to), y) = (step(index), self.at_y(value));
-            write!(out, "L{to:.1} {y:.1}H{from:.1}")?;
-        }
+        let x = |index: usize| format!("{:.1}", self.at_x(edges[index]));
+        let y = |value: f64| format!("{:.1}", self.at_y(value));
+        write!(out, "<path style=\"{style}\" d=\"M{} {}", x(0), y(0.0))?;
+        steps(out, upper.iter().enumerate().map(|(step, &value)| (y(value), x(step + 1))))?;
+        steps(out, lower.iter().enumerate().rev().map(|(step, &value)| (y(value), x(step))))?;
         write!(out, "Z\"><title>{title}</title></path>")
     }
 
@@ -112,6 +109,22 @@ impl Plot<'_> {
         let (left, right, y) = (LEFT, self.width - RIGHT, self.at_y(value));
         write!(out, "<path class=\"reserve\" d=\"M{left} {y:.1}H{right}\"><title>{title}</title></path>")
     }
+}
+
+/// Steps of an outline: each goes up or down to its first place, then along to its second. Those at one height are one.
+fn steps(out: &mut impl Write, steps: impl Iterator<Item = (String, String)>) -> fmt::Result {
+    let mut steps = steps.peekable();
+    let mut height = String::new();
+    while let Some((y, x)) = steps.next() {
+        if y != height {
+            write!(out, "V{y}")?;
+        }
+        if steps.peek().is_none_or(|(next, _)| *next != y) {
+            write!(out, "H{x}")?;
+        }
+        height = y;
+    }
+    Ok(())
 }
 
 /// Three to six round values from 0 to at least `most`, and the last of them.
@@ -133,5 +146,16 @@ mod tests {
         assert_eq!(round_ticks(1.0), (1.0, vec![0.0, 0.25, 0.5, 0.75, 1.0]));
         assert_eq!(round_ticks(37.0).0, 40.0);
         assert_eq!(round_ticks(0.0).1.len(), 2);
+    }
+
+    #[test]
+    fn an_area_is_one_outline_without_points_between_steps_of_one_height() {
+        let plot = Plot { width: 166.0, height: 130.0, x: [0.0, 4.0], x_ticks: &[], top: 1.0, y_ticks: &[] };
+        let mut drawn = String::new();
+        let edges = [0.0, 1.0, 2.0, 3.0, 4.0];
+        plot.area(&mut drawn, "s", "t", &edges, &[0.0; 4], &[0.5, 0.5, 1.0, 0.0])
+            .expect("a string takes all");
+        let outline = "M52.0 108.0V58.0H102.0V8.0H127.0V108.0H152.0V108.0H52.0Z";
+        assert_eq!(drawn, format!("<path style=\"s\" d=\"{outline}\"><title>t</title></path>"));
     }
 }

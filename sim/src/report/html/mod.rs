@@ -2,6 +2,7 @@
 //!
 //! Decides what a reader sees first: the set-ups side by side, then latencies by tier, money, memory over time, tenants.
 
+pub(super) mod capacity;
 mod chart;
 mod money;
 
@@ -13,15 +14,18 @@ use crate::percentile::Percentiles;
 use crate::policy::Discipline;
 use crate::replay::{Curves, Outcome, TierOutcome, Timeline};
 use crate::setup::SetupKind;
-use chart::{Plot, round_ticks};
+use capacity::Capacity;
+use chart::Plot;
 
+/// Colours, light and dark, and how parts of charts are drawn with them.
+pub(super) const CHART_STYLE: &str = include_str!("chart.css");
 const STYLE: &str = include_str!("style.css");
 
 /// Tenants that are shown, those first who got most.
 const TENANTS_SHOWN: usize = 16;
 
 /// Colours of tiers in the style sheet.
-const TIER_COLOURS: usize = 8;
+pub(super) const TIER_COLOURS: usize = 8;
 
 /// Writes the page.
 ///
@@ -37,7 +41,7 @@ fn page(results: &Results, out: &mut impl Write) -> fmt::Result {
         out,
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <title>tidegate replay</title><style>\n{STYLE}</style></head><body>\n<h1>tidegate {version} replay</h1>\n"
+         <title>tidegate replay</title><style>\n{CHART_STYLE}{STYLE}</style></head><body>\n<h1>tidegate {version} replay</h1>\n"
     )?;
     if results.is_partial() {
         out.write_str("<p class=\"partial\">Partial: stopped before its end. All figures are of the time until then.</p>")?;
@@ -220,113 +224,16 @@ fn over_time(
     timeline: &Timeline,
     out: &mut impl Write,
 ) -> fmt::Result {
-    let steps = timeline.tiers.first().map_or(0, |tier| tier.waiting.len());
-    let end = outcome.simulated_ns as f64;
-    let edge = |step: usize| (step as u64 * timeline.step_ns) as f64;
-    let edges: Vec<f64> = (0..=steps).map(|step| edge(step).min(end.max(edge(step.min(1))))).collect();
+    let capacity = Capacity::new(results, timeline, outcome.simulated_ns as f64, 1160.0);
     write!(out, "<h2>{}: capacity over time</h2><div class=\"card\">", kind.name())?;
-    out.write_str("<h3>Memory that requests hold, of all workers</h3>")?;
+    write!(out, "<h3>{}</h3>", Capacity::MEMORY)?;
     legend(results, timeline, out)?;
-    let (last, ticks) = round_ticks(end);
-    let x_ticks: Vec<_> = time_ticks(end.min(last), &ticks);
-    let x = [0.0, end.max(1.0)];
-    let percents = [0.0, 0.25, 0.5, 0.75, 1.0].map(|share: f64| (share, format!("{:.0} %", share * 100.0)));
-    let plot = Plot { width: 1160.0, height: 280.0, x, x_ticks: &x_ticks, top: 1.0, y_ticks: &percents };
-    plot.draw(out, "memory by tier", |out| stacked(results, timeline, &plot, &edges, out))?;
-    let waiting = timeline.tiers.iter().flat_map(|tier| tier.waiting.iter().copied());
-    let (top, ticks) = round_ticks(waiting.fold(1.0, f64::max));
-    let y_ticks: Vec<_> = ticks.iter().map(|&tick| (tick, short(tick))).collect();
+    capacity.memory(280.0, out)?;
     out.write_str("<h3 style=\"margin-top:12px\">Requests that wait</h3>")?;
-    let plot = Plot { width: 1160.0, height: 130.0, x, x_ticks: &x_ticks, top, y_ticks: &y_ticks };
-    plot.draw(out, "requests that wait", |out| {
-        for (tier, name) in shown_tiers(results) {
-            let points = timeline.tiers[tier].waiting.iter().enumerate();
-            let points =
-                points.map(|(step, &waiting)| (f64::midpoint(edges[step], edges[step + 1]), waiting));
-            let style = format!("stroke:var(--t{})", tier % TIER_COLOURS);
-            plot.curve(out, &style, &format!("P{tier} {}", Escaped(name)), points)?;
-        }
-        Ok(())
-    })?;
-    given_back(results, timeline, &edges, &x_ticks, out)?;
+    capacity.waiting(130.0, out)?;
+    write!(out, "<h3 style=\"margin-top:12px\">{}</h3>", capacity.reclaimed_title())?;
+    capacity.reclaimed(130.0, out)?;
     out.write_str("</div>\n")
-}
-
-/// What each tier holds, one on top of the other: within its reserve in full colour, borrowed in a lighter one.
-fn stacked(
-    results: &Results,
-    timeline: &Timeline,
-    plot: &Plot<'_>,
-    edges: &[f64],
-    out: &mut impl Write,
-) -> fmt::Result {
-    let mut lower = vec![0.0; edges.len() - 1];
-    for (tier, name) in shown_tiers(results) {
-        let of = &timeline.tiers[tier];
-        for (values, opacity, what) in
-            [(&of.guaranteed, 0.9, "within its reserve"), (&of.borrowed, 0.38, "borrowed")]
-        {
-            let upper: Vec<f64> = lower.iter().zip(values).map(|(below, value)| below + value).collect();
-            let style = format!("fill:var(--t{});fill-opacity:{opacity}", tier % TIER_COLOURS);
-            let title = format!("P{tier} {}, {what}", Escaped(name));
-            plot.area(out, &style, &title, edges, &lower, &upper)?;
-            lower = upper;
-        }
-    }
-    let first = timeline.tiers.first().map_or(0.0, |tier| tier.reserve);
-    if first > 0.0 {
-        plot.level(out, first, &format!("P0's reserve: {:.0} %", first * 100.0))
-    } else {
-        Ok(())
-    }
-}
-
-/// Bars of what victims gave back, by tier that gave it.
-fn given_back(
-    results: &Results,
-    timeline: &Timeline,
-    edges: &[f64],
-    x_ticks: &[(f64, String)],
-    out: &mut impl Write,
-) -> fmt::Result {
-    let preemptions: u64 = timeline.tiers.iter().flat_map(|tier| &tier.preemptions).sum();
-    write!(
-        out,
-        "<h3 style=\"margin-top:12px\">Reclaimed by preemption, in % of all memory per {} ({preemptions} preemptions)</h3>",
-        time(timeline.step_ns as f64)
-    )?;
-    let steps = edges.len() - 1;
-    let sum = |step: usize| timeline.tiers.iter().map(|tier| tier.reclaimed[step]).sum::<f64>();
-    let (top, ticks) = round_ticks((0..steps).map(sum).fold(0.01, f64::max));
-    let y_ticks: Vec<_> = ticks
-        .iter()
-        .map(|&tick| {
-            (
-                tick,
-                format!("{:.3}", tick * 100.0).trim_end_matches('0').trim_end_matches('.').to_owned() + " %",
-            )
-        })
-        .collect();
-    let x = [0.0, edges[steps].max(1.0)];
-    let plot = Plot { width: 1160.0, height: 130.0, x, x_ticks, top, y_ticks: &y_ticks };
-    plot.draw(out, "reclaimed by preemption", |out| {
-        let mut lower = vec![0.0; steps];
-        for (tier, name) in shown_tiers(results) {
-            let values = &timeline.tiers[tier].reclaimed;
-            let upper: Vec<f64> = lower.iter().zip(values).map(|(below, value)| below + value).collect();
-            let style = format!("fill:var(--t{})", tier % TIER_COLOURS);
-            plot.area(
-                out,
-                &style,
-                &format!("given back by P{tier} {}", Escaped(name)),
-                edges,
-                &lower,
-                &upper,
-            )?;
-            lower = upper;
-        }
-        Ok(())
-    })
 }
 
 fn legend(results: &Results, timeline: &Timeline, out: &mut impl Write) -> fmt::Result {
@@ -409,30 +316,13 @@ fn sparkline(values: &[u64], peak: u64, out: &mut impl Write) -> fmt::Result {
 }
 
 /// Tiers that have requests, and their names.
-fn shown_tiers(results: &Results) -> impl Iterator<Item = (usize, &str)> {
+pub(super) fn shown_tiers(results: &Results) -> impl Iterator<Item = (usize, &str)> {
     let has_requests = |tier: usize| {
         let of = |outcome: &Outcome| outcome.tiers.get(tier).map_or(0, |t: &TierOutcome| t.counts.submitted);
         results.main.outcomes.iter().any(|(_, outcome)| of(outcome) > 0)
     };
     let names = results.tier_names.iter().map(String::as_str).enumerate();
     names.filter(move |&(tier, _)| has_requests(tier))
-}
-
-/// Ticks of a time axis that ends at `end`.
-fn time_ticks(end: f64, decimal: &[f64]) -> Vec<(f64, String)> {
-    /// Seconds that people count in.
-    const UNITS: [f64; 14] = [
-        1.0, 5.0, 15.0, 60.0, 300.0, 600.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 21_600.0, 43_200.0,
-        86_400.0, 604_800.0,
-    ];
-    let seconds = end / 1e9;
-    let Some(unit) = UNITS.into_iter().find(|unit| seconds / unit <= 9.0 && seconds >= 2.0 * unit) else {
-        return decimal.iter().filter(|&&tick| tick <= end).map(|&tick| (tick, time(tick))).collect();
-    };
-    (0..=(seconds / unit) as u32)
-        .map(|count| f64::from(count) * unit * 1e9)
-        .map(|tick| (tick, time(tick)))
-        .collect()
 }
 
 fn pair(percentiles: Percentiles) -> String {
