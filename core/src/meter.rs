@@ -160,11 +160,14 @@ impl Loan {
     /// Use or reserve is about to change.
     pub(crate) fn advance(&mut self, now: Instant, used: &Resources, reserve: &Resources) {
         let passed = now.nanos_since(self.at);
+        if passed == 0 {
+            return;
+        }
         // Where nothing is borrowed the sums stay.
-        for d in (0..MAX_DIMENSIONS).filter(|&d| passed > 0 && used[d] > reserve[d]) {
+        for d in (0..MAX_DIMENSIONS).filter(|&d| used[d] > reserve[d]) {
             self.sums[d] += part(used[d] - reserve[d], used[d]) * u128::from(passed);
         }
-        self.at = self.at.max(now);
+        self.at = now;
     }
 }
 
@@ -292,6 +295,7 @@ impl Meter {
 
     /// Units are in use from `now` on that were not, and others are no more. Those of a tier's use come with its queue and
     /// its loan, which is of this instant.
+    #[inline]
     pub(crate) fn change(
         &mut self,
         now: Instant,
@@ -315,6 +319,7 @@ impl Meter {
     }
 
     /// What is in use of a queue; a place that nobody uses serves the next.
+    #[inline]
     fn in_queue(&mut self, queue: u32) -> &mut Resources {
         let all = &self.by_queue[..];
         let known = all.iter().position(|&(other, _)| other == queue);
@@ -332,6 +337,7 @@ impl Meter {
     }
 
     /// A request holds so many tokens no more, and has used so many.
+    #[inline]
     pub(crate) fn settle(&mut self, held: u64, used: u64) {
         let counts = &mut self.counts;
         counts.held_tokens -= held;
@@ -350,6 +356,7 @@ impl Meter {
     }
 
     /// A request was started for the first time, after it had waited so long.
+    #[inline]
     pub(crate) fn note_delay(&mut self, delay_ns: u64) {
         let bits = (delay_ns / NS_PER_MS).checked_ilog2().map_or(0, |bits| bits as usize + 1);
         let bucket = bits.min(QUEUE_DELAY_BUCKETS - 1);
@@ -432,8 +439,10 @@ impl Fine {
     /// So many units, times nanoseconds in 1/2^32: at most 2^62 times 2^96.
     fn product(units: u64, sum: u128) -> Self {
         let units = u128::from(units);
-        let fine = units * (sum & u128::from(u32::MAX));
-        Self { whole: units * (sum >> PART_BITS) + (fine >> PART_BITS), fraction: fine as u32 }
+        // Both factors are words, and a product of two words is one instruction: no sum has more than 2^64 nanoseconds.
+        let fine = units * u128::from(sum as u32);
+        let whole = units * u128::from((sum >> PART_BITS) as u64);
+        Self { whole: whole + (fine >> PART_BITS), fraction: fine as u32 }
     }
 
     fn plus(self, other: Self) -> Self {

@@ -232,6 +232,7 @@ impl<K: Key, const FAN: usize> Nodes<K, FAN> {
         &mut self.nodes[number as usize]
     }
 
+    #[inline]
     fn find_slot(&self, slot: u32) -> (u32, usize) {
         let leaf = self.leaf_of[slot as usize];
         (leaf, self.node(leaf).place_of(slot))
@@ -342,6 +343,7 @@ impl Tree {
     }
 
     /// The leaf where a key belongs.
+    #[inline]
     fn leaf_for<K: Key, const FAN: usize>(&self, nodes: &Nodes<K, FAN>, key: &K) -> u32 {
         // Who comes last goes to the end.
         if nodes.node(self.last).keys().first().is_none_or(|first| first <= key) {

@@ -36,6 +36,7 @@ impl HoldWindow {
     }
 
     /// The demand is `demand` from now on.
+    #[inline]
     pub(crate) fn note(&mut self, now: Instant, demand: Resources) {
         if !self.is_this_half(now) {
             (self.previous, self.current) = self.halves(now);
@@ -46,6 +47,7 @@ impl HoldWindow {
     }
 
     /// The largest demand of the window, if it is `demand` now.
+    #[inline]
     pub(crate) fn peak(&self, now: Instant, demand: Resources) -> Resources {
         if self.half_ns == 0 {
             return demand;
@@ -60,6 +62,7 @@ impl HoldWindow {
     }
 
     /// When the next half begins, if it remembers anything.
+    #[inline]
     pub(crate) fn next_half(&self, now: Instant) -> Option<Instant> {
         let ends_at = if self.is_this_half(now) { self.ends_at } else { self.end_of_half(now) };
         (self.half_ns > 0).then_some(Instant::from_nanos(ends_at))
@@ -77,6 +80,7 @@ impl HoldWindow {
     }
 
     /// The two halves as they are at `now`: the demand did not change since the last note.
+    #[inline]
     fn halves(&self, now: Instant) -> (Resources, Resources) {
         if self.half_ns == 0 || self.is_this_half(now) {
             return (self.previous, self.current);

@@ -66,6 +66,7 @@ impl Account {
     }
 
     /// What the others may not borrow, less what the tier uses of it: `taken` is U + E.
+    #[inline]
     pub(crate) fn withheld(&self, now: Instant, taken: Resources) -> Resources {
         if self.reserve.fits(&taken) {
             return Resources::ZERO;
@@ -79,6 +80,7 @@ impl Account {
     }
 
     /// Whether that is nothing.
+    #[inline]
     pub(crate) fn has_used_its_reserve(&self) -> bool {
         (0..MAX_DIMENSIONS).all(|d| self.reserve[d] <= self.used[d] + self.claimed[d])
     }
@@ -105,6 +107,7 @@ struct Lending {
 }
 
 impl Lending {
+    #[inline]
     fn available(&self, tier: Tier) -> Balance {
         self.left.plus(self.withheld[tier.index()])
     }
@@ -215,6 +218,7 @@ impl Capacity {
     }
 
     /// The most that one request of a tier may ever have of this capacity.
+    #[inline]
     pub(crate) fn ceiling(&self, tier: Tier, never_yields: bool) -> Resources {
         let account = self.account(tier);
         if never_yields { account.pinned_ceiling } else { account.ceiling }
@@ -231,6 +235,7 @@ impl Capacity {
     }
 
     /// What may be borrowed will be asked for.
+    #[inline]
     pub(crate) fn prepare(&mut self, now: Instant) {
         if now >= self.lending.until {
             self.lending.find(self.total, self.offset, &self.accounts, now);

@@ -42,6 +42,7 @@ impl<K: Ord + Copy> Heap<K> {
     }
 
     /// Takes `slot` out, if it is in.
+    #[inline]
     pub(crate) fn remove(&mut self, slot: u32) {
         if !self.contains(slot) {
             return;

@@ -136,11 +136,13 @@ impl TierQueue {
     }
 
     /// The first that is offered a start.
+    #[inline]
     pub(crate) fn first(&self, nodes: &QueueNodes) -> Option<u32> {
         self.resumed.first(&nodes.requests).or_else(|| self.fresh.first(nodes))
     }
 
     /// Whether any that is offered a start and not hidden may ask for no more than these units.
+    #[inline]
     pub(crate) fn has_within(&self, nodes: &QueueNodes, units: &Brief<MAX_DIMENSIONS>) -> bool {
         let is_within = |least: Numbers| least.first().is_within(units);
         self.fresh.least(nodes).is_some_and(is_within)

@@ -95,6 +95,7 @@ impl Allowance {
     }
 
     /// Whether there is enough whatever came since it was last looked at: `true` is certain.
+    #[inline]
     pub(super) fn covers_already(&self, need: u64, ahead: u64) -> bool {
         match self {
             Self::Own(bucket) => bucket.covers_already(need, ahead),
@@ -111,6 +112,7 @@ impl Allowance {
     }
 
     /// Lets in what came until `now`, and says whether so much can be taken or owed then.
+    #[inline]
     pub(super) fn bears(&mut self, now: Instant, units: u64) -> bool {
         match self {
             Self::Own(bucket) => {
@@ -122,6 +124,7 @@ impl Allowance {
     }
 
     /// Books what goes through it, and that it [bears](Self::bears).
+    #[inline(always)] // most of a flow is zero, and known to be where it is made
     pub(super) fn book(&mut self, now: Instant, flow: &Flow) {
         match self {
             Self::Own(_) if *flow == Flow::default() => {}
@@ -163,5 +166,10 @@ impl Flow {
 
     pub(super) const fn put(units: u64) -> Self {
         Self { taken: 0, charged: 0, put: units }
+    }
+
+    /// All that goes out; `None` if it is more than a word holds.
+    pub(super) const fn out(&self) -> Option<u64> {
+        self.taken.checked_add(self.charged)
     }
 }

@@ -65,6 +65,7 @@ impl Bucket {
     }
 
     /// Lets in what came until `now`. A clock that stands or goes back brings nothing.
+    #[inline]
     pub(crate) fn refill(&mut self, now: Instant) {
         let dt = now.nanos_since(self.at);
         if dt == 0 {
@@ -98,6 +99,7 @@ impl Bucket {
     }
 
     /// Whether it covers `need` beside `ahead` even without what came since it was last refilled.
+    #[inline]
     pub(crate) fn covers_already(&self, need: u64, ahead: u64) -> bool {
         need <= self.burst
             && need.checked_add(ahead).is_some_and(|sum| self.level >= 0 && self.level as u64 >= sum)
@@ -135,6 +137,7 @@ impl Bucket {
 
     /// Takes units, into debt where it has fewer. `None`, and nothing taken, if the debt would not fit a word.
     #[must_use]
+    #[inline]
     pub(crate) fn take(&mut self, now: Instant, units: u64) -> Option<()> {
         self.refill(now);
         self.level = self.level.checked_sub_unsigned(units)?;
@@ -142,6 +145,7 @@ impl Bucket {
     }
 
     /// Puts units back, as far as the burst has room for them.
+    #[inline]
     pub(crate) fn put(&mut self, now: Instant, units: u64) {
         self.refill(now);
         let kept = units.min(self.full_level().abs_diff(self.level));

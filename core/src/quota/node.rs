@@ -112,12 +112,6 @@ pub(super) struct Change {
     pub(super) totals: Totals,
 }
 
-impl Change {
-    fn of_allowances(&self) -> [(QuotaLimit, Flow); 2] {
-        [(QuotaLimit::Requests, self.starts), (QuotaLimit::Tokens, self.tokens)]
-    }
-}
-
 #[derive(Debug, Default)]
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Node {
@@ -234,6 +228,7 @@ impl Node {
     }
 
     /// Whether it needs no second look to see that all limits let a start pass: `true` is certain.
+    #[inline]
     pub(super) fn is_open(&self, ask: &Ask, ahead: Ahead) -> bool {
         let Some(limits) = &self.limits else { return true };
         let has = |allowance: &Option<Allowance>, need, ahead| {
@@ -275,13 +270,17 @@ impl Node {
     #[inline(always)]
     pub(super) fn check(&mut self, now: Instant, change: &Change) -> Result<(), QuotaLimit> {
         self.check_books(change)?;
-        for (limit, flow) in change.of_allowances() {
-            let units = flow.taken.checked_add(flow.charged).ok_or(limit)?;
-            if units > 0 && self.allowance_mut(limit).is_some_and(|allowance| !allowance.bears(now, units)) {
-                return Err(limit);
-            }
+        let (starts, tokens) = (change.starts.out(), change.tokens.out());
+        let (starts, tokens) = (starts.ok_or(QuotaLimit::Requests)?, tokens.ok_or(QuotaLimit::Tokens)?);
+        let Some(limits) = &mut self.limits else { return Ok(()) };
+        // One by one: a loop over both takes 30 instructions more at each node.
+        let bears = |allowance: &mut Option<Allowance>, units: u64| {
+            units == 0 || allowance.as_mut().is_none_or(|allowance| allowance.bears(now, units))
+        };
+        if !bears(&mut limits.requests, starts) {
+            return Err(QuotaLimit::Requests);
         }
-        Ok(())
+        if bears(&mut limits.tokens, tokens) { Ok(()) } else { Err(QuotaLimit::Tokens) }
     }
 
     #[inline(always)]
@@ -311,9 +310,12 @@ impl Node {
         books.held = books.held - less.held + more.held;
         books.in_use -= less.in_use;
         books.in_use += more.in_use;
-        for (limit, flow) in change.of_allowances() {
-            if let Some(allowance) = self.allowance_mut(limit) {
-                allowance.book(now, &flow);
+        if let Some(limits) = &mut self.limits {
+            if let Some(requests) = &mut limits.requests {
+                requests.book(now, &change.starts);
+            }
+            if let Some(tokens) = &mut limits.tokens {
+                tokens.book(now, &change.tokens);
             }
         }
         let Totals { used, refunded, debt } = change.totals;

@@ -4,7 +4,6 @@ use alloc::vec::Vec;
 
 use super::Scheduler;
 use super::record::{Record, Run, Waiting};
-use super::workers::WorkerStatus;
 use crate::config::Order;
 use crate::id::{PoolId, Tier, WorkerId};
 use crate::queue::{Lane, Least, OrderKey};
@@ -37,6 +36,7 @@ impl Scheduler {
     }
 
     /// Takes a waiting request out of its queue, with all that it had as one that waits but its claim.
+    #[inline]
     pub(super) fn dequeue(&mut self, slot: u32) {
         self.uncount_waiting(slot);
         self.stop_draining(slot);
@@ -86,6 +86,7 @@ impl Scheduler {
         }
     }
 
+    #[inline]
     pub(super) fn leave_lane(&mut self, slot: u32) {
         let (line, rank) = self.place_in_order(slot);
         let record = &mut self.requests[slot];
@@ -112,6 +113,7 @@ impl Scheduler {
 
     /// What a search for a request that fits goes by. One with a claim is looked at besides: what the claim has gathered
     /// is room for it alone. When it arrived matters only where age does: else all are alike, and cheaper to keep.
+    #[inline]
     fn least_of(&self, slot: u32) -> Least {
         let record = &self.requests[slot];
         if record.claim.is_some() {
@@ -122,6 +124,7 @@ impl Scheduler {
         Least::new(record.asks, arrival, record.never_yields())
     }
 
+    #[inline]
     pub(super) fn order_key(&self, slot: u32, lane: Lane) -> OrderKey {
         let record = &self.requests[slot];
         let order = match lane {
@@ -145,6 +148,7 @@ impl Scheduler {
     }
 
     /// Adds a waiting request to its tier's waiting demand if it belongs there.
+    #[inline]
     pub(super) fn count_waiting(&mut self, slot: u32) {
         let unclaimed = self.unclaimed(slot);
         let record = &self.requests[slot];
@@ -156,6 +160,7 @@ impl Scheduler {
         }
     }
 
+    #[inline]
     pub(super) fn uncount_waiting(&mut self, slot: u32) {
         let unclaimed = self.unclaimed(slot);
         let record = &mut self.requests[slot];
@@ -190,6 +195,7 @@ impl Scheduler {
     }
 
     /// What waits of a tenant, and of those above it.
+    #[inline]
     fn change_tenant_waiting(&mut self, slot: u32, change: impl Fn(&mut Waiting)) {
         let mut at = Some(self.requests[slot].leaf);
         while let Some(node) = at {
@@ -229,15 +235,16 @@ impl Scheduler {
         run.place = running.len() as u32;
         run.in_use = in_use;
         running.push(slot);
-        self.meter(slot).counts().running += 1;
         self.hold_units(slot);
-        self.add_use(slot);
+        self.book(slot, Resources::ZERO, in_use, 1);
+        self.list_yielder(slot);
     }
 
     /// Takes a request off its worker; it is nowhere then. Its units go to claims there first.
     pub(super) fn leave(&mut self, slot: u32) {
         self.settle_tokens(slot);
-        self.subtract_use(slot);
+        self.unlist_yielder(slot);
+        self.book(slot, self.requests.run(slot).in_use, Resources::ZERO, -1);
         let run = self.requests.run_mut(slot);
         run.in_use = Resources::ZERO;
         let (worker, place) = (run.worker, run.place as usize);
@@ -250,7 +257,6 @@ impl Scheduler {
         if let Some(&moved) = running.get(place) {
             self.requests.run_mut(moved).place = place as u32;
         }
-        self.meter(slot).counts().running -= 1;
         if self.worker(worker).running.is_empty() && !self.worker(worker).offset.is_zero() {
             self.set_offset(worker, Balance::default());
         }
@@ -297,13 +303,13 @@ impl Scheduler {
     }
 
     pub(super) fn add_use(&mut self, slot: u32) {
-        self.book(slot, Resources::ZERO, self.requests.run(slot).in_use);
+        self.book(slot, Resources::ZERO, self.requests.run(slot).in_use, 0);
         self.list_yielder(slot);
     }
 
     pub(super) fn subtract_use(&mut self, slot: u32) {
         self.unlist_yielder(slot);
-        self.book(slot, self.requests.run(slot).in_use, Resources::ZERO);
+        self.book(slot, self.requests.run(slot).in_use, Resources::ZERO, 0);
     }
 
     /// A request on a worker uses other units than before.
@@ -311,16 +317,17 @@ impl Scheduler {
         let before = core::mem::replace(&mut self.requests.run_mut(slot).in_use, in_use);
         self.hold_units(slot);
         self.note_report(slot, before);
-        self.book(slot, before, in_use);
+        self.book(slot, before, in_use, 0);
     }
 
-    /// Books the change of a request's use, in every account that it is part of.
-    fn book(&mut self, slot: u32, before: Resources, after: Resources) {
+    /// Books the change of a request's use, in every account that it is part of; so many more run, or fewer.
+    fn book(&mut self, slot: u32, before: Resources, after: Resources, more_running: i64) {
         let record = &self.requests[slot];
         let id = self.requests.run_of(record).worker;
         let (pool, tier, tenant) = (record.pool(), record.tier(), record.spec.tenant);
         let (yielding, never_yields) = (record.is_yielding(), record.never_yields());
-        self.meter_units(tenant, (pool, tier), self.worker(id).is_up(), before, after);
+        let is_up = self.worker(id).is_up();
+        self.meter_units(tenant, (pool, tier), is_up, (before, after), more_running);
         let change = Balance::of(after, before);
         let worker = &mut self.workers[id.index()];
         worker.changes += 1;
@@ -338,7 +345,7 @@ impl Scheduler {
                 device.yielding.shift(&change);
             }
         }
-        if worker.status == WorkerStatus::Up {
+        if is_up {
             let account = self.account_mut(pool, tier);
             account.used.shift(&change);
             if yielding {
@@ -357,6 +364,7 @@ impl Scheduler {
     /// What a request asks for when it starts next. One that stopped: what it used, and after memory pressure what
     /// it is expected to use at its peak and what nobody accounted for, as far as a worker has that; at most what
     /// its tier may ever have, so that one that grew beyond it is not kept out for ever.
+    #[inline]
     pub(super) fn next_asks(&self, slot: u32) -> Resources {
         self.asks_with(slot, &self.requests[slot].spec)
     }
@@ -378,6 +386,7 @@ impl Scheduler {
     }
 
     /// Whether the workers that are up could hold the request, were they empty, and another start can be counted.
+    #[inline]
     pub(super) fn is_startable(&self, slot: u32) -> bool {
         let record = &self.requests[slot];
         let pool = self.pool(record.pool());

@@ -40,12 +40,12 @@ impl Scheduler {
     /// more than [the limits](Limit). Not now: [`SubmitError::QueueFull`].
     pub fn submit(&mut self, now: Instant, spec: RequestSpec) -> Result<RequestId, SubmitError> {
         self.advance(now);
-        self.admit(spec)
+        self.admit(&spec)
     }
 
     /// Takes a request, now.
-    pub(super) fn admit(&mut self, spec: RequestSpec) -> Result<RequestId, SubmitError> {
-        self.accept(spec).inspect_err(|error| self.meter_refusal(&spec, error))
+    pub(super) fn admit(&mut self, spec: &RequestSpec) -> Result<RequestId, SubmitError> {
+        self.accept(*spec).inspect_err(|error| self.meter_refusal(spec, error))
     }
 
     fn accept(&mut self, mut spec: RequestSpec) -> Result<RequestId, SubmitError> {
@@ -86,6 +86,7 @@ impl Scheduler {
         Ok(())
     }
 
+    #[inline]
     pub(super) fn check_names(&self, spec: &RequestSpec) -> Result<(), SubmitError> {
         if self.tenants.get(spec.tenant).is_none() {
             return Err(SubmitError::UnknownTenant(spec.tenant));
@@ -99,6 +100,7 @@ impl Scheduler {
         Ok(())
     }
 
+    #[inline]
     pub(super) fn check_numbers(&self, spec: &RequestSpec) -> Result<(), SubmitError> {
         if spec.demand.is_zero() {
             return Err(SubmitError::ZeroDemand);
@@ -114,6 +116,7 @@ impl Scheduler {
     }
 
     /// The limit that some number of units exceeds: a dimension that the config does not name has none.
+    #[inline]
     pub(super) fn units_beyond(&self, units: &Resources) -> Option<u64> {
         let max = |d: usize| if d < self.config.dimensions.len() { MAX_UNITS } else { 0 };
         (0..MAX_DIMENSIONS).find(|&d| units[d] > max(d)).map(max)
@@ -121,6 +124,7 @@ impl Scheduler {
 
     /// Refuses what no worker that was ever added to the pool, or no share that the tier may use of all of
     /// them, can hold. A pool without workers takes everything: they may come.
+    #[inline]
     pub(super) fn check_fits(&self, spec: &RequestSpec) -> Result<(), SubmitError> {
         let pool = self.pool(spec.pool);
         let never_yields = spec.yielding == Yielding::Never;
@@ -188,6 +192,7 @@ impl Scheduler {
     }
 
     /// Whether one more like this may wait in its tier.
+    #[inline]
     pub(super) fn check_tier_limits(&self, spec: &RequestSpec) -> Result<(), SubmitError> {
         let tier = &self.config.tiers[spec.tier.index()];
         let limits = QueueLimits { requests: tier.queue_limit, tokens: tier.queue_token_limit };

@@ -20,6 +20,7 @@ const MEAN_SCALE: i128 = 1 << 10;
 
 impl Scheduler {
     /// Queues are numbered pool by pool.
+    #[inline]
     pub(super) fn queue_number(&self, pool: PoolId, tier: Tier) -> u32 {
         (pool.index() * self.config.tiers.len() + tier.index()) as u32
     }
@@ -31,6 +32,7 @@ impl Scheduler {
     }
 
     /// A live request belongs to its tenant's line from now on.
+    #[inline]
     pub(super) fn join_line(&mut self, slot: u32) {
         let spec = &self.requests[slot].spec;
         let (number, queue) = (spec.tenant, self.queue_number(spec.pool, spec.tier));
@@ -47,6 +49,7 @@ impl Scheduler {
     }
 
     /// A live request ends, or moves to another line.
+    #[inline]
     pub(super) fn leave_line(&mut self, slot: u32) {
         let (pool, tier) = (self.requests[slot].pool(), self.requests[slot].tier());
         self.fairness.leave(self.requests[slot].line);
@@ -79,6 +82,7 @@ impl Scheduler {
     }
 
     /// The line in which a request stands in the order of its tier, one for all where tenants do not matter, and its rank.
+    #[inline]
     pub(super) fn place_in_order(&self, slot: u32) -> (u32, i128) {
         let record = &self.requests[slot];
         let Some(unit) = self.counted_in(record.tier()) else {
@@ -103,6 +107,7 @@ impl Scheduler {
     }
 
     /// In how large steps of their counters the tenants of a tier are told apart; `None` if they do not matter.
+    #[inline]
     fn counted_in(&self, tier: Tier) -> Option<i128> {
         let tier = &self.config.tiers[tier.index()];
         match tier.order {
@@ -113,12 +118,14 @@ impl Scheduler {
     }
 
     /// The least counter of the lines that have fresh requests, as far as its tier tells; of those on offer, if there are any.
+    #[inline]
     fn least_counter(&self, pool: PoolId, tier: Tier) -> Option<i128> {
         let rank = self.pool(pool).queues[tier.index()].least_rank(&self.nodes)?;
         Some(rank * self.counted_in(tier)?)
     }
 
     /// How far those are that wait in a queue, or, if nobody does, the last that did.
+    #[inline]
     pub(super) fn reached(&self, pool: PoolId, tier: Tier) -> i128 {
         self.least_counter(pool, tier).or_else(|| self.last_counter(pool, tier)).unwrap_or(0)
     }
@@ -132,6 +139,7 @@ impl Scheduler {
     }
 
     /// A request joins the fresh lane, where it stands at this place in the order: perhaps it is the first of its line there.
+    #[inline]
     pub(super) fn note_arrival(&mut self, slot: u32) -> (u32, i128) {
         let place = self.place_in_order(slot);
         let record = &self.requests[slot];
@@ -144,6 +152,7 @@ impl Scheduler {
     }
 
     /// A request left the fresh lane: perhaps it was the last of its line there.
+    #[inline]
     pub(super) fn note_departure(&mut self, slot: u32, line_in_order: u32) {
         if !self.nodes.has_requests(line_in_order) {
             self.fairness.note_last(self.requests[slot].line);
@@ -167,6 +176,7 @@ impl Scheduler {
     }
 
     /// What is expected of a request: what it says, or what its tenant's usually generate.
+    #[inline]
     fn expected_output(&self, slot: u32) -> u64 {
         let spec = &self.requests[slot].spec;
         let mean = self.mean_output(spec.tenant).filter(|_| self.config.predict_output);
@@ -219,6 +229,7 @@ impl Scheduler {
     }
 
     /// What the tokens cost that a request is charged for.
+    #[inline]
     fn cost(&self, slot: u32) -> u64 {
         let (spec, run) = (&self.requests[slot].spec, self.requests.run(slot));
         self.config.token_costs.of(spec.prompt_tokens, run.charged_cached, run.charged_output)
@@ -243,8 +254,8 @@ impl Scheduler {
 
     /// A request ends, and has used this.
     pub(super) fn settle(&mut self, slot: u32, ending: Ending, used: &Usage) {
-        self.meter_end(slot, ending, used);
-        self.settle_hold(slot, used);
+        let settled = self.settle_hold(slot, used);
+        self.meter_end(slot, ending, used, settled);
         if self.requests.run(slot).charge.is_some() {
             let Usage { prompt_tokens, cached_tokens, output_tokens } = *used;
             self.recharge(slot, self.config.token_costs.of(prompt_tokens, cached_tokens, output_tokens));
@@ -262,6 +273,7 @@ impl Scheduler {
     }
 
     /// A request costs its line so much in all, which moves accordingly.
+    #[inline]
     fn recharge(&mut self, slot: u32, cost: u64) {
         if !self.charge_line(slot, cost) {
             return;
@@ -275,6 +287,7 @@ impl Scheduler {
     }
 
     /// The counter of a request's line is what it is if the request costs so much in all. Whether that changes it.
+    #[inline]
     fn charge_line(&mut self, slot: u32, cost: u64) -> bool {
         let before = self.requests.run_mut(slot).charge.replace(cost).unwrap_or(0);
         if before != cost {

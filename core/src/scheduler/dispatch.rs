@@ -136,6 +136,7 @@ impl Scheduler {
     }
 
     /// When a worker that some request is kept off is next open to it.
+    #[inline]
     pub(super) fn next_admission(&mut self, pool: PoolId) -> Option<Instant> {
         let now = self.now;
         let admissions = &mut self.pool_mut(pool).admissions;
@@ -302,13 +303,18 @@ impl Scheduler {
     }
 
     /// The next request of a tier that may start within its reserve, and where.
+    #[inline]
     pub(super) fn guaranteed_start(&self, pool: PoolId, tier: Tier) -> Option<Found> {
         let target = self.pool(pool);
-        let account = target.capacity.account(tier);
-        if target.claims.is_empty() && account.has_used_its_reserve() {
+        if target.claims.is_empty() && target.capacity.account(tier).has_used_its_reserve() {
             return None;
         }
-        let room = account.unused_reserve();
+        self.seek_guaranteed(pool, tier)
+    }
+
+    #[inline(never)] // most tiers use their reserve, and one more call for the others is nothing
+    fn seek_guaranteed(&self, pool: PoolId, tier: Tier) -> Option<Found> {
+        let room = self.pool(pool).capacity.account(tier).unused_reserve();
         let gates = OwnGates { latest_arrival: u64::MAX, most: room, pinned: room };
         let patience = Patience::of_a_search();
         let start = |slot| self.guaranteed_worker(slot, &patience);
@@ -329,6 +335,7 @@ impl Scheduler {
     }
 
     /// The size of a request's claim: what of its tier's claims it would use up.
+    #[inline]
     pub(super) fn own_claim(&self, slot: u32) -> Resources {
         self.requests[slot].claim.map_or(Resources::ZERO, |claim| self.claims[claim].size)
     }
@@ -431,6 +438,7 @@ impl Scheduler {
     }
 
     /// Where a request may start on what its tier may borrow.
+    #[inline]
     pub(super) fn borrowed_worker(
         &self,
         slot: u32,
@@ -445,6 +453,7 @@ impl Scheduler {
     }
 
     /// The gates of a borrowed start that no room on a worker opens.
+    #[inline]
     pub(super) fn passes_own_gates(&self, slot: u32) -> bool {
         let record = &self.requests[slot];
         if self.has_no_gates(record) {
@@ -457,6 +466,7 @@ impl Scheduler {
     }
 
     /// Whether nothing keeps a request from borrowing but room.
+    #[inline]
     pub(super) fn has_no_gates(&self, record: &Record) -> bool {
         self.config.tiers[record.tier().index()].borrow_limit.is_none() && !record.never_yields()
     }
@@ -548,6 +558,7 @@ impl Scheduler {
     }
 
     /// Whether a worker is kept clear for another request that is as urgent.
+    #[inline]
     fn is_drained_for_another(&self, slot: u32, worker: WorkerId) -> bool {
         let tier = self.requests[slot].tier();
         self.worker(worker).drain.is_some_and(|drain| drain.slot != slot && drain.tier <= tier)
@@ -558,8 +569,8 @@ impl Scheduler {
         self.charge_start(slot, worker);
         self.learn(slot, worker);
         self.dequeue(slot);
-        self.meter_start(slot, reason);
-        self.hold(slot);
+        let held = self.take_hold(slot);
+        self.meter_start(slot, reason, held);
         let (now, mark) = (self.now, self.worker(worker).step_tokens);
         let (record, run) = self.requests.with_run_mut(slot);
         run.begin(now, mark);

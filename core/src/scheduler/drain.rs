@@ -12,6 +12,7 @@ use crate::time::Instant;
 
 impl Scheduler {
     /// The first of a tier's own that passes its own gates. Those that lack nothing but quota wait for it.
+    #[inline]
     pub(super) fn find_head(&mut self, pool: PoolId, tier: Tier) -> Option<u32> {
         // Nearly always it is the first of all, and lacks nothing.
         let first = self.pool(pool).queues[tier.index()].first(&self.nodes)?;
@@ -65,6 +66,7 @@ impl Scheduler {
 
     /// The head of a tier does not fit: after a while, or when too many have passed it, a worker is kept
     /// clear for it.
+    #[inline]
     pub(super) fn attend(&mut self, pool: PoolId, head: u32) {
         let (now, drain_after_ns) = (self.now, self.config.drain_after_ns);
         let record = &mut self.requests[head];

@@ -4,12 +4,14 @@
 //!
 //! Invariants: who is lapsed holds nothing; what was settled of it is never charged again.
 
+use super::usage::Settled;
 use super::{MAX_TOKENS, Scheduler};
 use crate::quota::Ask;
 use crate::request::{RequestState, Usage};
 
 impl Scheduler {
     /// The hold of a request, if it has one, lives as long as the config says from now on.
+    #[inline]
     pub(super) fn renew_hold(&mut self, slot: u32) {
         let at = self.now.plus_nanos(self.config.hold_timeout_ns);
         let run = self.requests.run_mut(slot);
@@ -18,6 +20,7 @@ impl Scheduler {
     }
 
     /// The same for one that is where time runs for it.
+    #[inline]
     pub(super) fn watch_hold(&mut self, slot: u32) {
         self.renew_hold(slot);
         self.set_due(slot, self.requests.run(slot).lapses_at);
@@ -47,7 +50,9 @@ impl Scheduler {
         }
         self.timers.remove(slot);
         let used = self.used_so_far(slot);
-        self.settle_part(slot, &used);
+        if let Some(Settled { held, used }) = self.settle_part(slot, &used) {
+            self.meter(slot).settle(held, used);
+        }
         let run = self.requests.run_mut(slot);
         (run.lapsed, run.lapses_at) = (true, None);
         if self.requests[slot].is_waiting() {
@@ -56,22 +61,23 @@ impl Scheduler {
     }
 
     /// What a request has used beyond what was settled of it.
+    #[inline]
     pub(super) fn unsettled(&self, slot: u32, used: &Usage) -> u64 {
         let used = used.prompt_tokens.saturating_add(used.output_tokens).min(MAX_TOKENS);
         used.saturating_sub(self.requests.run(slot).settled)
     }
 
-    /// Charges for good what a request has used, and gives back what it holds beyond that.
-    pub(super) fn settle_part(&mut self, slot: u32, used: &Usage) {
+    /// Charges for good what a request has used, and gives back what it holds beyond that. The meter is to be told so.
+    pub(super) fn settle_part(&mut self, slot: u32, used: &Usage) -> Option<Settled> {
         let used = self.unsettled(slot, used);
         let run = self.requests.run_mut(slot);
-        let Some(held) = run.held.take() else { return };
+        let held = run.held.take()?;
         run.settled += used;
         let hold = Ask { tokens: held, units: run.held_units };
         let leaf = self.requests[slot].leaf;
         self.quota.settle(self.now, leaf, &hold, used).expect("it was held");
-        self.meter(slot).settle(held, used);
         self.look_at_path(leaf);
+        Some(Settled { held, used })
     }
 
     /// Holds so many tokens, and what units the request uses, for one that is lapsed.

@@ -13,12 +13,14 @@ impl Scheduler {
     }
 
     /// To be returned next.
+    #[inline]
     pub(super) fn say_next(&mut self, action: Action) {
         self.count_unheard(&action, 1);
         self.outbox.push_front(action);
     }
 
     /// The next action to return.
+    #[inline]
     pub(super) fn hear(&mut self) -> Option<Action> {
         let action = self.outbox.pop_front()?;
         self.count_unheard(&action, -1);
@@ -56,6 +58,7 @@ impl Scheduler {
         }
     }
 
+    #[inline]
     fn count_unheard(&mut self, action: &Action, change: i32) {
         let Some(request) = action.request() else { return };
         if self.requests.lookup(request) == Lookup::Live {

@@ -8,6 +8,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::record::{Record, Run};
+use super::usage::Settled;
 use super::{MAX_TOKENS, Scheduler};
 use crate::error::SubmitError;
 use crate::id::Tier;
@@ -105,6 +106,7 @@ impl Scheduler {
     }
 
     /// A request came to its queue: where its line waits for quota it may be the first of it now, and lack less.
+    #[inline]
     pub(super) fn look_at_own_line(&mut self, slot: u32) {
         if self.quota_queue.len == 0 || self.requests[slot].lane != Some(Lane::Fresh) {
             return;
@@ -130,6 +132,7 @@ impl Scheduler {
     }
 
     /// Quota is taken at a node and above: those who are on offer in any pool may lack it now, and keep others back.
+    #[inline]
     pub(super) fn less_quota(&mut self, leaf: u32) {
         if self.quota.is_limited(leaf) {
             self.stir_all();
@@ -146,6 +149,7 @@ impl Scheduler {
 
     /// What a start is expected to use: its prompt, and what the client allows; or what its tenant's requests usually
     /// generate, as far as a burst has it.
+    #[inline]
     fn estimate(&self, spec: &RequestSpec) -> u64 {
         if let Some(output) = spec.output_tokens {
             return (spec.prompt_tokens + output).min(MAX_TOKENS);
@@ -171,6 +175,7 @@ impl Scheduler {
     }
 
     /// What keeps a request from holding its quota now: a limit, or those who wait before it.
+    #[inline]
     pub(super) fn quota_lack(&self, slot: u32) -> Option<QuotaLack> {
         if self.surely_has_quota(&self.requests[slot]) {
             None
@@ -180,12 +185,14 @@ impl Scheduler {
     }
 
     /// Whether it needs no second look to see that a request may hold its quota now: `true` is certain.
+    #[inline]
     pub(super) fn surely_has_quota(&self, record: &Record) -> bool {
         let run = self.requests.run_of(record);
         run.held.is_some()
             || self.quota_queue.len == 0 && self.quota.is_open(record.leaf, &self.ask_for(record, run))
     }
 
+    #[inline]
     fn holds_quota(&self, slot: u32) -> bool {
         self.requests.run(slot).held.is_some()
     }
@@ -217,8 +224,14 @@ impl Scheduler {
 
     /// Takes the quota of a request, which lacks none.
     pub(super) fn hold(&mut self, slot: u32) {
+        let tokens = self.take_hold(slot);
+        self.meter(slot).counts().held_tokens += tokens;
+    }
+
+    /// The same without its meter, which is to be told so many tokens.
+    pub(super) fn take_hold(&mut self, slot: u32) -> u64 {
         if self.holds_quota(slot) {
-            return;
+            return 0;
         }
         let ask = self.ask_of(slot);
         let (record, run) = self.requests.with_run_mut(slot);
@@ -228,8 +241,8 @@ impl Scheduler {
         if waits_again {
             self.watch_hold(slot);
         }
-        self.meter(slot).counts().held_tokens += ask.tokens;
         self.less_quota(leaf);
+        ask.tokens
     }
 
     /// Gives back what a request holds that does not start after all.
@@ -297,16 +310,18 @@ impl Scheduler {
     }
 
     /// A request ends: what it did not use comes back, what it used beyond is owed.
-    pub(super) fn settle_hold(&mut self, slot: u32, used: &Usage) {
+    /// The meter is to be told what it gave back.
+    pub(super) fn settle_hold(&mut self, slot: u32, used: &Usage) -> Option<Settled> {
         let record = &self.requests[slot];
         if record.is_waiting() && !record.has_run {
-            return self.undo_hold(slot);
+            self.undo_hold(slot);
+            return None;
         }
         let unsettled = self.unsettled(slot, used);
         if self.requests.run(slot).lapsed && unsettled > 0 {
             self.hold_again(slot, unsettled);
         }
-        self.settle_part(slot, used);
+        self.settle_part(slot, used)
     }
 
     /// Refuses a tier that is more urgent than a tenant may use.

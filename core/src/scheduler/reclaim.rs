@@ -118,7 +118,9 @@ impl Asker {
 impl Scheduler {
     /// Chooses victims for one waiting request. Whether one was served.
     pub(super) fn reclaim(&mut self, pool: PoolId) -> bool {
-        self.tiers().any(|tier| self.may_preempt(pool, tier) && self.reclaim_for(pool, tier))
+        // Whom nobody may stop, nobody need be asked for: 75 instructions of a cycle.
+        self.stoppable.contains(&true)
+            && self.tiers().any(|tier| self.may_preempt(pool, tier) && self.reclaim_for(pool, tier))
     }
 
     /// Whether a tier may preempt at all: while it borrows, or for a reserve that it has; and somebody.

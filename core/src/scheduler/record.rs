@@ -71,7 +71,7 @@ pub(super) struct Record {
 
 /// What a request has that was started, or for which victims were chosen: where it runs, what it uses, what it was
 /// charged. Kept apart, so that many can wait.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Run {
     pub(super) worker: WorkerId,
@@ -136,7 +136,7 @@ impl Run {
 
 /// What few requests have: that they stopped, were kept off a worker, or waited by themselves. Kept apart, so that the
 /// others are small.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Rare {
     /// What it used when it last stopped, and whether that was for memory.

@@ -16,7 +16,7 @@ pub(super) const COMMON: u32 = 0;
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 struct Parts<T>(Slab<T>);
 
-impl<T: Clone> Parts<T> {
+impl<T: Copy> Parts<T> {
     fn new(common: T) -> Self {
         let mut parts = Slab::new();
         assert_eq!(parts.insert(common).0, COMMON, "the first is the common one");
@@ -35,7 +35,7 @@ impl<T: Clone> Parts<T> {
     // Apart, so that its many callers stay small.
     #[inline(never)]
     fn open(&mut self) -> u32 {
-        let common = self.0[COMMON].clone();
+        let common = self.0[COMMON];
         self.0.insert(common).0
     }
 

@@ -72,6 +72,7 @@ impl OwnGates {
 impl Scheduler {
     /// Whether a worker and its devices have room for what a request asks; what its own claim has gathered there
     /// counts as room.
+    #[inline]
     pub(super) fn fits(&self, slot: u32, worker: WorkerId) -> bool {
         let record = &self.requests[slot];
         let claim = record.claim.map(|claim| &self.claims[claim]).filter(|claim| claim.worker == worker);
@@ -90,6 +91,7 @@ impl Scheduler {
     }
 
     /// The free units of a worker changed: so did those that it shares with others.
+    #[inline]
     pub(super) fn note_room(&mut self, worker: WorkerId) {
         self.note_own_room(worker);
         for index in 0..self.worker(worker).spec.devices.len() {
@@ -100,6 +102,7 @@ impl Scheduler {
         }
     }
 
+    #[inline]
     fn note_own_room(&mut self, id: WorkerId) {
         let worker = &self.workers[id.index()];
         if worker.is_up() {
@@ -108,6 +111,7 @@ impl Scheduler {
     }
 
     /// What a search for room goes by, of a worker that is up.
+    #[inline]
     pub(super) fn room_of(&self, id: WorkerId) -> Room {
         room_on(self.worker(id), &self.devices)
     }
@@ -229,6 +233,7 @@ impl Scheduler {
     /// The units of a worker changed: fills claims from what is free, or takes from them what is not, and
     /// notices an overdraft. O(claims) of the worker, and of those that share devices with it; again for each that has to
     /// be dropped.
+    #[inline]
     pub(super) fn rebalance(&mut self, worker: WorkerId) {
         let target = self.worker(worker);
         if !target.is_up() && target.spec.devices.is_empty() {
@@ -341,6 +346,7 @@ impl Scheduler {
     }
 }
 
+#[inline]
 fn reachable_on(worker: &Worker, devices: &[Device]) -> Resources {
     worker.spec.devices.iter().fold(worker.free().positive(), |free, part| {
         let on_device = devices[part.device.index()].free().positive();

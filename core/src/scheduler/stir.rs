@@ -6,6 +6,7 @@ use crate::id::{PoolId, WorkerId};
 
 impl Scheduler {
     /// Units of a worker came free: first for its claims, then for whoever waits.
+    #[inline]
     pub(super) fn freed(&mut self, worker: WorkerId) {
         self.stir_around(worker);
         self.rebalance(worker);
@@ -28,6 +29,7 @@ impl Scheduler {
     }
 
     /// Something changed on a worker: in its pool, and in those of the workers it shares devices with.
+    #[inline]
     pub(super) fn stir_around(&mut self, worker: WorkerId) {
         let target = self.worker(worker);
         let (pool, is_alone) = (target.spec.pool, target.spec.devices.is_empty());
@@ -48,6 +50,7 @@ impl Scheduler {
     }
 
     /// Something changed in a pool that may let somebody start, or choose victims.
+    #[inline]
     pub(super) fn stir(&mut self, pool: PoolId) {
         self.pool_mut(pool).dirty = true;
     }
@@ -87,6 +90,7 @@ impl Scheduler {
         }
     }
 
+    #[inline]
     pub(super) fn sits_out(&self, slot: u32) -> bool {
         self.requests[slot].sat_out_round == self.round
     }

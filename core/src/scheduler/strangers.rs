@@ -30,6 +30,7 @@ impl Tenants {
     }
 
     /// Changes something of a tenant that may make it idle, or busy, or known to somebody; it counts as used now.
+    #[inline]
     pub(super) fn touch(&mut self, id: TenantId, change: impl FnOnce(&mut Tenant)) {
         let was = self[id].is_idle_stranger();
         change(&mut self[id]);

@@ -92,6 +92,7 @@ impl Scheduler {
     }
 
     /// Sets what the time will do to a request that begins to wait, or waits in another place.
+    #[inline]
     pub(super) fn set_timer(&mut self, slot: u32) {
         let record = &self.requests[slot];
         self.set_due(
@@ -102,6 +103,7 @@ impl Scheduler {
     }
 
     /// Sets the one timer of a request.
+    #[inline]
     pub(super) fn set_due(&mut self, slot: u32, at: Option<Instant>) {
         self.timers.remove(slot);
         if let Some(at) = at {
@@ -110,6 +112,7 @@ impl Scheduler {
     }
 
     /// Sets when a waiting request is next relegated, if it is on offer, or has aged.
+    #[inline]
     pub(super) fn set_turn(&mut self, slot: u32) {
         self.turns.remove(slot);
         let record = &self.requests[slot];
@@ -126,6 +129,7 @@ impl Scheduler {
     }
 
     /// Whether requests of a tier are relegated, or age.
+    #[inline]
     fn has_turns(&self, tier: Tier) -> bool {
         let tier = &self.config.tiers[tier.index()];
         tier.order == Order::HybridDeadline || tier.age_after_ns.is_some()
@@ -153,6 +157,7 @@ impl Scheduler {
     }
 
     /// From when on a fresh request cannot make its deadline any more, if its tier relegates such.
+    #[inline]
     pub(super) fn relegates_at(&self, slot: u32) -> Option<Instant> {
         let spec = &self.requests[slot].spec;
         if self.config.tiers[spec.tier.index()].order != Order::HybridDeadline {

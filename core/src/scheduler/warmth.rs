@@ -227,6 +227,7 @@ impl Scheduler {
     }
 
     /// How many tokens of a prompt are expected to be cached on a worker.
+    #[inline]
     pub(super) fn expected_cached(&self, slot: u32, worker: WorkerId) -> u64 {
         match self.warmth.of(slot) {
             Some(last) => self.tokens_in(slot, self.warmth.index.depth_on(last, worker.get())),
@@ -251,15 +252,27 @@ impl Scheduler {
 
     /// Of the worker that is emptiest of those that a request may start on, and those of them that are warm for it: the
     /// one that costs least.
+    #[inline]
     pub(super) fn warmest(
         &self,
         slot: u32,
         emptiest: WorkerId,
         may_start_on: impl Fn(WorkerId) -> bool,
     ) -> WorkerId {
-        let (Some(affinity), Some(last)) = (self.config.affinity(), self.warmth.of(slot)) else {
-            return emptiest;
-        };
+        match (self.config.affinity(), self.warmth.of(slot)) {
+            (Some(affinity), Some(last)) => self.warmest_by(affinity, last, slot, emptiest, may_start_on),
+            _ => emptiest,
+        }
+    }
+
+    fn warmest_by(
+        &self,
+        affinity: &Affinity,
+        last: u32,
+        slot: u32,
+        emptiest: WorkerId,
+        may_start_on: impl Fn(WorkerId) -> bool,
+    ) -> WorkerId {
         let warm = self.warm(self.requests[slot].pool(), slot, last);
         let score = |id: WorkerId, cached: u64| {
             let uncached = self.requests[slot].spec.prompt_tokens - cached;
@@ -290,7 +303,12 @@ impl Scheduler {
 
     /// Whether a request had better wait for a warm worker that has no room now than start on this one: it would have at
     /// most half as much to compute.
+    #[inline]
     pub(super) fn rather_waits(&self, slot: u32, best: WorkerId) -> bool {
+        self.keeps_workers() && self.rather_waits_for_warm(slot, best)
+    }
+
+    fn rather_waits_for_warm(&self, slot: u32, best: WorkerId) -> bool {
         let (Some(_), Some(last)) = (self.patient_until(slot), self.warmth.of(slot)) else { return false };
         let record = &self.requests[slot];
         let (prompt, rare) = (record.spec.prompt_tokens, self.requests.rare(slot));
@@ -313,13 +331,19 @@ impl Scheduler {
     }
 
     /// Of a search for who borrows in a tier: some workers are kept.
+    #[inline]
     pub(super) fn patience_in(&self, pool: PoolId, tier: Tier) -> Patience {
         Patience { kept: self.kept(pool, tier), ..Patience::of_a_search() }
     }
 
     /// Whether a fresh request is kept off a worker: only who is even with the one for which the worker is kept, and finds
     /// more there or as much and stands before it, may start there; and who has a claim.
+    #[inline]
     pub(super) fn is_kept_off(&self, slot: u32, worker: WorkerId, patience: &Patience) -> bool {
+        !patience.kept.is_empty() && self.is_kept_off_some(slot, worker, patience)
+    }
+
+    fn is_kept_off_some(&self, slot: u32, worker: WorkerId, patience: &Patience) -> bool {
         let Some(kept) = patience.kept.iter().find(|kept| kept.worker == worker) else { return false };
         let may_start = || {
             let cached = self.expected_cached(slot, worker);
@@ -334,16 +358,25 @@ impl Scheduler {
 
     /// Until when a pool's workers are kept as they are now, if some are.
     pub(super) fn kept_until(&self, pool: PoolId) -> Option<Instant> {
+        // Asked at the end of nearly each round: 130 instructions of a cycle where nothing is ever kept.
+        if !self.keeps_workers() {
+            return None;
+        }
         let kept = self.tiers().flat_map(|tier| self.kept(pool, tier));
         kept.filter_map(|kept| self.may_be_kept_until(kept.worker)).min()
+    }
+
+    /// Whether workers are ever kept.
+    #[inline]
+    fn keeps_workers(&self) -> bool {
+        self.config.affinity().is_some_and(|affinity| affinity.wait_ns > 0)
     }
 
     /// The workers of a pool that are kept from a tier's requests: the first that are even keep theirs; of several on one
     /// worker, who finds the most there.
     fn kept(&self, pool: PoolId, tier: Tier) -> SmallVec<[Kept; 4]> {
         let mut kept: SmallVec<[Kept; 4]> = SmallVec::new();
-        let may_wait = self.config.affinity().is_some_and(|affinity| affinity.wait_ns > 0);
-        if !may_wait || !self.picks_by_prefix(tier) {
+        if !self.keeps_workers() || !self.picks_by_prefix(tier) {
             return kept;
         }
         let is_fresh = |&slot: &u32| self.requests[slot].lane == Some(Lane::Fresh);
