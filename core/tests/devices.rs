@@ -2,9 +2,11 @@
 
 mod common;
 
+use core::time::Duration;
+
 use common::{POOL, World, first_start, starts, three_tiers, victims};
 use tidegate::{
-    Action, Attempt, Config, ConfigBuilder, DeviceId, DeviceSpec, Instant, Placement, Ppm, Reason,
+    Action, Attempt, Config, ConfigBuilder, DeviceId, DeviceSpec, Instant, Placement, Ppm, Reason, RequestId,
     RequestState, Shrink, SubmitError, Tier, TierConfig, WorkerError, WorkerId, WorkerSpec, Yielding,
 };
 
@@ -277,4 +279,66 @@ fn a_checkpoint_outlives_the_server_that_dies_later() {
         reason: Reason::Borrowed,
     };
     assert_eq!(world.round(), [again]);
+}
+
+/// What keeps a request off each of them is what runs on the others: starts there would keep it off for ever.
+#[test]
+fn replicas_that_could_each_have_all_of_a_device_are_kept_clear_together() {
+    let mut world = World::new(one_tier());
+    let card = device(&mut world, [8, 0]);
+    for _ in 0..4 {
+        add(&mut world, WorkerSpec::new(POOL, [8, 100]).on(card));
+    }
+    let small = world.submit_many(8, Tier::P0, [1, 1]);
+    assert_eq!(starts(&world.round()), small);
+    let head = world.submit(Tier::P0, [8, 1]);
+    let later = world.submit_many(16, Tier::P0, [1, 1]);
+    assert_eq!(world.round(), []);
+    for &id in &small[..7] {
+        world.pass(Duration::from_secs(3));
+        assert_eq!(world.round(), [], "a replica is drained for the one of 8, and its card with it");
+        world.complete(id);
+    }
+    world.pass(Duration::from_secs(3));
+    assert_eq!(world.round(), []);
+    let next = world.sched.poll_timeout().expect("it gives up some day");
+    assert!(next > world.now.plus_nanos(60_000_000_000), "it looks again and again: {next:?}");
+    world.complete(small[7]);
+    assert_eq!(starts(&world.round()), [head]);
+    world.complete(head);
+    assert_eq!(starts(&world.round()), later[..8]);
+}
+
+/// The other card is open to whoever fits there.
+#[test]
+fn a_drain_is_laid_on_the_emptiest_device_and_leaves_the_others_alone() {
+    let mut world = World::new(one_tier());
+    let cards = [0, 1].map(|_| device(&mut world, [8, 0]));
+    let [_, _, third, fourth] =
+        [0, 0, 1, 1].map(|card| add(&mut world, WorkerSpec::new(POOL, [8, 6]).on(cards[card])));
+    let small = world.submit_many(14, Tier::P0, [1, 1]);
+    assert_eq!(starts(&world.round()), small);
+    world.submit(Tier::P0, [8, 1]);
+    world.round();
+    world.pass(Duration::from_secs(3));
+    assert_eq!(world.round(), [], "the card with six is drained");
+    let later = world.submit_many(4, Tier::P0, [1, 1]);
+    assert_eq!(world.round(), [], "it has room for two, which wait");
+    world.complete(small[0]);
+    assert_eq!(starts(&world.round()), later[..1], "the other card is not");
+    let is_on_first = |&id: &RequestId| ![third, fourth].contains(&world.worker_of(id).expect("it runs"));
+    assert!(is_on_first(&later[0]));
+}
+
+/// A replica on which nothing runs is as full as its card.
+#[test]
+fn who_packs_fills_the_fuller_device() {
+    let mut world = World::new(one_tier().placement(Placement::Pack));
+    let cards = [0, 1].map(|_| device(&mut world, [4, 0]));
+    let [first, second, third, _] =
+        [0, 0, 1, 1].map(|card| add(&mut world, WorkerSpec::new(POOL, [4, 3]).on(cards[card])));
+    let ids = [[3, 3], [2, 1], [1, 1]].map(|demand| world.submit(Tier::P0, demand));
+    world.round();
+    let workers = ids.map(|id| world.worker_of(id));
+    assert_eq!(workers, [first, third, second].map(Some), "a slot was left on the first card");
 }

@@ -9,11 +9,32 @@ use crate::resources::{MAX_DIMENSIONS, Resources};
 use crate::share::Ppm;
 pub(crate) use rooms::{Room, Rooms};
 
-/// How good a worker is: less is better. O(1).
-pub(crate) fn score(policy: Placement, used_after: Resources, capacity: Resources) -> u64 {
-    let load = load_ppm(used_after, capacity);
+/// How full a worker is: as full as the fullest of what it has and what it shares with others; then by what is its own, which
+/// tells those apart that share all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Load {
+    /// Parts per million of what is used most.
+    pub(crate) ppm: u64,
+    pub(crate) own: u64,
+}
+
+impl Load {
+    /// Of one that shares nothing.
+    pub(crate) const fn alone(ppm: u64) -> Self {
+        Self { ppm, own: ppm }
+    }
+
+    /// The same with something shared that is so full.
+    pub(crate) fn sharing(self, ppm: u64) -> Self {
+        Self { ppm: self.ppm.max(ppm), ..self }
+    }
+}
+
+/// How good a worker is that would be so full: less is better. O(1).
+pub(crate) fn score(policy: Placement, load: Load) -> Load {
     match policy {
-        Placement::Pack => u64::MAX - load,
+        Placement::Pack => Load { ppm: u64::MAX - load.ppm, own: u64::MAX - load.own },
         // Where no cache counts.
         Placement::Spread | Placement::PrefixAffinity => load,
     }
@@ -52,9 +73,12 @@ mod tests {
 
     #[test]
     fn pack_fills_and_spread_levels() {
-        let capacity = Resources::from([10, 100]);
-        let (empty, full) = ([1, 10].into(), [2, 90].into());
-        assert!(score(Placement::Pack, full, capacity) < score(Placement::Pack, empty, capacity));
-        assert!(score(Placement::Spread, empty, capacity) < score(Placement::Spread, full, capacity));
+        let load = |used: [u64; 2]| Load::alone(load_ppm(used.into(), [10, 100].into()));
+        let (empty, full) = (load([1, 10]), load([2, 90]));
+        assert!(score(Placement::Pack, full) < score(Placement::Pack, empty));
+        assert!(score(Placement::Spread, empty) < score(Placement::Spread, full));
+        let [emptier, fuller] = [empty, full].map(|load| load.sharing(950_000));
+        assert!(score(Placement::Pack, fuller) < score(Placement::Pack, emptier));
+        assert!(score(Placement::Spread, emptier) < score(Placement::Spread, fuller));
     }
 }

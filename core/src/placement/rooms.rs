@@ -9,7 +9,7 @@
 
 use alloc::vec::Vec;
 
-use super::{load_ppm, ppm, score};
+use super::{Load, ppm, score};
 use crate::brief::Brief;
 use crate::config::Placement;
 use crate::marks::Marks;
@@ -24,7 +24,7 @@ const RECENT: usize = 2;
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Room {
     pub(crate) free: Resources,
-    pub(crate) used: Resources,
+    pub(crate) load: Load,
     pub(crate) capacity: Resources,
 }
 
@@ -35,17 +35,17 @@ impl Room {
     }
 }
 
-/// How full a place is, in parts per million of what it is fullest of.
+/// How full a place is, and whether it takes a request that asks for everything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
-struct Load {
+struct Fill {
     ppm: u64,
     is_open: bool,
 }
 
-impl Load {
+impl Fill {
     fn of(room: &Room) -> Self {
-        Self { ppm: load_ppm(room.used, room.capacity), is_open: room.is_open() }
+        Self { ppm: room.load.ppm, is_open: room.is_open() }
     }
 }
 
@@ -60,12 +60,12 @@ struct Loads {
 }
 
 impl Loads {
-    fn of(places: &[Load]) -> Self {
+    fn of(places: &[Fill]) -> Self {
         let none = Self { fullest: 0, fullest_open: 0, emptiest: u64::MAX };
         places.iter().fold(none, |all, place| all.widened_by(place))
     }
 
-    fn widened_by(&self, place: &Load) -> Self {
+    fn widened_by(&self, place: &Fill) -> Self {
         Self {
             fullest: self.fullest.max(place.ppm),
             fullest_open: self.fullest_open.max(if place.is_open { place.ppm } else { 0 }),
@@ -74,7 +74,7 @@ impl Loads {
     }
 
     /// Whether they may be tighter when a place becomes another: it was the fullest of the open ones, or the emptiest.
-    fn may_tighten(&self, former: &Load, place: &Load) -> bool {
+    fn may_tighten(&self, former: &Fill, place: &Fill) -> bool {
         let is_fullest = former.is_open && former.ppm == self.fullest_open;
         is_fullest && !(place.is_open && place.ppm >= former.ppm)
             || former.ppm == self.emptiest && place.ppm > former.ppm
@@ -85,7 +85,7 @@ impl Loads {
 #[derive(Debug, Default)]
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 struct Fullness {
-    loads: Vec<Load>,
+    loads: Vec<Fill>,
     groups: Vec<Loads>,
     /// The places that were not weighed since they changed.
     unweighed: Marks,
@@ -94,7 +94,7 @@ struct Fullness {
 impl Fullness {
     fn new(places: usize) -> Self {
         Self {
-            loads: alloc::vec![Load::default(); places],
+            loads: alloc::vec![Fill::default(); places],
             groups: alloc::vec![Loads::of(&[]); places.div_ceil(FAN)],
             unweighed: Marks::all(places),
         }
@@ -102,7 +102,7 @@ impl Fullness {
 
     fn weigh(&mut self, rooms: &[Room]) {
         while let Some(place) = self.unweighed.take() {
-            let (group, load) = (place / FAN, Load::of(&rooms[place]));
+            let (group, load) = (place / FAN, Fill::of(&rooms[place]));
             let former = core::mem::replace(&mut self.loads[place], load);
             let known = self.groups[group];
             let tightens = known.may_tighten(&former, &load);
@@ -113,19 +113,23 @@ impl Fullness {
     }
 }
 
-/// What any place can hold, dimension by dimension: the least where it has any, and the most.
+/// What any place can hold, or all can that share something with it, dimension by dimension: the least where it has any,
+/// and the most.
 #[derive(Clone, Copy, Debug, Default)]
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 struct Capacities {
     least: Resources,
     most: Resources,
+    are_shared: bool,
 }
 
 impl Capacities {
-    fn of(all: impl Iterator<Item = Resources>) -> Self {
-        all.fold(Self::default(), |range, one| Self {
+    fn of(own: impl Iterator<Item = Resources>, shared: impl Iterator<Item = Resources>) -> Self {
+        let all = own.map(|one| (one, false)).chain(shared.map(|one| (one, true)));
+        all.fold(Self::default(), |range, (one, is_shared)| Self {
             least: range.least.zip(one, |a, b| if a == 0 || b == 0 { a.max(b) } else { a.min(b) }),
             most: range.most.max(one),
+            are_shared: range.are_shared || is_shared,
         })
     }
 }
@@ -137,6 +141,8 @@ struct Prospect {
     asks_for_part: bool,
     /// By how much it makes a place fuller at least, and at most.
     adds: (u64, u64),
+    /// Whether a place may be less full by itself than by what it shares.
+    shares: bool,
 }
 
 impl Prospect {
@@ -148,39 +154,48 @@ impl Prospect {
             least = least.min(ppm(asked[d], capacities.most[d]));
             asks_for_part |= asked[d] == 0;
         }
-        Self { policy, asks_for_part, adds: (if least == u64::MAX { 0 } else { least }, most) }
+        let adds = (if least == u64::MAX { 0 } else { least }, most);
+        Self { policy, asks_for_part, adds, shares: capacities.are_shared }
     }
 
     /// No place of a group has a better score than this.
-    fn bound(&self, loads: &Loads) -> u64 {
-        match self.policy {
-            Placement::Pack => {
-                let fullest = if self.asks_for_part { loads.fullest } else { loads.fullest_open };
-                u64::MAX - fullest.saturating_add(self.adds.1)
-            }
-            Placement::Spread | Placement::PrefixAffinity => loads.emptiest.saturating_add(self.adds.0),
-        }
+    fn bound(&self, loads: &Loads) -> Load {
+        let all = if self.asks_for_part { loads.fullest } else { loads.fullest_open };
+        self.best_between(loads.emptiest, all)
+    }
+
+    /// A place that is so full now has no better score than this.
+    fn bound_of(&self, place: &Fill) -> Load {
+        self.best_between(place.ppm, place.ppm)
+    }
+
+    fn best_between(&self, emptiest: u64, fullest: u64) -> Load {
+        let ppm = match self.policy {
+            Placement::Pack => u64::MAX - fullest.saturating_add(self.adds.1),
+            Placement::Spread | Placement::PrefixAffinity => emptiest.saturating_add(self.adds.0),
+        };
+        // Who packs takes who is full by itself first, which is as full as that.
+        let may_have_less = self.shares && self.policy != Placement::Pack;
+        Load { ppm, own: if may_have_less { 0 } else { ppm } }
     }
 }
 
 /// The best place so far: the one with the least score, and of equals the first.
 struct Best<F> {
     score: F,
-    found: Option<(u64, usize)>,
+    found: Option<(Load, usize)>,
 }
 
-impl<F: Fn(usize) -> Option<u64>> Best<F> {
-    fn look_at(&mut self, places: impl Iterator<Item = usize>) {
-        for place in places {
-            if let Some(score) = (self.score)(place)
-                && self.is_beaten_by((score, place))
-            {
-                self.found = Some((score, place));
-            }
+impl<F: Fn(usize) -> Option<Load>> Best<F> {
+    fn look_at(&mut self, place: usize) {
+        if let Some(score) = (self.score)(place)
+            && self.is_beaten_by((score, place))
+        {
+            self.found = Some((score, place));
         }
     }
 
-    fn is_beaten_by(&self, other: (u64, usize)) -> bool {
+    fn is_beaten_by(&self, other: (Load, usize)) -> bool {
         self.found.is_none_or(|found| other < found)
     }
 }
@@ -202,13 +217,17 @@ pub(crate) struct Rooms {
 }
 
 impl Rooms {
-    /// Places with these capacities, of which nothing else is known yet.
-    pub(crate) fn new(capacities: impl Iterator<Item = Resources> + Clone) -> Self {
+    /// Places with these capacities, of which nothing else is known yet. What they share has `shared`: of each thing at most
+    /// what a place would have to use that it is full, and at least.
+    pub(crate) fn new(
+        capacities: impl Iterator<Item = Resources> + Clone,
+        shared: impl Iterator<Item = Resources>,
+    ) -> Self {
         let room = |capacity| Room { capacity, ..Room::default() };
         let rooms: Vec<Room> = capacities.clone().map(room).collect();
         let places = rooms.len();
         Self {
-            capacities: Capacities::of(capacities),
+            capacities: Capacities::of(capacities, shared),
             free: Maxima::new(places),
             fullness: Fullness::new(places),
             open: rooms.iter().filter(|room| room.is_open()).count(),
@@ -273,17 +292,16 @@ impl Rooms {
         self.free.most().max(&self.recent)
     }
 
-    /// The first of the places with the least [`score`], of those that have what is asked and of some besides. `used_of` is
-    /// what is used of a place, if it will do.
+    /// The first of the places with the least [`score`], of those that have what is asked and of some besides. `load_with`
+    /// is how full a place would be, if it will do.
     pub(crate) fn best(
         &self,
         asked: &Resources,
         policy: Placement,
         besides: impl Iterator<Item = usize>,
-        used_of: impl Fn(usize) -> Option<Resources>,
+        load_with: impl Fn(usize) -> Option<Load>,
     ) -> Option<usize> {
-        let score_of =
-            |place: usize| Some(score(policy, used_of(place)? + *asked, self.rooms[place].capacity));
+        let score_of = |place: usize| Some(score(policy, load_with(place)?));
         let mut best = Best { score: score_of, found: None };
         let brief = Brief::rounded_down(*asked.as_array());
         let has_some = brief.is_within(&self.free.most());
@@ -295,14 +313,20 @@ impl Rooms {
             // The most promising first, so that most others need not be looked at.
             let first = able.clone().min_by_key(bound);
             for group in first.into_iter().chain(able.filter(|&group| Some(group) != first)) {
-                if best.is_beaten_by((bound(&group), group * FAN)) {
-                    best.look_at(self.free.places_with(group, &brief));
+                if !best.is_beaten_by((bound(&group), group * FAN)) {
+                    continue;
+                }
+                for place in self.free.places_with(group, &brief) {
+                    if best.is_beaten_by((prospect.bound_of(&self.fullness.loads[place]), place)) {
+                        best.look_at(place);
+                    }
                 }
             }
         } else {
-            able.for_each(|group| best.look_at(self.free.places_with(group, &brief)));
+            let places = able.flat_map(|group| self.free.places_with(group, &brief));
+            places.for_each(|place| best.look_at(place));
         }
-        best.look_at(self.changed.iter().chain(besides));
+        self.changed.iter().chain(besides).for_each(|place| best.look_at(place));
         best.found.map(|(_, place)| place)
     }
 
@@ -313,13 +337,14 @@ impl Rooms {
         self.changed.contains(place)
             || self.rooms[place] == *room
                 && self.free.holds(place, room.free)
-                && (unweighed.contains(place) || group.widened_by(&Load::of(room)) == *group)
+                && (unweighed.contains(place) || group.widened_by(&Fill::of(room)) == *group)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::placement::load_ppm;
     use proptest::prelude::*;
 
     proptest! {
@@ -327,6 +352,7 @@ mod tests {
         fn finds_the_place_that_a_scan_finds(
             capacities in prop::collection::vec(prop::array::uniform3(0_u64..6), 1..70),
             steps in prop::collection::vec((0_usize..70, prop::array::uniform3(0_u64..7)), 0..120),
+            shared in prop::option::of(1_u64..9),
             asked in prop::array::uniform3(0_u64..4),
             scale in prop::sample::select(alloc::vec![1_u64, 7, 1 << 38]),
             pack in any::<bool>(),
@@ -335,17 +361,25 @@ mod tests {
             let resources = |units: [u64; 3]| Resources::from(units.map(|units| units * scale));
             let capacities: Vec<Resources> = capacities.into_iter().map(resources).collect();
             let mut used = alloc::vec![Resources::ZERO; capacities.len()];
-            let mut rooms = Rooms::new(capacities.iter().copied());
+            // Two and two share so much of the first thing, beyond which they can go.
+            let limits = shared.map(|units| resources([units, 0, 0]));
+            let mut rooms = Rooms::new(capacities.iter().copied(), limits.into_iter());
+            let load = |used: &[Resources], place: usize, asked: Resources| {
+                let both = used[place & !1] + used.get(place | 1).copied().unwrap_or_default() + asked;
+                let own = Load::alone(load_ppm(used[place] + asked, capacities[place]));
+                own.sharing(limits.map_or(0, |limits| load_ppm(both, limits)))
+            };
             let room = |used: &[Resources], place: usize| {
-                let (used, capacity) = (used[place], capacities[place]);
-                Room { free: capacity.saturating_sub(used), used, capacity }
+                let capacity = capacities[place];
+                let free = capacity.saturating_sub(used[place]);
+                Room { free, load: load(used, place, Resources::ZERO), capacity }
             };
             rooms.refresh(|place| room(&used, place));
             let mut unseen = 0;
             for (place, units) in steps {
                 let place = place % capacities.len();
                 used[place] = resources(units);
-                rooms.note(place);
+                [place & !1, place | 1].into_iter().filter(|&one| one < capacities.len()).for_each(|one| rooms.note(one));
                 unseen += 1;
                 if unseen > late {
                     rooms.refresh(|place| room(&used, place));
@@ -357,13 +391,12 @@ mod tests {
             }
             let policy = if pack { Placement::Pack } else { Placement::Spread };
             let asked = resources(asked);
-            let used_of = |place: usize| {
-                let Room { free, used, .. } = room(&used, place);
-                asked.fits(&free).then_some(used)
-            };
-            let score_of = |place: usize| Some(score(policy, used_of(place)? + asked, capacities[place]));
-            let scan = (0..capacities.len()).filter_map(|place| Some((score_of(place)?, place))).min();
-            prop_assert_eq!(rooms.best(&asked, policy, core::iter::empty(), used_of), scan.map(|(_, place)| place));
+            let load_with =
+                |place: usize| asked.fits(&room(&used, place).free).then(|| load(&used, place, asked));
+            let score_of = |place: usize| Some((score(policy, load_with(place)?), place));
+            let scan = (0..capacities.len()).filter_map(score_of).min();
+            let best = rooms.best(&asked, policy, core::iter::empty(), load_with);
+            prop_assert_eq!(best, scan.map(|(_, place)| place));
             prop_assert!((0..capacities.len()).all(|place| rooms.knows(place, &room(&used, place))));
         }
     }
@@ -371,23 +404,23 @@ mod tests {
     #[test]
     fn looks_at_few_of_many_places() {
         let (places, capacity) = (4_096, Resources::from([16, 640]));
-        let mut rooms = Rooms::new(core::iter::repeat_n(capacity, places));
+        let mut rooms = Rooms::new(core::iter::repeat_n(capacity, places), core::iter::empty());
         let taken = |place: usize| (place as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 60;
         let room = |place: usize| {
             let used = Resources::from([taken(place), 40 * taken(place)]);
-            Room { free: capacity - used, used, capacity }
+            Room { free: capacity - used, load: Load::alone(load_ppm(used, capacity)), capacity }
         };
         rooms.refresh(room);
         for policy in [Placement::Pack, Placement::Spread] {
             let looks = core::cell::Cell::new(0);
-            let used_of = |place: usize| {
+            let load_with = |place: usize| {
                 looks.set(looks.get() + 1);
-                Some(room(place).used)
+                Some(Load::alone(load_ppm(capacity - room(place).free + [1, 40].into(), capacity)))
             };
             let best =
-                rooms.best(&[1, 40].into(), policy, core::iter::empty(), used_of).expect("there is room");
+                rooms.best(&[1, 40].into(), policy, core::iter::empty(), load_with).expect("there is room");
             assert_eq!(taken(best), if policy == Placement::Pack { 15 } else { 0 });
-            assert!(looks.get() <= 4 * FAN, "{} of {places} places", looks.get());
+            assert!(looks.get() <= FAN, "{} of {places} places", looks.get());
         }
     }
 }

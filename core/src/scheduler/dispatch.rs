@@ -10,7 +10,6 @@ use super::quota::QuotaLack;
 use super::record::{Record, Run};
 use super::room::{Most, OwnGates, Roomy};
 use super::warmth::Patience;
-use super::workers::Worker;
 use crate::config::{MAX_TIERS, Order, Placement};
 use crate::event::{Action, Reason};
 use crate::id::{PoolId, Tier, WorkerId};
@@ -180,7 +179,7 @@ impl Scheduler {
         pool: PoolId,
         tier: Tier,
         gates: &OwnGates,
-        is_open: impl Fn(&Worker) -> bool,
+        is_open: impl Fn(WorkerId) -> bool,
         patience: &Patience,
         passes: impl Fn(u32) -> Option<WorkerId>,
     ) -> Option<Found> {
@@ -203,7 +202,7 @@ impl Scheduler {
         pool: PoolId,
         tier: Tier,
         gates: &OwnGates,
-        is_open: impl Fn(&Worker) -> bool,
+        is_open: impl Fn(WorkerId) -> bool,
         patience: &Patience,
         passes: impl Fn(u32) -> Option<WorkerId>,
     ) -> Option<(u32, WorkerId)> {
@@ -433,7 +432,7 @@ impl Scheduler {
             }
             self.borrowed_worker(slot, &available, &patience)
         };
-        let is_open = |worker: &Worker| self.is_open_to(tier, worker);
+        let is_open = |id: WorkerId| self.is_open_to(tier, id);
         self.first_with_room(pool, tier, &gates, is_open, &patience, start)
     }
 
@@ -490,21 +489,19 @@ impl Scheduler {
     }
 
     /// What the workers that are up and pass have free: what does not fit in it need not be tried on each.
-    fn roomy(&self, pool: PoolId, passes: impl Fn(&Worker) -> bool) -> Roomy {
+    fn roomy(&self, pool: PoolId, passes: impl Fn(WorkerId) -> bool) -> Roomy {
         let mut roomy = Roomy::default();
-        for &id in &self.pool(pool).up {
-            if passes(self.worker(id)) {
-                roomy.add(self.reachable(id));
-            }
+        for &id in self.pool(pool).up.iter().filter(|&&id| passes(id)) {
+            roomy.add(self.reachable(id));
         }
         roomy
     }
 
-    /// Whether a borrowed start of a tier may come to a worker; one that is drained waits for its own request.
-    fn is_open_to(&self, tier: Tier, worker: &Worker) -> bool {
-        worker.drain.is_none_or(|drain| {
+    /// Whether a borrowed start of a tier may come to a worker; one that is kept clear waits for its own request.
+    fn is_open_to(&self, tier: Tier, id: WorkerId) -> bool {
+        self.drains_over(id).all(|drain| {
             let awaited = self.requests[drain.slot].asks;
-            drain.tier > tier || worker.free().shortage(&awaited).is_zero()
+            drain.tier > tier || self.worker(id).free().shortage(&awaited).is_zero()
         })
     }
 
@@ -546,14 +543,14 @@ impl Scheduler {
         if let Some(to) = rare.moves_to.filter(|&to| self.worker(to).is_up() && is_open(to)) {
             return Some(to);
         }
-        let used_of = |place: usize| {
+        let load_with = |place: usize| {
             let id = pool.up[place];
-            is_open(id).then(|| self.worker(id).in_use())
+            is_open(id).then(|| self.load_with(slot, id))
         };
         // What its own claim has gathered is room for it alone.
         let own = record.claim.map(|claim| self.worker(self.claims[claim].worker)).filter(|own| own.is_up());
         let besides = own.map(|own| own.place as usize).into_iter();
-        let best = pool.rooms.best(&record.asks, self.config.placement, besides, used_of);
+        let best = pool.rooms.best(&record.asks, self.config.placement, besides, load_with);
         best.map(|place| self.warmest(slot, pool.up[place], is_open))
     }
 
@@ -561,7 +558,7 @@ impl Scheduler {
     #[inline]
     fn is_drained_for_another(&self, slot: u32, worker: WorkerId) -> bool {
         let tier = self.requests[slot].tier();
-        self.worker(worker).drain.is_some_and(|drain| drain.slot != slot && drain.tier <= tier)
+        self.drains_over(worker).any(|drain| drain.slot != slot && drain.tier <= tier)
     }
 
     /// Starts a waiting request.

@@ -1,13 +1,16 @@
 //! Drain claims: the head of a tier that does not fit is passed by those behind it, but not for ever: after a
-//! while a worker is kept clear of borrowed starts for it.
+//! while a worker is kept clear of borrowed starts for it, and with it those that share a device's limit with it: what they
+//! use is what it is short of, where each of them could have all of the device.
 //!
 //! A drain reserves nothing and never delays a guaranteed start. A worker has at most one, a tier at most one.
 
+use smallvec::SmallVec;
+
 use super::Scheduler;
 use super::workers::Drain;
-use crate::config::{Config, Placement};
-use crate::id::{PoolId, Tier, WorkerId};
-use crate::placement;
+use crate::config::Config;
+use crate::id::{DeviceId, PoolId, Tier, WorkerId};
+use crate::resources::{MAX_DIMENSIONS, Resources};
 use crate::time::Instant;
 
 impl Scheduler {
@@ -91,7 +94,7 @@ impl Scheduler {
         let is_due = |since: Instant| self.now.nanos_since(since) >= self.config.drain_after_ns;
         if let Some(worker) = self.requests[head].drains {
             let drain = self.worker(worker).drain.expect("a request that drains a worker is its drain");
-            if self.worker(worker).running.is_empty() && is_due(drain.since) {
+            if is_due(drain.since) && self.is_clear(worker, &self.requests[head].asks) {
                 self.stop_draining(head);
                 self.requests[head].blocked_since = Some(self.now);
                 self.requests[head].bypassed = 0;
@@ -106,9 +109,8 @@ impl Scheduler {
             return;
         }
         let Some(worker) = self.worker_to_drain(pool, head) else { return };
-        if let Some(other) = self.worker(worker).drain {
-            self.stop_draining(other.slot);
-        }
+        let others: SmallVec<[Drain; 2]> = self.drains_over(worker).collect();
+        others.into_iter().for_each(|other| self.stop_draining(other.slot));
         let tier = self.requests[head].tier();
         self.worker_mut(worker).drain = Some(Drain { slot: head, tier, since: self.now });
         self.requests[head].drains = Some(worker);
@@ -129,18 +131,43 @@ impl Scheduler {
         }
     }
 
-    /// The least used worker that could hold the request and is not drained for one as urgent.
+    /// The least used worker that could hold the request and is not kept clear for one as urgent.
     fn worker_to_drain(&self, pool: PoolId, head: u32) -> Option<WorkerId> {
         let (record, rare) = (&self.requests[head], self.requests.rare(head));
         let able = self.pool(pool).up.iter().copied().filter(|&id| {
             let worker = self.worker(id);
             record.asks.fits(&worker.whole)
                 && !rare.is_excluded_from(id, self.now)
-                && worker.drain.is_none_or(|drain| drain.tier > record.tier())
+                && self.drains_over(id).all(|drain| drain.tier > record.tier())
         });
-        able.min_by_key(|&id| {
-            let worker = self.worker(id);
-            (placement::score(Placement::Spread, worker.in_use(), worker.spec.capacity), id)
+        able.min_by_key(|&id| (self.load(id), id))
+    }
+
+    /// The drains that keep a worker clear: its own, and those of the workers of its pool with which it shares what their
+    /// heads need of a device. O(tiers · devices).
+    pub(super) fn drains_over(&self, id: WorkerId) -> impl Iterator<Item = Drain> + use<'_> {
+        let target = self.worker(id);
+        let drained = self.pool(target.spec.pool).drained.iter();
+        let drains = drained.filter_map(|&drained| Some((drained, self.worker(drained).drain?)));
+        let over = drains.filter(move |&(drained, drain)| {
+            let asks = &self.requests[drain.slot].asks;
+            drained == id || self.limiting(drained, asks).any(|device| target.part_on(device).is_some())
+        });
+        over.map(|(_, drain)| drain)
+    }
+
+    /// The devices of a worker that have a limit of something that is asked.
+    fn limiting<'a>(&'a self, id: WorkerId, asks: &'a Resources) -> impl Iterator<Item = DeviceId> + use<'a> {
+        let devices = self.worker(id).spec.devices.iter().map(|part| part.device);
+        devices.filter(|device| {
+            let limit = &self.devices[device.index()].spec.limit;
+            (0..MAX_DIMENSIONS).any(|d| limit[d] > 0 && asks[d] > 0)
         })
+    }
+
+    /// Whether nothing runs on a worker, nor on those that share with it what is asked of a device.
+    fn is_clear(&self, id: WorkerId, asks: &Resources) -> bool {
+        let sharing = self.limiting(id, asks).flat_map(|device| &self.devices[device.index()].workers);
+        sharing.copied().chain([id]).all(|id| self.worker(id).running.is_empty())
     }
 }

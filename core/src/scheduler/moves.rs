@@ -11,7 +11,6 @@ use core::cmp::Reverse;
 use super::Scheduler;
 use crate::event::Reason;
 use crate::id::{PoolId, WorkerId};
-use crate::placement::load_ppm;
 use crate::request::RequestState;
 use crate::resources::Resources;
 use crate::time::Instant;
@@ -60,9 +59,9 @@ impl Scheduler {
         if up.iter().any(|&id| !self.worker(id).yielding.is_zero()) {
             return None; // one at a time
         }
-        let from = up.iter().copied().min_by_key(|&id| (Reverse(self.load_of(id)), id))?;
-        let to = up.iter().copied().min_by_key(|&id| (self.load_of(id), id))?;
-        if self.load_of(from) < SATURATED_PPM || self.load_of(to) >= IDLE_PPM {
+        let from = up.iter().copied().min_by_key(|&id| (Reverse(self.load(id)), id))?;
+        let to = up.iter().copied().min_by_key(|&id| (self.load(id), id))?;
+        if self.load(from).ppm < SATURATED_PPM || self.load(to).ppm >= IDLE_PPM {
             return None;
         }
         let mut movable: Vec<u32> =
@@ -73,11 +72,6 @@ impl Scheduler {
             (Reverse(record.tier()), self.work_lost(slot), newest)
         });
         movable.into_iter().find(|&slot| self.gains(slot, from, to)).map(|slot| (slot, to))
-    }
-
-    fn load_of(&self, id: WorkerId) -> u64 {
-        let worker = self.worker(id);
-        load_ppm(worker.in_use(), worker.spec.capacity)
     }
 
     /// Whether a running request may be stopped for its own good, and keeps what it computed.
@@ -98,18 +92,15 @@ impl Scheduler {
         let (record, in_use) = (&self.requests[slot], self.requests.run(slot).in_use);
         let (pool, tier) = (self.pool(record.pool()), record.tier());
         let asks = record.spec.demand.max(in_use.min(pool.configured.ceiling(tier, false)));
-        let load = |id: WorkerId, more: Resources, less: Resources| {
-            let worker = self.worker(id);
-            load_ppm((worker.in_use() + more).saturating_sub(less), worker.spec.capacity)
-        };
-        let fullest = load(from, Resources::ZERO, in_use).max(load(to, asks, Resources::ZERO));
+        let without = self.load_but(from, Resources::ZERO, in_use).ppm;
+        let fullest = without.max(self.load_but(to, asks, Resources::ZERO).ppm);
         let reserve = pool.capacity.account(tier).reserve;
         let after = pool.capacity.account(tier).used.saturating_sub(in_use) + asks;
         let config = &self.config.tiers[tier.index()];
         let may_have = after.fits_where_asked(&reserve, &asks)
             || pool.capacity.available(tier, self.now).plus(in_use).shortage(&asks).is_zero()
                 && config.borrow_limit.is_none_or(|limit| after.fits_where_asked(&(reserve + limit), &asks));
-        fullest < self.load_of(from)
+        fullest < self.load(from).ppm
             && asks.fits(&self.worker(to).whole)
             && asks.fits(&self.reachable(to))
             && !self.requests.rare_of(record).is_excluded_from(to, self.now)

@@ -13,7 +13,7 @@ use super::workers::{Device, Worker, WorkerStatus};
 use super::{Pool, Scheduler};
 use crate::event::DevicePart;
 use crate::id::{DeviceId, PoolId, WorkerId};
-use crate::placement::{Room, Rooms};
+use crate::placement::{Load, Room, Rooms, load_ppm};
 use crate::queue::Least;
 use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
 use crate::share::Rounding;
@@ -116,6 +116,21 @@ impl Scheduler {
         room_on(self.worker(id), &self.devices)
     }
 
+    /// How full a worker is, and the fullest of its devices. O(devices).
+    pub(super) fn load(&self, id: WorkerId) -> Load {
+        self.load_but(id, Resources::ZERO, Resources::ZERO)
+    }
+
+    /// The same with what a request asks besides.
+    pub(super) fn load_with(&self, slot: u32, id: WorkerId) -> Load {
+        self.load_but(id, self.requests[slot].asks, Resources::ZERO)
+    }
+
+    /// The same with `more` in use, and `less`.
+    pub(super) fn load_but(&self, id: WorkerId, more: Resources, less: Resources) -> Load {
+        load_on(self.worker(id), &self.devices, more, less)
+    }
+
     /// Somebody is about to search for room in a pool.
     pub(super) fn refresh_rooms(&mut self, pool: PoolId) {
         let Self { pools, workers, devices, .. } = self;
@@ -130,7 +145,14 @@ impl Scheduler {
             self.worker_mut(id).place = place;
         }
         self.search_memory.forget_ranking();
-        let rooms = Rooms::new(up.iter().map(|&id| self.worker(id).spec.capacity));
+        let parts = up.iter().flat_map(|&id| &self.worker(id).spec.devices);
+        // Its worker may take all of a device, or use so much of itself.
+        let shared = parts.flat_map(|part| {
+            let limit = self.devices[part.device.index()].spec.limit;
+            let scaled = |units: u64| if units == 0 { 0 } else { part.most_for(units).saturating_add(1) };
+            [limit, limit.zip(limit, |units, _| scaled(units))]
+        });
+        let rooms = Rooms::new(up.iter().map(|&id| self.worker(id).spec.capacity), shared);
         self.pool_mut(pool).rooms = rooms;
     }
 
@@ -355,7 +377,18 @@ fn reachable_on(worker: &Worker, devices: &[Device]) -> Resources {
 }
 
 fn room_on(worker: &Worker, devices: &[Device]) -> Room {
-    Room { free: reachable_on(worker, devices), used: worker.in_use(), capacity: worker.spec.capacity }
+    let load = load_on(worker, devices, Resources::ZERO, Resources::ZERO);
+    Room { free: reachable_on(worker, devices), load, capacity: worker.spec.capacity }
+}
+
+/// The load of a worker with `more` in use, and `less`.
+fn load_on(worker: &Worker, devices: &[Device], more: Resources, less: Resources) -> Load {
+    let own = load_ppm((worker.in_use() + more).saturating_sub(less), worker.spec.capacity);
+    worker.spec.devices.iter().fold(Load::alone(own), |load, part| {
+        let device = &devices[part.device.index()];
+        let in_use = (device.in_use() + part.of(more)).saturating_sub(part.of(less));
+        load.sharing(load_ppm(in_use, device.spec.limit))
+    })
 }
 
 /// What an offset of the worker is on the device: rounded up, as use is.

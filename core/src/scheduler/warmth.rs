@@ -14,7 +14,7 @@ use super::{SCAN_WINDOW, Scheduler};
 use crate::config::{Affinity, Config};
 use crate::error::{ReportError, WorkerError};
 use crate::id::{PoolId, RequestId, Tier, WorkerId};
-use crate::placement::{affine_score, is_out_of_balance, load_ppm};
+use crate::placement::{affine_score, is_out_of_balance};
 use crate::prefix_index::PrefixIndex;
 use crate::queue::Lane;
 use crate::time::Instant;
@@ -276,20 +276,14 @@ impl Scheduler {
         let warm = self.warm(self.requests[slot].pool(), slot, last);
         let score = |id: WorkerId, cached: u64| {
             let uncached = self.requests[slot].spec.prompt_tokens - cached;
-            affine_score(uncached, self.load_with(slot, id), affinity.load_tokens)
+            affine_score(uncached, self.load_with(slot, id).ppm, affinity.load_tokens)
         };
         let able = warm.iter().filter(|&&(id, _)| id == emptiest || may_start_on(id));
         let cached = warm.iter().find(|&&(id, _)| id == emptiest).map_or(0, |&(_, cached)| cached);
         let cold = (score(emptiest, cached), emptiest);
         let (_, best) = able.map(|&(id, cached)| (score(id, cached), id)).fold(cold, Ord::min);
-        let (load, least) = (self.load_with(slot, best), self.load_with(slot, emptiest));
+        let (load, least) = (self.load_with(slot, best).ppm, self.load_with(slot, emptiest).ppm);
         if is_out_of_balance(load, least, affinity.rebalance) { emptiest } else { best }
-    }
-
-    /// How full a worker would be with a request.
-    fn load_with(&self, slot: u32, worker: WorkerId) -> u64 {
-        let target = self.worker(worker);
-        load_ppm(target.in_use() + self.requests[slot].asks, target.spec.capacity)
     }
 
     /// Until when a request waits for a warm worker, if it may.
@@ -405,7 +399,7 @@ impl Scheduler {
             |id: WorkerId| record.asks.fits(&self.worker(id).whole) && !rare.is_excluded_from(id, self.now);
         let cost = |id: WorkerId, cached: u64| {
             let uncached = record.spec.prompt_tokens - cached;
-            (affine_score(uncached, self.load_with(slot, id), affinity.load_tokens), id)
+            (affine_score(uncached, self.load_with(slot, id).ppm, affinity.load_tokens), id)
         };
         let warm = self.warm(record.pool(), slot, last);
         let able = warm.into_iter().filter(|&(id, _)| holds(id));

@@ -240,7 +240,8 @@ impl Device {
         }
     }
 
-    fn in_use(&self) -> Resources {
+    /// What is used of it in truth.
+    pub(super) fn in_use(&self) -> Resources {
         Balance::default().plus(self.used).plus_signed(self.offset).positive()
     }
 

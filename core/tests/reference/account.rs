@@ -20,7 +20,7 @@ impl Model {
         whole
     }
 
-    fn limit(&self, device: DeviceId) -> Units {
+    pub(crate) fn limit(&self, device: DeviceId) -> Units {
         units(self.devices[device.get() as usize].spec.limit)
     }
 

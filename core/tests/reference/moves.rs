@@ -44,7 +44,7 @@ impl Model {
         let load = |id: WorkerId| self.load(id, [0; 4]);
         let from = *up.iter().min_by_key(|&&id| (Reverse(load(id)), id))?;
         let to = *up.iter().min_by_key(|&&id| (load(id), id))?;
-        if load(from) < 900_000 || load(to) >= 500_000 {
+        if load(from).0 < 900_000 || load(to).0 >= 500_000 {
             return None;
         }
         let movable = self.here(from).into_iter().filter(|&seq| self.may_move(seq));
@@ -72,8 +72,8 @@ impl Model {
         let (tier, in_use) = (request.tier(), request.in_use);
         let ceiling = self.ceiling(pool, self.largest[pool], tier, false);
         let asks = max(units(request.spec.demand), min(in_use, ceiling));
-        let before = self.load(from, [0; 4]);
-        let fuller = self.load(from, in_use.map(|units| -units)).max(self.load(to, asks));
+        let before = self.load(from, [0; 4]).0;
+        let fuller = self.load(from, in_use.map(|units| -units)).0.max(self.load(to, asks).0);
         let after = add(sub(self.used(pool, tier), in_use).map(|units| units.max(0)), asks);
         let reserve = self.reserve(pool, tier);
         let limit = self.setup.tiers[tier].borrow_limit;

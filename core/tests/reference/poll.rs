@@ -1,10 +1,11 @@
 //! Sections 1, 4, 5 and 9: what is due, the order of a tier, guaranteed and borrowed starts, heads and drains.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 
 use tidegate::{Action, Order, Placement, Reason, RequestState, WorkerId};
 
-use super::{Model, Seq, Units, add, le, le_where, units};
+use super::{Model, Seq, Units, add, le, le_where, on, units};
 
 impl Model {
     pub(crate) fn poll(&mut self, now: u64) -> Option<Action> {
@@ -189,12 +190,20 @@ impl Model {
             && (claim.within || claim.victims.is_empty() || !owed)
     }
 
-    pub(crate) fn load(&self, worker: WorkerId, more: Units) -> u128 {
-        let (used, capacity) =
-            (add(self.worker_used(worker), more), units(self.worker(worker).spec.capacity));
-        let used = used.map(|units| units.max(0));
-        let loads = (0..4).filter(|&d| capacity[d] > 0).map(|d| (used[d] * 1_000_000 / capacity[d]) as u128);
-        loads.max().unwrap_or(0)
+    /// The load of a worker, of it and its devices, and of itself alone.
+    pub(crate) fn load(&self, worker: WorkerId, more: Units) -> (u128, u128) {
+        let fullness = |used: Units, of: Units| {
+            let used = used.map(|units| units.max(0));
+            (0..4).filter(|&d| of[d] > 0).map(|d| (used[d] * 1_000_000 / of[d]) as u128).max().unwrap_or(0)
+        };
+        let spec = &self.worker(worker).spec;
+        let own = fullness(add(self.worker_used(worker), more), units(spec.capacity));
+        let sign = if more.iter().any(|&units| units < 0) { -1 } else { 1 };
+        let on_devices = spec.devices.iter().map(|part| {
+            let more = on(*part, more.map(i128::abs)).map(|units| sign * units);
+            fullness(add(self.device_used(part.device), more), self.limit(part.device))
+        });
+        (on_devices.fold(own, u128::max), own)
     }
 
     /// The best Up worker that a request fits, is not kept off, and may have.
@@ -210,16 +219,15 @@ impl Model {
     ) -> Option<WorkerId> {
         let request = &self.requests[&seq];
         let up = self.up(request.spec.pool.get() as usize).into_iter();
-        let drained = |id: WorkerId| {
-            let drain = self.worker(id).drain;
-            drain.is_some_and(|(other, _)| other != seq && self.requests[&other].tier() <= request.tier())
-        };
+        let for_another = |other: &Seq| *other != seq && self.requests[other].tier() <= request.tier();
+        let drained = |id: WorkerId| self.drains_over(id).iter().any(for_another);
         let fit = up.filter(|&id| self.fits(seq, id) && !request.is_kept_off(id, self.now));
         let able: Vec<WorkerId> = fit.filter(|&id| (drained_too || !drained(id)) && may_have(id)).collect();
         let best = able.iter().copied().min_by_key(|&id| {
             let load = self.load(id, request.asks);
             let packed = self.setup.placement == Placement::Pack;
-            (drained(id), if packed { u128::MAX - load } else { load }, id)
+            let fullest = (u128::MAX - load.0, u128::MAX - load.1);
+            (drained(id), if packed { fullest } else { load }, id)
         })?;
         if let Some(to) = request.moves_to.filter(|to| able.contains(to) && drained(*to) == drained(best)) {
             return Some(to);
@@ -341,7 +349,9 @@ impl Model {
         let old = |since: u64| now - since >= self.setup.drain_after;
         if let Some(id) = drained {
             let (_, drained_since) = self.worker(id).drain.expect("it is drained");
-            if self.here(id).is_empty() && old(drained_since) {
+            if self.sharing_with(id, head).into_iter().all(|id| self.here(id).is_empty())
+                && old(drained_since)
+            {
                 self.end_drain(head);
                 self.look_again = true;
                 let request = self.request(head);
@@ -357,11 +367,32 @@ impl Model {
         let able = self.up(pool).into_iter().filter(|&id| {
             le(request.asks, self.whole(id))
                 && !request.is_kept_off(id, now)
-                && self.worker(id).drain.is_none_or(|(other, _)| self.requests[&other].tier() > tier)
+                && self.drains_over(id).iter().all(|other| self.requests[other].tier() > tier)
         });
         if let Some(id) = able.min_by_key(|&id| (self.load(id, [0; 4]), id)) {
+            self.drains_over(id).into_iter().for_each(|other| self.end_drain(other));
             self.workers[id.get() as usize].drain = Some((head, now));
         }
+    }
+
+    /// A worker and those that are not lost and share a device with it that has a limit of what a request asks.
+    fn sharing_with(&self, id: WorkerId, seq: Seq) -> BTreeSet<WorkerId> {
+        let asks = self.requests[&seq].asks;
+        let devices = self.worker(id).spec.devices.iter().map(|part| part.device);
+        let limiting = devices.filter(|&device| {
+            let limit = self.limit(device);
+            (0..4).any(|d| limit[d] > 0 && asks[d] > 0)
+        });
+        let sharing = limiting.flat_map(|device| self.on_device(device)).map(|(id, _)| id);
+        sharing.chain([id]).collect()
+    }
+
+    /// For whom a worker is kept clear.
+    fn drains_over(&self, id: WorkerId) -> Vec<Seq> {
+        let up = self.up(self.worker(id).spec.pool.get() as usize).into_iter();
+        let drains = up.filter_map(|drained| Some((drained, self.worker(drained).drain?.0)));
+        let over = drains.filter(|&(drained, seq)| self.sharing_with(drained, seq).contains(&id));
+        over.map(|(_, seq)| seq).collect()
     }
 
     /// Whether a poll at `now` would say anything, for the soundness of `poll_timeout`.

@@ -239,7 +239,7 @@ impl Model {
     }
 
     fn load_with(&self, seq: Seq, id: WorkerId) -> u128 {
-        self.load(id, self.requests[&seq].asks)
+        self.load(id, self.requests[&seq].asks).0
     }
 
     fn affine_score(
