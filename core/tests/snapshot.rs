@@ -107,8 +107,8 @@ fn the_rest_of_a_run_is_the_same_wherever_it_was_cut() {
 
 /// What is committed is read for as long as the format has its number. `TIDEGATE_BLESS=1` writes it anew.
 #[test]
-fn the_snapshot_of_format_3_is_read_and_leads_where_it_led() {
-    let path = here("fixtures/format3.snapshot");
+fn the_snapshot_of_format_4_is_read_and_leads_where_it_led() {
+    let path = here("fixtures/format4.snapshot");
     let (before, after) = STEPS.split_at(STEPS.len() / 2);
     let run = Run::new().steps(before);
     if std::env::var_os("TIDEGATE_BLESS").is_some() {
@@ -240,7 +240,7 @@ fn another_build_and_another_thing_are_told_apart_from_damage() {
         |bytes: &[u8]| Scheduler::restore(sched.config().clone(), bytes).expect_err("refused").to_string();
     let mut bytes = sched.snapshot();
     bytes[8] = 1;
-    let other_build = "a snapshot of format 1, from another build of tidegate; this one reads format 3";
+    let other_build = "a snapshot of format 1, from another build of tidegate; this one reads format 4";
     assert_eq!(error(&bytes), other_build);
     for other_thing in [&b""[..], b"tidegate-journal 1\n", &bytes[1..]] {
         assert_eq!(error(other_thing), "this is no snapshot of a scheduler");

@@ -338,6 +338,11 @@ impl Scheduler {
         kept.filter_map(|kept| self.may_be_kept_until(kept.worker)).min()
     }
 
+    /// Whether any worker of a pool is kept from a tier's requests.
+    pub(super) fn keeps_any(&self, pool: PoolId, tier: Tier) -> bool {
+        !self.kept(pool, tier).is_empty()
+    }
+
     /// The workers of a pool that are kept from a tier's requests: the first that are even keep theirs; of several on one
     /// worker, who finds the most there.
     fn kept(&self, pool: PoolId, tier: Tier) -> SmallVec<[Kept; 4]> {
