@@ -63,7 +63,7 @@ mod journal;
 #[cfg(feature = "toml")]
 pub use journal::{Digest, Entry, Journal, JournalError, JournalFault, Recorder, Replay};
 pub use meter::{QUEUE_DELAY_BUCKETS, TenantUsage};
-pub use request::{RequestSpec, RequestState, Usage, Yielding};
+pub use request::{MAX_POOLS_PER_REQUEST, OtherPools, RequestSpec, RequestState, Usage, Yielding};
 pub use resources::{MAX_DIMENSIONS, MAX_UNITS, Resources};
 pub use scheduler::{
     Created, Explanation, Gate, MAX_DEVICES, MAX_REQUESTS, MAX_TOKENS, MAX_WORKERS, PromptLeft, Scheduler,

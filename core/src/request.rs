@@ -20,6 +20,53 @@ pub enum Yielding {
     Never = 2,
 }
 
+/// How many pools a request may name. Chosen arbitrarily: kinds of GPU, dedicated and shared.
+pub const MAX_POOLS_PER_REQUEST: usize = 4;
+
+/// The pools that can serve a request besides the one it prefers, in order of preference: at most three.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
+pub struct OtherPools {
+    pools: [PoolId; MAX_POOLS_PER_REQUEST - 1],
+    count: u8,
+}
+
+impl OtherPools {
+    /// None.
+    pub const NONE: Self = Self { pools: [PoolId::new(0); MAX_POOLS_PER_REQUEST - 1], count: 0 };
+
+    /// These; `None` if they are too many.
+    #[must_use]
+    pub fn new(pools: &[PoolId]) -> Option<Self> {
+        let mut others = Self { count: u8::try_from(pools.len()).ok()?, ..Self::NONE };
+        others.pools.get_mut(..pools.len())?.copy_from_slice(pools);
+        Some(others)
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+impl core::ops::Deref for OtherPools {
+    type Target = [PoolId];
+
+    fn deref(&self) -> &[PoolId] {
+        &self.pools[..usize::from(self.count)]
+    }
+}
+
+impl IntoIterator for OtherPools {
+    type Item = PoolId;
+    type IntoIter = core::iter::Take<core::array::IntoIter<PoolId, { MAX_POOLS_PER_REQUEST - 1 }>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.pools.into_iter().take(usize::from(self.count))
+    }
+}
+
 /// A request as the host submits it.
 ///
 /// ```
@@ -35,8 +82,10 @@ pub struct RequestSpec {
     pub tenant: TenantId,
     /// How urgent it is.
     pub tier: Tier,
-    /// The workers that can serve it.
+    /// The workers that can serve it, or those it prefers.
     pub pool: PoolId,
+    /// Others that can, in order of preference.
+    pub other_pools: OtherPools,
     /// Units it takes when it starts, in the order of the config's dimensions.
     pub demand: Resources,
     /// Units it is expected to take when it is largest; at least `demand`.
@@ -64,6 +113,7 @@ impl RequestSpec {
             tenant,
             tier,
             pool: PoolId::new(0),
+            other_pools: OtherPools::NONE,
             demand: Resources::ZERO,
             peak: Resources::ZERO,
             prompt_tokens: 0,
@@ -76,10 +126,46 @@ impl RequestSpec {
         }
     }
 
-    /// Sets the pool.
+    /// Sets the pool; no other can serve it.
     pub const fn pool(mut self, pool: PoolId) -> Self {
-        self.pool = pool;
+        (self.pool, self.other_pools) = (pool, OtherPools::NONE);
         self
+    }
+
+    /// Sets the pools that can serve it, one to four, in order of preference. It starts in the first where it can at once;
+    /// else it waits in the first that can hold it. One that is named again says nothing.
+    pub fn pools<const N: usize>(mut self, pools: [PoolId; N]) -> Self {
+        const { assert!(N >= 1 && N <= MAX_POOLS_PER_REQUEST, "one to four pools") };
+        let (first, others) = pools.split_first().expect("there is one");
+        (self.pool, self.other_pools) = (*first, OtherPools::new(others).expect("not too many"));
+        self
+    }
+
+    /// The pools that can serve it, in order of preference.
+    pub(crate) fn all_pools(&self) -> impl Iterator<Item = PoolId> + use<> {
+        core::iter::once(self.pool).chain(self.other_pools)
+    }
+
+    /// Forgets what is named again.
+    pub(crate) fn name_each_pool_once(&mut self) {
+        if self.other_pools.is_empty() {
+            return;
+        }
+        let named = self.other_pools;
+        self.other_pools = OtherPools::NONE;
+        for pool in named {
+            if !self.all_pools().any(|other| other == pool) {
+                self.other_pools.pools[usize::from(self.other_pools.count)] = pool;
+                self.other_pools.count += 1;
+            }
+        }
+    }
+
+    /// Exchanges the first pool and another, by its number from 1: twice is as before.
+    pub(crate) fn exchange(&mut self, other: usize) {
+        if other > 0 {
+            core::mem::swap(&mut self.pool, &mut self.other_pools.pools[other - 1]);
+        }
     }
 
     /// Sets the units taken at the start, in the order of the config's dimensions.

@@ -57,6 +57,7 @@ fn random_hosts_meet_every_rule() {
         ("clock_regressions", counters.clock_regressions),
         ("dropped", counters.dropped),
         ("failed", counters.failed),
+        ("roamed", met.roamed),
     ];
     let warmth = [
         "warm_starts",

@@ -4,9 +4,9 @@
 use proptest::prelude::*;
 use tidegate::{
     Action, Amendment, Attempt, Config, Decline, DeviceId, DeviceSpec, Digest, Entry, Input, Instant,
-    Journal, OverQuota, PoolId, Ppm, QuotaLimit, Rate, Reason, Recorder, RequestId, RequestSpec, Resources,
-    Scheduler, Shrink, StepException, TenantId, TenantPolicy, Tier, TierConfig, Usage, WorkerId, WorkerSpec,
-    YieldMode, Yielding,
+    Journal, OtherPools, OverQuota, PoolId, Ppm, QuotaLimit, Rate, Reason, Recorder, RequestId, RequestSpec,
+    Resources, Scheduler, Shrink, StepException, TenantId, TenantPolicy, Tier, TierConfig, Usage, WorkerId,
+    WorkerSpec, YieldMode, Yielding,
 };
 
 fn config() -> Config {
@@ -69,9 +69,13 @@ fn request() -> BoxedStrategy<(RequestId, Attempt)> {
     (bits, attempt).prop_map(|(bits, attempt)| (RequestId::from_bits(bits), Attempt::new(attempt))).boxed()
 }
 
+fn other_pools() -> impl Strategy<Value = OtherPools> {
+    proptest::collection::vec(pool(), 0..=3).prop_map(|pools| OtherPools::new(&pools).expect("at most three"))
+}
+
 fn submit() -> BoxedStrategy<Input> {
     let yielding = prop_oneof![Just(Yielding::Restart), Just(Yielding::Checkpoint), Just(Yielding::Never)];
-    let who = (small(), prop_oneof![4 => 0..2_u8, 1 => any::<u8>()], pool());
+    let who = (small(), prop_oneof![4 => 0..2_u8, 1 => any::<u8>()], pool(), other_pools());
     let some = || proptest::option::of(number());
     let numbers = (number(), some(), some(), number(), number(), some());
     (who, resources(), resources(), numbers, yielding)
@@ -80,6 +84,7 @@ fn submit() -> BoxedStrategy<Input> {
                 tenant: TenantId::new(who.0),
                 tier: Tier::new(who.1),
                 pool: who.2,
+                other_pools: who.3,
                 demand,
                 peak,
                 prompt_tokens: numbers.0,

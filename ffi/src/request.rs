@@ -1,8 +1,8 @@
 //! Requests: submitted, cancelled, and what the engine reports of them.
 
 use tidegate_core::{
-    Amendment, Attempt, Decline, Instant, PoolId, RequestId, RequestSpec, Scheduler, TenantId, Tier, Usage,
-    Yielding,
+    Amendment, Attempt, Decline, Instant, OtherPools, PoolId, RequestId, RequestSpec, Scheduler, TenantId,
+    Tier, Usage, Yielding,
 };
 
 use crate::fault::Fault;
@@ -247,6 +247,7 @@ pub(crate) fn request_spec(tier: Tier, input: &RequestInput) -> Result<RequestSp
         tenant: TenantId::new(input.tenant),
         tier,
         pool: PoolId::new(input.pool),
+        other_pools: OtherPools::NONE,
         demand: input.demand.into(),
         peak: input.peak.into(),
         prompt_tokens: input.prompt_tokens,

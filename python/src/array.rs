@@ -7,8 +7,8 @@ use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyList, PyString};
 use tidegate::{
-    Action, Attempt, Completion, Config, InputError, Instant, PoolId, QuotaLimit, RequestId, RequestSpec,
-    StepException, TenantId, Tier, Usage, WorkerId, YieldMode, Yielding,
+    Action, Attempt, Completion, Config, InputError, Instant, OtherPools, PoolId, QuotaLimit, RequestId,
+    RequestSpec, StepException, TenantId, Tier, Usage, WorkerId, YieldMode, Yielding,
 };
 
 use crate::argument::{self, Named, Whole};
@@ -130,6 +130,7 @@ impl Requests {
         Ok(RequestSpec {
             tenant,
             pool: PoolId::new(pool),
+            other_pools: OtherPools::NONE,
             prompt_tokens: self.prompt_tokens.get(row)?,
             cached_tokens: self.cached_tokens.get(row)?,
             output_tokens: optional(&self.output_tokens)?,

@@ -7,8 +7,8 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyList, PyTuple};
 use tidegate::{
-    Attempt, Completion, Config, InputError, Instant, ReportError, RequestId, RequestSpec, Resources,
-    Scheduler, SubmitError, TenantError, TenantId, Usage, Yielding,
+    Attempt, Completion, Config, InputError, Instant, OtherPools, ReportError, RequestId, RequestSpec,
+    Resources, Scheduler, SubmitError, TenantError, TenantId, Usage, Yielding,
 };
 
 use crate::argument::{self, Named, Whole};
@@ -243,6 +243,7 @@ fn request_spec(config: &Config, item: &Bound<'_, PyAny>) -> PyResult<(Named, Re
         tenant: TenantId::new(if let Named::Number(number) = tenant { number } else { 0 }),
         tier: argument::tier(py, config, &tier)?,
         pool: argument::pool(py, config, &pool)?,
+        other_pools: OtherPools::NONE,
         demand: fields.told(2, argument::resources(config, &tuple.get_item(2)?))?,
         peak: fields.units(config, 4)?.unwrap_or(Resources::ZERO),
     };

@@ -1,7 +1,7 @@
 //! What `submit` is told of a request, whichever object's it is. It knows no lock.
 
 use pyo3::prelude::*;
-use tidegate::{Config, Instant, RequestSpec, Resources, TenantId, Yielding};
+use tidegate::{Config, Instant, OtherPools, RequestSpec, Resources, TenantId, Yielding};
 
 use crate::argument::{self, Named, Whole};
 use crate::error;
@@ -31,6 +31,7 @@ pub(crate) fn spec(
         tenant: TenantId::new(0),
         tier: argument::tier(py, config, tier)?,
         pool: argument::pool(py, config, pool)?,
+        other_pools: OtherPools::NONE,
         demand: units("demand", demand)?,
         peak: peak.map_or(Ok(Resources::ZERO), |peak| units("peak", peak))?,
         prompt_tokens: prompt_tokens.0,

@@ -13,7 +13,7 @@ use crate::event::{
     Amendment, Decline, DevicePart, DeviceSpec, Input, Shrink, StepException, WorkerKind, WorkerSpec,
 };
 use crate::id::{Attempt, DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
-use crate::request::{RequestSpec, Usage, Yielding};
+use crate::request::{OtherPools, RequestSpec, Usage, Yielding};
 use crate::resources::{MAX_DIMENSIONS, Resources};
 use crate::share::Ppm;
 use crate::tenant::{OverQuota, QuotaLimit, Rate, TenantPolicy};
@@ -65,10 +65,10 @@ verbs! {
     "cache_evicted": worker blocks => [Input::CacheEvicted { worker, blocks }],
     "reconfigure": config => [Input::Reconfigure { config }],
     "submit": tenant tier pool demand peak prompt_tokens cached_tokens output_tokens yielding deadline
-        queue_timeout_ns tag => [
+        queue_timeout_ns tag other_pools => [
         Input::Submit(RequestSpec {
             tenant, tier, pool, demand, peak, prompt_tokens, cached_tokens, output_tokens, yielding, deadline,
-            queue_timeout_ns, tag,
+            queue_timeout_ns, tag, other_pools,
         })
     ],
     "prefix_set": request blocks => [Input::PrefixSet { request, blocks }],
@@ -373,6 +373,22 @@ impl Field for Resources {
             units[dimension] = u64::read(words, field)?;
         }
         Ok(units)
+    }
+}
+
+/// Those that there are go to the end of the line: there may be none.
+impl Field for OtherPools {
+    fn write(&self, out: &mut impl Write) -> fmt::Result {
+        self.iter().try_for_each(|pool| pool.write(out))
+    }
+
+    fn read(words: &mut Words<'_>, field: &'static str) -> Result<Self, JournalFault> {
+        let text = words.rest.unwrap_or_default();
+        let mut pools = Vec::new();
+        while words.rest.is_some() {
+            pools.push(PoolId::read(words, field)?);
+        }
+        Self::new(&pools).ok_or_else(|| JournalFault::Extra { text: clip(text) })
     }
 }
 

@@ -84,10 +84,12 @@ impl Scheduler {
         if lane != Lane::Parked {
             pool.pace[tier.index()].join(now);
         }
+        self.list_roamer(slot);
     }
 
     #[inline]
     pub(super) fn leave_lane(&mut self, slot: u32) {
+        self.unlist_roamer(slot);
         let (line, rank) = self.place_in_order(slot);
         let record = &mut self.requests[slot];
         let lane = record.lane.take().expect("a request that waits is in a lane");
@@ -433,6 +435,7 @@ impl Scheduler {
             self.count_waiting(slot);
         }
         self.stir(pool);
+        self.note_homeless(pool);
     }
 
     fn waiting_slots(&self, pool: PoolId, tier: Tier) -> Vec<u32> {

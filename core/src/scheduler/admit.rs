@@ -7,7 +7,7 @@ use super::usage::Ending;
 use super::{MAX_REQUESTS, MAX_TOKENS, Scheduler};
 use crate::error::{Limit, QueueScope, QueueUnit, ReportError, SubmitError};
 use crate::event::{Action, Reason};
-use crate::id::{RequestId, Tier};
+use crate::id::{PoolId, RequestId, Tier};
 use crate::request::{RequestSpec, Yielding};
 use crate::resources::{MAX_DIMENSIONS, MAX_UNITS, Resources};
 use crate::time::Instant;
@@ -50,6 +50,7 @@ impl Scheduler {
 
     fn accept(&mut self, mut spec: RequestSpec) -> Result<RequestId, SubmitError> {
         self.check_names(&spec)?;
+        spec.name_each_pool_once();
         self.check_numbers(&spec)?;
         self.check_fits(&spec)?;
         if self.requests.len() as u64 >= MAX_REQUESTS {
@@ -94,10 +95,8 @@ impl Scheduler {
         if spec.tier.index() >= self.config.tiers.len() {
             return Err(SubmitError::UnknownTier { tier: spec.tier, tiers: self.config.tiers.len() as u8 });
         }
-        if spec.pool.index() >= self.pools.len() {
-            return Err(SubmitError::UnknownPool(spec.pool));
-        }
-        Ok(())
+        let unknown = spec.all_pools().find(|pool| pool.index() >= self.pools.len());
+        unknown.map_or(Ok(()), |pool| Err(SubmitError::UnknownPool(pool)))
     }
 
     #[inline]
@@ -122,11 +121,19 @@ impl Scheduler {
         (0..MAX_DIMENSIONS).find(|&d| units[d] > max(d)).map(max)
     }
 
-    /// Refuses what no worker that was ever added to the pool, or no share that the tier may use of all of
-    /// them, can hold. A pool without workers takes everything: they may come.
+    /// Refuses what no pool that it names can ever serve: by what the one it prefers has.
     #[inline]
     pub(super) fn check_fits(&self, spec: &RequestSpec) -> Result<(), SubmitError> {
-        let pool = self.pool(spec.pool);
+        let refused = self.check_fits_in(spec.pool, spec);
+        let fits_elsewhere =
+            || spec.other_pools.into_iter().any(|pool| self.check_fits_in(pool, spec).is_ok());
+        if refused.is_err() && fits_elsewhere() { Ok(()) } else { refused }
+    }
+
+    /// Refuses what no worker that was ever added to a pool, or no share that the tier may use of all of
+    /// them, can hold. A pool without workers takes everything: they may come.
+    fn check_fits_in(&self, pool: PoolId, spec: &RequestSpec) -> Result<(), SubmitError> {
+        let pool = self.pool(pool);
         let never_yields = spec.yielding == Yielding::Never;
         let [ever, now] = [&pool.configured, &pool.capacity].map(|of| of.ceiling(spec.tier, never_yields));
         // Rounded up, the shares of the others may leave less of more.

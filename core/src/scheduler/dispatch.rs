@@ -63,6 +63,7 @@ impl Scheduler {
     /// The next thing to do now, or `None` at the end of the round.
     pub(super) fn next_action(&mut self) -> Option<Action> {
         self.expire();
+        self.settle_homeless();
         self.wake_up();
         loop {
             if let Some(action) = self.hear() {
@@ -104,7 +105,7 @@ impl Scheduler {
     fn decide(&mut self) -> bool {
         loop {
             let pools = (0..self.pools.len() as u32).map(PoolId::new);
-            if self.relieve_pressure() || pools.into_iter().any(|pool| self.decide_in(pool)) {
+            if self.relieve_pressure() || pools.into_iter().any(|pool| self.decide_in(pool)) || self.roam() {
                 return true;
             }
             if !self.wake_waiter() {
@@ -124,7 +125,9 @@ impl Scheduler {
                 self.pool_mut(pool).dirty = true;
                 return true;
             }
-            if self.pool(pool).queues.iter().any(|queue| !queue.is_idle()) {
+            self.seek_roamers();
+            let target = self.pool(pool);
+            if target.queues.iter().any(|queue| !queue.is_idle()) || !target.roamers.is_empty() {
                 self.wake(pool, self.pool(pool).capacity.next_turn(self.now));
                 let admission = self.next_admission(pool);
                 self.wake(pool, admission);
@@ -562,7 +565,7 @@ impl Scheduler {
     }
 
     /// Starts a waiting request.
-    fn start(&mut self, slot: u32, worker: WorkerId, reason: Reason) {
+    pub(super) fn start(&mut self, slot: u32, worker: WorkerId, reason: Reason) {
         self.charge_start(slot, worker);
         self.learn(slot, worker);
         self.dequeue(slot);

@@ -44,6 +44,7 @@ impl Scheduler {
         self.check_usage()?;
         self.check_metrics()?;
         self.check_strangers()?;
+        self.check_roamers()?;
         for pool in (0..self.pools.len() as u32).map(PoolId::new) {
             self.check_capacity(pool)?;
             self.check_quiet(pool)?;
@@ -180,6 +181,22 @@ impl Scheduler {
         let Stats { submitted, completed, failed, cancelled, dropped, .. } = self.stats;
         ensure("USE-2", told == [submitted, completed, failed, cancelled, dropped], || {
             format!("{told:?} of queues, and {:?}", self.stats)
+        })
+    }
+
+    /// ROAM-1: who may go to other pools is known to those it names, and nobody else is.
+    fn check_roamers(&self) -> Result<(), InvariantViolation> {
+        let mut listed = 0;
+        for (slot, _) in self.requests.iter() {
+            let (lists, stands_there) = self.check_roamer(slot);
+            ensure("ROAM-1", stands_there, || {
+                format!("{} is unknown where it may go", self.requests.id(slot))
+            })?;
+            listed += lists;
+        }
+        let known: usize = self.pools.iter().map(|pool| pool.roamers.len()).sum();
+        ensure("ROAM-1", listed == known && known == self.roamers, || {
+            format!("{listed} roam, {known} are listed, and {} counted", self.roamers)
         })
     }
 

@@ -27,6 +27,7 @@ mod reclaim;
 mod record;
 mod report;
 mod requests;
+mod roam;
 mod room;
 #[cfg(feature = "snapshot")]
 mod saved;
@@ -69,6 +70,7 @@ use quota::QuotaQueue;
 use reclaim::SearchMemory;
 use record::{Claim, NeverRan, Pace, Waiting};
 use requests::Requests;
+use roam::Roamers;
 #[cfg(feature = "snapshot")]
 pub(crate) use saved::{Loaded, Saved};
 pub use step_plan::PromptLeft;
@@ -168,6 +170,9 @@ struct Pool {
     drained: Vec<WorkerId>,
     /// Whether something changed since a pass over it found nothing to do.
     dirty: bool,
+    /// Who waits in other pools and names this one, and whether one may start here since they were last looked at.
+    roamers: Roamers,
+    seeks_roamers: bool,
     /// Whether anybody sought victims in vain in the last pass: growth of others may change that.
     sought_in_vain: bool,
     /// When back-offs end that keep some request off a worker.
@@ -229,6 +234,10 @@ pub struct Scheduler {
     waiting_by_tier: Vec<Waiting>,
     /// Live requests that never yield.
     never_yielding: u64,
+    /// How many stand in all pools' lists of roamers.
+    roamers: usize,
+    /// Those of them that nothing could hold where they are, as far as somebody else may: by arrival.
+    homeless: BTreeSet<(u64, u32)>,
     /// By tier.
     never_ran: Vec<NeverRan>,
     /// By tier, whether its requests may ever be stopped for another: who may not is not kept ready for searches.
@@ -263,6 +272,8 @@ impl Scheduler {
             pace: config.tiers.iter().map(|_| Pace::default()).collect(),
             drained: Vec::with_capacity(config.tiers.len()),
             dirty: false,
+            roamers: Roamers::new(),
+            seeks_roamers: false,
             sought_in_vain: false,
             admissions: BTreeSet::new(),
             revisit: false,
@@ -296,6 +307,8 @@ impl Scheduler {
             waiting: Waiting::default(),
             waiting_by_tier: alloc::vec![Waiting::default(); config.tiers.len()],
             never_yielding: 0,
+            roamers: 0,
+            homeless: BTreeSet::new(),
             never_ran: alloc::vec![NeverRan::default(); config.tiers.len()],
             stoppable: config.stoppable_tiers(),
             budget_spent: alloc::vec![Instant::ZERO; config.tiers.len()],

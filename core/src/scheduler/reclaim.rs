@@ -165,6 +165,9 @@ impl Scheduler {
                     self.wait_for_quota(slot, lack.node);
                     return Search::SentToWait;
                 }
+                if self.starts_elsewhere(slot) {
+                    return Search::Served;
+                }
                 let asks = self.requests[slot].asks;
                 if !within && too_much.iter().any(|least| least.fits(&asks)) {
                     continue;

@@ -25,6 +25,8 @@ pub(super) struct Record {
     pub(super) sequence: u64,
     pub(super) state: RequestState,
     pub(super) attempt: u32,
+    /// Which of the pools that it names it is in: `spec` has it and the first exchanged.
+    pub(super) choice: u8,
     /// Whether an engine has reported that it ran.
     pub(super) has_run: bool,
 
@@ -194,6 +196,7 @@ impl Record {
             sequence,
             state: RequestState::Queued,
             attempt: 0,
+            choice: 0,
             has_run: false,
             arrived_at: now,
             lane: None,

@@ -350,9 +350,7 @@ impl Scheduler {
 
     /// A request that has stopped waits again, unless it has outgrown every worker there is.
     pub(super) fn wait_again(&mut self, slot: u32) {
-        let record = &self.requests[slot];
-        let needs = self.next_asks(slot).max(self.requests.rare(slot).stopped_with.unwrap_or_default());
-        if !self.pool(record.pool()).shapes.iter().any(|shape| needs.fits(shape)) {
+        if !self.can_come_back(slot) {
             let request = self.requests.id(slot);
             self.end(slot, Ending::Failed);
             self.say(Action::Drop { request, reason: Reason::NeverFits });
@@ -361,6 +359,7 @@ impl Scheduler {
         self.renew_hold(slot);
         self.leave(slot);
         self.note_return(slot);
+        self.enter_first_choice(slot);
         self.sit_out(slot);
         self.enqueue(slot, true);
     }

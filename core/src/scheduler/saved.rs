@@ -89,6 +89,8 @@ saved! {
     waiting: Waiting,
     waiting_by_tier: Vec<Waiting>,
     never_yielding: u64,
+    roamers: usize,
+    homeless: BTreeSet<(u64, u32)>,
     never_ran: Vec<NeverRan>,
     stoppable: Vec<bool>,
     budget_spent: Vec<Instant>,

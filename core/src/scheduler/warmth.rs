@@ -366,6 +366,11 @@ impl Scheduler {
         self.config.affinity().is_some_and(|affinity| affinity.wait_ns > 0)
     }
 
+    /// Whether any worker of a pool is kept from a tier's requests.
+    pub(super) fn keeps_any(&self, pool: PoolId, tier: Tier) -> bool {
+        !self.kept(pool, tier).is_empty()
+    }
+
     /// The workers of a pool that are kept from a tier's requests: the first that are even keep theirs; of several on one
     /// worker, who finds the most there.
     fn kept(&self, pool: PoolId, tier: Tier) -> SmallVec<[Kept; 4]> {

@@ -158,7 +158,7 @@ impl Model {
     /// A request is described otherwise from now on: what it was charged goes where it goes.
     pub(crate) fn move_charge(&mut self, seq: Seq, spec: RequestSpec) {
         let (line, charge) = (self.requests[&seq].line(), self.requests[&seq].charge);
-        if self.requests[&seq].spec.tier == spec.tier {
+        if (self.requests[&seq].spec.tier, line.0) == (spec.tier, spec.pool.get() as usize) {
             self.request(seq).spec = spec;
             return;
         }

@@ -3,9 +3,9 @@
 use core::fmt::Write;
 
 use tidegate::{
-    Amendment, Attempt, Created, Decline, DeviceId, DeviceSpec, Input, Instant, PoolId, Ppm, RequestId,
-    RequestSpec, RequestState, Reserve, Resources, Scheduler, Shrink, StepException, TenantId, Tier, Usage,
-    WorkerId, WorkerKind, WorkerSpec, Yielding,
+    Amendment, Attempt, Created, Decline, DeviceId, DeviceSpec, Input, Instant, OtherPools, PoolId, Ppm,
+    RequestId, RequestSpec, RequestState, Reserve, Resources, Scheduler, Shrink, StepException, TenantId,
+    Tier, Usage, WorkerId, WorkerKind, WorkerSpec, Yielding,
 };
 
 use super::inputs::{refusal, tiers, told};
@@ -28,6 +28,8 @@ pub(crate) struct Compared {
     pub(crate) warmth: [u64; 6],
     /// Of sections 19 and 20.
     pub(crate) fleet: [u64; 4],
+    /// Of section 21.
+    pub(crate) roamed: u64,
 }
 
 impl Compared {
@@ -42,6 +44,7 @@ impl Compared {
             quota: self.quota.and(more.quota),
             warmth: [0, 1, 2, 3, 4, 5].map(|index| self.warmth[index] + more.warmth[index]),
             fleet: [0, 1, 2, 3].map(|index| self.fleet[index] + more.fleet[index]),
+            roamed: self.roamed + more.roamed,
         }
     }
 }
@@ -118,6 +121,7 @@ pub(crate) fn compare(bytes: &[u8]) -> Result<Compared, String> {
             quota: host.model.met,
             warmth: host.model.warmth.met.all(),
             fleet: host.model.fleet_met,
+            roamed: host.model.roamed,
             ..host.compared
         })
         .map_err(|difference| format!("{}{difference}\nmodel:\n{}", host.story, host.model.summary()))
@@ -511,6 +515,12 @@ impl Host<'_> {
             .demand(self.bytes.units(dimensions, 3))
             .prompt_tokens(self.bytes.number(20))
             .yielding(self.bytes.one_of(&yielding));
+        if pools > 1 && !self.bytes.rarely(3) {
+            let count = 1 + self.bytes.below(2);
+            let others: Vec<PoolId> =
+                (0..count).map(|_| PoolId::new(self.bytes.number(pools) as u32)).collect();
+            spec.other_pools = OtherPools::new(&others).expect("no more than two");
+        }
         if self.bytes.rarely(8) {
             spec.demand = self.bytes.units(dimensions, 9);
         }

@@ -1,11 +1,13 @@
 //! What the host says of requests: every verb, what it refuses, and what it changes.
 
 use tidegate::{
-    Action, AmendError, Amendment, Attempt, Input, InputError, Reason, ReportError, RequestId, RequestSpec,
-    RequestState, StepException, SubmitError, TenantError, Tier, WorkerError, WorkerId,
+    Action, AmendError, Amendment, Attempt, Input, InputError, OtherPools, PoolId, Reason, ReportError,
+    RequestId, RequestSpec, RequestState, StepException, SubmitError, TenantError, Tier, WorkerError,
+    WorkerId,
 };
 
 use super::fair::Charge;
+use super::roam::named;
 use super::tenants::Told;
 use super::{Model, Request, Seq, Setup, Units, forget_checkpoint, is_zero, le, max, tier, units};
 
@@ -257,7 +259,7 @@ impl Model {
         if usize::from(spec.tier.get()) >= self.setup.tiers.len() {
             return Err("unknown tier");
         }
-        if spec.pool.get() as usize >= self.setup.pools {
+        if named(spec).iter().any(|pool| pool.get() as usize >= self.setup.pools) {
             return Err("unknown pool");
         }
         if is_zero(units(spec.demand)) {
@@ -266,11 +268,15 @@ impl Model {
         if max(units(spec.demand), units(spec.peak))[self.setup.dimensions..].iter().any(|&units| units > 0) {
             return Err("other");
         }
-        if fits && !self.can_ever_fit(spec) { Err("never fits") } else { Ok(()) }
+        if fits && !named(spec).into_iter().any(|pool| self.can_ever_fit(pool, spec)) {
+            Err("never fits")
+        } else {
+            Ok(())
+        }
     }
 
-    fn can_ever_fit(&self, spec: &RequestSpec) -> bool {
-        let pool = spec.pool.get() as usize;
+    fn can_ever_fit(&self, pool: PoolId, spec: &RequestSpec) -> bool {
+        let pool = pool.get() as usize;
         let shapes = self.shapes(pool);
         let never_yields = spec.yielding == tidegate::Yielding::Never;
         let of = |capacity| self.ceiling(pool, capacity, usize::from(spec.tier.get()), never_yields);
@@ -282,6 +288,7 @@ impl Model {
     fn submit(&mut self, spec: &RequestSpec, made: Option<RequestId>) -> Result<(), Refusal> {
         self.check_spec(spec, true)?;
         let mut spec = *spec;
+        spec.other_pools = OtherPools::new(&named(&spec)[1..]).expect("no more than before");
         self.admit(&mut spec)?;
         let displaced = self.make_room(&spec)?;
         for seq in displaced {
@@ -295,6 +302,7 @@ impl Model {
         self.counters.submitted += 1;
         let request = Request {
             id: made.ok_or("the first scheduler refused it")?,
+            pools: named(&spec),
             spec,
             arrived_at: self.now,
             state: RequestState::Queued,
@@ -426,7 +434,7 @@ impl Model {
     }
 
     /// A request enters its queue; whether it is new to it.
-    fn enqueue(&mut self, seq: Seq, is_new: bool) {
+    pub(crate) fn enqueue(&mut self, seq: Seq, is_new: bool) {
         let asks = self.next_asks(seq);
         let request = self.request(seq);
         request.asks = asks;
@@ -447,7 +455,7 @@ impl Model {
     }
 
     /// It waits no more, or waits anew: what it had as one that waits is gone.
-    fn leave_queue(&mut self, seq: Seq) {
+    pub(crate) fn leave_queue(&mut self, seq: Seq) {
         self.end_drain(seq);
         self.stop_waiting_for_quota(seq);
         self.give_up_unseen(seq);
@@ -665,15 +673,14 @@ impl Model {
     }
 
     pub(crate) fn wait_again(&mut self, seq: Seq) {
-        let pool = self.requests[&seq].spec.pool.get() as usize;
-        let needs = max(self.next_asks(seq), self.requests[&seq].stopped_with.unwrap_or([0; 4]));
-        if !self.shapes(pool).iter().any(|&shape| le(needs, shape)) {
+        if !self.can_come_back(seq) {
             self.fail(seq, Reason::NeverFits);
             return;
         }
         self.forget_victim(seq);
         self.renew_hold(seq);
         self.off_worker(seq);
+        self.take_first_choice(seq);
         self.sit_out(seq);
         self.enqueue(seq, true);
     }

@@ -16,6 +16,7 @@ mod poll;
 mod pressure;
 mod quota;
 mod reclaim;
+mod roam;
 mod setup;
 mod standing;
 mod strangers;
@@ -27,7 +28,7 @@ mod worlds;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tidegate::{
-    Action, Attempt, DevicePart, DeviceSpec, Instant, Reason, RequestId, RequestSpec, RequestState,
+    Action, Attempt, DevicePart, DeviceSpec, Instant, PoolId, Reason, RequestId, RequestSpec, RequestState,
     Resources, TenantId, Tier, WorkerId, WorkerSpec, Yielding,
 };
 
@@ -102,6 +103,8 @@ pub(crate) type Seq = u64;
 pub(crate) struct Request {
     pub(crate) id: RequestId,
     pub(crate) spec: RequestSpec,
+    /// All it names, in order; `spec` has the one it is in first.
+    pub(crate) pools: Vec<PoolId>,
     pub(crate) arrived_at: u64,
     pub(crate) state: RequestState,
     pub(crate) attempt: u32,
@@ -323,6 +326,9 @@ pub(crate) struct Model {
     pub(crate) warmth: Warmth,
     /// Of sections 19 and 20: clients lost with another, workers kept out, spares that came to serve, moves.
     pub(crate) fleet_met: [u64; 4],
+    /// Of section 21: how often a request went to another pool; and whose claim is left out of sight.
+    pub(crate) roamed: u64,
+    pub(crate) without_claim: Option<Seq>,
     /// The first named invariant that did not hold of a decision.
     pub(crate) violation: Option<String>,
 }
@@ -362,6 +368,8 @@ impl Model {
             counters: Counters::default(),
             warmth: Warmth::default(),
             fleet_met: [0; 4],
+            roamed: 0,
+            without_claim: None,
             violation: None,
             setup,
         }
@@ -387,7 +395,8 @@ impl Model {
     }
 
     pub(crate) fn claim_of(&self, seq: Seq) -> Option<u64> {
-        self.claims.iter().find(|(_, claim)| claim.owner == seq).map(|(&id, _)| id)
+        let own = self.claims.iter().find(|(_, claim)| claim.owner == seq);
+        own.filter(|_| self.without_claim != Some(seq)).map(|(&id, _)| id)
     }
 
     pub(crate) fn say(&mut self, action: Action) {

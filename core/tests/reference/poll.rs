@@ -11,6 +11,7 @@ impl Model {
     pub(crate) fn poll(&mut self, now: u64) -> Option<Action> {
         self.advance(now);
         self.handle_due();
+        self.settle_homeless();
         if !self.in_round {
             self.in_round = true;
             self.round += 1;
@@ -52,7 +53,7 @@ impl Model {
 
     fn decide(&mut self) -> bool {
         loop {
-            if self.relieve() || (0..self.setup.pools).any(|pool| self.decide_in(pool)) {
+            if self.relieve() || (0..self.setup.pools).any(|pool| self.decide_in(pool)) || self.roam() {
                 return true;
             }
             if !self.wake_waiter() {
@@ -173,7 +174,7 @@ impl Model {
     }
 
     /// Where a request may start within its tier's reserve.
-    fn guaranteed(&self, pool: usize, tier: usize, seq: Seq) -> Option<WorkerId> {
+    pub(crate) fn guaranteed(&self, pool: usize, tier: usize, seq: Seq) -> Option<WorkerId> {
         let within = self.is_within(pool, tier, self.requests[&seq].asks, self.own_claim(seq));
         if !within || self.sits_out(seq) {
             return None;
@@ -241,7 +242,7 @@ impl Model {
     }
 
     /// Where a request may start on what its tier may borrow.
-    fn borrowed(&self, pool: usize, seq: Seq) -> Option<WorkerId> {
+    pub(crate) fn borrowed(&self, pool: usize, seq: Seq) -> Option<WorkerId> {
         self.borrowed_of(pool, seq, |_| true)
     }
 
@@ -269,13 +270,7 @@ impl Model {
     }
 
     fn borrow_for(&mut self, pool: usize, tier: usize) -> bool {
-        let head = loop {
-            let head = self.head(pool, tier);
-            match head.and_then(|seq| Some((seq, self.quota_lack(seq)?))) {
-                Some((seq, lack)) => self.wait_for_quota(seq, lack),
-                None => break head,
-            }
-        };
+        let head = self.head_with_quota(pool, tier);
         self.end_other_drains(pool, tier, head);
         if let Some(head) = head {
             let passed = self.picks(tier) && self.requests[&head].bypassed < self.setup.max_bypass;
@@ -305,6 +300,17 @@ impl Model {
             })
         });
         aged.is_some()
+    }
+
+    /// The first of a tier's own that passes its gates and has quota; those before it wait for some.
+    pub(crate) fn head_with_quota(&mut self, pool: usize, tier: usize) -> Option<Seq> {
+        loop {
+            let head = self.head(pool, tier);
+            match head.and_then(|seq| Some((seq, self.quota_lack(seq)?))) {
+                Some((seq, lack)) => self.wait_for_quota(seq, lack),
+                None => return head,
+            }
+        }
     }
 
     /// The first of a tier's own that passes its gates.

@@ -59,6 +59,9 @@ impl Model {
                 self.wait_for_quota(seq, lack);
                 return self.reclaim_for(pool, tier);
             }
+            if self.starts_elsewhere(seq) {
+                return true;
+            }
             if !within && in_vain.iter().any(|&least| le(least, asks)) {
                 continue;
             }

@@ -226,7 +226,7 @@ fn setup(bytes: &mut Bytes<'_>) -> Setup {
         (1 + bytes.below(8).min(bytes.below(8)), 1 + bytes.below(4).min(bytes.below(4)));
     Setup {
         dimensions,
-        pools: 1 + bytes.below(4) / 3,
+        pools: bytes.one_of(&[1, 1, 1, 2, 3]),
         tiers: (0..tiers).map(|index| tier_setup(bytes, tiers, dimensions, index)).collect(),
         placement: bytes.one_of(&[Placement::Pack, Placement::Spread]),
         affinity: affinity(),

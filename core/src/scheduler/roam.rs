@@ -1,0 +1,295 @@
+//! Requests that several pools can serve: which of them one waits in, and when another takes it over.
+//!
+//! State: in each pool, the waiting requests of other pools that name it, by tier and arrival. A request leaves the pool it
+//! waits in only to start elsewhere at once, for a later pool of its list whose reserve covers it where its own does not, or
+//! because nothing that is up can hold it where it is: so no two pools hand one to and fro. One that kept context stays where
+//! it was kept. Invariant: ROAM-1, the lists name just those. Cost: nothing for a request that names one pool.
+
+use alloc::collections::BTreeSet;
+
+use smallvec::SmallVec;
+
+use super::record::Record;
+use super::warmth::Patience;
+use super::{SCAN_WINDOW, Scheduler};
+use crate::config::Preemption;
+use crate::event::Reason;
+use crate::id::{PoolId, Tier, WorkerId};
+use crate::queue::Lane;
+use crate::request::OtherPools;
+use crate::resources::Resources;
+
+/// The waiting requests of other pools that one could serve: by tier, then by arrival; and their slots.
+pub(super) type Roamers = BTreeSet<(Tier, u64, u32)>;
+
+impl Record {
+    /// How many pools it names.
+    fn choices(&self) -> usize {
+        1 + self.spec.other_pools.len()
+    }
+
+    /// One of the pools it names, in order of preference; `spec` has the one it is in at the place of the first.
+    fn preference(&self, choice: usize) -> PoolId {
+        match choice {
+            _ if choice == usize::from(self.choice) => self.spec.pool,
+            0 => self.spec.other_pools[usize::from(self.choice) - 1],
+            _ => self.spec.other_pools[choice - 1],
+        }
+    }
+
+    /// It is in another of the pools it names from now on.
+    fn choose(&mut self, choice: usize) {
+        self.spec.exchange(usize::from(self.choice));
+        self.spec.exchange(choice);
+        self.choice = choice as u8;
+    }
+}
+
+impl Scheduler {
+    /// Whether a waiting request may go to another pool.
+    fn may_roam(&self, slot: u32) -> bool {
+        let record = &self.requests[slot];
+        let rare = self.requests.rare_of(record);
+        record.choices() > 1
+            && rare.tokens_kept == 0
+            && rare.checkpoint.is_none()
+            && rare.moves_to.is_none()
+            && rare.waits_at.is_none()
+    }
+
+    /// A request is in a lane from now on: the other pools it names know of it.
+    #[inline]
+    pub(super) fn list_roamer(&mut self, slot: u32) {
+        if !self.requests[slot].spec.other_pools.is_empty() && self.may_roam(slot) {
+            self.change_roamer(slot, |roamers, entry| roamers.insert(entry));
+            if self.requests[slot].lane == Some(Lane::Parked) {
+                self.homeless.insert((self.requests[slot].sequence, slot));
+            }
+        }
+    }
+
+    /// It is in none any more.
+    #[inline]
+    pub(super) fn unlist_roamer(&mut self, slot: u32) {
+        if !self.requests[slot].spec.other_pools.is_empty() {
+            self.change_roamer(slot, |roamers, entry| roamers.remove(&entry));
+            self.homeless.remove(&(self.requests[slot].sequence, slot));
+        }
+    }
+
+    #[inline(never)]
+    fn change_roamer(&mut self, slot: u32, change: impl Fn(&mut Roamers, (Tier, u64, u32)) -> bool) {
+        let record = &self.requests[slot];
+        let entry = (record.tier(), record.sequence, slot);
+        for pool in record.spec.other_pools {
+            let target = self.pool_mut(pool);
+            let before = target.roamers.len();
+            change(&mut target.roamers, entry);
+            let after = target.roamers.len();
+            target.seeks_roamers |= after > before;
+            self.roamers = self.roamers + after - before;
+        }
+    }
+
+    /// A pool was looked at: what it could not start, others may.
+    pub(super) fn seek_roamers(&mut self) {
+        if self.roamers > 0 {
+            self.pools.iter_mut().for_each(|pool| pool.seeks_roamers = !pool.roamers.is_empty());
+        }
+    }
+
+    /// Where no pool has anything to do: one that has room left takes over a request that waits in another, and starts it.
+    /// Whether anything was done. O(pools) where requests roam, and what a search for a worker takes for each of the first
+    /// 32 of a tier that a pool could take.
+    pub(super) fn roam(&mut self) -> bool {
+        let pools = (0..self.pools.len() as u32).map(PoolId::new);
+        self.roamers > 0 && pools.into_iter().any(|pool| self.take_in(pool))
+    }
+
+    fn take_in(&mut self, pool: PoolId) -> bool {
+        if !core::mem::take(&mut self.pool_mut(pool).seeks_roamers) {
+            return false;
+        }
+        let took = self.tiers().any(|tier| {
+            let first = (tier, 0, 0)..=(tier, u64::MAX, u32::MAX);
+            let first = self.pool(pool).roamers.range(first).take(SCAN_WINDOW);
+            let first: SmallVec<[u32; SCAN_WINDOW]> = first.map(|&(.., slot)| slot).collect();
+            first.into_iter().any(|slot| self.take_in_one(pool, slot))
+        });
+        self.pool_mut(pool).seeks_roamers |= took;
+        took
+    }
+
+    /// Whether a pool took a request over, or the request waits for quota now.
+    fn take_in_one(&mut self, pool: PoolId, slot: u32) -> bool {
+        if self.sits_out(slot) {
+            self.pool_mut(pool).revisit = true;
+            return false;
+        }
+        if self.waits_at(slot).is_some() || self.waits_for_warmth(slot) {
+            return false;
+        }
+        let Some((worker, reason)) = self.start_in(pool, slot) else {
+            let covered = self.is_covered_later(pool, slot);
+            if covered {
+                self.move_to(slot, pool);
+            }
+            return covered;
+        };
+        match self.quota_lack(slot) {
+            Some(lack) => self.wait_for_quota(slot, lack.node),
+            None => self.start_elsewhere(slot, worker, reason),
+        }
+        true
+    }
+
+    /// Before a request takes anything from anybody: whether another pool it names started it. One behind its own, which may
+    /// have something to do yet, is asked only if nobody as urgent waits there.
+    pub(super) fn starts_elsewhere(&mut self, slot: u32) -> bool {
+        if self.requests[slot].spec.other_pools.is_empty() || !self.may_roam(slot) {
+            return false;
+        }
+        let (own, tier) = (usize::from(self.requests[slot].choice), self.requests[slot].tier());
+        for choice in (0..self.requests[slot].choices()).filter(|&choice| choice != own) {
+            let pool = self.requests[slot].preference(choice);
+            let (target, is_behind) = (self.pool(pool), pool > self.requests[slot].pool());
+            if is_behind && target.queues[..=tier.index()].iter().any(|queue| !queue.is_idle()) {
+                continue;
+            }
+            if let Some((worker, reason)) = self.start_in(pool, slot) {
+                self.start_elsewhere(slot, worker, reason);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// A request goes to the pool of a worker, and starts there. Like any other, it may pass a head so many times.
+    fn start_elsewhere(&mut self, slot: u32, worker: WorkerId, reason: Reason) {
+        let (pool, tier) = (self.worker(worker).spec.pool, self.requests[slot].tier());
+        let head = if reason == Reason::Borrowed { self.find_head(pool, tier) } else { None };
+        if let Some(head) = head.filter(|&head| self.requests[head].asks.fits(&self.worker(worker).whole)) {
+            self.requests[head].bypassed = self.requests[head].bypassed.saturating_add(1);
+        }
+        self.move_to(slot, pool);
+        self.start(slot, worker, reason);
+    }
+
+    /// Where a waiting request would start at once in another pool, and by which right.
+    fn start_in(&mut self, pool: PoolId, slot: u32) -> Option<(WorkerId, Reason)> {
+        self.refresh_rooms(pool);
+        let now = self.now;
+        self.pool_mut(pool).capacity.prepare(now);
+        self.as_if_in(pool, slot, |sched| {
+            if !sched.is_startable(slot) {
+                return None;
+            }
+            if let Some(worker) = sched.guaranteed_worker(slot, &Patience::none()) {
+                return Some((worker, Reason::Guaranteed));
+            }
+            let tier = sched.requests[slot].tier();
+            if sched.keeps_any(pool, tier) {
+                return None;
+            }
+            let available = sched.pool(pool).capacity.available(tier, now).positive();
+            Some((sched.borrowed_worker(slot, &available, &Patience::none())?, Reason::Borrowed))
+        })
+    }
+
+    /// Whether a pool that a request prefers less than its own is the one whose reserve covers it.
+    fn is_covered_later(&mut self, pool: PoolId, slot: u32) -> bool {
+        let record = &self.requests[slot];
+        let (tier, none) = (record.tier(), Resources::ZERO);
+        let is_later = (usize::from(record.choice) + 1..record.choices())
+            .any(|choice| record.preference(choice) == pool);
+        let within = |sched: &Self| {
+            let record = &sched.requests[slot];
+            sched.pool(record.pool()).capacity.is_within(tier, record.asks, none)
+        };
+        is_later
+            && record.claim.is_none()
+            && self.whom(tier, true) != Preemption::Never
+            && !within(self)
+            && self.as_if_in(pool, slot, |sched| sched.is_startable(slot) && within(sched))
+    }
+
+    /// What is true of a waiting request, were it in another pool.
+    fn as_if_in<T>(&mut self, pool: PoolId, slot: u32, look: impl FnOnce(&Self) -> T) -> T {
+        let record = &mut self.requests[slot];
+        let own = (core::mem::replace(&mut record.spec.pool, pool), record.asks, record.claim.take());
+        self.requests[slot].asks = self.next_asks(slot);
+        let seen = look(self);
+        let record = &mut self.requests[slot];
+        (record.spec.pool, record.asks, record.claim) = own;
+        seen
+    }
+
+    /// A waiting request goes to another of the pools it names, and waits there.
+    fn move_to(&mut self, slot: u32, pool: PoolId) {
+        self.dequeue(slot);
+        self.give_up_claim(slot);
+        self.undo_idle_hold(slot);
+        self.enter(slot, pool);
+        self.enqueue(slot, true);
+    }
+
+    /// A request that is nowhere belongs to another of the pools it names.
+    fn enter(&mut self, slot: u32, pool: PoolId) {
+        let record = &self.requests[slot];
+        let choice = (0..record.choices()).find(|&choice| record.preference(choice) == pool);
+        let choice = choice.expect("it names the pool");
+        self.change_line(slot, true, |sched| sched.requests[slot].choose(choice));
+    }
+
+    /// A request that comes back and is nowhere: to the pool that it prefers.
+    pub(super) fn enter_first_choice(&mut self, slot: u32) {
+        if self.requests[slot].choice > 0 && self.may_roam(slot) {
+            let first = self.requests[slot].preference(0);
+            self.enter(slot, first);
+        }
+    }
+
+    /// Waiting requests that nothing can hold where they are go to the first pool they name where something can.
+    pub(super) fn settle_homeless(&mut self) {
+        while let Some((_, slot)) = self.homeless.pop_first() {
+            let able = (0..self.requests[slot].choices()).find_map(|choice| {
+                let pool = self.requests[slot].preference(choice);
+                self.as_if_in(pool, slot, |sched| sched.is_startable(slot)).then_some(pool)
+            });
+            if let Some(pool) = able {
+                self.move_to(slot, pool);
+            }
+        }
+    }
+
+    /// What a pool can hold has changed: perhaps it can hold those that nothing could elsewhere.
+    pub(super) fn note_homeless(&mut self, pool: PoolId) {
+        let Self { pools, requests, homeless, .. } = self;
+        let parked = |slot: u32| requests[slot].lane == Some(Lane::Parked);
+        let others = pools[pool.index()].roamers.iter().filter(|&&(.., slot)| parked(slot));
+        homeless.extend(others.map(|&(_, sequence, slot)| (sequence, slot)));
+    }
+
+    /// Whether any pool that a request may come back to could ever hold it: units that it stopped with count.
+    pub(super) fn can_come_back(&mut self, slot: u32) -> bool {
+        let can = |sched: &Self| {
+            let stopped_with = sched.requests.rare(slot).stopped_with.unwrap_or_default();
+            let needs = sched.next_asks(slot).max(stopped_with);
+            sched.pool(sched.requests[slot].pool()).shapes.iter().any(|shape| needs.fits(shape))
+        };
+        let others =
+            if self.may_roam(slot) { self.requests[slot].spec.other_pools } else { OtherPools::NONE };
+        can(self) || others.into_iter().any(|pool| self.as_if_in(pool, slot, can))
+    }
+
+    /// How many lists of other pools a request should stand in, and whether it does.
+    pub(super) fn check_roamer(&self, slot: u32) -> (usize, bool) {
+        let record = &self.requests[slot];
+        if !record.is_waiting() || !self.may_roam(slot) {
+            return (0, true);
+        }
+        let others = record.spec.other_pools;
+        let entry = (record.tier(), record.sequence, slot);
+        (others.len(), others.iter().all(|&pool| self.pool(pool).roamers.contains(&entry)))
+    }
+}

@@ -1,0 +1,230 @@
+//! Pools: what they stand for, requests that name several in order of preference, reserves of each.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{World, starts, three_tiers, victims};
+use tidegate::{
+    Action, Config, ConfigBuilder, DeviceSpec, OtherPools, PoolId, Ppm, Preemption, Reason, RequestId,
+    RequestSpec, RequestState, Reserve, SubmitError, Tier, TierConfig, WorkerId, WorkerSpec, Yielding,
+};
+
+const DEDICATED: PoolId = PoolId::new(0);
+const SHARED: PoolId = PoolId::new(1);
+const OTHER: PoolId = PoolId::new(2);
+
+fn pools() -> ConfigBuilder {
+    three_tiers().pools(["dedicated", "shared", "other"])
+}
+
+fn add(world: &mut World, pool: PoolId, slots: u64) -> WorkerId {
+    world.sched.worker_add(world.now, WorkerSpec::new(pool, [slots, 1_000])).expect("a sound worker")
+}
+
+fn spec<const N: usize>(world: &World, tier: Tier, pools: [PoolId; N]) -> RequestSpec {
+    world.spec(tier, [1, 1]).pools(pools)
+}
+
+fn both(world: &World, tier: Tier) -> RequestSpec {
+    spec(world, tier, [DEDICATED, SHARED])
+}
+
+/// Where the requests of a round were started.
+fn places(actions: &[Action]) -> Vec<(RequestId, WorkerId)> {
+    let place = |action: &Action| match *action {
+        Action::Start { request, worker, .. } => Some((request, worker)),
+        _ => None,
+    };
+    actions.iter().filter_map(place).collect()
+}
+
+#[test]
+fn a_request_starts_in_the_pool_it_prefers_and_where_that_is_full_in_the_next() {
+    let mut world = World::new(pools());
+    let (dedicated, shared) = (add(&mut world, DEDICATED, 2), add(&mut world, SHARED, 2));
+    let all = [0; 5].map(|_| world.submit_spec(both(&world, Tier::P1)));
+    let round = world.round();
+    let expected = [(all[0], dedicated), (all[1], dedicated), (all[2], shared), (all[3], shared)];
+    assert_eq!(places(&round), expected, "in order of arrival, and the pool that is preferred first");
+    assert_eq!(world.sched.state(all[4]), Ok(RequestState::Queued));
+    world.complete(all[1]);
+    assert_eq!(places(&world.round()), [(all[4], dedicated)]);
+}
+
+#[test]
+fn who_waits_is_taken_over_by_the_pool_that_has_room_first() {
+    let mut world = World::new(pools());
+    let (dedicated, shared) = (add(&mut world, DEDICATED, 1), add(&mut world, SHARED, 1));
+    let run = [0, 1].map(|_| world.submit_spec(both(&world, Tier::P1)));
+    let [first, second] = [0, 1].map(|_| world.submit_spec(both(&world, Tier::P1)));
+    assert_eq!(places(&world.round()), [(run[0], dedicated), (run[1], shared)]);
+    world.complete(run[1]);
+    assert_eq!(places(&world.round()), [(first, shared)], "first come, first served");
+    world.complete(run[0]);
+    assert_eq!(places(&world.round()), [(second, dedicated)]);
+    assert_eq!(world.sched.check_invariants(), Ok(()));
+}
+
+#[test]
+fn the_pools_own_requests_come_first_and_the_more_urgent_before_others() {
+    let mut world = World::new(pools());
+    add(&mut world, DEDICATED, 1);
+    let shared = add(&mut world, SHARED, 1);
+    let runs = [DEDICATED, SHARED].map(|pool| world.submit_spec(spec(&world, Tier::P1, [pool])));
+    world.round();
+    let batch = world.submit_spec(both(&world, Tier::P2));
+    let near = world.submit_spec(both(&world, Tier::P1));
+    let own = world.submit_spec(spec(&world, Tier::P2, [SHARED]));
+    assert_eq!(world.round(), []);
+    for (ends, next) in [(runs[1], own), (own, near), (near, batch)] {
+        world.complete(ends);
+        assert_eq!(places(&world.round()), [(next, shared)]);
+    }
+}
+
+#[test]
+fn nobody_is_stopped_for_a_request_that_another_pool_starts_at_once() {
+    let urgent_with = |room: bool| {
+        let mut world = World::new(pools());
+        add(&mut world, DEDICATED, 2);
+        let shared = add(&mut world, SHARED, 1 + u64::from(room));
+        for pool in [DEDICATED, DEDICATED, SHARED] {
+            world.submit_spec(spec(&world, Tier::P2, [pool]));
+        }
+        world.round();
+        let urgent = world.submit_spec(both(&world, Tier::P0));
+        let round = world.round();
+        (places(&round) == [(urgent, shared)], victims(&round).len())
+    };
+    assert_eq!(urgent_with(true), (true, 0));
+    assert_eq!(urgent_with(false), (false, 1), "with no room elsewhere, in the pool it prefers");
+}
+
+#[test]
+fn where_one_pools_reserve_is_used_up_the_next_ones_covers() {
+    let tier = |name| TierConfig::new(name).hold_window(Duration::ZERO);
+    let top = tier("top").preempt_while_borrowing(Preemption::Never);
+    let top = top.reserve_in_pool(SHARED, 0, Reserve::Units(1)).reserve_in_pool(SHARED, 1, Reserve::Units(9));
+    let config = Config::builder().dimensions(["slots", "kv_blocks"]).pools(["dedicated", "shared"]);
+    let mut world = World::new(config.tier(top).tier(tier("batch")).min_run(Duration::ZERO));
+    add(&mut world, DEDICATED, 1);
+    add(&mut world, SHARED, 1);
+    let lent = [DEDICATED, SHARED].map(|pool| world.submit_spec(spec(&world, Tier::P1, [pool])));
+    world.round();
+    let urgent = world.submit_spec(both(&world, Tier::P0));
+    let round = world.round();
+    assert_eq!(victims(&round), [lent[1]], "what is reserved in the second pool comes back");
+    world.preempted(lent[1], 0);
+    assert_eq!(starts(&world.round()), [urgent]);
+}
+
+#[test]
+fn it_is_refused_only_if_no_pool_can_ever_serve_it() {
+    let mut world = World::new(pools());
+    add(&mut world, DEDICATED, 2);
+    let shared = add(&mut world, SHARED, 8);
+    let wide = |pools: &[PoolId]| {
+        let others = OtherPools::new(&pools[1..]).expect("few");
+        RequestSpec { other_pools: others, ..world.spec(Tier::P1, [4, 1]).pool(pools[0]) }
+    };
+    let (alone, listed, unknown) =
+        (wide(&[DEDICATED]), wide(&[DEDICATED, SHARED]), wide(&[SHARED, PoolId::new(3)]));
+    let refused = SubmitError::NeverFits { dimension: 0, need: 4, max: 2 };
+    assert_eq!(world.sched.submit(world.now, alone), Err(refused));
+    assert_eq!(world.sched.submit(world.now, unknown), Err(SubmitError::UnknownPool(PoolId::new(3))));
+    let listed = world.submit_spec(listed);
+    assert_eq!(places(&world.round()), [(listed, shared)]);
+}
+
+#[test]
+fn it_waits_for_a_worker_that_is_only_absent_and_goes_where_one_comes() {
+    let mut world = World::new(pools());
+    let waits = world.submit_spec(spec(&world, Tier::P1, [DEDICATED, SHARED, OTHER]));
+    assert_eq!(world.round(), []);
+    assert_eq!(world.sched.state(waits), Ok(RequestState::Parked));
+    let other = add(&mut world, OTHER, 1);
+    assert_eq!(places(&world.round()), [(waits, other)]);
+    world.sched.worker_lost(world.now, other).expect("it was up");
+    world.running.remove(&waits);
+    assert_eq!(world.round(), [], "it comes back, and waits for any of them");
+    assert_eq!(world.sched.state(waits), Ok(RequestState::Parked));
+    let dedicated = add(&mut world, DEDICATED, 1);
+    assert_eq!(places(&world.round()), [(waits, dedicated)]);
+    assert_eq!(world.sched.check_invariants(), Ok(()));
+}
+
+#[test]
+fn one_that_kept_context_goes_on_where_it_is_kept() {
+    let mut world = World::new(pools());
+    let (dedicated, _) = (add(&mut world, DEDICATED, 1), add(&mut world, SHARED, 1));
+    let run = world.submit_spec(both(&world, Tier::P2).yielding(Yielding::Checkpoint));
+    assert_eq!(starts(&world.round()), [run]);
+    let urgent = world.submit_spec(spec(&world, Tier::P0, [DEDICATED]));
+    assert_eq!(victims(&world.round()), [run]);
+    let (attempt, _) = world.running[&run];
+    world.sched.preempted(world.now, run, attempt, 7, false).expect("it runs");
+    world.running.remove(&run);
+    assert_eq!(starts(&world.round()), [urgent], "the other pool has room, and not its context");
+    world.complete(urgent);
+    assert_eq!(places(&world.round()), [(run, dedicated)]);
+}
+
+#[test]
+fn a_pool_is_a_model_on_one_kind_of_gpu_and_nobody_elses_workers_serve_it() {
+    let mut world = World::new(three_tiers().pools(["llama-h100", "llama-a100", "qwen-h100"]));
+    let workers = [0, 1, 2].map(|pool| add(&mut world, PoolId::new(pool), 1));
+    let only = [0, 1, 2].map(|pool| world.submit_spec(spec(&world, Tier::P1, [PoolId::new(pool)])));
+    let any_llama = world.submit_spec(spec(&world, Tier::P1, [PoolId::new(0), PoolId::new(1)]));
+    let round = world.round();
+    assert_eq!(places(&round), [(only[0], workers[0]), (only[1], workers[1]), (only[2], workers[2])]);
+    world.complete(only[2]);
+    assert_eq!(world.round(), [], "a worker of another model is no use");
+    world.complete(only[1]);
+    assert_eq!(places(&world.round()), [(any_llama, workers[1])]);
+}
+
+#[test]
+fn each_pool_guarantees_what_is_reserved_of_it() {
+    let batch = TierConfig::new("batch").hold_window(Duration::ZERO);
+    let top = TierConfig::new("top").hold_window(Duration::ZERO).reserve_ppm(500_000).lendable_ppm(0);
+    let config = Config::builder().dimensions(["slots", "kv_blocks"]).pools(["dedicated", "shared"]);
+    let mut world = World::new(config.tier(top.reserve_ppm_in_pool(SHARED, 0)).tier(batch));
+    let workers = [DEDICATED, SHARED].map(|pool| add(&mut world, pool, 4));
+    for _ in 0..8 {
+        world.submit_spec(both(&world, Tier::P1));
+    }
+    let round = world.round();
+    let on = |worker| places(&round).iter().filter(|&&(_, other)| other == worker).count();
+    assert_eq!(workers.map(on), [2, 4], "half of one pool is kept, nothing of the other");
+    assert!(round.iter().all(|action| action.reason() == Reason::Borrowed));
+}
+
+#[test]
+fn a_worker_over_several_devices_holds_what_each_of_them_has() {
+    let mut world = World::new(three_tiers());
+    let device = |world: &mut World, blocks| {
+        let limit = [0, blocks].into();
+        let spec = DeviceSpec { limit, ..DeviceSpec::default() };
+        world.sched.device_add(world.now, spec).expect("a device")
+    };
+    let devices = [40, 30].map(|blocks| device(&mut world, blocks));
+    let group = WorkerSpec::new(PoolId::new(0), [8, 100]);
+    let group = devices.into_iter().fold(group, |group, device| group.on_part(device, Ppm::new(500_000)));
+    let group = world.sched.worker_add(world.now, group).expect("a tensor-parallel group");
+    let fits = world.submit_spec(world.spec(Tier::P1, [1, 60]));
+    let larger = world.sched.submit(world.now, world.spec(Tier::P1, [1, 61]));
+    assert_eq!(larger, Err(SubmitError::NeverFits { dimension: 1, need: 61, max: 60 }));
+    let waits = world.submit_spec(world.spec(Tier::P1, [1, 1]));
+    assert_eq!(places(&world.round()), [(fits, group)], "the smaller device is full");
+    world.complete(fits);
+    assert_eq!(places(&world.round()), [(waits, group)]);
+    world.sched.device_lost(world.now, devices[0]).expect("it was there");
+    world.running.remove(&waits);
+    assert_eq!(world.round(), []);
+    assert_eq!(
+        world.sched.state(waits),
+        Ok(RequestState::Parked),
+        "no part of the group runs without the rest"
+    );
+}
