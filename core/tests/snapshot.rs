@@ -151,7 +151,7 @@ fn a_flipped_bit_is_noticed_wherever_it_is() {
         let error = Scheduler::restore(config.clone(), &torn).expect_err("it is not what was written");
         let as_told = match bit / 8 {
             0..8 => error == SnapshotError::NotASnapshot,
-            8..12 => matches!(error, SnapshotError::Format { expected: 3, .. }),
+            8..12 => matches!(error, SnapshotError::Format { expected: 4, .. }),
             16..24 => matches!(error, SnapshotError::Length { .. }),
             _ => error == SnapshotError::Damaged,
         };
@@ -186,7 +186,7 @@ fn checksum(bytes: &[u8]) -> u32 {
 
 /// A snapshot whose head is in order, whatever it has.
 fn with_head(body: &[u8]) -> Vec<u8> {
-    let numbers = [3, checksum(body)].map(u32::to_le_bytes);
+    let numbers = [4, checksum(body)].map(u32::to_le_bytes);
     [b"TGSNAP\r\n", numbers.as_flattened(), &(body.len() as u64).to_le_bytes(), body].concat()
 }
 
