@@ -97,8 +97,8 @@ test-engines: ## run the tests that go through real engines; builds each once, o
 	@TIDEGATE_ENGINE=$(TRITON) PYTHONPATH=$(TARGET)/vllm .ci/timed 'Tests of the Triton model' \
 	    $(TRITON)/venv/bin/python -m pytest --config-file tests/engines/pytest.ini tests/engines/triton
 
-test-browser: venv ## render the page of a replay in headless Chromium, light and dark; play in the playground there
-	@.ci/need cargo cc chromium
+test-browser: venv ## render the page of a replay in headless Chromium, light and dark; open its timeline in a viewer, and the playground
+	@.ci/need cargo cc chromium npm
 	@.ci/timed 'Simulator' cargo build --release --quiet $(LOCKED) -p tidegate-sim
 	@$(MAKE) --no-print-directory playground
 	@TIDEGATE_BINARY=$(TARGET)/release/tidegate TIDEGATE_PLAYGROUND=$(TARGET)/playground.html .ci/timed 'Tests of the report in a browser' \
