@@ -70,6 +70,11 @@
 #include <stdint.h>
 
 /**
+ * The version of the package that this header is of.
+ */
+#define TIDEGATE_VERSION "0.1.0"
+
+/**
  * The version of the ABI that this header describes; tidegate_abi_version() says what the library is. It
  * rises when something that compiled and ran before would not any more.
  */
@@ -1882,6 +1887,12 @@ extern "C" {
 #endif
 
 /* Version and names. */
+
+/**
+ * The version of the package that the library at hand is of, as "0.1.0"; that of this header is TIDEGATE_VERSION. To be shown
+ * and logged: what works together is said by tidegate_abi_version(). Never NULL, never to be freed.
+ */
+const char *tidegate_version(void);
 
 /**
  * The version of the ABI that the library at hand has. Compare it with TIDEGATE_ABI_VERSION once, at the

@@ -45,6 +45,12 @@
 namespace tidegate {
 inline namespace TIDEGATE_HPP_FLAVOUR {
 
+/// The version of the package that this header is of, as "0.1.0".
+inline constexpr const char *HEADER_VERSION = TIDEGATE_VERSION;
+
+/// That of the library at hand.
+inline const char *version() noexcept { return tidegate_version(); }
+
 /// Whether the library at hand has the ABI that this header was written for. Ask once, at the start.
 inline bool abi_matches() noexcept { return tidegate_abi_version() == TIDEGATE_ABI_VERSION; }
 

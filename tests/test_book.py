@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -65,3 +66,12 @@ def test_no_link_leads_nowhere(site: Path) -> None:
 def test_the_picture_is_in_the_page(site: Path) -> None:
     pictures = Page((site / "tidegate_book/index.html").read_text()).pictures
     assert any(picture.startswith("data:image/svg+xml,%3c%73%76%67") for picture in pictures)
+
+
+def test_every_name_of_the_rust_api_is_on_its_first_page() -> None:
+    source = (ROOT / "core/src/lib.rs").read_text()
+    exported = {
+        name for names in re.findall(r"pub use \w+::(\{[^}]*\}|\w+);", source) for name in re.findall(r"\w+", names)
+    }
+    told = re.findall(r"\[`(\w+)`\]", source[: source.index("#![no_std]")].split("# What is where")[1])
+    assert sorted(told) == sorted(exported), "the table at the top of core/src/lib.rs"

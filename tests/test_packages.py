@@ -39,6 +39,8 @@ def test_all_say_the_same_version() -> None:
     for name in ("tidegate", "tidegate-deploy"):
         assert workspace["dependencies"][name]["version"] == f"={version}"
     assert tidegate.__version__ == version
+    (macro,) = re.findall(r'^#define TIDEGATE_VERSION "(.+)"$', (ROOT / "include/tidegate.h").read_text(), re.MULTILINE)
+    assert macro == version
     cmake = (ROOT / "ffi/cmake/tidegate-config-version.cmake").read_text()
     assert f'set(PACKAGE_VERSION "{version}")' in cmake
     # What is being written has no number yet; below it stands what was released, the newest first.

@@ -4,6 +4,28 @@
 //! happens (verbs), asks what to do ([`Scheduler::poll`]), and passes the time with every call. The same
 //! config and the same inputs give the same actions, byte for byte, on every platform.
 #![doc = include_str!("../README.md")]
+//!
+//! # What is where
+//!
+//! | for | names |
+//! | --- | --- |
+//! | the loop | [`Scheduler`], [`Action`], [`Reason`], [`Instant`], [`Input`] |
+//! | a config | [`Config`], [`ConfigBuilder`], [`TierConfig`], [`Order`], [`Placement`], [`Affinity`], [`Preemption`], [`Fallback`], [`StepTime`], [`Reserve`], [`Ppm`], [`Rounding`] |
+//! | workers | [`WorkerSpec`], [`WorkerKind`], [`WorkerId`], [`PoolId`], [`DeviceSpec`], [`DevicePart`], [`DeviceId`], [`Sharing`], [`Shrink`], [`Resources`] |
+//! | requests | [`RequestSpec`], [`Tier`], [`RequestId`], [`Attempt`], [`Usage`], [`Completion`], [`StepException`], [`Yielding`], [`YieldMode`], [`Decline`], [`Amendment`], [`RequestState`] |
+//! | tenants, quota | [`TenantId`], [`TenantPolicy`], [`Rate`], [`QuotaLimit`], [`OverQuota`], [`LeaseTerms`] |
+//! | questions | [`Explanation`], [`Gate`], [`Stats`], [`ShareWarning`], [`PromptLeft`], [`TenantUsage`], [`QUEUE_DELAY_BUCKETS`], [`MetricsFormat`], [`Created`] |
+//! | errors | [`ConfigError`], [`ConfigFault`], [`TenantError`], [`PolicyError`], [`PolicyFault`], [`WorkerError`], [`SubmitError`], [`Limit`], [`QueueScope`], [`QueueUnit`], [`AmendError`], [`ReportError`], [`InputError`], [`InvariantViolation`] |
+//! | bounds | [`MAX_BURST`], [`MAX_DEVICES`], [`MAX_DEVICES_PER_WORKER`], [`MAX_DIMENSIONS`], [`MAX_LEASED_PERIOD_NS`], [`MAX_LEASED_TOKENS`], [`MAX_NAME_BYTES`], [`MAX_POOLS`], [`MAX_PREFIX_BLOCKS`], [`MAX_REQUESTS`], [`MAX_TENANT_DEPTH`], [`MAX_TIERS`], [`MAX_TOKENS`], [`MAX_TOKEN_COST`], [`MAX_UNITS`], [`MAX_WORKERS`] |
+#![cfg_attr(
+    feature = "toml",
+    doc = "| journals | [`Journal`], [`Recorder`], [`Entry`], [`Replay`], [`Digest`], [`JournalError`], [`JournalFault`] |"
+)]
+#![cfg_attr(feature = "snapshot", doc = "| a restart | [`SnapshotError`] |")]
+#![cfg_attr(
+    feature = "sync",
+    doc = "| many threads | [`SharedScheduler`], [`Ticket`], [`Outcome`], [`SharedError`] |"
+)]
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -1,10 +1,15 @@
-//! The version of the ABI, and numbers as words.
+//! The versions of the package and of the ABI, and numbers as words.
 
 use std::ffi::{CStr, c_char};
 
 use crate::status;
 use crate::types::{
     TIDEGATE_ABI_VERSION, TidegateAction as A, TidegateGate as G, TidegateReason as R, TidegateState as S,
+};
+
+const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+    Ok(version) => version,
+    Err(_) => panic!("a version has no NUL"),
 };
 
 /// Every reason with its words, those of `Reason::as_str` in the core.
@@ -81,6 +86,13 @@ fn gate_words(gate: u32) -> &'static CStr {
 
 fn reason_words(reason: u32) -> &'static CStr {
     REASONS.iter().find(|(known, _)| *known as u32 == reason).map_or(c"unknown reason", |(_, words)| words)
+}
+
+/// The version of the package that the library at hand is of, as "0.1.0"; that of this header is TIDEGATE_VERSION. To be shown
+/// and logged: what works together is said by tidegate_abi_version(). Never NULL, never to be freed.
+#[unsafe(no_mangle)]
+pub extern "C" fn tidegate_version() -> *const c_char {
+    VERSION.as_ptr()
 }
 
 /// The version of the ABI that the library at hand has. Compare it with TIDEGATE_ABI_VERSION once, at the

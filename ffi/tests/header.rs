@@ -84,10 +84,19 @@ fn types() -> String {
     ENUMS.iter().fold(types, |types, (rust, c)| types.replace(rust, c))
 }
 
+/// That of the package, which cbindgen cannot ask cargo for.
+fn version() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    format!(
+        "/**\n * The version of the package that this header is of.\n */\n#define TIDEGATE_VERSION \"{version}\""
+    )
+}
+
 fn header() -> String {
     let mut parts = vec![
         text("header/top.h").trim().to_string(),
         "#ifndef TIDEGATE_H\n#define TIDEGATE_H\n\n#include <stddef.h>\n#include <stdint.h>".to_string(),
+        version(),
         types(),
         text("header/init.h").trim().to_string(),
         "#ifdef __cplusplus\nextern \"C\" {\n#endif".to_string(),

@@ -533,6 +533,7 @@ void restarts() {
 
 int main(int count, char **) {
   EXPECT(abi_matches());
+  EXPECT(std::string_view(version()) == HEADER_VERSION);
   if (count > 1) return static_cast<int>(Host().scheduler.submit({}, RequestSpec({77}, BATCH)).value().value);
   configs();
   builders();

@@ -5,6 +5,7 @@
 
 static void names(void) {
   CHECK(tidegate_abi_version() == TIDEGATE_ABI_VERSION);
+  CHECK(strcmp(tidegate_version(), TIDEGATE_VERSION) == 0);
   CHECK(strcmp(tidegate_status_str(TIDEGATE_STATUS_NEVER_FITS), "never fits") == 0);
   CHECK(strcmp(tidegate_status_str(77), "unknown status") == 0);
   CHECK(strcmp(tidegate_status_str(UINT32_MAX), "unknown status") == 0);
