@@ -254,6 +254,8 @@ static tidegate_status_t submit(replay *run, uint64_t now, reader *in) {
   spec.flags |= optional(in, &spec.deadline_ns, TIDEGATE_REQUEST_HAS_DEADLINE);
   spec.flags |= optional(in, &spec.queue_timeout_ns, TIDEGATE_REQUEST_HAS_QUEUE_TIMEOUT);
   spec.tag = number(in, UINT64_MAX);
+  while (in->at != in->end && spec.other_pools_count < TIDEGATE_OTHER_POOLS)
+    spec.other_pools[spec.other_pools_count++] = number32(in);
   return tidegate_scheduler_submit(run->scheduler, now, &spec, &request);
 }
 

@@ -12,7 +12,7 @@ use crate::scheduler::SchedulerHandle;
 use crate::status::TidegateStatus as Status;
 use crate::types::{
     AmendmentInput, RequestInput, TIDEGATE_AMEND_DEADLINE, TIDEGATE_AMEND_DEMAND, TIDEGATE_AMEND_PEAK,
-    TIDEGATE_AMEND_TIER, TIDEGATE_REQUEST_HAS_DEADLINE, TIDEGATE_REQUEST_HAS_OUTPUT_TOKENS,
+    TIDEGATE_AMEND_TIER, TIDEGATE_OTHER_POOLS, TIDEGATE_REQUEST_HAS_DEADLINE, TIDEGATE_REQUEST_HAS_OUTPUT_TOKENS,
     TIDEGATE_REQUEST_HAS_QUEUE_TIMEOUT, UsageInput,
 };
 
@@ -243,11 +243,17 @@ pub(crate) fn request_spec(tier: Tier, input: &RequestInput) -> Result<RequestSp
         | TIDEGATE_REQUEST_HAS_DEADLINE;
     memory::flags(input.flags, known, "spec.flags")?;
     let optional = |flag, value| (input.flags & flag != 0).then_some(value);
+    let (count, argument) = (input.other_pools_count, "spec.other_pools_count");
+    let others = input.other_pools.get(..count as usize);
+    let others = others.ok_or(Fault::OutOfRange { argument, got: count.into() })?;
+    let mut pools = [PoolId::new(0); TIDEGATE_OTHER_POOLS];
+    others.iter().zip(&mut pools).for_each(|(&other, pool)| *pool = PoolId::new(other));
+    let other_pools = OtherPools::new(&pools[..others.len()]).unwrap_or(OtherPools::NONE);
     Ok(RequestSpec {
         tenant: TenantId::new(input.tenant),
         tier,
         pool: PoolId::new(input.pool),
-        other_pools: OtherPools::NONE,
+        other_pools,
         demand: input.demand.into(),
         peak: input.peak.into(),
         prompt_tokens: input.prompt_tokens,

@@ -11,6 +11,9 @@ pub const TIDEGATE_ABI_VERSION: u32 = 1;
 /// config names fewer.
 pub const TIDEGATE_DIMENSIONS: usize = 4;
 
+/// Pools that a request may name besides the one it prefers.
+pub const TIDEGATE_OTHER_POOLS: usize = 3;
+
 /// Counters in tidegate_tenant_usage_t.queue_delays.
 pub const TIDEGATE_QUEUE_DELAY_BUCKETS: usize = 24;
 
@@ -403,6 +406,11 @@ pub struct RequestInput {
     /// When its answer is wanted; read only with TIDEGATE_REQUEST_HAS_DEADLINE. It orders a tier; nothing is
     /// dropped for it.
     pub deadline_ns: u64,
+    /// How many of other_pools are set, at most TIDEGATE_OTHER_POOLS.
+    pub other_pools_count: u32,
+    /// Pools that can serve it besides the one it prefers, in order of preference. It starts in the first where it can at
+    /// once; else it waits in the first that can hold it.
+    pub other_pools: [u32; TIDEGATE_OTHER_POOLS],
 }
 
 /// A worker as the host describes it: anything that runs requests. Begin with TIDEGATE_WORKER_SPEC_INIT.

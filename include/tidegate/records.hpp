@@ -8,6 +8,8 @@
 
 #include "words.hpp"
 
+#include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -42,7 +44,20 @@ public:
     c_.tier = tier.value;
   }
   /// The workers that can serve it; without it the config's first pool.
-  RequestSpec &pool(PoolId pool) noexcept { return c_.pool = pool.value, *this; }
+  RequestSpec &pool(PoolId pool) noexcept { return c_.pool = pool.value, c_.other_pools_count = 0, *this; }
+  /// The pools that can serve it, in order of preference: it starts in the first where it can at once, or else waits in
+  /// the first that can hold it. Those beyond TIDEGATE_OTHER_POOLS and one are refused when it is submitted.
+  RequestSpec &pools(std::initializer_list<PoolId> pools) noexcept {
+    std::uint32_t named = 0;
+    for (PoolId pool : pools) {
+      if (named == 0)
+        c_.pool = pool.value;
+      else if (named <= TIDEGATE_OTHER_POOLS)
+        c_.other_pools[named - 1] = pool.value;
+      ++named;
+    }
+    return c_.other_pools_count = named > 0 ? named - 1 : 0, *this;
+  }
   /// What the engine can do when it has to yield; without it, begin anew.
   RequestSpec &yielding(Yield yielding) noexcept { return c_.yielding = number(yielding), *this; }
   /// Units it takes when it starts.

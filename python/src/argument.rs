@@ -3,8 +3,11 @@
 use pyo3::exceptions::{PyOverflowError, PyUnicodeEncodeError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
-use pyo3::types::{PyDict, PyMapping, PyString, PyTuple};
-use tidegate::{Attempt, Config, Instant, MAX_DIMENSIONS, PoolId, RequestId, Resources, Shrink, Tier};
+use pyo3::types::{PyDict, PyList, PyMapping, PyString, PyTuple};
+use tidegate::{
+    Attempt, Config, Instant, MAX_DIMENSIONS, MAX_POOLS_PER_REQUEST, OtherPools, PoolId, RequestId, Resources,
+    Shrink, Tier,
+};
 
 use crate::error::{self, raised};
 
@@ -57,6 +60,41 @@ impl<'py> FromPyObject<'_, 'py> for Named {
             return text(&object).map(Self::Name);
         }
         object.extract().map(|Whole(number)| Self::Number(number))
+    }
+}
+
+/// Pools by name or number: one, or several in order of preference.
+pub(crate) struct Pools(Vec<Named>);
+
+impl Pools {
+    /// The first there is.
+    pub(crate) const FIRST: Self = Self(Vec::new());
+
+    /// The one it prefers, and the others.
+    pub(crate) fn resolve(&self, py: Python<'_>, config: &Config) -> PyResult<(PoolId, OtherPools)> {
+        let Some((first, others)) = self.0.split_first() else { return Ok((PoolId::new(0), OtherPools::NONE)) };
+        let first = pool(py, config, first)?;
+        let others = others.iter().map(|named| pool(py, config, named)).collect::<PyResult<Vec<_>>>()?;
+        let too_many = || {
+            let message = format!("{} pools; a request may name {MAX_POOLS_PER_REQUEST}", self.0.len());
+            raised!(py, BadArgument, message)
+        };
+        Ok((first, OtherPools::new(&others).ok_or_else(too_many)?))
+    }
+}
+
+impl<'py> FromPyObject<'_, 'py> for Pools {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if !object.is_instance_of::<PyList>() && !object.is_instance_of::<PyTuple>() {
+            return object.extract().map(|named| Self(vec![named]));
+        }
+        let named: Vec<Named> = object.try_iter()?.map(|item| item?.extract()).collect::<PyResult<_>>()?;
+        if named.is_empty() {
+            return Err(raised!(object.py(), BadArgument, "no pool is named".to_owned()));
+        }
+        Ok(Self(named))
     }
 }
 

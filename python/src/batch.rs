@@ -11,7 +11,7 @@ use tidegate::{
     Resources, Scheduler, SubmitError, TenantError, TenantId, Usage, Yielding,
 };
 
-use crate::argument::{self, Named, Whole};
+use crate::argument::{self, Named, Pools, Whole};
 use crate::error;
 use crate::record::{self, bounded};
 use crate::word::Member;
@@ -228,10 +228,11 @@ fn request_spec(config: &Config, item: &Bound<'_, PyAny>) -> PyResult<(Named, Re
     let py = item.py();
     let tuple = record::fields("RequestSpec", item, 3..=12)?;
     let fields = Fields { names: &REQUEST_SPEC, tuple, len: tuple.len() };
-    let (tenant, tier, pool) =
-        (fields.get(0, Named::FIRST)?, fields.get(1, Named::FIRST)?, fields.get(3, Named::FIRST)?);
+    let (tenant, tier, pools) =
+        (fields.get(0, Named::FIRST)?, fields.get(1, Named::FIRST)?, fields.get(3, Pools::FIRST)?);
     let tokens = |index| fields.get(index, Whole(0)).map(|Whole(tokens)| tokens);
     let number = |index| fields.get(index, None).map(|number: Option<Whole<u64>>| number.map(|n| n.0));
+    let (pool, other_pools) = fields.told(3, pools.resolve(py, config))?;
     let spec = RequestSpec {
         prompt_tokens: tokens(5)?,
         cached_tokens: tokens(6)?,
@@ -242,8 +243,8 @@ fn request_spec(config: &Config, item: &Bound<'_, PyAny>) -> PyResult<(Named, Re
         tag: tokens(11)?,
         tenant: TenantId::new(if let Named::Number(number) = tenant { number } else { 0 }),
         tier: argument::tier(py, config, &tier)?,
-        pool: argument::pool(py, config, &pool)?,
-        other_pools: OtherPools::NONE,
+        pool,
+        other_pools,
         demand: fields.told(2, argument::resources(config, &tuple.get_item(2)?))?,
         peak: fields.units(config, 4)?.unwrap_or(Resources::ZERO),
     };

@@ -1,9 +1,9 @@
 //! What `submit` is told of a request, whichever object's it is. It knows no lock.
 
 use pyo3::prelude::*;
-use tidegate::{Config, Instant, OtherPools, RequestSpec, Resources, TenantId, Yielding};
+use tidegate::{Config, Instant, RequestSpec, Resources, TenantId, Yielding};
 
-use crate::argument::{self, Named, Whole};
+use crate::argument::{self, Named, Pools, Whole};
 use crate::error;
 use crate::word::Member;
 
@@ -14,7 +14,7 @@ pub(crate) fn spec(
     config: &Config,
     tier: &Named,
     demand: &Bound<'_, PyAny>,
-    pool: &Named,
+    pools: &Pools,
     peak: Option<&Bound<'_, PyAny>>,
     prompt_tokens: Whole<u64>,
     cached_tokens: Whole<u64>,
@@ -27,11 +27,12 @@ pub(crate) fn spec(
     let units = |name, amounts: &Bound<'_, PyAny>| {
         argument::resources(config, amounts).map_err(|error| error::about(py, error, name))
     };
+    let (pool, other_pools) = pools.resolve(py, config)?;
     Ok(RequestSpec {
         tenant: TenantId::new(0),
         tier: argument::tier(py, config, tier)?,
-        pool: argument::pool(py, config, pool)?,
-        other_pools: OtherPools::NONE,
+        pool,
+        other_pools,
         demand: units("demand", demand)?,
         peak: peak.map_or(Ok(Resources::ZERO), |peak| units("peak", peak))?,
         prompt_tokens: prompt_tokens.0,

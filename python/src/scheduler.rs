@@ -14,7 +14,7 @@ use tidegate::{
 
 use crate::access::Access;
 use crate::action;
-use crate::argument::{self, Named, Whole, about, at, id, shrink, start};
+use crate::argument::{self, Named, Pools, Whole, about, at, id, shrink, start};
 use crate::batch::{Completions, Submissions};
 use crate::config::Config;
 use crate::error;
@@ -374,13 +374,14 @@ impl Scheduler {
     /// Submits a request and returns its id.
     ///
     /// Tenant, tier and pool are given by name or by number; `demand` and `peak` by the names of the dimensions
-    /// or in their order. `peak` is at least `demand`, and `queue_timeout_ns` is the tier's, if not given.
+    /// or in their order. A list of up to four pools is one in order of preference: the request starts in the first where it
+    /// can at once, else it waits in the first that can hold it. `peak` is at least `demand`, and `queue_timeout_ns` is the tier's, if not given.
     /// Of `prompt_tokens`, `cached_tokens` are in an engine's cache; `output_tokens` is how many it will generate, if somebody
     /// knows. `yielding` says what it can do when it has to make room. `deadline_ns`, an instant, orders a tier that is
     /// ordered so, and drops nothing. `tag` is the host's own number, which a journal keeps. Raises `SubmitError`, or `TenantError` for a new name that cannot be a tenant's.
     #[pyo3(
         signature = (
-            *, tenant, tier, demand, pool=Named::FIRST, peak=None, prompt_tokens=Whole(0),
+            *, tenant, tier, demand, pool=Pools::FIRST, peak=None, prompt_tokens=Whole(0),
             cached_tokens=Whole(0), output_tokens=None, yielding=Member(Yielding::Restart), deadline_ns=None,
             queue_timeout_ns=None, tag=Whole(0), now_ns
         ),
@@ -395,7 +396,7 @@ impl Scheduler {
         tenant: Named,
         tier: Named,
         demand: &Bound<'_, PyAny>,
-        pool: Named,
+        pool: Pools,
         peak: Option<&Bound<'_, PyAny>>,
         prompt_tokens: Whole<u64>,
         cached_tokens: Whole<u64>,

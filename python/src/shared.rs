@@ -14,7 +14,7 @@ use pyo3::types::{PyList, PyType};
 use tidegate::{Decline, Input, Instant, RequestSpec, TenantId, Ticket, Usage, WorkerId, Yielding};
 
 use crate::access::Shared;
-use crate::argument::{Named, Whole, about, at, id, start};
+use crate::argument::{Named, Pools, Whole, about, at, id, start};
 use crate::config::Config;
 use crate::error::{self, raised};
 use crate::guard;
@@ -122,7 +122,7 @@ impl SharedScheduler {
     /// `yielding`, `deadline_ns`, `queue_timeout_ns`), but that `tenant` is a number, which `scheduler.tenant_set` gives.
     #[pyo3(
         signature = (
-            *, tenant, tier, demand, pool=Named::FIRST, peak=None, prompt_tokens=Whole(0),
+            *, tenant, tier, demand, pool=Pools::FIRST, peak=None, prompt_tokens=Whole(0),
             cached_tokens=Whole(0), output_tokens=None, yielding=Member(Yielding::Restart), deadline_ns=None,
             queue_timeout_ns=None, tag=Whole(0), now_ns
         ),
@@ -137,7 +137,7 @@ impl SharedScheduler {
         tenant: Whole<u32>,
         tier: Named,
         demand: &Bound<'_, PyAny>,
-        pool: Named,
+        pool: Pools,
         peak: Option<&Bound<'_, PyAny>>,
         prompt_tokens: Whole<u64>,
         cached_tokens: Whole<u64>,

@@ -6,6 +6,7 @@ A failing seed is run again by `pytest python/tests/test_random_hosts.py -k SEED
 import random
 from collections import Counter
 from contextlib import suppress
+from typing import cast
 
 import pytest
 
@@ -31,6 +32,7 @@ def config(order: Order, share_ppm: int) -> tidegate.Config:
     """A config of the same names as any other of these."""
     return tidegate.Config(
         dimensions=["slots", "kv_blocks"],
+        pools=["first", "second"],
         min_run="0s",
         confirm_after="10ns",
         decline_backoff="5ns",
@@ -76,7 +78,10 @@ class Host:
 
     def tell(self, verb: str, /, **fields: object) -> None:
         """Calls a verb; the fields stand in the journal's order."""
-        words = [word for value in fields.values() for word in written(value)]
+        told = dict(fields)
+        if verb == "submit":  # the other pools it names stand last
+            told["pool"], *told["other_pools"] = cast("list[int]", fields["pool"])
+        words = [word for name, value in told.items() if name != "other_pools" or value for word in written(value)]
         self.lines.append(" ".join([str(self.now_ns), verb, *words]))
         self.inputs += 1
         with suppress(*REFUSED):
@@ -112,7 +117,7 @@ class Host:
             "submit",
             tenant=self.random.choice([0, 0, 0, 7]),
             tier=self.random.choice([0, 1, 2, 2, 2, 3]),
-            pool=self.random.choice([0] * 20 + [1]),
+            pool=self.random.choice([[0]] * 10 + [[0, 1], [1, 0], [1], [0, 0], [2], [1, 2]]),
             demand=[1, self.random.randrange(45), 0, self.random.choice([0] * 20 + [1])],
             peak=[0, self.random.randrange(60), 0, 0],
             prompt_tokens=self.random.choice([0, 512, 2**64 - 1] if self.random.random() < 0.1 else [512]),
@@ -164,7 +169,7 @@ class Host:
             parts = [DevicePart(self.random.randrange(3), self.random.choice([1_000_000, 500_000, 0]))]
             self.tell(
                 "worker_add",
-                pool=0,
+                pool=self.random.choice([0, 0, 1]),
                 capacity=[self.random.randrange(5), self.random.randrange(150), 0, 0],
                 kind=self.random.choice(list(WorkerKind)),
                 spare=self.random.random() < 0.2,

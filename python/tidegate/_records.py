@@ -30,7 +30,8 @@ class RequestSpec(NamedTuple):
     tenant: str | int
     tier: str | int
     demand: Mapping[str, int] | Iterable[int]
-    pool: str | int = 0
+    pool: str | int | list[str | int] | tuple[str | int, ...] = 0
+    """One, or up to four in order of preference."""
     peak: Mapping[str, int] | Iterable[int] | None = None
     prompt_tokens: int = 0
     cached_tokens: int = 0

@@ -55,6 +55,7 @@ __all__ = [
 __version__: Final[str]
 
 _Amounts: TypeAlias = Mapping[str, int] | Iterable[int]
+_Pools: TypeAlias = str | int | list[str | int] | tuple[str | int, ...]
 
 @type_check_only
 class _PoolReserve(TypedDict, total=False):
@@ -251,7 +252,7 @@ class Scheduler:
         tenant: str | int,
         tier: str | int,
         demand: _Amounts,
-        pool: str | int = 0,
+        pool: _Pools = 0,
         peak: _Amounts | None = None,
         prompt_tokens: int = 0,
         cached_tokens: int = 0,
@@ -330,7 +331,7 @@ class SharedScheduler:
         tenant: int,
         tier: str | int,
         demand: _Amounts,
-        pool: str | int = 0,
+        pool: _Pools = 0,
         peak: _Amounts | None = None,
         prompt_tokens: int = 0,
         cached_tokens: int = 0,

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import NoReturn, cast
 
 from tidegate import (
@@ -104,6 +104,11 @@ def many(*fields: Read) -> Read:
     return read
 
 
+def pools(words: Words, name: str) -> list[int]:
+    """Reads the pools that stand at the end of a line: those that there are."""
+    return [u32(iter([found]), name) for found in islice(words, 3)]
+
+
 def numbers(words: Words, name: str) -> list[int]:
     """Reads a list of numbers: how many, and then each."""
     return [u64(words, name) for _ in range(u64(words, name))]
@@ -190,6 +195,7 @@ VERBS: Mapping[str, Mapping[str, Read]] = {
         "deadline_ns": optional(u64),
         "queue_timeout_ns": optional(u64),
         "tag": u64,
+        "other_pools": pools,
     },
     "amend": {
         "request": u64,
@@ -325,6 +331,8 @@ class Replayer:
             raise Fault(f"{verb[:40]!r} is not a verb")
         arguments = {name: read(words, name) for name, read in fields.items()}
         self.at_end(words)
+        if verb == "submit":
+            arguments["pool"] = [arguments["pool"], *cast("list[int]", arguments.pop("other_pools"))]
         return arguments
 
     def at_end(self, words: Words) -> None:

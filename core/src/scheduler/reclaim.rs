@@ -165,9 +165,6 @@ impl Scheduler {
                     self.wait_for_quota(slot, lack.node);
                     return Search::SentToWait;
                 }
-                if self.starts_elsewhere(slot) {
-                    return Search::Served;
-                }
                 let asks = self.requests[slot].asks;
                 if !within && too_much.iter().any(|least| least.fits(&asks)) {
                     continue;
@@ -206,11 +203,15 @@ impl Scheduler {
                 self.wake(pool, Some(affordable_at));
                 return Sought::TooDear;
             }
-            self.preempt_for(slot, found);
+            if !self.starts_elsewhere(slot) {
+                self.preempt_for(slot, found);
+            }
             return Sought::Won;
         }
         let Some(claim) = self.claim_to_take_over(slot).filter(|_| within) else { return Sought::Nothing };
-        self.take_over(slot, claim);
+        if !self.starts_elsewhere(slot) {
+            self.take_over(slot, claim);
+        }
         Sought::Won
     }
 

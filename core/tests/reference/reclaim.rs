@@ -59,21 +59,22 @@ impl Model {
                 self.wait_for_quota(seq, lack);
                 return self.reclaim_for(pool, tier);
             }
-            if self.starts_elsewhere(seq) {
-                return true;
-            }
             if !within && in_vain.iter().any(|&least| le(least, asks)) {
                 continue;
             }
             match self.find_set(pool, seq, within) {
                 Some(set) if self.can_afford(tier, set.victims.len()) => {
-                    self.choose(seq, within, set);
+                    if !self.starts_elsewhere(seq) {
+                        self.choose(seq, within, set);
+                    }
                     return true;
                 }
                 Some(_) => {}
                 None => {
                     if let Some(claim) = self.claim_to_take_over(seq).filter(|_| within) {
-                        self.take_over(seq, claim);
+                        if !self.starts_elsewhere(seq) {
+                            self.take_over(seq, claim);
+                        }
                         return true;
                     }
                     let now = self.now;

@@ -88,7 +88,7 @@ class Gate(Fleet):
         tenant: str | int,
         tier: str | int,
         demand: Amounts,
-        pool: str | int = 0,
+        pool: str | int | list[str | int] | tuple[str | int, ...] = 0,
         peak: Amounts | None = None,
         prompt_tokens: int = 0,
         cached_tokens: int = 0,
