@@ -41,10 +41,10 @@ pub(crate) fn score(policy: Placement, load: Load) -> Load {
 }
 
 /// What it costs to begin a prompt on a worker, in tokens: those that it has to compute, and its load as so many of a full
-/// worker; of equals the less loaded. O(1).
-pub(crate) fn affine_score(uncached: u64, load: u64, load_tokens: u32) -> (u64, u64) {
+/// worker. O(1).
+pub(crate) fn affine_score(uncached: u64, load: u64, load_tokens: u32) -> u64 {
     let penalty = u128::from(load) * u128::from(load_tokens) / 1_000_000;
-    (uncached.saturating_add(u64::try_from(penalty).unwrap_or(u64::MAX)), load)
+    uncached.saturating_add(u64::try_from(penalty).unwrap_or(u64::MAX))
 }
 
 /// Whether a worker that would be so full is to be passed for one that would be less so: beyond half, and by the factor.

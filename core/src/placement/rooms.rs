@@ -40,12 +40,13 @@ impl Room {
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 struct Fill {
     ppm: u64,
+    own: u64,
     is_open: bool,
 }
 
 impl Fill {
     fn of(room: &Room) -> Self {
-        Self { ppm: room.load.ppm, is_open: room.is_open() }
+        Self { ppm: room.load.ppm, own: room.load.own, is_open: room.is_open() }
     }
 }
 
@@ -87,6 +88,8 @@ impl Loads {
 struct Fullness {
     loads: Vec<Fill>,
     groups: Vec<Loads>,
+    /// Groups of those.
+    regions: Vec<Loads>,
     /// The places that were not weighed since they changed.
     unweighed: Marks,
 }
@@ -96,6 +99,7 @@ impl Fullness {
         Self {
             loads: alloc::vec![Fill::default(); places],
             groups: alloc::vec![Loads::of(&[]); places.div_ceil(FAN)],
+            regions: alloc::vec![Loads::of(&[]); places.div_ceil(FAN).div_ceil(FAN)],
             unweighed: Marks::all(places),
         }
     }
@@ -107,9 +111,21 @@ impl Fullness {
             let known = self.groups[group];
             let tightens = known.may_tighten(&former, &load);
             let members = maxima::members(group, self.loads.len());
-            self.groups[group] =
-                if tightens { Loads::of(&self.loads[members]) } else { known.widened_by(&load) };
+            let loads = if tightens { Loads::of(&self.loads[members]) } else { known.widened_by(&load) };
+            if loads != known {
+                self.groups[group] = loads;
+                self.regions[group / FAN] = self.region(group / FAN);
+            }
         }
+    }
+
+    fn region(&self, region: usize) -> Loads {
+        let groups = &self.groups[maxima::members(region, self.groups.len())];
+        groups.iter().fold(Loads::of(&[]), |all, group| Loads {
+            fullest: all.fullest.max(group.fullest),
+            fullest_open: all.fullest_open.max(group.fullest_open),
+            emptiest: all.emptiest.min(group.emptiest),
+        })
     }
 }
 
@@ -164,9 +180,15 @@ impl Prospect {
         self.best_between(loads.emptiest, all)
     }
 
-    /// A place that is so full now has no better score than this.
+    /// Neither has a place that is so full now.
     fn bound_of(&self, place: &Fill) -> Load {
-        self.best_between(place.ppm, place.ppm)
+        let Load { ppm, own } = self.best_between(place.ppm, place.ppm);
+        match self.policy {
+            Placement::Pack => Load { ppm, own },
+            Placement::Spread | Placement::PrefixAffinity => {
+                Load { ppm, own: place.own.saturating_add(self.adds.0) }
+            }
+        }
     }
 
     fn best_between(&self, emptiest: u64, fullest: u64) -> Load {
@@ -275,6 +297,9 @@ impl Rooms {
 
     /// What a place has now.
     fn set(&mut self, place: usize, room: Room) {
+        if self.rooms[place] == room && !self.fullness.unweighed.contains(place) {
+            return;
+        }
         self.free.set(place, room.free);
         self.open += usize::from(room.is_open());
         self.open -= usize::from(self.rooms[place].is_open());
@@ -305,24 +330,13 @@ impl Rooms {
         let mut best = Best { score: score_of, found: None };
         let brief = Brief::rounded_down(*asked.as_array());
         let has_some = brief.is_within(&self.free.most());
-        let groups = 0..if has_some { self.fullness.groups.len() } else { 0 };
-        let able = groups.filter(|&group| self.free.group_may_have(group, &brief));
-        if self.are_many_open() {
-            let prospect = Prospect::new(asked, policy, &self.capacities);
-            let bound = |&group: &usize| prospect.bound(&self.fullness.groups[group]);
-            // The most promising first, so that most others need not be looked at.
-            let first = able.clone().min_by_key(bound);
-            for group in first.into_iter().chain(able.filter(|&group| Some(group) != first)) {
-                if !best.is_beaten_by((bound(&group), group * FAN)) {
-                    continue;
-                }
-                for place in self.free.places_with(group, &brief) {
-                    if best.is_beaten_by((prospect.bound_of(&self.fullness.loads[place]), place)) {
-                        best.look_at(place);
-                    }
-                }
-            }
+        if !has_some {
+            // None of those that are known.
+        } else if self.are_many_open() {
+            self.look_among(&brief, &Prospect::new(asked, policy, &self.capacities), &mut best);
         } else {
+            let groups = 0..self.fullness.groups.len();
+            let able = groups.filter(|&group| self.free.group_may_have(group, &brief));
             let places = able.flat_map(|group| self.free.places_with(group, &brief));
             places.for_each(|place| best.look_at(place));
         }
@@ -330,14 +344,45 @@ impl Rooms {
         best.found.map(|(_, place)| place)
     }
 
+    /// The most promising first, so that most others need not be looked at.
+    fn look_among<F: Fn(usize) -> Option<Load>>(
+        &self,
+        brief: &BriefUnits,
+        prospect: &Prospect,
+        best: &mut Best<F>,
+    ) {
+        let Fullness { loads, groups, regions, .. } = &self.fullness;
+        let first = (0..regions.len()).min_by_key(|&region| prospect.bound(&regions[region]));
+        for region in first.into_iter().chain((0..regions.len()).filter(|&region| Some(region) != first)) {
+            if !best.is_beaten_by((prospect.bound(&regions[region]), region * FAN * FAN)) {
+                continue;
+            }
+            let able =
+                maxima::members(region, groups.len()).filter(|&group| self.free.group_may_have(group, brief));
+            let bound = |&group: &usize| prospect.bound(&groups[group]);
+            let first = able.clone().min_by_key(bound);
+            for group in first.into_iter().chain(able.filter(|&group| Some(group) != first)) {
+                if !best.is_beaten_by((bound(&group), group * FAN)) {
+                    continue;
+                }
+                for place in self.free.places_with(group, brief) {
+                    if best.is_beaten_by((prospect.bound_of(&loads[place]), place)) {
+                        best.look_at(place);
+                    }
+                }
+            }
+        }
+    }
+
     /// Whether what is known of a place is true, or known to have changed.
     pub(crate) fn knows(&self, place: usize, room: &Room) -> bool {
-        let Fullness { groups, unweighed, .. } = &self.fullness;
-        let group = &groups[place / FAN];
+        let Fullness { groups, regions, unweighed, .. } = &self.fullness;
+        let (group, region) = (&groups[place / FAN], &regions[place / FAN / FAN]);
         self.changed.contains(place)
             || self.rooms[place] == *room
                 && self.free.holds(place, room.free)
-                && (unweighed.contains(place) || group.widened_by(&Fill::of(room)) == *group)
+                && (unweighed.contains(place)
+                    || [group, region].iter().all(|loads| loads.widened_by(&Fill::of(room)) == **loads))
     }
 }
 

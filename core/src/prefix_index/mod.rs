@@ -24,6 +24,9 @@ pub(crate) const MAX_CHAIN: usize = 1 << 16;
 /// How many of all blocks may have copies, in quarters: the rest is for those of requests that wait.
 const COPIES_IN_QUARTERS: u32 = 3;
 
+/// Of how many blocks workers may have one copy more than their shares until they are trimmed: one of so many.
+const SPARE_PART: u32 = 64;
+
 /// Workers, and how many of the blocks of a prompt they have.
 pub(crate) type Warm = SmallVec<[(u32, u32); 32]>;
 
@@ -75,10 +78,13 @@ struct Cache {
     oldest: u32,
     count: u32,
     is_open: bool,
+    /// Whether it is to be trimmed.
+    #[cfg_attr(feature = "snapshot", serde(skip))]
+    is_over: bool,
 }
 
 impl Cache {
-    const CLOSED: Self = Self { newest: NIL, oldest: NIL, count: 0, is_open: false };
+    const CLOSED: Self = Self { newest: NIL, oldest: NIL, count: 0, is_open: false, is_over: false };
 }
 
 /// What a block is found by. Hosts may count their blocks: the multiplication (Fibonacci hashing) spreads what is near.
@@ -109,6 +115,11 @@ pub(crate) struct PrefixIndex {
     free_copy: u32,
     caches: Vec<Cache>,
     open: u32,
+    /// How many copies there are, and the workers that may have more than their shares.
+    #[cfg_attr(feature = "snapshot", serde(skip))]
+    taken: u32,
+    #[cfg_attr(feature = "snapshot", serde(skip))]
+    over: Vec<u32>,
     /// The blocks of one prompt, while it is stored.
     path: Vec<u32>,
     /// Blocks by their hashes, and copies by block and worker.
@@ -131,17 +142,24 @@ impl PrefixIndex {
             free_copy: NIL,
             caches: Vec::new(),
             open: 0,
+            taken: 0,
+            over: Vec::new(),
             path: Vec::new(),
             table: Table::new(max_blocks),
             copy_table: Table::default(),
         };
-        index.copy_table = Table::new(index.max_copies());
-        index.copies.reserve_exact(index.max_copies() as usize);
+        index.copy_table = Table::new(index.copy_places());
+        index.copies.reserve_exact(index.copy_places() as usize);
         index
     }
 
     fn max_copies(&self) -> u32 {
         (u64::from(self.max_blocks) * u64::from(COPIES_IN_QUARTERS) / 4) as u32
+    }
+
+    /// How many copies there can be, until workers are trimmed.
+    fn copy_places(&self) -> u32 {
+        self.max_copies() + self.max_blocks / SPARE_PART
     }
 
     /// How many copies one worker may have.
@@ -167,14 +185,20 @@ impl PrefixIndex {
     pub(crate) fn rebuild(&mut self, max_blocks: u32, max_each: u32) {
         (self.max_blocks, self.max_each) = (max_blocks, max_each);
         self.blocks.reserve_exact((max_blocks as usize).saturating_sub(self.blocks.len()));
-        self.copies.reserve_exact((self.max_copies() as usize).saturating_sub(self.copies.len()));
+        self.copies.reserve_exact((self.copy_places() as usize).saturating_sub(self.copies.len()));
         // Bytes that nobody wrote may have more than that.
         self.table = Table::new(max_blocks.max(self.blocks.len() as u32));
         for number in (0..self.blocks.len() as u32).filter(|&number| self.blocks[number as usize].depth > 0) {
             self.table.insert(block_key(self.blocks[number as usize].hash), number);
         }
-        self.copy_table = Table::new(self.max_copies().max(self.copies.len() as u32));
+        self.copy_table = Table::new(self.copy_places().max(self.copies.len() as u32));
         self.copies.iter_mut().for_each(|copy| copy.previous_of_block = NIL);
+        let share = self.share();
+        self.taken = self.caches.iter().fold(0, |sum: u32, cache| sum.saturating_add(cache.count));
+        self.over = (0..self.caches.len() as u32)
+            .filter(|&worker| self.caches[worker as usize].count > share)
+            .collect();
+        self.over.iter().for_each(|&worker| self.caches[worker as usize].is_over = true);
         for number in 0..self.copies.len() as u32 {
             let Cached { block, worker, next_of_block, .. } = self.copies[number as usize];
             if worker == NIL {
@@ -189,6 +213,7 @@ impl PrefixIndex {
 
     /// There is a worker of this number: the others' shares shrink. O(workers + copies that go).
     pub(crate) fn open(&mut self, worker: u32) {
+        self.trim();
         if self.caches.len() <= worker as usize {
             self.caches.resize(worker as usize + 1, Cache::CLOSED);
         }
@@ -285,6 +310,31 @@ impl PrefixIndex {
 
     /// A worker has the blocks of a prompt, used just now: as many of the first ones as its share allows.
     pub(crate) fn store(&mut self, worker: u32, last: u32) {
+        self.trim();
+        self.put(worker, last, true);
+    }
+
+    /// The same for who has no time for what goes for them: until the next [`trim`](Self::trim) the worker may have as many more,
+    /// while there is room for them.
+    pub(crate) fn learn(&mut self, worker: u32, last: u32) {
+        let most = self.blocks[last as usize].depth.min(self.share());
+        if self.taken + most > self.copy_places() {
+            return self.store(worker, last);
+        }
+        self.put(worker, last, false);
+    }
+
+    /// Workers that have more than their shares do no more: what they used longest ago goes. O(copies that go).
+    pub(crate) fn trim(&mut self) {
+        while let Some(worker) = self.over.pop() {
+            self.caches[worker as usize].is_over = false;
+            while self.caches[worker as usize].count > self.share() {
+                self.drop_oldest(worker);
+            }
+        }
+    }
+
+    fn put(&mut self, worker: u32, last: u32, trims: bool) {
         if !self.caches.get(worker as usize).is_some_and(|cache| cache.is_open) {
             return;
         }
@@ -293,7 +343,7 @@ impl PrefixIndex {
         path.extend(self.upwards(last));
         let mut end = NIL;
         let mut held = 0;
-        // Those that it has already are used first, so that none of them goes for the others.
+        // Those that it has already are used first, so that none of them goes for the others, which come right behind them.
         for &block in path.iter().rev() {
             let Some(copy) = self.copy_of(block, worker) else { break };
             self.copies[copy as usize].followers &= !EVICTED;
@@ -306,12 +356,15 @@ impl PrefixIndex {
                 if held >= share {
                     break;
                 }
-                self.drop_oldest(worker);
+                if trims {
+                    self.drop_oldest(worker);
+                } else if !core::mem::replace(&mut self.caches[worker as usize].is_over, true) {
+                    self.over.push(worker);
+                }
             }
             end = self.add_copy(block, worker, end);
             held += 1;
         }
-        self.use_from(end);
         self.path = path;
     }
 
@@ -390,11 +443,14 @@ impl PrefixIndex {
             self.copies[next_of_block as usize].previous_of_block = number;
         }
         self.copy_table.insert(copy_key(block, worker), number);
-        if parent != NIL {
+        if parent == NIL {
+            self.link_newest(number);
+        } else {
             self.copies[parent as usize].followers += 1;
+            self.link_behind(number, parent);
         }
-        self.link_newest(number);
         self.caches[worker as usize].count += 1;
+        self.taken += 1;
         number
     }
 
@@ -404,6 +460,7 @@ impl PrefixIndex {
             self.copies[copy as usize];
         self.unlink(copy);
         self.caches[worker as usize].count -= 1;
+        self.taken -= 1;
         self.copy_table.remove(copy_key(block, worker), copy, |other| {
             let Cached { block, worker, .. } = self.copies[other as usize];
             copy_key(block, worker)
@@ -448,6 +505,17 @@ impl PrefixIndex {
         (target.newer, target.older) = (NIL, older);
     }
 
+    /// Used just before another copy of the worker.
+    fn link_behind(&mut self, copy: u32, newer: u32) {
+        let older = core::mem::replace(&mut self.copies[newer as usize].older, copy);
+        match older {
+            NIL => self.caches[self.copies[copy as usize].worker as usize].oldest = copy,
+            older => self.copies[older as usize].newer = copy,
+        }
+        let target = &mut self.copies[copy as usize];
+        (target.newer, target.older) = (newer, older);
+    }
+
     fn unlink(&mut self, copy: u32) {
         let Cached { worker, newer, older, .. } = self.copies[copy as usize];
         let cache = &mut self.caches[worker as usize];
@@ -461,19 +529,35 @@ impl PrefixIndex {
         }
     }
 
-    /// How many of the blocks up to this one a worker has.
+    /// How many of the blocks up to this one a worker has. O(blocks), and a search for each at which more have it than the one
+    /// behind it.
     pub(crate) fn depth_on(&self, last: u32, worker: u32) -> u32 {
-        let deepest = self.upwards(last).find(|&block| self.copy_of(block, worker).is_some());
-        deepest.map_or(0, |block| self.blocks[block as usize].depth)
+        if !self.caches.get(worker as usize).is_some_and(|cache| cache.is_open) {
+            return 0;
+        }
+        // Who has a block has those before it: as many means the same, and all means this one.
+        let mut others = 0;
+        for block in self.upwards(last) {
+            let Block { depth, copy_count, .. } = self.blocks[block as usize];
+            if copy_count == self.open || copy_count > others && self.copy_of(block, worker).is_some() {
+                return depth;
+            }
+            others = copy_count;
+        }
+        0
     }
 
-    /// Workers that have blocks up to this one, and how many: those with the most first, and of equals who came to have
-    /// the last of them later; at most `most` of them. O(blocks, and `most` for each of those at which fewer go on).
-    pub(crate) fn warm(&self, last: u32, most: usize) -> Warm {
+    /// Workers that have more than `least` of the blocks up to this one, and how many: those with the most first, and of equals
+    /// who came to have the last of them later; at most `most` of them. O(blocks, and `most` for each of those at which fewer
+    /// go on).
+    pub(crate) fn warm(&self, last: u32, most: usize, least: u32) -> Warm {
         let mut warm = Warm::new();
         for block in self.upwards(last) {
             let Block { depth, copy_count, .. } = self.blocks[block as usize];
-            // Who has a block has those before it: as many means the same.
+            if depth <= least {
+                break;
+            }
+            // As in `depth_on`.
             if copy_count as usize == warm.len() {
                 continue;
             }

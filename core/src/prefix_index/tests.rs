@@ -92,10 +92,14 @@ impl Naive {
                     .rev()
                     .find(|&len| cache.is_some_and(|c| c.contains(&letters[..len].to_vec())))
             };
-            let warm = |most| index.warm(*pin, most).into_iter().map(|(w, d)| (core::cmp::Reverse(d), w));
-            let mut told: Vec<_> = warm(4).collect();
+            let warm = |most, least| {
+                index.warm(*pin, most, least).into_iter().map(|(w, d)| (core::cmp::Reverse(d), w))
+            };
+            let mut told: Vec<_> = warm(4, 0).collect();
             prop_assert!(told.is_sorted_by_key(|&(depth, _)| depth));
-            prop_assert!(warm(2).eq(told.iter().take(2).copied()));
+            prop_assert!(warm(2, 0).eq(told.iter().take(2).copied()));
+            let deep = told.iter().take_while(|(depth, _)| depth.0 > 2).copied();
+            prop_assert!(warm(4, 2).eq(deep));
             told.sort_unstable_by_key(|&(_, worker)| worker);
             let warm = (0..4).filter_map(|w| Some((core::cmp::Reverse(depth(w)? as u32), w)));
             prop_assert_eq!(told, warm.collect::<Vec<_>>());
@@ -116,7 +120,7 @@ proptest! {
     fn agrees_with_sets_of_chains(
         max_blocks in 1_u32..40,
         max_each in 1_u32..12,
-        steps in prop::collection::vec((0_u8..12, 0_u32..4, letters()), 0..160),
+        steps in prop::collection::vec((0_u8..14, 0_u32..4, letters()), 0..160),
     ) {
         let mut index = PrefixIndex::new(max_blocks, max_each);
         let mut naive =
@@ -159,9 +163,14 @@ proptest! {
                 }
                 _ => {
                     if let Some(last) = index.pin(&chain(&letters)) {
-                        index.store(worker, last);
+                        match verb {
+                            12.. => index.learn(worker, last),
+                            _ => index.store(worker, last),
+                        }
                         index.unpin(last);
                     }
+                    // What is over goes before anything else is told: then it is as if it had gone at once.
+                    index.trim();
                     naive.store(worker, &letters);
                 }
             }
@@ -201,6 +210,7 @@ fn a_thousand_workers_with_the_same_prompts_are_found_as_fast_as_one() {
     let copies = index.max_copies() as usize;
     assert_eq!(index.copies_of(0).count(), workers as usize);
     assert_eq!(index.copies.iter().filter(|copy| copy.worker != NIL).count(), copies, "it is full");
+    assert_eq!(index.taken as usize, copies);
     let strays = index.copy_table.strays(|copy| {
         let Cached { block, worker, .. } = index.copies[copy as usize];
         copy_key(block, worker)
@@ -217,4 +227,27 @@ fn a_hash_that_stands_in_another_prompt_ends_the_chain() {
     let other = index.pin(&[9, 2, 3]).expect("there is room");
     assert_eq!((index.depth_on(other, 0), index.known()), (0, 4));
     assert!(index.pin(&[]).is_none());
+}
+
+#[test]
+fn what_goes_for_a_start_goes_later_as_far_as_there_is_room() {
+    let mut index = PrefixIndex::new(256, u32::MAX);
+    (0..2).for_each(|worker| index.open(worker));
+    let prompt = |index: &mut PrefixIndex, number: u64, blocks: u64| {
+        let hashes: Vec<u64> = (0..blocks).map(|block| number << 32 | block).collect();
+        index.pin(&hashes).expect("there is room")
+    };
+    let first = prompt(&mut index, 0, 96);
+    (0..2).for_each(|worker| index.store(worker, first));
+    let (bytes, [second, third]) = (index.bytes(), [1, 2].map(|number| prompt(&mut index, number, 3)));
+    index.learn(0, second);
+    assert_eq!([first, second].map(|last| index.depth_on(last, 0)), [96, 3], "192 may be there, and 4 more");
+    index.learn(1, third);
+    assert_eq!(
+        [first, second].map(|last| index.depth_on(last, 0)),
+        [93, 3],
+        "now there is no room for 3 more"
+    );
+    assert_eq!([first, third].map(|last| index.depth_on(last, 1)), [93, 3]);
+    assert_eq!(index.bytes(), bytes);
 }

@@ -56,7 +56,7 @@ impl Scheduler {
             self.now = now;
             return None;
         }
-        self.advance(now);
+        self.pass_to(now);
         self.next_action()
     }
 
@@ -560,8 +560,10 @@ impl Scheduler {
     /// Whether a worker is kept clear for another request that is as urgent.
     #[inline]
     fn is_drained_for_another(&self, slot: u32, worker: WorkerId) -> bool {
-        let tier = self.requests[slot].tier();
-        self.drains_over(worker).any(|drain| drain.slot != slot && drain.tier <= tier)
+        let record = &self.requests[slot];
+        // Nearly always none is.
+        !self.pool(record.pool()).drained.is_empty()
+            && self.drains_over(worker).any(|drain| drain.slot != slot && drain.tier <= record.tier())
     }
 
     /// Starts a waiting request.

@@ -36,8 +36,14 @@ impl Scheduler {
         next.map(|at| at.max(self.now))
     }
 
-    /// Time never goes back: an earlier `now` counts as no time passed.
+    /// Something is told: before, what decisions left to do later is done.
     pub(super) fn advance(&mut self, now: Instant) {
+        self.warmth.settle();
+        self.pass_to(now);
+    }
+
+    /// Time never goes back: an earlier `now` counts as no time passed.
+    pub(super) fn pass_to(&mut self, now: Instant) {
         self.quiet = Quiet::No;
         self.note_demand();
         if now < self.now {

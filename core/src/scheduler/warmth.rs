@@ -65,6 +65,11 @@ impl Warmth {
         self.index.rebuild(blocks, each);
     }
 
+    /// Workers that came to have more than their share since the last time forget what they used longest ago.
+    pub(super) fn settle(&mut self) {
+        self.index.trim();
+    }
+
     fn of(&self, slot: u32) -> Option<u32> {
         self.pins.get(slot as usize).copied().filter(|&block| block != NIL)
     }
@@ -222,7 +227,7 @@ impl Scheduler {
         if let Some(last) = self.warmth.of(slot)
             && self.config.affinity().is_some_and(|affinity| affinity.learns)
         {
-            self.warmth.index.store(worker.get(), last);
+            self.warmth.index.learn(worker.get(), last);
         }
     }
 
@@ -240,11 +245,11 @@ impl Scheduler {
         tokens.min(self.requests[slot].spec.prompt_tokens)
     }
 
-    /// Workers of a pool that are up and have some of a prompt, of the few that are looked at, and how many tokens, those with
-    /// the most first.
-    fn warm(&self, pool: PoolId, slot: u32, last: u32) -> SmallVec<[(WorkerId, u64); WEIGHED]> {
+    /// Workers of a pool that are up and have more than `least` blocks of a prompt, of the few that are looked at, and how many
+    /// tokens, those with the most first.
+    fn warm(&self, pool: PoolId, slot: u32, last: u32, least: u32) -> SmallVec<[(WorkerId, u64); WEIGHED]> {
         let is_up = |id: WorkerId| self.worker(id).is_up() && self.worker(id).spec.pool == pool;
-        let looked_at = self.warmth.index.warm(last, LOOKED_AT).into_iter();
+        let looked_at = self.warmth.index.warm(last, LOOKED_AT, least).into_iter();
         let all = looked_at.map(|(number, blocks)| (WorkerId::new(number), blocks));
         let warm = all.filter(|&(id, _)| is_up(id)).take(WEIGHED);
         warm.map(|(id, blocks)| (id, self.tokens_in(slot, blocks))).collect()
@@ -273,17 +278,18 @@ impl Scheduler {
         emptiest: WorkerId,
         may_start_on: impl Fn(WorkerId) -> bool,
     ) -> WorkerId {
-        let warm = self.warm(self.requests[slot].pool(), slot, last);
         let score = |id: WorkerId, cached: u64| {
             let uncached = self.requests[slot].spec.prompt_tokens - cached;
-            affine_score(uncached, self.load_with(slot, id).ppm, affinity.load_tokens)
+            let load = self.load_with(slot, id);
+            (affine_score(uncached, load.ppm, affinity.load_tokens), load, id)
         };
-        let able = warm.iter().filter(|&&(id, _)| id == emptiest || may_start_on(id));
-        let cached = warm.iter().find(|&&(id, _)| id == emptiest).map_or(0, |&(_, cached)| cached);
-        let cold = (score(emptiest, cached), emptiest);
-        let (_, best) = able.map(|&(id, cached)| (score(id, cached), id)).fold(cold, Ord::min);
-        let (load, least) = (self.load_with(slot, best).ppm, self.load_with(slot, emptiest).ppm);
-        if is_out_of_balance(load, least, affinity.rebalance) { emptiest } else { best }
+        // Who has no more of it than the emptiest costs more.
+        let blocks = self.warmth.index.depth_on(last, emptiest.get());
+        let warm = self.warm(self.requests[slot].pool(), slot, last, blocks);
+        let able = warm.iter().filter(|&&(id, _)| may_start_on(id));
+        let cold = score(emptiest, self.tokens_in(slot, blocks));
+        let (_, load, best) = able.map(|&(id, cached)| score(id, cached)).fold(cold, Ord::min);
+        if is_out_of_balance(load.ppm, cold.1.ppm, affinity.rebalance) { emptiest } else { best }
     }
 
     /// Until when a request waits for a warm worker, if it may.
@@ -307,7 +313,7 @@ impl Scheduler {
         let record = &self.requests[slot];
         let (prompt, rare) = (record.spec.prompt_tokens, self.requests.rare(slot));
         let here = prompt - self.expected_cached(slot, best);
-        let warm = self.warm(record.pool(), slot, last);
+        let warm = self.warm(record.pool(), slot, last, 0);
         warm.iter().any(|&(id, cached)| {
             2 * (prompt - cached) < here
                 && record.asks.fits(&self.worker(id).whole)
@@ -404,9 +410,10 @@ impl Scheduler {
             |id: WorkerId| record.asks.fits(&self.worker(id).whole) && !rare.is_excluded_from(id, self.now);
         let cost = |id: WorkerId, cached: u64| {
             let uncached = record.spec.prompt_tokens - cached;
-            (affine_score(uncached, self.load_with(slot, id).ppm, affinity.load_tokens), id)
+            let load = self.load_with(slot, id);
+            (affine_score(uncached, load.ppm, affinity.load_tokens), load, id)
         };
-        let warm = self.warm(record.pool(), slot, last);
+        let warm = self.warm(record.pool(), slot, last, 0);
         let able = warm.into_iter().filter(|&(id, _)| holds(id));
         let (worker, cached) = able.min_by_key(|&(id, cached)| cost(id, cached))?;
         let is_kept = !self.fits(slot, worker) && self.may_be_kept_until(worker).is_some();

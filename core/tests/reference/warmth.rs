@@ -141,6 +141,12 @@ impl Model {
     }
 
     fn store(&mut self, id: WorkerId, part: &[u64]) {
+        self.use_chain(id, part);
+        self.trim_cache(id);
+    }
+
+    /// A chain is used now; the worker may have more than its share then.
+    fn use_chain(&mut self, id: WorkerId, part: &[u64]) {
         let share = self.share();
         let Warmth { caches, evicted, came, .. } = &mut self.warmth;
         let cache = caches.get_mut(&id).expect("it is not lost");
@@ -159,7 +165,6 @@ impl Model {
         }
         used.append(cache);
         *cache = used;
-        self.trim_cache(id);
     }
 
     pub(crate) fn cache_stored(&mut self, id: WorkerId, blocks: &[u64]) -> Result<(), Refusal> {
@@ -194,8 +199,23 @@ impl Model {
     pub(crate) fn learn(&mut self, seq: Seq, worker: WorkerId) {
         let prefix = self.requests[&seq].prefix.clone();
         self.warmth.met.warm_starts += u64::from(self.blocks_on(seq, worker) > 0);
-        if self.affinity().is_some_and(|affinity| affinity.learns) && !prefix.is_empty() {
+        let Some(affinity) = self.affinity().filter(|affinity| affinity.learns && !prefix.is_empty()) else {
+            return;
+        };
+        let places = affinity.blocks as usize * 3 / 4 + affinity.blocks as usize / 64;
+        let taken: usize = self.warmth.caches.values().map(Vec::len).sum();
+        if taken + prefix.len().min(self.share()) > places {
+            self.trim_caches();
             self.store(worker, &prefix);
+        } else {
+            self.use_chain(worker, &prefix);
+        }
+    }
+
+    /// What is told next finds no worker with more than its share.
+    pub(crate) fn trim_caches(&mut self) {
+        for id in self.warmth.caches.keys().copied().collect::<Vec<_>>() {
+            self.trim_cache(id);
         }
     }
 
@@ -248,9 +268,9 @@ impl Model {
         id: WorkerId,
         cached: u64,
         affinity: AffinitySetup,
-    ) -> (u128, u128, WorkerId) {
-        let load = self.load_with(seq, id);
-        let penalty = load * u128::from(affinity.load_tokens) / 1_000_000;
+    ) -> (u128, (u128, u128), WorkerId) {
+        let load = self.load(id, self.requests[&seq].asks);
+        let penalty = load.0 * u128::from(affinity.load_tokens) / 1_000_000;
         (u128::from(self.requests[&seq].spec.prompt_tokens - cached) + penalty, load, id)
     }
 
@@ -261,10 +281,7 @@ impl Model {
             return emptiest;
         }
         let warm = self.warm(seq);
-        let score = |id: WorkerId| {
-            let cached = if warm.contains(&id) { self.expected_cached(seq, id) } else { 0 };
-            self.affine_score(seq, id, cached, affinity)
-        };
+        let score = |id: WorkerId| self.affine_score(seq, id, self.expected_cached(seq, id), affinity);
         let candidates = warm.iter().copied().filter(|id| able.contains(id)).chain([emptiest]);
         let best = candidates.min_by_key(|&id| score(id)).expect("there is the emptiest");
         let (load, least) = (self.load_with(seq, best), self.load_with(seq, emptiest));
