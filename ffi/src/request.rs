@@ -12,8 +12,8 @@ use crate::scheduler::SchedulerHandle;
 use crate::status::TidegateStatus as Status;
 use crate::types::{
     AmendmentInput, RequestInput, TIDEGATE_AMEND_DEADLINE, TIDEGATE_AMEND_DEMAND, TIDEGATE_AMEND_PEAK,
-    TIDEGATE_AMEND_TIER, TIDEGATE_OTHER_POOLS, TIDEGATE_REQUEST_HAS_DEADLINE, TIDEGATE_REQUEST_HAS_OUTPUT_TOKENS,
-    TIDEGATE_REQUEST_HAS_QUEUE_TIMEOUT, UsageInput,
+    TIDEGATE_AMEND_TIER, TIDEGATE_OTHER_POOLS, TIDEGATE_REQUEST_HAS_DEADLINE,
+    TIDEGATE_REQUEST_HAS_OUTPUT_TOKENS, TIDEGATE_REQUEST_HAS_QUEUE_TIMEOUT, UsageInput,
 };
 
 /// Queues a request and gives its id, which is never 0; it waits until a poll returns its START.

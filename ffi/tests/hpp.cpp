@@ -489,6 +489,9 @@ void records() {
   const auto spec = RequestSpec({4}, {1}).pool({2}).peak({5, 6, 7, 8}).cached_tokens(3).deadline({9}).c();
   EXPECT(spec.tenant == 4 && spec.tier == 1 && spec.pool == 2 && spec.peak[3] == 8 && spec.cached_tokens == 3);
   EXPECT(spec.flags == TIDEGATE_REQUEST_HAS_DEADLINE && spec.deadline_ns == 9);
+  const auto listed = RequestSpec({4}, {1}).pools({{2}, {0}, {7}}).c();
+  EXPECT(listed.pool == 2 && listed.other_pools_count == 2 && listed.other_pools[1] == 7);
+  EXPECT(RequestSpec({4}, {1}).pools({{2}, {0}}).pool({1}).c().other_pools_count == 0);
   EXPECT(Instant::of(std::chrono::steady_clock::time_point(3s)).ns == 3'000'000'000);
   EXPECT(words(Reason::borrowed) != words(Reason::reclaimed) && words(Gate::claim) != words(Gate::held));
   EXPECT(words(State::queued) != words(State::parked) && words(Action(Spare{})) != words(Action(Stuck{})));

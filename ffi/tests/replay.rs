@@ -13,9 +13,9 @@ use std::time::Duration;
 use support::{COMPILERS, Linkage, compile_by, ffi, output, scratch, succeed, valgrind};
 use tidegate_core::{
     Action, Affinity, Amendment, Attempt, Config, Created, Decline, DeviceId, DeviceSpec, Entry, Input,
-    Instant, Journal, Order, OtherPools, OverQuota, Placement, PoolId, Ppm, QuotaLimit, Rate, RequestId, RequestSpec,
-    Resources, Scheduler, Shrink, StepException, StepTime, TenantId, TenantPolicy, Tier, TierConfig, Usage,
-    WorkerId, WorkerKind, WorkerSpec, YieldMode, Yielding,
+    Instant, Journal, Order, OtherPools, OverQuota, Placement, PoolId, Ppm, QuotaLimit, Rate, RequestId,
+    RequestSpec, Resources, Scheduler, Shrink, StepException, StepTime, TenantId, TenantPolicy, Tier,
+    TierConfig, Usage, WorkerId, WorkerKind, WorkerSpec, YieldMode, Yielding,
 };
 
 const PROGRAM: &str = "examples/replay.c";

@@ -2,7 +2,7 @@
 //! legal; the rest must be refused without a trace. After every word the invariants are checked.
 
 use tidegate::{
-    Action, Attempt, Created, Decline, Digest, Input, Instant, Journal, PoolId, RequestId, RequestSpec,
+    Action, Attempt, Created, Decline, Digest, Input, Instant, Journal, OtherPools, PoolId, RequestId, RequestSpec,
     RequestState, Resources, Scheduler, TenantId, Tier, Usage, WorkerId, WorkerKind, WorkerSpec, Yielding,
 };
 
@@ -172,6 +172,10 @@ impl Host {
             .prompt_tokens(16);
         if bytes.below(8) == 7 {
             spec = spec.queue_timeout(std::time::Duration::from_secs(1));
+        }
+        if self.world.pools > 1 && bytes.below(2) == 1 {
+            let other = PoolId::new(bytes.below(self.world.pools) as u32);
+            spec.other_pools = OtherPools::new(&[other]).expect("one");
         }
         self.say(Input::Submit(spec));
     }

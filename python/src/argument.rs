@@ -5,8 +5,8 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyDict, PyList, PyMapping, PyString, PyTuple};
 use tidegate::{
-    Attempt, Config, Instant, MAX_DIMENSIONS, MAX_POOLS_PER_REQUEST, OtherPools, PoolId, RequestId, Resources,
-    Shrink, Tier,
+    Attempt, Config, Instant, MAX_DIMENSIONS, MAX_POOLS_PER_REQUEST, OtherPools, PoolId, RequestId,
+    Resources, Shrink, Tier,
 };
 
 use crate::error::{self, raised};
@@ -72,7 +72,9 @@ impl Pools {
 
     /// The one it prefers, and the others.
     pub(crate) fn resolve(&self, py: Python<'_>, config: &Config) -> PyResult<(PoolId, OtherPools)> {
-        let Some((first, others)) = self.0.split_first() else { return Ok((PoolId::new(0), OtherPools::NONE)) };
+        let Some((first, others)) = self.0.split_first() else {
+            return Ok((PoolId::new(0), OtherPools::NONE));
+        };
         let first = pool(py, config, first)?;
         let others = others.iter().map(|named| pool(py, config, named)).collect::<PyResult<Vec<_>>>()?;
         let too_many = || {

@@ -7,8 +7,8 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyList, PyTuple};
 use tidegate::{
-    Attempt, Completion, Config, InputError, Instant, OtherPools, ReportError, RequestId, RequestSpec,
-    Resources, Scheduler, SubmitError, TenantError, TenantId, Usage, Yielding,
+    Attempt, Completion, Config, InputError, Instant, ReportError, RequestId, RequestSpec, Resources,
+    Scheduler, SubmitError, TenantError, TenantId, Usage, Yielding,
 };
 
 use crate::argument::{self, Named, Pools, Whole};
