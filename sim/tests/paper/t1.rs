@@ -4,10 +4,14 @@ use std::fs;
 
 use tidegate_sim::paper::row::Row;
 use tidegate_sim::paper::t1::metric::{Metrics, Served};
-use tidegate_sim::paper::t1::table::{Table, table};
+use tidegate_sim::paper::t1::table::{Draws, Table, table};
 use tidegate_sim::trace::GpuLog;
 
 use super::traces;
+
+/// Arrivals as the logs have them.
+const AS_LOGGED: Draws = Draws { count: 16, moved_ns: 0 };
+const ONCE: Draws = Draws { count: 1, ..AS_LOGGED };
 
 #[test]
 fn the_metric_gives_the_published_rows_of_the_gpu_logs() {
@@ -40,7 +44,7 @@ fn row<'a>(table: &'a Table, policy: &str, run: &str) -> &'a Row {
 #[test]
 fn the_engine_is_as_fast_as_the_gpu_and_keeps_the_order_of_the_policies() {
     let Some(traces) = traces() else { return };
-    let table = table(&traces, &[], 16).expect("the published files have no fault");
+    let table = table(&traces, &[], AS_LOGGED).expect("the published files have no fault");
     assert_eq!((table.model, table.rows.len()), ("a10g-llama7b", 10));
     for row in &table.rows {
         let error = row.error["throughput_tok_s"];
@@ -65,11 +69,30 @@ fn the_engine_is_as_fast_as_the_gpu_and_keeps_the_order_of_the_policies() {
     assert!(table.tidegate["throughput_of_fcfs"] >= 0.99, "{:?}", table.tidegate);
 }
 
+/// What giving way is worth was chosen on the arrivals of the log: here are others.
+#[test]
+fn on_other_arrivals_tidegate_is_below_who_is_told_as_much() {
+    let Some(traces) = traces() else { return };
+    let moved = Draws { count: 16, moved_ns: 5_000_000_000 };
+    let table = table(&traces, &[], moved).expect("the published files have no fault");
+    for (how, policy) in [("known, yielding", "vtc-oracle"), ("usual, yielding", "vtc")] {
+        let (ours, theirs) = (&table.tidegate_by_foresight[how], row(&table, policy, "real"));
+        let differences = [ours["avg_diff"], theirs.reproduced["avg_diff"]];
+        println!("{how}, {policy}: {differences:?} at {}", ours["throughput_of_fcfs"]);
+        assert!(differences[0] < differences[1] && ours["throughput_of_fcfs"] >= 0.99, "{how}: {ours:?}");
+    }
+    let as_logged = row(&table, "fcfs", "real");
+    assert!(
+        (table.moved_s - 5.0).abs() < 1e-9 && as_logged.published["served"] > 0.0,
+        "the log is as it was"
+    );
+}
+
 #[test]
 fn a_further_run_gets_a_row_and_changes_no_other() {
     let Some(traces) = traces() else { return };
-    let alone = table(&traces, &[], 1).expect("the published files have no fault");
-    let again = table(&traces, &[traces.join("vtc-runs/vtc-overload.jsonl.gz")], 1);
+    let alone = table(&traces, &[], ONCE).expect("the published files have no fault");
+    let again = table(&traces, &[traces.join("vtc-runs/vtc-overload.jsonl.gz")], ONCE);
     let mut again = again.expect("the published files have no fault");
     let further = again.rows.pop().expect("a row more");
     assert_eq!(alone, again);

@@ -115,6 +115,9 @@ struct T1Args {
     /// Compute each figure so often, with other moments of sending, and print the mean
     #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     draws: u32,
+    /// Send every request up to so many seconds later than its log has it, each time as drawn: other arrivals
+    #[arg(long, default_value_t = 0, value_name = "S", value_parser = clap::value_parser!(u64).range(0..=60))]
+    moved: u64,
     #[command(flatten)]
     how: How,
 }
@@ -160,7 +163,8 @@ const OPENB_PLOTTED: &str = "ls_wait_mean_s";
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     match &args.table {
         Which::T1(args) => {
-            let found = t1::table(&args.data, &args.runs, args.draws).map_err(Failure::bad_input)?;
+            let draws = t1::Draws { count: args.draws, moved_ns: args.moved * 1_000_000_000 };
+            let found = t1::table(&args.data, &args.runs, draws).map_err(Failure::bad_input)?;
             let rows = found.rows.iter().map(|row| {
                 let name = format!("{} {}", row.policy, row.run);
                 (name, [&row.published, &row.reproduced, &row.tidegate])

@@ -31,6 +31,9 @@ pub(super) fn t1(table: &t1::Table) -> String {
         table.model, table.calibrated_on, table.draws, ""
     );
     headings(&mut text, &T1_COLUMNS);
+    if table.moved_s > 0.0 {
+        writeln!(text, "every request up to {} s later than published", table.moved_s).expect(INTO_TEXT);
+    }
     for row in &table.rows {
         let Row { policy, run, published, reproduced, reproduced_spread, error, tidegate, tidegate_spread } =
             row;

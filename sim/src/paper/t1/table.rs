@@ -98,6 +98,15 @@ impl PolicyName {
     }
 }
 
+/// What is computed of each run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Draws {
+    /// Each figure is the mean of so many, at least one.
+    pub count: u32,
+    /// In each, every request is sent up to so much later than in the log: other arrivals, on which nothing was chosen.
+    pub moved_ns: u64,
+}
+
 /// What comes out of the simulated engine, over the draws.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Simulated {
@@ -117,6 +126,8 @@ pub struct Table {
     pub calibrated_on: &'static str,
     /// How often each figure was computed, with other moments of sending.
     pub draws: u32,
+    /// By how many seconds, at most, requests were sent later than in the logs.
+    pub moved_s: f64,
     /// Runs with a log, then those of which only the paper's row is at hand, then those that were asked for.
     pub rows: Vec<Row>,
     /// tidegate on the real requests, and `throughput_of_fcfs`, its share of what first come, first served reaches.
@@ -137,11 +148,11 @@ pub enum T1Error {
 }
 
 /// Computes the table from the published runs, in the folder `vtc-runs` of `traces`, and from further logs. Each row is
-/// computed by itself, and each figure is the mean of so many `draws`, at least one.
+/// computed by itself, and each figure is the mean of `draws`.
 ///
 /// # Errors
 /// The first fault of a log.
-pub fn table(traces: &Path, further: &[PathBuf], draws: u32) -> Result<Table, T1Error> {
+pub fn table(traces: &Path, further: &[PathBuf], draws: Draws) -> Result<Table, T1Error> {
     let folder = traces.join("vtc-runs");
     let published = RUNS.iter().map(|name| folder.join(format!("{name}.jsonl.gz")));
     let published = published.map(|path| Run::read(&path)).collect::<Result<Vec<_>, _>>()?;
@@ -172,7 +183,8 @@ pub fn table(traces: &Path, further: &[PathBuf], draws: u32) -> Result<Table, T1
         table: "T1",
         model: MODEL,
         calibrated_on: CALIBRATED_ON,
-        draws,
+        draws: draws.count,
+        moved_s: draws.moved_ns as f64 / 1e9,
         rows,
         tidegate: tidegate_by_foresight[OURS.name()].clone(),
         tidegate_by_foresight,
@@ -220,7 +232,7 @@ impl Ours {
 
 /// tidegate on each workload, computed once.
 struct Computed {
-    draws: u32,
+    draws: Draws,
     computed: Vec<(Vec<Job>, Simulated)>,
 }
 
@@ -283,20 +295,26 @@ impl Run {
         }
     }
 
-    fn under_tidegate(&self, draws: u32, how: Ours) -> Simulated {
+    fn under_tidegate(&self, draws: Draws, how: Ours) -> Simulated {
         self.under(draws, || Box::new(how.host(self.clients)))
     }
 
-    fn under(&self, draws: u32, policy: impl Fn() -> Box<dyn Policy> + Sync) -> Simulated {
-        let (mean, spread) = mean_and_spread(draws, |draw| self.drawn(draw, policy().as_mut()));
+    fn under(&self, draws: Draws, policy: impl Fn() -> Box<dyn Policy> + Sync) -> Simulated {
+        let (mean, spread) =
+            mean_and_spread(draws.count, |draw| self.drawn(draw, draws.moved_ns, policy().as_mut()));
         Simulated { mean, spread }
     }
 
     /// The log says when a request was to be sent, not when it was: the engine hears of it up to [`SENDING_NS`] later.
-    fn drawn(&self, draw: u32, policy: &mut dyn Policy) -> Figures {
+    fn drawn(&self, draw: u32, moved_ns: u64, policy: &mut dyn Policy) -> Figures {
         let mut random = Random::new(draw.into());
-        let heard = |job: &Job| Job { arrival_ns: job.arrival_ns + random.below(SENDING_NS), ..*job };
-        let mut sent: Vec<(Job, Job)> = self.jobs.iter().copied().zip(self.jobs.iter().map(heard)).collect();
+        let later = |job: &Job, by_ns: u64| Job { arrival_ns: job.arrival_ns + by_ns, ..*job };
+        let sent = self.jobs.iter().map(|job| {
+            let moved_by = if moved_ns > 0 { random.below(moved_ns) } else { 0 };
+            let job = later(job, moved_by);
+            (job, later(&job, random.below(SENDING_NS)))
+        });
+        let mut sent: Vec<(Job, Job)> = sent.collect();
         sent.sort_by_key(|(_, heard)| heard.arrival_ns);
         let heard: Vec<Job> = sent.iter().map(|&(_, heard)| heard).collect();
         let answers = engine::serve(&heard, policy);
