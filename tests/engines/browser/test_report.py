@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 from chromium import AT_MOST_S, DARK, FLAGS, program
 
+CAPACITY = Path(__file__).resolve().parents[3] / "docs/capacity.svg"
 SIZE = "--window-size=1280,4600"
+BACKGROUND = {"light": "ffffff", "dark": "10151c"}
 TIERS = {"light": ["2f6fed", "0f9d8a", "d98a0b"], "dark": ["6ea0ff", "3fcbb6", "f2b544"]}
 
 
@@ -81,22 +83,37 @@ def paeth(row: bytearray, above: bytes, i: int, size: int) -> int:
     return min((abs(guess - left), 0, left), (abs(guess - above[i]), 1, above[i]), (abs(guess - corner), 2, corner))[2]
 
 
+def drawn(page: Path, scheme: str, picture: Path, profile: Path, *options: str) -> tuple[int, int, Counter[str]]:
+    """Width and height of a screenshot, and how many pixels have which colour."""
+    scheme_options = DARK if scheme == "dark" else []
+    render(page, profile, *scheme_options, *options, f"--screenshot={picture}")
+    width, height, rows = pixels(picture)
+    size = len(rows[0]) // width
+    return width, height, Counter(row[i : i + 3].hex() for row in rows for i in range(0, len(row), size))
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_is_drawn(page: Path, tmp_path: Path, scheme: str) -> None:
     pictures = Path(os.environ.get("TIDEGATE_PICTURES", tmp_path))
-    picture = pictures / f"report-{scheme}.png"
-    options = DARK if scheme == "dark" else []
-    render(page, tmp_path / "profile", *options, f"--screenshot={picture}")
-    width, height, rows = pixels(picture)
+    width, height, colours = drawn(page, scheme, pictures / f"report-{scheme}.png", tmp_path / "profile")
     assert (width, height) == (1280, 4600)
-    size = len(rows[0]) // width
-    colours = Counter(row[i : i + 3].hex() for row in rows for i in range(0, len(row), size))
-    background = {"light": "ffffff", "dark": "10151c"}[scheme]
     cards = {"light": "f7f8fa", "dark": "18202a"}[scheme]
-    assert {colour for colour, _ in colours.most_common(2)} == {background, cards}
+    assert {colour for colour, _ in colours.most_common(2)} == {BACKGROUND[scheme], cards}
     # The first tier within its reserve, and all tiers in what was reclaimed.
     assert all(colours[colour] > 500 for colour in TIERS[scheme][1:]), colours.most_common(20)
     assert len(colours) > 50, "areas, curves and texts"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_picture_of_the_readme_is_drawn(tmp_path: Path, scheme: str) -> None:
+    page = tmp_path / "readme.html"
+    page.write_text(f'<meta name="color-scheme" content="light dark"><img src="{CAPACITY.as_uri()}">')
+    pictures = Path(os.environ.get("TIDEGATE_PICTURES", tmp_path))
+    picture = pictures / f"capacity-{scheme}.png"
+    _, _, colours = drawn(page, scheme, picture, tmp_path / "profile", "--window-size=980,500")
+    assert BACKGROUND[scheme] in [colour for colour, _ in colours.most_common(2)], "what batch borrowed has more"
+    assert colours[TIERS[scheme][2]] > 500, "what was reclaimed of batch"
+    assert len(colours) > 50, "areas and texts"
 
 
 def test_all_sections_are_there(page: Path, tmp_path: Path) -> None:
