@@ -105,7 +105,10 @@ impl Scheduler {
         if spec.demand.is_zero() {
             return Err(SubmitError::ZeroDemand);
         }
-        if let Some(max) = self.units_beyond(&spec.demand.max(spec.peak)) {
+        // The larger of both is only needed to name the limit.
+        if (self.units_beyond(&spec.demand).is_some() || self.units_beyond(&spec.peak).is_some())
+            && let Some(max) = self.units_beyond(&spec.demand.max(spec.peak))
+        {
             return Err(SubmitError::LimitExceeded { limit: Limit::Units, max });
         }
         let tokens = spec.prompt_tokens.max(spec.cached_tokens).max(spec.output_tokens.unwrap_or(0));
@@ -124,10 +127,16 @@ impl Scheduler {
 
     /// Refuses what no worker that was ever added to the pool, or no share that the tier may use of all of
     /// them, can hold. A pool without workers takes everything: they may come.
-    #[inline]
+    #[inline(always)]
     pub(super) fn check_fits(&self, spec: &RequestSpec) -> Result<(), SubmitError> {
         let pool = self.pool(spec.pool);
         let never_yields = spec.yielding == Yielding::Never;
+        // Nearly all fit at present; what there ever was need not be asked then.
+        if pool.shapes.iter().any(|shape| spec.demand.fits(shape))
+            && spec.demand.fits(&pool.capacity.ceiling(spec.tier, never_yields))
+        {
+            return Ok(());
+        }
         let [ever, now] = [&pool.configured, &pool.capacity].map(|of| of.ceiling(spec.tier, never_yields));
         // Rounded up, the shares of the others may leave less of more.
         let ceiling = ever.max(now);
