@@ -60,6 +60,22 @@ impl<T> Slab<T> {
         (number, 1)
     }
 
+    /// Puts a copy of the value of one slot into a free one, and returns that.
+    #[inline]
+    pub(crate) fn copy(&mut self, from: u32) -> u32
+    where
+        T: Copy,
+    {
+        let Some(number) = self.free.pop() else {
+            return self.insert(self[from]).0;
+        };
+        let value = self.slots[from as usize].value;
+        let slot = &mut self.slots[number as usize];
+        slot.generation = slot.generation.wrapping_add(1).max(1);
+        (slot.is_live, slot.value) = (true, value);
+        number
+    }
+
     /// Frees the slot for another value; what was there can be read until then.
     pub(crate) fn forget(&mut self, number: u32) -> &mut T {
         let slot = &mut self.slots[number as usize];

@@ -232,7 +232,7 @@ impl<K: Key, const FAN: usize> Nodes<K, FAN> {
         &mut self.nodes[number as usize]
     }
 
-    #[inline]
+    #[inline(always)]
     fn find_slot(&self, slot: u32) -> (u32, usize) {
         let leaf = self.leaf_of[slot as usize];
         (leaf, self.node(leaf).place_of(slot))
@@ -319,6 +319,11 @@ impl Tree {
     /// The first slot in order.
     pub(crate) fn first<K: Key, const FAN: usize>(&self, nodes: &Nodes<K, FAN>) -> Option<u32> {
         (self.first != NIL).then(|| nodes.node(self.first).whats[0])
+    }
+
+    /// The key of the first.
+    pub(crate) fn first_key<K: Key, const FAN: usize>(&self, nodes: &Nodes<K, FAN>) -> Option<K> {
+        (self.first != NIL).then(|| nodes.node(self.first).keys[0])
     }
 
     /// Puts `slot` in; it must be in no tree.

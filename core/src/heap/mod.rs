@@ -42,11 +42,14 @@ impl<K: Ord + Copy> Heap<K> {
     }
 
     /// Takes `slot` out, if it is in.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn remove(&mut self, slot: u32) {
-        if !self.contains(slot) {
-            return;
+        if self.contains(slot) {
+            self.take_out(slot);
         }
+    }
+
+    fn take_out(&mut self, slot: u32) {
         let place = core::mem::replace(&mut self.places[slot as usize], ABSENT) as usize;
         self.entries.swap_remove(place);
         if place < self.entries.len() {

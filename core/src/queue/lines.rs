@@ -155,8 +155,8 @@ impl Lines {
 
     /// The rank of the first line that is offered, or else of the first that is set aside.
     pub(super) fn least_rank(&self, nodes: &QueueNodes) -> Option<i128> {
-        let first = self.offered.first(&nodes.lines).or_else(|| self.aside.first(&nodes.lines));
-        first.map(|line| nodes.lines.key(line).rank)
+        let first = self.offered.first_key(&nodes.lines).or_else(|| self.aside.first_key(&nodes.lines));
+        first.map(|key| key.rank)
     }
 
     /// Puts a request into a line, whose rank is `rank` from now on.

@@ -215,23 +215,22 @@ impl Ledger {
         Ok(())
     }
 
-    /// Whether it needs no second look to see that every node from `leaf` up lets a start pass: `true` is certain.
-    pub(crate) fn is_open(&self, leaf: u32, ask: &Ask) -> bool {
+    /// Whether it needs no second look to see that every node from `leaf` up lets a start of so many tokens pass: `true` is
+    /// certain.
+    #[inline]
+    pub(crate) fn is_open(&self, leaf: u32, tokens: u64) -> bool {
         // No iterator, which would look up each node twice: most calls are of this one.
-        let mut at = Some(leaf);
-        while let Some(slot) = at {
-            let place = self.place(slot);
-            if !place.node.is_open(ask, Ahead::default()) {
-                return false;
-            }
-            at = place.parent;
+        let mut place = self.place(leaf);
+        while place.node.is_open(tokens, Ahead::default()) {
+            let Some(parent) = place.parent else { return true };
+            place = self.place(parent);
         }
-        true
+        false
     }
 
     /// Whether a start may be held at every node from `leaf` up.
     pub(crate) fn would_hold(&self, now: Instant, leaf: u32, ask: &Ask) -> Result<(), Refusal> {
-        if self.is_open(leaf, ask) {
+        if self.is_open(leaf, ask.tokens) {
             return Ok(());
         }
         self.would_admit(now, leaf, ask, |_| Ahead::default())

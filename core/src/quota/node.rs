@@ -205,7 +205,7 @@ impl Node {
     /// The limit that keeps a start back, if one does; of several the one that does so longest.
     pub(super) fn gate(&self, now: Instant, ask: &Ask, ahead: Ahead) -> Option<Gate> {
         let limits = self.limits.as_ref()?;
-        if self.is_open(ask, ahead) {
+        if self.is_open(ask.tokens, ahead) {
             return None;
         }
         let when_full = limits.allow_when_full;
@@ -227,16 +227,16 @@ impl Node {
         gates.into_iter().flatten().reduce(|worst, gate| if gate.outlasts(&worst) { gate } else { worst })
     }
 
-    /// Whether it needs no second look to see that all limits let a start pass: `true` is certain.
+    /// Whether it needs no second look to see that all limits let a start of so many tokens pass: `true` is certain.
     #[inline]
-    pub(super) fn is_open(&self, ask: &Ask, ahead: Ahead) -> bool {
+    pub(super) fn is_open(&self, tokens: u64, ahead: Ahead) -> bool {
         let Some(limits) = &self.limits else { return true };
         let has = |allowance: &Option<Allowance>, need, ahead| {
             allowance.as_ref().is_none_or(|allowance| allowance.covers_already(need, ahead))
         };
         limits.max_in_use.is_none()
             && u64::from(self.books.running).saturating_add(ahead.requests) < limits.max_running
-            && has(&limits.tokens, ask.tokens, ahead.tokens)
+            && has(&limits.tokens, tokens, ahead.tokens)
             && has(&limits.requests, 1, ahead.requests)
     }
 

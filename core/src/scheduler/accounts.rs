@@ -115,7 +115,7 @@ impl Scheduler {
 
     /// What a search for a request that fits goes by. One with a claim is looked at besides: what the claim has gathered
     /// is room for it alone. When it arrived matters only where age does: else all are alike, and cheaper to keep.
-    #[inline]
+    #[inline(always)]
     fn least_of(&self, slot: u32) -> Least {
         let record = &self.requests[slot];
         if record.claim.is_some() {
@@ -126,7 +126,7 @@ impl Scheduler {
         Least::new(record.asks, arrival, record.never_yields())
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn order_key(&self, slot: u32, lane: Lane) -> OrderKey {
         let record = &self.requests[slot];
         let order = match lane {
@@ -150,7 +150,7 @@ impl Scheduler {
     }
 
     /// Adds a waiting request to its tier's waiting demand if it belongs there.
-    #[inline]
+    #[inline(always)]
     pub(super) fn count_waiting(&mut self, slot: u32) {
         let unclaimed = self.unclaimed(slot);
         let record = &self.requests[slot];
@@ -162,7 +162,7 @@ impl Scheduler {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn uncount_waiting(&mut self, slot: u32) {
         let unclaimed = self.unclaimed(slot);
         let record = &mut self.requests[slot];
@@ -173,7 +173,7 @@ impl Scheduler {
 
     /// What a waiting request adds to its tier's waiting demand is `more` and no more `less`; nothing while its line is
     /// set aside.
-    #[inline]
+    #[inline(always)] // one of both is nothing where a request begins or ends to wait
     pub(super) fn change_waiting(&mut self, slot: u32, more: Resources, less: Resources) {
         let change = Balance::of(more, less);
         let record = &self.requests[slot];
@@ -215,7 +215,7 @@ impl Scheduler {
     }
 
     /// Takes back the drain claim of a request.
-    #[inline]
+    #[inline(always)]
     pub(super) fn stop_draining(&mut self, slot: u32) {
         if let Some(worker) = self.requests[slot].drains.take() {
             self.end_drain(worker);

@@ -104,7 +104,10 @@ impl Scheduler {
         if spec.demand.is_zero() {
             return Err(SubmitError::ZeroDemand);
         }
-        if let Some(max) = self.units_beyond(&spec.demand.max(spec.peak)) {
+        // The larger of both is only needed to name the limit.
+        if (self.units_beyond(&spec.demand).is_some() || self.units_beyond(&spec.peak).is_some())
+            && let Some(max) = self.units_beyond(&spec.demand.max(spec.peak))
+        {
             return Err(SubmitError::LimitExceeded { limit: Limit::Units, max });
         }
         let tokens = spec.prompt_tokens.max(spec.cached_tokens).max(spec.output_tokens.unwrap_or(0));
@@ -122,7 +125,7 @@ impl Scheduler {
     }
 
     /// Refuses what no pool that it names can ever serve: by what the one it prefers has.
-    #[inline]
+    #[inline(always)]
     pub(super) fn check_fits(&self, spec: &RequestSpec) -> Result<(), SubmitError> {
         let refused = self.check_fits_in(spec.pool, spec);
         let fits_elsewhere =
@@ -135,6 +138,12 @@ impl Scheduler {
     fn check_fits_in(&self, pool: PoolId, spec: &RequestSpec) -> Result<(), SubmitError> {
         let pool = self.pool(pool);
         let never_yields = spec.yielding == Yielding::Never;
+        // Nearly all fit at present; what there ever was need not be asked then.
+        if pool.shapes.iter().any(|shape| spec.demand.fits(shape))
+            && spec.demand.fits(&pool.capacity.ceiling(spec.tier, never_yields))
+        {
+            return Ok(());
+        }
         let [ever, now] = [&pool.configured, &pool.capacity].map(|of| of.ceiling(spec.tier, never_yields));
         // Rounded up, the shares of the others may leave less of more.
         let ceiling = ever.max(now);

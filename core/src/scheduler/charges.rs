@@ -82,15 +82,26 @@ impl Scheduler {
     }
 
     /// The line in which a request stands in the order of its tier, one for all where tenants do not matter, and its rank.
-    #[inline]
+    #[inline(always)]
     pub(super) fn place_in_order(&self, slot: u32) -> (u32, i128) {
         let record = &self.requests[slot];
         let Some(unit) = self.counted_in(record.tier()) else {
             return (self.queue_number(record.pool(), record.tier()), 0);
         };
-        let line = (self.pools.len() * self.config.tiers.len()) as u32 + record.line;
-        let counter = self.fairness.counter(record.line);
-        (line, if unit == 1 { counter } else { counter.div_euclid(unit) })
+        (self.number_in_order(record.line), self.rank_of(record.line, unit))
+    }
+
+    /// The number that a tenant's line has in the order, behind those that serve for all of a queue.
+    #[inline]
+    fn number_in_order(&self, line: u32) -> u32 {
+        (self.pools.len() * self.config.tiers.len()) as u32 + line
+    }
+
+    /// The rank of a line whose counter is told in steps of so much.
+    #[inline]
+    fn rank_of(&self, line: u32, unit: i128) -> i128 {
+        let counter = self.fairness.counter(line);
+        if unit == 1 { counter } else { counter.div_euclid(unit) }
     }
 
     pub(super) fn line_in_order(&self, slot: u32) -> u32 {
@@ -118,14 +129,14 @@ impl Scheduler {
     }
 
     /// The least counter of the lines that have fresh requests, as far as its tier tells; of those on offer, if there are any.
-    #[inline]
+    #[inline(always)]
     fn least_counter(&self, pool: PoolId, tier: Tier) -> Option<i128> {
         let rank = self.pool(pool).queues[tier.index()].least_rank(&self.nodes)?;
         Some(rank * self.counted_in(tier)?)
     }
 
     /// How far those are that wait in a queue, or, if nobody does, the last that did.
-    #[inline]
+    #[inline(always)]
     pub(super) fn reached(&self, pool: PoolId, tier: Tier) -> i128 {
         self.least_counter(pool, tier).or_else(|| self.last_counter(pool, tier)).unwrap_or(0)
     }
@@ -141,14 +152,14 @@ impl Scheduler {
     /// A request joins the fresh lane, where it stands at this place in the order: perhaps it is the first of its line there.
     #[inline]
     pub(super) fn note_arrival(&mut self, slot: u32) -> (u32, i128) {
-        let place = self.place_in_order(slot);
         let record = &self.requests[slot];
         let (pool, tier, line) = (record.pool(), record.tier(), record.line);
-        if self.nodes.has_requests(place.0) || !self.tells_tenants(tier) {
-            return place;
+        let Some(unit) = self.counted_in(tier) else { return (self.queue_number(pool, tier), 0) };
+        let in_order = self.number_in_order(line);
+        if !self.nodes.has_requests(in_order) {
+            self.fairness.lift(line, self.reached(pool, tier));
         }
-        self.fairness.lift(line, self.reached(pool, tier));
-        self.place_in_order(slot)
+        (in_order, self.rank_of(line, unit))
     }
 
     /// A request left the fresh lane: perhaps it was the last of its line there.
@@ -163,14 +174,16 @@ impl Scheduler {
     pub(super) fn charge_start(&mut self, slot: u32, worker: WorkerId) {
         if self.requests.run(slot).charge.is_none() {
             let expected = self.expected_output(slot);
-            let (cached, lane) = (self.expected_cached(slot, worker), self.requests[slot].lane);
-            let run = self.requests.run_mut(slot);
+            let cached = self.expected_cached(slot, worker);
+            let (record, run) = self.requests.with_run_mut(slot);
             (run.charged_cached, run.charged_output) = (cached, expected);
+            let (lane, prompt) = (record.lane, record.spec.prompt_tokens);
+            let cost = self.config.token_costs.of(prompt, cached, expected);
             if lane == Some(Lane::Fresh) {
                 // Its line moves once, when it leaves.
-                self.charge_line(slot, self.cost(slot));
+                self.charge_line(slot, cost);
             } else {
-                self.charge(slot);
+                self.recharge(slot, cost);
             }
         }
     }
@@ -287,7 +300,7 @@ impl Scheduler {
     }
 
     /// The counter of a request's line is what it is if the request costs so much in all. Whether that changes it.
-    #[inline]
+    #[inline(always)]
     fn charge_line(&mut self, slot: u32, cost: u64) -> bool {
         let before = self.requests.run_mut(slot).charge.replace(cost).unwrap_or(0);
         if before != cost {

@@ -113,7 +113,7 @@ impl Scheduler {
     }
 
     /// A request that waits no more, or asks for something else now, will not use its claim, if it has one.
-    #[inline]
+    #[inline(always)]
     pub(super) fn give_up_claim(&mut self, slot: u32) {
         if let Some(claim) = self.requests[slot].claim {
             self.pass_on(claim);

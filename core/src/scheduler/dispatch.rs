@@ -138,7 +138,7 @@ impl Scheduler {
     }
 
     /// When a worker that some request is kept off is next open to it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn next_admission(&mut self, pool: PoolId) -> Option<Instant> {
         let now = self.now;
         let admissions = &mut self.pool_mut(pool).admissions;
@@ -455,7 +455,7 @@ impl Scheduler {
     }
 
     /// The gates of a borrowed start that no room on a worker opens.
-    #[inline]
+    #[inline(always)]
     pub(super) fn passes_own_gates(&self, slot: u32) -> bool {
         let record = &self.requests[slot];
         if self.has_no_gates(record) {

@@ -56,9 +56,12 @@ impl Scheduler {
             if !is_head {
                 return false;
             }
-            let since = *self.requests[head].blocked_since.get_or_insert(now);
+            let since = record.blocked_since.unwrap_or(now);
             if now.nanos_since(since) >= drain_after_ns {
                 return false;
+            }
+            if record.blocked_since.is_none() {
+                self.requests[head].blocked_since = Some(now);
             }
             let due = since.plus_nanos(drain_after_ns);
             wake_at = Some(wake_at.map_or(due, |at: Instant| at.min(due)));

@@ -4,6 +4,7 @@
 //!
 //! Invariants: who is lapsed holds nothing; what was settled of it is never charged again.
 
+use super::record::Run;
 use super::usage::Settled;
 use super::{MAX_TOKENS, Scheduler};
 use crate::quota::Ask;
@@ -63,18 +64,17 @@ impl Scheduler {
     /// What a request has used beyond what was settled of it.
     #[inline]
     pub(super) fn unsettled(&self, slot: u32, used: &Usage) -> u64 {
-        let used = used.prompt_tokens.saturating_add(used.output_tokens).min(MAX_TOKENS);
-        used.saturating_sub(self.requests.run(slot).settled)
+        unsettled_of(self.requests.run(slot), used)
     }
 
     /// Charges for good what a request has used, and gives back what it holds beyond that. The meter is to be told so.
     pub(super) fn settle_part(&mut self, slot: u32, used: &Usage) -> Option<Settled> {
-        let used = self.unsettled(slot, used);
-        let run = self.requests.run_mut(slot);
+        let (record, run) = self.requests.with_run_mut(slot);
         let held = run.held.take()?;
+        let used = unsettled_of(run, used);
         run.settled += used;
         let hold = Ask { tokens: held, units: run.held_units };
-        let leaf = self.requests[slot].leaf;
+        let leaf = record.leaf;
         self.quota.settle(self.now, leaf, &hold, used).expect("it was held");
         self.look_at_path(leaf);
         Some(Settled { held, used })
@@ -91,4 +91,10 @@ impl Scheduler {
         self.meter(slot).counts().held_tokens += tokens;
         self.less_quota(leaf);
     }
+}
+
+#[inline]
+fn unsettled_of(run: &Run, used: &Usage) -> u64 {
+    let used = used.prompt_tokens.saturating_add(used.output_tokens).min(MAX_TOKENS);
+    used.saturating_sub(run.settled)
 }

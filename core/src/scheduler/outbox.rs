@@ -30,7 +30,7 @@ impl Scheduler {
 
     /// Takes back what was decided of a request and not returned yet. Whether there was anything. O(outbox) if
     /// there was.
-    #[inline]
+    #[inline(always)]
     pub(super) fn unsay(&mut self, slot: u32) -> bool {
         let is_unheard = core::mem::take(&mut self.requests[slot].unheard) != 0;
         if is_unheard {

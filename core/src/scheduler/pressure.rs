@@ -16,7 +16,7 @@ use crate::resources::{MAX_DIMENSIONS, Resources};
 
 impl Scheduler {
     /// The use of a worker changed: what was tolerated of it shrinks with it, and it may be too much.
-    #[inline]
+    #[inline(always)]
     pub(super) fn notice_pressure(&mut self, worker: WorkerId) {
         let target = &mut self.workers[worker.index()];
         if !target.tolerance.units.is_zero() {

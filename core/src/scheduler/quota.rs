@@ -149,11 +149,16 @@ impl Scheduler {
 
     /// What a start is expected to use: its prompt, and what the client allows; or what its tenant's requests usually
     /// generate, as far as a burst has it.
-    #[inline]
+    #[inline(always)]
     fn estimate(&self, spec: &RequestSpec) -> u64 {
-        if let Some(output) = spec.output_tokens {
-            return (spec.prompt_tokens + output).min(MAX_TOKENS);
+        match spec.output_tokens {
+            Some(output) => (spec.prompt_tokens + output).min(MAX_TOKENS),
+            None => self.usual_estimate(spec),
         }
+    }
+
+    #[inline(never)]
+    fn usual_estimate(&self, spec: &RequestSpec) -> u64 {
         let tenant = &self.tenants[spec.tenant];
         let most = self.quota.least_burst(tenant.node).unwrap_or(u64::MAX);
         (spec.prompt_tokens + self.mean_output(spec.tenant).unwrap_or(0))
@@ -166,12 +171,13 @@ impl Scheduler {
     #[inline(always)] // a cycle has 1 % less instructions
     pub(super) fn ask_of(&self, slot: u32) -> Ask {
         let record = &self.requests[slot];
-        self.ask_for(record, self.requests.run_of(record))
+        Ask { tokens: self.needs(record, self.requests.run_of(record)), units: record.asks }
     }
 
+    /// The tokens of that.
     #[inline(always)]
-    fn ask_for(&self, record: &Record, run: &Run) -> Ask {
-        Ask { tokens: self.estimate(&record.spec).saturating_sub(run.settled), units: record.asks }
+    fn needs(&self, record: &Record, run: &Run) -> u64 {
+        self.estimate(&record.spec).saturating_sub(run.settled)
     }
 
     /// What keeps a request from holding its quota now: a limit, or those who wait before it.
@@ -185,11 +191,11 @@ impl Scheduler {
     }
 
     /// Whether it needs no second look to see that a request may hold its quota now: `true` is certain.
-    #[inline]
+    #[inline(always)]
     pub(super) fn surely_has_quota(&self, record: &Record) -> bool {
         let run = self.requests.run_of(record);
         run.held.is_some()
-            || self.quota_queue.len == 0 && self.quota.is_open(record.leaf, &self.ask_for(record, run))
+            || self.quota_queue.len == 0 && self.quota.is_open(record.leaf, self.needs(record, run))
     }
 
     #[inline]
@@ -230,10 +236,12 @@ impl Scheduler {
 
     /// The same without its meter, which is to be told so many tokens.
     pub(super) fn take_hold(&mut self, slot: u32) -> u64 {
-        if self.holds_quota(slot) {
+        let record = &self.requests[slot];
+        let run = self.requests.run_of(record);
+        if run.held.is_some() {
             return 0;
         }
-        let ask = self.ask_of(slot);
+        let ask = Ask { tokens: self.needs(record, run), units: record.asks };
         let (record, run) = self.requests.with_run_mut(slot);
         let (leaf, waits_again) = (record.leaf, record.is_waiting() && record.has_run);
         (run.held, run.held_units, run.lapsed) = (Some(ask.tokens), ask.units, false);
@@ -309,17 +317,18 @@ impl Scheduler {
         (held + more).saturating_sub(used)
     }
 
-    /// A request ends: what it did not use comes back, what it used beyond is owed.
-    /// The meter is to be told what it gave back.
+    /// A request ends: what it did not use comes back, what it used beyond is owed. The meter is to be told what it gave back.
     pub(super) fn settle_hold(&mut self, slot: u32, used: &Usage) -> Option<Settled> {
         let record = &self.requests[slot];
         if record.is_waiting() && !record.has_run {
             self.undo_hold(slot);
             return None;
         }
-        let unsettled = self.unsettled(slot, used);
-        if self.requests.run(slot).lapsed && unsettled > 0 {
-            self.hold_again(slot, unsettled);
+        if self.requests.run_of(record).lapsed {
+            let unsettled = self.unsettled(slot, used);
+            if unsettled > 0 {
+                self.hold_again(slot, unsettled);
+            }
         }
         self.settle_part(slot, used)
     }
@@ -344,7 +353,7 @@ impl Scheduler {
         };
         let ask = Ask { tokens: self.estimate(spec), units: spec.demand };
         // Who would wait anyway is refused for what can never be alone: not if there is room even now.
-        if over_quota == OverQuota::Wait && self.quota.is_open(tenant.node, &ask) {
+        if over_quota == OverQuota::Wait && self.quota.is_open(tenant.node, ask.tokens) {
             return Ok(());
         }
         match self.quota.would_admit(self.now, tenant.node, &ask, ahead) {
@@ -525,7 +534,7 @@ impl Scheduler {
     }
 
     /// A request has left its lane: it waits for quota no more, and if it was the last of its line, nor does that.
-    #[inline]
+    #[inline(always)]
     pub(super) fn stop_waiting_for_quota(&mut self, slot: u32) {
         if self.quota_queue.len > 0 {
             self.forget_waiter(slot);

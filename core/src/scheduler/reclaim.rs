@@ -118,8 +118,8 @@ impl Asker {
 impl Scheduler {
     /// Chooses victims for one waiting request. Whether one was served.
     pub(super) fn reclaim(&mut self, pool: PoolId) -> bool {
-        // Whom nobody may stop, nobody need be asked for: 75 instructions of a cycle.
-        self.stoppable.contains(&true)
+        // Whom nobody may stop, nobody need be asked for: 50 instructions of a cycle.
+        self.stoppable.iter().any(|&may| may)
             && self.tiers().any(|tier| self.may_preempt(pool, tier) && self.reclaim_for(pool, tier))
     }
 

@@ -35,8 +35,7 @@ impl<T: Copy> Parts<T> {
     // Apart, so that its many callers stay small.
     #[inline(never)]
     fn open(&mut self) -> u32 {
-        let common = self.0[COMMON];
-        self.0.insert(common).0
+        self.0.copy(COMMON)
     }
 
     fn forget(&mut self, number: u32) {

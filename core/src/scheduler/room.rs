@@ -72,7 +72,7 @@ impl OwnGates {
 impl Scheduler {
     /// Whether a worker and its devices have room for what a request asks; what its own claim has gathered there
     /// counts as room.
-    #[inline]
+    #[inline(always)]
     pub(super) fn fits(&self, slot: u32, worker: WorkerId) -> bool {
         let record = &self.requests[slot];
         let claim = record.claim.map(|claim| &self.claims[claim]).filter(|claim| claim.worker == worker);
@@ -91,7 +91,7 @@ impl Scheduler {
     }
 
     /// The free units of a worker changed: so did those that it shares with others.
-    #[inline]
+    #[inline(always)]
     pub(super) fn note_room(&mut self, worker: WorkerId) {
         self.note_own_room(worker);
         for index in 0..self.worker(worker).spec.devices.len() {
@@ -102,7 +102,7 @@ impl Scheduler {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn note_own_room(&mut self, id: WorkerId) {
         let worker = &self.workers[id.index()];
         if worker.is_up() {
@@ -377,8 +377,14 @@ fn reachable_on(worker: &Worker, devices: &[Device]) -> Resources {
 }
 
 fn room_on(worker: &Worker, devices: &[Device]) -> Room {
+    // Most stand on no devices.
+    let free = if worker.spec.devices.is_empty() {
+        worker.spec.capacity.saturating_sub(worker.in_use() + worker.earmarked)
+    } else {
+        reachable_on(worker, devices)
+    };
     let load = load_on(worker, devices, Resources::ZERO, Resources::ZERO);
-    Room { free: reachable_on(worker, devices), load, capacity: worker.spec.capacity }
+    Room { free, load, capacity: worker.spec.capacity }
 }
 
 /// The load of a worker with `more` in use, and `less`.

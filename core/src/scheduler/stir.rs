@@ -29,7 +29,7 @@ impl Scheduler {
     }
 
     /// Something changed on a worker: in its pool, and in those of the workers it shares devices with.
-    #[inline]
+    #[inline(always)]
     pub(super) fn stir_around(&mut self, worker: WorkerId) {
         let target = self.worker(worker);
         let (pool, is_alone) = (target.spec.pool, target.spec.devices.is_empty());
@@ -50,7 +50,7 @@ impl Scheduler {
     }
 
     /// Something changed in a pool that may let somebody start, or choose victims.
-    #[inline]
+    #[inline(always)]
     pub(super) fn stir(&mut self, pool: PoolId) {
         self.pool_mut(pool).dirty = true;
     }

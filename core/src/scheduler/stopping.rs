@@ -3,7 +3,7 @@
 //! to is decided by others.
 
 use super::Scheduler;
-use super::record::NOWHERE;
+use super::record::{NOWHERE, Run};
 use crate::event::{Action, Reason, YieldMode};
 use crate::id::WorkerId;
 use crate::preempt::{self, AtStake, Bounds};
@@ -14,18 +14,15 @@ impl Scheduler {
     /// Tokens a request has generated over its life.
     pub(super) fn output_tokens(&self, slot: u32) -> u64 {
         let run = self.requests.run(slot);
-        // The worker's count goes round: what matters is how far it has come since.
-        let since = |mark| self.worker(run.worker).step_tokens.wrapping_sub(mark);
-        let steps = if run.runs { since(run.step_mark) } else { 0 };
-        run.output_tokens.saturating_add(steps)
+        if run.runs { tokens_of(run, self.worker(run.worker).step_tokens) } else { run.output_tokens }
     }
 
     /// Takes what steps counted for a request into its own record.
     pub(super) fn settle_tokens(&mut self, slot: u32) {
-        let tokens = self.output_tokens(slot);
-        let mark = self.worker(self.requests.run(slot).worker).step_tokens;
-        let run = self.requests.run_mut(slot);
-        (run.output_tokens, run.step_mark) = (tokens, mark);
+        let (_, run) = self.requests.with_run_mut(slot);
+        let counted = self.workers[run.worker.index()].step_tokens;
+        run.output_tokens = tokens_of(run, counted);
+        run.step_mark = counted;
     }
 
     fn context_tokens(&self, slot: u32) -> u64 {
@@ -260,4 +257,12 @@ impl Scheduler {
         let (request, attempt) = (self.requests.id(slot), self.requests[slot].attempt());
         self.say(Action::Abort { request, attempt, reason });
     }
+}
+
+/// What a request has generated, if the steps of its worker have counted so much.
+#[inline]
+fn tokens_of(run: &Run, counted: u64) -> u64 {
+    // The worker's count goes round: what matters is how far it has come since.
+    let steps = if run.runs { counted.wrapping_sub(run.step_mark) } else { 0 };
+    run.output_tokens.saturating_add(steps)
 }

@@ -37,15 +37,25 @@ impl Scheduler {
     }
 
     /// Something is told: before, what decisions left to do later is done.
+    #[inline]
     pub(super) fn advance(&mut self, now: Instant) {
         self.warmth.settle();
         self.pass_to(now);
     }
 
     /// Time never goes back: an earlier `now` counts as no time passed.
+    #[inline]
     pub(super) fn pass_to(&mut self, now: Instant) {
         self.quiet = Quiet::No;
         self.note_demand();
+        // Many calls of a turn are of one instant.
+        if now != self.now || self.quota_queue.next_refill().is_some() {
+            self.pass_time(now);
+        }
+    }
+
+    #[inline(never)]
+    fn pass_time(&mut self, now: Instant) {
         if now < self.now {
             self.stats.clock_regressions += 1;
             return;
@@ -109,7 +119,7 @@ impl Scheduler {
     }
 
     /// Sets the one timer of a request.
-    #[inline]
+    #[inline(always)]
     pub(super) fn set_due(&mut self, slot: u32, at: Option<Instant>) {
         self.timers.remove(slot);
         if let Some(at) = at {
@@ -118,7 +128,7 @@ impl Scheduler {
     }
 
     /// Sets when a waiting request is next relegated, if it is on offer, or has aged.
-    #[inline]
+    #[inline(always)]
     pub(super) fn set_turn(&mut self, slot: u32) {
         self.turns.remove(slot);
         let record = &self.requests[slot];
@@ -135,7 +145,7 @@ impl Scheduler {
     }
 
     /// Whether requests of a tier are relegated, or age.
-    #[inline]
+    #[inline(always)]
     fn has_turns(&self, tier: Tier) -> bool {
         let tier = &self.config.tiers[tier.index()];
         tier.order == Order::HybridDeadline || tier.age_after_ns.is_some()

@@ -116,7 +116,7 @@ impl Scheduler {
     }
 
     /// The use or the reserve of a tier is about to change.
-    #[inline]
+    #[inline(always)]
     pub(super) fn advance_loan(&mut self, pool: PoolId, tier: Tier) {
         let queue = self.queue_number(pool, tier) as usize;
         let account = self.pools[pool.index()].capacity.account(tier);
@@ -176,7 +176,7 @@ impl Scheduler {
         meter.change(self.now, is_up.then(|| (queue, &self.loans[queue as usize])), before, after);
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn meter_submission(&mut self, slot: u32) {
         self.stats.submitted += 1;
         self.meter(slot).counts().submitted += 1;

@@ -198,9 +198,10 @@ impl Worker {
 
     /// Whether that is anything: nearly never, and asked at every change.
     pub(super) fn is_overdrawn(&self) -> bool {
-        let in_use = self.in_use();
-        !in_use.fits(&self.spec.capacity)
-            && !in_use.fits(&(self.spec.capacity + self.yielding + self.tolerance.units))
+        if self.offset.is_zero() && self.used.fits(&self.spec.capacity) {
+            return false;
+        }
+        !self.in_use().fits(&(self.spec.capacity + self.yielding + self.tolerance.units))
     }
 }
 
