@@ -186,7 +186,7 @@ fn checksum(bytes: &[u8]) -> u32 {
 
 /// A snapshot whose head is in order, whatever it has.
 fn with_head(body: &[u8]) -> Vec<u8> {
-    let numbers = [3, checksum(body)].map(u32::to_le_bytes);
+    let numbers = [4, checksum(body)].map(u32::to_le_bytes);
     [b"TGSNAP\r\n", numbers.as_flattened(), &(body.len() as u64).to_le_bytes(), body].concat()
 }
 
