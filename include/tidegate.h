@@ -87,6 +87,11 @@
 #define TIDEGATE_DIMENSIONS 4
 
 /**
+ * Pools that a request may name besides the one it prefers.
+ */
+#define TIDEGATE_OTHER_POOLS 3
+
+/**
  * Counters in tidegate_tenant_usage_t.queue_delays.
  */
 #define TIDEGATE_QUEUE_DELAY_BUCKETS 24
@@ -1094,6 +1099,15 @@ typedef struct tidegate_request_spec_t {
    * dropped for it.
    */
   uint64_t deadline_ns;
+  /**
+   * How many of other_pools are set, at most TIDEGATE_OTHER_POOLS.
+   */
+  uint32_t other_pools_count;
+  /**
+   * Pools that can serve it besides the one it prefers, in order of preference. It starts in the first where it can at
+   * once; else it waits in the first that can hold it.
+   */
+  uint32_t other_pools[TIDEGATE_OTHER_POOLS];
 } tidegate_request_spec_t;
 
 /**
@@ -1831,7 +1845,7 @@ typedef struct tidegate_error_t {
 #define TIDEGATE_REQUEST_SPEC_INIT                                             \
   {                                                                            \
     sizeof(tidegate_request_spec_t), 0, 0, 0, TIDEGATE_YIELD_RESTART, 0,       \
-        {0, 0, 0, 0}, {0, 0, 0, 0}, 0, 0, 0, 0, 0, 0                           \
+        {0, 0, 0, 0}, {0, 0, 0, 0}, 0, 0, 0, 0, 0, 0, 0, {0, 0, 0}             \
   }
 
 #define TIDEGATE_TENANT_POLICY_INIT                                            \

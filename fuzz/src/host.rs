@@ -2,8 +2,9 @@
 //! legal; the rest must be refused without a trace. After every word the invariants are checked.
 
 use tidegate::{
-    Action, Attempt, Created, Decline, Digest, Input, Instant, Journal, OtherPools, PoolId, RequestId, RequestSpec,
-    RequestState, Resources, Scheduler, TenantId, Tier, Usage, WorkerId, WorkerKind, WorkerSpec, Yielding,
+    Action, Attempt, Created, Decline, Digest, Input, Instant, Journal, OtherPools, PoolId, RequestId,
+    RequestSpec, RequestState, Resources, Scheduler, TenantId, Tier, Usage, WorkerId, WorkerKind, WorkerSpec,
+    Yielding,
 };
 
 use crate::{Bytes, World};
