@@ -168,6 +168,20 @@ fn wrong_times() {
     );
 }
 
+/// What is no fault, as `docs/TRACES.md` has it: disorder is repaired, gaps and rows that are there twice are taken as they are.
+#[test]
+fn disorder_gaps_and_rows_twice() {
+    let rows = "900000000,P0,late,7,1\n2,P1,b,5,1\n0,P0,a,1,1\n2,P0,c,6,1\n0,P0,a,1,1\n";
+    let read = read_content(Kind::Csv, "t.csv", format!("{HEADER}{rows}"));
+    let second = 1_000_000_000;
+    let found: Vec<_> = read
+        .requests
+        .iter()
+        .map(|request| (request.arrival_ns / second, read.tenants[request.tenant as usize].as_str()))
+        .collect();
+    assert_eq!(found, [(0, "a"), (0, "a"), (2, "b"), (2, "c"), (900_000_000, "late")]);
+}
+
 #[test]
 fn wrong_labels() {
     csv_row_refused("0,gold,a,1,1", "t.csv: line 3: tier: \"gold\" is not a tier: P0 to P7, or 0 to 7");
