@@ -151,7 +151,7 @@ fn a_flipped_bit_is_noticed_wherever_it_is() {
         let error = Scheduler::restore(config.clone(), &torn).expect_err("it is not what was written");
         let as_told = match bit / 8 {
             0..8 => error == SnapshotError::NotASnapshot,
-            8..12 => matches!(error, SnapshotError::Format { expected: 3, .. }),
+            8..12 => matches!(error, SnapshotError::Format { expected: 4, .. }),
             16..24 => matches!(error, SnapshotError::Length { .. }),
             _ => error == SnapshotError::Damaged,
         };

@@ -680,7 +680,7 @@ impl Model {
         self.forget_victim(seq);
         self.renew_hold(seq);
         self.off_worker(seq);
-        self.to_first_choice(seq);
+        self.go_to_first_choice(seq);
         self.sit_out(seq);
         self.enqueue(seq, true);
     }
