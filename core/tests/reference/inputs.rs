@@ -106,7 +106,6 @@ impl Model {
         made: Option<RequestId>,
         after: Option<&Setup>,
     ) -> Result<(), Refusal> {
-        self.trim_caches();
         self.advance(now);
         self.told = None;
         let done = self.take(input, made, after);
@@ -681,7 +680,7 @@ impl Model {
         self.forget_victim(seq);
         self.renew_hold(seq);
         self.off_worker(seq);
-        self.take_first_choice(seq);
+        self.go_to_first_choice(seq);
         self.sit_out(seq);
         self.enqueue(seq, true);
     }

@@ -63,7 +63,7 @@ impl Model {
     }
 
     /// It comes back: to the pool it prefers.
-    pub(crate) fn take_first_choice(&mut self, seq: Seq) {
+    pub(crate) fn go_to_first_choice(&mut self, seq: Seq) {
         if self.may_roam(seq) {
             let request = &self.requests[&seq];
             let spec = placed(request, request.pools[0]);
