@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use clap::builder::PossibleValuesParser;
 use tidegate::{Config, Resources};
 use tidegate_deploy::{Deployment, Workers};
+use tidegate_sim::cost::{ApiPrice, GpuPrice};
 use tidegate_sim::hardware::{mean_slowdown, refuse_spares, together};
 use tidegate_sim::machine::Machine;
 use tidegate_sim::model::ServiceModel;
@@ -158,14 +159,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         traces: traffic.into_sources(),
         tier_names: config.tiers().iter().map(|tier| tier.name().to_owned()).collect(),
         tenants,
-        prices: match machine {
-            Machine::Engine { model, .. } => {
-                let file = file.as_ref().filter(|file| !file.workers.is_empty());
-                let gpu = file.map_or_else(|| args.prices.gpu(model), |file| args.prices.gpu_of(file, model));
-                Some((gpu, args.prices.api()))
-            }
-            Machine::Node => None,
-        },
+        prices: prices(args, machine, file.as_ref()),
         main,
         curve,
     };
@@ -186,6 +180,14 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         true => Err(Failure::Interrupted("stopped: the report is of the time until then".to_owned())),
         false => Ok(()),
     }
+}
+
+/// What workers and tokens cost; GPU jobs are not priced.
+fn prices(args: &Args, machine: Machine, file: Option<&Deployment>) -> Option<(GpuPrice, ApiPrice)> {
+    let Machine::Engine { model, .. } = machine else { return None };
+    let file = file.filter(|file| !file.workers.is_empty());
+    let gpu = file.map_or_else(|| args.prices.gpu(model), |file| args.prices.gpu_of(file, model));
+    Some((gpu, args.prices.api()))
 }
 
 /// The files that a replay writes.
