@@ -230,6 +230,8 @@ impl Scheduler {
         self.give_up_claim(slot);
         self.undo_idle_hold(slot);
         self.enter(slot, pool);
+        // The pool that it left is looked at again in the next round; this one has to be.
+        self.pool_mut(pool).revisit |= self.sits_out(slot);
         self.enqueue(slot, true);
     }
 
