@@ -106,6 +106,7 @@ impl Model {
         made: Option<RequestId>,
         after: Option<&Setup>,
     ) -> Result<(), Refusal> {
+        self.trim_caches();
         self.advance(now);
         self.told = None;
         let done = self.take(input, made, after);
