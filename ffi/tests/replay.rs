@@ -13,9 +13,9 @@ use std::time::Duration;
 use support::{COMPILERS, Linkage, compile_by, ffi, output, scratch, succeed, valgrind};
 use tidegate_core::{
     Action, Affinity, Amendment, Attempt, Config, Created, Decline, DeviceId, DeviceSpec, Entry, Input,
-    Instant, Journal, Order, OverQuota, Placement, PoolId, Ppm, QuotaLimit, Rate, RequestId, RequestSpec,
-    Resources, Scheduler, Shrink, StepException, StepTime, TenantId, TenantPolicy, Tier, TierConfig, Usage,
-    WorkerId, WorkerKind, WorkerSpec, YieldMode, Yielding,
+    Instant, Journal, Order, OtherPools, OverQuota, Placement, PoolId, Ppm, QuotaLimit, Rate, RequestId,
+    RequestSpec, Resources, Scheduler, Shrink, StepException, StepTime, TenantId, TenantPolicy, Tier,
+    TierConfig, Usage, WorkerId, WorkerKind, WorkerSpec, YieldMode, Yielding,
 };
 
 const PROGRAM: &str = "examples/replay.c";
@@ -42,6 +42,7 @@ fn config(urgent_ppm: u32) -> Config {
     };
     Config::builder()
         .dimensions(["slots", "kv_blocks"])
+        .pools(["first", "other"])
         .tier(TierConfig::new("realtime").reserve_ppm(urgent_ppm).order(Order::Deadline))
         .tier(TierConfig::new("batch").reserve_ppm(50_000).queue_limit(20).order(order))
         .step_time(StepTime::new(MILLISECOND, MILLISECOND / 10, MILLISECOND))
@@ -94,6 +95,11 @@ impl Host {
         spec.deadline = (self.random(3) == 0).then(|| self.now.plus_nanos(self.random(1_000_000_000)));
         spec.queue_timeout_ns = (self.random(4) == 0).then(|| self.random(3_000_000_000));
         spec.peak[1] = 20;
+        // One in twelve names a third pool, which does not exist.
+        let other = PoolId::new(1 + (self.random(4) / 3) as u32);
+        if self.random(3) == 0 {
+            spec.other_pools = OtherPools::new(&[other]).expect("one");
+        }
         if let Some(Created::Request(request)) = self.input(Input::Submit(spec)) {
             self.submitted.push(request);
         }
@@ -146,7 +152,7 @@ impl Host {
     }
 
     fn worker(&mut self) -> WorkerId {
-        WorkerId::new(self.random(8) as u32)
+        WorkerId::new(self.random(9) as u32)
     }
 
     fn shrink(&mut self) -> Shrink {
@@ -238,6 +244,7 @@ impl Host {
             let on = |spec: WorkerSpec, &(number, ppm)| spec.on_part(device(number), Ppm::new(ppm));
             self.input(Input::WorkerAdd(devices.iter().fold(spec, on)));
         }
+        self.input(Input::WorkerAdd(WorkerSpec::new(PoolId::new(1), [2, 30])));
     }
 
     /// Tenants under one that stands for all, and what may not be said of a tree.
@@ -438,7 +445,7 @@ fn the_journal_has_every_verb() {
 /// A change of one field wherever it stands.
 type Change = (&'static str, fn(&mut Input));
 
-fn changes_of_requests() -> [Change; 11] {
+fn changes_of_requests() -> [Change; 12] {
     fn submitted(input: &mut Input, change: fn(&mut RequestSpec)) {
         if let Input::Submit(spec) = input {
             change(spec);
@@ -457,6 +464,7 @@ fn changes_of_requests() -> [Change; 11] {
         ("submit: yielding", |input| submitted(input, |spec| spec.yielding = Yielding::Restart)),
         ("submit: deadline", |input| submitted(input, |spec| spec.deadline = None)),
         ("submit: timeout", |input| submitted(input, |spec| spec.queue_timeout_ns = None)),
+        ("submit: other pools", |input| submitted(input, |spec| spec.other_pools = OtherPools::NONE)),
         ("amend: demand", |input| amended(input, |amendment| amendment.demand = None)),
         ("amend: peak", |input| amended(input, |amendment| amendment.peak = None)),
         ("amend: tier", |input| amended(input, |amendment| amendment.tier = None)),
