@@ -46,7 +46,8 @@ fn every_limit_is_on_the_page_with_its_number() {
         let said = page[name].split(' ').next().expect("a number");
         assert_eq!(said, number.to_string(), "{name}");
     }
-    let exported = include_str!("../src/lib.rs").matches("MAX_").count();
+    let code = include_str!("../src/lib.rs").lines().filter(|line| !line.starts_with("//"));
+    let exported: usize = code.map(|line| line.matches("MAX_").count()).sum();
     assert_eq!(exported, limits.len(), "a limit that the library exports is not on the page");
 }
 

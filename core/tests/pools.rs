@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use common::{World, starts, three_tiers, victims};
 use tidegate::{
-    Action, Config, ConfigBuilder, DeviceSpec, OtherPools, PoolId, Ppm, Preemption, Reason, RequestId,
-    RequestSpec, RequestState, Reserve, SubmitError, Tier, TierConfig, WorkerId, WorkerSpec, Yielding,
+    Action, AmendError, Amendment, Config, ConfigBuilder, DeviceSpec, OtherPools, PoolId, Ppm, Preemption,
+    Reason, RequestId, RequestSpec, RequestState, Reserve, SubmitError, Tier, TierConfig, WorkerId,
+    WorkerSpec, Yielding,
 };
 
 const DEDICATED: PoolId = PoolId::new(0);
@@ -50,6 +51,61 @@ fn a_request_starts_in_the_pool_it_prefers_and_where_that_is_full_in_the_next() 
     assert_eq!(world.sched.state(all[4]), Ok(RequestState::Queued));
     world.complete(all[1]);
     assert_eq!(places(&world.round()), [(all[4], dedicated)]);
+}
+
+#[test]
+fn of_several_with_room_it_is_the_one_that_is_preferred_whatever_their_order() {
+    let mut world = World::new(pools());
+    let [_, shared, other] = [DEDICATED, SHARED, OTHER].map(|pool| add(&mut world, pool, 1));
+    world.submit_spec(spec(&world, Tier::P1, [DEDICATED]));
+    world.round();
+    let backwards = world.submit_spec(spec(&world, Tier::P1, [DEDICATED, OTHER, SHARED]));
+    assert_eq!(places(&world.round()), [(backwards, other)]);
+    let next = world.submit_spec(spec(&world, Tier::P1, [DEDICATED, OTHER, SHARED]));
+    assert_eq!(places(&world.round()), [(next, shared)]);
+}
+
+#[test]
+fn who_waits_for_what_another_pool_holds_back_starts_when_it_lends_it_again() {
+    let tier = |name| TierConfig::new(name).hold_window(Duration::from_secs(10));
+    let config = Config::builder().dimensions(["slots", "kv_blocks"]).pools(["dedicated", "shared"]);
+    let mut world = World::new(config.tier(tier("top").reserve_ppm(500_000)).tier(tier("batch")));
+    add(&mut world, DEDICATED, 1);
+    let shared = add(&mut world, SHARED, 2);
+    let urgent = world.submit_spec(spec(&world, Tier::P0, [SHARED]));
+    world.submit_spec(world.spec(Tier::P1, [1, 1]));
+    world.round();
+    world.complete(urgent);
+    world.round();
+    let wide = world.spec(Tier::P1, [1, 1]).demand([2, 2]).pools([DEDICATED, SHARED]);
+    add(&mut world, DEDICATED, 2);
+    let filler = world.submit_spec(world.spec(Tier::P1, [2, 2]));
+    assert_eq!(places(&world.round()).len(), 1, "{filler} has the room there");
+    let wide = world.submit_spec(wide);
+    assert_eq!(world.round(), [], "half of the other pool is held back");
+    for _ in 0..20 {
+        assert!(world.jump(), "time alone starts it");
+        let round = world.round();
+        if !round.is_empty() {
+            assert_eq!(places(&round), [(wide, shared)]);
+            return;
+        }
+    }
+    panic!("it starts within the hold window");
+}
+
+#[test]
+fn who_is_bound_to_a_pool_is_not_amended_beyond_it() {
+    let mut world = World::new(pools());
+    add(&mut world, DEDICATED, 2);
+    add(&mut world, SHARED, 8);
+    let bound = world.submit_spec(both(&world, Tier::P1));
+    world.round();
+    world.preempted(bound, 5);
+    let more = Amendment { demand: Some([4, 4].into()), ..Amendment::default() };
+    let refused = world.sched.amend(world.now, bound, more);
+    assert!(matches!(refused, Err(AmendError::Submit(SubmitError::NeverFits { max: 2, .. }))), "{refused:?}");
+    assert_eq!(places(&world.round()), [(bound, WorkerId::new(0))]);
 }
 
 #[test]

@@ -250,7 +250,7 @@ static void struct_sizes(tidegate_scheduler_t *s) {
   tidegate_explanation_t explanation = TIDEGATE_EXPLANATION_INIT;
   uint64_t request = 0;
   uint32_t number;
-  spec.struct_size--;
+  spec.struct_size = (uint32_t)offsetof(tidegate_request_spec_t, other_pools_count) - 1; /* the first version, cut */
   STATUS(tidegate_scheduler_submit(s, 0, &spec, &request), STRUCT_SIZE);
   spec.struct_size = 0;
   STATUS(tidegate_scheduler_submit(s, 0, &spec, &request), STRUCT_SIZE);

@@ -60,7 +60,7 @@ static void wrong_calls(void) {
   STATUS(tidegate_shared_step(shared, 0, 0, 1, &exception, SIZE_MAX, &ticket), OUT_OF_RANGE);
   STATUS(tidegate_shared_declined(shared, 0, 1, 1, 3, &ticket), OUT_OF_RANGE);
   STATUS(tidegate_shared_preempted(shared, 0, 1, 1, 0, 2, &ticket), OUT_OF_RANGE);
-  spec.struct_size--;
+  spec.struct_size = (uint32_t)offsetof(tidegate_request_spec_t, other_pools_count) - 1; /* the first version, cut */
   STATUS(tidegate_shared_submit(shared, 0, &spec, &ticket), STRUCT_SIZE);
   spec = request_of(0);
   spec.yielding = 3;

@@ -324,6 +324,11 @@ impl PrefixIndex {
         self.put(worker, last, false);
     }
 
+    /// The workers that may have more than their shares.
+    pub(crate) fn over(&self) -> &[u32] {
+        &self.over
+    }
+
     /// Workers that have more than their shares do no more: what they used longest ago goes. O(copies that go).
     pub(crate) fn trim(&mut self) {
         while let Some(worker) = self.over.pop() {

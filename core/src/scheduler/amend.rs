@@ -11,6 +11,7 @@ use crate::error::{AmendError, ReportError};
 use crate::event::Amendment;
 use crate::id::{PoolId, RequestId};
 use crate::queue::Lane;
+use crate::request::{OtherPools, RequestSpec};
 use crate::time::Instant;
 
 impl Scheduler {
@@ -46,7 +47,9 @@ impl Scheduler {
         self.check_numbers(&spec)?;
         let moves = spec.tier != record.spec.tier;
         if moves || spec.demand != record.spec.demand {
-            self.check_fits(&spec)?;
+            let stays = record.is_waiting() && self.is_bound(slot);
+            let other_pools = if stays { OtherPools::NONE } else { spec.other_pools };
+            self.check_fits(&RequestSpec { other_pools, ..spec })?;
         }
         if moves {
             self.check_urgency(&spec)?;

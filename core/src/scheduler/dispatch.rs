@@ -128,13 +128,18 @@ impl Scheduler {
             self.seek_roamers();
             let target = self.pool(pool);
             if target.queues.iter().any(|queue| !queue.is_idle()) || !target.roamers.is_empty() {
-                self.wake(pool, self.pool(pool).capacity.next_turn(self.now));
-                let admission = self.next_admission(pool);
-                self.wake(pool, admission);
-                self.wake(pool, self.kept_until(pool));
+                self.wake_in_time(pool);
             }
         }
         false
+    }
+
+    /// The pool is looked at again when time alone lets somebody start there.
+    pub(super) fn wake_in_time(&mut self, pool: PoolId) {
+        self.wake(pool, self.pool(pool).capacity.next_turn(self.now));
+        let admission = self.next_admission(pool);
+        self.wake(pool, admission);
+        self.wake(pool, self.kept_until(pool));
     }
 
     /// When a worker that some request is kept off is next open to it.

@@ -42,6 +42,9 @@ impl Scheduler {
         }
         let (pool, whole) = (spec.pool, self.whole(spec.capacity, &spec.devices));
         self.warmth.open(id);
+        if self.keeps_workers() {
+            self.stir_all(); // the others may have less of what somebody waits for
+        }
         self.workers.push(Worker::new(spec, whole, self.config.tiers.len()));
         self.pool_mut(pool).members.push(id);
         self.take_stand(id);

@@ -49,12 +49,13 @@ impl Scheduler {
     /// Whether a waiting request may go to another pool.
     fn may_roam(&self, slot: u32) -> bool {
         let record = &self.requests[slot];
-        let rare = self.requests.rare_of(record);
-        record.choices() > 1
-            && rare.tokens_kept == 0
-            && rare.checkpoint.is_none()
-            && rare.moves_to.is_none()
-            && rare.waits_at.is_none()
+        record.choices() > 1 && !self.is_bound(slot) && self.requests.rare_of(record).waits_at.is_none()
+    }
+
+    /// Whether what a request kept is where it waits, or it is to go on at a worker there.
+    pub(super) fn is_bound(&self, slot: u32) -> bool {
+        let rare = self.requests.rare(slot);
+        rare.tokens_kept > 0 || rare.checkpoint.is_some() || rare.moves_to.is_some()
     }
 
     /// A request is in a lane from now on: the other pools it names know of it.
@@ -117,6 +118,9 @@ impl Scheduler {
             first.into_iter().any(|slot| self.take_in_one(pool, slot))
         });
         self.pool_mut(pool).seeks_roamers |= took;
+        if !took && !self.pool(pool).roamers.is_empty() {
+            self.wake_in_time(pool);
+        }
         took
     }
 
@@ -129,18 +133,36 @@ impl Scheduler {
         if self.waits_at(slot).is_some() || self.waits_for_warmth(slot) {
             return false;
         }
-        let Some((worker, reason)) = self.start_in(pool, slot) else {
+        if self.start_in(pool, slot).is_none() {
             let covered = self.is_covered_later(pool, slot);
             if covered {
                 self.move_to(slot, pool);
             }
             return covered;
-        };
-        match self.quota_lack(slot) {
-            Some(lack) => self.wait_for_quota(slot, lack.node),
-            None => self.start_elsewhere(slot, worker, reason),
         }
-        true
+        if let Some(lack) = self.quota_lack(slot) {
+            self.wait_for_quota(slot, lack.node);
+            return true;
+        }
+        // It prefers another, perhaps, whose turn comes later.
+        let pools = (0..self.requests[slot].choices()).map(|choice| self.requests[slot].preference(choice));
+        let pools: SmallVec<[PoolId; 4]> = pools.collect();
+        let starts = pools.into_iter().any(|pool| self.starts_in(pool, slot));
+        self.pool_mut(pool).seeks_roamers |= !starts;
+        starts
+    }
+
+    /// Starts a request in another pool than its own, if that would start it at once. Whether it did.
+    fn starts_in(&mut self, pool: PoolId, slot: u32) -> bool {
+        if pool == self.requests[slot].pool() {
+            return false;
+        }
+        let Some((worker, reason)) = self.start_in(pool, slot) else { return false };
+        let may_hold = self.may_hold_in(pool, slot);
+        if may_hold {
+            self.start_elsewhere(slot, worker, reason);
+        }
+        may_hold
     }
 
     /// Before a request takes anything from anybody: whether another pool it names started it. One behind its own, which may
@@ -156,15 +178,25 @@ impl Scheduler {
             if is_behind && target.queues[..=tier.index()].iter().any(|queue| !queue.is_idle()) {
                 continue;
             }
-            if let Some((worker, reason)) = self.start_in(pool, slot) {
-                self.start_elsewhere(slot, worker, reason);
+            if self.starts_in(pool, slot) {
                 return true;
             }
         }
         false
     }
 
-    /// A request goes to the pool of a worker, and starts there. Like any other, it may pass a head so many times.
+    /// Whether quota that lets a request start where it is lets it start in another pool, where it may ask for more units. One
+    /// that holds its quota already is not to ask for more.
+    fn may_hold_in(&mut self, pool: PoolId, slot: u32) -> bool {
+        let own = self.requests[slot].asks;
+        let holds = self.requests.run(slot).held.is_some();
+        self.as_if_in(pool, slot, |sched| {
+            sched.requests[slot].asks.fits(&own) || !holds && sched.quota_lack(slot).is_none()
+        })
+    }
+
+    /// A request goes to the pool of a worker, and starts there, unless what it gave back of its quota is for others now. Like
+    /// any other, it may pass a head so many times.
     fn start_elsewhere(&mut self, slot: u32, worker: WorkerId, reason: Reason) {
         let (pool, tier) = (self.worker(worker).spec.pool, self.requests[slot].tier());
         let head = if reason == Reason::Borrowed { self.find_head(pool, tier) } else { None };
@@ -172,7 +204,10 @@ impl Scheduler {
             self.requests[head].bypassed = self.requests[head].bypassed.saturating_add(1);
         }
         self.move_to(slot, pool);
-        self.start(slot, worker, reason);
+        match self.quota_lack(slot) {
+            Some(lack) => self.wait_for_quota(slot, lack.node),
+            None => self.start(slot, worker, reason),
+        }
     }
 
     /// Where a waiting request would start at once in another pool, and by which right.

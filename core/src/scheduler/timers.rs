@@ -39,7 +39,9 @@ impl Scheduler {
     /// Something is told: before, what decisions left to do later is done.
     #[inline]
     pub(super) fn advance(&mut self, now: Instant) {
-        self.warmth.settle();
+        if self.warmth.is_over() {
+            self.trim_caches();
+        }
         self.pass_to(now);
     }
 

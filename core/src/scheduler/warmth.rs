@@ -65,9 +65,10 @@ impl Warmth {
         self.index.rebuild(blocks, each);
     }
 
-    /// Workers that came to have more than their share since the last time forget what they used longest ago.
-    pub(super) fn settle(&mut self) {
-        self.index.trim();
+    /// Whether workers came to have more than their share since they were last trimmed.
+    #[inline]
+    pub(super) fn is_over(&self) -> bool {
+        !self.index.over().is_empty()
     }
 
     fn of(&self, slot: u32) -> Option<u32> {
@@ -231,6 +232,19 @@ impl Scheduler {
         }
     }
 
+    /// Workers that came to have more than their share since the last time forget what they used longest ago. Who would rather
+    /// wait for that waits for nothing then.
+    #[inline(never)]
+    pub(super) fn trim_caches(&mut self) {
+        if self.keeps_workers() {
+            for &worker in self.warmth.index.over() {
+                let pool = self.workers[worker as usize].spec.pool;
+                self.pools[pool.index()].dirty = true;
+            }
+        }
+        self.warmth.index.trim();
+    }
+
     /// How many tokens of a prompt are expected to be cached on a worker.
     #[inline]
     pub(super) fn expected_cached(&self, slot: u32, worker: WorkerId) -> u64 {
@@ -368,7 +382,7 @@ impl Scheduler {
 
     /// Whether workers are ever kept.
     #[inline]
-    fn keeps_workers(&self) -> bool {
+    pub(super) fn keeps_workers(&self) -> bool {
         self.config.affinity().is_some_and(|affinity| affinity.wait_ns > 0)
     }
 

@@ -406,7 +406,10 @@ impl Model {
         spec.tier = amendment.tier.unwrap_or(spec.tier);
         spec.deadline = amendment.deadline.or(spec.deadline);
         let moves = spec.tier != request.spec.tier;
-        self.check_spec(&spec, moves || spec.demand != request.spec.demand)?;
+        let stays = request.waits() && self.is_bound(seq);
+        let other_pools = if stays { OtherPools::NONE } else { spec.other_pools };
+        let to_fit = RequestSpec { other_pools, ..spec };
+        self.check_spec(&to_fit, moves || spec.demand != request.spec.demand)?;
         if moves && spec.tier < self.tenant(spec.tenant).policy.most_urgent {
             return Err("tier too urgent");
         }

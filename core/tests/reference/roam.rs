@@ -24,11 +24,12 @@ fn placed(request: &Request, pool: PoolId) -> RequestSpec {
 impl Model {
     fn may_roam(&self, seq: Seq) -> bool {
         let request = &self.requests[&seq];
-        request.pools.len() > 1
-            && request.kept == 0
-            && request.checkpoint.is_none()
-            && request.moves_to.is_none()
-            && request.waits_at.is_none()
+        request.pools.len() > 1 && !self.is_bound(seq) && request.waits_at.is_none()
+    }
+
+    pub(crate) fn is_bound(&self, seq: Seq) -> bool {
+        let request = &self.requests[&seq];
+        request.kept > 0 || request.checkpoint.is_some() || request.moves_to.is_some()
     }
 
     fn other_pools(&self, seq: Seq) -> Vec<PoolId> {
@@ -118,18 +119,31 @@ impl Model {
         if self.sits_out(seq) || is_aside || self.waits_for_warmth(seq) {
             return false;
         }
-        let Some((worker, reason)) = self.start_in(pool, seq) else {
+        if self.start_in(pool, seq).is_none() {
             let covered = self.is_covered_later(pool, seq);
             if covered {
                 self.move_to(seq, pool);
             }
             return covered;
-        };
-        match self.quota_lack(seq) {
-            Some(lack) => self.wait_for_quota(seq, lack),
-            None => self.start_elsewhere(seq, worker, reason),
         }
-        true
+        if let Some(lack) = self.quota_lack(seq) {
+            self.wait_for_quota(seq, lack);
+            return true;
+        }
+        self.requests[&seq].pools.clone().into_iter().any(|pool| self.starts_in(pool, seq))
+    }
+
+    fn starts_in(&mut self, pool: PoolId, seq: Seq) -> bool {
+        if pool == self.requests[&seq].spec.pool {
+            return false;
+        }
+        match self.start_in(pool, seq) {
+            Some((worker, reason)) if self.may_hold_in(pool, seq) => {
+                self.start_elsewhere(seq, worker, reason);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Instead of victims: a pool that would start it at once does.
@@ -141,12 +155,19 @@ impl Model {
             if pool > own && (0..=tier).any(|tier| !self.in_order(index, tier).is_empty()) {
                 continue;
             }
-            if let Some((worker, reason)) = self.start_in(pool, seq) {
-                self.start_elsewhere(seq, worker, reason);
+            if self.starts_in(pool, seq) {
                 return true;
             }
         }
         false
+    }
+
+    /// Whether quota lets it ask there for what it would.
+    fn may_hold_in(&mut self, pool: PoolId, seq: Seq) -> bool {
+        let (own, holds) = (self.requests[&seq].asks, self.requests[&seq].held.is_some());
+        self.as_if_in(pool, seq, |model| {
+            super::le(model.requests[&seq].asks, own) || !holds && model.quota_lack(seq).is_none()
+        })
     }
 
     fn start_elsewhere(&mut self, seq: Seq, worker: WorkerId, reason: Reason) {
@@ -158,7 +179,10 @@ impl Model {
             self.request(head).bypassed += 1;
         }
         self.move_to(seq, pool);
-        self.start_on(seq, worker, reason);
+        match self.quota_lack(seq) {
+            Some(lack) => self.wait_for_quota(seq, lack),
+            None => self.start_on(seq, worker, reason),
+        }
     }
 
     fn start_in(&mut self, pool: PoolId, seq: Seq) -> Option<(WorkerId, Reason)> {

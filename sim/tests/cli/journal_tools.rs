@@ -70,9 +70,7 @@ fn a_replay_stops_before_any_action_with_the_digest_of_those_before_it() {
         let shown = printed(&["journal", "show", JOURNAL]);
         let next = stopped.lines().find_map(|line| line.strip_prefix("next: ")).expect("what comes next");
         assert!(shown.contains(&format!(" {next}\n")), "{next} is what is shown");
-        assert!(
-            stopped.starts_with("state at ") && stopped.contains("\npool=default tier=realtime reserved=")
-        );
+        assert!(stopped.starts_with("state at ") && stopped.contains("\npool=first tier=realtime reserved="));
         last = digest;
     }
     let beyond = (actions + 1).to_string();
