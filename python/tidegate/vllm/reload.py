@@ -5,11 +5,12 @@ it is another. An engine that has nothing to do looks with its next step. It kno
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from vllm.logger import init_logger
 
 import tidegate
-from tidegate.deployment import InForce
+from tidegate.deployment import Deployment, InForce
 from tidegate.vllm.settings import Settings, SettingsError
 from tidegate.watching import FileWatch
 
@@ -31,7 +32,7 @@ class Reload:
         self._look_at_ns = 0
         self._watch: FileWatch | None = None
         if self._path is not None and settings.watch_every_s > 0:
-            self._in_force = InForce(core, settings.deployment, clock_ns=now_ns)
+            self._in_force = InForce(core, self._without_fleet(settings), clock_ns=now_ns)
             self._watch = FileWatch(self._path, self._read_again, every_s=settings.watch_every_s)
 
     def look(self) -> None:
@@ -40,6 +41,11 @@ class Reload:
             self._look_at_ns = self._now_ns() + int(self.settings.watch_every_s * S)
             self._watch.check()
 
+    @staticmethod
+    def _without_fleet(settings: Settings) -> Deployment:
+        """Devices and workers are other hosts': an engine is one worker by itself."""
+        return replace(settings.deployment, devices=(), workers=())
+
     def _read_again(self) -> None:
         try:
             found = Settings.load(self._path)
@@ -47,7 +53,7 @@ class Reload:
                 return
             if found.watch_every_s != self.settings.watch_every_s:
                 raise SettingsError("vllm.watch_every_s: it is read at the start alone")
-            kept = self._in_force.change(found.deployment)
+            kept = self._in_force.change(self._without_fleet(found))
         except (tidegate.Error, SettingsError) as error:
             logger.error("%s is not in force, what was before is: %s", self._path, error)
             return

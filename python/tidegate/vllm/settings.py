@@ -4,8 +4,8 @@ The file is the one that all hosts read (`tidegate.deployment`), with a table `v
 devices and workers are not used: this engine is one worker by itself. It knows nothing of requests.
 """
 
-import math
 import os
+import threading
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,8 +87,8 @@ class Settings:
             kinds, is_what = OURS[name]
             if not isinstance(value, kinds) or isinstance(value, bool):
                 raise SettingsError(f"vllm.{name}: {value!r} is not {is_what}")
-        if not 0 <= ours.get("watch_every_s", 0) < math.inf:
-            raise SettingsError("vllm.watch_every_s: it is less than 0, or without end")
+        if not 0 <= ours.get("watch_every_s", 0) <= threading.TIMEOUT_MAX:
+            raise SettingsError("vllm.watch_every_s: it is less than 0, or longer than anybody waits")
         if deployment.config.dimensions != DIMENSIONS:
             raise SettingsError(f"dimensions: {list(DIMENSIONS)} are those of vLLM")
         settings = Settings(deployment, **ours)

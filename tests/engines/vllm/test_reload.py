@@ -110,6 +110,11 @@ def test_a_file_that_cannot_be_in_force_changes_nothing(
     assert watched.setting("queue_limit") == 7
 
 
+def test_workers_of_other_hosts_may_change_in_the_file(watched: Watched) -> None:
+    watched.says("queue_limit = 7\n" + WATCHED + "[[workers]]\ncapacity = { slots = 4, kv_blocks = 100 }\n")
+    assert watched.setting("queue_limit") == 7
+
+
 def test_a_file_that_is_gone_changes_nothing(watched: Watched) -> None:
     watched.path.unlink()
     watched.settle()
@@ -126,7 +131,7 @@ def test_without_the_setting_nobody_looks() -> None:
     assert json.loads(stage.scheduler._gate.core.config.to_json())["queue_limit"] != 7
 
 
-@pytest.mark.parametrize("value", ["-1", "inf", "nan", "true", "'2s'"])
+@pytest.mark.parametrize("value", ["-1", "1e12", "inf", "nan", "true", "'2s'"])
 def test_seconds_are_seconds(value: str) -> None:
     with pytest.raises(SettingsError, match="watch_every_s"):
         Settings.parse(f"[vllm]\nwatch_every_s = {value}\n")
