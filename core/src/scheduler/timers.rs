@@ -19,6 +19,7 @@ impl Scheduler {
         let due = !self.outbox.is_empty()
             || !self.pressured.is_empty()
             || self.quota_queue.is_changed()
+            || !self.homeless.is_empty()
             || self.pools.iter().any(|pool| pool.dirty || pool.revisit);
         if due {
             return Some(self.now);

@@ -43,9 +43,7 @@ class Scheduler(AsyncScheduler):
         self._memory = Memory(
             self.kv_cache_manager, block_size=self.block_size, step_tokens=self.max_num_scheduled_tokens
         )
-        self._gate = Gate(
-            settings, slots=self.max_num_active_reqs, blocks=self._memory.capacity, now_ns=self._clock()
-        )
+        self._gate = Gate(settings, slots=self.max_num_active_reqs, blocks=self._memory.capacity, now_ns=self._clock())
         self._reload = Reload(settings, self._gate.core, now_ns=lambda: self._gate.now_ns)
         self._before_step = False
         self._for_memory = True
