@@ -195,8 +195,7 @@ impl Scheduler {
         })
     }
 
-    /// A request goes to the pool of a worker, and starts there, unless what it gave back of its quota is for others now. Like
-    /// any other, it may pass a head so many times.
+    /// A request goes to the pool of a worker, and starts there. Like any other, it may pass a head so many times.
     fn start_elsewhere(&mut self, slot: u32, worker: WorkerId, reason: Reason) {
         let (pool, tier) = (self.worker(worker).spec.pool, self.requests[slot].tier());
         let head = if reason == Reason::Borrowed { self.find_head(pool, tier) } else { None };
@@ -204,10 +203,7 @@ impl Scheduler {
             self.requests[head].bypassed = self.requests[head].bypassed.saturating_add(1);
         }
         self.move_to(slot, pool);
-        match self.quota_lack(slot) {
-            Some(lack) => self.wait_for_quota(slot, lack.node),
-            None => self.start(slot, worker, reason),
-        }
+        self.start(slot, worker, reason);
     }
 
     /// Where a waiting request would start at once in another pool, and by which right.

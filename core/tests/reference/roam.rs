@@ -179,10 +179,7 @@ impl Model {
             self.request(head).bypassed += 1;
         }
         self.move_to(seq, pool);
-        match self.quota_lack(seq) {
-            Some(lack) => self.wait_for_quota(seq, lack),
-            None => self.start_on(seq, worker, reason),
-        }
+        self.start_on(seq, worker, reason);
     }
 
     fn start_in(&mut self, pool: PoolId, seq: Seq) -> Option<(WorkerId, Reason)> {
