@@ -185,14 +185,14 @@ impl Scheduler {
         false
     }
 
-    /// Whether quota that lets a request start where it is lets it start in another pool, where it may ask for more units. One
-    /// that holds its quota already is not to ask for more.
+    /// Whether quota that lets a request start where it is lets it start in another pool, where it may ask for more units. What
+    /// is held for one already is held where it is.
     fn may_hold_in(&mut self, pool: PoolId, slot: u32) -> bool {
         let own = self.requests[slot].asks;
-        let holds = self.requests.run(slot).held.is_some();
-        self.as_if_in(pool, slot, |sched| {
-            sched.requests[slot].asks.fits(&own) || !holds && sched.quota_lack(slot).is_none()
-        })
+        self.requests.run(slot).held.is_none()
+            && self.as_if_in(pool, slot, |sched| {
+                sched.requests[slot].asks.fits(&own) || sched.quota_lack(slot).is_none()
+            })
     }
 
     /// A request goes to the pool of a worker, and starts there. Like any other, it may pass a head so many times.

@@ -165,9 +165,10 @@ impl Model {
     /// Whether quota lets it ask there for what it would.
     fn may_hold_in(&mut self, pool: PoolId, seq: Seq) -> bool {
         let (own, holds) = (self.requests[&seq].asks, self.requests[&seq].held.is_some());
-        self.as_if_in(pool, seq, |model| {
-            super::le(model.requests[&seq].asks, own) || !holds && model.quota_lack(seq).is_none()
-        })
+        !holds
+            && self.as_if_in(pool, seq, |model| {
+                super::le(model.requests[&seq].asks, own) || model.quota_lack(seq).is_none()
+            })
     }
 
     fn start_elsewhere(&mut self, seq: Seq, worker: WorkerId, reason: Reason) {
