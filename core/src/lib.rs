@@ -12,11 +12,11 @@
 //! | the loop | [`Scheduler`], [`Action`], [`Reason`], [`Instant`], [`Input`] |
 //! | a config | [`Config`], [`ConfigBuilder`], [`TierConfig`], [`Order`], [`Placement`], [`Affinity`], [`Preemption`], [`Fallback`], [`StepTime`], [`Reserve`], [`Ppm`], [`Rounding`] |
 //! | workers | [`WorkerSpec`], [`WorkerKind`], [`WorkerId`], [`PoolId`], [`DeviceSpec`], [`DevicePart`], [`DeviceId`], [`Sharing`], [`Shrink`], [`Resources`] |
-//! | requests | [`RequestSpec`], [`Tier`], [`RequestId`], [`Attempt`], [`Usage`], [`Completion`], [`StepException`], [`Yielding`], [`YieldMode`], [`Decline`], [`Amendment`], [`RequestState`] |
+//! | requests | [`RequestSpec`], [`OtherPools`], [`Tier`], [`RequestId`], [`Attempt`], [`Usage`], [`Completion`], [`StepException`], [`Yielding`], [`YieldMode`], [`Decline`], [`Amendment`], [`RequestState`] |
 //! | tenants, quota | [`TenantId`], [`TenantPolicy`], [`Rate`], [`QuotaLimit`], [`OverQuota`], [`LeaseTerms`] |
 //! | questions | [`Explanation`], [`Gate`], [`Stats`], [`ShareWarning`], [`PromptLeft`], [`TenantUsage`], [`QUEUE_DELAY_BUCKETS`], [`MetricsFormat`], [`Created`] |
 //! | errors | [`ConfigError`], [`ConfigFault`], [`TenantError`], [`PolicyError`], [`PolicyFault`], [`WorkerError`], [`SubmitError`], [`Limit`], [`QueueScope`], [`QueueUnit`], [`AmendError`], [`ReportError`], [`InputError`], [`InvariantViolation`] |
-//! | bounds | [`MAX_BURST`], [`MAX_DEVICES`], [`MAX_DEVICES_PER_WORKER`], [`MAX_DIMENSIONS`], [`MAX_LEASED_PERIOD_NS`], [`MAX_LEASED_TOKENS`], [`MAX_NAME_BYTES`], [`MAX_POOLS`], [`MAX_PREFIX_BLOCKS`], [`MAX_REQUESTS`], [`MAX_TENANT_DEPTH`], [`MAX_TIERS`], [`MAX_TOKENS`], [`MAX_TOKEN_COST`], [`MAX_UNITS`], [`MAX_WORKERS`] |
+//! | bounds | [`MAX_BURST`], [`MAX_DEVICES`], [`MAX_DEVICES_PER_WORKER`], [`MAX_DIMENSIONS`], [`MAX_LEASED_PERIOD_NS`], [`MAX_LEASED_TOKENS`], [`MAX_NAME_BYTES`], [`MAX_POOLS`], [`MAX_POOLS_PER_REQUEST`], [`MAX_PREFIX_BLOCKS`], [`MAX_REQUESTS`], [`MAX_TENANT_DEPTH`], [`MAX_TIERS`], [`MAX_TOKENS`], [`MAX_TOKEN_COST`], [`MAX_UNITS`], [`MAX_WORKERS`] |
 #![cfg_attr(
     feature = "toml",
     doc = "| journals | [`Journal`], [`Recorder`], [`Entry`], [`Replay`], [`Digest`], [`JournalError`], [`JournalFault`] |"

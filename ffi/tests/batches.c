@@ -192,7 +192,7 @@ static void misuse(void) {
   specs[1] = request_of(0);
   specs[1].struct_size = 0;
   STATUS(tidegate_scheduler_submit_many(s, 0, specs, 2, requests, statuses), STRUCT_SIZE);
-  CHECK(says(s, "specs: struct_size is 0, this library knows 136 to 136"));
+  CHECK(says(s, "specs: struct_size is 0, this library knows 136 to 152"));
   STATUS(tidegate_scheduler_complete_many(s, 0, NULL, 1, statuses), NULL_POINTER);
   STATUS(tidegate_scheduler_complete_many(s, 0, &end, SIZE_MAX, statuses), OUT_OF_RANGE);
   end.reserved[6] = 1;
