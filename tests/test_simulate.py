@@ -1,11 +1,11 @@
 """`tidegate.simulation` drives the program and gives its report back."""
 
 import json
+import re
 import sys
-import types
 from pathlib import Path
-from typing import ClassVar
 
+import pandas
 import pytest
 import toolchain
 
@@ -29,6 +29,14 @@ def binary() -> Path:
     return program
 
 
+@pytest.fixture
+def without_extras(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where pandas and tqdm are not installed."""
+    for name in ("pandas", "tqdm"):
+        monkeypatch.setitem(sys.modules, name, None)
+
+
+@pytest.mark.usefixtures("without_extras")
 def test_rows_are_replayed_under_all_set_ups(binary: Path) -> None:
     result = simulate(None, ROWS, workers=3, binary=binary, timeout_s=AT_MOST_S)
     assert list(result["setups"]) == ["dedicated", "naive", "tidegate"]
@@ -81,33 +89,16 @@ def test_the_environment_names_the_program(binary: Path, monkeypatch: pytest.Mon
     assert simulate(None, ROWS, workers=3, setups=["naive"], timeout_s=AT_MOST_S)["workers"] == 3
 
 
-class Bar:
-    """What is used of tqdm's bar."""
-
-    made: ClassVar["list[Bar]"] = []
-
-    def __init__(self, *, total: int, **_: object) -> None:
-        self.total, self.n, self.is_closed = total, 0, False
-        self.made.append(self)
-
-    def update(self, more: int) -> None:
-        self.n += more
-
-    def close(self) -> None:
-        self.is_closed = True
-
-
-def test_tqdm_shows_how_far_it_is_and_pandas_makes_tables(binary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tqdm, pandas = types.ModuleType("tqdm"), types.ModuleType("pandas")
-    vars(tqdm)["tqdm"], vars(pandas)["DataFrame"] = Bar, tuple
-    monkeypatch.setitem(sys.modules, "tqdm", tqdm)
-    monkeypatch.setitem(sys.modules, "pandas", pandas)
+def test_tqdm_shows_how_far_it_is_and_pandas_makes_tables(binary: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [{**row, "arrival_s": index / 40} for index, row in enumerate(ROWS * 40)]
     result = simulate(None, rows, workers=3, setups=["naive"], binary=binary, timeout_s=AT_MOST_S)
-    (bar,) = Bar.made
-    assert (bar.total, bar.is_closed) == (len(rows), True)
-    assert bar.n > len(rows) / 2
+    bar = capsys.readouterr().err
+    assert f"/{len(rows)} [" in bar, "a bar of all requests"
+    assert int(re.findall(rf"(\d+)/{len(rows)} \[", bar)[-1]) > len(rows) / 2
     assert isinstance(result, Simulation)
-    assert isinstance(result.tiers(), tuple)
+    tiers = result.tiers()
+    assert isinstance(tiers, pandas.DataFrame)
+    assert list(tiers["setup"].unique()) == ["naive"]
+    assert result.setups()["requests_completed"].sum() == len(rows)
     simulate(None, rows, workers=3, setups=["naive"], binary=binary, progress=False, timeout_s=AT_MOST_S)
-    assert len(Bar.made) == 1
+    assert not capsys.readouterr().err

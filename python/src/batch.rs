@@ -7,8 +7,8 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyList, PyTuple};
 use tidegate::{
-    Attempt, Completion, Config, InputError, Instant, ReportError, RequestId, RequestSpec, Resources,
-    Scheduler, SubmitError, TenantError, TenantId, Usage, Yielding,
+    Attempt, Completion, Config, InputError, Instant, OtherPools, PoolId, ReportError, RequestId,
+    RequestSpec, Resources, Scheduler, SubmitError, TenantError, TenantId, Usage, Yielding,
 };
 
 use crate::argument::{self, Named, Pools, Whole};
@@ -232,7 +232,7 @@ fn request_spec(config: &Config, item: &Bound<'_, PyAny>) -> PyResult<(Named, Re
         (fields.get(0, Named::FIRST)?, fields.get(1, Named::FIRST)?, fields.get(3, Pools::FIRST)?);
     let tokens = |index| fields.get(index, Whole(0)).map(|Whole(tokens)| tokens);
     let number = |index| fields.get(index, None).map(|number: Option<Whole<u64>>| number.map(|n| n.0));
-    let (pool, other_pools) = fields.told(3, pools.resolve(py, config))?;
+    // What is wrong is told in the order of a single call.
     let spec = RequestSpec {
         prompt_tokens: tokens(5)?,
         cached_tokens: tokens(6)?,
@@ -243,12 +243,15 @@ fn request_spec(config: &Config, item: &Bound<'_, PyAny>) -> PyResult<(Named, Re
         tag: tokens(11)?,
         tenant: TenantId::new(if let Named::Number(number) = tenant { number } else { 0 }),
         tier: argument::tier(py, config, &tier)?,
-        pool,
-        other_pools,
-        demand: fields.told(2, argument::resources(config, &tuple.get_item(2)?))?,
-        peak: fields.units(config, 4)?.unwrap_or(Resources::ZERO),
+        pool: PoolId::new(0),
+        other_pools: OtherPools::NONE,
+        demand: Resources::ZERO,
+        peak: Resources::ZERO,
     };
-    Ok((tenant, spec))
+    let (pool, other_pools) = fields.told(3, pools.resolve(py, config))?;
+    let demand = fields.told(2, argument::resources(config, &tuple.get_item(2)?))?;
+    let peak = fields.units(config, 4)?.unwrap_or(Resources::ZERO);
+    Ok((tenant, RequestSpec { pool, other_pools, demand, peak, ..spec }))
 }
 
 /// A `Completion`; what is left out at its end is 0.

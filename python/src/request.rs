@@ -27,10 +27,11 @@ pub(crate) fn spec(
     let units = |name, amounts: &Bound<'_, PyAny>| {
         argument::resources(config, amounts).map_err(|error| error::about(py, error, name))
     };
+    let tier = argument::tier(py, config, tier)?;
     let (pool, other_pools) = pools.resolve(py, config)?;
     Ok(RequestSpec {
         tenant: TenantId::new(0),
-        tier: argument::tier(py, config, tier)?,
+        tier,
         pool,
         other_pools,
         demand: units("demand", demand)?,

@@ -122,7 +122,7 @@ def test_a_config_map_moves_the_link_in_the_middle(tmp_path: Path) -> None:
         (TOP.replace("slots", "blocks"), "dimensions"),
         (TOP + '[[tiers]]\nname = "third"\n', "tiers"),
         (TOP + "[[workers]]\ncapacity = { slots = 1 }\n", "at the start alone"),
-        (TOP + "".join(f'[[tenants]]\nname = "t{number}"\n' for number in range(9)), "tenants[0]"),
+        (TOP + "".join(f'[[tenants]]\nname = "t{number}"\n' for number in range(9)), "tenants[4]"),
     ],
 )
 def test_a_file_with_a_fault_changes_nothing(host: Host, text: str, why: str) -> None:
