@@ -36,7 +36,7 @@ class Reload:
             self._watch = FileWatch(self._path, self._read_again, every_s=settings.watch_every_s)
 
     def look(self) -> None:
-        """Looks at the file, if it is time. One that has a fault or cannot be in force changes nothing, and is logged."""
+        """Looks at the file, if it is time. One with a fault, or that cannot apply, is logged and changes nothing."""
         if self._watch is not None and self._now_ns() >= self._look_at_ns:
             self._look_at_ns = self._now_ns() + int(self.settings.watch_every_s * S)
             self._watch.check()
