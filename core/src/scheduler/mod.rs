@@ -407,10 +407,10 @@ impl Scheduler {
     /// # Errors
     /// [`ReportError::AlreadyTerminal`] or [`ReportError::UnknownRequest`].
     pub fn state(&self, request: RequestId) -> Result<RequestState, ReportError> {
-        self.resolve(request).map(|slot| self.standing(slot))
+        self.resolve(request).map(|slot| self.state_of(slot))
     }
 
-    fn standing(&self, slot: u32) -> RequestState {
+    fn state_of(&self, slot: u32) -> RequestState {
         match self.requests[slot].state {
             RequestState::Queued if self.waits_at(slot).is_some() => RequestState::Parked,
             state => state,
