@@ -575,7 +575,7 @@ fn every_setting_may_be_the_largest_there_is() {
                 Affinity::new(9)
                     .block_tokens(u32::MAX)
                     .load_tokens(u32::MAX)
-                    .rebalance_ppm(u32::MAX)
+                    .imbalance_ppm(u32::MAX)
                     .wait(ever),
             )
             .min_run(ever)
