@@ -40,7 +40,7 @@ pub enum Input {
     Started { request: RequestId, attempt: Attempt, cached_tokens: u64, in_use: Resources },
     Declined { request: RequestId, attempt: Attempt, why: Decline },
     Progress { request: RequestId, attempt: Attempt, output_tokens: u64, in_use: Resources },
-    Preempted { request: RequestId, attempt: Attempt, tokens_kept: u64, releasing: bool },
+    Preempted { request: RequestId, attempt: Attempt, tokens_kept: u64, release: Release },
     Released { request: RequestId, attempt: Attempt },
     Complete { request: RequestId, attempt: Attempt, usage: Usage },
     Failed { request: RequestId, attempt: Attempt },
@@ -303,6 +303,15 @@ pub enum Shrink {
         /// Nanoseconds from the resize.
         after_ns: u64,
     },
+}
+
+/// When the units of a request that stopped come free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// They are free.
+    Done,
+    /// They stay taken until [`Scheduler::released`](crate::Scheduler::released): its memory is still being copied out.
+    Later,
 }
 
 /// What changes of a live request; what is `None` stays.

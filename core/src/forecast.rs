@@ -137,28 +137,28 @@ mod tests {
     fn a_line_goes_on_and_a_peak_is_kept_for_two_spans() {
         // From 0 on by 1 a step: in 6 steps it is 6 more than now.
         let line = wanted(0..60);
-        assert_eq!(line.forecast(AT, 0, units(59), MINUTE_NS), Some(units(59 + 6)));
+        assert_eq!(line.of(AT, 0, units(59), MINUTE_NS), Some(units(59 + 6)));
         // What fell is remembered for two spans, and then no more.
         let fell = |after| wanted([9; 12].into_iter().chain(core::iter::repeat_n(2, after)));
-        assert_eq!(fell(11).forecast(AT, 0, units(2), MINUTE_NS), Some(units(9)));
-        assert_eq!(fell(12).forecast(AT, 0, units(2), MINUTE_NS), Some(units(2)));
+        assert_eq!(fell(11).of(AT, 0, units(2), MINUTE_NS), Some(units(9)));
+        assert_eq!(fell(12).of(AT, 0, units(2), MINUTE_NS), Some(units(2)));
         // What is wanted now counts at once.
-        assert_eq!(fell(12).forecast(AT, 0, units(30), MINUTE_NS), Some(units(30)));
+        assert_eq!(fell(12).of(AT, 0, units(30), MINUTE_NS), Some(units(30)));
     }
 
     #[test]
     fn what_was_not_watched_is_not_told() {
         let young = wanted([4; 5]);
-        assert_eq!(young.forecast(AT, 0, units(4), MINUTE_NS), None);
-        assert_eq!(young.forecast(AT, 0, units(4), 0), Some(units(4)));
+        assert_eq!(young.of(AT, 0, units(4), MINUTE_NS), None);
+        assert_eq!(young.of(AT, 0, units(4), 0), Some(units(4)));
         let old = wanted([4; 6]);
-        assert_eq!(old.forecast(AT, 0, units(4), MINUTE_NS), Some(units(4)));
-        assert_eq!(old.forecast(AT, 0, units(4), MINUTE_NS + 1), None, "that span has a step more");
+        assert_eq!(old.of(AT, 0, units(4), MINUTE_NS), Some(units(4)));
+        assert_eq!(old.of(AT, 0, units(4), MINUTE_NS + 1), None, "that span has a step more");
         let full = wanted([4; 2 * SAMPLES]);
         assert_eq!(full.samples[0].len(), SAMPLES);
-        assert_eq!(full.forecast(AT, 0, units(4), MOST_AHEAD_NS), Some(units(4)));
-        assert_eq!(full.forecast(AT, 0, units(4), MOST_AHEAD_NS + 1), None);
-        assert_eq!(full.forecast(AT, 1, units(4), MINUTE_NS), None, "there is no such queue");
+        assert_eq!(full.of(AT, 0, units(4), MOST_AHEAD_NS), Some(units(4)));
+        assert_eq!(full.of(AT, 0, units(4), MOST_AHEAD_NS + 1), None);
+        assert_eq!(full.of(AT, 1, units(4), MINUTE_NS), None, "there is no such queue");
     }
 
     #[test]

@@ -9,9 +9,9 @@ use common::{POOL, World, starts, three_tiers};
 use tidegate::{
     Action, Affinity, AmendError, Amendment, Attempt, Config, Decline, DeviceId, DeviceSpec, Input,
     InputError, Instant, Limit, MAX_DEVICES, MAX_POOLS, MAX_TOKENS, MAX_UNITS, MAX_WORKERS, Order, Placement,
-    PoolId, Ppm, PromptLeft, Rate, ReportError, RequestId, RequestSpec, RequestState, Reserve, Resources,
-    Shrink, StepException, StepTime, SubmitError, TenantError, TenantId, TenantPolicy, Tier, TierConfig,
-    Usage, WorkerError, WorkerId, WorkerSpec, Yielding,
+    PoolId, Ppm, PromptLeft, Rate, Release, ReportError, RequestId, RequestSpec, RequestState, Reserve,
+    Resources, Shrink, StepException, StepTime, SubmitError, TenantError, TenantId, TenantPolicy, Tier,
+    TierConfig, Usage, WorkerError, WorkerId, WorkerSpec, Yielding,
 };
 
 /// Everything that can be said of a request.
@@ -23,7 +23,7 @@ fn said_of(request: RequestId, attempt: Attempt, worker: WorkerId) -> Vec<Input>
         Input::Declined { request, attempt, why: Decline::Other },
         Input::Progress { request, attempt, output_tokens: 1, in_use: [1, 1].into() },
         Input::Step { worker, tokens_each: 1, exceptions: [exception].into() },
-        Input::Preempted { request, attempt, tokens_kept: 0, releasing: false },
+        Input::Preempted { request, attempt, tokens_kept: 0, release: Release::Done },
         Input::Released { request, attempt },
         Input::Amend { request, amendment },
         Input::Complete { request, attempt, usage },
@@ -150,7 +150,7 @@ fn in_state(state: RequestState) -> (World, RequestId) {
                 .expect("it is up");
         }
         RequestState::Releasing => {
-            world.sched.preempted(world.now, request, Attempt::new(1), 0, true).expect("it runs");
+            world.sched.preempted(world.now, request, Attempt::new(1), 0, Release::Later).expect("it runs");
         }
         RequestState::Aborting => world.progress(request, 2, [1, 41]),
     }
@@ -216,7 +216,8 @@ fn the_same_report_twice_is_refused_or_changes_nothing() {
     assert_eq!(world.sched.tenant_set(world.now, "acme"), Ok(world.tenant));
     assert_eq!(format!("{:?}", world.sched), before);
 
-    let stopped = Input::Preempted { request: running, attempt: first, tokens_kept: 0, releasing: true };
+    let stopped =
+        Input::Preempted { request: running, attempt: first, tokens_kept: 0, release: Release::Later };
     let released = Input::Released { request: running, attempt: first };
     for (input, state) in [(stopped, RequestState::Releasing), (released, RequestState::Queued)] {
         world.sched.apply(world.now, &input).expect("it follows");
@@ -452,7 +453,7 @@ fn inputs_with(number: u64, request: RequestId, attempt: Attempt, worker: Worker
         Input::Started { request, attempt, cached_tokens: number, in_use: [1, 1].into() },
         Input::Progress { request, attempt, output_tokens: number, in_use: [1, 1].into() },
         Input::Progress { request, attempt, output_tokens: 1, in_use: units },
-        Input::Preempted { request, attempt, tokens_kept: number, releasing: false },
+        Input::Preempted { request, attempt, tokens_kept: number, release: Release::Done },
         Input::Complete { request, attempt, usage },
     ]
 }

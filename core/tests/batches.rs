@@ -9,8 +9,9 @@ use common::configs::configs;
 use common::{POOL, World, three_tiers};
 use proptest::prelude::*;
 use tidegate::{
-    Action, Attempt, Completion, Config, Digest, Input, Instant, Journal, OverQuota, Recorder, ReportError,
-    RequestId, RequestSpec, Scheduler, SubmitError, TenantId, TenantPolicy, Tier, Usage, WorkerSpec,
+    Action, Attempt, Completion, Config, Digest, Input, Instant, Journal, OverQuota, Recorder, Release,
+    ReportError, RequestId, RequestSpec, Scheduler, SubmitError, TenantId, TenantPolicy, Tier, Usage,
+    WorkerSpec,
 };
 
 const TENANTS: u32 = 2;
@@ -183,7 +184,7 @@ impl Twins {
                         request: victim,
                         attempt,
                         tokens_kept: 0,
-                        releasing: false,
+                        release: Release::Done,
                     });
                 }
                 _ => {}

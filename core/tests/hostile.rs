@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use common::{POOL, World, starts, victims};
 use tidegate::{
-    Config, ConfigBuilder, Decline, DeviceSpec, Instant, MAX_TOKENS, Order, Ppm, RequestId, Scheduler,
-    Shrink, StepException, SubmitError, TenantId, TenantPolicy, Tier, TierConfig, Usage, WorkerId,
+    Config, ConfigBuilder, Decline, DeviceSpec, Instant, MAX_TOKENS, Order, Ppm, Release, RequestId,
+    Scheduler, Shrink, StepException, SubmitError, TenantId, TenantPolicy, Tier, TierConfig, Usage, WorkerId,
     WorkerSpec, Yielding,
 };
 
@@ -73,7 +73,7 @@ fn many_full_claims() -> (Scheduler, WorkerId) {
     assert_eq!(told.len(), CLAIMS, "each has a victim of its own");
     for victim in told {
         let attempt = tidegate::Attempt::new(1);
-        sched.preempted(Instant::ZERO, victim, attempt, 0, false).expect("it was asked to stop");
+        sched.preempted(Instant::ZERO, victim, attempt, 0, Release::Done).expect("it was asked to stop");
     }
     (sched, worker)
 }

@@ -4,9 +4,9 @@
 use proptest::prelude::*;
 use tidegate::{
     Action, Amendment, Attempt, Config, Decline, DeviceId, DeviceSpec, Digest, Entry, Input, Instant,
-    Journal, OtherPools, OverQuota, PoolId, Ppm, QuotaLimit, Rate, Reason, Recorder, RequestId, RequestSpec,
-    Resources, Scheduler, Shrink, StepException, TenantId, TenantPolicy, Tier, TierConfig, Usage, WorkerId,
-    WorkerSpec, YieldMode, Yielding,
+    Journal, OtherPools, OverQuota, PoolId, Ppm, QuotaLimit, Rate, Reason, Recorder, Release, RequestId,
+    RequestSpec, Resources, Scheduler, Shrink, StepException, TenantId, TenantPolicy, Tier, TierConfig,
+    Usage, WorkerId, WorkerSpec, YieldMode, Yielding,
 };
 
 fn config() -> Config {
@@ -101,6 +101,7 @@ fn submit() -> BoxedStrategy<Input> {
 
 fn report() -> BoxedStrategy<Input> {
     let why = prop_oneof![Just(Decline::Other), Just(Decline::NoRoom), Just(Decline::NotReady)];
+    let release = prop_oneof![Just(Release::Done), Just(Release::Later)];
     prop_oneof![
         request().prop_map(|(request, _)| Input::Cancel { request }),
         (request(), number(), resources()).prop_map(|((request, attempt), cached_tokens, in_use)| {
@@ -110,8 +111,8 @@ fn report() -> BoxedStrategy<Input> {
         (request(), number(), resources()).prop_map(|((request, attempt), output_tokens, in_use)| {
             Input::Progress { request, attempt, output_tokens, in_use }
         }),
-        (request(), number(), any::<bool>()).prop_map(|((request, attempt), tokens_kept, releasing)| {
-            Input::Preempted { request, attempt, tokens_kept, releasing }
+        (request(), number(), release).prop_map(|((request, attempt), tokens_kept, release)| {
+            Input::Preempted { request, attempt, tokens_kept, release }
         }),
         request().prop_map(|(request, attempt)| Input::Released { request, attempt }),
         (request(), [number(), number(), number()]).prop_map(|((request, attempt), tokens)| {
@@ -385,7 +386,7 @@ fn the_text_is_as_the_format_says() {
     journal.input(at(9), Input::Started { request, attempt, cached_tokens: 128, in_use });
     journal.input(at(9), Input::Declined { request, attempt, why: Decline::NotReady });
     journal.input(at(9), Input::Progress { request, attempt, output_tokens: 16, in_use });
-    journal.input(at(9), Input::Preempted { request, attempt, tokens_kept: 512, releasing: true });
+    journal.input(at(9), Input::Preempted { request, attempt, tokens_kept: 512, release: Release::Later });
     journal.input(at(9), Input::Released { request, attempt });
     journal.poll(at(9));
     let usage = Usage { prompt_tokens: 512, cached_tokens: 128, output_tokens: 250 };
@@ -495,7 +496,7 @@ fn a_step_that_is_wrong_is_told_by_line_and_field() {
             (1, "over_quota: \"3\" is not a whole number from 0 to 2"),
         ),
         ("0 lease_granted 1 0 1 1 1\n", (1, "limit: \"0\" is not a whole number from 1 to 4")),
-        ("0 preempted 1 1 0 2\n", (1, "releasing: \"2\" is not a whole number from 0 to 1")),
+        ("0 preempted 1 1 0 2\n", (1, "release: \"2\" is not a whole number from 0 to 1")),
         ("0 worker_add 0 1 2 3\n", (1, "capacity is missing")),
         (
             "0 submit 0 256 0 0 0 0 0 0 0 0 0 0 0 - 0 - - 0\n",
@@ -715,7 +716,7 @@ impl Host {
                     self.tell(Input::Started { request, attempt, cached_tokens: 0, in_use });
                 }
                 Action::Preempt { victim: request, attempt, .. } => {
-                    self.tell(Input::Preempted { request, attempt, tokens_kept: 0, releasing: false });
+                    self.tell(Input::Preempted { request, attempt, tokens_kept: 0, release: Release::Done });
                 }
                 _ => {}
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use common::{World, starts, three_tiers, victims};
 use tidegate::{
     Action, AmendError, Amendment, Config, ConfigBuilder, DeviceSpec, OtherPools, PoolId, Ppm, Preemption,
-    Reason, RequestId, RequestSpec, RequestState, Reserve, SubmitError, Tier, TierConfig, WorkerId,
+    Reason, Release, RequestId, RequestSpec, RequestState, Reserve, SubmitError, Tier, TierConfig, WorkerId,
     WorkerSpec, Yielding,
 };
 
@@ -219,7 +219,7 @@ fn one_that_kept_context_goes_on_where_it_is_kept() {
     let urgent = world.submit_spec(spec(&world, Tier::P0, [DEDICATED]));
     assert_eq!(victims(&world.round()), [run]);
     let (attempt, _) = world.running[&run];
-    world.sched.preempted(world.now, run, attempt, 7, false).expect("it runs");
+    world.sched.preempted(world.now, run, attempt, 7, Release::Done).expect("it runs");
     world.running.remove(&run);
     assert_eq!(starts(&world.round()), [urgent], "the other pool has room, and not its context");
     world.complete(urgent);

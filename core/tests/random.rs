@@ -10,8 +10,8 @@ use common::configs::configs;
 use common::{POOL, World};
 use proptest::prelude::*;
 use tidegate::{
-    Action, Decline, Digest, Instant, Reason, Recorder, RequestId, RequestSpec, RequestState, Scheduler,
-    Tier, WorkerId, WorkerSpec, Yielding,
+    Action, Decline, Digest, Instant, Reason, Recorder, Release, RequestId, RequestSpec, RequestState,
+    Scheduler, Tier, WorkerId, WorkerSpec, Yielding,
 };
 
 /// One thing that a host may do. Numbers pick among what there is.
@@ -123,8 +123,9 @@ fn take(world: &mut World, step: &Step) {
             }
         }
         Step::Stop { pick, releasing, kept } => {
+            let release = if releasing { Release::Later } else { Release::Done };
             if let Some((id, attempt)) = picked(pick)
-                && world.sched.preempted(now, id, attempt, kept, releasing).is_ok()
+                && world.sched.preempted(now, id, attempt, kept, release).is_ok()
             {
                 world.has_run.insert(id);
                 if !releasing {
@@ -276,7 +277,7 @@ proptest! {
                 let Some(action) = sched.poll(now) else { break };
                 digest.action(now, &action);
                 if let Action::Preempt { victim, attempt, .. } = action {
-                    inputs.push(tidegate::Input::Preempted { request: victim, attempt, tokens_kept: 0, releasing: false });
+                    inputs.push(tidegate::Input::Preempted { request: victim, attempt, tokens_kept: 0, release: Release::Done });
                 }
             }
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::{POOL, World, starts, three_tiers, victims};
 use tidegate::{
-    Amendment, Config, ConfigBuilder, Decline, QUEUE_DELAY_BUCKETS, Reason, RequestId, RequestSpec,
+    Amendment, Config, ConfigBuilder, Decline, QUEUE_DELAY_BUCKETS, Reason, Release, RequestId, RequestSpec,
     Resources, TenantError, TenantId, TenantPolicy, TenantUsage, Tier, TierConfig, Usage, WorkerId,
 };
 
@@ -74,7 +74,7 @@ fn unit_nanoseconds_are_exact_through_a_life() {
     assert_eq!(starts(&world.round()), [id]);
     pass_ns(&mut world, 6);
     let (attempt, _) = world.running[&id];
-    world.sched.preempted(world.now, id, attempt, 0, true).expect("it runs");
+    world.sched.preempted(world.now, id, attempt, 0, Release::Later).expect("it runs");
     pass_ns(&mut world, 7);
     world.sched.released(world.now, id, attempt).expect("it stopped");
     pass_ns(&mut world, 8);

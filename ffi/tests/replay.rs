@@ -13,9 +13,9 @@ use std::time::Duration;
 use support::{COMPILERS, Linkage, compile_by, ffi, output, scratch, succeed, valgrind};
 use tidegate_core::{
     Action, Affinity, Amendment, Attempt, Config, Created, Decline, DeviceId, DeviceSpec, Entry, Input,
-    Instant, Journal, Order, OtherPools, OverQuota, Placement, PoolId, Ppm, QuotaLimit, Rate, RequestId,
-    RequestSpec, Resources, Scheduler, Shrink, StepException, StepTime, TenantId, TenantPolicy, Tier,
-    TierConfig, Usage, WorkerId, WorkerKind, WorkerSpec, YieldMode, Yielding,
+    Instant, Journal, Order, OtherPools, OverQuota, Placement, PoolId, Ppm, QuotaLimit, Rate, Release,
+    RequestId, RequestSpec, Resources, Scheduler, Shrink, StepException, StepTime, TenantId, TenantPolicy,
+    Tier, TierConfig, Usage, WorkerId, WorkerKind, WorkerSpec, YieldMode, Yielding,
 };
 
 const PROGRAM: &str = "examples/replay.c";
@@ -199,9 +199,9 @@ impl Host {
                 Some(Action::Start { request, attempt, .. }) => self.running.push((request, attempt)),
                 Some(Action::Preempt { victim: request, attempt, mode, .. }) => {
                     let tokens_kept = if mode == YieldMode::Checkpoint { self.random(1000) } else { 0 };
-                    let releasing = self.random(2) == 0;
-                    self.input(Input::Preempted { request, attempt, tokens_kept, releasing });
-                    if releasing {
+                    let release = if self.random(2) == 0 { Release::Later } else { Release::Done };
+                    self.input(Input::Preempted { request, attempt, tokens_kept, release });
+                    if release == Release::Later {
                         self.input(Input::Released { request, attempt });
                     }
                 }

@@ -2,9 +2,9 @@
 //! legal; the rest must be refused without a trace. After every word the invariants are checked.
 
 use tidegate::{
-    Action, Attempt, Created, Decline, Digest, Input, Instant, Journal, OtherPools, PoolId, RequestId,
-    RequestSpec, RequestState, Resources, Scheduler, TenantId, Tier, Usage, WorkerId, WorkerKind, WorkerSpec,
-    Yielding,
+    Action, Attempt, Created, Decline, Digest, Input, Instant, Journal, OtherPools, PoolId, Release,
+    RequestId, RequestSpec, RequestState, Resources, Scheduler, TenantId, Tier, Usage, WorkerId, WorkerKind,
+    WorkerSpec, Yielding,
 };
 
 use crate::{Bytes, World};
@@ -150,7 +150,7 @@ impl Host {
             let input = match self.scheduler.state(id) {
                 Err(_) | Ok(RequestState::Queued | RequestState::Parked) => continue,
                 Ok(RequestState::Preempting) => {
-                    Input::Preempted { request: id, attempt, tokens_kept: 1, releasing: false }
+                    Input::Preempted { request: id, attempt, tokens_kept: 1, release: Release::Done }
                 }
                 Ok(RequestState::Releasing) => Input::Released { request: id, attempt },
                 Ok(_) => Input::Complete { request: id, attempt, usage: Usage::default() },
@@ -217,7 +217,8 @@ impl Host {
                 Input::Progress { request, attempt, output_tokens: 4, in_use: self.chosen_units(bytes) }
             }
             14..=19 | 30 => {
-                Input::Preempted { request, attempt, tokens_kept: 3, releasing: bytes.below(2) == 1 }
+                let release = if bytes.below(2) == 1 { Release::Later } else { Release::Done };
+                Input::Preempted { request, attempt, tokens_kept: 3, release }
             }
             20..=22 => Input::Released { request, attempt },
             23..=25 | 31 => {

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use tidegate::{
-    Action, Attempt, Config, ConfigError, Instant, PoolId, Reason, RequestId, RequestSpec, Scheduler,
-    TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec, Yielding,
+    Action, Attempt, Config, ConfigError, Instant, PoolId, Reason, Release, RequestId, RequestSpec,
+    Scheduler, TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec, Yielding,
 };
 
 /// How far the time goes at once.
@@ -210,7 +210,9 @@ impl World {
                 self.tallies[job.tier].completed += 1;
             } else {
                 let kept = PROMPT_TOKENS + tokens;
-                self.sched.preempted(at(now_ms), id, run.attempt, kept, false).expect("it was to stop");
+                self.sched
+                    .preempted(at(now_ms), id, run.attempt, kept, Release::Done)
+                    .expect("it was to stop");
                 let job = self.jobs.get_mut(&id).expect("it was just there");
                 (job.done_ms, job.run, job.waits_since_ms) = (done_ms, None, now_ms);
                 self.tallies[job.tier].preempted += 1;

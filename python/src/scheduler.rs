@@ -14,7 +14,7 @@ use tidegate::{
 
 use crate::access::Access;
 use crate::action;
-use crate::argument::{self, Named, Pools, Whole, about, at, id, shrink, start};
+use crate::argument::{self, Named, Pools, Whole, about, at, id, release, shrink, start};
 use crate::batch::{Completions, Submissions};
 use crate::config::Config;
 use crate::error;
@@ -547,7 +547,7 @@ impl Scheduler {
         now_ns: Whole<u64>,
     ) -> PyResult<()> {
         self.tell(py, |core| {
-            core.preempted(at(now_ns), id(request), start(attempt), tokens_kept.0, releasing)
+            core.preempted(at(now_ns), id(request), start(attempt), tokens_kept.0, release(releasing))
         })
     }
 

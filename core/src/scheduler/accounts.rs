@@ -447,7 +447,7 @@ impl Scheduler {
 mod tests {
     use super::*;
     use crate::config::{Config, TierConfig};
-    use crate::event::{Action, WorkerSpec};
+    use crate::event::{Action, Release, WorkerSpec};
     use crate::id::Attempt;
     use crate::time::Instant;
 
@@ -463,7 +463,7 @@ mod tests {
         let start = sched.poll(now);
         assert!(matches!(start, Some(Action::Start { attempt, .. }) if attempt == last), "{start:?}");
         assert_eq!(sched.poll(now), None);
-        sched.preempted(now, request, last, 0, false).expect("it runs");
+        sched.preempted(now, request, last, 0, Release::Done).expect("it runs");
         assert_eq!(sched.poll(now), None);
         assert_eq!(sched.state(request), Ok(RequestState::Parked));
         assert_eq!(sched.check_invariants(), Ok(()));

@@ -391,8 +391,8 @@ impl Scheduler {
             Input::Progress { request, attempt, output_tokens, in_use } => {
                 self.progress(now, request, attempt, output_tokens, in_use).map(|()| nothing)?
             }
-            Input::Preempted { request, attempt, tokens_kept, releasing } => {
-                self.preempted(now, request, attempt, tokens_kept, releasing).map(|()| nothing)?
+            Input::Preempted { request, attempt, tokens_kept, release } => {
+                self.preempted(now, request, attempt, tokens_kept, release).map(|()| nothing)?
             }
             Input::Released { request, attempt } => self.released(now, request, attempt).map(|()| nothing)?,
             Input::Complete { request, attempt, usage } => {

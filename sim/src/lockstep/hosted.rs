@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 
 use tidegate::{
-    Action, Attempt, Config, Instant, PoolId, PromptLeft, RequestId, RequestSpec, Scheduler, StepException,
-    TenantId, Tier, Usage, WorkerId, WorkerSpec,
+    Action, Attempt, Config, Instant, PoolId, PromptLeft, Release, RequestId, RequestSpec, Scheduler,
+    StepException, TenantId, Tier, Usage, WorkerId, WorkerSpec,
 };
 
 use super::Policy;
@@ -126,7 +126,7 @@ impl Hosted {
                 }
                 Action::Preempt { victim, attempt, .. } => {
                     engine.evict(run);
-                    self.scheduler.preempted(now, victim, attempt, 0, false).expect(OURS);
+                    self.scheduler.preempted(now, victim, attempt, 0, Release::Done).expect(OURS);
                 }
                 other => unreachable!("between two steps victims stop at once, and nobody leaves: {other:?}"),
             }

@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 
 use tidegate::{
-    Action, Attempt, Config, Instant, PoolId, PromptLeft, RequestId, RequestSpec, Resources, Scheduler,
-    StepException, TenantId, Tier, Usage, WorkerId, WorkerSpec, YieldMode, Yielding,
+    Action, Attempt, Config, Instant, PoolId, PromptLeft, Release, RequestId, RequestSpec, Resources,
+    Scheduler, StepException, TenantId, Tier, Usage, WorkerId, WorkerSpec, YieldMode, Yielding,
 };
 
 use super::chunked::{Chunk, Engine, Job, Policy, Run};
@@ -148,7 +148,7 @@ impl Hosted {
                         _ => engine.evict(index),
                     };
                     self.tickets.remove(&index);
-                    self.scheduler.preempted(now, victim, attempt, kept.into(), false).expect(OURS);
+                    self.scheduler.preempted(now, victim, attempt, kept.into(), Release::Done).expect(OURS);
                     let beneficiary = beneficiary.map(|request| self.by_id[&request]);
                     let stops = self.stops.entry(beneficiary).or_default();
                     stops.victims += 1;

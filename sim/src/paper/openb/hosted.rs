@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tidegate::{
-    Action, Attempt, Config, DeviceId, DeviceSpec, Instant, PoolId, RequestId, RequestSpec, Scheduler,
-    TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec, Yielding,
+    Action, Attempt, Config, DeviceId, DeviceSpec, Instant, PoolId, Release, RequestId, RequestSpec,
+    Scheduler, TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec, Yielding,
 };
 
 use super::cluster::Gpus;
@@ -112,7 +112,7 @@ impl Policy for Hosted {
                 Step::Start { id, gpu: self.gpus_of[&worker] }
             }
             Action::Preempt { victim, attempt, .. } => {
-                self.scheduler.preempted(now, victim, attempt, 0, false).expect(OURS);
+                self.scheduler.preempted(now, victim, attempt, 0, Release::Done).expect(OURS);
                 Step::Stop { id: self.by_id[&victim] }
             }
             Action::Drop { request, .. } => {

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate::{
-    Action, Attempt, Config, Instant, Order, PoolId, Preemption, RequestId, RequestSpec, Scheduler, Shrink,
-    TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec, Yielding,
+    Action, Attempt, Config, Instant, Order, PoolId, Preemption, Release, RequestId, RequestSpec, Scheduler,
+    Shrink, TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec, Yielding,
 };
 
 use super::engine::{Job, MOST_RUNNING, Policy, Running};
@@ -140,7 +140,7 @@ impl Hosted {
         let mut leave = Vec::new();
         while let Some(action) = self.scheduler.poll(now) {
             let Action::Preempt { victim, attempt, .. } = action else { continue };
-            self.scheduler.preempted(now, victim, attempt, 0, false).expect(OURS);
+            self.scheduler.preempted(now, victim, attempt, 0, Release::Done).expect(OURS);
             let index = self.by_id[&victim];
             self.started.remove(&index);
             self.may_leave.retain(|&other| other != index);
