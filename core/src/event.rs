@@ -248,16 +248,22 @@ pub struct WorkerSpec {
 }
 
 impl WorkerSpec {
-    /// A worker of `pool` with this capacity, a device of its own.
-    pub fn new(pool: PoolId, capacity: impl Into<Resources>) -> Self {
+    /// A worker of the first pool with this capacity, a device of its own.
+    pub fn new(capacity: impl Into<Resources>) -> Self {
         Self {
-            pool,
+            pool: PoolId::new(0),
             capacity: capacity.into(),
             devices: Vec::new(),
             kind: WorkerKind::Dedicated,
             spare: false,
             replaces: None,
         }
+    }
+
+    /// Puts it into a pool. Default: the first.
+    pub fn pool(mut self, pool: PoolId) -> Self {
+        self.pool = pool;
+        self
     }
 
     /// Says how it shares its devices with others. Default: not.

@@ -259,7 +259,7 @@ fn a_pool_may_have_reserves_of_its_own() {
     let config = Config::builder().dimensions(["slots", "blocks"]).pools(pools).tier(tier);
     let mut world = World::new(config.tier(TierConfig::new("b")));
     for pool in [h100, a100, idle] {
-        world.sched.worker_add(world.now, WorkerSpec::new(pool, [8, 100])).expect("a sound worker");
+        world.sched.worker_add(world.now, WorkerSpec::new([8, 100]).pool(pool)).expect("a sound worker");
     }
     let reserve = |pool| world.sched.effective_reserve(pool, Tier::P0);
     assert_eq!(reserve(h100), Some([4, 90].into()), "what is said of all pools");

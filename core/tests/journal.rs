@@ -149,7 +149,7 @@ fn change() -> BoxedStrategy<Input> {
     );
     prop_oneof![
         2 => (pool(), resources(), parts).prop_map(|(pool, capacity, parts)| {
-            let spec = WorkerSpec::new(pool, capacity);
+            let spec = WorkerSpec::new(capacity).pool(pool);
             let on = |spec: WorkerSpec, (device, ppm)| spec.on_part(device, Ppm::new(ppm));
             Input::WorkerAdd(parts.into_iter().fold(spec, on))
         }),
@@ -246,7 +246,7 @@ fn input() -> BoxedStrategy<Input> {
         2 => any::<String>().prop_map(|name| Input::TenantSet { name: name.into() }),
         1 => "[\\x00-\\x7f]*".prop_map(|name| Input::TenantSet { name: name.into() }),
         4 => (pool(), resources())
-            .prop_map(|(pool, capacity)| Input::WorkerAdd(WorkerSpec::new(pool, capacity))),
+            .prop_map(|(pool, capacity)| Input::WorkerAdd(WorkerSpec::new(capacity).pool(pool))),
         1 => small().prop_map(|number| Input::WorkerDrain { worker: WorkerId::new(number) }),
         1 => small().prop_map(|number| Input::WorkerLost { worker: WorkerId::new(number) }),
         3 => blocks(),
@@ -373,7 +373,7 @@ fn the_text_is_as_the_format_says() {
     journal.input(at(5), Input::TenantRemove { tenant });
     let (limit, seq, tokens, valid_for_ns) = (QuotaLimit::Tokens, 3, 400, 5);
     journal.input(at(5), Input::LeaseGranted { tenant, limit, seq, tokens, valid_for_ns });
-    journal.input(at(6), Input::WorkerAdd(WorkerSpec::new(PoolId::new(0), [64, 8192])));
+    journal.input(at(6), Input::WorkerAdd(WorkerSpec::new([64, 8192])));
     let request = RequestSpec::new(TenantId::new(1), Tier::P1).demand([1, 40]).prompt_tokens(512);
     let full = request.pool(PoolId::new(2)).peak([1, 44]).output_tokens(256).yielding(Yielding::Never).tag(9);
     journal.input(at(7), Input::Submit(request));
@@ -395,9 +395,7 @@ fn the_text_is_as_the_format_says() {
     journal.input(at(3), Input::Cancel { request });
     journal.input(at(3), Input::WorkerDrain { worker: WorkerId::new(0) });
     journal.input(at(3), Input::WorkerLost { worker: WorkerId::new(0) });
-    let on_devices = WorkerSpec::new(PoolId::new(0), [4])
-        .on(DeviceId::new(0))
-        .on_part(DeviceId::new(1), Ppm::new(500_000));
+    let on_devices = WorkerSpec::new([4]).on(DeviceId::new(0)).on_part(DeviceId::new(1), Ppm::new(500_000));
     journal.input(at(11), Input::DeviceAdd(DeviceSpec { limit: [9].into(), checkpoint_mib: Some(16) }));
     journal.input(at(11), Input::DeviceAdd(DeviceSpec::default()));
     journal.input(at(11), Input::WorkerAdd(on_devices));
@@ -729,7 +727,7 @@ fn a_replay_takes_the_same_decisions() {
     let mut host = Host::new();
     host.tell(Input::TenantSet { name: "acme".into() });
     host.tell(Input::TenantSet { name: "no\nname".into() });
-    host.tell(Input::WorkerAdd(WorkerSpec::new(PoolId::new(0), [4, 1_000])));
+    host.tell(Input::WorkerAdd(WorkerSpec::new([4, 1_000])));
     let urgent = RequestSpec::new(TenantId::new(0), Tier::P0).demand([1, 40]).prompt_tokens(512);
     let batch = RequestSpec { tier: Tier::P1, ..urgent };
     for round in 0..40 {
@@ -758,7 +756,7 @@ proptest! {
         let mut journal = Journal::new(config(), said.started_at);
         let now = said.started_at;
         journal.input(now, Input::TenantSet { name: "acme".into() });
-        journal.input(now, Input::WorkerAdd(WorkerSpec::new(PoolId::new(0), [4, 200])));
+        journal.input(now, Input::WorkerAdd(WorkerSpec::new([4, 200])));
         journal.entries.extend(said.entries);
         let replay = journal.replay();
         prop_assert_eq!(replay, journal.replay());

@@ -164,7 +164,7 @@ fn a_dimension_that_is_not_named_has_no_units() {
     let mut world = World::new(config);
     let refused = world.sched.submit(world.now, world.spec(Tier::P0, [1, 1]));
     assert_eq!(refused, Err(SubmitError::LimitExceeded { limit: Limit::Units, max: 0 }));
-    let worker = tidegate::WorkerSpec::new(POOL, [4, 4]);
+    let worker = tidegate::WorkerSpec::new([4, 4]);
     let refused = world.sched.worker_add(world.now, worker);
     assert_eq!(refused, Err(WorkerError::LimitExceeded { limit: Limit::Units, max: 0 }));
 }

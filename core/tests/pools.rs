@@ -20,7 +20,7 @@ fn pools() -> ConfigBuilder {
 }
 
 fn add(world: &mut World, pool: PoolId, slots: u64) -> WorkerId {
-    world.sched.worker_add(world.now, WorkerSpec::new(pool, [slots, 1_000])).expect("a sound worker")
+    world.sched.worker_add(world.now, WorkerSpec::new([slots, 1_000]).pool(pool)).expect("a sound worker")
 }
 
 fn spec<const N: usize>(world: &World, tier: Tier, pools: [PoolId; N]) -> RequestSpec {
@@ -265,7 +265,7 @@ fn a_worker_over_several_devices_holds_what_each_of_them_has() {
         world.sched.device_add(world.now, spec).expect("a device")
     };
     let devices = [40, 30].map(|blocks| device(&mut world, blocks));
-    let group = WorkerSpec::new(PoolId::new(0), [8, 100]);
+    let group = WorkerSpec::new([8, 100]);
     let group = devices.into_iter().fold(group, |group, device| group.on_part(device, Ppm::new(500_000)));
     let group = world.sched.worker_add(world.now, group).expect("a tensor-parallel group");
     let fits = world.submit_spec(world.spec(Tier::P1, [1, 60]));

@@ -6,8 +6,8 @@ mod common;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use common::World;
 use common::configs::configs;
-use common::{POOL, World};
 use proptest::prelude::*;
 use tidegate::{
     Action, Decline, Digest, Instant, Reason, Recorder, Release, RequestId, RequestSpec, RequestState,
@@ -141,7 +141,7 @@ fn take(world: &mut World, step: &Step) {
             }
         }
         Step::WorkerAdd { slots, blocks, spare, replaces } => {
-            let mut spec = WorkerSpec::new(POOL, [slots, blocks]);
+            let mut spec = WorkerSpec::new([slots, blocks]);
             (spec.spare, spec.replaces) = (spare, replaces.map(WorkerId::new));
             let _ = world.sched.worker_add(now, spec); // the one to replace may not be lost
         }
@@ -262,7 +262,7 @@ proptest! {
         let mut now = Instant::ZERO;
         let mut inputs = vec![
             tidegate::Input::TenantSet { name: "acme".into() },
-            tidegate::Input::WorkerAdd(WorkerSpec::new(POOL, [6, 60])),
+            tidegate::Input::WorkerAdd(WorkerSpec::new([6, 60])),
         ];
         for (tier, slots, blocks, ms) in load {
             let tenant = tidegate::TenantId::new(0);

@@ -340,7 +340,10 @@ fn tiers_of_one_tenant_and_pools_add_up() {
     let config = three_tiers().pools(["near", "far"]);
     let mut world = World::with_workers(config, 1, [10, 100]);
     let far = tidegate::PoolId::new(1);
-    world.sched.worker_add(world.now, tidegate::WorkerSpec::new(far, [10, 100])).expect("a valid worker");
+    world
+        .sched
+        .worker_add(world.now, tidegate::WorkerSpec::new([10, 100]).pool(far))
+        .expect("a valid worker");
     let mut spec = world.spec(Tier::P0, [2, 1]);
     let mut ids = Vec::new();
     for pool in [POOL, far] {

@@ -47,7 +47,7 @@ impl Host {
         host.say(Input::TenantSet { name: "t".into() });
         for pool in 0..host.world.pools as u32 {
             for capacity in [4, 8] {
-                host.say(Input::WorkerAdd(WorkerSpec::new(PoolId::new(pool), host.units(capacity))));
+                host.say(Input::WorkerAdd(WorkerSpec::new(host.units(capacity)).pool(PoolId::new(pool))));
             }
         }
         host
@@ -188,7 +188,7 @@ impl Host {
             0 => Input::WorkerDrain { worker },
             1 => Input::WorkerLost { worker },
             2 => {
-                let mut spec = WorkerSpec::new(pool, self.chosen_units(bytes));
+                let mut spec = WorkerSpec::new(self.chosen_units(bytes)).pool(pool);
                 spec.kind = bytes.one_of(&WorkerKind::ALL);
                 spec.spare = bytes.below(4) == 0;
                 spec.replaces = (bytes.below(2) == 0).then_some(worker);

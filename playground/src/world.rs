@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use tidegate::{
-    Action, Attempt, Config, ConfigError, Instant, PoolId, Reason, Release, RequestId, RequestSpec,
-    Scheduler, TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec, Yielding,
+    Action, Attempt, Config, ConfigError, Instant, Reason, Release, RequestId, RequestSpec, Scheduler,
+    TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec, Yielding,
 };
 
 /// How far the time goes at once.
@@ -124,7 +124,7 @@ impl World {
         let config = config(reserves_ppm, hold_ms).expect("the playground's own reserves are less than all");
         let mut sched = Scheduler::new(config, at(0));
         for _ in 0..WORKERS {
-            sched.worker_add(at(0), WorkerSpec::new(PoolId::new(0), [SLOTS])).expect("four workers are few");
+            sched.worker_add(at(0), WorkerSpec::new([SLOTS])).expect("four workers are few");
         }
         let tenants = TIERS.map(|tier| sched.tenant_set(at(0), tier.name).expect("three tenants are few"));
         Self {

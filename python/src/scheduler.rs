@@ -261,7 +261,7 @@ impl Scheduler {
         now_ns: Whole<u64>,
     ) -> PyResult<u32> {
         let pool = argument::pool(py, self.description(), &pool)?;
-        let mut spec = WorkerSpec::new(pool, self.resources("capacity", capacity)?).kind(kind.0);
+        let mut spec = WorkerSpec::new(self.resources("capacity", capacity)?).pool(pool).kind(kind.0);
         (spec.spare, spec.replaces) = (spare, replaces.map(|lost| WorkerId::new(lost.0)));
         spec.devices = about("devices", devices, record::devices)?.unwrap_or_default();
         self.tell(py, |core| core.worker_add(at(now_ns), spec)).map(WorkerId::get)

@@ -456,7 +456,7 @@ mod tests {
         let config = Config::builder().dimensions(["slots"]).tier(TierConfig::new("only")).build();
         let (mut sched, now) = (Scheduler::new(config.expect("sound"), Instant::ZERO), Instant::ZERO);
         let tenant = sched.tenant_set(now, "acme").expect("a name");
-        sched.worker_add(now, WorkerSpec::new(PoolId::new(0), [1])).expect("a worker");
+        sched.worker_add(now, WorkerSpec::new([1])).expect("a worker");
         let request = sched.submit(now, RequestSpec::new(tenant, Tier::P0).demand([1])).expect("it fits");
         sched.requests[request.slot()].attempt = u32::MAX - 1;
         let last = Attempt::new(u32::MAX);

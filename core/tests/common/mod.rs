@@ -64,7 +64,7 @@ impl World {
     }
 
     pub(crate) fn worker(&mut self, capacity: [u64; 2]) -> WorkerId {
-        self.sched.worker_add(self.now, WorkerSpec::new(POOL, capacity)).expect("a valid worker")
+        self.sched.worker_add(self.now, WorkerSpec::new(capacity)).expect("a valid worker")
     }
 
     pub(crate) fn spec(&self, tier: Tier, demand: [u64; 2]) -> RequestSpec {

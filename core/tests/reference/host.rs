@@ -339,7 +339,7 @@ impl Host<'_> {
         if self.world == World::Contended {
             capacity = self.of_each(4);
         }
-        let mut spec = WorkerSpec::new(pool, capacity);
+        let mut spec = WorkerSpec::new(capacity).pool(pool);
         for device in 0..self.model.devices.len().min(3) {
             if self.bytes.rarely(3) {
                 let part = Ppm::new(self.bytes.one_of(&[1_000_000, 500_000, 500_000, 333_333, 0]));

@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 
 use tidegate::{
-    Action, Attempt, Config, Instant, PoolId, PromptLeft, Release, RequestId, RequestSpec, Resources,
-    Scheduler, StepException, TenantId, Tier, Usage, WorkerId, WorkerSpec, YieldMode, Yielding,
+    Action, Attempt, Config, Instant, PromptLeft, Release, RequestId, RequestSpec, Resources, Scheduler,
+    StepException, TenantId, Tier, Usage, WorkerId, WorkerSpec, YieldMode, Yielding,
 };
 
 use super::chunked::{Chunk, Engine, Job, Policy, Run};
@@ -96,7 +96,7 @@ impl Hosted {
     #[must_use]
     pub fn new(host: Host) -> Self {
         let mut scheduler = Scheduler::new(host.config.clone(), Instant::ZERO);
-        let worker = WorkerSpec::new(PoolId::new(0), host.units);
+        let worker = WorkerSpec::new(host.units);
         let worker = scheduler.worker_add(Instant::ZERO, worker).expect(OURS);
         let tenant = scheduler.tenant_set(Instant::ZERO, "all").expect(OURS);
         let (by_id, tickets) = (BTreeMap::new(), BTreeMap::new());

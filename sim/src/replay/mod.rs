@@ -285,7 +285,7 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
         if file.is_none_or(|file| file.workers.is_empty()) {
             let first = self.options.scaling.map_or(usize::MAX, |scaling| scaling.workers);
             for &pool in self.setup.worker_pools.iter().take(first) {
-                let spec = WorkerSpec::new(pool, self.setup.layout.capacity());
+                let spec = WorkerSpec::new(self.setup.layout.capacity()).pool(pool);
                 self.host.tell(start, &Input::WorkerAdd(spec))?;
             }
         }

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tidegate::{
-    Action, Attempt, Config, DeviceId, DeviceSpec, Instant, PoolId, Release, RequestId, RequestSpec,
-    Scheduler, TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec, Yielding,
+    Action, Attempt, Config, DeviceId, DeviceSpec, Instant, Release, RequestId, RequestSpec, Scheduler,
+    TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec, Yielding,
 };
 
 use super::cluster::Gpus;
@@ -75,7 +75,7 @@ impl Hosted {
         let whole = [u64::from(GPU_MILLI)];
         let spec = DeviceSpec { limit: whole.into(), checkpoint_mib: None };
         let device = self.scheduler.device_add(now, spec).expect(OURS);
-        let spec = WorkerSpec::new(PoolId::new(0), whole).on(device);
+        let spec = WorkerSpec::new(whole).on(device);
         let worker = self.scheduler.worker_add(now, spec).expect(OURS);
         self.gpus_of.insert(worker, gpu);
         device

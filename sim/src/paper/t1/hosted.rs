@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate::{
-    Action, Attempt, Config, Instant, Order, PoolId, Preemption, Release, RequestId, RequestSpec, Scheduler,
-    Shrink, TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec, Yielding,
+    Action, Attempt, Config, Instant, Order, Preemption, Release, RequestId, RequestSpec, Scheduler, Shrink,
+    TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec, Yielding,
 };
 
 use super::engine::{Job, MOST_RUNNING, Policy, Running};
@@ -101,7 +101,7 @@ impl Hosted {
             .build()
             .expect("the config has no fault");
         let mut scheduler = Scheduler::new(config, Instant::ZERO);
-        let worker = WorkerSpec::new(PoolId::new(0), [ROOM]);
+        let worker = WorkerSpec::new([ROOM]);
         let worker = scheduler.worker_add(Instant::ZERO, worker).expect(OURS);
         for tenant in 0..tenants {
             scheduler.tenant_set(Instant::ZERO, &tenant.to_string()).expect(OURS);
