@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use tidegate::{
-    Action, Affinity, Attempt, Config, ConfigBuilder, DeviceSpec, Instant, Placement, PoolId, Preemption,
-    Rate, RequestId, RequestSpec, Scheduler, TenantId, TenantPolicy, Tier, TierConfig, WorkerSpec,
+    Action, Affinity, Attempt, Config, ConfigBuilder, DeviceSpec, Instant, Placement, Preemption, Rate,
+    RequestId, RequestSpec, Scheduler, TenantId, TenantPolicy, Tier, TierConfig, WorkerSpec,
 };
 
 pub(crate) const TIERS: [Tier; 3] = [Tier::P0, Tier::P1, Tier::P2];
@@ -76,7 +76,7 @@ pub(crate) fn add_workers_on_devices(scheduler: &mut Scheduler, workers: usize, 
 }
 
 fn worker(slots: u64) -> WorkerSpec {
-    WorkerSpec::new(PoolId::new(0), [slots, slots * BLOCKS_PER_REQUEST])
+    WorkerSpec::new([slots, slots * BLOCKS_PER_REQUEST])
 }
 
 /// Tenants below organisations, all with limits that they never reach.

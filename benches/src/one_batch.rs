@@ -2,8 +2,7 @@
 //! each is told apart from it.
 
 use tidegate::{
-    Action, Completion, Config, Instant, PoolId, RequestSpec, Scheduler, TenantId, Tier, TierConfig,
-    WorkerSpec,
+    Action, Completion, Config, Instant, RequestSpec, Scheduler, TenantId, Tier, TierConfig, WorkerSpec,
 };
 
 use crate::conditions::TURN_NS;
@@ -27,7 +26,7 @@ impl OneBatch {
     pub fn new(items: usize) -> Self {
         let config = Config::builder().dimensions(["slots"]).tier(TierConfig::new("only")).build();
         let mut scheduler = Scheduler::new(config.expect("a valid config"), Instant::ZERO);
-        let worker = WorkerSpec::new(PoolId::new(0), [items as u64]);
+        let worker = WorkerSpec::new([items as u64]);
         scheduler.worker_add(Instant::ZERO, worker).expect("a valid worker");
         scheduler.tenant_set(Instant::ZERO, "only").expect("a valid name");
         let spec = RequestSpec::new(TenantId::new(0), Tier::P0).demand([1]);

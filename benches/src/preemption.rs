@@ -1,7 +1,7 @@
 //! A machine full of batch requests, on which urgent ones choose victims. Default policies, but that an idle reserve is
 //! lent again at once, so that one batch of decisions may follow another.
 
-use tidegate::{Action, Attempt, Instant, RequestId, Scheduler, TenantId, Tier};
+use tidegate::{Action, Attempt, Instant, Release, RequestId, Scheduler, TenantId, Tier};
 
 use crate::conditions::{TENANTS, Tenants, WORKERS, add_workers, config, expect_start, request};
 use crate::steady_state::USAGE;
@@ -68,7 +68,7 @@ impl Preemptions {
     pub fn settle(&mut self, urgent: usize, victims: &[(RequestId, Attempt)]) {
         assert_eq!(self.scheduler.poll(self.now), None, "every set has been told");
         for &(victim, attempt) in victims {
-            self.scheduler.preempted(self.now, victim, attempt, 0, false).expect("it was to stop");
+            self.scheduler.preempted(self.now, victim, attempt, 0, Release::Done).expect("it was to stop");
             self.scheduler.cancel(self.now, victim).expect("it waits");
         }
         let started: Vec<_> = (0..urgent).map(|_| expect_start(&mut self.scheduler, self.now)).collect();

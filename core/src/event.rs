@@ -40,7 +40,7 @@ pub enum Input {
     Started { request: RequestId, attempt: Attempt, cached_tokens: u64, in_use: Resources },
     Declined { request: RequestId, attempt: Attempt, why: Decline },
     Progress { request: RequestId, attempt: Attempt, output_tokens: u64, in_use: Resources },
-    Preempted { request: RequestId, attempt: Attempt, tokens_kept: u64, releasing: bool },
+    Preempted { request: RequestId, attempt: Attempt, tokens_kept: u64, release: Release },
     Released { request: RequestId, attempt: Attempt },
     Complete { request: RequestId, attempt: Attempt, usage: Usage },
     Failed { request: RequestId, attempt: Attempt },
@@ -248,16 +248,22 @@ pub struct WorkerSpec {
 }
 
 impl WorkerSpec {
-    /// A worker of `pool` with this capacity, a device of its own.
-    pub fn new(pool: PoolId, capacity: impl Into<Resources>) -> Self {
+    /// A worker of the first pool with this capacity, a device of its own.
+    pub fn new(capacity: impl Into<Resources>) -> Self {
         Self {
-            pool,
+            pool: PoolId::new(0),
             capacity: capacity.into(),
             devices: Vec::new(),
             kind: WorkerKind::Dedicated,
             spare: false,
             replaces: None,
         }
+    }
+
+    /// Puts it into a pool. Default: the first.
+    pub fn pool(mut self, pool: PoolId) -> Self {
+        self.pool = pool;
+        self
     }
 
     /// Says how it shares its devices with others. Default: not.
@@ -303,6 +309,15 @@ pub enum Shrink {
         /// Nanoseconds from the resize.
         after_ns: u64,
     },
+}
+
+/// When the units of a request that stopped come free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// They are free.
+    Done,
+    /// They stay taken until [`Scheduler::released`](crate::Scheduler::released): its memory is still being copied out.
+    Later,
 }
 
 /// What changes of a live request; what is `None` stays.

@@ -12,7 +12,7 @@
 //! | the loop | [`Scheduler`], [`Action`], [`Reason`], [`Instant`], [`Input`] |
 //! | a config | [`Config`], [`ConfigBuilder`], [`TierConfig`], [`Order`], [`Placement`], [`Affinity`], [`Preemption`], [`Fallback`], [`StepTime`], [`Reserve`], [`Ppm`], [`Rounding`] |
 //! | workers | [`WorkerSpec`], [`WorkerKind`], [`WorkerId`], [`PoolId`], [`DeviceSpec`], [`DevicePart`], [`DeviceId`], [`Sharing`], [`Shrink`], [`Resources`] |
-//! | requests | [`RequestSpec`], [`OtherPools`], [`Tier`], [`RequestId`], [`Attempt`], [`Usage`], [`Completion`], [`StepException`], [`Yielding`], [`YieldMode`], [`Decline`], [`Amendment`], [`RequestState`] |
+//! | requests | [`RequestSpec`], [`OtherPools`], [`Tier`], [`RequestId`], [`Attempt`], [`Usage`], [`Completion`], [`StepException`], [`Yielding`], [`YieldMode`], [`Decline`], [`Release`], [`Amendment`], [`RequestState`] |
 //! | tenants, quota | [`TenantId`], [`TenantPolicy`], [`Rate`], [`QuotaLimit`], [`OverQuota`], [`LeaseTerms`] |
 //! | questions | [`Explanation`], [`Gate`], [`Stats`], [`ShareWarning`], [`PromptLeft`], [`TenantUsage`], [`QUEUE_DELAY_BUCKETS`], [`MetricsFormat`], [`Created`] |
 //! | errors | [`ConfigError`], [`ConfigFault`], [`TenantError`], [`PolicyError`], [`PolicyFault`], [`WorkerError`], [`SubmitError`], [`Limit`], [`QueueScope`], [`QueueUnit`], [`AmendError`], [`ReportError`], [`InputError`], [`InvariantViolation`] |
@@ -34,11 +34,11 @@ extern crate alloc;
 mod brief;
 mod capacity;
 mod config;
-mod demand;
 mod error;
 mod event;
 mod exposition;
 mod fairness;
+mod forecast;
 mod heap;
 mod id;
 mod list;
@@ -76,7 +76,7 @@ pub use error::{
 };
 pub use event::{
     Action, Amendment, Completion, Decline, DevicePart, DeviceSpec, Input, MAX_DEVICES_PER_WORKER, Reason,
-    Sharing, Shrink, StepException, WorkerKind, WorkerSpec, YieldMode,
+    Release, Sharing, Shrink, StepException, WorkerKind, WorkerSpec, YieldMode,
 };
 pub use exposition::MetricsFormat;
 pub use id::{Attempt, DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};

@@ -64,7 +64,7 @@ fn random_hosts_meet_every_rule() {
         "waited_for_warmth",
         "picked_by_prefix",
         "kept_off",
-        "rebalanced",
+        "imbalanced",
         "forgotten_blocks",
     ];
     // None of these hosts keeps a worker from somebody; `decides_as_the_page_says` and `affinity` have such.

@@ -9,9 +9,9 @@ use common::{POOL, World, starts, three_tiers};
 use tidegate::{
     Action, Affinity, AmendError, Amendment, Attempt, Config, Decline, DeviceId, DeviceSpec, Input,
     InputError, Instant, Limit, MAX_DEVICES, MAX_POOLS, MAX_TOKENS, MAX_UNITS, MAX_WORKERS, Order, Placement,
-    PoolId, Ppm, PromptLeft, Rate, ReportError, RequestId, RequestSpec, RequestState, Reserve, Resources,
-    Shrink, StepException, StepTime, SubmitError, TenantError, TenantId, TenantPolicy, Tier, TierConfig,
-    Usage, WorkerError, WorkerId, WorkerSpec, Yielding,
+    PoolId, Ppm, PromptLeft, Rate, Release, ReportError, RequestId, RequestSpec, RequestState, Reserve,
+    Resources, Shrink, StepException, StepTime, SubmitError, TenantError, TenantId, TenantPolicy, Tier,
+    TierConfig, Usage, WorkerError, WorkerId, WorkerSpec, Yielding,
 };
 
 /// Everything that can be said of a request.
@@ -23,7 +23,7 @@ fn said_of(request: RequestId, attempt: Attempt, worker: WorkerId) -> Vec<Input>
         Input::Declined { request, attempt, why: Decline::Other },
         Input::Progress { request, attempt, output_tokens: 1, in_use: [1, 1].into() },
         Input::Step { worker, tokens_each: 1, exceptions: [exception].into() },
-        Input::Preempted { request, attempt, tokens_kept: 0, releasing: false },
+        Input::Preempted { request, attempt, tokens_kept: 0, release: Release::Done },
         Input::Released { request, attempt },
         Input::Amend { request, amendment },
         Input::Complete { request, attempt, usage },
@@ -150,7 +150,7 @@ fn in_state(state: RequestState) -> (World, RequestId) {
                 .expect("it is up");
         }
         RequestState::Releasing => {
-            world.sched.preempted(world.now, request, Attempt::new(1), 0, true).expect("it runs");
+            world.sched.preempted(world.now, request, Attempt::new(1), 0, Release::Later).expect("it runs");
         }
         RequestState::Aborting => world.progress(request, 2, [1, 41]),
     }
@@ -216,7 +216,8 @@ fn the_same_report_twice_is_refused_or_changes_nothing() {
     assert_eq!(world.sched.tenant_set(world.now, "acme"), Ok(world.tenant));
     assert_eq!(format!("{:?}", world.sched), before);
 
-    let stopped = Input::Preempted { request: running, attempt: first, tokens_kept: 0, releasing: true };
+    let stopped =
+        Input::Preempted { request: running, attempt: first, tokens_kept: 0, release: Release::Later };
     let released = Input::Released { request: running, attempt: first };
     for (input, state) in [(stopped, RequestState::Releasing), (released, RequestState::Queued)] {
         world.sched.apply(world.now, &input).expect("it follows");
@@ -300,10 +301,10 @@ fn every_wrong_name_of_a_thing_is_refused() {
         assert_eq!(refused(&mut world, &Input::Submit(spec)), wrong.into());
     }
     let add = |spec| Input::WorkerAdd(spec);
-    let on_unknown = WorkerSpec::new(POOL, [1]).on(device);
+    let on_unknown = WorkerSpec::new([1]).on(device);
     for (input, wrong) in [
-        (add(WorkerSpec::new(pool, [1])), WorkerError::UnknownPool(pool)),
-        (add(WorkerSpec::new(POOL, [0])), WorkerError::ZeroCapacity),
+        (add(WorkerSpec::new([1]).pool(pool)), WorkerError::UnknownPool(pool)),
+        (add(WorkerSpec::new([0])), WorkerError::ZeroCapacity),
         (add(on_unknown), WorkerError::UnknownDevice(device)),
         (Input::WorkerResize { worker, capacity: units, shrink }, WorkerError::UnknownWorker(worker)),
         (Input::WorkerUsage { worker, in_use: units }, WorkerError::UnknownWorker(worker)),
@@ -427,7 +428,7 @@ fn inputs_with(number: u64, request: RequestId, attempt: Attempt, worker: Worker
         let amendment = Amendment { demand, peak, tier: Some(Tier::P0), deadline };
         Input::Amend { request, amendment }
     };
-    let part = WorkerSpec::new(POOL, [4, 4]).on_part(device, Ppm::new(number as u32));
+    let part = WorkerSpec::new([4, 4]).on_part(device, Ppm::new(number as u32));
     let exception = StepException { request, attempt, output_tokens: number, in_use: [1, 1].into() };
     let usage = Usage { prompt_tokens: number, cached_tokens: number, output_tokens: number };
     vec![
@@ -435,7 +436,7 @@ fn inputs_with(number: u64, request: RequestId, attempt: Attempt, worker: Worker
         Input::DeviceAdd(DeviceSpec { limit: [1, 1].into(), checkpoint_mib: Some(number) }),
         Input::DeviceResize { device, limit: units, shrink },
         Input::DeviceResize { device, limit: [1, 1].into(), shrink },
-        Input::WorkerAdd(WorkerSpec::new(POOL, units)),
+        Input::WorkerAdd(WorkerSpec::new(units)),
         Input::WorkerAdd(part),
         Input::WorkerResize { worker, capacity: units, shrink },
         Input::WorkerResize { worker, capacity: [1, 1].into(), shrink },
@@ -452,7 +453,7 @@ fn inputs_with(number: u64, request: RequestId, attempt: Attempt, worker: Worker
         Input::Started { request, attempt, cached_tokens: number, in_use: [1, 1].into() },
         Input::Progress { request, attempt, output_tokens: number, in_use: [1, 1].into() },
         Input::Progress { request, attempt, output_tokens: 1, in_use: units },
-        Input::Preempted { request, attempt, tokens_kept: number, releasing: false },
+        Input::Preempted { request, attempt, tokens_kept: number, release: Release::Done },
         Input::Complete { request, attempt, usage },
     ]
 }
@@ -461,7 +462,7 @@ fn inputs_with(number: u64, request: RequestId, attempt: Attempt, worker: Worker
 fn busy(config: tidegate::ConfigBuilder) -> (World, RequestId) {
     let mut world = World::new(config);
     world.sched.device_add(world.now, DeviceSpec::default()).expect("a valid device");
-    world.sched.worker_add(world.now, WorkerSpec::new(POOL, [4, 40]).on(DeviceId::new(0))).expect("valid");
+    world.sched.worker_add(world.now, WorkerSpec::new([4, 40]).on(DeviceId::new(0))).expect("valid");
     for tier in [Tier::P2, Tier::P1, Tier::P2, Tier::P0, Tier::P0, Tier::P2] {
         let spec = world.spec(tier, [1, 10]).output_tokens(100).yielding(Yielding::Checkpoint);
         world.submit_spec(spec);
@@ -529,7 +530,7 @@ fn what_is_beyond_a_limit_is_told_with_the_limit() {
         (Input::Submit(spec.prompt_tokens(tokens)), Limit::Tokens, MAX_TOKENS),
         (Input::Submit(spec.output_tokens(tokens)), Limit::Tokens, MAX_TOKENS),
         (Input::Submit(spec.demand([1, 1, 1])), Limit::Units, 0),
-        (Input::WorkerAdd(WorkerSpec::new(POOL, beyond)), Limit::Units, MAX_UNITS),
+        (Input::WorkerAdd(WorkerSpec::new(beyond)), Limit::Units, MAX_UNITS),
         (Input::WorkerUsage { worker, in_use: beyond }, Limit::Units, MAX_UNITS),
         (Input::DeviceResize { device, limit: beyond, shrink: Shrink::Drain }, Limit::Units, MAX_UNITS),
         (Input::Step { worker, tokens_each: tokens, exceptions: [].into() }, Limit::Tokens, MAX_TOKENS),
@@ -575,7 +576,7 @@ fn every_setting_may_be_the_largest_there_is() {
                 Affinity::new(9)
                     .block_tokens(u32::MAX)
                     .load_tokens(u32::MAX)
-                    .rebalance_ppm(u32::MAX)
+                    .imbalance_ppm(u32::MAX)
                     .wait(ever),
             )
             .min_run(ever)
@@ -666,11 +667,12 @@ fn as_many_workers_as_there_may_be() {
     let mut world = World::new(three_tiers().pools(pools()));
     for number in 0..MAX_WORKERS {
         let pool = PoolId::new((number % MAX_POOLS as u64) as u32);
-        let worker = world.sched.worker_add(world.now, WorkerSpec::new(pool, [1, 1])).expect("there is room");
+        let worker =
+            world.sched.worker_add(world.now, WorkerSpec::new([1, 1]).pool(pool)).expect("there is room");
         assert_eq!(u64::from(worker.get()), number);
     }
     let full = WorkerError::LimitExceeded { limit: Limit::Workers, max: MAX_WORKERS };
-    assert_eq!(world.sched.worker_add(world.now, WorkerSpec::new(POOL, [1, 1])), Err(full));
+    assert_eq!(world.sched.worker_add(world.now, WorkerSpec::new([1, 1])), Err(full));
     let last = world.spec(Tier::P0, [1, 1]).pool(PoolId::new(MAX_POOLS as u32 - 1));
     let id = world.submit_spec(last);
     assert_eq!(starts(&world.round()), [id]);

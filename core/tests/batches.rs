@@ -6,11 +6,12 @@ mod common;
 use std::time::Duration;
 
 use common::configs::configs;
-use common::{POOL, World, three_tiers};
+use common::{World, three_tiers};
 use proptest::prelude::*;
 use tidegate::{
-    Action, Attempt, Completion, Config, Digest, Input, Instant, Journal, OverQuota, Recorder, ReportError,
-    RequestId, RequestSpec, Scheduler, SubmitError, TenantId, TenantPolicy, Tier, Usage, WorkerSpec,
+    Action, Attempt, Completion, Config, Digest, Input, Instant, Journal, OverQuota, Recorder, Release,
+    ReportError, RequestId, RequestSpec, Scheduler, SubmitError, TenantId, TenantPolicy, Tier, Usage,
+    WorkerSpec,
 };
 
 const TENANTS: u32 = 2;
@@ -86,7 +87,7 @@ impl Twins {
         let policy = TenantPolicy::new().max_running(3).over_quota(OverQuota::Reject);
         twins.both(Input::TenantConfigure { tenant: TenantId::new(1), policy: Box::new(policy) });
         for capacity in [[6, 60], [4, 80]] {
-            twins.both(Input::WorkerAdd(WorkerSpec::new(POOL, capacity)));
+            twins.both(Input::WorkerAdd(WorkerSpec::new(capacity)));
         }
         twins
     }
@@ -183,7 +184,7 @@ impl Twins {
                         request: victim,
                         attempt,
                         tokens_kept: 0,
-                        releasing: false,
+                        release: Release::Done,
                     });
                 }
                 _ => {}

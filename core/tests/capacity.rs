@@ -186,7 +186,7 @@ fn reserves_are_shares_of_each_pool_by_itself() {
     let [here, there] = [0, 1].map(PoolId::new);
     let mut world = World::new(three_tiers().pools(["here", "there"]));
     for (pool, slots) in [(here, 10), (there, 20)] {
-        world.sched.worker_add(world.now, WorkerSpec::new(pool, [slots, 100])).expect("a valid worker");
+        world.sched.worker_add(world.now, WorkerSpec::new([slots, 100]).pool(pool)).expect("a valid worker");
     }
     let reserve = |world: &World, pool| world.sched.effective_reserve(pool, Tier::P0).expect("a tier")[0];
     assert_eq!([here, there].map(|pool| reserve(&world, pool)), [3, 6]);

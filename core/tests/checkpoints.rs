@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{POOL, World};
+use common::World;
 use tidegate::{
     Action, Config, ConfigBuilder, DeviceId, DeviceSpec, Ppm, Reason, RequestId, StepTime, Tier, TierConfig,
     WorkerId, WorkerSpec, YieldMode, Yielding,
@@ -38,7 +38,7 @@ fn device(world: &mut World, checkpoint_mib: Option<u64>) -> DeviceId {
 }
 
 fn slice() -> WorkerSpec {
-    WorkerSpec::new(POOL, [1, 100])
+    WorkerSpec::new([1, 100])
 }
 
 /// An urgent request, the victim that has to yield for it, and how.

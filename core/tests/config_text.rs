@@ -131,7 +131,7 @@ fn affinity() -> impl Strategy<Value = Affinity> {
         |((blocks, tokens, each), learns, load, factor, wait)| {
             let affinity = Affinity::new(blocks).block_tokens(tokens).learns(learns).load_tokens(load);
             let affinity = each.into_iter().fold(affinity, Affinity::worker_blocks);
-            affinity.rebalance_ppm(factor).wait(wait)
+            affinity.imbalance_ppm(factor).wait(wait)
         },
     )
 }
@@ -277,7 +277,7 @@ prefix_blocks = 65536
 prefix_block_tokens = 16
 prefix_learning = true
 prefix_load_tokens = 4096
-prefix_rebalance_ppm = 1500000
+prefix_imbalance_ppm = 1500000
 prefix_wait = "0s"
 min_run = "1500ms"
 max_preemptions = 3

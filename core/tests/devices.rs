@@ -37,7 +37,7 @@ fn two_slices(config: ConfigBuilder, limit: [u64; 2], capacity: [u64; 2]) -> (Wo
     let mut world = World::new(config);
     let device = device(&mut world, limit);
     for _ in 0..2 {
-        add(&mut world, WorkerSpec::new(POOL, capacity).on(device));
+        add(&mut world, WorkerSpec::new(capacity).on(device));
     }
     (world, device)
 }
@@ -64,7 +64,7 @@ fn a_limit_of_zero_is_none() {
 fn a_worker_takes_its_part_of_each_of_its_devices_rounded_up_for_each_request() {
     let mut world = World::new(one_tier());
     let [first, second] = [0, 1].map(|_| device(&mut world, [0, 10]));
-    add(&mut world, WorkerSpec::new(POOL, [10, 20]).on_part(first, HALF).on_part(second, HALF));
+    add(&mut world, WorkerSpec::new([10, 20]).on_part(first, HALF).on_part(second, HALF));
     let ids = world.submit_many(6, Tier::P0, [1, 3]);
     assert_eq!(starts(&world.round()), ids[..5]);
     world.submit(Tier::P0, [1, 1]);
@@ -76,7 +76,7 @@ fn a_worker_takes_its_part_of_each_of_its_devices_rounded_up_for_each_request() 
 fn what_a_worker_could_hold_is_what_its_devices_let_it() {
     let mut world = World::new(one_tier());
     let [first, second] = [0, 1].map(|_| device(&mut world, [0, 12]));
-    add(&mut world, WorkerSpec::new(POOL, [4, 100]).on_part(first, HALF).on_part(second, HALF));
+    add(&mut world, WorkerSpec::new([4, 100]).on_part(first, HALF).on_part(second, HALF));
     let refused = world.sched.submit(world.now, world.spec(Tier::P0, [1, 25]));
     assert_eq!(refused, Err(SubmitError::NeverFits { dimension: 1, need: 25, max: 24 }));
     let largest = world.submit(Tier::P0, [1, 24]);
@@ -109,10 +109,10 @@ fn workers_of_several_pools_do_not_share_what_a_device_has_too_little_of() {
     let mut world = World::new(one_tier().pools(["a", "b"]));
     let (a, b) = (POOL, tidegate::PoolId::new(1));
     let device = device(&mut world, [8, 100]);
-    add(&mut world, WorkerSpec::new(a, [4, 50]).on(device));
+    add(&mut world, WorkerSpec::new([4, 50]).pool(a).on(device));
     let refused = Err(WorkerError::SharedAcrossPools { device, pool: a });
-    assert_eq!(world.sched.worker_add(world.now, WorkerSpec::new(b, [5, 50]).on(device)), refused);
-    add(&mut world, WorkerSpec::new(b, [4, 50]).on(device));
+    assert_eq!(world.sched.worker_add(world.now, WorkerSpec::new([5, 50]).pool(b).on(device)), refused);
+    add(&mut world, WorkerSpec::new([4, 50]).pool(b).on(device));
     let less = world.sched.device_resize(world.now, device, [7, 100].into(), Shrink::Drain);
     assert!(matches!(less, Err(WorkerError::SharedAcrossPools { .. })), "{less:?}");
     let more = world.sched.worker_resize(world.now, W1, [4, 51].into(), Shrink::Drain);
@@ -196,7 +196,7 @@ fn a_lost_device_takes_its_workers_along() {
     for worker in [W0, W1] {
         assert_eq!(world.sched.worker_drain(world.now, worker), Err(WorkerError::Lost(worker)));
     }
-    let late = world.sched.worker_add(world.now, WorkerSpec::new(POOL, [1, 1]).on(device));
+    let late = world.sched.worker_add(world.now, WorkerSpec::new([1, 1]).on(device));
     assert_eq!(late, Err(WorkerError::DeviceLost(device)));
 }
 
@@ -206,7 +206,7 @@ fn two_servers() -> (World, [DeviceId; 2]) {
     let devices = [0, 1].map(|_| device(&mut world, [4, 0]));
     for device in devices {
         for _ in 0..4 {
-            add(&mut world, WorkerSpec::new(POOL, [1, 100]).on(device));
+            add(&mut world, WorkerSpec::new([1, 100]).on(device));
         }
     }
     (world, devices)
@@ -240,7 +240,7 @@ fn an_mps_server_that_dies_ends_its_own_clients_alone() {
     // The server is there again, as a device of its own, and those who can start over do, in their order.
     let again = device(&mut world, [4, 0]);
     for _ in 0..4 {
-        add(&mut world, WorkerSpec::new(POOL, [1, 100]).on(again));
+        add(&mut world, WorkerSpec::new([1, 100]).on(again));
     }
     assert_eq!(starts(&world.round()), [here[0], here[1], here[3]]);
     let attempts: Vec<_> = ids.iter().filter_map(|id| world.running.get(id).map(|run| run.0.get())).collect();
@@ -256,7 +256,7 @@ fn an_mps_server_that_dies_ends_its_own_clients_alone() {
 fn a_checkpoint_outlives_the_server_that_dies_later() {
     let mut world = World::new(three_tiers());
     let [first, second] = [0, 1].map(|_| device(&mut world, [1, 0]));
-    let on_first = add(&mut world, WorkerSpec::new(POOL, [1, 100]).on(first));
+    let on_first = add(&mut world, WorkerSpec::new([1, 100]).on(first));
     let batch = world.submit_spec(world.spec(Tier::P2, [1, 10]).yielding(Yielding::Checkpoint));
     world.round();
     world.progress(batch, 50, [1, 10]);
@@ -270,7 +270,7 @@ fn a_checkpoint_outlives_the_server_that_dies_later() {
     world.progress(batch, 70, [1, 10]);
     world.sched.device_lost(world.now, first).expect("it was there");
     world.running.clear();
-    let on_second = add(&mut world, WorkerSpec::new(POOL, [1, 100]).on(second));
+    let on_second = add(&mut world, WorkerSpec::new([1, 100]).on(second));
     let again = Action::Start {
         request: batch,
         attempt: Attempt::new(3),
@@ -287,7 +287,7 @@ fn replicas_that_could_each_have_all_of_a_device_are_kept_clear_together() {
     let mut world = World::new(one_tier());
     let card = device(&mut world, [8, 0]);
     for _ in 0..4 {
-        add(&mut world, WorkerSpec::new(POOL, [8, 100]).on(card));
+        add(&mut world, WorkerSpec::new([8, 100]).on(card));
     }
     let small = world.submit_many(8, Tier::P0, [1, 1]);
     assert_eq!(starts(&world.round()), small);
@@ -315,7 +315,7 @@ fn a_drain_is_laid_on_the_emptiest_device_and_leaves_the_others_alone() {
     let mut world = World::new(one_tier());
     let cards = [0, 1].map(|_| device(&mut world, [8, 0]));
     let [_, _, third, fourth] =
-        [0, 0, 1, 1].map(|card| add(&mut world, WorkerSpec::new(POOL, [8, 6]).on(cards[card])));
+        [0, 0, 1, 1].map(|card| add(&mut world, WorkerSpec::new([8, 6]).on(cards[card])));
     let small = world.submit_many(14, Tier::P0, [1, 1]);
     assert_eq!(starts(&world.round()), small);
     world.submit(Tier::P0, [8, 1]);
@@ -336,7 +336,7 @@ fn who_packs_fills_the_fuller_device() {
     let mut world = World::new(one_tier().placement(Placement::Pack));
     let cards = [0, 1].map(|_| device(&mut world, [4, 0]));
     let [first, second, third, _] =
-        [0, 0, 1, 1].map(|card| add(&mut world, WorkerSpec::new(POOL, [4, 3]).on(cards[card])));
+        [0, 0, 1, 1].map(|card| add(&mut world, WorkerSpec::new([4, 3]).on(cards[card])));
     let ids = [[3, 3], [2, 1], [1, 1]].map(|demand| world.submit(Tier::P0, demand));
     world.round();
     let workers = ids.map(|id| world.worker_of(id));

@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{POOL, World, starts, three_tiers};
+use common::{World, starts, three_tiers};
 use tidegate::{
     Action, Config, ConfigBuilder, Reason, RequestId, RequestSpec, RequestState, TenantPolicy, Tier,
     TierConfig, WorkerSpec,
@@ -58,7 +58,7 @@ fn a_poll_in_between_changes_nothing() {
         let tiers = [TierConfig::new("urgent").reserve_ppm(500_000), TierConfig::new("batch")];
         let config = tiers.into_iter().fold(Config::builder().dimensions(["slots"]), ConfigBuilder::tier);
         let mut world = World::new(config);
-        world.sched.worker_add(world.now, WorkerSpec::new(POOL, [4])).expect("a worker");
+        world.sched.worker_add(world.now, WorkerSpec::new([4])).expect("a worker");
         let limited = world.sched.tenant_set(world.now, "limited").expect("a name");
         let policy = TenantPolicy::new().max_running(1);
         world.sched.tenant_configure(world.now, limited, &policy).expect("sound");

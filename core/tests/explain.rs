@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use common::{POOL, World, starts, three_tiers, victims};
 use tidegate::{
-    Attempt, Config, ConfigBuilder, Decline, Explanation, Gate, Instant, Placement, PoolId, ReportError,
-    RequestId, RequestSpec, RequestState, Reserve, Rounding, ShareWarning, Tier, TierConfig, WorkerId,
-    WorkerSpec, Yielding,
+    Attempt, Config, ConfigBuilder, Decline, Explanation, Gate, Instant, Placement, PoolId, Release,
+    ReportError, RequestId, RequestSpec, RequestState, Reserve, Rounding, ShareWarning, Tier, TierConfig,
+    WorkerId, WorkerSpec, Yielding,
 };
 
 fn one_tier() -> ConfigBuilder {
@@ -75,7 +75,7 @@ fn who_stopped_in_this_round_waits_for_the_next() {
     let id = world.submit(Tier::P0, [1, 10]);
     assert!(world.poll_one().is_some());
     let (attempt, now) = (Attempt::new(1), world.now);
-    world.sched.preempted(now, id, attempt, 0, false).expect("it was started");
+    world.sched.preempted(now, id, attempt, 0, Release::Done).expect("it was started");
     assert_eq!(gate(&world, id), Some(Gate::Round));
     assert_eq!(world.round(), [], "it sits this round out");
     assert_eq!(explain(&world, id).gate, None, "and starts in the next");
@@ -259,7 +259,7 @@ fn a_pool_may_have_reserves_of_its_own() {
     let config = Config::builder().dimensions(["slots", "blocks"]).pools(pools).tier(tier);
     let mut world = World::new(config.tier(TierConfig::new("b")));
     for pool in [h100, a100, idle] {
-        world.sched.worker_add(world.now, WorkerSpec::new(pool, [8, 100])).expect("a sound worker");
+        world.sched.worker_add(world.now, WorkerSpec::new([8, 100]).pool(pool)).expect("a sound worker");
     }
     let reserve = |pool| world.sched.effective_reserve(pool, Tier::P0);
     assert_eq!(reserve(h100), Some([4, 90].into()), "what is said of all pools");

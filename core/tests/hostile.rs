@@ -9,10 +9,10 @@ use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use common::{POOL, World, starts, victims};
+use common::{World, starts, victims};
 use tidegate::{
-    Config, ConfigBuilder, Decline, DeviceSpec, Instant, MAX_TOKENS, Order, Ppm, RequestId, Scheduler,
-    Shrink, StepException, SubmitError, TenantId, TenantPolicy, Tier, TierConfig, Usage, WorkerId,
+    Config, ConfigBuilder, Decline, DeviceSpec, Instant, MAX_TOKENS, Order, Ppm, Release, RequestId,
+    Scheduler, Shrink, StepException, SubmitError, TenantId, TenantPolicy, Tier, TierConfig, Usage, WorkerId,
     WorkerSpec, Yielding,
 };
 
@@ -73,7 +73,7 @@ fn many_full_claims() -> (Scheduler, WorkerId) {
     assert_eq!(told.len(), CLAIMS, "each has a victim of its own");
     for victim in told {
         let attempt = tidegate::Attempt::new(1);
-        sched.preempted(Instant::ZERO, victim, attempt, 0, false).expect("it was asked to stop");
+        sched.preempted(Instant::ZERO, victim, attempt, 0, Release::Done).expect("it was asked to stop");
     }
     (sched, worker)
 }
@@ -188,7 +188,7 @@ fn a_round_does_not_try_all_that_no_device_has_room_for() {
             let limit = DeviceSpec { limit: [26, 0].into(), checkpoint_mib: None };
             let device = world.sched.device_add(world.now, limit).expect("a valid device");
             for _ in 0..4 {
-                let replica = WorkerSpec::new(POOL, [24, 24]).on(device);
+                let replica = WorkerSpec::new([24, 24]).on(device);
                 world.sched.worker_add(world.now, replica).expect("a valid worker");
             }
         }
@@ -328,7 +328,7 @@ fn a_report_does_not_walk_a_chain_of_devices() {
         let mut left = world.sched.device_add(world.now, DeviceSpec::default()).expect("a valid device");
         for _ in 0..waiting / 20 {
             let right = world.sched.device_add(world.now, DeviceSpec::default()).expect("a valid device");
-            let spec = WorkerSpec::new(POOL, [4, 4]).on_part(left, half).on_part(right, half);
+            let spec = WorkerSpec::new([4, 4]).on_part(left, half).on_part(right, half);
             world.sched.worker_add(world.now, spec).expect("a valid worker");
             left = right;
         }
@@ -426,7 +426,7 @@ fn memory_pressure_does_not_start_and_stop_one_request_for_ever() {
     let card = DeviceSpec { limit: [10, 0].into(), checkpoint_mib: None };
     let card = world.sched.device_add(world.now, card).expect("a valid device");
     for _ in 0..2 {
-        world.sched.worker_add(world.now, WorkerSpec::new(POOL, [10, 10]).on(card)).expect("a valid worker");
+        world.sched.worker_add(world.now, WorkerSpec::new([10, 10]).on(card)).expect("a valid worker");
     }
     world.submit_many(2, Tier::P2, [4, 0]);
     let stopped = rounds_of_an_engine_with_overhead(&mut world, 200, 2);

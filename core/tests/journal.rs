@@ -4,9 +4,9 @@
 use proptest::prelude::*;
 use tidegate::{
     Action, Amendment, Attempt, Config, Decline, DeviceId, DeviceSpec, Digest, Entry, Input, Instant,
-    Journal, OtherPools, OverQuota, PoolId, Ppm, QuotaLimit, Rate, Reason, Recorder, RequestId, RequestSpec,
-    Resources, Scheduler, Shrink, StepException, TenantId, TenantPolicy, Tier, TierConfig, Usage, WorkerId,
-    WorkerSpec, YieldMode, Yielding,
+    Journal, OtherPools, OverQuota, PoolId, Ppm, QuotaLimit, Rate, Reason, Recorder, Release, RequestId,
+    RequestSpec, Resources, Scheduler, Shrink, StepException, TenantId, TenantPolicy, Tier, TierConfig,
+    Usage, WorkerId, WorkerSpec, YieldMode, Yielding,
 };
 
 fn config() -> Config {
@@ -101,6 +101,7 @@ fn submit() -> BoxedStrategy<Input> {
 
 fn report() -> BoxedStrategy<Input> {
     let why = prop_oneof![Just(Decline::Other), Just(Decline::NoRoom), Just(Decline::NotReady)];
+    let release = prop_oneof![Just(Release::Done), Just(Release::Later)];
     prop_oneof![
         request().prop_map(|(request, _)| Input::Cancel { request }),
         (request(), number(), resources()).prop_map(|((request, attempt), cached_tokens, in_use)| {
@@ -110,8 +111,8 @@ fn report() -> BoxedStrategy<Input> {
         (request(), number(), resources()).prop_map(|((request, attempt), output_tokens, in_use)| {
             Input::Progress { request, attempt, output_tokens, in_use }
         }),
-        (request(), number(), any::<bool>()).prop_map(|((request, attempt), tokens_kept, releasing)| {
-            Input::Preempted { request, attempt, tokens_kept, releasing }
+        (request(), number(), release).prop_map(|((request, attempt), tokens_kept, release)| {
+            Input::Preempted { request, attempt, tokens_kept, release }
         }),
         request().prop_map(|(request, attempt)| Input::Released { request, attempt }),
         (request(), [number(), number(), number()]).prop_map(|((request, attempt), tokens)| {
@@ -148,7 +149,7 @@ fn change() -> BoxedStrategy<Input> {
     );
     prop_oneof![
         2 => (pool(), resources(), parts).prop_map(|(pool, capacity, parts)| {
-            let spec = WorkerSpec::new(pool, capacity);
+            let spec = WorkerSpec::new(capacity).pool(pool);
             let on = |spec: WorkerSpec, (device, ppm)| spec.on_part(device, Ppm::new(ppm));
             Input::WorkerAdd(parts.into_iter().fold(spec, on))
         }),
@@ -245,7 +246,7 @@ fn input() -> BoxedStrategy<Input> {
         2 => any::<String>().prop_map(|name| Input::TenantSet { name: name.into() }),
         1 => "[\\x00-\\x7f]*".prop_map(|name| Input::TenantSet { name: name.into() }),
         4 => (pool(), resources())
-            .prop_map(|(pool, capacity)| Input::WorkerAdd(WorkerSpec::new(pool, capacity))),
+            .prop_map(|(pool, capacity)| Input::WorkerAdd(WorkerSpec::new(capacity).pool(pool))),
         1 => small().prop_map(|number| Input::WorkerDrain { worker: WorkerId::new(number) }),
         1 => small().prop_map(|number| Input::WorkerLost { worker: WorkerId::new(number) }),
         3 => blocks(),
@@ -372,7 +373,7 @@ fn the_text_is_as_the_format_says() {
     journal.input(at(5), Input::TenantRemove { tenant });
     let (limit, seq, tokens, valid_for_ns) = (QuotaLimit::Tokens, 3, 400, 5);
     journal.input(at(5), Input::LeaseGranted { tenant, limit, seq, tokens, valid_for_ns });
-    journal.input(at(6), Input::WorkerAdd(WorkerSpec::new(PoolId::new(0), [64, 8192])));
+    journal.input(at(6), Input::WorkerAdd(WorkerSpec::new([64, 8192])));
     let request = RequestSpec::new(TenantId::new(1), Tier::P1).demand([1, 40]).prompt_tokens(512);
     let full = request.pool(PoolId::new(2)).peak([1, 44]).output_tokens(256).yielding(Yielding::Never).tag(9);
     journal.input(at(7), Input::Submit(request));
@@ -385,7 +386,7 @@ fn the_text_is_as_the_format_says() {
     journal.input(at(9), Input::Started { request, attempt, cached_tokens: 128, in_use });
     journal.input(at(9), Input::Declined { request, attempt, why: Decline::NotReady });
     journal.input(at(9), Input::Progress { request, attempt, output_tokens: 16, in_use });
-    journal.input(at(9), Input::Preempted { request, attempt, tokens_kept: 512, releasing: true });
+    journal.input(at(9), Input::Preempted { request, attempt, tokens_kept: 512, release: Release::Later });
     journal.input(at(9), Input::Released { request, attempt });
     journal.poll(at(9));
     let usage = Usage { prompt_tokens: 512, cached_tokens: 128, output_tokens: 250 };
@@ -394,9 +395,7 @@ fn the_text_is_as_the_format_says() {
     journal.input(at(3), Input::Cancel { request });
     journal.input(at(3), Input::WorkerDrain { worker: WorkerId::new(0) });
     journal.input(at(3), Input::WorkerLost { worker: WorkerId::new(0) });
-    let on_devices = WorkerSpec::new(PoolId::new(0), [4])
-        .on(DeviceId::new(0))
-        .on_part(DeviceId::new(1), Ppm::new(500_000));
+    let on_devices = WorkerSpec::new([4]).on(DeviceId::new(0)).on_part(DeviceId::new(1), Ppm::new(500_000));
     journal.input(at(11), Input::DeviceAdd(DeviceSpec { limit: [9].into(), checkpoint_mib: Some(16) }));
     journal.input(at(11), Input::DeviceAdd(DeviceSpec::default()));
     journal.input(at(11), Input::WorkerAdd(on_devices));
@@ -495,7 +494,7 @@ fn a_step_that_is_wrong_is_told_by_line_and_field() {
             (1, "over_quota: \"3\" is not a whole number from 0 to 2"),
         ),
         ("0 lease_granted 1 0 1 1 1\n", (1, "limit: \"0\" is not a whole number from 1 to 4")),
-        ("0 preempted 1 1 0 2\n", (1, "releasing: \"2\" is not a whole number from 0 to 1")),
+        ("0 preempted 1 1 0 2\n", (1, "release: \"2\" is not a whole number from 0 to 1")),
         ("0 worker_add 0 1 2 3\n", (1, "capacity is missing")),
         (
             "0 submit 0 256 0 0 0 0 0 0 0 0 0 0 0 - 0 - - 0\n",
@@ -715,7 +714,7 @@ impl Host {
                     self.tell(Input::Started { request, attempt, cached_tokens: 0, in_use });
                 }
                 Action::Preempt { victim: request, attempt, .. } => {
-                    self.tell(Input::Preempted { request, attempt, tokens_kept: 0, releasing: false });
+                    self.tell(Input::Preempted { request, attempt, tokens_kept: 0, release: Release::Done });
                 }
                 _ => {}
             }
@@ -728,7 +727,7 @@ fn a_replay_takes_the_same_decisions() {
     let mut host = Host::new();
     host.tell(Input::TenantSet { name: "acme".into() });
     host.tell(Input::TenantSet { name: "no\nname".into() });
-    host.tell(Input::WorkerAdd(WorkerSpec::new(PoolId::new(0), [4, 1_000])));
+    host.tell(Input::WorkerAdd(WorkerSpec::new([4, 1_000])));
     let urgent = RequestSpec::new(TenantId::new(0), Tier::P0).demand([1, 40]).prompt_tokens(512);
     let batch = RequestSpec { tier: Tier::P1, ..urgent };
     for round in 0..40 {
@@ -757,7 +756,7 @@ proptest! {
         let mut journal = Journal::new(config(), said.started_at);
         let now = said.started_at;
         journal.input(now, Input::TenantSet { name: "acme".into() });
-        journal.input(now, Input::WorkerAdd(WorkerSpec::new(PoolId::new(0), [4, 200])));
+        journal.input(now, Input::WorkerAdd(WorkerSpec::new([4, 200])));
         journal.entries.extend(said.entries);
         let replay = journal.replay();
         prop_assert_eq!(replay, journal.replay());

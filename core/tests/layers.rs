@@ -27,7 +27,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "quota",
             "meter",
             "metrics",
-            "demand",
+            "forecast",
             "step_plan",
         ],
     ),

@@ -13,8 +13,8 @@ use common::{World, starts};
 use proptest::prelude::*;
 use store::{Incarnation, Store};
 use tidegate::{
-    Action, Attempt, Config, ConfigBuilder, Fallback, Instant, LeaseTerms, OverQuota, PoolId, QuotaLimit,
-    Rate, Reason, RequestId, RequestSpec, RequestState, Scheduler, SubmitError, TenantError, TenantId,
+    Action, Attempt, Config, ConfigBuilder, Fallback, Instant, LeaseTerms, OverQuota, QuotaLimit, Rate,
+    Reason, RequestId, RequestSpec, RequestState, Scheduler, SubmitError, TenantError, TenantId,
     TenantPolicy, Tier, TierConfig, Usage, WorkerSpec,
 };
 
@@ -370,7 +370,7 @@ impl Replica {
     /// The limit is the team's; two keys below it submit.
     fn new(terms: LeaseTerms, policy: TenantPolicy, life: u32, now: Instant) -> Self {
         let mut sched = Scheduler::new(config(terms).build().expect("a config"), now);
-        let worker = WorkerSpec::new(PoolId::new(0), [1_000, 1_000]);
+        let worker = WorkerSpec::new([1_000, 1_000]);
         sched.worker_add(now, worker).expect("a worker");
         let team = sched.tenant_set(now, "team").expect("a name");
         sched.tenant_configure(now, team, &policy).expect("a policy");

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use common::{POOL, World, starts, three_tiers};
 use tidegate::{
-    Action, Attempt, Config, Decline, Instant, Limit, MAX_UNITS, QueueScope, QueueUnit, Reason, ReportError,
-    RequestId, RequestState, SubmitError, TenantError, TenantPolicy, Tier, TierConfig, Usage, WorkerError,
-    WorkerId, Yielding,
+    Action, Attempt, Config, Decline, Instant, Limit, MAX_UNITS, QueueScope, QueueUnit, Reason, Release,
+    ReportError, RequestId, RequestState, SubmitError, TenantError, TenantPolicy, Tier, TierConfig, Usage,
+    WorkerError, WorkerId, Yielding,
 };
 
 fn refusal(world: &mut World, tier: Tier) -> SubmitError {
@@ -164,7 +164,7 @@ fn a_dimension_that_is_not_named_has_no_units() {
     let mut world = World::new(config);
     let refused = world.sched.submit(world.now, world.spec(Tier::P0, [1, 1]));
     assert_eq!(refused, Err(SubmitError::LimitExceeded { limit: Limit::Units, max: 0 }));
-    let worker = tidegate::WorkerSpec::new(POOL, [4, 4]);
+    let worker = tidegate::WorkerSpec::new([4, 4]);
     let refused = world.sched.worker_add(world.now, worker);
     assert_eq!(refused, Err(WorkerError::LimitExceeded { limit: Limit::Units, max: 0 }));
 }
@@ -221,7 +221,7 @@ fn units_that_come_later_are_used_until_then() {
     let [first, second] = world.submit_many(2, Tier::P2, [1, 1])[..] else { unreachable!() };
     world.round();
     let attempt = world.attempt(first);
-    world.sched.preempted(world.now, first, attempt, 3, true).expect("it runs");
+    world.sched.preempted(world.now, first, attempt, 3, Release::Later).expect("it runs");
     assert_eq!(world.state(first), RequestState::Releasing);
     assert_eq!(world.round(), []);
     world.sched.released(world.now, first, attempt).expect("it is releasing");
@@ -254,7 +254,7 @@ fn one_that_was_releasing_survives_its_worker() {
     let never = world.submit_spec(world.spec(Tier::P0, [1, 1]).yielding(Yielding::Never));
     world.round();
     let attempt = world.attempt(never);
-    world.sched.preempted(world.now, never, attempt, 9, true).expect("it runs");
+    world.sched.preempted(world.now, never, attempt, 9, Release::Later).expect("it runs");
     world.lost(WorkerId::new(0));
     assert_eq!(world.round(), []);
     world.worker([3, 80]);

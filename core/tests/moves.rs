@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{POOL, World, starts, victims};
+use common::{World, starts, victims};
 use proptest::prelude::*;
 use tidegate::{
     Action, Config, ConfigBuilder, Placement, Reason, RequestId, Tier, TierConfig, WorkerId, WorkerSpec,
@@ -156,7 +156,7 @@ proptest! {
         let placement = if spread { Placement::Spread } else { Placement::Pack };
         let mut world = World::new(config(SECOND).placement(placement));
         for &capacity in &first {
-            world.sched.worker_add(world.now, WorkerSpec::new(POOL, capacity)).expect("a valid worker");
+            world.sched.worker_add(world.now, WorkerSpec::new(capacity)).expect("a valid worker");
         }
         let (mut ids, mut kept) = (Vec::new(), Vec::new());
         for &demand in &demands {
@@ -171,7 +171,7 @@ proptest! {
             }
         }
         for &capacity in &later {
-            world.sched.worker_add(world.now, WorkerSpec::new(POOL, capacity)).expect("a valid worker");
+            world.sched.worker_add(world.now, WorkerSpec::new(capacity)).expect("a valid worker");
         }
         let workers = [first, later].concat();
         let mut before = loads(&world, &kept, &ids, &workers);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use common::{World, starts, three_tiers, victims};
 use tidegate::{
     Action, AmendError, Amendment, Config, ConfigBuilder, DeviceSpec, OtherPools, PoolId, Ppm, Preemption,
-    Reason, RequestId, RequestSpec, RequestState, Reserve, SubmitError, Tier, TierConfig, WorkerId,
+    Reason, Release, RequestId, RequestSpec, RequestState, Reserve, SubmitError, Tier, TierConfig, WorkerId,
     WorkerSpec, Yielding,
 };
 
@@ -20,7 +20,7 @@ fn pools() -> ConfigBuilder {
 }
 
 fn add(world: &mut World, pool: PoolId, slots: u64) -> WorkerId {
-    world.sched.worker_add(world.now, WorkerSpec::new(pool, [slots, 1_000])).expect("a sound worker")
+    world.sched.worker_add(world.now, WorkerSpec::new([slots, 1_000]).pool(pool)).expect("a sound worker")
 }
 
 fn spec<const N: usize>(world: &World, tier: Tier, pools: [PoolId; N]) -> RequestSpec {
@@ -219,7 +219,7 @@ fn one_that_kept_context_goes_on_where_it_is_kept() {
     let urgent = world.submit_spec(spec(&world, Tier::P0, [DEDICATED]));
     assert_eq!(victims(&world.round()), [run]);
     let (attempt, _) = world.running[&run];
-    world.sched.preempted(world.now, run, attempt, 7, false).expect("it runs");
+    world.sched.preempted(world.now, run, attempt, 7, Release::Done).expect("it runs");
     world.running.remove(&run);
     assert_eq!(starts(&world.round()), [urgent], "the other pool has room, and not its context");
     world.complete(urgent);
@@ -265,7 +265,7 @@ fn a_worker_over_several_devices_holds_what_each_of_them_has() {
         world.sched.device_add(world.now, spec).expect("a device")
     };
     let devices = [40, 30].map(|blocks| device(&mut world, blocks));
-    let group = WorkerSpec::new(PoolId::new(0), [8, 100]);
+    let group = WorkerSpec::new([8, 100]);
     let group = devices.into_iter().fold(group, |group, device| group.on_part(device, Ppm::new(500_000)));
     let group = world.sched.worker_add(world.now, group).expect("a tensor-parallel group");
     let fits = world.submit_spec(world.spec(Tier::P1, [1, 60]));

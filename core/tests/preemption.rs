@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::{World, starts, three_tiers, victims};
 use tidegate::{
-    Action, Config, Reason, RequestId, RequestState, Tier, TierConfig, Usage, WorkerId, YieldMode,
+    Action, Config, Reason, Release, RequestId, RequestState, Tier, TierConfig, Usage, WorkerId, YieldMode,
 };
 
 /// One worker of ten slots, full of batch work, and then one urgent request.
@@ -89,7 +89,7 @@ fn a_victim_that_releases_is_not_spared() {
     let (mut world, _, urgent) = full_of_batch();
     let victim = victims(&world.round())[0];
     let attempt = world.attempt(victim);
-    world.sched.preempted(world.now, victim, attempt, 0, true).expect("it runs");
+    world.sched.preempted(world.now, victim, attempt, 0, Release::Later).expect("it runs");
     world.sched.cancel(world.now, urgent).expect("it lives");
     assert_eq!(world.round(), []);
     assert_eq!(world.state(victim), RequestState::Releasing);
@@ -270,7 +270,7 @@ fn completion_confirms_a_preemption() {
     world.sched.complete(world.now, victim, attempt, Usage::default()).expect("it ran");
     world.check();
     assert_eq!(starts(&world.round()), [urgent]);
-    let late = world.sched.preempted(world.now, victim, attempt, 0, false);
+    let late = world.sched.preempted(world.now, victim, attempt, 0, Release::Done);
     assert_eq!(late, Err(tidegate::ReportError::AlreadyTerminal(victim)));
 }
 

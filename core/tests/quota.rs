@@ -506,7 +506,10 @@ fn quota_that_is_taken_in_one_pool_is_lacking_in_another_at_once() {
     let pools = tiers().pools(["east", "west"]);
     let mut world = World::new(pools);
     for pool in [0, 1] {
-        world.sched.worker_add(world.now, WorkerSpec::new(PoolId::new(pool), [2, 100])).expect("a worker");
+        world
+            .sched
+            .worker_add(world.now, WorkerSpec::new([2, 100]).pool(PoolId::new(pool)))
+            .expect("a worker");
     }
     let acme = tenant(&mut world, "acme", TenantPolicy::new().max_running(1));
     let west = |tenant| RequestSpec { pool: PoolId::new(1), ..batch(tenant) };
@@ -526,7 +529,10 @@ fn quota_that_is_taken_in_one_pool_is_lacking_in_another_at_once() {
 fn growth_is_lacking_elsewhere(policy: TenantPolicy, blocks: u64, output_tokens: u64) -> bool {
     let mut world = World::new(tiers().pools(["east", "west"]));
     for pool in [0, 1] {
-        world.sched.worker_add(world.now, WorkerSpec::new(PoolId::new(pool), [2, 100])).expect("a worker");
+        world
+            .sched
+            .worker_add(world.now, WorkerSpec::new([2, 100]).pool(PoolId::new(pool)))
+            .expect("a worker");
     }
     let (acme, other) = (tenant(&mut world, "acme", policy), TenantPolicy::new());
     let other = tenant(&mut world, "other", other);

@@ -6,12 +6,12 @@ mod common;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use common::World;
 use common::configs::configs;
-use common::{POOL, World};
 use proptest::prelude::*;
 use tidegate::{
-    Action, Decline, Digest, Instant, Reason, Recorder, RequestId, RequestSpec, RequestState, Scheduler,
-    Tier, WorkerId, WorkerSpec, Yielding,
+    Action, Decline, Digest, Instant, Reason, Recorder, Release, RequestId, RequestSpec, RequestState,
+    Scheduler, Tier, WorkerId, WorkerSpec, Yielding,
 };
 
 /// One thing that a host may do. Numbers pick among what there is.
@@ -123,8 +123,9 @@ fn take(world: &mut World, step: &Step) {
             }
         }
         Step::Stop { pick, releasing, kept } => {
+            let release = if releasing { Release::Later } else { Release::Done };
             if let Some((id, attempt)) = picked(pick)
-                && world.sched.preempted(now, id, attempt, kept, releasing).is_ok()
+                && world.sched.preempted(now, id, attempt, kept, release).is_ok()
             {
                 world.has_run.insert(id);
                 if !releasing {
@@ -140,7 +141,7 @@ fn take(world: &mut World, step: &Step) {
             }
         }
         Step::WorkerAdd { slots, blocks, spare, replaces } => {
-            let mut spec = WorkerSpec::new(POOL, [slots, blocks]);
+            let mut spec = WorkerSpec::new([slots, blocks]);
             (spec.spare, spec.replaces) = (spare, replaces.map(WorkerId::new));
             let _ = world.sched.worker_add(now, spec); // the one to replace may not be lost
         }
@@ -261,7 +262,7 @@ proptest! {
         let mut now = Instant::ZERO;
         let mut inputs = vec![
             tidegate::Input::TenantSet { name: "acme".into() },
-            tidegate::Input::WorkerAdd(WorkerSpec::new(POOL, [6, 60])),
+            tidegate::Input::WorkerAdd(WorkerSpec::new([6, 60])),
         ];
         for (tier, slots, blocks, ms) in load {
             let tenant = tidegate::TenantId::new(0);
@@ -276,7 +277,7 @@ proptest! {
                 let Some(action) = sched.poll(now) else { break };
                 digest.action(now, &action);
                 if let Action::Preempt { victim, attempt, .. } = action {
-                    inputs.push(tidegate::Input::Preempted { request: victim, attempt, tokens_kept: 0, releasing: false });
+                    inputs.push(tidegate::Input::Preempted { request: victim, attempt, tokens_kept: 0, release: Release::Done });
                 }
             }
         }

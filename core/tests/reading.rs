@@ -139,7 +139,7 @@ fn parts_of_a_device_round_up_request_by_request() {
     let spec = DeviceSpec { limit: [3, 0].into(), checkpoint_mib: None };
     let device = world.sched.device_add(world.now, spec).expect("a device");
     let half = tidegate::Ppm::new(500_000);
-    let worker = WorkerSpec::new(common::POOL, [10, 1000]).on_part(device, half);
+    let worker = WorkerSpec::new([10, 1000]).on_part(device, half);
     world.sched.worker_add(world.now, worker).expect("half of it");
     world.submit_many(6, Tier::P1, [1, 10]);
     assert_eq!(starts(&world.round()).len(), 3, "each takes a whole unit of three");

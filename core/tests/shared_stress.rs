@@ -13,7 +13,7 @@ use std::thread;
 
 use common::{World, three_tiers};
 use tidegate::{
-    Action, Digest, Entry, Input, Instant, Journal, Outcome, RequestSpec, Scheduler, SharedError,
+    Action, Digest, Entry, Input, Instant, Journal, Outcome, Release, RequestSpec, Scheduler, SharedError,
     SharedScheduler, Ticket, Tier, Usage,
 };
 
@@ -124,7 +124,7 @@ impl Server {
                     request: victim,
                     attempt,
                     tokens_kept: 0,
-                    releasing: false,
+                    release: Release::Done,
                 });
             }
             Outcome::StopFirst { request, .. } => return self.report(Input::Cancel { request }),

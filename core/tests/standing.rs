@@ -28,7 +28,7 @@ fn device(world: &mut World) -> DeviceId {
 }
 
 fn plain() -> WorkerSpec {
-    WorkerSpec::new(POOL, CAPACITY)
+    WorkerSpec::new(CAPACITY)
 }
 
 /// C, in slots: what the only tier could be guaranteed.
@@ -187,7 +187,7 @@ fn only_a_lost_worker_of_the_pool_is_replaced() {
     let unknown = WorkerId::new(9);
     assert_eq!(refused(&mut world, plain().replaces(unknown)), WorkerError::UnknownWorker(unknown));
     world.lost(id);
-    let elsewhere = WorkerSpec::new(PoolId::new(1), CAPACITY).replaces(id);
+    let elsewhere = WorkerSpec::new(CAPACITY).pool(PoolId::new(1)).replaces(id);
     assert_eq!(refused(&mut world, elsewhere), WorkerError::NotLost(id));
 }
 
@@ -257,7 +257,7 @@ fn spares_come_when_all_that_is_lost_is_lost() {
 fn what_can_never_be_served_is_refused_and_what_only_misses_its_worker_waits() {
     let mut world = World::new(all_reserved());
     let spec = world.spec(Tier::P0, [5, 10]);
-    add(&mut world, WorkerSpec::new(POOL, [9, 100]).spare());
+    add(&mut world, WorkerSpec::new([9, 100]).spare());
     let early = world.submit_spec(spec);
     let small = add(&mut world, plain());
     let refused = world.sched.submit(world.now, spec);

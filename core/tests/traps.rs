@@ -67,7 +67,7 @@ fn a_full_device_counts_though_its_slices_look_half_empty() {
     let device =
         world.sched.device_add(world.now, DeviceSpec { limit, checkpoint_mib: None }).expect("a device");
     for _ in 0..4 {
-        let slice = WorkerSpec::new(common::POOL, [4, 24]).on(device);
+        let slice = WorkerSpec::new([4, 24]).on(device);
         world.sched.worker_add(world.now, slice).expect("a slice");
     }
     world.submit_many(5, Tier::P2, [1, 6]);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::{POOL, World, starts, three_tiers, victims};
 use tidegate::{
-    Amendment, Config, ConfigBuilder, Decline, QUEUE_DELAY_BUCKETS, Reason, RequestId, RequestSpec,
+    Amendment, Config, ConfigBuilder, Decline, QUEUE_DELAY_BUCKETS, Reason, Release, RequestId, RequestSpec,
     Resources, TenantError, TenantId, TenantPolicy, TenantUsage, Tier, TierConfig, Usage, WorkerId,
 };
 
@@ -74,7 +74,7 @@ fn unit_nanoseconds_are_exact_through_a_life() {
     assert_eq!(starts(&world.round()), [id]);
     pass_ns(&mut world, 6);
     let (attempt, _) = world.running[&id];
-    world.sched.preempted(world.now, id, attempt, 0, true).expect("it runs");
+    world.sched.preempted(world.now, id, attempt, 0, Release::Later).expect("it runs");
     pass_ns(&mut world, 7);
     world.sched.released(world.now, id, attempt).expect("it stopped");
     pass_ns(&mut world, 8);
@@ -340,7 +340,10 @@ fn tiers_of_one_tenant_and_pools_add_up() {
     let config = three_tiers().pools(["near", "far"]);
     let mut world = World::with_workers(config, 1, [10, 100]);
     let far = tidegate::PoolId::new(1);
-    world.sched.worker_add(world.now, tidegate::WorkerSpec::new(far, [10, 100])).expect("a valid worker");
+    world
+        .sched
+        .worker_add(world.now, tidegate::WorkerSpec::new([10, 100]).pool(far))
+        .expect("a valid worker");
     let mut spec = world.spec(Tier::P0, [2, 1]);
     let mut ids = Vec::new();
     for pool in [POOL, far] {

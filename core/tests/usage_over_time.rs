@@ -8,7 +8,7 @@ use std::time::Duration;
 use common::{POOL, World, three_tiers};
 use proptest::prelude::*;
 use tidegate::{
-    Action, Amendment, Attempt, RequestId, RequestSpec, TenantId, TenantUsage, Tier, Usage, WorkerId,
+    Action, Amendment, Attempt, Release, RequestId, RequestSpec, TenantId, TenantUsage, Tier, Usage, WorkerId,
 };
 
 /// Borrowed parts are told in 1/2^32.
@@ -127,10 +127,11 @@ impl Observer {
             }
             Step::Stop { pick, releasing } => {
                 let Some((id, attempt)) = self.pick(pick) else { return };
+                let release = if releasing { Release::Later } else { Release::Done };
                 if self.used[&id].releasing {
                     self.world.sched.released(now, id, attempt).expect("it is releasing");
                     self.used.remove(&id);
-                } else if self.world.sched.preempted(now, id, attempt, 0, releasing).is_ok() {
+                } else if self.world.sched.preempted(now, id, attempt, 0, release).is_ok() {
                     self.used.get_mut(&id).expect("it was picked").releasing = true;
                     self.used.retain(|&other, _| releasing || other != id);
                 }

@@ -231,14 +231,14 @@ fn room_beside(requests: &[[u64; 2]], in_use: [u64; 2], fits: u64) {
     let mut world = World::new(one_tier());
     let limit = DeviceSpec { limit: [0, 50].into(), checkpoint_mib: None };
     let device = world.sched.device_add(world.now, limit).expect("a valid device");
-    let spans = WorkerSpec::new(POOL, [requests.len() as u64, 100]).on_part(device, Ppm::new(500_000));
+    let spans = WorkerSpec::new([requests.len() as u64, 100]).on_part(device, Ppm::new(500_000));
     world.sched.worker_add(world.now, spans).expect("a valid worker");
     for &demand in requests {
         world.submit(Tier::P0, demand);
     }
     world.round();
     says(&mut world, in_use);
-    let slice = WorkerSpec::new(POOL, [4, 50]).on(device);
+    let slice = WorkerSpec::new([4, 50]).on(device);
     let slice = world.sched.worker_add(world.now, slice).expect("a valid slice");
     world.submit(Tier::P0, [1, fits + 1]);
     let fits = world.submit(Tier::P0, [1, fits]);

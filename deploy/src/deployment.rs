@@ -263,7 +263,7 @@ impl Workers {
     /// What the scheduler is told of each; devices are numbered by their place in the file.
     pub fn spec(&self) -> WorkerSpec {
         let devices = u32::try_from(self.devices.len()).unwrap_or(u32::MAX);
-        let mut spec = WorkerSpec::new(self.pool, self.capacity).kind(self.kind);
+        let mut spec = WorkerSpec::new(self.capacity).pool(self.pool).kind(self.kind);
         spec.spare = self.spare;
         let mut left = Ppm::ONE.get();
         for (index, &device) in self.devices.iter().enumerate() {

@@ -246,7 +246,7 @@ fn worker_spec(input: &WorkerInput) -> Result<WorkerSpec, Fault> {
     memory::zero(input.reserved, "spec.reserved")?;
     let kind = WorkerKind::ALL.get(input.kind as usize).copied();
     let kind = kind.ok_or(Fault::OutOfRange { argument: "spec.kind", got: input.kind.into() })?;
-    let mut spec = WorkerSpec::new(PoolId::new(input.pool), input.capacity).kind(kind);
+    let mut spec = WorkerSpec::new(input.capacity).pool(PoolId::new(input.pool)).kind(kind);
     spec.spare = input.flags & TIDEGATE_WORKER_IS_SPARE != 0;
     let replaces = input.flags & TIDEGATE_WORKER_REPLACES != 0;
     spec.replaces = replaces.then_some(WorkerId::new(input.replaces));

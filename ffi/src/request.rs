@@ -1,8 +1,8 @@
 //! Requests: submitted, cancelled, and what the engine reports of them.
 
 use tidegate_core::{
-    Amendment, Attempt, Decline, Instant, OtherPools, PoolId, RequestId, RequestSpec, Scheduler, TenantId,
-    Tier, Usage, Yielding,
+    Amendment, Attempt, Decline, Instant, OtherPools, PoolId, Release, RequestId, RequestSpec, Scheduler,
+    TenantId, Tier, Usage, Yielding,
 };
 
 use crate::fault::Fault;
@@ -166,8 +166,8 @@ pub unsafe extern "C" fn tidegate_scheduler_preempted(
     // SAFETY: the caller's promise (header, "Pointers").
     unsafe {
         report(scheduler, request, attempt, |scheduler, request, attempt| {
-            let releasing = truth(releasing, "releasing")?;
-            Ok(scheduler.preempted(Instant::from_nanos(now_ns), request, attempt, tokens_kept, releasing)?)
+            let release = release(releasing)?;
+            Ok(scheduler.preempted(Instant::from_nanos(now_ns), request, attempt, tokens_kept, release)?)
         })
     }
 }
@@ -313,6 +313,11 @@ pub(crate) fn decline(number: u32) -> Result<Decline, Fault> {
         2 => Ok(Decline::NotReady),
         _ => Err(Fault::OutOfRange { argument: "why", got: number.into() }),
     }
+}
+
+/// The flag `releasing` of a request that stopped.
+pub(crate) fn release(releasing: u32) -> Result<Release, Fault> {
+    Ok(if truth(releasing, "releasing")? { Release::Later } else { Release::Done })
 }
 
 pub(crate) fn truth(number: u32, argument: &'static str) -> Result<bool, Fault> {

@@ -14,7 +14,7 @@ use crate::handle::{Handle, give, live};
 use crate::memory::{self, ListOut, Out};
 pub use crate::outcome::OutcomeRecord;
 use crate::outcome::outcome_record;
-use crate::request::{any_tier, decline, request_spec, truth, usage_of};
+use crate::request::{any_tier, decline, release, request_spec, usage_of};
 use crate::scheduler::SchedulerHandle;
 use crate::status::TidegateStatus as Status;
 use crate::types::{RequestInput, StepExceptionInput, TIDEGATE_MAX_INTAKE, TIDEGATE_NEVER, UsageInput};
@@ -275,8 +275,8 @@ pub unsafe extern "C" fn tidegate_shared_preempted(
     unsafe {
         tell(shared, now_ns, out_ticket, || {
             let (request, attempt) = (RequestId::from_bits(request), Attempt::new(attempt));
-            let releasing = truth(releasing, "releasing")?;
-            Ok(Input::Preempted { request, attempt, tokens_kept, releasing })
+            let release = release(releasing)?;
+            Ok(Input::Preempted { request, attempt, tokens_kept, release })
         })
     }
 }

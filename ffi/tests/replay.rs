@@ -13,9 +13,9 @@ use std::time::Duration;
 use support::{COMPILERS, Linkage, compile_by, ffi, output, scratch, succeed, valgrind};
 use tidegate_core::{
     Action, Affinity, Amendment, Attempt, Config, Created, Decline, DeviceId, DeviceSpec, Entry, Input,
-    Instant, Journal, Order, OtherPools, OverQuota, Placement, PoolId, Ppm, QuotaLimit, Rate, RequestId,
-    RequestSpec, Resources, Scheduler, Shrink, StepException, StepTime, TenantId, TenantPolicy, Tier,
-    TierConfig, Usage, WorkerId, WorkerKind, WorkerSpec, YieldMode, Yielding,
+    Instant, Journal, Order, OtherPools, OverQuota, Placement, PoolId, Ppm, QuotaLimit, Rate, Release,
+    RequestId, RequestSpec, Resources, Scheduler, Shrink, StepException, StepTime, TenantId, TenantPolicy,
+    Tier, TierConfig, Usage, WorkerId, WorkerKind, WorkerSpec, YieldMode, Yielding,
 };
 
 const PROGRAM: &str = "examples/replay.c";
@@ -199,9 +199,9 @@ impl Host {
                 Some(Action::Start { request, attempt, .. }) => self.running.push((request, attempt)),
                 Some(Action::Preempt { victim: request, attempt, mode, .. }) => {
                     let tokens_kept = if mode == YieldMode::Checkpoint { self.random(1000) } else { 0 };
-                    let releasing = self.random(2) == 0;
-                    self.input(Input::Preempted { request, attempt, tokens_kept, releasing });
-                    if releasing {
+                    let release = if self.random(2) == 0 { Release::Later } else { Release::Done };
+                    self.input(Input::Preempted { request, attempt, tokens_kept, release });
+                    if release == Release::Later {
                         self.input(Input::Released { request, attempt });
                     }
                 }
@@ -240,11 +240,11 @@ impl Host {
             ([4, 40], [(0, 1); 17].as_slice()),
             ([2, 20], [].as_slice()),
         ] {
-            let spec = WorkerSpec::new(PoolId::new(0), capacity);
+            let spec = WorkerSpec::new(capacity);
             let on = |spec: WorkerSpec, &(number, ppm)| spec.on_part(device(number), Ppm::new(ppm));
             self.input(Input::WorkerAdd(devices.iter().fold(spec, on)));
         }
-        self.input(Input::WorkerAdd(WorkerSpec::new(PoolId::new(1), [2, 30])));
+        self.input(Input::WorkerAdd(WorkerSpec::new([2, 30]).pool(PoolId::new(1))));
     }
 
     /// Tenants under one that stands for all, and what may not be said of a tree.
@@ -299,7 +299,7 @@ impl Host {
 
     /// What hangs on the tokens of a step, and on the limit that a device came with.
     fn small_decisions(&mut self) {
-        let small = WorkerSpec::new(PoolId::new(0), [1, 10]);
+        let small = WorkerSpec::new([1, 10]);
         let limited = DeviceSpec { limit: [1, 0].into(), checkpoint_mib: None };
         let ask = |tier| Input::Submit(RequestSpec::new(TenantId::new(0), Tier::new(tier)).demand([1, 1]));
         for input in [Input::WorkerAdd(small.clone()), Input::WorkerAdd(small), ask(1), ask(1)] {
@@ -313,7 +313,7 @@ impl Host {
         self.input(ask(0));
         self.round();
         self.input(Input::DeviceAdd(limited));
-        self.input(Input::WorkerAdd(WorkerSpec::new(PoolId::new(0), [2, 20]).on(DeviceId::new(2))));
+        self.input(Input::WorkerAdd(WorkerSpec::new([2, 20]).on(DeviceId::new(2))));
         self.input(ask(1));
         self.round();
     }
@@ -344,7 +344,7 @@ impl Host {
     fn fleet(&mut self) {
         let on = DeviceId::new(3);
         self.input(Input::DeviceAdd(DeviceSpec::default()));
-        let client = WorkerSpec::new(PoolId::new(0), [4, 400]).kind(WorkerKind::Mps).on(on);
+        let client = WorkerSpec::new([4, 400]).kind(WorkerKind::Mps).on(on);
         let add = |host: &mut Self, spec: WorkerSpec| match host.input(Input::WorkerAdd(spec)) {
             Some(Created::Worker(worker)) => worker,
             made => panic!("{made:?}"),
@@ -352,7 +352,7 @@ impl Host {
         let mut flaps = add(self, client.clone());
         add(self, client.clone());
         for _ in 0..8 {
-            add(self, WorkerSpec::new(PoolId::new(0), [40, 4_000]).spare()); // the first take places that are open
+            add(self, WorkerSpec::new([40, 4_000]).spare()); // the first take places that are open
         }
         for turn in 0..24 {
             self.submit();

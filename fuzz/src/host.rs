@@ -2,9 +2,9 @@
 //! legal; the rest must be refused without a trace. After every word the invariants are checked.
 
 use tidegate::{
-    Action, Attempt, Created, Decline, Digest, Input, Instant, Journal, OtherPools, PoolId, RequestId,
-    RequestSpec, RequestState, Resources, Scheduler, TenantId, Tier, Usage, WorkerId, WorkerKind, WorkerSpec,
-    Yielding,
+    Action, Attempt, Created, Decline, Digest, Input, Instant, Journal, OtherPools, PoolId, Release,
+    RequestId, RequestSpec, RequestState, Resources, Scheduler, TenantId, Tier, Usage, WorkerId, WorkerKind,
+    WorkerSpec, Yielding,
 };
 
 use crate::{Bytes, World};
@@ -47,7 +47,7 @@ impl Host {
         host.say(Input::TenantSet { name: "t".into() });
         for pool in 0..host.world.pools as u32 {
             for capacity in [4, 8] {
-                host.say(Input::WorkerAdd(WorkerSpec::new(PoolId::new(pool), host.units(capacity))));
+                host.say(Input::WorkerAdd(WorkerSpec::new(host.units(capacity)).pool(PoolId::new(pool))));
             }
         }
         host
@@ -150,7 +150,7 @@ impl Host {
             let input = match self.scheduler.state(id) {
                 Err(_) | Ok(RequestState::Queued | RequestState::Parked) => continue,
                 Ok(RequestState::Preempting) => {
-                    Input::Preempted { request: id, attempt, tokens_kept: 1, releasing: false }
+                    Input::Preempted { request: id, attempt, tokens_kept: 1, release: Release::Done }
                 }
                 Ok(RequestState::Releasing) => Input::Released { request: id, attempt },
                 Ok(_) => Input::Complete { request: id, attempt, usage: Usage::default() },
@@ -188,7 +188,7 @@ impl Host {
             0 => Input::WorkerDrain { worker },
             1 => Input::WorkerLost { worker },
             2 => {
-                let mut spec = WorkerSpec::new(pool, self.chosen_units(bytes));
+                let mut spec = WorkerSpec::new(self.chosen_units(bytes)).pool(pool);
                 spec.kind = bytes.one_of(&WorkerKind::ALL);
                 spec.spare = bytes.below(4) == 0;
                 spec.replaces = (bytes.below(2) == 0).then_some(worker);
@@ -217,7 +217,8 @@ impl Host {
                 Input::Progress { request, attempt, output_tokens: 4, in_use: self.chosen_units(bytes) }
             }
             14..=19 | 30 => {
-                Input::Preempted { request, attempt, tokens_kept: 3, releasing: bytes.below(2) == 1 }
+                let release = if bytes.below(2) == 1 { Release::Later } else { Release::Done };
+                Input::Preempted { request, attempt, tokens_kept: 3, release }
             }
             20..=22 => Input::Released { request, attempt },
             23..=25 | 31 => {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use tidegate::{
-    Action, Attempt, Config, ConfigError, Instant, PoolId, Reason, RequestId, RequestSpec, Scheduler,
+    Action, Attempt, Config, ConfigError, Instant, Reason, Release, RequestId, RequestSpec, Scheduler,
     TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec, Yielding,
 };
 
@@ -124,7 +124,7 @@ impl World {
         let config = config(reserves_ppm, hold_ms).expect("the playground's own reserves are less than all");
         let mut sched = Scheduler::new(config, at(0));
         for _ in 0..WORKERS {
-            sched.worker_add(at(0), WorkerSpec::new(PoolId::new(0), [SLOTS])).expect("four workers are few");
+            sched.worker_add(at(0), WorkerSpec::new([SLOTS])).expect("four workers are few");
         }
         let tenants = TIERS.map(|tier| sched.tenant_set(at(0), tier.name).expect("three tenants are few"));
         Self {
@@ -210,7 +210,9 @@ impl World {
                 self.tallies[job.tier].completed += 1;
             } else {
                 let kept = PROMPT_TOKENS + tokens;
-                self.sched.preempted(at(now_ms), id, run.attempt, kept, false).expect("it was to stop");
+                self.sched
+                    .preempted(at(now_ms), id, run.attempt, kept, Release::Done)
+                    .expect("it was to stop");
                 let job = self.jobs.get_mut(&id).expect("it was just there");
                 (job.done_ms, job.run, job.waits_since_ms) = (done_ms, None, now_ms);
                 self.tallies[job.tier].preempted += 1;

@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyDict, PyList, PyMapping, PyString, PyTuple};
 use tidegate::{
-    Attempt, Config, Instant, MAX_DIMENSIONS, MAX_POOLS_PER_REQUEST, OtherPools, PoolId, RequestId,
+    Attempt, Config, Instant, MAX_DIMENSIONS, MAX_POOLS_PER_REQUEST, OtherPools, PoolId, Release, RequestId,
     Resources, Shrink, Tier,
 };
 
@@ -210,6 +210,10 @@ pub(crate) fn id(request: Whole<u64>) -> RequestId {
 
 pub(crate) fn shrink(preempt_after_ns: Option<Whole<u64>>) -> Shrink {
     preempt_after_ns.map_or(Shrink::Drain, |span| Shrink::Preempt { after_ns: span.0 })
+}
+
+pub(crate) fn release(releasing: bool) -> Release {
+    if releasing { Release::Later } else { Release::Done }
 }
 
 pub(crate) fn start(attempt: Whole<u32>) -> Attempt {

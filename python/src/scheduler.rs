@@ -14,7 +14,7 @@ use tidegate::{
 
 use crate::access::Access;
 use crate::action;
-use crate::argument::{self, Named, Pools, Whole, about, at, id, shrink, start};
+use crate::argument::{self, Named, Pools, Whole, about, at, id, release, shrink, start};
 use crate::batch::{Completions, Submissions};
 use crate::config::Config;
 use crate::error;
@@ -261,7 +261,7 @@ impl Scheduler {
         now_ns: Whole<u64>,
     ) -> PyResult<u32> {
         let pool = argument::pool(py, self.description(), &pool)?;
-        let mut spec = WorkerSpec::new(pool, self.resources("capacity", capacity)?).kind(kind.0);
+        let mut spec = WorkerSpec::new(self.resources("capacity", capacity)?).pool(pool).kind(kind.0);
         (spec.spare, spec.replaces) = (spare, replaces.map(|lost| WorkerId::new(lost.0)));
         spec.devices = about("devices", devices, record::devices)?.unwrap_or_default();
         self.tell(py, |core| core.worker_add(at(now_ns), spec)).map(WorkerId::get)
@@ -547,7 +547,7 @@ impl Scheduler {
         now_ns: Whole<u64>,
     ) -> PyResult<()> {
         self.tell(py, |core| {
-            core.preempted(at(now_ns), id(request), start(attempt), tokens_kept.0, releasing)
+            core.preempted(at(now_ns), id(request), start(attempt), tokens_kept.0, release(releasing))
         })
     }
 

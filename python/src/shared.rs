@@ -14,7 +14,7 @@ use pyo3::types::{PyList, PyType};
 use tidegate::{Decline, Input, Instant, RequestSpec, TenantId, Ticket, Usage, WorkerId, Yielding};
 
 use crate::access::Shared;
-use crate::argument::{Named, Pools, Whole, about, at, id, start};
+use crate::argument::{Named, Pools, Whole, about, at, id, release, start};
 use crate::config::Config;
 use crate::error::{self, raised};
 use crate::guard;
@@ -266,7 +266,11 @@ impl SharedScheduler {
         now_ns: Whole<u64>,
     ) -> PyResult<u64> {
         let (request, attempt, tokens_kept) = (id(request), start(attempt), tokens_kept.0);
-        self.leave(py, now_ns, &Input::Preempted { request, attempt, tokens_kept, releasing })
+        self.leave(
+            py,
+            now_ns,
+            &Input::Preempted { request, attempt, tokens_kept, release: release(releasing) },
+        )
     }
 
     /// Leaves `Scheduler.released` in the intake.

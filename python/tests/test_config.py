@@ -19,7 +19,7 @@ EVERYTHING = {
     "prefix_worker_blocks": 100,
     "prefix_learning": False,
     "prefix_load_tokens": 2_000,
-    "prefix_rebalance_ppm": 0,
+    "prefix_imbalance_ppm": 0,
     "prefix_wait": "200ms",
     "min_run": "250ms",
     "max_preemptions": 2,

@@ -125,7 +125,7 @@ class _Settings(TypedDict, total=False):
     prefix_worker_blocks: int | None
     prefix_learning: bool | None
     prefix_load_tokens: int | None
-    prefix_rebalance_ppm: int | None
+    prefix_imbalance_ppm: int | None
     prefix_wait: str | None
     min_run: str | None
     max_preemptions: int | None

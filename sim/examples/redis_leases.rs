@@ -16,8 +16,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use redis::{Client, Connection, RedisResult, cmd, pipe};
 use tidegate::{
-    Action, Config, Instant, LeaseTerms, PoolId, QuotaLimit, Rate, RequestSpec, Scheduler, TenantId,
-    TenantPolicy, Tier, TierConfig, Usage, WorkerSpec,
+    Action, Config, Instant, LeaseTerms, QuotaLimit, Rate, RequestSpec, Scheduler, TenantId, TenantPolicy,
+    Tier, TierConfig, Usage, WorkerSpec,
 };
 
 const SCRIPT: &str = include_str!("../../python/tidegate/lease.lua");
@@ -147,7 +147,7 @@ impl Host {
     fn new(leases: Leases, budget: Budget) -> Result<Self, Box<dyn Error>> {
         let config = Config::builder().dimensions(["slots"]).tier(TierConfig::new("only"));
         let mut sched = Scheduler::new(config.leases(LeaseTerms::new(2)).build()?, Instant::ZERO);
-        sched.worker_add(Instant::ZERO, WorkerSpec::new(PoolId::new(0), [1]))?;
+        sched.worker_add(Instant::ZERO, WorkerSpec::new([1]))?;
         let tenant = sched.tenant_set(Instant::ZERO, &budget.name)?;
         let policy = TenantPolicy::new().tokens(budget.rate).leased(true);
         sched.tenant_configure(Instant::ZERO, tenant, &policy)?;

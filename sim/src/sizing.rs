@@ -98,7 +98,7 @@ fn estimate(workload: &Workload, machine: Machine, config: &Config) -> Result<us
     let need = peak_need(workload, machine, layout);
     let mut scheduler = Scheduler::new(config.clone(), Instant::ZERO);
     for workers in 1..=MOST_WORKERS {
-        let spec = WorkerSpec::new(PoolId::new(0), layout.capacity());
+        let spec = WorkerSpec::new(layout.capacity());
         if scheduler.worker_add(Instant::ZERO, spec).is_err() {
             return Ok(workers);
         }

@@ -23,7 +23,7 @@ pub struct Affinity {
     pub(crate) learns: bool,
     pub(crate) load_tokens: u32,
     /// 0: never.
-    pub(crate) rebalance: Ppm,
+    pub(crate) imbalance: Ppm,
     pub(crate) wait_ns: u64,
 }
 
@@ -43,7 +43,7 @@ impl Affinity {
             worker_blocks: None,
             learns: true,
             load_tokens: 4_096,
-            rebalance: Ppm::new(1_500_000),
+            imbalance: Ppm::new(1_500_000),
             wait_ns: 0,
         }
     }
@@ -76,8 +76,8 @@ impl Affinity {
 
     /// Chooses the emptiest worker in place of a warm one that would be more than half full and fuller than that by this
     /// factor, in parts per million; 0 is never. Default: 1,500,000 (Preble's).
-    pub fn rebalance_ppm(mut self, factor: u32) -> Self {
-        self.rebalance = Ppm::new(factor);
+    pub fn imbalance_ppm(mut self, factor: u32) -> Self {
+        self.imbalance = Ppm::new(factor);
         self
     }
 

@@ -10,7 +10,7 @@ use core::ops::RangeInclusive;
 use super::JournalFault;
 use crate::config::Config;
 use crate::event::{
-    Amendment, Decline, DevicePart, DeviceSpec, Input, Shrink, StepException, WorkerKind, WorkerSpec,
+    Amendment, Decline, DevicePart, DeviceSpec, Input, Release, Shrink, StepException, WorkerKind, WorkerSpec,
 };
 use crate::id::{Attempt, DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
 use crate::request::{OtherPools, RequestSpec, Usage, Yielding};
@@ -84,8 +84,8 @@ verbs! {
     "progress": request attempt output_tokens in_use => [
         Input::Progress { request, attempt, output_tokens, in_use }
     ],
-    "preempted": request attempt tokens_kept releasing => [
-        Input::Preempted { request, attempt, tokens_kept, releasing }
+    "preempted": request attempt tokens_kept release => [
+        Input::Preempted { request, attempt, tokens_kept, release }
     ],
     "released": request attempt => [Input::Released { request, attempt }],
     "complete": request attempt prompt_tokens cached_tokens output_tokens => [
@@ -196,6 +196,10 @@ numbers! {
         0 => Self::Restart,
         1 => Self::Checkpoint,
         _ => Self::Never,
+    };
+    Release: Release::Later as u8, |when| when as u64, |number| match number {
+        0 => Self::Done,
+        _ => Self::Later,
     };
     Decline: Decline::NotReady as u8, |why| why as u64, |number| match number {
         0 => Self::Other,

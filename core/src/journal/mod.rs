@@ -126,12 +126,12 @@ impl Journal {
     /// Does again what the journal says, with a scheduler of its own.
     #[must_use]
     pub fn replay(&self) -> Replay {
-        self.replay_to_ask().0
+        self.replay_with_scheduler().0
     }
 
     /// The same; the scheduler that comes with it is as it was after the last entry, and can be asked.
     #[must_use]
-    pub fn replay_to_ask(&self) -> (Replay, Scheduler) {
+    pub fn replay_with_scheduler(&self) -> (Replay, Scheduler) {
         let mut scheduler = Scheduler::new(self.config.clone(), self.started_at);
         let mut replay = Replay { digest: Digest::new(), actions: 0, inputs: 0 };
         for (now, entry) in &self.entries {

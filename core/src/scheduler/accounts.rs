@@ -447,7 +447,7 @@ impl Scheduler {
 mod tests {
     use super::*;
     use crate::config::{Config, TierConfig};
-    use crate::event::{Action, WorkerSpec};
+    use crate::event::{Action, Release, WorkerSpec};
     use crate::id::Attempt;
     use crate::time::Instant;
 
@@ -456,14 +456,14 @@ mod tests {
         let config = Config::builder().dimensions(["slots"]).tier(TierConfig::new("only")).build();
         let (mut sched, now) = (Scheduler::new(config.expect("sound"), Instant::ZERO), Instant::ZERO);
         let tenant = sched.tenant_set(now, "acme").expect("a name");
-        sched.worker_add(now, WorkerSpec::new(PoolId::new(0), [1])).expect("a worker");
+        sched.worker_add(now, WorkerSpec::new([1])).expect("a worker");
         let request = sched.submit(now, RequestSpec::new(tenant, Tier::P0).demand([1])).expect("it fits");
         sched.requests[request.slot()].attempt = u32::MAX - 1;
         let last = Attempt::new(u32::MAX);
         let start = sched.poll(now);
         assert!(matches!(start, Some(Action::Start { attempt, .. }) if attempt == last), "{start:?}");
         assert_eq!(sched.poll(now), None);
-        sched.preempted(now, request, last, 0, false).expect("it runs");
+        sched.preempted(now, request, last, 0, Release::Done).expect("it runs");
         assert_eq!(sched.poll(now), None);
         assert_eq!(sched.state(request), Ok(RequestState::Parked));
         assert_eq!(sched.check_invariants(), Ok(()));

@@ -169,7 +169,7 @@ impl Scheduler {
                 pace.takes_ns(self.now, turns).map(|nanos| self.now.plus_nanos(nanos))
             }
         };
-        Ok(Explanation { state: self.standing(slot), gate, ahead, starts_at })
+        Ok(Explanation { state: self.state_of(slot), gate, ahead, starts_at })
     }
 
     /// The first thing that holds a waiting request back.

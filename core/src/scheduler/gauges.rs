@@ -62,7 +62,7 @@ impl Scheduler {
     pub fn wanted(&self, pool: PoolId, tier: Tier, ahead: Duration) -> Option<Resources> {
         self.account(pool, tier)?;
         let queue = self.queue_number(pool, tier) as usize;
-        self.demand.forecast(self.now, queue, self.wanted_now(pool, tier), nanos(ahead))
+        self.forecast.of(self.now, queue, self.wanted_now(pool, tier), nanos(ahead))
     }
 
     fn wanted_now(&self, pool: PoolId, tier: Tier) -> Resources {
@@ -79,14 +79,14 @@ impl Scheduler {
 
     /// A step of time is over, and nothing was told since the last call: what is so now was so at its end.
     #[cold]
-    pub(super) fn sample_demand(&mut self) {
+    pub(super) fn sample_wanted(&mut self) {
         for pool in (0..self.pools.len() as u32).map(PoolId::new) {
             for tier in self.tiers() {
                 let (queue, wanted) = (self.queue_number(pool, tier), self.wanted_now(pool, tier));
-                self.demand.note(self.now, queue as usize, wanted);
+                self.forecast.note(self.now, queue as usize, wanted);
             }
         }
-        self.demand.done(self.now);
+        self.forecast.done(self.now);
     }
 
     /// How many requests of a tier wait, their prompt and expected output tokens, and for how long the oldest of those has

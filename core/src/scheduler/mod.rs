@@ -48,10 +48,10 @@ use alloc::vec::Vec;
 
 use crate::capacity::Capacity;
 use crate::config::Config;
-use crate::demand::Demand;
 use crate::error::{InputError, ReportError};
 use crate::event::{Action, Input, Reason};
 use crate::fairness::Fairness;
+use crate::forecast::Forecast;
 use crate::heap::{Agenda, Heap};
 use crate::id::{DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
 use crate::meter::Loan;
@@ -205,7 +205,7 @@ pub struct Scheduler {
     /// What is counted of each queue, by its number.
     metrics: Vec<QueueMetrics>,
     /// What each queue wanted lately.
-    demand: Demand,
+    forecast: Forecast,
     /// By tier.
     forgotten: Forgotten,
     /// What the fresh requests of each line add to their tier's waiting demand while the line is on offer.
@@ -293,7 +293,7 @@ impl Scheduler {
             fairness: Fairness::new(config.pools.len() * config.tiers.len()),
             loans: (0..config.pools.len() * config.tiers.len()).map(|_| Loan::new(now)).collect(),
             metrics: alloc::vec![QueueMetrics::default(); config.pools.len() * config.tiers.len()],
-            demand: Demand::new(config.pools.len() * config.tiers.len(), now),
+            forecast: Forecast::new(config.pools.len() * config.tiers.len(), now),
             forgotten: alloc::vec![Default::default(); config.tiers.len()],
             workers: Vec::new(),
             claims: Slab::new(),
@@ -391,8 +391,8 @@ impl Scheduler {
             Input::Progress { request, attempt, output_tokens, in_use } => {
                 self.progress(now, request, attempt, output_tokens, in_use).map(|()| nothing)?
             }
-            Input::Preempted { request, attempt, tokens_kept, releasing } => {
-                self.preempted(now, request, attempt, tokens_kept, releasing).map(|()| nothing)?
+            Input::Preempted { request, attempt, tokens_kept, release } => {
+                self.preempted(now, request, attempt, tokens_kept, release).map(|()| nothing)?
             }
             Input::Released { request, attempt } => self.released(now, request, attempt).map(|()| nothing)?,
             Input::Complete { request, attempt, usage } => {
@@ -407,10 +407,10 @@ impl Scheduler {
     /// # Errors
     /// [`ReportError::AlreadyTerminal`] or [`ReportError::UnknownRequest`].
     pub fn state(&self, request: RequestId) -> Result<RequestState, ReportError> {
-        self.resolve(request).map(|slot| self.standing(slot))
+        self.resolve(request).map(|slot| self.state_of(slot))
     }
 
-    fn standing(&self, slot: u32) -> RequestState {
+    fn state_of(&self, slot: u32) -> RequestState {
         match self.requests[slot].state {
             RequestState::Queued if self.waits_at(slot).is_some() => RequestState::Parked,
             state => state,

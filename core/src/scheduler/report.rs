@@ -5,7 +5,7 @@ use super::usage::Ending;
 use super::workers::WorkerStatus;
 use super::{MAX_TOKENS, Scheduler};
 use crate::error::{Limit, ReportError, WorkerError};
-use crate::event::{Action, Completion, Decline, Reason, StepException};
+use crate::event::{Action, Completion, Decline, Reason, Release, StepException};
 use crate::id::{Attempt, RequestId, WorkerId};
 use crate::request::{RequestState, Usage};
 use crate::resources::Resources;
@@ -119,7 +119,7 @@ impl Scheduler {
 
     /// The request runs no more and can go on later from `tokens_kept` tokens of context (0: from the
     /// beginning). It waits again, in the order of its arrival, before all that have not run. With
-    /// `releasing`, its units come later, by [`released`](Self::released). O(log n) for n that wait, where its worker
+    /// [`Release::Later`] its units come later, by [`released`](Self::released). O(log n) for n that wait, where its worker
     /// has no claims.
     ///
     /// # Errors
@@ -130,7 +130,7 @@ impl Scheduler {
         request: RequestId,
         attempt: Attempt,
         tokens_kept: u64,
-        releasing: bool,
+        release: Release,
     ) -> Result<(), ReportError> {
         self.advance(now);
         let slot = self.resolve_attempt(request, attempt)?;
@@ -160,15 +160,14 @@ impl Scheduler {
             let reason = self.requests.run(slot).yields_for;
             self.metrics_of(slot).stop(reason);
         }
-        if releasing {
-            self.restate(slot, |record, _| record.state = RequestState::Releasing);
-        } else {
-            self.wait_again(slot);
+        match release {
+            Release::Done => self.wait_again(slot),
+            Release::Later => self.restate(slot, |record, _| record.state = RequestState::Releasing),
         }
         Ok(())
     }
 
-    /// The units of a request that stopped `releasing` are free. O(log n) for n that wait, where its worker has no
+    /// The units of a request that stopped with [`Release::Later`] are free. O(log n) for n that wait, where its worker has no
     /// claims.
     ///
     /// # Errors

@@ -256,7 +256,7 @@ impl Scheduler {
     /// notices an overdraft. O(claims) of the worker, and of those that share devices with it; again for each that has to
     /// be dropped.
     #[inline]
-    pub(super) fn rebalance(&mut self, worker: WorkerId) {
+    pub(super) fn settle_claims(&mut self, worker: WorkerId) {
         let target = self.worker(worker);
         if !target.is_up() && target.spec.devices.is_empty() {
             return;

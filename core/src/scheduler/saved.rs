@@ -17,9 +17,9 @@ use super::warmth::Warmth;
 use super::workers::{Device, Place, Worker};
 use super::{Pool, Scheduler, Stats};
 use crate::config::Config;
-use crate::demand::Demand;
 use crate::event::Action;
 use crate::fairness::Fairness;
+use crate::forecast::Forecast;
 use crate::heap::{Agenda, Heap};
 use crate::id::{PoolId, Tier, WorkerId};
 use crate::meter::Loan;
@@ -70,7 +70,7 @@ saved! {
     fairness: Fairness,
     loans: Vec<Loan>,
     metrics: Vec<QueueMetrics>,
-    demand: Demand,
+    forecast: Forecast,
     forgotten: Forgotten,
     line_demands: Vec<Resources>,
     quota: Ledger,

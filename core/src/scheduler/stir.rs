@@ -9,7 +9,7 @@ impl Scheduler {
     #[inline]
     pub(super) fn freed(&mut self, worker: WorkerId) {
         self.stir_around(worker);
-        self.rebalance(worker);
+        self.settle_claims(worker);
     }
 
     /// A request on a worker grew. That lets nobody start, but its tier may borrow now what it did not before.
@@ -20,7 +20,7 @@ impl Scheduler {
         if matters || self.gates_follow_use() {
             self.stir_around(worker);
         }
-        self.rebalance(worker);
+        self.settle_claims(worker);
     }
 
     /// Whether growth may close the gates of a head, so that another is attended to.

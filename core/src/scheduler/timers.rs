@@ -68,8 +68,8 @@ impl Scheduler {
         if !passed {
             return;
         }
-        if self.demand.is_due(now) {
-            self.sample_demand();
+        if self.forecast.is_due(now) {
+            self.sample_wanted();
         }
         while let Some(((at, _), slot)) = self.turns.peek()
             && at <= now

@@ -303,7 +303,7 @@ impl Scheduler {
         let able = warm.iter().filter(|&&(id, _)| may_start_on(id));
         let cold = score(emptiest, self.tokens_in(slot, blocks));
         let (_, load, best) = able.map(|&(id, cached)| score(id, cached)).fold(cold, Ord::min);
-        if is_out_of_balance(load.ppm, cold.1.ppm, affinity.rebalance) { emptiest } else { best }
+        if is_out_of_balance(load.ppm, cold.1.ppm, affinity.imbalance) { emptiest } else { best }
     }
 
     /// Until when a request waits for a warm worker, if it may.

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tidegate::{
-    Action, Attempt, Config, ConfigBuilder, Decline, Instant, PoolId, Reason, RequestId, RequestSpec,
-    RequestState, Scheduler, TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec, YieldMode,
+    Action, Attempt, Config, ConfigBuilder, Decline, Instant, PoolId, Reason, Release, RequestId,
+    RequestSpec, RequestState, Scheduler, TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec, YieldMode,
 };
 
 pub(crate) const POOL: PoolId = PoolId::new(0);
@@ -64,7 +64,7 @@ impl World {
     }
 
     pub(crate) fn worker(&mut self, capacity: [u64; 2]) -> WorkerId {
-        self.sched.worker_add(self.now, WorkerSpec::new(POOL, capacity)).expect("a valid worker")
+        self.sched.worker_add(self.now, WorkerSpec::new(capacity)).expect("a valid worker")
     }
 
     pub(crate) fn spec(&self, tier: Tier, demand: [u64; 2]) -> RequestSpec {
@@ -131,7 +131,7 @@ impl World {
 
     pub(crate) fn preempted(&mut self, id: RequestId, tokens_kept: u64) {
         let (attempt, _) = self.running.remove(&id).expect("it runs");
-        self.sched.preempted(self.now, id, attempt, tokens_kept, false).expect("it runs");
+        self.sched.preempted(self.now, id, attempt, tokens_kept, Release::Done).expect("it runs");
         self.check();
     }
 

@@ -4,8 +4,8 @@ use core::fmt::Write;
 
 use tidegate::{
     Amendment, Attempt, Created, Decline, DeviceId, DeviceSpec, Input, Instant, OtherPools, PoolId, Ppm,
-    RequestId, RequestSpec, RequestState, Reserve, Resources, Scheduler, Shrink, StepException, TenantId,
-    Tier, Usage, WorkerId, WorkerKind, WorkerSpec, Yielding,
+    Release, RequestId, RequestSpec, RequestState, Reserve, Resources, Scheduler, Shrink, StepException,
+    TenantId, Tier, Usage, WorkerId, WorkerKind, WorkerSpec, Yielding,
 };
 
 use super::inputs::{refusal, tiers, told};
@@ -339,7 +339,7 @@ impl Host<'_> {
         if self.world == World::Contended {
             capacity = self.of_each(4);
         }
-        let mut spec = WorkerSpec::new(pool, capacity);
+        let mut spec = WorkerSpec::new(capacity).pool(pool);
         for device in 0..self.model.devices.len().min(3) {
             if self.bytes.rarely(3) {
                 let part = Ppm::new(self.bytes.one_of(&[1_000_000, 500_000, 500_000, 333_333, 0]));
@@ -582,7 +582,8 @@ impl Host<'_> {
             7..=10 => {
                 let (request, attempt) = self.victim();
                 let tokens_kept = if self.bytes.rarely(2) { self.bytes.number(20) } else { 0 };
-                Input::Preempted { request, attempt, tokens_kept, releasing: self.bytes.rarely(3) }
+                let release = if self.bytes.rarely(3) { Release::Later } else { Release::Done };
+                Input::Preempted { request, attempt, tokens_kept, release }
             }
             11 | 12 => {
                 let releasing = self.model.requests.values().find(|r| r.state == RequestState::Releasing);

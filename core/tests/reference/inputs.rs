@@ -1,9 +1,9 @@
 //! What the host says of requests: every verb, what it refuses, and what it changes.
 
 use tidegate::{
-    Action, AmendError, Amendment, Attempt, Input, InputError, OtherPools, PoolId, Reason, ReportError,
-    RequestId, RequestSpec, RequestState, StepException, SubmitError, TenantError, Tier, WorkerError,
-    WorkerId,
+    Action, AmendError, Amendment, Attempt, Input, InputError, OtherPools, PoolId, Reason, Release,
+    ReportError, RequestId, RequestSpec, RequestState, StepException, SubmitError, TenantError, Tier,
+    WorkerError, WorkerId,
 };
 
 use super::fair::Charge;
@@ -175,8 +175,8 @@ impl Model {
                 self.report(seq, units(*in_use));
                 Ok(())
             }
-            Input::Preempted { request, attempt, tokens_kept, releasing } => {
-                self.preempted(*request, *attempt, *tokens_kept, *releasing)
+            Input::Preempted { request, attempt, tokens_kept, release } => {
+                self.preempted(*request, *attempt, *tokens_kept, *release)
             }
             Input::Released { request, attempt } => {
                 let seq = self.find_attempt(*request, *attempt)?;
@@ -648,7 +648,7 @@ impl Model {
         id: RequestId,
         attempt: Attempt,
         tokens_kept: u64,
-        releasing: bool,
+        release: Release,
     ) -> Result<(), Refusal> {
         let seq = self.on_worker(id, attempt)?;
         let state = self.requests[&seq].state;
@@ -668,7 +668,7 @@ impl Model {
         if state == RequestState::Preempting && request.yields_for != Reason::OutOfMemory {
             request.preemptions += 1;
         }
-        if releasing {
+        if release == Release::Later {
             request.state = RequestState::Releasing;
         } else {
             self.wait_again(seq);

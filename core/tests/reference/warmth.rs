@@ -16,7 +16,7 @@ pub(crate) struct AffinitySetup {
     pub(crate) worker_blocks: Option<u32>,
     pub(crate) learns: bool,
     pub(crate) load_tokens: u32,
-    pub(crate) rebalance: u32,
+    pub(crate) imbalance: u32,
     pub(crate) wait: u64,
 }
 
@@ -26,7 +26,7 @@ impl AffinitySetup {
             .block_tokens(self.block_tokens)
             .learns(self.learns)
             .load_tokens(self.load_tokens)
-            .rebalance_ppm(self.rebalance)
+            .imbalance_ppm(self.imbalance)
             .wait(std::time::Duration::from_nanos(self.wait));
         self.worker_blocks.into_iter().fold(affinity, Affinity::worker_blocks)
     }
@@ -45,15 +45,15 @@ pub(crate) struct Met {
     pub(crate) waited: Cell<u64>,
     pub(crate) picked: Cell<u64>,
     pub(crate) kept_off: Cell<u64>,
-    pub(crate) rebalanced: Cell<u64>,
+    pub(crate) imbalanced: Cell<u64>,
     pub(crate) forgotten: u64,
 }
 
 impl Met {
     /// Those that `against_reference` wants to see.
     pub(crate) fn all(&self) -> [u64; 6] {
-        let Self { warm_starts, waited, picked, kept_off, rebalanced, forgotten } = self;
-        [*warm_starts, waited.get(), picked.get(), kept_off.get(), rebalanced.get(), *forgotten]
+        let Self { warm_starts, waited, picked, kept_off, imbalanced, forgotten } = self;
+        [*warm_starts, waited.get(), picked.get(), kept_off.get(), imbalanced.get(), *forgotten]
     }
 }
 
@@ -285,9 +285,9 @@ impl Model {
         let candidates = warm.iter().copied().filter(|id| able.contains(id)).chain([emptiest]);
         let best = candidates.min_by_key(|&id| score(id)).expect("there is the emptiest");
         let (load, least) = (self.load_with(seq, best), self.load_with(seq, emptiest));
-        let factor = u128::from(affinity.rebalance);
+        let factor = u128::from(affinity.imbalance);
         if factor > 0 && load > 500_000 && load * 1_000_000 > least * factor {
-            self.warmth.met.rebalanced.set(self.warmth.met.rebalanced.get() + u64::from(best != emptiest));
+            self.warmth.met.imbalanced.set(self.warmth.met.imbalanced.get() + u64::from(best != emptiest));
             return emptiest;
         }
         best

@@ -178,7 +178,7 @@ impl Setup {
             worker_blocks: bytes.maybe(3, |bytes| 1 + bytes.number(6) as u32),
             learns: !bytes.rarely(3),
             load_tokens: bytes.one_of(&[4, 0, 30]),
-            rebalance: bytes.one_of(&[1_500_000, 0, 1_000_000]),
+            imbalance: bytes.one_of(&[1_500_000, 0, 1_000_000]),
             wait: bytes.one_of(&[0, 60, 1_000]),
         };
         for tier in &mut self.tiers {
@@ -216,7 +216,7 @@ fn affinity() -> AffinitySetup {
         worker_blocks: None,
         learns: true,
         load_tokens: 4,
-        rebalance: 1_500_000,
+        imbalance: 1_500_000,
         wait: 0,
     }
 }

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use tidegate::{
-    Action, Attempt, Config, Instant, PoolId, PromptLeft, RequestId, RequestSpec, Scheduler, StepException,
+    Action, Attempt, Config, Instant, PromptLeft, Release, RequestId, RequestSpec, Scheduler, StepException,
     TenantId, Tier, Usage, WorkerId, WorkerSpec,
 };
 
@@ -65,7 +65,7 @@ impl Hosted {
         assert!(config.dimensions().eq(["slots", "kv_blocks"]), "slots and KV blocks, in this order");
         let mut scheduler = Scheduler::new(config, Instant::ZERO);
         let capacity = [u64::from(size.slots), u64::from(size.blocks)];
-        let spec = WorkerSpec::new(PoolId::new(0), capacity);
+        let spec = WorkerSpec::new(capacity);
         let worker = scheduler.worker_add(Instant::ZERO, spec).expect(OURS);
         let tenant = scheduler.tenant_set(Instant::ZERO, "tenant").expect(OURS);
         Self {
@@ -85,7 +85,7 @@ impl Hosted {
     #[must_use]
     pub fn without_larger_worker(mut self, size: Size) -> Self {
         let capacity = [u64::from(size.slots), u64::from(size.blocks) + 1];
-        let spec = WorkerSpec::new(PoolId::new(0), capacity);
+        let spec = WorkerSpec::new(capacity);
         let larger = self.scheduler.worker_add(self.now(), spec).expect(OURS);
         self.scheduler.worker_lost(self.now(), larger).expect(OURS);
         self.larger_blocks = capacity[1];
@@ -126,7 +126,7 @@ impl Hosted {
                 }
                 Action::Preempt { victim, attempt, .. } => {
                     engine.evict(run);
-                    self.scheduler.preempted(now, victim, attempt, 0, false).expect(OURS);
+                    self.scheduler.preempted(now, victim, attempt, 0, Release::Done).expect(OURS);
                 }
                 other => unreachable!("between two steps victims stop at once, and nobody leaves: {other:?}"),
             }

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use tidegate::{
-    Action, Attempt, Config, Instant, PoolId, PromptLeft, RequestId, RequestSpec, Resources, Scheduler,
+    Action, Attempt, Config, Instant, PromptLeft, Release, RequestId, RequestSpec, Resources, Scheduler,
     StepException, TenantId, Tier, Usage, WorkerId, WorkerSpec, YieldMode, Yielding,
 };
 
@@ -96,7 +96,7 @@ impl Hosted {
     #[must_use]
     pub fn new(host: Host) -> Self {
         let mut scheduler = Scheduler::new(host.config.clone(), Instant::ZERO);
-        let worker = WorkerSpec::new(PoolId::new(0), host.units);
+        let worker = WorkerSpec::new(host.units);
         let worker = scheduler.worker_add(Instant::ZERO, worker).expect(OURS);
         let tenant = scheduler.tenant_set(Instant::ZERO, "all").expect(OURS);
         let (by_id, tickets) = (BTreeMap::new(), BTreeMap::new());
@@ -148,7 +148,7 @@ impl Hosted {
                         _ => engine.evict(index),
                     };
                     self.tickets.remove(&index);
-                    self.scheduler.preempted(now, victim, attempt, kept.into(), false).expect(OURS);
+                    self.scheduler.preempted(now, victim, attempt, kept.into(), Release::Done).expect(OURS);
                     let beneficiary = beneficiary.map(|request| self.by_id[&request]);
                     let stops = self.stops.entry(beneficiary).or_default();
                     stops.victims += 1;

@@ -121,7 +121,7 @@ impl Fleet {
         let mut told = false;
         while self.starting.front().is_some_and(|&ready_at| ready_at <= now) {
             self.starting.pop_front();
-            host.tell(at, &Input::WorkerAdd(WorkerSpec::new(PoolId::new(0), self.capacity)))?;
+            host.tell(at, &Input::WorkerAdd(WorkerSpec::new(self.capacity)))?;
             self.workers.push(Place::Up);
             told = true;
         }

@@ -24,8 +24,8 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tidegate::{
-    Action, Attempt, Input, Instant, PoolId, RequestId, RequestSpec, Resources, TenantId, Usage, WorkerSpec,
-    YieldMode, Yielding,
+    Action, Attempt, Input, Instant, PoolId, Release, RequestId, RequestSpec, Resources, TenantId, Usage,
+    WorkerSpec, YieldMode, Yielding,
 };
 
 use crate::engine::{BatchingEngine, Engine, JobNode, NEVER, Report, Run, Stop};
@@ -285,7 +285,7 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
         if file.is_none_or(|file| file.workers.is_empty()) {
             let first = self.options.scaling.map_or(usize::MAX, |scaling| scaling.workers);
             for &pool in self.setup.worker_pools.iter().take(first) {
-                let spec = WorkerSpec::new(pool, self.setup.layout.capacity());
+                let spec = WorkerSpec::new(self.setup.layout.capacity()).pool(pool);
                 self.host.tell(start, &Input::WorkerAdd(spec))?;
             }
         }
@@ -553,7 +553,7 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
                 if let Some(watcher) = &mut self.watcher {
                     watcher.preempt(index as u32, tier, tenant, units);
                 }
-                Input::Preempted { request, attempt, tokens_kept: tokens_kept.into(), releasing: false }
+                Input::Preempted { request, attempt, tokens_kept: tokens_kept.into(), release: Release::Done }
             }
         };
         self.host.tell(Instant::from_nanos(now), &input)

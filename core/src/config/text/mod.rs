@@ -43,7 +43,7 @@ struct ConfigText {
     prefix_worker_blocks: Option<u32>,
     prefix_learning: Option<bool>,
     prefix_load_tokens: Option<u32>,
-    prefix_rebalance_ppm: Option<u32>,
+    prefix_imbalance_ppm: Option<u32>,
     prefix_wait: Option<String>,
     min_run: Option<String>,
     max_preemptions: Option<u32>,
@@ -287,7 +287,7 @@ impl ConfigText {
             prefix_worker_blocks: affinity.worker_blocks,
             prefix_learning: Some(affinity.learns),
             prefix_load_tokens: Some(affinity.load_tokens),
-            prefix_rebalance_ppm: Some(affinity.rebalance.get()),
+            prefix_imbalance_ppm: Some(affinity.imbalance.get()),
             prefix_wait: Some(span_text(affinity.wait_ns)),
             ..Self::default()
         }
@@ -299,7 +299,7 @@ impl ConfigText {
         affinity = set(affinity, self.prefix_worker_blocks, Affinity::worker_blocks);
         affinity = set(affinity, self.prefix_learning, Affinity::learns);
         affinity = set(affinity, self.prefix_load_tokens, Affinity::load_tokens);
-        affinity = set(affinity, self.prefix_rebalance_ppm, Affinity::rebalance_ppm);
+        affinity = set(affinity, self.prefix_imbalance_ppm, Affinity::imbalance_ppm);
         set(affinity, read.span("prefix_wait", self.prefix_wait.clone()), Affinity::wait)
     }
 

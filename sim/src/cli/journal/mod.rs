@@ -81,7 +81,7 @@ fn read(file: &Path) -> Result<Journal, Failure> {
 }
 
 fn replay(journal: &Journal, usage: bool) -> Result<(), Failure> {
-    let (replay, scheduler) = journal.replay_to_ask();
+    let (replay, scheduler) = journal.replay_with_scheduler();
     let usage = if usage { usage_lines(journal, &scheduler) } else { String::new() };
     print(&format!("{usage}{replay}\n"))
 }

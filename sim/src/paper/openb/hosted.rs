@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tidegate::{
-    Action, Attempt, Config, DeviceId, DeviceSpec, Instant, PoolId, RequestId, RequestSpec, Scheduler,
+    Action, Attempt, Config, DeviceId, DeviceSpec, Instant, Release, RequestId, RequestSpec, Scheduler,
     TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec, Yielding,
 };
 
@@ -75,7 +75,7 @@ impl Hosted {
         let whole = [u64::from(GPU_MILLI)];
         let spec = DeviceSpec { limit: whole.into(), checkpoint_mib: None };
         let device = self.scheduler.device_add(now, spec).expect(OURS);
-        let spec = WorkerSpec::new(PoolId::new(0), whole).on(device);
+        let spec = WorkerSpec::new(whole).on(device);
         let worker = self.scheduler.worker_add(now, spec).expect(OURS);
         self.gpus_of.insert(worker, gpu);
         device
@@ -112,7 +112,7 @@ impl Policy for Hosted {
                 Step::Start { id, gpu: self.gpus_of[&worker] }
             }
             Action::Preempt { victim, attempt, .. } => {
-                self.scheduler.preempted(now, victim, attempt, 0, false).expect(OURS);
+                self.scheduler.preempted(now, victim, attempt, 0, Release::Done).expect(OURS);
                 Step::Stop { id: self.by_id[&victim] }
             }
             Action::Drop { request, .. } => {

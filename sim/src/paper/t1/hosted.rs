@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate::{
-    Action, Attempt, Config, Instant, Order, PoolId, Preemption, RequestId, RequestSpec, Scheduler, Shrink,
+    Action, Attempt, Config, Instant, Order, Preemption, Release, RequestId, RequestSpec, Scheduler, Shrink,
     TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec, Yielding,
 };
 
@@ -101,7 +101,7 @@ impl Hosted {
             .build()
             .expect("the config has no fault");
         let mut scheduler = Scheduler::new(config, Instant::ZERO);
-        let worker = WorkerSpec::new(PoolId::new(0), [ROOM]);
+        let worker = WorkerSpec::new([ROOM]);
         let worker = scheduler.worker_add(Instant::ZERO, worker).expect(OURS);
         for tenant in 0..tenants {
             scheduler.tenant_set(Instant::ZERO, &tenant.to_string()).expect(OURS);
@@ -140,7 +140,7 @@ impl Hosted {
         let mut leave = Vec::new();
         while let Some(action) = self.scheduler.poll(now) {
             let Action::Preempt { victim, attempt, .. } = action else { continue };
-            self.scheduler.preempted(now, victim, attempt, 0, false).expect(OURS);
+            self.scheduler.preempted(now, victim, attempt, 0, Release::Done).expect(OURS);
             let index = self.by_id[&victim];
             self.started.remove(&index);
             self.may_leave.retain(|&other| other != index);

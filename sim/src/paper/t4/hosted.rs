@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use tidegate::{
-    Action, Affinity, Attempt, Config, Instant, Order, Placement, PoolId, RequestId, RequestSpec, Scheduler,
+    Action, Affinity, Attempt, Config, Instant, Order, Placement, RequestId, RequestSpec, Scheduler,
     TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec,
 };
 
@@ -53,7 +53,7 @@ impl Hosted {
         }
         for _ in 0..workers {
             let capacity = [MOST_RUNNING as u64, blocks as u64];
-            scheduler.worker_add(Instant::ZERO, WorkerSpec::new(PoolId::new(0), capacity)).expect(OURS);
+            scheduler.worker_add(Instant::ZERO, WorkerSpec::new(capacity)).expect(OURS);
         }
         Self {
             scheduler,

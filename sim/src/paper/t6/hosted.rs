@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tidegate::{
-    Action, Attempt, Config, Instant, Order, PoolId, Preemption, Rate, RequestId, RequestSpec, Reserve,
-    Scheduler, TenantId, TenantPolicy, Tier, TierConfig, Usage, WorkerId, WorkerSpec,
+    Action, Attempt, Config, Instant, Order, Preemption, Rate, RequestId, RequestSpec, Reserve, Scheduler,
+    TenantId, TenantPolicy, Tier, TierConfig, Usage, WorkerId, WorkerSpec,
 };
 
 use super::server::{CLIENTS, COSTS, Policy, SLOTS, TOKENS_PER_S, WORKERS};
@@ -58,7 +58,7 @@ impl Hosted {
 }
 
 fn add(scheduler: &mut Scheduler, now: Instant) -> WorkerId {
-    scheduler.worker_add(now, WorkerSpec::new(PoolId::new(0), [SLOTS as u64])).expect(OURS)
+    scheduler.worker_add(now, WorkerSpec::new([SLOTS as u64])).expect(OURS)
 }
 
 impl Policy for Hosted {

@@ -22,13 +22,13 @@ const MOST_AHEAD_NS: u64 = 10 * 60 * 1_000_000_000;
 /// What all queues wanted lately, by their numbers.
 #[derive(Debug)]
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
-pub(crate) struct Demand {
+pub(crate) struct Forecast {
     /// When the next sample is due: steps are counted from the clock's origin.
     due_at: Instant,
     samples: Vec<VecDeque<Resources>>,
 }
 
-impl Demand {
+impl Forecast {
     pub(crate) fn new(queues: usize, now: Instant) -> Self {
         let samples = (0..queues).map(|_| VecDeque::with_capacity(SAMPLES)).collect();
         Self { due_at: step_after(now), samples }
@@ -67,7 +67,7 @@ impl Demand {
     /// two spans of that length, and what the mean of the later is above that of the former. Steps that are over and not
     /// sampled yet had what there is at present: nobody came. `None` if it has not been watched for one such span, or for
     /// spans of more than 10 minutes.
-    pub(crate) fn forecast(
+    pub(crate) fn of(
         &self,
         now: Instant,
         queue: usize,
@@ -121,59 +121,59 @@ mod tests {
     }
 
     /// One queue that wanted these, a step each.
-    fn wanted(all: impl IntoIterator<Item = u64>) -> Demand {
-        let mut demand = Demand::new(1, Instant::ZERO);
+    fn wanted(all: impl IntoIterator<Item = u64>) -> Forecast {
+        let mut forecast = Forecast::new(1, Instant::ZERO);
         for (step, want) in (1..).zip(all) {
             let now = Instant::from_nanos(step * STEP_NS);
-            assert!(demand.is_due(now));
-            demand.note(now, 0, units(want));
-            demand.done(now);
-            assert!(!demand.is_due(now));
+            assert!(forecast.is_due(now));
+            forecast.note(now, 0, units(want));
+            forecast.done(now);
+            assert!(!forecast.is_due(now));
         }
-        demand
+        forecast
     }
 
     #[test]
     fn a_line_goes_on_and_a_peak_is_kept_for_two_spans() {
         // From 0 on by 1 a step: in 6 steps it is 6 more than now.
         let line = wanted(0..60);
-        assert_eq!(line.forecast(AT, 0, units(59), MINUTE_NS), Some(units(59 + 6)));
+        assert_eq!(line.of(AT, 0, units(59), MINUTE_NS), Some(units(59 + 6)));
         // What fell is remembered for two spans, and then no more.
         let fell = |after| wanted([9; 12].into_iter().chain(core::iter::repeat_n(2, after)));
-        assert_eq!(fell(11).forecast(AT, 0, units(2), MINUTE_NS), Some(units(9)));
-        assert_eq!(fell(12).forecast(AT, 0, units(2), MINUTE_NS), Some(units(2)));
+        assert_eq!(fell(11).of(AT, 0, units(2), MINUTE_NS), Some(units(9)));
+        assert_eq!(fell(12).of(AT, 0, units(2), MINUTE_NS), Some(units(2)));
         // What is wanted now counts at once.
-        assert_eq!(fell(12).forecast(AT, 0, units(30), MINUTE_NS), Some(units(30)));
+        assert_eq!(fell(12).of(AT, 0, units(30), MINUTE_NS), Some(units(30)));
     }
 
     #[test]
     fn what_was_not_watched_is_not_told() {
         let young = wanted([4; 5]);
-        assert_eq!(young.forecast(AT, 0, units(4), MINUTE_NS), None);
-        assert_eq!(young.forecast(AT, 0, units(4), 0), Some(units(4)));
+        assert_eq!(young.of(AT, 0, units(4), MINUTE_NS), None);
+        assert_eq!(young.of(AT, 0, units(4), 0), Some(units(4)));
         let old = wanted([4; 6]);
-        assert_eq!(old.forecast(AT, 0, units(4), MINUTE_NS), Some(units(4)));
-        assert_eq!(old.forecast(AT, 0, units(4), MINUTE_NS + 1), None, "that span has a step more");
+        assert_eq!(old.of(AT, 0, units(4), MINUTE_NS), Some(units(4)));
+        assert_eq!(old.of(AT, 0, units(4), MINUTE_NS + 1), None, "that span has a step more");
         let full = wanted([4; 2 * SAMPLES]);
         assert_eq!(full.samples[0].len(), SAMPLES);
-        assert_eq!(full.forecast(AT, 0, units(4), MOST_AHEAD_NS), Some(units(4)));
-        assert_eq!(full.forecast(AT, 0, units(4), MOST_AHEAD_NS + 1), None);
-        assert_eq!(full.forecast(AT, 1, units(4), MINUTE_NS), None, "there is no such queue");
+        assert_eq!(full.of(AT, 0, units(4), MOST_AHEAD_NS), Some(units(4)));
+        assert_eq!(full.of(AT, 0, units(4), MOST_AHEAD_NS + 1), None);
+        assert_eq!(full.of(AT, 1, units(4), MINUTE_NS), None, "there is no such queue");
     }
 
     #[test]
     fn a_long_silence_counts_for_every_step_of_it() {
-        let mut demand = wanted([8; 20]);
+        let mut forecast = wanted([8; 20]);
         let late = Instant::from_nanos(30 * STEP_NS + 1);
         // Also before it is sampled: two spans of 50 s ago it was still 3.
-        let asked = |span| demand.forecast(late, 0, units(3), span * STEP_NS);
+        let asked = |span| forecast.of(late, 0, units(3), span * STEP_NS);
         assert_eq!([asked(5), asked(6)], [Some(units(3)), Some(units(8))]);
-        demand.note(late, 0, units(3));
-        demand.done(late);
-        let told: Vec<_> = demand.samples[0].iter().rev().take(11).map(|sample| sample[0]).collect();
+        forecast.note(late, 0, units(3));
+        forecast.done(late);
+        let told: Vec<_> = forecast.samples[0].iter().rev().take(11).map(|sample| sample[0]).collect();
         assert_eq!(told, [3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 8]);
-        demand.note(Instant::from_nanos(u64::MAX), 0, units(u64::MAX / 4));
-        demand.done(Instant::from_nanos(u64::MAX));
-        assert_eq!(demand.samples[0].len(), SAMPLES, "the end of time is a bounded number of steps away");
+        forecast.note(Instant::from_nanos(u64::MAX), 0, units(u64::MAX / 4));
+        forecast.done(Instant::from_nanos(u64::MAX));
+        assert_eq!(forecast.samples[0].len(), SAMPLES, "the end of time is a bounded number of steps away");
     }
 }
