@@ -46,6 +46,11 @@ impl<T> Slab<T> {
         self.slots.len() - self.free.len()
     }
 
+    /// What stands where the next value will, if one did: it goes then.
+    pub(crate) fn next_to_go(&self) -> Option<&T> {
+        self.free.last().map(|&number| &self.slots[number as usize].value)
+    }
+
     /// Puts a value into a free slot; returns the slot and its generation.
     #[inline]
     pub(crate) fn insert(&mut self, value: T) -> (u32, u32) {
@@ -107,6 +112,41 @@ impl<T> Slab<T> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         let taken = (0..).zip(&self.slots).filter(|(_, slot)| slot.is_live);
         taken.map(|(number, slot)| (number, &slot.value))
+    }
+}
+
+/// A slab as a snapshot has it, with something else in the place of each value.
+#[cfg(feature = "snapshot")]
+impl<T> Slab<T> {
+    pub(crate) fn write_as<'a, S: serde::Serializer, U: serde::Serialize>(
+        &'a self,
+        out: S,
+        of: impl Fn(&'a T) -> U,
+    ) -> Result<S::Ok, S::Error> {
+        use serde::Serialize;
+        (Slots { slots: &self.slots, of }, &self.free).serialize(out)
+    }
+
+    pub(crate) fn map<U>(self, mut to: impl FnMut(T) -> U) -> Slab<U> {
+        let Self { slots, free } = self;
+        let slots = slots.into_iter().map(|Slot { generation, is_live, value }| {
+            let value = to(value);
+            Slot { generation, is_live, value }
+        });
+        Slab { slots: slots.collect(), free }
+    }
+}
+
+#[cfg(feature = "snapshot")]
+struct Slots<'a, T, F> {
+    slots: &'a [Slot<T>],
+    of: F,
+}
+
+#[cfg(feature = "snapshot")]
+impl<'a, T, U: serde::Serialize, F: Fn(&'a T) -> U> serde::Serialize for Slots<'a, T, F> {
+    fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        out.collect_seq(self.slots.iter().map(|slot| (slot.generation, slot.is_live, (self.of)(&slot.value))))
     }
 }
 

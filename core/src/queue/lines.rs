@@ -319,7 +319,7 @@ mod tests {
     }
 
     fn key(rank: u64, slot: u32) -> OrderKey {
-        OrderKey { relegated: false, rank, sequence: slot.into() }
+        OrderKey::new(false, rank, slot.into())
     }
 
     proptest! {

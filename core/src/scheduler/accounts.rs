@@ -9,14 +9,15 @@ use crate::id::{PoolId, Tier, WorkerId};
 use crate::queue::{Lane, Least, OrderKey};
 use crate::request::{RequestSpec, RequestState};
 use crate::resources::{Balance, Resources};
+use crate::time::MaybeInstant;
 
 impl Scheduler {
     /// Puts a request that is nowhere into its queue, or parks it; whether it is new there.
     pub(super) fn enqueue(&mut self, slot: u32, is_new: bool) {
         let asks = self.next_asks(slot);
+        self.requests.set_asks(slot, asks);
         let record = &mut self.requests[slot];
-        record.asks = asks;
-        record.blocked_since = None;
+        record.blocked_since = MaybeInstant::NONE;
         record.bypassed = 0;
         let (pool, tier) = (record.pool(), record.tier());
         let (has_run, tokens) = (record.has_run, record.spec.queue_tokens());
@@ -135,18 +136,21 @@ impl Scheduler {
         };
         let spec = &record.spec;
         let uncached = spec.prompt_tokens - spec.cached_tokens;
-        let at = |late: u64| spec.deadline.map_or(u64::MAX, |at| at.plus_nanos(late).as_nanos());
+        let at = |late: u64| {
+            let deadline = self.requests.rest_of(record).deadline;
+            deadline.map_or(u64::MAX, |at| at.plus_nanos(late).as_nanos())
+        };
         let rank = match order {
             Order::Fair | Order::Fifo => 0,
             Order::DeficitLongestPrefix => u64::MAX - spec.cached_tokens,
             Order::Deadline => at(0),
-            Order::ShortestFirst => uncached + 2 * spec.output_tokens.unwrap_or(0),
+            Order::ShortestFirst => uncached + 2 * spec.output_tokens().unwrap_or(0),
             Order::HybridDeadline => {
                 let weight = self.config.tiers[record.tier().index()].deadline_token_weight_ns;
                 at(uncached.saturating_mul(weight))
             }
         };
-        OrderKey { relegated: record.relegated, rank, sequence: record.sequence }
+        OrderKey::new(record.relegated, rank, record.sequence)
     }
 
     /// Adds a waiting request to its tier's waiting demand if it belongs there.
@@ -368,7 +372,11 @@ impl Scheduler {
     /// its tier may ever have, so that one that grew beyond it is not kept out for ever.
     #[inline]
     pub(super) fn next_asks(&self, slot: u32) -> Resources {
-        self.asks_with(slot, &self.requests[slot].spec)
+        let record = &self.requests[slot];
+        if self.requests.rare_of(record).stopped_with.is_none() {
+            return self.requests.demand_of(record);
+        }
+        self.asks_with(slot, &self.requests.spec(slot))
     }
 
     /// What a request would ask for were it described so.
@@ -419,7 +427,7 @@ impl Scheduler {
             self.set_timer(slot);
             let is_parked = self.requests[slot].lane == Some(Lane::Parked);
             if was_parked != is_parked {
-                self.requests[slot].blocked_since = None;
+                self.requests[slot].blocked_since = MaybeInstant::NONE;
                 self.requests[slot].bypassed = 0;
             }
             if is_parked && !was_parked {

@@ -65,7 +65,7 @@ impl Scheduler {
         let expires_at = wait_ns.map(|nanos| self.now.plus_nanos(nanos));
         let leaf = self.tenants[spec.tenant].node;
         let (slot, generation) =
-            self.requests.insert(Record::new(spec, leaf, self.next_sequence, self.now, expires_at));
+            self.requests.insert(&spec, Record::new(&spec, leaf, self.next_sequence, self.now, expires_at));
         self.next_sequence += 1;
         self.meter_submission(slot);
         self.never_yielding += u64::from(spec.yielding == Yielding::Never);

@@ -6,6 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::Scheduler;
+use super::spec::ShortSpec;
 use crate::config::{Config, ConfigError, ConfigFault};
 use crate::error::{AmendError, ReportError};
 use crate::event::Amendment;
@@ -38,15 +39,16 @@ impl Scheduler {
         if record.is_yielding() {
             return Err(ReportError::WrongState { request, state }.into());
         }
-        let mut spec = record.spec;
+        let former = self.requests.spec(slot);
+        let mut spec = former;
         spec.demand = amendment.demand.unwrap_or(spec.demand);
         spec.peak = amendment.peak.unwrap_or(spec.peak).max(spec.demand);
         spec.tier = amendment.tier.unwrap_or(spec.tier);
         spec.deadline = amendment.deadline.or(spec.deadline);
         self.check_names(&spec)?;
         self.check_numbers(&spec)?;
-        let moves = spec.tier != record.spec.tier;
-        if moves || spec.demand != record.spec.demand {
+        let moves = spec.tier != former.tier;
+        if moves || spec.demand != former.demand {
             let stays = record.is_waiting() && self.is_bound(slot);
             let other_pools = if stays { OtherPools::NONE } else { spec.other_pools };
             self.check_fits(&RequestSpec { other_pools, ..spec })?;
@@ -64,11 +66,13 @@ impl Scheduler {
             }
             self.undo_idle_hold(slot);
             self.meter_leaves_tier(slot, moves);
-            self.change_line(slot, moves, |sched| sched.requests[slot].spec = spec);
+            self.change_line(slot, moves, |sched| sched.requests.set_spec(slot, &spec));
             self.meter_joins_tier(slot, moves);
             self.enqueue(slot, moves || lane != Lane::Fresh);
         } else {
             self.meter_leaves_tier(slot, moves);
+            self.requests.set_rest(slot, &spec);
+            let spec = ShortSpec::of(&spec);
             self.change_line(slot, moves, |sched| sched.rebook(slot, |record, _| record.spec = spec));
             self.meter_joins_tier(slot, moves);
             if moves && !self.knows_young(slot) {

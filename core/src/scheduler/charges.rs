@@ -193,7 +193,7 @@ impl Scheduler {
     fn expected_output(&self, slot: u32) -> u64 {
         let spec = &self.requests[slot].spec;
         let mean = self.mean_output(spec.tenant).filter(|_| self.config.predict_output);
-        mean.or(spec.output_tokens).unwrap_or(0)
+        mean.or(spec.output_tokens()).unwrap_or(0)
     }
 
     /// What the requests of a tenant usually generate, if one has completed.

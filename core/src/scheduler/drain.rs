@@ -56,13 +56,11 @@ impl Scheduler {
             if !is_head {
                 return false;
             }
-            let since = record.blocked_since.unwrap_or(now);
+            let since = record.blocked_since.get().unwrap_or(now);
             if now.nanos_since(since) >= drain_after_ns {
                 return false;
             }
-            if record.blocked_since.is_none() {
-                self.requests[head].blocked_since = Some(now);
-            }
+            self.requests[head].blocked_since = Some(since).into();
             let due = since.plus_nanos(drain_after_ns);
             wake_at = Some(wake_at.map_or(due, |at: Instant| at.min(due)));
         }
@@ -76,7 +74,8 @@ impl Scheduler {
     pub(super) fn attend(&mut self, pool: PoolId, head: u32) {
         let (now, drain_after_ns) = (self.now, self.config.drain_after_ns);
         let record = &mut self.requests[head];
-        let since = *record.blocked_since.get_or_insert(now);
+        let since = record.blocked_since.get().unwrap_or(now);
+        record.blocked_since = Some(since).into();
         let is_early = now.nanos_since(since) < drain_after_ns && record.bypassed < self.config.max_bypass;
         if is_early && record.drains.is_none() {
             return self.wake(pool, Some(since.plus_nanos(drain_after_ns)));
@@ -99,7 +98,7 @@ impl Scheduler {
             let drain = self.worker(worker).drain.expect("a request that drains a worker is its drain");
             if is_due(drain.since) && self.is_clear(worker, &self.requests[head].asks) {
                 self.stop_draining(head);
-                self.requests[head].blocked_since = Some(self.now);
+                self.requests[head].blocked_since = Some(self.now).into();
                 self.requests[head].bypassed = 0;
                 self.wake(pool, Some(self.now.plus_nanos(self.config.drain_after_ns)));
             } else if !is_due(drain.since) {

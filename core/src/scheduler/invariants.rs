@@ -262,7 +262,7 @@ impl Scheduler {
                 != (self.is_startable(slot) && self.requests.rare(slot).waits_at.is_none()),
             || format!("{} is {state}", id()),
         )?;
-        let due = if record.has_run { self.requests.run(slot).lapses_at } else { record.expires_at };
+        let due = if record.has_run { self.requests.run(slot).lapses_at } else { record.expires_at.get() };
         ensure("LIFE-3", self.timers.contains(slot) == due.is_some(), || {
             format!("{} is due at {due:?}, and nobody notices", id())
         })

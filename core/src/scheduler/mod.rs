@@ -31,6 +31,7 @@ mod roam;
 mod room;
 #[cfg(feature = "snapshot")]
 mod saved;
+mod spec;
 mod standing;
 mod step_plan;
 mod stir;

@@ -91,7 +91,7 @@ impl Scheduler {
     fn gains(&self, slot: u32, from: WorkerId, to: WorkerId) -> bool {
         let (record, in_use) = (&self.requests[slot], self.requests.run(slot).in_use);
         let (pool, tier) = (self.pool(record.pool()), record.tier());
-        let asks = record.spec.demand.max(in_use.min(pool.configured.ceiling(tier, false)));
+        let asks = self.requests.demand_of(record).max(in_use.min(pool.configured.ceiling(tier, false)));
         let without = self.load_but(from, Resources::ZERO, in_use).ppm;
         let fullest = without.max(self.load_but(to, asks, Resources::ZERO).ppm);
         let reserve = pool.capacity.account(tier).reserve;

@@ -8,6 +8,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::record::{Record, Run};
+use super::spec::ShortSpec;
 use super::usage::Settled;
 use super::{MAX_TOKENS, Scheduler};
 use crate::error::SubmitError;
@@ -17,7 +18,7 @@ use crate::quota::{Ahead, Ask, Never, NotNow, Refusal};
 use crate::request::{RequestSpec, Usage};
 use crate::resources::Resources;
 use crate::tenant::{OverQuota, QuotaLimit};
-use crate::time::Instant;
+use crate::time::{Instant, MaybeInstant};
 
 /// Where somebody stands among those who wait at a node.
 pub(super) type WaiterKey = (Tier, i128, u64);
@@ -150,15 +151,15 @@ impl Scheduler {
     /// What a start is expected to use: its prompt, and what the client allows; or what its tenant's requests usually
     /// generate, as far as a burst has it.
     #[inline(always)]
-    fn estimate(&self, spec: &RequestSpec) -> u64 {
-        match spec.output_tokens {
+    fn estimate(&self, spec: &ShortSpec) -> u64 {
+        match spec.output_tokens() {
             Some(output) => (spec.prompt_tokens + output).min(MAX_TOKENS),
             None => self.usual_estimate(spec),
         }
     }
 
     #[inline(never)]
-    fn usual_estimate(&self, spec: &RequestSpec) -> u64 {
+    fn usual_estimate(&self, spec: &ShortSpec) -> u64 {
         let tenant = &self.tenants[spec.tenant];
         let most = self.quota.least_burst(tenant.node).unwrap_or(u64::MAX);
         (spec.prompt_tokens + self.mean_output(spec.tenant).unwrap_or(0))
@@ -351,7 +352,7 @@ impl Scheduler {
             let waiting = self.tenants.waiting_at(node);
             Ahead { requests: waiting.requests, tokens: waiting.tokens }
         };
-        let ask = Ask { tokens: self.estimate(spec), units: spec.demand };
+        let ask = Ask { tokens: self.estimate(&ShortSpec::of(spec)), units: spec.demand };
         // Who would wait anyway is refused for what can never be alone: not if there is room even now.
         if over_quota == OverQuota::Wait && self.quota.is_open(tenant.node, ask.tokens) {
             return Ok(());
@@ -380,7 +381,7 @@ impl Scheduler {
     pub(super) fn wait_for_quota(&mut self, slot: u32, node: u32) {
         let key = self.waiter_key(slot);
         let record = &mut self.requests[slot];
-        (record.blocked_since, record.bypassed) = (None, 0);
+        (record.blocked_since, record.bypassed) = (MaybeInstant::NONE, 0);
         let line = self.line_in_order(slot);
         let is_in_line = self.requests[slot].lane == Some(Lane::Fresh) && self.tells_tenants(key.0);
         // Whoever is next of a line tells when it goes on: another waits by itself.

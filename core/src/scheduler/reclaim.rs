@@ -76,8 +76,8 @@ struct Ranking {
 #[derive(Debug, Default)]
 pub(super) struct SearchMemory {
     ranking: Ranking,
-    /// Those on which there may be a set, and the least harm that it does: the first ones in order, as far as they were asked
-    /// for.
+    /// Those on which there may be a set, and the least harm that it does: the one with the least of all, and behind it those
+    /// that were asked for, in order.
     prospects: Vec<(Harm, WorkerId)>,
     scratch: Scratch,
 }
@@ -330,14 +330,18 @@ impl Scheduler {
             let mut best: Option<(Harm, WorkerId, VictimSet)> = None;
             for index in 0..prospects.len() {
                 // Few are asked for: what is behind them needs no order.
-                let prospect = bring_least(prospects, index);
+                let prospect = if index == 0 { prospects[0] } else { bring_least(prospects, index) };
                 if best.as_ref().is_some_and(|&(harm, worker, _)| (harm, worker) < prospect) {
                     break;
                 }
-                let (_, worker) = prospect;
+                let (least, worker) = prospect;
                 let set = self.choose_on(worker, &asker, waiver, &excess, scratch);
                 let set = set.map(|set| (set.harm, worker, set));
                 best = best.into_iter().chain(set).min_by_key(|&(harm, worker, _)| (harm, worker));
+                // Nearly always the first does no more harm than it must: nobody comes before it then.
+                if best.as_ref().is_some_and(|&(harm, best, _)| (harm, best) == (least, worker)) {
+                    break;
+                }
             }
             best.map(|(_, worker, set)| Found { worker, within, set })
         })
@@ -393,6 +397,10 @@ impl Scheduler {
             let least = *least.get_or_insert_with(|| self.least_harm(worker, asker));
             if let Some(least) = least {
                 prospects.push((least, worker));
+                let last = prospects.len() - 1;
+                if prospects[last] < prospects[0] {
+                    prospects.swap(0, last);
+                }
             }
         }
     }

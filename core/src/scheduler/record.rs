@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use super::quota::WaiterKey;
 use super::requests::COMMON;
+use super::spec::ShortSpec;
 use crate::config::Preemption;
 use crate::event::Reason;
 use crate::id::{Attempt, PoolId, Tier, WorkerId};
@@ -11,7 +12,7 @@ use crate::list::Links;
 use crate::queue::{ArrivalList, Lane};
 use crate::request::{RequestSpec, RequestState, Yielding};
 use crate::resources::Resources;
-use crate::time::Instant;
+use crate::time::{Instant, MaybeInstant};
 
 /// No place among those that may yield.
 pub(super) const NOWHERE: u32 = u32::MAX;
@@ -20,7 +21,9 @@ pub(super) const NOWHERE: u32 = u32::MAX;
 #[derive(Debug)]
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Record {
-    pub(super) spec: RequestSpec,
+    // A snapshot has the whole spec, before the record: see `requests`.
+    #[cfg_attr(feature = "snapshot", serde(skip, default = "ShortSpec::none"))]
+    pub(super) spec: ShortSpec,
     /// Its place in the order of arrival, which it keeps for life.
     pub(super) sequence: u64,
     pub(super) state: RequestState,
@@ -45,14 +48,14 @@ pub(super) struct Record {
     /// Whether `asks`, less what its claim has earmarked, is part of its tier's waiting demand.
     pub(super) counted: bool,
     /// When it is dropped, if it has not run by then.
-    pub(super) expires_at: Option<Instant>,
+    pub(super) expires_at: MaybeInstant,
     /// The round in which it stopped or was declined: it is not offered again in it.
     pub(super) sat_out_round: u64,
     /// The attempt for which victims were chosen already; 0 if it may choose.
     pub(super) victims_for: u32,
     pub(super) claim: Option<u32>,
     /// Since when it is its tier's head and does not fit.
-    pub(super) blocked_since: Option<Instant>,
+    pub(super) blocked_since: MaybeInstant,
     /// Borrowed starts of its tier that passed it since then.
     pub(super) bypassed: u32,
     /// The worker that is drained for it.
@@ -66,9 +69,11 @@ pub(super) struct Record {
     /// Actions that speak of it and were not returned yet.
     pub(super) unheard: i32,
     pub(super) preemptions: u32,
-    /// The numbers of its [`Run`] and its [`Rare`].
+    /// The numbers of its [`Run`] and its [`Rare`], and of the rest of its spec.
     pub(super) run: u32,
     pub(super) rare: u32,
+    #[cfg_attr(feature = "snapshot", serde(skip))]
+    pub(super) rest: u32,
 }
 
 /// What a request has that was started, or for which victims were chosen: where it runs, what it uses, what it was
@@ -185,14 +190,14 @@ impl Rare {
 
 impl Record {
     pub(super) fn new(
-        spec: RequestSpec,
+        spec: &RequestSpec,
         leaf: u32,
         sequence: u64,
         now: Instant,
         expires_at: Option<Instant>,
     ) -> Self {
         Self {
-            spec,
+            spec: ShortSpec::of(spec),
             sequence,
             state: RequestState::Queued,
             attempt: 0,
@@ -204,11 +209,11 @@ impl Record {
             relegated: false,
             asks: spec.demand,
             counted: false,
-            expires_at,
+            expires_at: expires_at.into(),
             sat_out_round: 0,
             victims_for: 0,
             claim: None,
-            blocked_since: None,
+            blocked_since: MaybeInstant::NONE,
             bypassed: 0,
             drains: None,
             declines: 0,
@@ -218,6 +223,7 @@ impl Record {
             preemptions: 0,
             run: COMMON,
             rare: COMMON,
+            rest: COMMON,
         }
     }
 
@@ -395,4 +401,16 @@ impl Waiting {
 pub(super) struct NeverRan {
     pub(super) arrivals: ArrivalList,
     pub(super) sum: Waiting,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table of docs/PERFORMANCE.md, of what every request has and of what only some have: a field that is added says so.
+    #[test]
+    fn a_request_takes_as_much_as_the_page_says() {
+        assert_eq!([size_of::<Record>(), size_of::<ShortSpec>()], [192, 48]);
+        assert_eq!([size_of::<Run>(), size_of::<Rare>()], [0, 0]);
+    }
 }

@@ -1,11 +1,13 @@
 //! All live requests, by slot: their records, and the parts of them that only some have.
 
 use super::record::{Rare, Record, Run};
+use super::spec::{ShortSpec, SpecRest};
 use crate::event::Reason;
 use crate::id::RequestId;
 use crate::list::{LinkTable, Links};
 use crate::queue::Arrivals;
-use crate::request::RequestState;
+use crate::request::{RequestSpec, RequestState};
+use crate::resources::Resources;
 use crate::slab::{Lookup, Slab};
 
 /// The number of what all have of a part that they do not have of their own.
@@ -47,16 +49,22 @@ impl<T: Copy> Parts<T> {
 
 /// All live requests.
 #[derive(Debug)]
-#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Requests {
     live: Slab<Record>,
     run_parts: Parts<Run>,
     rare_parts: Parts<Rare>,
+    /// What is not said of most, of whom it is: until their slots are used again, as the records stand.
+    rests: Parts<SpecRest>,
 }
 
 impl Requests {
     pub(super) fn new() -> Self {
-        Self { live: Slab::new(), run_parts: Parts::new(Run::NONE), rare_parts: Parts::new(Rare::NONE) }
+        Self {
+            live: Slab::new(),
+            run_parts: Parts::new(Run::NONE),
+            rare_parts: Parts::new(Rare::NONE),
+            rests: Parts::new(SpecRest::unsaid(Resources::ZERO)),
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -68,10 +76,13 @@ impl Requests {
         self.live.iter()
     }
 
-    /// Adds one; returns its slot and the slot's generation.
+    /// Adds one of which this is said; returns its slot and the slot's generation.
     #[inline]
-    pub(super) fn insert(&mut self, record: Record) -> (u32, u32) {
-        self.live.insert(record)
+    pub(super) fn insert(&mut self, spec: &RequestSpec, record: Record) -> (u32, u32) {
+        let rest = self.live.next_to_go().map_or(COMMON, |former| former.rest);
+        let (slot, generation) = self.live.insert(Record { rest, ..record });
+        self.set_rest(slot, spec);
+        (slot, generation)
     }
 
     /// Forgets one that has ended.
@@ -80,6 +91,58 @@ impl Requests {
         self.run_parts.forget(run);
         self.rare_parts.forget(rare);
         self.live.forget(slot);
+    }
+
+    /// All that was said of one.
+    pub(super) fn spec(&self, slot: u32) -> RequestSpec {
+        self.spec_of(&self.live[slot])
+    }
+
+    fn spec_of(&self, record: &Record) -> RequestSpec {
+        let rest =
+            if record.rest == COMMON { SpecRest::unsaid(record.asks) } else { self.rests.0[record.rest] };
+        rest.with(&record.spec)
+    }
+
+    /// What is not said of most requests, but for units.
+    #[inline]
+    pub(super) fn rest_of(&self, record: &Record) -> &SpecRest {
+        &self.rests.0[record.rest]
+    }
+
+    /// The units that one takes when it first starts.
+    #[inline]
+    pub(super) fn demand_of(&self, record: &Record) -> Resources {
+        if record.rest == COMMON { record.asks } else { self.rests.0[record.rest].demand }
+    }
+
+    /// Something else is said of one.
+    pub(super) fn set_spec(&mut self, slot: u32, spec: &RequestSpec) {
+        self.live[slot].spec = ShortSpec::of(spec);
+        self.set_rest(slot, spec);
+    }
+
+    /// The part of that which is not said of most.
+    #[inline]
+    pub(super) fn set_rest(&mut self, slot: u32, spec: &RequestSpec) {
+        let (record, rest) = (&mut self.live[slot], SpecRest::of(spec));
+        if rest != SpecRest::unsaid(record.asks) {
+            *self.rests.own(&mut record.rest) = rest;
+        } else if record.rest != COMMON {
+            self.rests.forget(core::mem::take(&mut record.rest));
+        }
+    }
+
+    /// One takes so much when it starts next.
+    #[inline]
+    pub(super) fn set_asks(&mut self, slot: u32, asks: Resources) {
+        let record = &mut self.live[slot];
+        if record.asks != asks {
+            if record.rest == COMMON {
+                *self.rests.own(&mut record.rest) = SpecRest::unsaid(record.asks);
+            }
+            record.asks = asks;
+        }
     }
 
     pub(super) fn id(&self, slot: u32) -> RequestId {
@@ -134,6 +197,42 @@ impl Requests {
         let in_use = run.in_use;
         let rare = self.rare_mut(slot);
         (rare.stopped_with, rare.stopped_for_memory) = (Some(in_use), for_memory);
+    }
+}
+
+/// What a snapshot has: each record behind the whole of its spec, and the parts that decide what a record is.
+#[cfg(feature = "snapshot")]
+impl serde::Serialize for Requests {
+    fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        (Live(self), &self.run_parts, &self.rare_parts).serialize(out)
+    }
+}
+
+#[cfg(feature = "snapshot")]
+struct Live<'a>(&'a Requests);
+
+#[cfg(feature = "snapshot")]
+impl serde::Serialize for Live<'_> {
+    fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        self.0.live.write_as(out, |record| (self.0.spec_of(record), record))
+    }
+}
+
+#[cfg(feature = "snapshot")]
+impl<'de> serde::Deserialize<'de> for Requests {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        type Read = (Slab<(RequestSpec, Record)>, Parts<Run>, Parts<Rare>);
+        let (live, run_parts, rare_parts) = Read::deserialize(from)?;
+        let mut rests = Parts::new(SpecRest::unsaid(Resources::ZERO));
+        let live = live.map(|(spec, mut record)| {
+            record.spec = ShortSpec::of(&spec);
+            let rest = SpecRest::of(&spec);
+            if rest != SpecRest::unsaid(record.asks) {
+                *rests.own(&mut record.rest) = rest;
+            }
+            record
+        });
+        Ok(Self { live, run_parts, rare_parts, rests })
     }
 }
 

@@ -9,7 +9,7 @@ use alloc::collections::BTreeSet;
 
 use smallvec::SmallVec;
 
-use super::record::Record;
+use super::requests::Requests;
 use super::warmth::Patience;
 use super::{SCAN_WINDOW, Scheduler};
 use crate::config::Preemption;
@@ -22,34 +22,42 @@ use crate::resources::Resources;
 /// The waiting requests of other pools that one could serve: by tier, then by arrival; and their slots.
 pub(super) type Roamers = BTreeSet<(Tier, u64, u32)>;
 
-impl Record {
-    /// How many pools it names.
-    fn choices(&self) -> usize {
-        1 + self.spec.other_pools.len()
+impl Requests {
+    /// The pools that one names besides the one it is in.
+    #[inline]
+    fn other_pools(&self, slot: u32) -> OtherPools {
+        self.rest_of(&self[slot]).other_pools
     }
 
-    /// One of the pools it names, in order of preference; `spec` has the one it is in at the place of the first.
-    fn preference(&self, choice: usize) -> PoolId {
+    /// How many pools one names.
+    fn choices(&self, slot: u32) -> usize {
+        1 + self.other_pools(slot).len()
+    }
+
+    /// One of the pools it names, in order of preference; its spec has the one it is in at the place of the first.
+    fn preference(&self, slot: u32, choice: usize) -> PoolId {
+        let (record, others) = (&self[slot], self.other_pools(slot));
         match choice {
-            _ if choice == usize::from(self.choice) => self.spec.pool,
-            0 => self.spec.other_pools[usize::from(self.choice) - 1],
-            _ => self.spec.other_pools[choice - 1],
+            _ if choice == usize::from(record.choice) => record.spec.pool,
+            0 => others[usize::from(record.choice) - 1],
+            _ => others[choice - 1],
         }
     }
 
     /// It is in another of the pools it names from now on.
-    fn choose(&mut self, choice: usize) {
-        self.spec.exchange(usize::from(self.choice));
-        self.spec.exchange(choice);
-        self.choice = choice as u8;
+    fn choose(&mut self, slot: u32, choice: usize) {
+        let mut spec = self.spec(slot);
+        spec.exchange(self[slot].choice.into());
+        spec.exchange(choice);
+        self.set_spec(slot, &spec);
+        self[slot].choice = choice as u8;
     }
 }
 
 impl Scheduler {
     /// Whether a waiting request may go to another pool.
     fn may_roam(&self, slot: u32) -> bool {
-        let record = &self.requests[slot];
-        record.choices() > 1 && !self.is_bound(slot) && self.requests.rare_of(record).waits_at.is_none()
+        self.requests.choices(slot) > 1 && !self.is_bound(slot) && self.requests.rare(slot).waits_at.is_none()
     }
 
     /// Whether what a request kept is where it waits, or it is to go on at a worker there.
@@ -61,7 +69,7 @@ impl Scheduler {
     /// A request is in a lane from now on: the other pools it names know of it.
     #[inline]
     pub(super) fn list_roamer(&mut self, slot: u32) {
-        if !self.requests[slot].spec.other_pools.is_empty() && self.may_roam(slot) {
+        if !self.requests.other_pools(slot).is_empty() && self.may_roam(slot) {
             self.change_roamer(slot, |roamers, entry| roamers.insert(entry));
             if self.requests[slot].lane == Some(Lane::Parked) {
                 self.homeless.insert((self.requests[slot].sequence, slot));
@@ -72,7 +80,7 @@ impl Scheduler {
     /// It is in none any more.
     #[inline]
     pub(super) fn unlist_roamer(&mut self, slot: u32) {
-        if !self.requests[slot].spec.other_pools.is_empty() {
+        if !self.requests.other_pools(slot).is_empty() {
             self.change_roamer(slot, |roamers, entry| roamers.remove(&entry));
             self.homeless.remove(&(self.requests[slot].sequence, slot));
         }
@@ -82,7 +90,7 @@ impl Scheduler {
     fn change_roamer(&mut self, slot: u32, change: impl Fn(&mut Roamers, (Tier, u64, u32)) -> bool) {
         let record = &self.requests[slot];
         let entry = (record.tier(), record.sequence, slot);
-        for pool in record.spec.other_pools {
+        for pool in self.requests.other_pools(slot) {
             let target = self.pool_mut(pool);
             let before = target.roamers.len();
             change(&mut target.roamers, entry);
@@ -145,7 +153,8 @@ impl Scheduler {
             return true;
         }
         // It prefers another, perhaps, whose turn comes later.
-        let pools = (0..self.requests[slot].choices()).map(|choice| self.requests[slot].preference(choice));
+        let requests = &self.requests;
+        let pools = (0..requests.choices(slot)).map(|choice| requests.preference(slot, choice));
         let pools: SmallVec<[PoolId; 4]> = pools.collect();
         let starts = pools.into_iter().any(|pool| self.starts_in(pool, slot));
         self.pool_mut(pool).seeks_roamers |= !starts;
@@ -168,12 +177,12 @@ impl Scheduler {
     /// Before a request takes anything from anybody: whether another pool it names started it. One behind its own, which may
     /// have something to do yet, is asked only if nobody as urgent waits there.
     pub(super) fn starts_elsewhere(&mut self, slot: u32) -> bool {
-        if self.requests[slot].spec.other_pools.is_empty() || !self.may_roam(slot) {
+        if self.requests.other_pools(slot).is_empty() || !self.may_roam(slot) {
             return false;
         }
         let (own, tier) = (usize::from(self.requests[slot].choice), self.requests[slot].tier());
-        for choice in (0..self.requests[slot].choices()).filter(|&choice| choice != own) {
-            let pool = self.requests[slot].preference(choice);
+        for choice in (0..self.requests.choices(slot)).filter(|&choice| choice != own) {
+            let pool = self.requests.preference(slot, choice);
             let (target, is_behind) = (self.pool(pool), pool > self.requests[slot].pool());
             if is_behind && target.queues[..=tier.index()].iter().any(|queue| !queue.is_idle()) {
                 continue;
@@ -231,8 +240,8 @@ impl Scheduler {
     fn is_covered_later(&mut self, pool: PoolId, slot: u32) -> bool {
         let record = &self.requests[slot];
         let (tier, none) = (record.tier(), Resources::ZERO);
-        let is_later = (usize::from(record.choice) + 1..record.choices())
-            .any(|choice| record.preference(choice) == pool);
+        let is_later = (usize::from(record.choice) + 1..self.requests.choices(slot))
+            .any(|choice| self.requests.preference(slot, choice) == pool);
         let within = |sched: &Self| {
             let record = &sched.requests[slot];
             sched.pool(record.pool()).capacity.is_within(tier, record.asks, none)
@@ -247,11 +256,13 @@ impl Scheduler {
     /// What is true of a waiting request, were it in another pool.
     fn as_if_in<T>(&mut self, pool: PoolId, slot: u32, look: impl FnOnce(&Self) -> T) -> T {
         let record = &mut self.requests[slot];
-        let own = (core::mem::replace(&mut record.spec.pool, pool), record.asks, record.claim.take());
-        self.requests[slot].asks = self.next_asks(slot);
+        let own = (core::mem::replace(&mut record.spec.pool, pool), record.claim.take());
+        let (asks, own_asks) = (self.next_asks(slot), self.requests[slot].asks);
+        self.requests.set_asks(slot, asks);
         let seen = look(self);
+        self.requests.set_asks(slot, own_asks);
         let record = &mut self.requests[slot];
-        (record.spec.pool, record.asks, record.claim) = own;
+        (record.spec.pool, record.claim) = own;
         seen
     }
 
@@ -268,16 +279,16 @@ impl Scheduler {
 
     /// A request that is nowhere belongs to another of the pools it names.
     fn enter(&mut self, slot: u32, pool: PoolId) {
-        let record = &self.requests[slot];
-        let choice = (0..record.choices()).find(|&choice| record.preference(choice) == pool);
+        let requests = &self.requests;
+        let choice = (0..requests.choices(slot)).find(|&choice| requests.preference(slot, choice) == pool);
         let choice = choice.expect("it names the pool");
-        self.change_line(slot, true, |sched| sched.requests[slot].choose(choice));
+        self.change_line(slot, true, |sched| sched.requests.choose(slot, choice));
     }
 
     /// A request that comes back and is nowhere: to the pool that it prefers.
     pub(super) fn enter_first_choice(&mut self, slot: u32) {
         if self.requests[slot].choice > 0 && self.may_roam(slot) {
-            let first = self.requests[slot].preference(0);
+            let first = self.requests.preference(slot, 0);
             self.enter(slot, first);
         }
     }
@@ -285,8 +296,8 @@ impl Scheduler {
     /// Waiting requests that nothing can hold where they are go to the first pool they name where something can.
     pub(super) fn settle_homeless(&mut self) {
         while let Some((_, slot)) = self.homeless.pop_first() {
-            let able = (0..self.requests[slot].choices()).find_map(|choice| {
-                let pool = self.requests[slot].preference(choice);
+            let able = (0..self.requests.choices(slot)).find_map(|choice| {
+                let pool = self.requests.preference(slot, choice);
                 self.as_if_in(pool, slot, |sched| sched.is_startable(slot)).then_some(pool)
             });
             if let Some(pool) = able {
@@ -310,8 +321,7 @@ impl Scheduler {
             let needs = sched.next_asks(slot).max(stopped_with);
             sched.pool(sched.requests[slot].pool()).shapes.iter().any(|shape| needs.fits(shape))
         };
-        let others =
-            if self.may_roam(slot) { self.requests[slot].spec.other_pools } else { OtherPools::NONE };
+        let others = if self.may_roam(slot) { self.requests.other_pools(slot) } else { OtherPools::NONE };
         can(self) || others.into_iter().any(|pool| self.as_if_in(pool, slot, can))
     }
 
@@ -321,7 +331,7 @@ impl Scheduler {
         if !record.is_waiting() || !self.may_roam(slot) {
             return (0, true);
         }
-        let others = record.spec.other_pools;
+        let others = self.requests.other_pools(slot);
         let entry = (record.tier(), record.sequence, slot);
         (others.len(), others.iter().all(|&pool| self.pool(pool).roamers.contains(&entry)))
     }

@@ -136,7 +136,7 @@ impl Scheduler {
     /// In how many nanoseconds a running request is done, if its length and the steps' are known.
     pub(super) fn finishes_after(&self, slot: u32) -> Option<u64> {
         let record = &self.requests[slot];
-        let (model, expected) = (self.config.step_time?, record.spec.output_tokens?);
+        let (model, expected) = (self.config.step_time?, record.spec.output_tokens()?);
         let running = self.worker(self.requests.run(slot).worker).running.len() as u64;
         let step = model.base_ns.saturating_add(running.saturating_mul(model.decode_ns));
         Some(expected.saturating_sub(self.output_tokens(slot)).saturating_mul(step))

@@ -116,7 +116,7 @@ impl Scheduler {
         let record = &self.requests[slot];
         self.set_due(
             slot,
-            if record.has_run { self.requests.run(slot).lapses_at } else { record.expires_at },
+            if record.has_run { self.requests.run(slot).lapses_at } else { record.expires_at.get() },
         );
         self.set_turn(slot);
     }
@@ -178,13 +178,14 @@ impl Scheduler {
     /// From when on a fresh request cannot make its deadline any more, if its tier relegates such.
     #[inline]
     pub(super) fn relegates_at(&self, slot: u32) -> Option<Instant> {
-        let spec = &self.requests[slot].spec;
+        let record = &self.requests[slot];
+        let spec = &record.spec;
         if self.config.tiers[spec.tier.index()].order != Order::HybridDeadline {
             return None;
         }
         let per_token = self.config.step_time.map_or(0, |model| model.prompt_token_ns);
         let takes = (spec.prompt_tokens - spec.cached_tokens).saturating_mul(per_token);
-        let latest = spec.deadline?.as_nanos().checked_sub(takes);
+        let latest = self.requests.rest_of(record).deadline?.as_nanos().checked_sub(takes);
         Some(latest.map_or(Instant::ZERO, |latest| Instant::from_nanos(latest).plus_nanos(1)))
     }
 
