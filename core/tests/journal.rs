@@ -642,6 +642,8 @@ fn golden() -> [(u64, Action, &'static str); 9] {
         returned: -164,
         reason: Reason::LeaseOwed,
     };
+    let (worker, by) = (WorkerId::new(65_535), WorkerId::new(3));
+    let taken = Action::AlsoLost { worker, by, reason: Reason::WorkerLost };
     let abort =
         Action::Abort { request: id(0x1_0000_0009), attempt: Attempt::new(2), reason: Reason::NeverFits };
     [
@@ -658,6 +660,7 @@ fn golden() -> [(u64, Action, &'static str); 9] {
         ),
         (50, start(2, 65535, 777, Reason::Reclaimed), "ab62eb5a94dad62c"),
         (60, wish, "eebe0c1628c82227"),
+        (70, taken, "44da71e38487f699"),
     ]
 }
 
