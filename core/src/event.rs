@@ -408,7 +408,7 @@ pub enum Reason {
     Declined = 10,
     /// Drop or abort: it has outgrown every worker there is, or the one that it has to itself.
     NeverFits = 11,
-    /// Drop: its worker was lost, and it cannot run twice.
+    /// Drop: its worker was lost, and it cannot run twice. AlsoLost: another on its devices was.
     WorkerLost = 12,
     /// Stuck: the victim was not reported stopped in time.
     Unconfirmed = 13,
@@ -557,6 +557,16 @@ pub enum Action {
         /// Why.
         reason: Reason,
     },
+    /// This worker went with another that the host said is lost: nothing runs there any more, end what is left of it. Nothing is
+    /// to be reported; what runs on the device again is added as a worker.
+    AlsoLost {
+        /// The worker that is lost too.
+        worker: WorkerId,
+        /// The one whose fault took it along.
+        by: WorkerId,
+        /// Why.
+        reason: Reason,
+    },
 }
 
 impl Action {
@@ -570,11 +580,12 @@ impl Action {
             | Self::Abort { reason, .. }
             | Self::Drop { reason, .. }
             | Self::Stuck { reason, .. }
-            | Self::LeaseWanted { reason, .. } => reason,
+            | Self::LeaseWanted { reason, .. }
+            | Self::AlsoLost { reason, .. } => reason,
         }
     }
 
-    /// The request it speaks of; none of `LeaseWanted`.
+    /// The request it speaks of; none of `LeaseWanted` and `AlsoLost`.
     #[must_use]
     pub const fn request(&self) -> Option<RequestId> {
         match *self {
@@ -584,7 +595,7 @@ impl Action {
             Self::Preempt { victim, .. } | Self::Spare { victim, .. } | Self::Stuck { victim, .. } => {
                 Some(victim)
             }
-            Self::LeaseWanted { .. } => None,
+            Self::LeaseWanted { .. } | Self::AlsoLost { .. } => None,
         }
     }
 }

@@ -606,7 +606,7 @@ fn what_cannot_be_written_is_never_passed_over() {
 ///         h = mix(h ^ word)
 ///     print(f"{h:016x}")
 /// ```
-fn golden() -> [(u64, Action, &'static str); 9] {
+fn golden() -> [(u64, Action, &'static str); 10] {
     let id = RequestId::from_bits;
     let (first, second) = (id(0x1_0000_0007), id(0x1_0000_0008));
     let one = Attempt::new(1);
@@ -641,6 +641,8 @@ fn golden() -> [(u64, Action, &'static str); 9] {
         returned: -164,
         reason: Reason::LeaseOwed,
     };
+    let (worker, by) = (WorkerId::new(65_535), WorkerId::new(3));
+    let taken = Action::AlsoLost { worker, by, reason: Reason::WorkerLost };
     let abort =
         Action::Abort { request: id(0x1_0000_0009), attempt: Attempt::new(2), reason: Reason::NeverFits };
     [
@@ -657,6 +659,7 @@ fn golden() -> [(u64, Action, &'static str); 9] {
         ),
         (50, start(2, 65535, 777, Reason::Reclaimed), "ab62eb5a94dad62c"),
         (60, wish, "eebe0c1628c82227"),
+        (70, taken, "44da71e38487f699"),
     ]
 }
 

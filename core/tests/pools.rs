@@ -7,8 +7,8 @@ use std::time::Duration;
 use common::{World, starts, three_tiers, victims};
 use tidegate::{
     Action, AmendError, Amendment, Config, ConfigBuilder, DeviceSpec, OtherPools, PoolId, Ppm, Preemption,
-    Reason, Release, RequestId, RequestSpec, RequestState, Reserve, SubmitError, Tier, TierConfig, WorkerId,
-    WorkerSpec, Yielding,
+    Reason, Release, RequestId, RequestSpec, RequestState, Reserve, Shrink, SubmitError, Tier, TierConfig,
+    WorkerId, WorkerSpec, Yielding,
 };
 
 const DEDICATED: PoolId = PoolId::new(0);
@@ -283,4 +283,93 @@ fn a_worker_over_several_devices_holds_what_each_of_them_has() {
         Ok(RequestState::Parked),
         "no part of the group runs without the rest"
     );
+}
+
+/// Forty that never fit there wait for one pool: those behind them are seen all the same, wherever they stand.
+#[test]
+fn nobody_is_hidden_for_ever_by_those_that_never_fit() {
+    let mut world = World::new(pools());
+    add(&mut world, DEDICATED, 4);
+    let shared = add(&mut world, SHARED, 2);
+    let long = world.submit_spec(world.spec(Tier::P1, [4, 1]));
+    world.round();
+    let mut small = Vec::new();
+    for place in 0..300 {
+        let is_small = place > 40 && place % 37 == 0;
+        let spec = both(&world, Tier::P1).demand([if is_small { 2 } else { 4 }, 1]);
+        let id = world.submit_spec(spec);
+        small.extend(is_small.then_some(id));
+    }
+    let mut waits = small.clone();
+    for _ in 0..10_000 {
+        if waits.is_empty() {
+            break;
+        }
+        assert!(world.jump(), "time alone starts it");
+        for (id, worker) in places(&world.round()) {
+            assert_eq!(worker, shared, "{long} has the other");
+            waits.retain(|&other| other != id);
+            world.complete(id);
+        }
+    }
+    assert_eq!(waits, [], "of {small:?}");
+}
+
+/// What a worker kept goes with it: whoever waits for that may go elsewhere, and begins anew there.
+#[test]
+fn who_kept_context_at_a_worker_that_is_lost_may_go_elsewhere() {
+    for drains in [false, true] {
+        let mut world = World::new(pools());
+        let [keeper, other] = [0, 1].map(|_| add(&mut world, DEDICATED, 1));
+        let run = [0, 1].map(|_| world.submit_spec(both(&world, Tier::P1)));
+        assert_eq!(places(&world.round()), [(run[0], keeper), (run[1], other)]);
+        if drains {
+            world.sched.worker_drain(world.now, keeper).expect("it is up");
+        }
+        world.preempted(run[0], 50);
+        if !drains {
+            world.sched.worker_resize(world.now, keeper, [0, 1].into(), Shrink::Drain).expect("it is up");
+        }
+        let shared = add(&mut world, SHARED, 1);
+        assert_eq!(places(&world.round()), [], "what it kept is where it was");
+        world.lost(keeper);
+        let round = world.round();
+        assert_eq!(places(&round), [(run[0], shared)], "though {other} lives and is full");
+        let resumed = |action: &Action| matches!(action, Action::Start { resume_tokens: 1.., .. });
+        assert!(!round.iter().any(resumed), "the context is not there");
+    }
+}
+
+/// A pool of which nothing is left keeps nobody.
+#[test]
+fn who_waits_where_all_workers_are_lost_goes_elsewhere_with_context_or_without() {
+    let mut world = World::new(pools());
+    let only = add(&mut world, DEDICATED, 2);
+    let run = [0, 1].map(|_| world.submit_spec(both(&world, Tier::P1)));
+    world.round();
+    world.preempted(run[0], 50);
+    world.preempted(run[1], 0);
+    world.lost(only);
+    let shared = add(&mut world, SHARED, 2);
+    assert_eq!(places(&world.round()), [(run[0], shared), (run[1], shared)]);
+}
+
+/// Whoever was to go on at a worker that is lost goes on wherever else it may.
+#[test]
+fn a_move_to_a_worker_that_is_lost_binds_nobody() {
+    let mut world = World::new(pools().rebalance_every(Duration::from_secs(1)).min_run(Duration::ZERO));
+    let full = add(&mut world, DEDICATED, 4);
+    let spec = both(&world, Tier::P1).yielding(Yielding::Checkpoint);
+    let run = [0; 4].map(|_| world.submit_spec(spec));
+    world.round();
+    run.iter().for_each(|&id| world.progress(id, 1, [1, 1]));
+    let idle = add(&mut world, DEDICATED, 4);
+    let moved = victims(&world.round());
+    assert_eq!(moved.len(), 1, "to {idle}");
+    world.preempted(moved[0], 0);
+    let less = world.sched.worker_resize(world.now, full, [3, 1_000].into(), Shrink::Drain);
+    less.expect("it is up");
+    world.lost(idle);
+    let shared = add(&mut world, SHARED, 1);
+    assert_eq!(places(&world.round()), [(moved[0], shared)]);
 }

@@ -182,6 +182,7 @@ fn poll(world: &mut World, times: usize) {
             }
             Action::Abort { request, .. } => assert!(before.contains_key(&request)),
             Action::Stuck { victim, .. } => assert!(before.contains_key(&victim)),
+            Action::AlsoLost { .. } => {}
             Action::LeaseWanted { .. } => unreachable!("nothing is leased"),
         }
     }

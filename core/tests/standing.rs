@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use common::{POOL, World, starts};
 use tidegate::{
-    Config, ConfigBuilder, DeviceId, DeviceSpec, Explanation, Gate, Instant, PoolId, RequestId, RequestState,
-    Resources, Sharing, SubmitError, Tier, TierConfig, WorkerError, WorkerId, WorkerKind, WorkerSpec,
+    Action, Config, ConfigBuilder, DeviceId, DeviceSpec, Explanation, Gate, Instant, PoolId, Reason,
+    RequestId, RequestState, Resources, Sharing, SubmitError, Tier, TierConfig, WorkerError, WorkerId,
+    WorkerKind, WorkerSpec, Yielding,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -86,6 +87,25 @@ fn a_client_that_dies_takes_the_clients_of_its_server_along_and_nobody_else() {
     assert_eq!(waiting.count(), 4, "those of both clients, and no others");
     let back = add(&mut world, plain().kind(WorkerKind::Mps).on(here).replaces(ids[0]));
     assert!(!is_lost(&mut world, back), "the device itself is there");
+}
+
+/// Who hears of one death only is told of the others, by number, before what becomes of those that ran there.
+#[test]
+fn those_that_go_with_a_client_are_named() {
+    let mut world = World::new(one_tier());
+    let device = device(&mut world);
+    let ids = [0; 3].map(|_| add(&mut world, plain().kind(WorkerKind::Mps).on(device)));
+    let stays = add(&mut world, plain());
+    let spec = world.spec(Tier::P0, [2, 10]);
+    let requests = [spec, spec.yielding(Yielding::Never), spec, spec].map(|spec| world.submit_spec(spec));
+    assert_eq!(starts(&world.round()), requests);
+    world.lost(ids[1]);
+    let reason = Reason::WorkerLost;
+    let also = |worker| Action::AlsoLost { worker, by: ids[1], reason };
+    let expected = [also(ids[0]), also(ids[2]), Action::Drop { request: requests[1], reason }];
+    assert_eq!(world.round(), expected);
+    world.lost(stays);
+    assert!(!world.round().iter().any(|action| matches!(action, Action::AlsoLost { .. })), "it was alone");
 }
 
 #[test]
@@ -207,6 +227,30 @@ fn a_spare_serves_when_another_is_lost_and_who_comes_back_stands_by() {
     world.lost(spare);
     world.round();
     assert_eq!(world.worker_of(requests[0]), Some(back));
+}
+
+/// A spare goes home once the worker that it stood in for is back: the drain says so, and nothing is missing meanwhile.
+#[test]
+fn a_spare_that_is_sent_away_makes_way_for_who_stands_by() {
+    let mut world = World::new(all_reserved());
+    let serves = add(&mut world, plain());
+    let spare = add(&mut world, plain().spare());
+    world.lost(serves);
+    let back = add(&mut world, plain().replaces(serves));
+    let running = world.submit(Tier::P0, [2, 10]);
+    world.round();
+    assert_eq!(world.worker_of(running), Some(spare));
+    world.sched.worker_drain(world.now, spare).expect("it is up");
+    let next = world.submit(Tier::P0, [2, 10]);
+    assert_eq!(starts(&world.round()), [next]);
+    assert_eq!((world.worker_of(next), slots(&world)), (Some(back), 2));
+    world.complete(running);
+    world.lost(spare);
+    let again = add(&mut world, plain().replaces(spare));
+    assert_eq!(slots(&world), 2, "its place is taken: it stands by");
+    world.lost(back);
+    world.round();
+    assert_eq!(world.worker_of(next), Some(again));
 }
 
 #[test]

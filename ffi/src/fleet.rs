@@ -219,7 +219,7 @@ pub unsafe extern "C" fn tidegate_scheduler_worker_drain(
 
 /// The worker is gone with all that ran there. Its requests wait again as ones that have run; those that
 /// never yield cannot run twice and are dropped. Unless it was drained and ran nothing any more, that is a fault: an MPS
-/// client takes the others on its devices along, and a spare takes its place.
+/// client takes the others on its devices along, each of which ALSO_LOST names, and a spare takes its place.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tidegate_scheduler_worker_lost(
     scheduler: *mut SchedulerHandle,

@@ -62,7 +62,7 @@ const STATES: [(S, &CStr); 7] = [
 ];
 
 /// Every kind of action with its words.
-const ACTIONS: [(A, &CStr); 7] = [
+const ACTIONS: [(A, &CStr); 8] = [
     (A::Start, c"start"),
     (A::Preempt, c"preempt"),
     (A::Spare, c"spare"),
@@ -70,6 +70,7 @@ const ACTIONS: [(A, &CStr); 7] = [
     (A::Drop, c"drop"),
     (A::Stuck, c"stuck"),
     (A::LeaseWanted, c"lease-wanted"),
+    (A::AlsoLost, c"also-lost"),
 ];
 
 fn state_words(state: u32) -> &'static CStr {

@@ -163,5 +163,11 @@ pub(crate) fn action_record(action: Action) -> ActionRecord {
             confirm_by_ns: returned.cast_unsigned(),
             ..common
         },
+        Action::AlsoLost { worker, by, .. } => ActionRecord {
+            kind: TidegateAction::AlsoLost as u32,
+            worker: worker.get(),
+            beneficiary: by.get().into(),
+            ..common
+        },
     }
 }

@@ -102,6 +102,9 @@ pub enum TidegateAction {
     /// Ask the store that replicas share, and answer with lease_granted. The same seq is the same wish, said again
     /// because it was not answered.
     LeaseWanted = 7,
+    /// The worker went with another that the host said is lost: nothing runs there any more, end what is left of it. Nothing
+    /// is to be reported.
+    AlsoLost = 8,
 }
 
 /// Why the scheduler wants what it wants.
@@ -130,7 +133,7 @@ pub enum TidegateReason {
     Declined = 10,
     /// DROP or ABORT: it has outgrown every worker there is, or the one that it has to itself.
     NeverFits = 11,
-    /// DROP: its worker was lost, and it cannot run twice.
+    /// DROP: its worker was lost, and it cannot run twice. ALSO_LOST: another on its devices was.
     WorkerLost = 12,
     /// STUCK: the victim was not reported stopped in time.
     Unconfirmed = 13,
@@ -546,9 +549,10 @@ pub struct UsageInput {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct ActionRecord {
-    /// The request it speaks of; of PREEMPT, SPARE and STUCK the victim; 0 of LEASE_WANTED.
+    /// The request it speaks of; of PREEMPT, SPARE and STUCK the victim; 0 of LEASE_WANTED and ALSO_LOST.
     pub request: u64,
     /// PREEMPT: the waiting request that needs the units; 0 under memory pressure. LEASE_WANTED: its seq.
+    /// ALSO_LOST: the worker whose fault took it along.
     pub beneficiary: u64,
     /// PREEMPT: when STUCK follows if no answer came. LEASE_WANTED: how many go back, as an int64_t: below zero, a
     /// debt.
@@ -560,9 +564,9 @@ pub struct ActionRecord {
     pub kind: u32,
     /// Why: a tidegate_reason_t.
     pub reason: u32,
-    /// The number of the start that it speaks of; reports carry it. 0 for DROP and LEASE_WANTED.
+    /// The number of the start that it speaks of; reports carry it. 0 for DROP, LEASE_WANTED and ALSO_LOST.
     pub attempt: u32,
-    /// START: where.
+    /// START: where. ALSO_LOST: which is lost too.
     pub worker: u32,
     /// PREEMPT: how it is to yield, a tidegate_yield_t.
     pub mode: u32,

@@ -230,6 +230,12 @@ void fleets() {
   EXPECT(scheduler.worker_lost(host.now, spare).ok());
   const auto back = *scheduler.worker_add(host.now, WorkerSpec(client).replaces(spare));
   EXPECT(scheduler.worker_drain(host.now, back).ok());
+  const auto server = *scheduler.device_add(host.now, DeviceSpec());
+  const auto first = *scheduler.worker_add(host.now, WorkerSpec(GPUS, {1, 1}).kind(WorkerKind::mps), {{DevicePart(server, 1000000)}});
+  const auto second = *scheduler.worker_add(host.now, WorkerSpec(GPUS, {1, 1}).kind(WorkerKind::mps), {{DevicePart(server, 1000000)}});
+  EXPECT(scheduler.worker_lost(host.now, first).ok());
+  const auto gone = host.take<AlsoLost>();
+  EXPECT(gone.worker == second && gone.by == first && gone.reason == Reason::worker_lost);
   EXPECT(scheduler.device_resize(host.now, device, {4, 60}).ok());
   EXPECT(scheduler.device_resize(host.now, device, {4, 50}, Shrink::preempt, 1s).ok());
   EXPECT(scheduler.worker_resize(host.now, worker, {3, 40}).ok());
@@ -495,6 +501,7 @@ void records() {
   EXPECT(Instant::of(std::chrono::steady_clock::time_point(3s)).ns == 3'000'000'000);
   EXPECT(words(Reason::borrowed) != words(Reason::reclaimed) && words(Gate::claim) != words(Gate::held));
   EXPECT(words(State::queued) != words(State::parked) && words(Action(Spare{})) != words(Action(Stuck{})));
+  EXPECT(words(Action(AlsoLost{})) == tidegate_action_kind_str(TIDEGATE_ACTION_ALSO_LOST));
   EXPECT(words(Action(LeaseWanted{})) == tidegate_action_kind_str(TIDEGATE_ACTION_LEASE_WANTED));
   EXPECT(words(action_from(newer)) == tidegate_action_kind_str(999));
 }

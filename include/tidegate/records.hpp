@@ -332,13 +332,21 @@ struct LeaseWanted {
   Reason reason;
 };
 
+/// This worker went with another that the host said is lost: nothing runs there any more. Nothing is to be reported.
+struct AlsoLost {
+  WorkerId worker;
+  /// The one whose fault took it along.
+  WorkerId by;
+  Reason reason;
+};
+
 /// A wish of a newer library that this header does not know: to be ignored.
 struct UnknownAction {
   tidegate_action_t c;
 };
 
 /// One wish of the scheduler.
-using Action = std::variant<Start, Preempt, Spare, Abort, Drop, Stuck, LeaseWanted, UnknownAction>;
+using Action = std::variant<Start, Preempt, Spare, Abort, Drop, Stuck, LeaseWanted, AlsoLost, UnknownAction>;
 
 /// The action that a C record tells.
 inline Action action_from(const tidegate_action_t &c) noexcept {
@@ -363,6 +371,8 @@ inline Action action_from(const tidegate_action_t &c) noexcept {
   case TIDEGATE_ACTION_LEASE_WANTED:
     return LeaseWanted{{c.tenant},      static_cast<Quota>(c.limit),                 c.beneficiary,
                        c.resume_tokens, static_cast<std::int64_t>(c.confirm_by_ns), reason};
+  case TIDEGATE_ACTION_ALSO_LOST:
+    return AlsoLost{{c.worker}, {static_cast<std::uint32_t>(c.beneficiary)}, reason};
   default:
     return UnknownAction{c};
   }
@@ -370,9 +380,9 @@ inline Action action_from(const tidegate_action_t &c) noexcept {
 
 /// The word for what an action is.
 inline const char *words(const Action &action) noexcept {
-  constexpr std::array<std::uint32_t, 7> kinds = {
+  constexpr std::array<std::uint32_t, 8> kinds = {
       TIDEGATE_ACTION_START, TIDEGATE_ACTION_PREEMPT, TIDEGATE_ACTION_SPARE,        TIDEGATE_ACTION_ABORT,
-      TIDEGATE_ACTION_DROP,  TIDEGATE_ACTION_STUCK,   TIDEGATE_ACTION_LEASE_WANTED,
+      TIDEGATE_ACTION_DROP,  TIDEGATE_ACTION_STUCK,   TIDEGATE_ACTION_LEASE_WANTED, TIDEGATE_ACTION_ALSO_LOST,
   };
   static_assert(kinds.size() + 1 == std::variant_size_v<Action>);
   const auto *unknown = std::get_if<UnknownAction>(&action);

@@ -185,6 +185,19 @@ value_class! {
     }
 }
 
+value_class! {
+    /// This worker went with another that the host said is lost: nothing runs there any more, end what is left of it.
+    /// Nothing is to be reported.
+    AlsoLost {
+        /// The number of the worker that is lost too.
+        worker: u32,
+        /// The number of the one whose fault took it along.
+        by: u32,
+        /// Why: `WORKER_LOST`.
+        reason: Member<Reason>,
+    }
+}
+
 /// The action as an object of its class.
 pub(crate) fn object<'py>(py: Python<'py>, action: &Action) -> PyResult<Bound<'py, PyAny>> {
     let reason = Member(action.reason());
@@ -218,6 +231,9 @@ pub(crate) fn object<'py>(py: Python<'py>, action: &Action) -> PyResult<Bound<'p
         Action::LeaseWanted { tenant, limit, seq, tokens, returned, .. } => {
             let (tenant, limit) = (tenant.get(), Member(limit));
             Bound::new(py, LeaseWanted { tenant, limit, seq, tokens, returned, reason }).map(Bound::into_any)
+        }
+        Action::AlsoLost { worker, by, .. } => {
+            Bound::new(py, AlsoLost { worker: worker.get(), by: by.get(), reason }).map(Bound::into_any)
         }
     }
 }

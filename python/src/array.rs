@@ -5,10 +5,10 @@
 
 use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyList, PyString};
+use pyo3::types::{PyByteArray, PyList, PyString, PyTuple};
 use tidegate::{
-    Action, Attempt, Completion, Config, InputError, Instant, OtherPools, PoolId, QuotaLimit, RequestId,
-    RequestSpec, StepException, TenantId, Tier, Usage, WorkerId, YieldMode, Yielding,
+    Action, Attempt, Completion, Config, InputError, Instant, MAX_POOLS_PER_REQUEST, OtherPools, PoolId,
+    QuotaLimit, RequestId, RequestSpec, StepException, TenantId, Tier, Usage, WorkerId, YieldMode, Yielding,
 };
 
 use crate::argument::{self, Named, Whole};
@@ -100,6 +100,24 @@ fn told<'py>(py: Python<'py>, config: &Config, refused: &Refused) -> PyResult<Bo
     PyList::new(py, pairs.collect::<Vec<_>>())
 }
 
+/// The columns of pools: one, or a list or tuple of some in order of preference.
+fn pools(py: Python<'_>, config: &Config, rows: &mut Rows, pool: &Bound<'_, PyAny>) -> PyResult<Vec<Column>> {
+    let mut column = |pool: &Bound<'_, PyAny>| {
+        rows.named("pool", pool, |name| {
+            Ok(argument::pool(py, config, &name.extract::<Named>()?)?.get().into())
+        })
+    };
+    if !pool.is_instance_of::<PyList>() && !pool.is_instance_of::<PyTuple>() {
+        return Ok(vec![column(pool)?]);
+    }
+    let columns: Vec<Column> = pool.try_iter()?.map(|item| column(&item?)).collect::<PyResult<_>>()?;
+    if columns.is_empty() || columns.len() > MAX_POOLS_PER_REQUEST {
+        let message = format!("{} pools; a request may name 1 to {MAX_POOLS_PER_REQUEST}", columns.len());
+        return Err(raised!(py, BadArgument, message));
+    }
+    Ok(columns)
+}
+
 /// Who asks: the same tenant for all, by a name that may be new, or a column of numbers.
 enum Who<'a> {
     Name(&'a str),
@@ -110,7 +128,8 @@ enum Who<'a> {
 struct Requests {
     tier: Column,
     demand: Amounts,
-    pool: Column,
+    /// In order of preference; of all but the first -1 is none.
+    pools: Vec<Column>,
     peak: Amounts,
     prompt_tokens: Column,
     cached_tokens: Column,
@@ -122,15 +141,29 @@ struct Requests {
 }
 
 impl Requests {
+    /// The pools of a row.
+    fn pools(&self, row: usize) -> Result<(PoolId, OtherPools), Misfit> {
+        let (first, others) = self.pools.split_first().expect("one is named");
+        let first = PoolId::new(first.get(row)?);
+        let (mut named, mut count) = ([first; MAX_POOLS_PER_REQUEST], 0);
+        for column in others {
+            if let Some(number) = column.optional(row)? {
+                named[count] = PoolId::new(number);
+                count += 1;
+            }
+        }
+        Ok((first, OtherPools::new(&named[..count]).expect("no more than a request may name")))
+    }
+
     fn read(&self, row: usize, tenant: TenantId) -> Result<RequestSpec, Refusal> {
         let optional =
             |column: &Option<Column>| column.as_ref().map_or(Ok(None), |column| column.optional(row));
         // In the order in which a tuple is read: of two faults both tell the same one.
-        let (tier, pool) = (self.tier.get::<u32>(row)?, self.pool.get(row)?);
+        let (tier, (pool, other_pools)) = (self.tier.get::<u32>(row)?, self.pools(row)?);
         Ok(RequestSpec {
             tenant,
-            pool: PoolId::new(pool),
-            other_pools: OtherPools::NONE,
+            pool,
+            other_pools,
             prompt_tokens: self.prompt_tokens.get(row)?,
             cached_tokens: self.cached_tokens.get(row)?,
             output_tokens: optional(&self.output_tokens)?,
@@ -189,9 +222,7 @@ pub(crate) fn submit_columns<'py>(
                 Ok(argument::tier(py, config, &name.extract::<Named>()?)?.get().into())
             })?,
             demand: rows.amounts("demand", config, demand)?,
-            pool: rows.named("pool", pool, |name| {
-                Ok(argument::pool(py, config, &name.extract::<Named>()?)?.get().into())
-            })?,
+            pools: pools(py, config, &mut rows, pool)?,
             peak: match peak {
                 Some(peak) => rows.amounts("peak", config, peak)?,
                 None => Amounts::All(tidegate::Resources::ZERO),
@@ -416,6 +447,9 @@ impl Row {
                 returned,
                 ..common
             },
+            Action::AlsoLost { worker, by, .. } => {
+                Self { kind: 8, worker: worker.get(), beneficiary: by.get().into(), ..common }
+            }
         }
     }
 

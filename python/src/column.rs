@@ -126,7 +126,7 @@ impl Column {
 
     /// As [`get`](Self::get), where -1 stands for none.
     #[inline]
-    pub(crate) fn optional(&self, row: usize) -> Result<Option<u64>, Misfit> {
+    pub(crate) fn optional<T: TryFrom<u64> + TryFrom<i64>>(&self, row: usize) -> Result<Option<T>, Misfit> {
         if self.cells.get(row) == Some(-1_i64) { Ok(None) } else { self.get(row).map(Some) }
     }
 

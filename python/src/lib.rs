@@ -35,7 +35,7 @@ mod _tidegate {
     use crate::guard;
 
     #[pymodule_export]
-    use crate::action::{Abort, Drop, LeaseWanted, Preempt, Spare, Start, Stuck};
+    use crate::action::{Abort, AlsoLost, Drop, LeaseWanted, Preempt, Spare, Start, Stuck};
     #[pymodule_export]
     use crate::array::{complete_columns, poll_rows, step_columns, submit_columns};
     #[pymodule_export]

@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 import tidegate
-from tidegate import Abort, Drop, LeaseWanted, Preempt, QuotaLimit, Reason, Spare, Start, Stuck, YieldMode
+from tidegate import Abort, AlsoLost, Drop, LeaseWanted, Preempt, QuotaLimit, Reason, Spare, Start, Stuck, YieldMode
 
 ONE_OF_EACH = [
     Start(7, 3, 1, 64, Reason.GUARANTEED),
@@ -15,6 +15,7 @@ ONE_OF_EACH = [
     Drop(7, Reason.QUEUE_TIMEOUT),
     Stuck(7, 1, Reason.UNCONFIRMED),
     LeaseWanted(7, QuotaLimit.TOKENS, 3, 400, -5, Reason.LEASE_AHEAD),
+    AlsoLost(7, 1, Reason.WORKER_LOST),
 ]
 
 pytestmark = pytest.mark.parametrize("action", ONE_OF_EACH, ids=lambda action: type(action).__name__)
@@ -32,6 +33,7 @@ def test_fields_are_in_the_order_of_match_args(action: tidegate.Action) -> None:
             | Drop(first)
             | Stuck(first)
             | LeaseWanted(first)
+            | AlsoLost(first)
         ):
             assert first == 7
 

@@ -2,6 +2,7 @@
 
 import array
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -318,3 +319,30 @@ def test_what_the_host_changes_afterwards_does_not_count() -> None:
     assert sched.queue_depth(0) == 2
     ids[:] = 0  # an array of the caller's own
     assert len(arrays.poll(sched, now_ns=0)) == 2
+
+
+def test_pools_are_one_column_or_a_list_of_them_in_order_of_preference() -> None:
+    config = tidegate.Config(dimensions=["slots"], pools=["h100", "a100", "l4"], tiers=[{"name": "only"}])
+    sched = tidegate.Scheduler(config)
+    workers = [sched.worker_add({"slots": 1}, pool=pool, now_ns=0) for pool in ("h100", "a100", "l4")]
+    sched.tenant_set("acme", now_ns=0)
+    tenant = np.zeros(1, np.uint32)
+
+    def placed(tenant: arrays.Column, pool: Any) -> list[int]:
+        ids, refused = arrays.submit(sched, tenant=tenant, tier=0, demand=[1], pool=pool, now_ns=0)
+        assert refused == []
+        rows = arrays.poll(sched, now_ns=0)
+        for row in rows:
+            sched.complete(int(row["request"]), int(row["attempt"]), now_ns=0)
+        assert {int(row["request"]) for row in rows} == {int(name) for name in ids}
+        return [int(row["worker"]) for row in rows]
+
+    assert placed(np.zeros(3, np.uint32), ["h100", "a100", "l4"]) == workers
+    assert placed(tenant, [np.array([1], np.int32), 0, 2]) == [workers[1]]
+    first, second = np.array([0, 0], np.int32), np.array([arrays.NONE, 2], np.int32)
+    assert placed(np.zeros(2, np.uint32), (first, second)) == [workers[0], workers[2]]
+    for wrong in ([], ["h100"] * 5):
+        with pytest.raises(tidegate.BadArgument):
+            arrays.submit(sched, tenant=tenant, tier=0, demand=[1], pool=wrong, now_ns=0)
+    with pytest.raises(tidegate.UnknownPool):
+        arrays.submit(sched, tenant=tenant, tier=0, demand=[1], pool=["h100", "nowhere"], now_ns=0)

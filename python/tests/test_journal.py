@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate import Abort, Action, Drop, LeaseWanted, Preempt, Spare, Start, Stuck, journal
+from tidegate import Abort, Action, AlsoLost, Drop, LeaseWanted, Preempt, Spare, Start, Stuck, journal
 from tidegate._digest import Digest, action_bytes
 
 JOURNAL = """\
@@ -42,6 +42,7 @@ GOLDEN: list[tuple[int, Action, str]] = [
     (LAST, Stuck(SECOND, 5, "unconfirmed"), "af39a32c93729077"),
     (50, Start(FIRST, 65535, 2, 777, "reclaimed"), "ab62eb5a94dad62c"),
     (60, LeaseWanted(2**32 - 1, "tokens", 9, 2**40, -164, "lease-owed"), "eebe0c1628c82227"),
+    (70, AlsoLost(65535, 3, "worker-lost"), "44da71e38487f699"),
 ]
 
 

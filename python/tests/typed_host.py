@@ -23,6 +23,9 @@ def act(action: tidegate.Action) -> int:
         case tidegate.LeaseWanted(tenant, limit):
             assert_type((tenant, limit), tuple[int, tidegate.QuotaLimit])
             return 0
+        case tidegate.AlsoLost(worker, by):
+            assert_type((worker, by), tuple[int, int])
+            return 0
         case _:
             assert_never(action)
 

@@ -82,6 +82,7 @@ from tidegate._records import (
 from tidegate._tidegate import (
     Abort,
     Accepted,
+    AlsoLost,
     Cancelled,
     Config,
     Drop,
@@ -101,7 +102,7 @@ from tidegate._tidegate import (
 if TYPE_CHECKING:
     from tidegate.simulation import simulate
 
-Action = Start | Preempt | Spare | Abort | Drop | Stuck | LeaseWanted
+Action = Start | Preempt | Spare | Abort | Drop | Stuck | LeaseWanted | AlsoLost
 """Any wish of the scheduler."""
 
 Outcome = Action | Accepted | Refused | Cancelled | StopFirst
@@ -112,6 +113,7 @@ __all__ = [
     "Accepted",
     "Action",
     "AlreadyTerminal",
+    "AlsoLost",
     "BadArgument",
     "BadName",
     "BadPart",

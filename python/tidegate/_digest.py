@@ -2,9 +2,22 @@
 
 import struct
 
-from tidegate import Abort, Action, Drop, LeaseWanted, Preempt, QuotaLimit, Reason, Spare, Start, Stuck, YieldMode
+from tidegate import (
+    Abort,
+    Action,
+    AlsoLost,
+    Drop,
+    LeaseWanted,
+    Preempt,
+    QuotaLimit,
+    Reason,
+    Spare,
+    Start,
+    Stuck,
+    YieldMode,
+)
 
-KIND_NUMBER = {Start: 1, Preempt: 2, Spare: 3, Abort: 4, Drop: 5, Stuck: 6, LeaseWanted: 7}
+KIND_NUMBER = {Start: 1, Preempt: 2, Spare: 3, Abort: 4, Drop: 5, Stuck: 6, LeaseWanted: 7, AlsoLost: 8}
 REASON_NUMBER = {reason: number for number, reason in enumerate(Reason, start=1)}
 LIMIT_NUMBER = {limit: number for number, limit in enumerate(QuotaLimit, start=1)}
 MODE_NUMBER = {YieldMode.RESTART: 0, YieldMode.CHECKPOINT: 1}
@@ -25,6 +38,8 @@ def action_bytes(now_ns: int, action: Action) -> bytes:
             return WORDS.pack(now_ns, kind, request, 0, 0, 0, 0, 0)
         case Abort(request, attempt) | Spare(request, attempt) | Stuck(request, attempt):
             return WORDS.pack(now_ns, kind, request, attempt, 0, 0, 0, 0)
+        case AlsoLost(worker, by):
+            return WORDS.pack(now_ns, kind, 0, 0, worker, 0, by, 0)
         case LeaseWanted(tenant, limit, seq, tokens, returned):
             return WORDS.pack(now_ns, kind, tenant, LIMIT_NUMBER[limit], 0, tokens, seq, returned & MASK)
 

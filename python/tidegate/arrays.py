@@ -43,6 +43,7 @@ class Kind(IntEnum):
     DROP = 5
     STUCK = 6
     LEASE_WANTED = 7
+    ALSO_LOST = 8
 
 
 ACTION = np.dtype(
@@ -65,7 +66,8 @@ ACTION = np.dtype(
 )
 """An action of any kind; what its kind does not have is 0.
 
-`kind` is a `Kind`. `request` is also the victim of a `Preempt`, `Spare` or `Stuck`; `beneficiary` 0 is none. `mode` and
+`kind` is a `Kind`. `request` is also the victim of a `Preempt`, `Spare` or `Stuck`; `beneficiary` 0 is none, and
+of `ALSO_LOST` the worker whose fault took it along. `mode` and
 `limit` count the members of `YieldMode` and `QuotaLimit` from 0, `reason` those of `Reason` from 1. Instants are
 nanoseconds.
 """
@@ -89,7 +91,7 @@ def submit(
     tenant: Column | str,
     tier: Column | str,
     demand: Amounts,
-    pool: Column | str = 0,
+    pool: Column | str | list[Column | str] | tuple[Column | str, ...] = 0,
     peak: Amounts | None = None,
     prompt_tokens: Column = 0,
     cached_tokens: Column = 0,
@@ -102,7 +104,8 @@ def submit(
 ) -> Submitted:
     """Submits a request for each row, in their order, to `scheduler`: the arguments of `Scheduler.submit` as columns.
 
-    `tenant`, `tier` and `pool` are columns of numbers, or one name for all rows. `demand` and `peak` are amounts in
+    `tenant`, `tier` and `pool` are columns of numbers, or one name for all rows; a list of up to four of these as
+    `pool` is one in order of preference, where in all but the first `NONE` is none. `demand` and `peak` are amounts in
     units. `prompt_tokens`, `cached_tokens` and `output_tokens` are columns of tokens, `deadline_ns` of instants and
     `queue_timeout_ns` of spans in nanoseconds; in `output_tokens` and the last two `NONE` is none. `yielding` is one
     word, or a column of numbers that count the members of `Yielding` from 0. `tag` is the host's own. `now_ns` is the
@@ -219,4 +222,6 @@ def action(row: np.void) -> Action:
             made = _tidegate.Stuck(request, attempt, reason)
         case Kind.LEASE_WANTED:
             made = _tidegate.LeaseWanted(tenant, _LIMITS[limit], seq, tokens, returned, reason)
+        case Kind.ALSO_LOST:
+            made = _tidegate.AlsoLost(worker, beneficiary, reason)
     return made

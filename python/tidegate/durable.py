@@ -28,11 +28,11 @@ from typing import IO, Any, Self, cast
 from weakref import WeakSet
 
 from tidegate._errors import Error
-from tidegate._tidegate import Abort, Config, Drop, LeaseWanted, Preempt, Scheduler, Spare, Start, Stuck
+from tidegate._tidegate import Abort, AlsoLost, Config, Drop, LeaseWanted, Preempt, Scheduler, Spare, Start, Stuck
 
 __all__ = ["Durable", "replace_file"]
 
-Action = Start | Preempt | Spare | Abort | Drop | Stuck | LeaseWanted
+Action = Start | Preempt | Spare | Abort | Drop | Stuck | LeaseWanted | AlsoLost
 
 VERBS = frozenset(
     {

@@ -79,6 +79,10 @@ fn words(now: Instant, action: &Action) -> [u64; 8] {
             (tokens, other, last) = (wanted, seq, returned.cast_unsigned());
             (7, u64::from(tenant.get()), limit as u32)
         }
+        Action::AlsoLost { worker: lost, by, .. } => {
+            (worker, other) = (u64::from(lost.get()), u64::from(by.get()));
+            (8, 0, 0)
+        }
     };
     [
         now.as_nanos(),

@@ -446,7 +446,7 @@ impl Scheduler {
         self.note_homeless(pool);
     }
 
-    fn waiting_slots(&self, pool: PoolId, tier: Tier) -> Vec<u32> {
+    pub(super) fn waiting_slots(&self, pool: PoolId, tier: Tier) -> Vec<u32> {
         self.pool(pool).queues[tier.index()].iter(&self.nodes).collect()
     }
 }

@@ -133,7 +133,7 @@ impl Scheduler {
     }
 
     /// Lets a worker finish what it runs, and gives it nothing more. What runs there is no longer counted,
-    /// and is never a victim. Idempotent. O(workers of the pool + requests on the worker), and O(n log n) for n
+    /// and is never a victim. One that was added as a spare and serves leaves the place that it took to the next. Idempotent. O(workers of the pool + requests on the worker), and O(n log n) for n
     /// waiting requests of the pool.
     ///
     /// # Errors
@@ -145,14 +145,16 @@ impl Scheduler {
             WorkerStatus::Draining => return Ok(()),
             WorkerStatus::Up | WorkerStatus::Out => {}
         }
+        self.open_place_of_spare(worker);
         self.stop_standing_by(worker);
         self.retire(worker, WorkerStatus::Draining);
+        self.seat_spares(self.worker(worker).spec.pool);
         Ok(())
     }
 
     /// A worker is gone with all that ran there. Its requests wait again as ones that have run; those that
     /// never yield cannot run twice and are dropped. Unless it was drained and ran nothing any more, that is a fault: a
-    /// [kind](crate::WorkerKind) that does not isolate faults takes the others of such on its devices along, it counts for the
+    /// [kind](crate::WorkerKind) that does not isolate faults takes the others of such on its devices along ([`Action::AlsoLost`] names each), it counts for the
     /// back-off of who replaces it, and a spare takes its place. O(workers of the pool), and O(n log n) for n requests
     /// that wait in the pool or ran on the worker; for each that is lost.
     ///
@@ -162,8 +164,16 @@ impl Scheduler {
         self.advance(now);
         self.check_not_lost(worker)?;
         let lost = self.lost_with(worker);
+        self.tell_lost(worker, &lost);
         self.lose_all(&lost);
         Ok(())
+    }
+
+    /// Who does not hear of a device's server by itself is told which workers went with it, before what becomes of their requests.
+    fn tell_lost(&mut self, by: WorkerId, lost: &[WorkerId]) {
+        for &worker in lost.iter().filter(|&&worker| worker != by) {
+            self.say(Action::AlsoLost { worker, by, reason: Reason::WorkerLost });
+        }
     }
 
     fn lose_all(&mut self, workers: &[WorkerId]) {
@@ -357,6 +367,8 @@ impl Scheduler {
             let pool = self.worker(worker).spec.pool;
             self.pool_mut(pool).up.retain(|&other| other != worker);
             self.refit(pool);
+        } else if status == WorkerStatus::Lost {
+            self.release_bound(self.worker(worker).spec.pool);
         }
     }
 

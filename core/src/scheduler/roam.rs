@@ -3,14 +3,16 @@
 //! State: in each pool, the waiting requests of other pools that name it, by tier and arrival. A request leaves the pool it
 //! waits in only to start elsewhere at once, for a later pool of its list whose reserve covers it where its own does not, or
 //! because nothing that is up can hold it where it is: so no two pools hand one to and fro. One that kept context stays where
-//! it was kept. Invariant: ROAM-1, the lists name just those. Cost: nothing for a request that names one pool.
+//! it was kept while the worker that kept it is not lost. Invariant: ROAM-1, the lists name just those. Cost: nothing for a request that names one pool.
 
 use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
 
 use smallvec::SmallVec;
 
 use super::requests::Requests;
 use super::warmth::Patience;
+use super::workers::WorkerStatus;
 use super::{SCAN_WINDOW, Scheduler};
 use crate::config::Preemption;
 use crate::event::Reason;
@@ -18,9 +20,15 @@ use crate::id::{PoolId, Tier, WorkerId};
 use crate::queue::Lane;
 use crate::request::OtherPools;
 use crate::resources::Resources;
+use crate::time::Instant;
 
 /// The waiting requests of other pools that one could serve: by tier, then by arrival; and their slots.
 pub(super) type Roamers = BTreeSet<(Tier, u64, u32)>;
+
+/// Of more than a pool looks at, it looks at this many of the first, and at as many of the others.
+const FIRST: usize = SCAN_WINDOW / 2;
+/// How long those others are the same, ns: 10 ms, about a step of an engine, chosen arbitrarily.
+const TURN_NS: u64 = 10_000_000;
 
 impl Requests {
     /// The pools that one names besides the one it is in.
@@ -63,7 +71,20 @@ impl Scheduler {
     /// Whether what a request kept is where it waits, or it is to go on at a worker there.
     pub(super) fn is_bound(&self, slot: u32) -> bool {
         let rare = self.requests.rare(slot);
-        rare.tokens_kept > 0 || rare.checkpoint.is_some() || rare.moves_to.is_some()
+        let is_lost = |id: WorkerId| self.worker(id).status == WorkerStatus::Lost;
+        let has_context = rare.tokens_kept > 0 || rare.checkpoint.is_some();
+        has_context && !is_lost(rare.checkpoint.map_or(self.requests.run(slot).worker, |(worker, _)| worker))
+            || rare.moves_to.is_some_and(|to| !is_lost(to))
+    }
+
+    /// A worker of a pool is lost: those that waited there for what it kept may roam.
+    pub(super) fn release_bound(&mut self, pool: PoolId) {
+        let waiting: Vec<u32> = self.tiers().flat_map(|tier| self.waiting_slots(pool, tier)).collect();
+        for slot in waiting {
+            self.unlist_roamer(slot);
+            self.list_roamer(slot);
+        }
+        self.stir(pool);
     }
 
     /// A request is in a lane from now on: the other pools it names know of it.
@@ -108,8 +129,8 @@ impl Scheduler {
     }
 
     /// Where no pool has anything to do: one that has room left takes over a request that waits in another, and starts it.
-    /// Whether anything was done. O(pools) where requests roam, and what a search for a worker takes for each of the first
-    /// 32 of a tier that a pool could take.
+    /// Whether anything was done. O(pools) where requests roam, and what a search for a worker takes for each of 32 of a tier
+    /// that a pool could take.
     pub(super) fn roam(&mut self) -> bool {
         let pools = (0..self.pools.len() as u32).map(PoolId::new);
         self.roamers > 0 && pools.into_iter().any(|pool| self.take_in(pool))
@@ -120,16 +141,47 @@ impl Scheduler {
             return false;
         }
         let took = self.tiers().any(|tier| {
-            let first = (tier, 0, 0)..=(tier, u64::MAX, u32::MAX);
-            let first = self.pool(pool).roamers.range(first).take(SCAN_WINDOW);
-            let first: SmallVec<[u32; SCAN_WINDOW]> = first.map(|&(.., slot)| slot).collect();
-            first.into_iter().any(|slot| self.take_in_one(pool, slot))
+            let candidates = self.candidates(pool, tier);
+            candidates.into_iter().any(|slot| self.take_in_one(pool, slot))
         });
         self.pool_mut(pool).seeks_roamers |= took;
         if !took && !self.pool(pool).roamers.is_empty() {
             self.wake_in_time(pool);
+            if self.tiers().any(|tier| self.roamers_of(pool, tier).nth(SCAN_WINDOW).is_some()) {
+                let turn = self.now.as_nanos() / TURN_NS;
+                let next = (turn + 1).checked_mul(TURN_NS).map(Instant::from_nanos);
+                self.wake(pool, next); // none at the end of time, where it stands still
+            }
         }
         took
+    }
+
+    fn roamers_of(&self, pool: PoolId, tier: Tier) -> impl DoubleEndedIterator<Item = (u64, u32)> + use<'_> {
+        let all = (tier, 0, 0)..=(tier, u64::MAX, u32::MAX);
+        self.pool(pool).roamers.range(all).map(|&(_, sequence, slot)| (sequence, slot))
+    }
+
+    /// Whom of a tier a pool looks at: the first, and if there are more than it looks at, others in turn, so that none is
+    /// hidden for ever by those before that never fit. Which these are is a matter of the time alone: their begin jumps about
+    /// what is left by the golden ratio, which comes near every place soon, however much comes behind meanwhile.
+    fn candidates(&self, pool: PoolId, tier: Tier) -> SmallVec<[u32; SCAN_WINDOW]> {
+        let mut slots: SmallVec<[u32; SCAN_WINDOW]> = SmallVec::new();
+        let first: SmallVec<[(u64, u32); SCAN_WINDOW]> =
+            self.roamers_of(pool, tier).take(SCAN_WINDOW).collect();
+        let last = self.roamers_of(pool, tier).next_back();
+        if last == first.last().copied() {
+            slots.extend(first.into_iter().map(|(_, slot)| slot));
+            return slots;
+        }
+        let ((low, _), (high, _)) = (first[FIRST], last.expect("there are more"));
+        let turn = (self.now.as_nanos() / TURN_NS).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let begin = low + ((u128::from(turn) * u128::from(high - low + 1)) >> 64) as u64;
+        let roamers = &self.pool(pool).roamers;
+        let behind = roamers.range((tier, begin, 0)..=(tier, high, u32::MAX));
+        let before = roamers.range((tier, low, 0)..(tier, begin, 0));
+        slots.extend(first.into_iter().take(FIRST).map(|(_, slot)| slot));
+        slots.extend(behind.chain(before).take(SCAN_WINDOW - FIRST).map(|&(.., slot)| slot));
+        slots
     }
 
     /// Whether a pool took a request over, or the request waits for quota now.
@@ -195,12 +247,13 @@ impl Scheduler {
     }
 
     /// Whether quota that lets a request start where it is lets it start in another pool, where it may ask for more units. What
-    /// is held for one already is held where it is.
+    /// is held for one that never ran is held for its claim, where it is; one that ran holds its tokens wherever it goes on.
     fn may_hold_in(&mut self, pool: PoolId, slot: u32) -> bool {
-        let own = self.requests[slot].asks;
-        self.requests.run(slot).held.is_none()
+        let (own, has_run) = (self.requests[slot].asks, self.requests[slot].has_run);
+        let holds = self.requests.run(slot).held.is_some();
+        (has_run || !holds)
             && self.as_if_in(pool, slot, |sched| {
-                sched.requests[slot].asks.fits(&own) || sched.quota_lack(slot).is_none()
+                sched.requests[slot].asks.fits(&own) || !holds && sched.quota_lack(slot).is_none()
             })
     }
 
@@ -282,6 +335,11 @@ impl Scheduler {
         let requests = &self.requests;
         let choice = (0..requests.choices(slot)).find(|&choice| requests.preference(slot, choice) == pool);
         let choice = choice.expect("it names the pool");
+        // What it kept is not there.
+        self.forget_checkpoint(slot);
+        if self.requests.rare(slot).tokens_kept > 0 {
+            self.requests.rare_mut(slot).tokens_kept = 0;
+        }
         self.change_line(slot, true, |sched| sched.requests.choose(slot, choice));
     }
 

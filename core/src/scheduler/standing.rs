@@ -94,6 +94,14 @@ impl Scheduler {
         }
     }
 
+    /// A spare that took a place and is sent away leaves it open again, to whoever stands by: the pool is as large as it was.
+    pub(super) fn open_place_of_spare(&mut self, id: WorkerId) {
+        let worker = self.worker_mut(id);
+        if worker.spec.spare && worker.status == WorkerStatus::Up {
+            worker.standing.vacancy = Vacancy::Open;
+        }
+    }
+
     /// A worker that does not serve never will: it drains, or is lost.
     pub(super) fn stop_standing_by(&mut self, id: WorkerId) {
         let standing = &mut self.worker_mut(id).standing;
@@ -138,7 +146,9 @@ impl Scheduler {
             false => standing.losses.saturating_add(1),
         };
         standing.lost_at = now;
-        standing.vacancy = if leaves_place { Vacancy::Open } else { Vacancy::None };
+        if leaves_place {
+            standing.vacancy = Vacancy::Open;
+        }
         self.stop_standing_by(id);
     }
 

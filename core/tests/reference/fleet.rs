@@ -1,8 +1,8 @@
 //! What the host says of workers, devices and the rules: they come, change, and go.
 
 use tidegate::{
-    DeviceId, DeviceSpec, MAX_DEVICES_PER_WORKER, Ppm, Reason, RequestState, Resources, Shrink, WorkerId,
-    WorkerSpec,
+    Action, DeviceId, DeviceSpec, MAX_DEVICES_PER_WORKER, Ppm, Reason, RequestState, Resources, Shrink,
+    WorkerId, WorkerSpec,
 };
 
 use super::inputs::{Refusal, note_stop};
@@ -168,7 +168,12 @@ impl Model {
         if self.worker(id).status != Status::Draining {
             let worker = &mut self.workers[id.get() as usize];
             (worker.stands_by, worker.out_until) = (false, None);
+            if worker.spec.spare && worker.status == Status::Up {
+                worker.taken = Some(false);
+            }
             self.retire(id, Status::Draining);
+            self.settle();
+            self.seat_spares();
         }
         Ok(())
     }
@@ -177,6 +182,9 @@ impl Model {
         self.check_not_lost(id)?;
         let lost = self.lost_with(id);
         self.fleet_met[0] += lost.len() as u64 - 1;
+        for &worker in lost.iter().filter(|&&worker| worker != id) {
+            self.say(Action::AlsoLost { worker, by: id, reason: Reason::WorkerLost });
+        }
         self.lose_all(lost);
         Ok(())
     }

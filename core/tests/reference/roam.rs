@@ -2,7 +2,7 @@
 
 use tidegate::{OtherPools, PoolId, Preemption, Reason, RequestSpec, RequestState, WorkerId};
 
-use super::{Model, Request, Seq};
+use super::{Model, Request, Seq, Status, forget_checkpoint};
 
 /// The pools that a request names, in order, each once.
 pub(crate) fn named(spec: &RequestSpec) -> Vec<PoolId> {
@@ -29,7 +29,10 @@ impl Model {
 
     pub(crate) fn is_bound(&self, seq: Seq) -> bool {
         let request = &self.requests[&seq];
-        request.kept > 0 || request.checkpoint.is_some() || request.moves_to.is_some()
+        let is_lost = |id: WorkerId| self.worker(id).status == Status::Lost;
+        let keeper = request.checkpoint.map_or(request.worker, |(worker, _)| worker);
+        (request.kept > 0 || request.checkpoint.is_some()) && !is_lost(keeper)
+            || request.moves_to.is_some_and(|to| !is_lost(to))
     }
 
     fn other_pools(&self, seq: Seq) -> Vec<PoolId> {
@@ -57,8 +60,7 @@ impl Model {
         self.note_departure(seq);
         self.leave_queue(seq);
         self.undo_idle_hold(seq);
-        let spec = placed(&self.requests[&seq], pool);
-        self.move_charge(seq, spec);
+        self.go_to(seq, pool);
         self.enqueue(seq, true);
         self.settle();
     }
@@ -66,10 +68,33 @@ impl Model {
     /// It comes back: to the pool it prefers.
     pub(crate) fn go_to_first_choice(&mut self, seq: Seq) {
         if self.may_roam(seq) {
-            let request = &self.requests[&seq];
-            let spec = placed(request, request.pools[0]);
-            self.move_charge(seq, spec);
+            self.go_to(seq, self.requests[&seq].pools[0]);
         }
+    }
+
+    /// What it kept elsewhere stays there.
+    fn go_to(&mut self, seq: Seq, pool: PoolId) {
+        let spec = placed(&self.requests[&seq], pool);
+        if pool != self.requests[&seq].spec.pool {
+            let request = self.request(seq);
+            forget_checkpoint(request);
+            request.kept = 0;
+        }
+        self.move_charge(seq, spec);
+    }
+
+    /// The half of those that fit into a look, and as many of the others, by the time.
+    fn looked_at(&self, all: Vec<Seq>) -> Vec<Seq> {
+        if all.len() <= 32 {
+            return all;
+        }
+        let (first, others) = all.split_at(16);
+        let span = others[others.len() - 1] - others[0] + 1;
+        let turn = (self.now / 10_000_000).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let begin =
+            others[0] + u64::try_from((u128::from(turn) * u128::from(span)) >> 64).expect("below the span");
+        let (before, behind): (Vec<Seq>, Vec<Seq>) = others.iter().partition(|&&seq| seq < begin);
+        first.iter().copied().chain(behind.into_iter().chain(before).take(16)).collect()
     }
 
     /// Whether it will ever fit again, in the pool it was in or another it may go to.
@@ -106,10 +131,8 @@ impl Model {
                 let all =
                     self.requests.iter().filter(|(_, request)| request.waits() && request.tier() == tier);
                 let all: Vec<Seq> = all.map(|(&seq, _)| seq).collect();
-                let mut first: Vec<Seq> =
-                    all.into_iter().filter(|&seq| self.other_pools(seq).contains(&pool)).collect();
-                first.truncate(32);
-                first.into_iter().any(|seq| self.take_in(pool, seq))
+                let all = all.into_iter().filter(|&seq| self.other_pools(seq).contains(&pool)).collect();
+                self.looked_at(all).into_iter().any(|seq| self.take_in(pool, seq))
             })
         })
     }
@@ -165,9 +188,9 @@ impl Model {
     /// Whether quota lets it ask there for what it would.
     fn may_hold_in(&mut self, pool: PoolId, seq: Seq) -> bool {
         let (own, holds) = (self.requests[&seq].asks, self.requests[&seq].held.is_some());
-        !holds
+        (self.requests[&seq].has_run || !holds)
             && self.as_if_in(pool, seq, |model| {
-                super::le(model.requests[&seq].asks, own) || model.quota_lack(seq).is_none()
+                super::le(model.requests[&seq].asks, own) || !holds && model.quota_lack(seq).is_none()
             })
     }
 

@@ -74,7 +74,7 @@ impl Model {
     }
 
     /// Each open place of a pool is taken by its first spare.
-    fn seat_spares(&mut self) {
+    pub(crate) fn seat_spares(&mut self) {
         for vacant in self.worker_ids() {
             if self.worker(vacant).taken != Some(false) {
                 continue;
@@ -119,8 +119,9 @@ impl Model {
                 false => worker.losses + 1,
             };
             worker.lost_at = now;
-            let leaves_place = worker.status != Status::Draining && !worker.stands_by;
-            worker.taken = leaves_place.then_some(false);
+            if worker.status != Status::Draining && !worker.stands_by {
+                worker.taken = Some(false);
+            }
             (worker.stands_by, worker.out_until) = (false, None);
             self.lose(id);
             self.settle();

@@ -564,7 +564,7 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
         let mut acted = false;
         while let Some(action) = self.host.poll(Instant::from_nanos(now))? {
             acted = true;
-            let index = self.index_of(action.request().expect("no tenant leases"));
+            let index = self.index_of(action.request().expect("no tenant leases, and no worker is lost"));
             let worker = self.tickets[index as usize].worker as usize;
             match action {
                 Action::Start { attempt, worker, resume_tokens, .. } => {
@@ -584,7 +584,7 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
                 Action::Drop { reason, .. } => self.note_drop(index as usize, reason.as_str()),
                 // The engine stops its victims when its iteration ends, late or not.
                 Action::Stuck { .. } => {}
-                Action::LeaseWanted { .. } => unreachable!("it is of no request"),
+                Action::LeaseWanted { .. } | Action::AlsoLost { .. } => unreachable!("it is of no request"),
             }
         }
         Ok(acted)

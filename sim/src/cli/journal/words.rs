@@ -59,6 +59,9 @@ pub(super) fn action_words(now: Instant, action: &Action) -> String {
             );
             (text, None)
         }
+        Action::AlsoLost { worker, by, .. } => {
+            (format!("{at} also-lost worker={} by={}", worker.get(), by.get()), None)
+        }
     };
     if let Some(attempt) = attempt {
         write!(text, " attempt={}", attempt.get()).expect("a string takes everything");
