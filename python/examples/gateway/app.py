@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 import tidegate
 from gateway.client import Client, ClientGone, gone, read_body
-from gateway.config import Settings
+from gateway.config import MAX_POOLS, GatewaySettings, Settings
 from gateway.keys import Keys, tier_of
 from gateway.metrics import Metrics
 from gateway.proxy import Call, Proxy
@@ -71,13 +71,14 @@ class App:
         try:
             key = self._keys.who(headers)
             tier = tier_of(headers, key, self._gate.scheduler.config.tiers, settings.above_right)
-            pool = self._pool(headers.get(POOL))
+            pools = self._pools(headers.get(POOL))
             raw = await read_body(receive, scope["headers"], settings.max_body_bytes, settings.body_timeout)
             ask = parse(kind, raw, settings)
+            pools = pools or self._pools_of(ask.body.get("model"), settings)
             # Engines take a name once: the client's may come twice.
             engine_name = f"{name}-{secrets.token_hex(4)}"
             upstream = passed | {REQUEST_ID: engine_name, "content-type": "application/json"}
-            await self._serve(Call(name, ask, key.tenant, tier, pool, upstream), client, receive)
+            await self._serve(Call(name, ask, key.tenant, tier, pools, upstream), client, receive)
         except Refusal as refused:
             self._metrics.refused(refused.code)
             await self._refuse(client, refused)
@@ -126,13 +127,20 @@ class App:
         except ClientGone:
             self._metrics.refused("client-gone")
 
-    def _pool(self, name: str | None) -> str:
-        pools = self._gate.scheduler.config.pools
-        if name is None:
-            return pools[0]
-        if name not in pools:
+    def _pools(self, said: str | None) -> tuple[str, ...]:
+        """Those that a client names, in order of preference; none if it leaves that to its model."""
+        if said is None:
+            return ()
+        pools, named = self._gate.scheduler.config.pools, tuple(name.strip() for name in said.split(","))
+        if not set(named) <= set(pools):
             raise Refusal(400, "unknown-pool", f"there is no such pool; there are {', '.join(pools)}")
-        return name
+        if len(named) > MAX_POOLS:
+            raise Refusal(400, "unknown-pool", f"{len(named)} pools are named, at most {MAX_POOLS}")
+        return named
+
+    def _pools_of(self, model: object, settings: GatewaySettings) -> tuple[str, ...]:
+        named = settings.models.get(model) if isinstance(model, str) else None
+        return named or self._gate.scheduler.config.pools[:1]
 
     async def _healthz(self, _request: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -182,6 +190,7 @@ class App:
             "gate": explained.gate,
             "ahead": explained.ahead,
             "starts_in_seconds": starts_in,
+            "pools": list(call.pools),
             "worker": call.grant.worker if call.grant.worker >= 0 else None,
         }
 
