@@ -48,6 +48,8 @@ class TenantSettings:
     """The name of the tenant above it."""
     policy: Mapping[str, Any]
     """Keywords of `tenant_configure`, those that are not at their defaults."""
+    pools: tuple[int, ...] = ()
+    """The pools that a host names for its requests, in order of preference; none leaves it to the host."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 import tidegate
 from gateway.client import Client, ClientGone, gone, read_body
-from gateway.config import MAX_POOLS, GatewaySettings, Settings
+from gateway.config import MAX_POOLS, Settings
 from gateway.keys import Keys, tier_of
 from gateway.metrics import Metrics
 from gateway.proxy import Call, Proxy
@@ -43,6 +43,7 @@ class App:
         self._states = states
         self._settings: Settings | None = None
         self._keys = Keys(())
+        self._of_tenants: dict[str, tuple[str, ...]] = {}
         self.asgi = Starlette(
             routes=[
                 Route("/v1/completions", _Completions(self, "completions"), methods=["POST"]),
@@ -58,6 +59,10 @@ class App:
         """Takes what holds for requests from now on."""
         self._settings = settings
         self._keys = Keys(settings.keys)
+        pools = settings.scheduler.pools
+        self._of_tenants = {
+            tenant.name: tuple(pools[number] for number in tenant.pools) for tenant in settings.tenants if tenant.pools
+        }
         self._proxy.settings = settings.gateway
 
     async def answer(self, kind: Kind, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,7 +79,7 @@ class App:
             pools = self._pools(headers.get(POOL))
             raw = await read_body(receive, scope["headers"], settings.max_body_bytes, settings.body_timeout)
             ask = parse(kind, raw, settings)
-            pools = pools or self._pools_of(ask.body.get("model"), settings)
+            pools = pools or self._pools_of(ask.body.get("model"), key.tenant)
             # Engines take a name once: the client's may come twice.
             engine_name = f"{name}-{secrets.token_hex(4)}"
             upstream = passed | {REQUEST_ID: engine_name, "content-type": "application/json"}
@@ -138,9 +143,10 @@ class App:
             raise Refusal(400, "unknown-pool", f"{len(named)} pools are named, at most {MAX_POOLS}")
         return named
 
-    def _pools_of(self, model: object, settings: GatewaySettings) -> tuple[str, ...]:
-        named = settings.models.get(model) if isinstance(model, str) else None
-        return named or self._gate.scheduler.config.pools[:1]
+    def _pools_of(self, model: object, tenant: str) -> tuple[str, ...]:
+        assert self._settings is not None, "it is configured before it serves"
+        named = self._settings.gateway.models.get(model) if isinstance(model, str) else None
+        return named or self._of_tenants.get(tenant) or self._gate.scheduler.config.pools[:1]
 
     async def _healthz(self, _request: Request) -> Response:
         return PlainTextResponse("ok\n")

@@ -82,7 +82,7 @@ class GatewaySettings:
     drain: float = 30
     """How long those inside may take to finish when the gateway is told to end."""
     models: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """The pools that serve a model, in order of preference; of one that is not named it is the first pool."""
+    """The pools that serve a model, in order of preference; of one that is not named they are its tenant's, or the first."""
 
 
 @dataclass(frozen=True, slots=True)
