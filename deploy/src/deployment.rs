@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate::{
     Config, ConfigError, ConfigFault, DeviceId, DevicePart, DeviceSpec, Input, InputError, Instant,
-    MAX_POOLS_PER_REQUEST, MAX_WORKERS, PoolId, Ppm, Resources, Scheduler, Sharing, TenantError, TenantId, TenantPolicy, Tier,
-    TierConfig, WorkerKind, WorkerSpec,
+    MAX_POOLS_PER_REQUEST, MAX_WORKERS, PoolId, Ppm, Resources, Scheduler, Sharing, TenantError, TenantId,
+    TenantPolicy, Tier, TierConfig, WorkerKind, WorkerSpec,
 };
 use toml::{Table, Value};
 

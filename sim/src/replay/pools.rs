@@ -57,7 +57,8 @@ impl Pools {
             pools[pool].units -= limit(device).map_or(0, |limit| all.saturating_sub(limit));
         }
         let listed = |name: &String| file.tenants.iter().find(|tenant| tenant.name == *name);
-        let of_tenants = tenants.iter().map(|name| listed(name).map_or(Vec::new(), |found| found.pools.clone()));
+        let of_tenants =
+            tenants.iter().map(|name| listed(name).map_or(Vec::new(), |found| found.pools.clone()));
         Self { all: pools, of_tenants: of_tenants.collect() }
     }
 

@@ -38,7 +38,8 @@ fn a_tenant_is_served_by_the_pools_that_the_file_lists_for_it() {
     }
     let trace = format!("csv:{}", folder.write("lists.csv", rows));
     let (config, file) = (folder.write("lists.toml", FILE), folder.path("timeline.json"));
-    let arguments = ["replay", "--trace", &trace, "--config", &config, "--check", "--json", "--setup", "tidegate"];
+    let arguments =
+        ["replay", "--trace", &trace, "--config", &config, "--check", "--json", "--setup", "tidegate"];
     let result: Value =
         serde_json::from_str(&printed(&[&arguments[..], &["--timeline", &file]].concat())).expect("JSON");
     assert_conserved(&result["setups"]["tidegate"]);
