@@ -82,7 +82,7 @@ class GatewaySettings:
     drain: float = 30
     """How long those inside may take to finish when the gateway is told to end."""
     models: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """The pools that serve a model, in order of preference; of one that is not named they are its tenant's, or the first."""
+    """The pools that serve a model, in order of preference; of one that is not named the tenant's, or the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,4 +324,4 @@ def load(path: Path) -> Settings:
     try:
         return parse(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigFault([("", str(error))]) from None
+        raise ConfigFault([("", str(error))]) from error
