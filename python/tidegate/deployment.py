@@ -265,8 +265,9 @@ def watch(
 
     `deployment` is what it said when `scheduler` was made; without it the file is read now. A file that is not in
     order, or cannot be in force, changes nothing: `on_refused` hears why, else it is logged; one that cannot be read
-    now is tried again with each look, and told of once. `on_changed` lets the host poll. Both are called by whoever looks: the thread of a `with` block, or the task that awaits its `run`. `clock_ns`
-    gives monotonic nanoseconds, as for all that `scheduler` is told. Raises `ConfigError` if the file has a fault now.
+    is tried again with each look, and told of once. `on_changed` lets the host poll. Both are called by whoever looks:
+    the thread of a `with` block, or the task that awaits its `run`. `clock_ns` gives monotonic nanoseconds, as for
+    all that `scheduler` is told. Raises `ConfigError` if the file has a fault now.
     """
     in_force = InForce(scheduler, Deployment.load(path) if deployment is None else deployment, clock_ns=clock_ns)
 
