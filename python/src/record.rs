@@ -103,7 +103,7 @@ fn record<'py>(
 /// An `Explanation`.
 pub(crate) fn explanation<'py>(py: Python<'py>, why: &Explanation) -> PyResult<Bound<'py, PyAny>> {
     let starts_at_ns = why.starts_at.map(Instant::as_nanos);
-    let others = pyo3::types::PyTuple::new(py, why.other_pools.iter().map(|pool| pool.get()))?;
+    let others = PyTuple::new(py, why.other_pools.iter().map(|pool| pool.get()))?;
     let (state, gate, pool) = (Member(why.state), why.gate.map(Member), why.pool.get());
     record(py, "Explanation", (state, gate, why.ahead, starts_at_ns, pool, others))
 }
