@@ -1910,7 +1910,7 @@ typedef struct tidegate_error_t {
 
 #define TIDEGATE_EXPLANATION_INIT                                              \
   {                                                                            \
-    sizeof(tidegate_explanation_t), 0, 0, 0, 0, 0                              \
+    sizeof(tidegate_explanation_t), 0, 0, 0, 0, 0, 0, 0, {0, 0, 0}, 0          \
   }
 
 #define TIDEGATE_ERROR_INIT                                                    \
