@@ -452,6 +452,11 @@ enum tidegate_action_kind_t
    * because it was not answered.
    */
   TIDEGATE_ACTION_LEASE_WANTED = 7,
+  /**
+   * The worker went with another that the host said is lost: nothing runs there any more, end what is left of it. Nothing
+   * is to be reported.
+   */
+  TIDEGATE_ACTION_ALSO_LOST = 8,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -514,7 +519,7 @@ enum tidegate_reason_t
    */
   TIDEGATE_REASON_NEVER_FITS = 11,
   /**
-   * DROP: its worker was lost, and it cannot run twice.
+   * DROP: its worker was lost, and it cannot run twice. ALSO_LOST: another on its devices was.
    */
   TIDEGATE_REASON_WORKER_LOST = 12,
   /**
@@ -1167,11 +1172,12 @@ typedef struct tidegate_usage_t {
  */
 typedef struct tidegate_action_t {
   /**
-   * The request it speaks of; of PREEMPT, SPARE and STUCK the victim; 0 of LEASE_WANTED.
+   * The request it speaks of; of PREEMPT, SPARE and STUCK the victim; 0 of LEASE_WANTED and ALSO_LOST.
    */
   uint64_t request;
   /**
    * PREEMPT: the waiting request that needs the units; 0 under memory pressure. LEASE_WANTED: its seq.
+   * ALSO_LOST: the worker whose fault took it along.
    */
   uint64_t beneficiary;
   /**
@@ -1193,11 +1199,11 @@ typedef struct tidegate_action_t {
    */
   uint32_t reason;
   /**
-   * The number of the start that it speaks of; reports carry it. 0 for DROP and LEASE_WANTED.
+   * The number of the start that it speaks of; reports carry it. 0 for DROP, LEASE_WANTED and ALSO_LOST.
    */
   uint32_t attempt;
   /**
-   * START: where.
+   * START: where. ALSO_LOST: which is lost too.
    */
   uint32_t worker;
   /**
@@ -1585,6 +1591,22 @@ typedef struct tidegate_explanation_t {
    * is known.
    */
   uint64_t starts_at_ns;
+  /**
+   * The pool where it waits or runs.
+   */
+  uint32_t pool;
+  /**
+   * How many of other_pools are set.
+   */
+  uint32_t other_pools_count;
+  /**
+   * The other pools that may start it, in the order of its preference; none while it runs, or is bound to its own.
+   */
+  uint32_t other_pools[TIDEGATE_OTHER_POOLS];
+  /**
+   * 0.
+   */
+  uint32_t reserved_too;
 } tidegate_explanation_t;
 
 /**
@@ -1888,7 +1910,7 @@ typedef struct tidegate_error_t {
 
 #define TIDEGATE_EXPLANATION_INIT                                              \
   {                                                                            \
-    sizeof(tidegate_explanation_t), 0, 0, 0, 0, 0                              \
+    sizeof(tidegate_explanation_t), 0, 0, 0, 0, 0, 0, 0, {0, 0, 0}, 0          \
   }
 
 #define TIDEGATE_ERROR_INIT                                                    \
@@ -2291,7 +2313,7 @@ tidegate_status_t tidegate_scheduler_worker_drain(tidegate_scheduler_t *schedule
 /**
  * The worker is gone with all that ran there. Its requests wait again as ones that have run; those that
  * never yield cannot run twice and are dropped. Unless it was drained and ran nothing any more, that is a fault: an MPS
- * client takes the others on its devices along, and a spare takes its place.
+ * client takes the others on its devices along, each of which ALSO_LOST names, and a spare takes its place.
  */
 tidegate_status_t tidegate_scheduler_worker_lost(tidegate_scheduler_t *scheduler,
                                                  uint64_t now_ns,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway_world import Clients, Gateway, StubEngine, Told, body_of, is_whole, run, until, up, world
+from gateway_world import TIERS, Clients, Gateway, StubEngine, Told, body_of, is_whole, run, until, up, world
 
 TOKENS = 60
 STREAMS = 8
@@ -225,3 +225,16 @@ def test_engines_that_come_and_go_under_load(two: Any) -> None:
         assert is_right(answer, body) or answer.code in ("engine-failed", "dropped-declined"), answer
     until(lambda: gateway.live() == 0)
     assert sum(is_right(answer, body) for answer, body in zip(told, asked, strict=True)) >= len(asked) // 2
+
+
+def test_an_engine_that_is_lost_again_and_again_is_kept_out(tmp_path: Path) -> None:
+    tiers = f'flap_backoff = "3600s"\nflap_backoff_max = "3600s"\n{TIERS}'
+    with world(tmp_path, tiers=tiers) as (gateway, (engine,)):
+        for lost in range(1, 3):
+            engine.kill()
+            until(lambda: not up(gateway, engine))
+            engine.restart()
+            until(lambda: up(gateway, engine))
+            assert gateway.metric("tidegate_workers", state="lost") == lost
+            states = [gateway.metric("tidegate_workers", state=state) for state in ("up", "out")]
+            assert states == ([1, 0] if lost == 1 else [0, 1]), "the first loss may happen to anybody"

@@ -342,3 +342,23 @@ fn who_packs_fills_the_fuller_device() {
     let workers = ids.map(|id| world.worker_of(id));
     assert_eq!(workers, [first, third, second].map(Some), "a slot was left on the first card");
 }
+
+/// Where a device has as much as its workers advertise, what runs on one keeps nobody off another: a drain leaves that alone.
+#[test]
+fn a_drain_leaves_the_others_of_a_device_alone_that_cannot_run_short() {
+    for (limit, starts_beside) in [(8, true), (7, false)] {
+        let (mut world, _) = two_slices(one_tier(), [limit, 0], [4, 100]);
+        let small = world.submit_many(6, Tier::P0, [1, 1]);
+        assert_eq!(starts(&world.round()), small);
+        world.submit(Tier::P0, [4, 1]);
+        world.round();
+        world.pass(Duration::from_secs(3));
+        assert_eq!(world.round(), [], "a worker is drained for the one of 4");
+        for worker in [W0, W1] {
+            let ends = small.iter().copied().find(|&id| world.worker_of(id) == Some(worker));
+            world.complete(ends.expect("some run on each"));
+        }
+        let next = world.submit(Tier::P0, [1, 1]);
+        assert_eq!(starts(&world.round()) == [next], starts_beside, "with a limit of {limit}");
+    }
+}

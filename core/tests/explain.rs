@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use common::{POOL, World, starts, three_tiers, victims};
 use tidegate::{
-    Attempt, Config, ConfigBuilder, Decline, Explanation, Gate, Instant, Placement, PoolId, Release,
-    ReportError, RequestId, RequestSpec, RequestState, Reserve, Rounding, ShareWarning, Tier, TierConfig,
-    WorkerId, WorkerSpec, Yielding,
+    Attempt, Config, ConfigBuilder, Decline, Explanation, Gate, Instant, OtherPools, Placement, PoolId,
+    Release, ReportError, RequestId, RequestSpec, RequestState, Reserve, Rounding, ShareWarning, Tier,
+    TierConfig, WorkerId, WorkerSpec, Yielding,
 };
+
+const NONE: OtherPools = OtherPools::NONE;
 
 fn one_tier() -> ConfigBuilder {
     Config::builder().dimensions(["slots", "kv_blocks"]).tier(TierConfig::new("only"))
@@ -33,7 +35,10 @@ fn nothing_holds_back_what_starts_when_polled() {
     let id = world.submit(Tier::P0, [1, 10]);
     let starts_at = Some(world.now);
     let state = RequestState::Queued;
-    assert_eq!(explain(&world, id), Explanation { state, gate: None, ahead: 0, starts_at });
+    assert_eq!(
+        explain(&world, id),
+        Explanation { state, gate: None, ahead: 0, starts_at, pool: POOL, other_pools: NONE }
+    );
     assert_eq!(starts(&world.round()), [id]);
 }
 
@@ -43,7 +48,10 @@ fn what_runs_waits_for_nothing_and_what_ended_is_not_explained() {
     let id = world.submit(Tier::P0, [1, 10]);
     world.round();
     let state = RequestState::Starting;
-    assert_eq!(explain(&world, id), Explanation { state, gate: None, ahead: 0, starts_at: None });
+    assert_eq!(
+        explain(&world, id),
+        Explanation { state, gate: None, ahead: 0, starts_at: None, pool: POOL, other_pools: NONE }
+    );
     world.complete(id);
     assert_eq!(world.sched.explain(id), Err(ReportError::AlreadyTerminal(id)));
 }
@@ -55,7 +63,10 @@ fn what_no_worker_holds_waits_for_a_worker() {
     world.lost(large);
     let id = world.submit(Tier::P0, [5, 10]);
     let (state, gate) = (RequestState::Parked, Some(Gate::NoWorker));
-    assert_eq!(explain(&world, id), Explanation { state, gate, ahead: 0, starts_at: None });
+    assert_eq!(
+        explain(&world, id),
+        Explanation { state, gate, ahead: 0, starts_at: None, pool: POOL, other_pools: NONE }
+    );
 }
 
 #[test]

@@ -373,3 +373,26 @@ fn a_move_to_a_worker_that_is_lost_binds_nobody() {
     let shared = add(&mut world, SHARED, 1);
     assert_eq!(places(&world.round()), [(moved[0], shared)]);
 }
+
+#[test]
+fn an_explanation_says_where_it_waits_and_where_it_may_go() {
+    let mut world = World::new(pools());
+    let kept = add(&mut world, DEDICATED, 1);
+    let id = world.submit_spec(spec(&world, Tier::P1, [DEDICATED, OTHER, SHARED]));
+    let told = |world: &World| {
+        let why = world.sched.explain(id).expect("it lives");
+        (why.pool, why.other_pools.to_vec(), why.to_string().contains("may go to"))
+    };
+    assert_eq!(told(&world), (DEDICATED, vec![OTHER, SHARED], true));
+    world.round();
+    assert_eq!(told(&world), (DEDICATED, vec![], false), "it runs");
+    world.preempted(id, 5);
+    assert_eq!(told(&world), (DEDICATED, vec![], false), "it is bound");
+    world.lost(kept);
+    assert_eq!(told(&world), (DEDICATED, vec![OTHER, SHARED], true));
+    add(&mut world, SHARED, 1);
+    world.round();
+    assert_eq!(told(&world).0, SHARED);
+    world.preempted(id, 0);
+    assert_eq!(told(&world), (DEDICATED, vec![OTHER, SHARED], true), "when it stops, to the first");
+}

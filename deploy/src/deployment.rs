@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate::{
     Config, ConfigError, ConfigFault, DeviceId, DevicePart, DeviceSpec, Input, InputError, Instant,
-    MAX_WORKERS, PoolId, Ppm, Resources, Scheduler, Sharing, TenantError, TenantId, TenantPolicy, Tier,
-    TierConfig, WorkerKind, WorkerSpec,
+    MAX_POOLS_PER_REQUEST, MAX_WORKERS, PoolId, Ppm, Resources, Scheduler, Sharing, TenantError, TenantId,
+    TenantPolicy, Tier, TierConfig, WorkerKind, WorkerSpec,
 };
 use toml::{Table, Value};
 
@@ -43,6 +43,8 @@ pub struct Tenant {
     pub name: String,
     /// The name of the tenant above it, which is in the file.
     pub parent: Option<String>,
+    /// The pools that a host names for its requests, in order of preference; none leaves it to the host.
+    pub pools: Vec<PoolId>,
     /// All else; its own `parent` is empty.
     pub policy: TenantPolicy,
 }
@@ -339,8 +341,9 @@ fn read_tenants(
         if places.insert(name.clone(), tenants.len()).is_some() {
             faults.push(fault(format!("{path}.name"), format!("{name:?} is there twice")));
         }
+        let pools = pools_of_tenant(table.remove("pools"), &path, config, faults);
         let policy = policy(table, &path, config, faults);
-        tenants.push(Tenant { name, parent, policy });
+        tenants.push(Tenant { name, parent, pools, policy });
         paths.push(path);
     }
     for (tenant, path) in tenants.iter().zip(&paths) {
@@ -429,6 +432,31 @@ fn check_pools(workers: &[Workers], named: usize, faults: &mut Vec<ConfigFault>)
             faults.push(fault(path, "is not that of the workers before in its pool"));
         }
     }
+}
+
+/// The pools that a tenant's table lists.
+fn pools_of_tenant(
+    value: Option<Value>,
+    path: &str,
+    config: &Config,
+    faults: &mut Vec<ConfigFault>,
+) -> Vec<PoolId> {
+    let names = match value {
+        None => return Vec::new(),
+        Some(Value::Array(names)) if (1..=MAX_POOLS_PER_REQUEST).contains(&names.len()) => names,
+        Some(_) => {
+            faults.push(fault(
+                format!("{path}.pools"),
+                format!("is a list of 1 to {MAX_POOLS_PER_REQUEST} pools"),
+            ));
+            return Vec::new();
+        }
+    };
+    let known = |name: &Value| name.as_str().and_then(|name| config.pool(name));
+    for name in names.iter().filter(|name| known(name).is_none()) {
+        faults.push(fault(format!("{path}.pools"), format!("there is no pool {name}")));
+    }
+    names.iter().filter_map(known).collect()
 }
 
 /// The pool that a table names, or the first.

@@ -261,3 +261,18 @@ fn workers_say_the_most_urgent_tier_that_they_take() {
         ]
     );
 }
+
+#[test]
+fn a_tenant_lists_the_pools_of_its_requests() {
+    let file = read("[tenants.a]\npools = [\"large\", \"small\"]\n[tenants.b]\n").expect("in order");
+    let numbers = |place: usize| file.tenants[place].pools.iter().map(|pool| pool.get()).collect::<Vec<_>>();
+    assert_eq!((numbers(0), numbers(1)), (vec![1, 0], vec![]));
+    assert_eq!(
+        faults("[tenants.a]\npools = [\"larg\"]\n[tenants.b]\npools = []\n[tenants.c]\npools = \"large\"\n"),
+        [
+            "2: tenants.a.pools: there is no pool \"larg\"",
+            "4: tenants.b.pools: is a list of 1 to 4 pools",
+            "6: tenants.c.pools: is a list of 1 to 4 pools",
+        ]
+    );
+}

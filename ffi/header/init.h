@@ -46,7 +46,7 @@
 
 #define TIDEGATE_EXPLANATION_INIT                                              \
   {                                                                            \
-    sizeof(tidegate_explanation_t), 0, 0, 0, 0, 0                              \
+    sizeof(tidegate_explanation_t), 0, 0, 0, 0, 0, 0, 0, {0, 0, 0}, 0          \
   }
 
 #define TIDEGATE_ERROR_INIT                                                    \

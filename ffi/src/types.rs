@@ -699,6 +699,14 @@ pub struct ExplanationRecord {
     /// When it may start, if starts of its tier go on as the last ones did; TIDEGATE_NEVER if it runs, or none
     /// is known.
     pub starts_at_ns: u64,
+    /// The pool where it waits or runs.
+    pub pool: u32,
+    /// How many of other_pools are set.
+    pub other_pools_count: u32,
+    /// The other pools that may start it, in the order of its preference; none while it runs, or is bound to its own.
+    pub other_pools: [u32; TIDEGATE_OTHER_POOLS],
+    /// 0.
+    pub reserved_too: u32,
 }
 
 /// A reserve that came out more than ten points off what was asked for: 32 bytes in every version.

@@ -251,6 +251,7 @@ void fleets() {
   EXPECT((*scheduler.waiting_demand(GPUS, REALTIME) == Resources{1, 10}));
   const auto start = host.take<Start>();
   EXPECT(start.worker == worker && (*scheduler.in_use(GPUS, REALTIME) == Resources{1, 10}));
+  EXPECT(scheduler.explain(request)->pool == GPUS && scheduler.explain(request)->other_pools.empty());
   EXPECT(scheduler.declined(host.now, request, start.attempt, Decline::no_room).ok());
   EXPECT(*scheduler.state(request) == State::queued);
   EXPECT(scheduler.device_lost(host.now, device).ok());

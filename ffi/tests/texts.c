@@ -120,11 +120,11 @@ static void answers(void) {
   char text[1024];
   size_t len = 0;
   STATUS(tidegate_scheduler_explain_json(s, started.request, text, sizeof text, &len), OK);
-  CHECK(len == strlen(text) && is(text, "{\"state\":\"starting\",\"gate\":null,\"ahead\":0,\"starts_at_ns\":null}"));
+  CHECK(len == strlen(text) && is(text, "{\"state\":\"starting\",\"gate\":null,\"ahead\":0,\"starts_at_ns\":null,\"pool\":0,\"other_pools\":[]}"));
   STATUS(tidegate_scheduler_worker_lost(s, 0, 0), OK);
   STATUS(tidegate_scheduler_submit(s, 0, &spec, &waiting), OK);
   STATUS(tidegate_scheduler_explain_json(s, waiting, text, sizeof text, NULL), OK);
-  CHECK(is(text, "{\"state\":\"parked\",\"gate\":\"no-worker\",\"ahead\":0,\"starts_at_ns\":null}"));
+  CHECK(is(text, "{\"state\":\"parked\",\"gate\":\"no-worker\",\"ahead\":0,\"starts_at_ns\":null,\"pool\":0,\"other_pools\":[]}"));
   STATUS(tidegate_scheduler_stats_json(s, text, sizeof text, &len), OK);
   CHECK(len == strlen(text) && strncmp(text, "{\"submitted\":2,\"completed\":0,", 29) == 0);
   CHECK(strstr(text, "\"by_reason\":{\"guaranteed\":1,") != NULL);

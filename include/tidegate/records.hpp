@@ -13,6 +13,7 @@
 #include <optional>
 #include <utility>
 #include <variant>
+#include <vector>
 
 namespace tidegate {
 inline namespace TIDEGATE_HPP_FLAVOUR {
@@ -252,6 +253,10 @@ struct Explanation {
   std::uint64_t ahead;
   /// When it may start, if starts of its tier go on as the last ones did.
   std::optional<Instant> starts_at;
+  /// The pool where it waits or runs.
+  PoolId pool;
+  /// The other pools that may start it, in the order of its preference.
+  std::vector<PoolId> other_pools;
 };
 
 /// Plain numbers, as tidegate.h describes them.

@@ -241,8 +241,12 @@ public:
   Result<Explanation> explain(RequestId request) const {
     tidegate_explanation_t told = TIDEGATE_EXPLANATION_INIT;
     const auto status = tidegate_scheduler_explain(c(), request.value, &told);
+    std::vector<PoolId> others;
+    for (std::uint32_t nth = 0; nth < told.other_pools_count; nth++) {
+      others.push_back({told.other_pools[nth]});
+    }
     return detail::asked(status, Explanation{static_cast<State>(told.state), static_cast<Gate>(told.gate), told.ahead,
-                                             instant_or_none(told.starts_at_ns)});
+                                             instant_or_none(told.starts_at_ns), {told.pool}, std::move(others)});
   }
   /// How many requests of the tier wait in all pools.
   Result<std::uint64_t> queue_depth(TierId tier) const {

@@ -27,7 +27,8 @@ pub(crate) fn read_deployment<'py>(
         Deployment::from_toml_or(&unicode(text)?, &defaults).map_err(|faults| error::config(py, &faults))?;
     let tenants = PyList::empty(py);
     for tenant in &found.tenants {
-        tenants.append((&tenant.name, &tenant.parent, policy(py, &tenant.policy, &found)?))?;
+        let pools = PyTuple::new(py, tenant.pools.iter().map(|pool| pool.get()))?;
+        tenants.append((&tenant.name, &tenant.parent, policy(py, &tenant.policy, &found)?, pools))?;
     }
     let devices = PyList::empty(py);
     for device in &found.devices {

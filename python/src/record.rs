@@ -103,7 +103,9 @@ fn record<'py>(
 /// An `Explanation`.
 pub(crate) fn explanation<'py>(py: Python<'py>, why: &Explanation) -> PyResult<Bound<'py, PyAny>> {
     let starts_at_ns = why.starts_at.map(Instant::as_nanos);
-    record(py, "Explanation", (Member(why.state), why.gate.map(Member), why.ahead, starts_at_ns))
+    let others = PyTuple::new(py, why.other_pools.iter().map(|pool| pool.get()))?;
+    let (state, gate, pool) = (Member(why.state), why.gate.map(Member), why.pool.get());
+    record(py, "Explanation", (state, gate, why.ahead, starts_at_ns, pool, others))
 }
 
 /// A `TenantUsage`, with units by the names of the config.

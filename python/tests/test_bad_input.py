@@ -332,7 +332,7 @@ def test_errors_print_their_numbers_and_survive_copies(world: tuple[tidegate.Sch
         StepException(1, 1, 2, (1, 10)),
         PromptLeft(1, 2),
         tidegate.ShareWarning("default", "batch", "slots", 1, 2),
-        tidegate.Explanation(tidegate.RequestState.QUEUED, tidegate.Gate.HELD, 3, None),
+        tidegate.Explanation(tidegate.RequestState.QUEUED, tidegate.Gate.HELD, 3, None, 0, (1,)),
     ],
     ids=lambda record: type(record).__name__,
 )

@@ -109,7 +109,7 @@ def test_explain_says_what_holds_a_request_back(sched: tidegate.Scheduler) -> No
     why = sched.explain(waiting[1])
     assert (why.state, why.ahead) == (tidegate.RequestState.QUEUED, 1)
     assert why.gate is tidegate.Gate.HELD
-    assert sched.explain(starts[0].request) == ("running", None, 0, None)
+    assert sched.explain(starts[0].request) == ("running", None, 0, None, 0, ())
     sched.worker_lost(0, now_ns=1)
     assert sched.explain(waiting[0]).gate is tidegate.Gate.NO_WORKER
 
@@ -142,6 +142,7 @@ def test_clients_of_one_server_are_lost_together(sched: tidegate.Scheduler) -> N
     sched.worker_lost(2, now_ns=1)
     with pytest.raises(tidegate.WorkerLost):
         sched.worker_drain(1, now_ns=1)
+    assert sched.poll(now_ns=1) == [tidegate.AlsoLost(1, 2, tidegate.Reason.WORKER_LOST)]
     sched.worker_drain(3, now_ns=1)
 
 

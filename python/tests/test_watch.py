@@ -137,6 +137,28 @@ def test_a_file_with_a_fault_changes_nothing(host: Host, text: str, why: str) ->
     assert host.scheduler.snapshot() == before
 
 
+def test_a_version_that_could_not_be_read_is_tried_again(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Path.read_text
+
+    def fails(path: Path, encoding: str | None = None) -> str:
+        if path == host.path:
+            raise OSError(5, "no answer from the server")
+        return whole(path, encoding=encoding)
+
+    host.path.write_text(LIMITED)
+    monkeypatch.setattr(Path, "read_text", fails)
+    assert host.look()
+    assert host.watch.check(), "again, though the file is the same"
+    assert (len(host.refused), host.taken) == (1, []), "told of once"
+    monkeypatch.undo()
+    assert host.watch.check()
+    assert host.queue_limit() == 7
+    assert not host.watch.check(), "it was read: the next version counts"
+    host.path.unlink()
+    assert host.look()
+    assert not host.watch.check(), "one that is not there is not tried again before it is"
+
+
 def test_a_file_that_fails_half_way_is_taken_back(host: Host) -> None:
     for name in ("one", "two"):  # of four places three are taken, by those that the file does not know
         host.scheduler.tenant_configure(host.scheduler.tenant_set(name, now_ns=0), now_ns=0)

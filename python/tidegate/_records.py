@@ -80,6 +80,10 @@ class Explanation(NamedTuple):
     """Requests of its tier and pool that are offered a start before it."""
     starts_at_ns: int | None
     """When it may start, if starts of its tier go on as the last ones did; `None` if it runs, or none is known."""
+    pool: int
+    """The pool where it waits or runs."""
+    other_pools: tuple[int, ...]
+    """The other pools that may start it, in the order of its preference; none while it runs, or is bound to its own."""
 
 
 class TenantUsage(NamedTuple):

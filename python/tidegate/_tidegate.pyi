@@ -711,7 +711,7 @@ def read_deployment(
     text: str, *, dimensions: list[str], tiers: str
 ) -> tuple[
     Config,
-    list[tuple[str, str | None, dict[str, object]]],
+    list[tuple[str, str | None, dict[str, object], tuple[int, ...]]],
     list[tuple[str, tuple[int, ...], int | None]],
     list[tuple[int, int, tuple[int, ...], list[tuple[int, int]], WorkerKind, bool, int]],
     list[str],

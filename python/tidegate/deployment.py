@@ -48,6 +48,8 @@ class TenantSettings:
     """The name of the tenant above it."""
     policy: Mapping[str, Any]
     """Keywords of `tenant_configure`, those that are not at their defaults."""
+    pools: tuple[int, ...] = ()
+    """The pools that a host names for its requests, in order of preference; none leaves it to the host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ class Deployment:
             return Deployment.parse(Path(path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             message = f"{path}: {error}"
-            raise ConfigError(message, faults=(("", str(error)),)) from None
+            raise ConfigError(message, faults=(("", str(error)),)) from error
 
     def introduce_tenants(self, scheduler: Scheduler, *, now_ns: int) -> dict[str, int]:
         """Tells `scheduler` of the tenants, at `now_ns`. Returns their numbers by name."""
@@ -262,27 +264,37 @@ def watch(
     """Looks at the file at `path` every `every_s` seconds, and puts it in force when it has changed.
 
     `deployment` is what it said when `scheduler` was made; without it the file is read now. A file that is not in
-    order, or cannot be in force, changes nothing: `on_refused` hears why, else it is logged. `on_changed` lets the host
-    poll. Both are called by whoever looks: the thread of a `with` block, or the task that awaits its `run`. `clock_ns`
-    gives monotonic nanoseconds, as for all that `scheduler` is told. Raises `ConfigError` if the file has a fault now.
+    order, or cannot be in force, changes nothing: `on_refused` hears why, else it is logged; one that cannot be read
+    is tried again with each look, and told of once. `on_changed` lets the host poll. Both are called by whoever looks:
+    the thread of a `with` block, or the task that awaits its `run`. `clock_ns` gives monotonic nanoseconds, as for
+    all that `scheduler` is told. Raises `ConfigError` if the file has a fault now.
     """
     in_force = InForce(scheduler, Deployment.load(path) if deployment is None else deployment, clock_ns=clock_ns)
 
-    def changed() -> None:
+    unread = ""
+
+    def changed() -> bool:
+        nonlocal unread
         try:
             loaded = Deployment.load(path)
+            unread = ""
             if loaded == in_force.deployment:
-                return
+                return True
             kept = in_force.change(loaded)
         except Error as error:
+            cannot_read, known = isinstance(error.__cause__, OSError), unread
+            unread = str(error) if cannot_read else ""
+            if cannot_read and unread == known:
+                return False
             if on_refused is None:
                 _log.error("%s is not in force, what was before is: %s", path, error)
             else:
                 on_refused(error)
-            return
+            return not cannot_read
         for name, why in kept.items():
             _log.warning("tenant %s is not forgotten before the file changes again: %s", name, why)
         if on_changed is not None:
             on_changed(loaded)
+        return True
 
     return FileWatch(path, changed, every_s=every_s)

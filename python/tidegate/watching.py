@@ -27,7 +27,8 @@ class FileWatch:
     It looks every `every_s` seconds.
 
     The first version that it finds counts as another too, so that nothing is missed between the reading of a file and
-    the beginning of the watch. A file that is not there any more is another. What `changed` raises is logged.
+    the beginning of the watch. A file that is not there any more is another. What `changed` raises is logged. If it
+    returns `False`, what there is could not be read now, and it is called again with the next look.
     """
 
     def __init__(self, path: str | os.PathLike[str], changed: Callable[[], object], *, every_s: float = 2.0) -> None:
@@ -48,7 +49,8 @@ class FileWatch:
         if not is_settled or found == self._told:
             return False
         self._told = found
-        self._changed()
+        if self._changed() is False and found:  # one that is not there is another once it is
+            self._told = None
         return True
 
     async def run(self) -> None:

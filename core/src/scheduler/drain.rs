@@ -1,6 +1,6 @@
 //! Drain claims: the head of a tier that does not fit is passed by those behind it, but not for ever: after a
-//! while a worker is kept clear of borrowed starts for it, and with it those that share a device's limit with it: what they
-//! use is what it is short of, where each of them could have all of the device.
+//! while a worker is kept clear of borrowed starts for it, and with it those that share a device's limit with it, where that
+//! can run short: what they use is what it is short of, where each of them could have all of the device.
 //!
 //! A drain reserves nothing and never delays a guaranteed start. A worker has at most one, a tier at most one.
 
@@ -11,6 +11,7 @@ use super::workers::Drain;
 use crate::config::Config;
 use crate::id::{DeviceId, PoolId, Tier, WorkerId};
 use crate::resources::{MAX_DIMENSIONS, Resources};
+use crate::share::Ppm;
 use crate::time::Instant;
 
 impl Scheduler {
@@ -158,12 +159,18 @@ impl Scheduler {
         over.map(|(_, drain)| drain)
     }
 
-    /// The devices of a worker that have a limit of something that is asked.
+    /// The devices of a worker that have a limit of something that is asked, below what their workers could use of it. Of parts
+    /// of units each request's use is rounded up, so that they may use more than they advertise.
     fn limiting<'a>(&'a self, id: WorkerId, asks: &'a Resources) -> impl Iterator<Item = DeviceId> + use<'a> {
         let devices = self.worker(id).spec.devices.iter().map(|part| part.device);
         devices.filter(|device| {
-            let limit = &self.devices[device.index()].spec.limit;
-            (0..MAX_DIMENSIONS).any(|d| limit[d] > 0 && asks[d] > 0)
+            let target = &self.devices[device.index()];
+            let (limit, advertised) = (&target.spec.limit, self.advertised(*device, |_| true));
+            let rounds = target
+                .workers
+                .iter()
+                .any(|&id| self.worker(id).part_on(*device).is_some_and(|part| part.part != Ppm::ONE));
+            (0..MAX_DIMENSIONS).any(|d| limit[d] > 0 && asks[d] > 0 && (rounds || advertised[d] > limit[d]))
         })
     }
 

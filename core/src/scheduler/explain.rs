@@ -9,7 +9,7 @@ use super::warmth::Patience;
 use crate::error::ReportError;
 use crate::id::{PoolId, RequestId, Tier};
 use crate::queue::Lane;
-use crate::request::RequestState;
+use crate::request::{OtherPools, RequestState};
 use crate::time::Instant;
 
 /// How far a reserve may be off without a warning.
@@ -109,6 +109,10 @@ pub struct Explanation {
     /// When it may start, if tenants take turns and its tier gets on as it did in the last minute in which somebody waited;
     /// `None` if it runs, or that is not known.
     pub starts_at: Option<Instant>,
+    /// The pool where it waits or runs.
+    pub pool: PoolId,
+    /// The other pools that may start it, in the order of its preference; none while it runs, or is bound to its own.
+    pub other_pools: OtherPools,
 }
 
 /// In words, for people: what they say may change.
@@ -125,7 +129,8 @@ impl fmt::Display for Explanation {
             }
             (Some(_), None) => f.write_str("; when it starts is not known"),
             (None, None) => Ok(()),
-        }
+        }?;
+        self.other_pools.iter().try_for_each(|pool| write!(f, "; may go to {pool}"))
     }
 }
 
@@ -154,7 +159,8 @@ impl Scheduler {
         let slot = self.resolve(request)?;
         let record = &self.requests[slot];
         let Some(lane) = record.lane else {
-            return Ok(Explanation { state: record.state, gate: None, ahead: 0, starts_at: None });
+            let (state, pool, other_pools) = (record.state, record.pool(), OtherPools::NONE);
+            return Ok(Explanation { state, gate: None, ahead: 0, starts_at: None, pool, other_pools });
         };
         let pool = self.pool(record.pool());
         let (queue, pace) = (&pool.queues[record.tier().index()], &pool.pace[record.tier().index()]);
@@ -169,7 +175,8 @@ impl Scheduler {
                 pace.takes_ns(self.now, turns).map(|nanos| self.now.plus_nanos(nanos))
             }
         };
-        Ok(Explanation { state: self.state_of(slot), gate, ahead, starts_at })
+        let (state, pool, other_pools) = (self.state_of(slot), record.pool(), self.may_go_to(slot));
+        Ok(Explanation { state, gate, ahead, starts_at, pool, other_pools })
     }
 
     /// The first thing that holds a waiting request back.

@@ -68,6 +68,17 @@ impl Scheduler {
         self.requests.choices(slot) > 1 && !self.is_bound(slot) && self.requests.rare(slot).waits_at.is_none()
     }
 
+    /// The other pools that may start a waiting request, in the order of its preference.
+    pub(super) fn may_go_to(&self, slot: u32) -> OtherPools {
+        if !self.may_roam(slot) {
+            return OtherPools::NONE;
+        }
+        let record = &self.requests[slot];
+        let others = (0..record.choices()).filter(|&choice| choice != usize::from(record.choice));
+        let others: SmallVec<[PoolId; 4]> = others.map(|choice| record.preference(choice)).collect();
+        OtherPools::new(&others).expect("they are those that it names")
+    }
+
     /// Whether what a request kept is where it waits, or it is to go on at a worker there.
     pub(super) fn is_bound(&self, slot: u32) -> bool {
         let rare = self.requests.rare(slot);

@@ -381,13 +381,17 @@ impl Model {
         }
     }
 
-    /// A worker and those that are not lost and share a device with it that has a limit of what a request asks.
+    /// A worker and those that are not lost and share a device with it that may have too little of what a request asks.
     fn sharing_with(&self, id: WorkerId, seq: Seq) -> BTreeSet<WorkerId> {
         let asks = self.requests[&seq].asks;
         let devices = self.worker(id).spec.devices.iter().map(|part| part.device);
         let limiting = devices.filter(|&device| {
             let limit = self.limit(device);
-            (0..4).any(|d| limit[d] > 0 && asks[d] > 0)
+            let parts = self.on_device(device);
+            let whole = parts.iter().all(|(_, part)| part.part == tidegate::Ppm::ONE);
+            let offered = |(id, part)| super::floor_on(part, super::units(self.worker(id).spec.capacity));
+            let advertised = super::sum(parts.into_iter().map(offered));
+            (0..4).any(|d| limit[d] > 0 && asks[d] > 0 && (!whole || advertised[d] > limit[d]))
         });
         let sharing = limiting.flat_map(|device| self.on_device(device)).map(|(id, _)| id);
         sharing.chain([id]).collect()

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 import tidegate
 from gateway.client import Client, ClientGone, gone, read_body
-from gateway.config import Settings
+from gateway.config import MAX_POOLS, Settings
 from gateway.keys import Keys, tier_of
 from gateway.metrics import Metrics
 from gateway.proxy import Call, Proxy
@@ -43,6 +43,7 @@ class App:
         self._states = states
         self._settings: Settings | None = None
         self._keys = Keys(())
+        self._of_tenants: dict[str, tuple[str, ...]] = {}
         self.asgi = Starlette(
             routes=[
                 Route("/v1/completions", _Completions(self, "completions"), methods=["POST"]),
@@ -58,6 +59,10 @@ class App:
         """Takes what holds for requests from now on."""
         self._settings = settings
         self._keys = Keys(settings.keys)
+        pools = settings.scheduler.pools
+        self._of_tenants = {
+            tenant.name: tuple(pools[number] for number in tenant.pools) for tenant in settings.tenants if tenant.pools
+        }
         self._proxy.settings = settings.gateway
 
     async def answer(self, kind: Kind, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,13 +76,14 @@ class App:
         try:
             key = self._keys.who(headers)
             tier = tier_of(headers, key, self._gate.scheduler.config.tiers, settings.above_right)
-            pool = self._pool(headers.get(POOL))
+            pools = self._pools(headers.get(POOL))
             raw = await read_body(receive, scope["headers"], settings.max_body_bytes, settings.body_timeout)
             ask = parse(kind, raw, settings)
+            pools = pools or self._pools_of(ask.body.get("model"), key.tenant)
             # Engines take a name once: the client's may come twice.
             engine_name = f"{name}-{secrets.token_hex(4)}"
             upstream = passed | {REQUEST_ID: engine_name, "content-type": "application/json"}
-            await self._serve(Call(name, ask, key.tenant, tier, pool, upstream), client, receive)
+            await self._serve(Call(name, ask, key.tenant, tier, pools, upstream), client, receive)
         except Refusal as refused:
             self._metrics.refused(refused.code)
             await self._refuse(client, refused)
@@ -126,13 +132,21 @@ class App:
         except ClientGone:
             self._metrics.refused("client-gone")
 
-    def _pool(self, name: str | None) -> str:
-        pools = self._gate.scheduler.config.pools
-        if name is None:
-            return pools[0]
-        if name not in pools:
+    def _pools(self, said: str | None) -> tuple[str, ...]:
+        """Those that a client names, in order of preference; none if it leaves that to its model."""
+        if said is None:
+            return ()
+        pools, named = self._gate.scheduler.config.pools, tuple(name.strip() for name in said.split(","))
+        if not set(named) <= set(pools):
             raise Refusal(400, "unknown-pool", f"there is no such pool; there are {', '.join(pools)}")
-        return name
+        if len(named) > MAX_POOLS:
+            raise Refusal(400, "unknown-pool", f"{len(named)} pools are named, at most {MAX_POOLS}")
+        return named
+
+    def _pools_of(self, model: object, tenant: str) -> tuple[str, ...]:
+        assert self._settings is not None, "it is configured before it serves"
+        named = self._settings.gateway.models.get(model) if isinstance(model, str) else None
+        return named or self._of_tenants.get(tenant) or self._gate.scheduler.config.pools[:1]
 
     async def _healthz(self, _request: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -182,6 +196,7 @@ class App:
             "gate": explained.gate,
             "ahead": explained.ahead,
             "starts_in_seconds": starts_in,
+            "pools": list(call.pools),
             "worker": call.grant.worker if call.grant.worker >= 0 else None,
         }
 

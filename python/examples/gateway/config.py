@@ -7,7 +7,8 @@ those of `workers`. Nothing here knows a running scheduler.
 
 import dataclasses
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +18,8 @@ from tidegate.deployment import Deployment, TenantSettings
 
 MAX_SLOTS = 1 << 40
 """Of one engine: what a scheduler takes as a number of units."""
+MAX_POOLS = 4
+"""That a request may name, as the scheduler has it."""
 UNITS_NS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 
 
@@ -78,6 +81,8 @@ class GatewaySettings:
     """So many checks in a row that fail, and an engine is lost."""
     drain: float = 30
     """How long those inside may take to finish when the gateway is told to end."""
+    models: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The pools that serve a model, in order of preference; of one that is not named the tenant's, or the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,15 +182,17 @@ class _Reader:
             return []
         return [(f"{name}[{index}]", dict(table)) for index, table in enumerate(found)]
 
-    def gateway(self, document: dict[str, Any]) -> GatewaySettings:
+    def gateway(self, document: dict[str, Any], pools: tuple[str, ...]) -> GatewaySettings:
         table = document.pop("gateway", {})
         if not isinstance(table, dict):
             self.fault("gateway", "is written as [gateway]")
             return GatewaySettings()
         table = dict(table)
+        models = self.models(self.take(table, "gateway", "models", dict, {}), pools)
         values = {
-            field.name: self.take(table, "gateway", field.name, field.type, field.default)  # type: ignore[arg-type]
-            for field in dataclasses.fields(GatewaySettings)
+            known.name: self.take(table, "gateway", known.name, known.type, known.default)  # type: ignore[arg-type]
+            for known in dataclasses.fields(GatewaySettings)
+            if known.name != "models"
         }
         self.rest(table, "gateway")
         for name, value in values.items():
@@ -193,7 +200,17 @@ class _Reader:
                 self.fault(f"gateway.{name}", f"{value} is too small")
         if values["above_right"] not in ("refuse", "demote"):
             self.fault("gateway.above_right", "is `refuse` or `demote`")
-        return GatewaySettings(**values)
+        return GatewaySettings(**values, models=models)
+
+    def models(self, table: dict[str, Any], pools: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+        """The pools of each model, by its name."""
+        for model, named in table.items():
+            path = f"gateway.models.{model}"
+            if not isinstance(named, list) or not 1 <= len(named) <= MAX_POOLS:
+                self.fault(path, f"is a list of 1 to {MAX_POOLS} pools")
+            elif unknown := [pool for pool in named if pools and pool not in pools]:
+                self.fault(path, f"there is no pool {unknown[0]!r}")
+        return {model: tuple(named) for model, named in table.items() if isinstance(named, list)}
 
     def redis(self, document: dict[str, Any]) -> RedisSettings | None:
         if "redis" not in document:
@@ -266,9 +283,9 @@ def parse(text: str) -> Settings:
         scheduler, tenants = deployment.config, deployment.tenants
         if "slots" not in scheduler.dimensions:
             reader.fault("dimensions", "has no `slots`, of which a request takes one")
-    gateway, redis = reader.gateway(document), reader.redis(document)
-    lists = {name: reader.tables(document, name) for name in ("engines", "keys")}
     pools, tiers = (scheduler.pools, scheduler.tiers) if scheduler else ((), ())
+    gateway, redis = reader.gateway(document, pools), reader.redis(document)
+    lists = {name: reader.tables(document, name) for name in ("engines", "keys")}
     engines = tuple(reader.engine(path, table, pools) for path, table in lists["engines"])
     keys = tuple(reader.key(path, table, tiers) for path, table in lists["keys"])
     for name, words in [("engines.url", [engine.url for engine in engines]),
@@ -307,4 +324,4 @@ def load(path: Path) -> Settings:
     try:
         return parse(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigFault([("", str(error))]) from None
+        raise ConfigFault([("", str(error))]) from error

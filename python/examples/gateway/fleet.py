@@ -33,6 +33,8 @@ class Member:
 
     engine: Engine
     worker: int | None = None
+    former: int | None = None
+    """The worker that it was before it was lost."""
     failures: int = 0
     """Checks in a row that failed."""
     foreign: tuple[int, ...] = UNSEEN
@@ -125,7 +127,8 @@ class Fleet:
         if member.worker is None:
             settings = member.engine.settings
             member.slots = settings.slots
-            member.worker = self._gate.worker_add({"slots": member.slots}, pool=settings.pool)
+            member.worker = self._gate.worker_add({"slots": member.slots}, pool=settings.pool, replaces=member.former)
+            member.former = None
             self._by_worker[member.worker] = member
             log.info("%s is up, worker %d", settings.url, member.worker)
         self._resize(member, GROW_BY)
@@ -163,5 +166,5 @@ class Fleet:
         if member.worker is None or member.failures < self._settings.health_failures:
             return
         log.warning("%s is lost, worker %d", member.engine.settings.url, member.worker)
-        worker, member.worker = member.worker, None
-        self._gate.worker_lost(worker)
+        member.former, member.worker = member.worker, None
+        self._gate.worker_lost(member.former)

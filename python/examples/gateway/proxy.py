@@ -39,7 +39,8 @@ class Call:
     ask: Ask
     tenant: str
     tier: int
-    pool: str | int
+    pools: tuple[str, ...]
+    """Those that may serve it, in order of preference."""
     headers: dict[str, str]
     """What is passed on to engines."""
     grant: Grant | None = None
@@ -91,7 +92,7 @@ class Proxy:
             tenant=call.tenant,
             tier=call.tier,
             demand={"slots": 1},
-            pool=call.pool,
+            pool=call.pools,
             prompt_tokens=call.ask.prompt_tokens,
             output_tokens=call.ask.output_tokens,
             yielding=yielding,

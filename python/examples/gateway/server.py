@@ -173,8 +173,11 @@ class Gateway:
         for name, why in self._tenants.forget_all_but(settings.tenants).items():
             log.warning("tenant %s is not forgotten before the config is read again: %s", name, why)
 
-    def reload(self) -> None:
-        """Reads the config again; one that is not in order changes nothing, one that fails is taken back."""
+    def reload(self) -> bool:
+        """Reads the config again; one that is not in order changes nothing, one that fails is taken back.
+
+        False if it could not be read now.
+        """
         try:
             settings = load(self._path)
             if settings.redis != self._settings.redis:
@@ -182,7 +185,7 @@ class Gateway:
             self._gate.reconfigure(settings.scheduler)
         except (ConfigFault, tidegate.Error) as error:
             log.error("the config is not in order, and the old one stays: %s", error)
-            return
+            return not isinstance(error.__cause__, OSError)
         former = self._settings
         try:
             self._apply(settings)
@@ -191,6 +194,7 @@ class Gateway:
             self._take_back(former)
         else:
             log.info("the config was read again")
+        return True
 
     def _take_back(self, former: Settings) -> None:
         try:

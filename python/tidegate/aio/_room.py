@@ -19,6 +19,7 @@ from tidegate import _errors
 from tidegate._errors import Error
 from tidegate._tidegate import (
     Abort,
+    AlsoLost,
     Config,
     Drop,
     LeaseWanted,
@@ -168,6 +169,8 @@ class Room:
             case Preempt(request) | Spare(request) | Stuck(request) | Start(request) | Abort(request) | Drop(request):
                 if grant := self.grants.get(request):
                     grant._told(action)
+            case AlsoLost():
+                pass  # whoever told of the worker had all blocks look where they stand
 
     def _want_lease(self, wish: LeaseWanted) -> None:
         if self._on_lease_wanted is None:

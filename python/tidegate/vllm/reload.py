@@ -46,18 +46,20 @@ class Reload:
         """Devices and workers are other hosts': an engine is one worker by itself."""
         return replace(settings.deployment, devices=(), workers=())
 
-    def _read_again(self) -> None:
+    def _read_again(self) -> bool:
+        """False: it could not be read now, and is to be tried again."""
         try:
             found = Settings.load(self._path)
             if found == self.settings:
-                return
+                return True
             if found.watch_every_s != self.settings.watch_every_s:
                 raise SettingsError("vllm.watch_every_s: it is read at the start alone")
             kept = self._in_force.change(self._without_fleet(found))
         except (tidegate.Error, SettingsError) as error:
             logger.error("%s is not in force, what was before is: %s", self._path, error)
-            return
+            return not isinstance(error.__cause__, OSError)
         self.settings = found
         logger.info("%s has changed, and is in force", self._path)
         for name, why in kept.items():
             logger.warning("tenant %s is not forgotten before the file changes again: %s", name, why)
+        return True

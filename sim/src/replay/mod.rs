@@ -225,7 +225,7 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
             setup,
             options,
             host,
-            pools: Pools::new(setup),
+            pools: Pools::new(setup, tenants),
             calendar: Calendar::new(engines.len()),
             engines,
             busy_workers: 0,
@@ -440,7 +440,7 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
             arrival_ns: request.arrival_ns,
             tenant: request.tenant,
             tier: request.tier,
-            pool: self.pools.choose(route, run.units.into()),
+            pool: self.pools.named(route, request.tenant, run.units.into()).0,
             asked: run.units,
         };
         if let Some(index) = self.free.as_mut().and_then(Vec::pop) {
@@ -464,11 +464,13 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
         let route = self.setup.routes[usize::from(request.tier)];
         let units = self.runs[index as usize].units;
         let layout = &self.setup.layout;
+        let (pool, other_pools) = self.pools.named(route, request.tenant, units.into());
         let mut spec = RequestSpec::new(TenantId::new(request.tenant), route.tier)
-            .pool(self.tickets[index as usize].pool)
+            .pool(pool)
             .demand(layout.resources(1, units.into()))
             .yielding(Yielding::Restart)
             .tag(self.arrived);
+        spec.other_pools = other_pools;
         let tally = &mut self.tiers[usize::from(request.tier)];
         if let Work::Tokens { prompt, .. } = request.work {
             spec = spec.prompt_tokens(prompt.into());

@@ -1,10 +1,11 @@
 //! Which pool a request goes to, where a file has workers in several.
 //!
-//! A request waits in one pool, so its host has to choose when it comes: of the pools that take its tier and have a worker
-//! that can hold it, the one of which least is asked for what it has; of equals the first. State: by pool, the units that
-//! requests which live there asked for. O(pools) for a request. Does not know: who waits, who runs.
+//! Where the file lists pools for its tenant, it names those of them that take its tier, and the scheduler chooses. Else its host
+//! chooses when it comes: of the pools that take its tier and have a worker that can hold it, the one of which least is asked
+//! for what it has; of equals the first. State: by pool, the units that requests which live there, or prefer it, asked for.
+//! O(pools) for a request. Does not know: who waits, who runs.
 
-use tidegate::{PoolId, Resources, Tier};
+use tidegate::{OtherPools, PoolId, Resources, Tier};
 
 use crate::setup::{Route, Setup};
 
@@ -23,11 +24,15 @@ struct Pool {
 
 /// The pools of a replay; of a single one nothing is kept.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Pools(Vec<Pool>);
+pub(super) struct Pools {
+    all: Vec<Pool>,
+    /// By tenant, those that the file lists for it.
+    of_tenants: Vec<Vec<PoolId>>,
+}
 
 impl Pools {
-    /// Those of the set-up's file, if that has workers in several.
-    pub(super) fn new(setup: &Setup) -> Self {
+    /// Those of the set-up's file, if that has workers in several. The tenants are numbered in this order.
+    pub(super) fn new(setup: &Setup, tenants: &[String]) -> Self {
         let Some(file) = setup.file.as_deref().filter(|_| setup.config.pools().len() > 1) else {
             return Self::default();
         };
@@ -51,17 +56,30 @@ impl Pools {
         for (device, (all, pool)) in advertised.into_iter().enumerate() {
             pools[pool].units -= limit(device).map_or(0, |limit| all.saturating_sub(limit));
         }
-        Self(pools)
+        let listed = |name: &String| file.tenants.iter().find(|tenant| tenant.name == *name);
+        let of_tenants =
+            tenants.iter().map(|name| listed(name).map_or(Vec::new(), |found| found.pools.clone()));
+        Self { all: pools, of_tenants: of_tenants.collect() }
     }
 
     /// Those that take a tier, with their numbers.
     fn open(&self, tier: Tier) -> impl Iterator<Item = (&Pool, PoolId)> {
-        let numbered = self.0.iter().zip((0..).map(PoolId::new));
+        let numbered = self.all.iter().zip((0..).map(PoolId::new));
         numbered.filter(move |(pool, _)| pool.units > 0 && pool.most_urgent <= tier.get())
     }
 
-    /// Where a request goes that asks for so many units.
-    pub(super) fn choose(&self, route: Route, units: u64) -> PoolId {
+    /// Where a request goes that asks for so many units, and the others that may take it, in order of preference.
+    pub(super) fn named(&self, route: Route, tenant: u32, units: u64) -> (PoolId, OtherPools) {
+        let listed = self.of_tenants.get(tenant as usize).map_or(&[][..], Vec::as_slice);
+        let is_open = |pool: &PoolId| self.open(route.tier).any(|(_, number)| number == *pool);
+        let named: Vec<PoolId> = listed.iter().copied().filter(is_open).collect();
+        match named.split_first() {
+            Some((&first, others)) => (first, OtherPools::new(others).expect("the file lists no more")),
+            None => (self.choose(route, units), OtherPools::NONE),
+        }
+    }
+
+    fn choose(&self, route: Route, units: u64) -> PoolId {
         let load = |pool: &Pool| (u128::from(pool.asked) + u128::from(units), u128::from(pool.units));
         let roomy = self.open(route.tier).filter(|(pool, _)| pool.largest >= units);
         let least = roomy.min_by(|(a, _), (b, _)| {
@@ -75,24 +93,24 @@ impl Pools {
     /// The pools that take a tier.
     pub(super) fn of(&self, route: Route) -> impl Iterator<Item = PoolId> {
         let several = self.open(route.tier).map(|(_, number)| number);
-        several.chain(self.0.is_empty().then_some(route.pool))
+        several.chain(self.all.is_empty().then_some(route.pool))
     }
 
     /// The units of all of them; `None` of a single pool.
     pub(super) fn units(&self) -> Option<u64> {
-        (!self.0.is_empty()).then(|| self.0.iter().map(|pool| pool.units).sum())
+        (!self.all.is_empty()).then(|| self.all.iter().map(|pool| pool.units).sum())
     }
 
     /// A request lives in a pool.
     pub(super) fn join(&mut self, pool: PoolId, units: u32) {
-        if let Some(pool) = self.0.get_mut(pool.get() as usize) {
+        if let Some(pool) = self.all.get_mut(pool.get() as usize) {
             pool.asked += u64::from(units);
         }
     }
 
     /// It has ended.
     pub(super) fn leave(&mut self, pool: PoolId, units: u32) {
-        if let Some(pool) = self.0.get_mut(pool.get() as usize) {
+        if let Some(pool) = self.all.get_mut(pool.get() as usize) {
             pool.asked -= u64::from(units);
         }
     }

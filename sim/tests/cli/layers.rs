@@ -47,7 +47,7 @@ const OF_CHAT: i32 = 6 * 4;
 const LONG: u64 = 9_000;
 const REQUESTS: u64 = 600;
 
-fn printed(arguments: &[&str]) -> String {
+pub(super) fn printed(arguments: &[&str]) -> String {
     let output = tidegate(arguments);
     assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
     text(&output.stdout).to_owned()
@@ -87,16 +87,16 @@ fn burst(folder: &Folder) -> String {
 }
 
 /// An attempt: worker, tier, tenant, and from when to when in nanoseconds.
-struct Attempt<'a> {
-    worker: u64,
+pub(super) struct Attempt<'a> {
+    pub(super) worker: u64,
     tier: &'a str,
-    tenant: &'a str,
+    pub(super) tenant: &'a str,
     request: u64,
     from: u64,
     until: u64,
 }
 
-fn attempts(timeline: &Value) -> Vec<Attempt<'_>> {
+pub(super) fn attempts(timeline: &Value) -> Vec<Attempt<'_>> {
     let events =
         timeline["traceEvents"].as_array().expect("a list").iter().filter(|event| event["ph"] == "X");
     let ns = |value: &Value| (value.as_f64().expect("a number") * 1e3).round() as u64;
@@ -131,7 +131,7 @@ fn most_at_once<'a>(attempts: impl Iterator<Item = &'a Attempt<'a>>) -> i32 {
     running.max().unwrap_or(0)
 }
 
-fn assert_conserved(setup: &Value) {
+pub(super) fn assert_conserved(setup: &Value) {
     let count = |name: &str| setup["requests"][name].as_u64().expect("a number");
     let ended: u64 = ["completed", "dropped", "failed", "cancelled", "live"].map(count).iter().sum();
     assert_eq!((count("submitted"), count("live")), (ended, 0), "{}", setup["requests"]);

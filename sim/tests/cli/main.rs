@@ -9,6 +9,7 @@ mod journal_tools;
 mod layers;
 mod money;
 mod paper;
+mod pools;
 mod replicas;
 mod reports;
 mod streams;

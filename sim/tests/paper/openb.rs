@@ -5,7 +5,7 @@ use tidegate_sim::paper::openb::hosted::Hosted;
 use tidegate_sim::paper::openb::pods::{Pod, pods};
 use tidegate_sim::paper::openb::policies::{Fit, InOrder};
 use tidegate_sim::paper::openb::serve::{Policy, Terms, serve};
-use tidegate_sim::paper::openb::table::{FROM_S, NEVER};
+use tidegate_sim::paper::openb::table::{FROM_S, NEVER, REPLICAS};
 
 /// Less than what the pods ask for at their busiest: somebody has to wait.
 const GPUS: usize = 26;
@@ -29,7 +29,7 @@ fn trace() -> Option<Vec<Pod>> {
 #[test]
 fn latency_sensitive_pods_wait_less_than_best_effort() {
     let Some(pods) = trace() else { return };
-    let found = run(&pods, 0, &mut Hosted::new(GPUS, None));
+    let found = run(&pods, 0, &mut Hosted::new(GPUS, 1, None));
     println!("tidegate: {found:?}");
     for figure in ["wait_mean_s", "wait_p99_s"] {
         let [ls, be] = ["ls", "be"].map(|class| found[&*format!("{class}_{figure}")]);
@@ -48,7 +48,7 @@ fn latency_sensitive_pods_wait_less_than_best_effort() {
 #[test]
 fn servers_that_die_take_along_only_what_runs_on_their_gpu() {
     let Some(pods) = trace() else { return };
-    let found = run(&pods, DEATHS_EVERY_S, &mut Hosted::new(GPUS, Some(NEVER)));
+    let found = run(&pods, DEATHS_EVERY_S, &mut Hosted::new(GPUS, 1, Some(NEVER)));
     println!("deaths: {found:?}");
     assert!(found["killed"] > found["failed"] && found["failed"] > 0.0, "{found:?}");
     let never = pods.len().div_ceil(NEVER);
@@ -58,6 +58,18 @@ fn servers_that_die_take_along_only_what_runs_on_their_gpu() {
 #[test]
 fn a_run_comes_out_the_same_twice() {
     let Some(pods) = trace() else { return };
-    let again = || run(&pods, DEATHS_EVERY_S, &mut Hosted::new(GPUS, Some(NEVER)));
+    let again = || run(&pods, DEATHS_EVERY_S, &mut Hosted::new(GPUS, 1, Some(NEVER)));
     assert_eq!(again(), again());
+}
+
+/// Replicas of a GPU may each use all of it, and together no more: asserted at each start. One client that dies takes along
+/// all of its GPU's.
+#[test]
+fn replicas_of_a_gpu_hold_no_more_than_it_has() {
+    let Some(pods) = trace() else { return };
+    let found = run(&pods, DEATHS_EVERY_S, &mut Hosted::new(GPUS, REPLICAS, Some(NEVER)));
+    println!("replicas: {found:?}");
+    assert!(found["fullest_gpu_milli"] <= 1_000.0, "{found:?}");
+    assert!(found["killed"] > found["failed"] && found["failed"] > 0.0, "{found:?}");
+    assert!(found["ls_wait_mean_s"] < found["be_wait_mean_s"], "{found:?}");
 }

@@ -114,13 +114,13 @@ const OPENB_COLUMNS: [Column; 12] = [
 
 pub(super) fn openb(table: &openb::Table) -> String {
     let mut text = format!(
-        "openb, {} pods as slices of GPUs ({} of several GPUs left out); in the last row of each number of GPUs the \
-         server of one of them dies every {} s, and one pod in {} cannot start over\n\n{:<28}",
-        table.pods, table.left_out, table.deaths_every_s, table.one_cannot_in, ""
+        "openb, {} pods as slices of GPUs ({} of several GPUs left out); in rows with deaths the server of a GPU \
+         dies every {} s, and one pod in {} cannot start over; {} replicas on each GPU\n\n{:<32}",
+        table.pods, table.left_out, table.deaths_every_s, table.one_cannot_in, table.replicas, ""
     );
     headings(&mut text, &OPENB_COLUMNS);
     for openb::Row { gpus, policy, found } in &table.rows {
-        write!(text, "{gpus:>5} {policy:<22}").expect(INTO_TEXT);
+        write!(text, "{gpus:>5} {policy:<26}").expect(INTO_TEXT);
         cells(&mut text, &OPENB_COLUMNS, found, false);
     }
     let fullest = table.rows.iter().map(|row| row.found["fullest_gpu_milli"]).fold(0.0, f64::max);

@@ -1,14 +1,14 @@
 //! tidegate in the cluster, through its public verbs alone.
 //!
-//! A GPU is a device, and the process that serves it a worker with all its thousandths, whose clients are the pods. Classes
-//! are tiers.
+//! A GPU is a device, and the process that serves it a worker with all its thousandths, whose clients are the pods; or it is cut
+//! into replicas, each of which may use all that the others leave. Classes are tiers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tidegate::{
-    Action, Attempt, Config, DeviceId, DeviceSpec, Instant, Release, RequestId, RequestSpec, Scheduler,
-    TenantId, Tier, TierConfig, Usage, WorkerId, WorkerSpec, Yielding,
+    Action, Attempt, Config, DeviceId, Instant, Release, RequestId, RequestSpec, Resources, Scheduler,
+    Sharing, TenantId, Tier, TierConfig, Usage, WorkerId, WorkerKind, WorkerSpec, Yielding,
 };
 
 use super::cluster::Gpus;
@@ -27,8 +27,10 @@ const OURS: &str = "the host tells the scheduler only what follows from its own 
 pub struct Hosted {
     scheduler: Scheduler,
     tenant: TenantId,
-    /// By GPU: the device of the process that serves it now.
-    devices: Vec<DeviceId>,
+    /// How each GPU is cut.
+    sharing: Sharing,
+    /// By GPU: the device of the process that serves it now, and the first of its workers.
+    devices: Vec<(DeviceId, WorkerId)>,
     gpus_of: BTreeMap<WorkerId, usize>,
     /// By our numbers: theirs, and the attempt of those that were started.
     requests: BTreeMap<usize, (RequestId, Option<Attempt>)>,
@@ -39,9 +41,9 @@ pub struct Hosted {
 }
 
 impl Hosted {
-    /// So many GPUs; one in `never` pods, by their numbers, cannot start over.
+    /// So many GPUs, each cut into so many clients of a server; one in `never` pods, by their numbers, cannot start over.
     #[must_use]
-    pub fn new(gpus: usize, never: Option<usize>) -> Self {
+    pub fn new(gpus: usize, replicas: u32, never: Option<usize>) -> Self {
         let tiers = CLASSES.iter().zip(RESERVES_PPM);
         // Pods run for minutes to months: what is idle is lent at once, and a GPU is not soon kept clear for a large one.
         let tier = |(&name, reserve): (&&'static str, u32)| {
@@ -56,6 +58,7 @@ impl Hosted {
         let mut hosted = Self {
             scheduler,
             tenant,
+            sharing: Sharing { kind: WorkerKind::Mps, replicas },
             devices: Vec::new(),
             gpus_of: BTreeMap::new(),
             requests: BTreeMap::new(),
@@ -64,21 +67,27 @@ impl Hosted {
             wakes_at: None,
         };
         for gpu in 0..gpus {
-            let device = hosted.serve(Instant::ZERO, gpu);
-            hosted.devices.push(device);
+            let served = hosted.serve(Instant::ZERO, gpu);
+            hosted.devices.push(served);
         }
         hosted
     }
 
-    /// A process that serves a GPU begins: a new device, and its worker.
-    fn serve(&mut self, now: Instant, gpu: usize) -> DeviceId {
-        let whole = [u64::from(GPU_MILLI)];
-        let spec = DeviceSpec { limit: whole.into(), checkpoint_mib: None };
+    /// A process that serves a GPU begins: a new device, and its workers.
+    fn serve(&mut self, now: Instant, gpu: usize) -> (DeviceId, WorkerId) {
+        let (spec, capacity) = self.sharing.cut([u64::from(GPU_MILLI)]);
         let device = self.scheduler.device_add(now, spec).expect(OURS);
-        let spec = WorkerSpec::new(whole).on(device);
-        let worker = self.scheduler.worker_add(now, spec).expect(OURS);
-        self.gpus_of.insert(worker, gpu);
-        device
+        (device, self.begin(now, gpu, device, capacity))
+    }
+
+    /// All workers of a device begin. Returns the first.
+    fn begin(&mut self, now: Instant, gpu: usize, device: DeviceId, capacity: Resources) -> WorkerId {
+        let spec = WorkerSpec::new(capacity).kind(self.sharing.kind).on(device);
+        let workers = (0..self.sharing.replicas.max(1))
+            .map(|_| self.scheduler.worker_add(now, spec.clone()).expect(OURS));
+        let workers: Vec<WorkerId> = workers.collect();
+        self.gpus_of.extend(workers.iter().map(|&worker| (worker, gpu)));
+        workers[0]
     }
 
     fn forget(&mut self, id: usize) -> (RequestId, Option<Attempt>) {
@@ -101,7 +110,9 @@ impl Policy for Hosted {
 
     fn next(&mut self, now_ns: u64, _gpus: &Gpus) -> Option<Step> {
         let now = Instant::from_nanos(now_ns);
-        let Some(action) = self.scheduler.poll(now) else {
+        // Whoever is named is of a GPU whose server died: `serve` took its pods from it.
+        let is_news = |action: &Action| !matches!(action, Action::AlsoLost { .. });
+        let Some(action) = std::iter::from_fn(|| self.scheduler.poll(now)).find(is_news) else {
             self.wakes_at = self.scheduler.poll_timeout().map(Instant::as_nanos);
             return None;
         };
@@ -133,8 +144,11 @@ impl Policy for Hosted {
 
     fn died(&mut self, now_ns: u64, gpu: usize, _ran: &[(usize, u32)]) {
         let now = Instant::from_nanos(now_ns);
-        self.scheduler.device_lost(now, self.devices[gpu]).expect(OURS);
-        self.devices[gpu] = self.serve(now, gpu);
+        // The host hears of one client; the GPU itself is there.
+        let (device, first) = self.devices[gpu];
+        self.scheduler.worker_lost(now, first).expect(OURS);
+        let (_, capacity) = self.sharing.cut([u64::from(GPU_MILLI)]);
+        self.devices[gpu].1 = self.begin(now, gpu, device, capacity);
     }
 
     fn wakes_at(&self) -> Option<u64> {

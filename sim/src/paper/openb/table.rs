@@ -4,6 +4,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use tidegate::Sharing;
+
 use super::hosted::Hosted;
 use super::pods::{Pod, pods};
 use super::policies::{Fit, InOrder};
@@ -21,6 +23,8 @@ pub const FROM_S: u64 = 10_000_000;
 pub const DEATHS_EVERY_S: u64 = 24 * 3_600;
 /// There one pod in so many cannot start over.
 pub const NEVER: usize = 10;
+/// Clients of one server on each GPU in the last two rows, as many as are sensible.
+pub const REPLICAS: u32 = Sharing::MOST_SENSIBLE;
 
 /// One policy on so many GPUs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -42,10 +46,12 @@ pub struct Table {
     pub pods: usize,
     /// Pods that ask for more than one GPU, which are not.
     pub left_out: usize,
-    /// In the last row of each number of GPUs one server of a GPU dies in so many seconds.
+    /// In the rows with deaths one server of a GPU dies in so many seconds.
     pub deaths_every_s: u64,
     /// There one pod in so many cannot start over.
     pub one_cannot_in: usize,
+    /// Replicas of each GPU in the rows that have several.
+    pub replicas: u32,
     /// By GPUs, then by policy.
     pub rows: Vec<Row>,
 }
@@ -63,17 +69,20 @@ pub fn table(data: &Path, gpus: &[usize]) -> Result<Table, TraceError> {
         left_out,
         deaths_every_s: DEATHS_EVERY_S,
         one_cannot_in: NEVER,
+        replicas: REPLICAS,
         rows,
     })
 }
 
 fn of_gpus(pods: &[Pod], gpus: usize) -> Vec<Row> {
-    let policies: [(&str, u64, Box<dyn Policy>); 5] = [
+    let policies: [(&str, u64, Box<dyn Policy>); 7] = [
         ("first fit", 0, Box::new(InOrder::new(Fit::First))),
         ("best fit", 0, Box::new(InOrder::new(Fit::Best))),
         ("least fragments", 0, Box::new(InOrder::new(Fit::LeastFragments))),
-        ("tidegate", 0, Box::new(Hosted::new(gpus, None))),
-        ("tidegate, deaths", DEATHS_EVERY_S, Box::new(Hosted::new(gpus, Some(NEVER)))),
+        ("tidegate", 0, Box::new(Hosted::new(gpus, 1, None))),
+        ("tidegate, deaths", DEATHS_EVERY_S, Box::new(Hosted::new(gpus, 1, Some(NEVER)))),
+        ("tidegate, replicas", 0, Box::new(Hosted::new(gpus, REPLICAS, None))),
+        ("tidegate, replicas, deaths", DEATHS_EVERY_S, Box::new(Hosted::new(gpus, REPLICAS, Some(NEVER)))),
     ];
     let row = |(policy, deaths_s, mut rule): (&'static str, u64, Box<dyn Policy>)| {
         let terms = Terms { gpus, from_ns: FROM_S * NS_PER_S, deaths_every_ns: deaths_s * NS_PER_S };
