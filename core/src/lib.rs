@@ -46,6 +46,7 @@ mod marks;
 mod maxima;
 mod meter;
 mod metrics;
+mod packed;
 mod placement;
 mod preempt;
 mod prefix_index;

@@ -36,38 +36,6 @@ impl Instant {
     }
 }
 
-/// An instant, if there is one, without the seven bytes between.
-#[derive(Clone, Copy, Debug, Default)]
-#[cfg_attr(
-    feature = "snapshot",
-    derive(serde::Serialize, serde::Deserialize),
-    serde(from = "Option<Instant>", into = "Option<Instant>")
-)]
-pub(crate) struct MaybeInstant {
-    is_some: bool,
-    nanos: [u8; size_of::<u64>()],
-}
-
-impl MaybeInstant {
-    pub(crate) const NONE: Self = Self { is_some: false, nanos: [0; size_of::<u64>()] };
-
-    pub(crate) const fn get(self) -> Option<Instant> {
-        if self.is_some { Some(Instant(u64::from_ne_bytes(self.nanos))) } else { None }
-    }
-}
-
-impl From<Option<Instant>> for MaybeInstant {
-    fn from(at: Option<Instant>) -> Self {
-        at.map_or(Self::NONE, |at| Self { is_some: true, nanos: at.0.to_ne_bytes() })
-    }
-}
-
-impl From<MaybeInstant> for Option<Instant> {
-    fn from(at: MaybeInstant) -> Self {
-        at.get()
-    }
-}
-
 impl core::ops::Add<Duration> for Instant {
     type Output = Self;
 

@@ -60,11 +60,14 @@ fn freed_ppm(work_lost: u64, need: &Need, frees: &PlaceUnits) -> u64 {
 
 impl Ord for Rank {
     fn cmp(&self, other: &Self) -> Ordering {
+        // Many lose nothing, or as much for as much: only where that differs are there products to compare.
+        let is_alike = (self.work_lost, self.freed_ppm) == (other.work_lost, other.freed_ppm);
         let loss = |one: &Self, by: &Self| u128::from(one.work_lost) * u128::from(by.freed_ppm);
+        let by_loss = || if is_alike { Ordering::Equal } else { loss(self, other).cmp(&loss(other, self)) };
         (self.preemptions.cmp(&other.preemptions))
-            .then_with(|| loss(self, other).cmp(&loss(other, self)))
-            .then(other.started_at.cmp(&self.started_at))
-            .then(self.id.cmp(&other.id))
+            .then_with(by_loss)
+            .then_with(|| other.started_at.cmp(&self.started_at))
+            .then_with(|| self.id.cmp(&other.id))
     }
 }
 

@@ -6,10 +6,10 @@ use super::Scheduler;
 use super::record::{Record, Run, Waiting};
 use crate::config::Order;
 use crate::id::{PoolId, Tier, WorkerId};
+use crate::packed::{MaybeInstant, MaybeWorker};
 use crate::queue::{Lane, Least, OrderKey};
 use crate::request::{RequestSpec, RequestState};
 use crate::resources::{Balance, Resources};
-use crate::time::MaybeInstant;
 
 impl Scheduler {
     /// Puts a request that is nowhere into its queue, or parks it; whether it is new there.
@@ -221,7 +221,8 @@ impl Scheduler {
     /// Takes back the drain claim of a request.
     #[inline(always)]
     pub(super) fn stop_draining(&mut self, slot: u32) {
-        if let Some(worker) = self.requests[slot].drains.take() {
+        let drains = core::mem::replace(&mut self.requests[slot].drains, MaybeWorker::NONE);
+        if let Some(worker) = drains.get() {
             self.end_drain(worker);
         }
     }

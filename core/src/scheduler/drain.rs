@@ -51,7 +51,7 @@ impl Scheduler {
             let record = &self.requests[head];
             let is_head = record.sat_out_round != self.round
                 && record.bypassed < max_bypass
-                && record.drains.is_none()
+                && record.drains.get().is_none()
                 && self.has_no_gates(record)
                 && self.surely_has_quota(record);
             if !is_head {
@@ -78,7 +78,7 @@ impl Scheduler {
         let since = record.blocked_since.get().unwrap_or(now);
         record.blocked_since = Some(since).into();
         let is_early = now.nanos_since(since) < drain_after_ns && record.bypassed < self.config.max_bypass;
-        if is_early && record.drains.is_none() {
+        if is_early && record.drains.get().is_none() {
             return self.wake(pool, Some(since.plus_nanos(drain_after_ns)));
         }
         self.drain_for(pool, head, since);
@@ -89,13 +89,14 @@ impl Scheduler {
     fn drain_for(&mut self, pool: PoolId, head: u32, since: Instant) {
         if self.requests[head]
             .drains
+            .get()
             .is_some_and(|worker| !self.requests[head].asks.fits(&self.worker(worker).whole))
         {
             self.stop_draining(head);
         }
         // Not by the instant when it is due: that stands still at the end of time.
         let is_due = |since: Instant| self.now.nanos_since(since) >= self.config.drain_after_ns;
-        if let Some(worker) = self.requests[head].drains {
+        if let Some(worker) = self.requests[head].drains.get() {
             let drain = self.worker(worker).drain.expect("a request that drains a worker is its drain");
             if is_due(drain.since) && self.is_clear(worker, &self.requests[head].asks) {
                 self.stop_draining(head);
@@ -116,7 +117,7 @@ impl Scheduler {
         others.into_iter().for_each(|other| self.stop_draining(other.slot));
         let tier = self.requests[head].tier();
         self.worker_mut(worker).drain = Some(Drain { slot: head, tier, since: self.now });
-        self.requests[head].drains = Some(worker);
+        self.requests[head].drains = Some(worker).into();
         self.pool_mut(pool).drained.push(worker);
         self.wake(pool, Some(self.now.plus_nanos(self.config.drain_after_ns)));
     }

@@ -13,12 +13,13 @@ use super::usage::Settled;
 use super::{MAX_TOKENS, Scheduler};
 use crate::error::SubmitError;
 use crate::id::Tier;
+use crate::packed::MaybeInstant;
 use crate::queue::Lane;
 use crate::quota::{Ahead, Ask, Never, NotNow, Refusal};
 use crate::request::{RequestSpec, Usage};
 use crate::resources::Resources;
 use crate::tenant::{OverQuota, QuotaLimit};
-use crate::time::{Instant, MaybeInstant};
+use crate::time::Instant;
 
 /// Where somebody stands among those who wait at a node.
 pub(super) type WaiterKey = (Tier, i128, u64);

@@ -125,9 +125,9 @@ impl Requests {
     /// The part of that which is not said of most.
     #[inline]
     pub(super) fn set_rest(&mut self, slot: u32, spec: &RequestSpec) {
-        let (record, rest) = (&mut self.live[slot], SpecRest::of(spec));
-        if rest != SpecRest::unsaid(record.asks) {
-            *self.rests.own(&mut record.rest) = rest;
+        let record = &mut self.live[slot];
+        if !SpecRest::is_unsaid(spec, &record.asks) {
+            *self.rests.own(&mut record.rest) = SpecRest::of(spec);
         } else if record.rest != COMMON {
             self.rests.forget(core::mem::take(&mut record.rest));
         }
@@ -226,9 +226,8 @@ impl<'de> serde::Deserialize<'de> for Requests {
         let mut rests = Parts::new(SpecRest::unsaid(Resources::ZERO));
         let live = live.map(|(spec, mut record)| {
             record.spec = ShortSpec::of(&spec);
-            let rest = SpecRest::of(&spec);
-            if rest != SpecRest::unsaid(record.asks) {
-                *rests.own(&mut record.rest) = rest;
+            if !SpecRest::is_unsaid(&spec, &record.asks) {
+                *rests.own(&mut record.rest) = SpecRest::of(&spec);
             }
             record
         });

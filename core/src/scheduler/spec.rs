@@ -56,7 +56,7 @@ impl ShortSpec {
 }
 
 /// What is not said of most requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct SpecRest {
     pub(super) demand: Resources,
     pub(super) peak: Resources,
@@ -69,6 +69,16 @@ impl SpecRest {
     /// Of whom nothing is said besides: takes so much, always.
     pub(super) const fn unsaid(demand: Resources) -> Self {
         Self { demand, peak: demand, other_pools: OtherPools::NONE, deadline: None, queue_timeout_ns: None }
+    }
+
+    /// Whether a spec says nothing besides, of one that takes so much next.
+    #[inline]
+    pub(super) fn is_unsaid(spec: &RequestSpec, asks: &Resources) -> bool {
+        spec.demand == *asks
+            && spec.peak == *asks
+            && spec.other_pools.is_empty()
+            && spec.deadline.is_none()
+            && spec.queue_timeout_ns.is_none()
     }
 
     pub(super) fn of(spec: &RequestSpec) -> Self {
