@@ -211,6 +211,11 @@ impl<K: Key, const FAN: usize> Nodes<K, FAN> {
         Self { nodes: Vec::new(), free: NIL, leaf_of: Vec::new() }
     }
 
+    /// Whether a slot is in any of the trees.
+    pub(crate) fn contains(&self, slot: u32) -> bool {
+        self.leaf_of.get(slot as usize).is_some_and(|&leaf| leaf != NIL)
+    }
+
     /// By what a slot is ordered.
     pub(crate) fn key(&self, slot: u32) -> K {
         let (leaf, place) = self.find_slot(slot);

@@ -5,22 +5,18 @@
 //! because nothing that is up can hold it where it is: so no two pools hand one to and fro. One that kept context stays where
 //! it was kept. Invariant: ROAM-1, the lists name just those. Cost: nothing for a request that names one pool.
 
-use alloc::collections::BTreeSet;
-
 use smallvec::SmallVec;
 
 use super::record::Record;
+use super::roamers::{Roamer, Roamers};
 use super::warmth::Patience;
 use super::{SCAN_WINDOW, Scheduler};
 use crate::config::Preemption;
 use crate::event::Reason;
-use crate::id::{PoolId, Tier, WorkerId};
+use crate::id::{PoolId, WorkerId};
 use crate::queue::Lane;
 use crate::request::OtherPools;
 use crate::resources::Resources;
-
-/// The waiting requests of other pools that one could serve: by tier, then by arrival; and their slots.
-pub(super) type Roamers = BTreeSet<(Tier, u64, u32)>;
 
 impl Record {
     /// How many pools it names.
@@ -62,7 +58,7 @@ impl Scheduler {
     #[inline]
     pub(super) fn list_roamer(&mut self, slot: u32) {
         if !self.requests[slot].spec.other_pools.is_empty() && self.may_roam(slot) {
-            self.change_roamer(slot, |roamers, entry| roamers.insert(entry));
+            self.change_roamer(slot, Roamers::insert);
             if self.requests[slot].lane == Some(Lane::Parked) {
                 self.homeless.insert((self.requests[slot].sequence, slot));
             }
@@ -73,13 +69,13 @@ impl Scheduler {
     #[inline]
     pub(super) fn unlist_roamer(&mut self, slot: u32) {
         if !self.requests[slot].spec.other_pools.is_empty() {
-            self.change_roamer(slot, |roamers, entry| roamers.remove(&entry));
+            self.change_roamer(slot, Roamers::remove);
             self.homeless.remove(&(self.requests[slot].sequence, slot));
         }
     }
 
     #[inline(never)]
-    fn change_roamer(&mut self, slot: u32, change: impl Fn(&mut Roamers, (Tier, u64, u32)) -> bool) {
+    fn change_roamer(&mut self, slot: u32, change: impl Fn(&mut Roamers, Roamer)) {
         let record = &self.requests[slot];
         let entry = (record.tier(), record.sequence, slot);
         for pool in record.spec.other_pools {
@@ -112,9 +108,8 @@ impl Scheduler {
             return false;
         }
         let took = self.tiers().any(|tier| {
-            let first = (tier, 0, 0)..=(tier, u64::MAX, u32::MAX);
-            let first = self.pool(pool).roamers.range(first).take(SCAN_WINDOW);
-            let first: SmallVec<[u32; SCAN_WINDOW]> = first.map(|&(.., slot)| slot).collect();
+            let first: SmallVec<[u32; SCAN_WINDOW]> =
+                self.pool(pool).roamers.of_tier(tier).take(SCAN_WINDOW).collect();
             first.into_iter().any(|slot| self.take_in_one(pool, slot))
         });
         self.pool_mut(pool).seeks_roamers |= took;
@@ -299,8 +294,8 @@ impl Scheduler {
     pub(super) fn note_homeless(&mut self, pool: PoolId) {
         let Self { pools, requests, homeless, .. } = self;
         let parked = |slot: u32| requests[slot].lane == Some(Lane::Parked);
-        let others = pools[pool.index()].roamers.iter().filter(|&&(.., slot)| parked(slot));
-        homeless.extend(others.map(|&(_, sequence, slot)| (sequence, slot)));
+        let others = pools[pool.index()].roamers.iter().filter(|&(.., slot)| parked(slot));
+        homeless.extend(others.map(|(_, sequence, slot)| (sequence, slot)));
     }
 
     /// Whether any pool that a request may come back to could ever hold it: units that it stopped with count.
@@ -323,6 +318,6 @@ impl Scheduler {
         }
         let others = record.spec.other_pools;
         let entry = (record.tier(), record.sequence, slot);
-        (others.len(), others.iter().all(|&pool| self.pool(pool).roamers.contains(&entry)))
+        (others.len(), others.iter().all(|&pool| self.pool(pool).roamers.contains(entry)))
     }
 }
