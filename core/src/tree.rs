@@ -211,6 +211,11 @@ impl<K: Key, const FAN: usize> Nodes<K, FAN> {
         Self { nodes: Vec::new(), free: NIL, leaf_of: Vec::new() }
     }
 
+    /// Whether a slot is in any of the trees.
+    pub(crate) fn contains(&self, slot: u32) -> bool {
+        self.leaf_of.get(slot as usize).is_some_and(|&leaf| leaf != NIL)
+    }
+
     /// By what a slot is ordered.
     pub(crate) fn key(&self, slot: u32) -> K {
         let (leaf, place) = self.find_slot(slot);
@@ -284,6 +289,13 @@ impl<K: Key, const FAN: usize> Nodes<K, FAN> {
             above.replace(place, entry);
             number = parent;
         }
+    }
+
+    /// The slots of a leaf and those behind it.
+    fn slots_from(&self, leaf: u32) -> impl Iterator<Item = u32> + use<'_, K, FAN> {
+        let next = |&leaf: &u32| Some(self.node(leaf).next).filter(|&next| next != NIL);
+        let leaves = core::iter::successors(Some(leaf).filter(|&leaf| leaf != NIL), next);
+        leaves.flat_map(|leaf| self.node(leaf).whats().iter().copied())
     }
 
     /// The key before a place of a leaf, if there is one: in it, or in the one beside it.
@@ -541,14 +553,37 @@ impl Tree {
         }
     }
 
+    /// The key of the last.
+    pub(crate) fn last_key<K: Key, const FAN: usize>(&self, nodes: &Nodes<K, FAN>) -> Option<K> {
+        (self.last != NIL).then(|| nodes.node(self.last).keys().last().copied())?
+    }
+
     /// All slots, in order.
     pub(crate) fn iter<'a, K: Key, const FAN: usize>(
         &self,
         nodes: &'a Nodes<K, FAN>,
     ) -> impl Iterator<Item = u32> + use<'a, K, FAN> {
-        let next = |&leaf: &u32| Some(nodes.node(leaf).next).filter(|&next| next != NIL);
-        let leaves = core::iter::successors(Some(self.first).filter(|&first| first != NIL), next);
-        leaves.flat_map(|leaf| nodes.node(leaf).whats().iter().copied())
+        nodes.slots_from(self.first)
+    }
+
+    /// The slots whose keys are not less than one, in order.
+    pub(crate) fn iter_from<'a, K: Key, const FAN: usize>(
+        &self,
+        nodes: &'a Nodes<K, FAN>,
+        key: K,
+    ) -> impl Iterator<Item = u32> + use<'a, K, FAN> {
+        let (mut number, mut before) = (self.root, 0);
+        while number != NIL {
+            let node = nodes.node(number);
+            if node.is_leaf {
+                before = node.keys().partition_point(|other| *other < key);
+                break;
+            }
+            // Upper nodes know lower bounds: what is not less begins below the last that is not above it.
+            let not_above = node.keys().partition_point(|other| *other <= key);
+            number = node.whats[not_above.saturating_sub(1)];
+        }
+        nodes.slots_from(number).skip(before)
     }
 
     /// The first slot in order, behind `after` if that is given, whose numbers are small enough: if some are, so are all
@@ -626,6 +661,11 @@ mod tests {
         let slots: Vec<u32> = model.iter().map(|&(_, slot, _)| slot).collect();
         assert_eq!(tree.iter(nodes).collect::<Vec<_>>(), slots);
         assert_eq!(tree.first(nodes), slots.first().copied());
+        assert_eq!(tree.last_key(nodes), model.last().map(|&(key, ..)| key));
+        for from in model.iter().flat_map(|&(key, ..)| [key, key + 1]).chain([0]) {
+            let behind = model.iter().filter(|(key, ..)| *key >= from).map(|&(_, slot, _)| slot);
+            assert!(tree.iter_from(nodes, from).eq(behind));
+        }
         let all = model.iter().map(|&(_, _, own)| brief(own)).reduce(|one, other| one.min(&other));
         assert_eq!(tree.least(nodes), all);
         if tree.root != NIL {

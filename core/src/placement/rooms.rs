@@ -317,6 +317,15 @@ impl Rooms {
         self.free.most().max(&self.recent)
     }
 
+    /// How full a place will be at least with what is asked, in parts per million, for who weighs few of many.
+    pub(crate) fn at_least(&self, asked: &Resources) -> impl Fn(usize) -> u64 + use<'_> {
+        let (adds, _) = Prospect::new(asked, Placement::PrefixAffinity, &self.capacities).adds;
+        move |place| {
+            let is_known = !self.changed.contains(place);
+            if is_known { self.rooms[place].load.ppm.saturating_add(adds) } else { 0 }
+        }
+    }
+
     /// The first of the places with the least [`score`], of those that have what is asked and of some besides. `load_with`
     /// is how full a place would be, if it will do.
     pub(crate) fn best(

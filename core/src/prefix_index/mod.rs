@@ -6,6 +6,10 @@
 //! has copies, or others follow it; a worker's copies stand in the order of use, a block always before those that
 //! follow it, so that the last may go first. All memory is taken at the begin: 28 bytes for a block, 32 for a copy, and 6
 //! in a table for each. Storing and pinning cost O(blocks), however many have them, a search O(blocks + copies of few).
+//!
+//! Who learns has no time to store: the chain is put by, and where another prompt that is pinned may part from it the worker is
+//! *marked*, so that a search for any other pin finds what it would find had all of it been stored. Whatever else is told stores
+//! it before.
 
 use alloc::vec::Vec;
 
@@ -44,8 +48,28 @@ struct Block {
     held_by: u32,
     /// The newest of its copies.
     copies: u32,
+    /// How many there are, without marks; the highest bit says that there are marks.
     copy_count: u32,
 }
+
+impl Block {
+    /// Whether more have it than the block behind it, which so many have: who has that has this.
+    fn is_turn(&self, behind: u32) -> bool {
+        self.copy_count != behind
+    }
+
+    fn copy_count(&self) -> u32 {
+        self.copy_count & !MARKED
+    }
+
+    /// Whether prompts of which each is pinned part behind it.
+    fn parts(&self) -> bool {
+        self.held_by - self.copy_count() > 1
+    }
+}
+
+/// See [`Block::copy_count`].
+const MARKED: u32 = 1 << 31;
 
 /// That a worker has a block.
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +125,7 @@ fn copy_key(block: u32, worker: u32) -> u64 {
 
 /// Blocks, their copies, and the caches that have them.
 #[derive(Debug)]
-#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "snapshot", derive(Clone, serde::Serialize, serde::Deserialize))]
 pub(crate) struct PrefixIndex {
     /// The most blocks, and the most that a worker may have if it is told its share; 0 blocks is no index.
     #[cfg_attr(feature = "snapshot", serde(skip))]
@@ -120,6 +144,14 @@ pub(crate) struct PrefixIndex {
     taken: u32,
     #[cfg_attr(feature = "snapshot", serde(skip))]
     over: Vec<u32>,
+    /// Workers and the last blocks that are to be stored there, the copies that mark them meanwhile, and how many copies will
+    /// come of it.
+    #[cfg_attr(feature = "snapshot", serde(skip))]
+    late: Vec<(u32, u32)>,
+    #[cfg_attr(feature = "snapshot", serde(skip))]
+    marks: Vec<u32>,
+    #[cfg_attr(feature = "snapshot", serde(skip))]
+    coming: u32,
     /// The blocks of one prompt, while it is stored.
     path: Vec<u32>,
     /// Blocks by their hashes, and copies by block and worker.
@@ -144,6 +176,9 @@ impl PrefixIndex {
             open: 0,
             taken: 0,
             over: Vec::new(),
+            late: Vec::new(),
+            marks: Vec::new(),
+            coming: 0,
             path: Vec::new(),
             table: Table::new(max_blocks),
             copy_table: Table::default(),
@@ -228,6 +263,7 @@ impl PrefixIndex {
 
     /// A worker is lost with its cache. O(its copies).
     pub(crate) fn close(&mut self, worker: u32) {
+        self.catch_up();
         while self.caches[worker as usize].count > 0 {
             self.drop_oldest(worker);
         }
@@ -241,6 +277,7 @@ impl PrefixIndex {
         if self.max_blocks == 0 {
             return None;
         }
+        self.catch_up();
         let mut last = NIL;
         for &hash in hashes.iter().take(MAX_CHAIN) {
             match self.block_of(hash) {
@@ -259,6 +296,7 @@ impl PrefixIndex {
 
     /// A block that was pinned is so no more.
     pub(crate) fn unpin(&mut self, block: u32) {
+        self.catch_up();
         self.release(block);
     }
 
@@ -314,23 +352,81 @@ impl PrefixIndex {
         self.put(worker, last, true);
     }
 
-    /// The same for who has no time for what goes for them: until the next [`trim`](Self::trim) the worker may have as many more,
-    /// while there is room for them.
+    /// The same for who has no time for it: it is done, and what goes for it, before anything else is told, or at the next
+    /// [`trim`](Self::trim); until then the worker may have as many more than its share, while there is room for them.
+    /// Searches for others that are pinned know it at once. O(blocks that it has not).
     pub(crate) fn learn(&mut self, worker: u32, last: u32) {
         let most = self.blocks[last as usize].depth.min(self.share());
-        if self.taken + most > self.copy_places() {
+        if self.taken + self.coming + most > self.copy_places() {
             return self.store(worker, last);
         }
-        self.put(worker, last, false);
+        let held = self.mark(worker, last, most);
+        self.coming += most.saturating_sub(held);
+        self.late.push((worker, last));
     }
 
-    /// The workers that may have more than their shares.
-    pub(crate) fn over(&self) -> &[u32] {
+    /// Marks the blocks that a worker is to have and has not, `most` of them at most, at which others find that. Tells how
+    /// many it has.
+    fn mark(&mut self, worker: u32, last: u32, most: u32) -> u32 {
+        let (mut number, mut behind) = (last, 0);
+        while number != NIL {
+            let block = self.blocks[number as usize];
+            if block.is_turn(behind) && self.has(block.copy_count(), number, worker) {
+                return block.depth;
+            }
+            // What is behind the last of them is no more than that.
+            let ends = block.depth == most && number != last;
+            if block.depth <= most && (ends || block.parts()) {
+                let copy = self.list_copy(number, worker, NIL);
+                self.blocks[number as usize].copy_count |= MARKED;
+                self.marks.push(copy);
+            }
+            (number, behind) = (block.parent, block.copy_count());
+        }
+        0
+    }
+
+    /// Whether chains are put by that are not stored.
+    pub(crate) fn is_late(&self) -> bool {
+        !self.late.is_empty()
+    }
+
+    /// Stores what was put by. Numbers are given as if it had been stored when it was learnt.
+    #[inline]
+    fn catch_up(&mut self) {
+        if self.is_late() {
+            self.store_late();
+        }
+    }
+
+    #[inline(never)]
+    fn store_late(&mut self) {
+        while let Some(copy) = self.marks.pop() {
+            let block = self.copies[copy as usize].block;
+            self.unlist_copy(copy);
+            self.blocks[block as usize].copy_count &= !MARKED;
+        }
+        self.coming = 0;
+        let mut late = core::mem::take(&mut self.late);
+        late.drain(..).for_each(|(worker, last)| self.put(worker, last, false));
+        self.late = late;
+    }
+
+    /// The workers that may have more than their shares, once what was put by is stored.
+    pub(crate) fn over(&mut self) -> &[u32] {
+        self.catch_up();
         &self.over
     }
 
-    /// Workers that have more than their shares do no more: what they used longest ago goes. O(copies that go).
+    /// Whether workers may have more than their shares, or will.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.is_late() || !self.over.is_empty()
+    }
+
+    /// What was put by is stored, and workers that have more than their shares do no more: what they used longest ago goes.
+    /// O(copies that come and go).
     pub(crate) fn trim(&mut self) {
+        self.catch_up();
         while let Some(worker) = self.over.pop() {
             self.caches[worker as usize].is_over = false;
             while self.caches[worker as usize].count > self.share() {
@@ -340,7 +436,7 @@ impl PrefixIndex {
     }
 
     fn put(&mut self, worker: u32, last: u32, trims: bool) {
-        if !self.caches.get(worker as usize).is_some_and(|cache| cache.is_open) {
+        if !self.is_open(worker) {
             return;
         }
         let mut path = core::mem::take(&mut self.path);
@@ -378,6 +474,7 @@ impl PrefixIndex {
         if self.max_blocks == 0 {
             return;
         }
+        self.catch_up();
         let Some(block) = self.block_of(hash) else { return };
         let Some(copy) = self.copy_of(block, worker) else { return };
         self.copies[copy as usize].followers |= EVICTED;
@@ -402,9 +499,13 @@ impl PrefixIndex {
         core::iter::successors(known(last), move |&block| known(self.blocks[block as usize].parent))
     }
 
-    fn copies_of(&self, block: u32) -> impl Iterator<Item = u32> + use<'_> {
+    fn is_open(&self, worker: u32) -> bool {
+        self.caches.get(worker as usize).is_some_and(|cache| cache.is_open)
+    }
+
+    fn copies_of(&self, block: Block) -> impl Iterator<Item = u32> + use<'_> {
         let known = |copy: u32| Some(copy).filter(|&copy| copy != NIL);
-        let first = known(self.blocks[block as usize].copies);
+        let first = known(block.copies);
         core::iter::successors(first, move |&copy| known(self.copies[copy as usize].next_of_block))
     }
 
@@ -420,8 +521,24 @@ impl PrefixIndex {
     }
 
     fn add_copy(&mut self, block: u32, worker: u32, parent: u32) -> u32 {
+        let number = self.list_copy(block, worker, parent);
         let target = &mut self.blocks[block as usize];
-        let next_of_block = target.copies;
+        target.copy_count += 1;
+        target.held_by += 1;
+        if parent == NIL {
+            self.link_newest(number);
+        } else {
+            self.copies[parent as usize].followers += 1;
+            self.link_behind(number, parent);
+        }
+        self.caches[worker as usize].count += 1;
+        self.taken += 1;
+        number
+    }
+
+    /// A new copy, the newest of its block, that is found by what it is of; no order of use knows it yet.
+    fn list_copy(&mut self, block: u32, worker: u32, parent: u32) -> u32 {
+        let next_of_block = self.blocks[block as usize].copies;
         let copy = Cached {
             block,
             worker,
@@ -441,31 +558,32 @@ impl PrefixIndex {
             self.copies[number as usize] = copy;
             number
         };
-        target.copies = number;
-        target.copy_count += 1;
-        target.held_by += 1;
+        self.blocks[block as usize].copies = number;
         if next_of_block != NIL {
             self.copies[next_of_block as usize].previous_of_block = number;
         }
         self.copy_table.insert(copy_key(block, worker), number);
-        if parent == NIL {
-            self.link_newest(number);
-        } else {
-            self.copies[parent as usize].followers += 1;
-            self.link_behind(number, parent);
-        }
-        self.caches[worker as usize].count += 1;
-        self.taken += 1;
         number
     }
 
     /// Tells the worker's copy of the block before it.
     fn drop_copy(&mut self, copy: u32) -> u32 {
-        let Cached { block, worker, parent, next_of_block, previous_of_block, .. } =
-            self.copies[copy as usize];
+        let Cached { block, worker, parent, .. } = self.copies[copy as usize];
         self.unlink(copy);
         self.caches[worker as usize].count -= 1;
         self.taken -= 1;
+        self.unlist_copy(copy);
+        self.blocks[block as usize].copy_count -= 1;
+        if parent != NIL {
+            self.copies[parent as usize].followers -= 1;
+        }
+        self.release(block);
+        parent
+    }
+
+    /// A copy is found no more, and its number is free.
+    fn unlist_copy(&mut self, copy: u32) {
+        let Cached { block, worker, next_of_block, previous_of_block, .. } = self.copies[copy as usize];
         self.copy_table.remove(copy_key(block, worker), copy, |other| {
             let Cached { block, worker, .. } = self.copies[other as usize];
             copy_key(block, worker)
@@ -477,16 +595,10 @@ impl PrefixIndex {
         if next_of_block != NIL {
             self.copies[next_of_block as usize].previous_of_block = previous_of_block;
         }
-        self.blocks[block as usize].copy_count -= 1;
-        if parent != NIL {
-            self.copies[parent as usize].followers -= 1;
-        }
         // The worker of one that is free is nobody's.
         let free = &mut self.copies[copy as usize];
         (free.next_of_block, free.worker) = (self.free_copy, NIL);
         self.free_copy = copy;
-        self.release(block);
-        parent
     }
 
     /// A copy and those before it are used now, the first of the prompt last.
@@ -534,51 +646,64 @@ impl PrefixIndex {
         }
     }
 
+    /// The blocks up to this one at which more have it than the one behind it, the last first.
+    fn turns(&self, last: u32) -> impl Iterator<Item = (u32, Block)> + use<'_> {
+        let mut behind = 0;
+        let blocks = self.upwards(last).map(|number| (number, self.blocks[number as usize]));
+        blocks.filter(move |(_, block)| block.is_turn(core::mem::replace(&mut behind, block.copy_count())))
+    }
+
+    /// Whether a worker has a block, of which there are so many copies: all have what as many have as there are workers.
+    fn has(&self, copy_count: u32, block: u32, worker: u32) -> bool {
+        copy_count == self.open || self.copy_of(block, worker).is_some()
+    }
+
     /// How many of the blocks up to this one a worker has. O(blocks), and a search for each at which more have it than the one
     /// behind it.
     pub(crate) fn depth_on(&self, last: u32, worker: u32) -> u32 {
-        if !self.caches.get(worker as usize).is_some_and(|cache| cache.is_open) {
+        if !self.is_open(worker) {
             return 0;
         }
-        // Who has a block has those before it: as many means the same, and all means this one.
-        let mut others = 0;
-        for block in self.upwards(last) {
-            let Block { depth, copy_count, .. } = self.blocks[block as usize];
-            if copy_count == self.open || copy_count > others && self.copy_of(block, worker).is_some() {
-                return depth;
-            }
-            others = copy_count;
-        }
-        0
+        let has = |(number, block): &(u32, Block)| self.has(block.copy_count(), *number, worker);
+        self.turns(last).find(has).map_or(0, |(_, block)| block.depth)
     }
 
-    /// Workers that have more than `least` of the blocks up to this one, and how many: those with the most first, and of equals
-    /// who came to have the last of them later; at most `most` of them. O(blocks, and `most` for each of those at which fewer
-    /// go on).
-    pub(crate) fn warm(&self, last: u32, most: usize, least: u32) -> Warm {
+    /// Workers that have some of the blocks up to this one, and how many: those with the most first, and of equals who came
+    /// to have the last of them later; at most `most` of them. O(blocks, and `most` for each of those at which fewer go on).
+    pub(crate) fn warm(&self, last: u32, most: usize) -> Warm {
         let mut warm = Warm::new();
-        for block in self.upwards(last) {
-            let Block { depth, copy_count, .. } = self.blocks[block as usize];
-            if depth <= least {
+        for (_, block) in self.turns(last) {
+            if !self.gather(block, most, &mut warm) {
                 break;
-            }
-            // As in `depth_on`.
-            if copy_count as usize == warm.len() {
-                continue;
-            }
-            let behind = warm.len();
-            for copy in self.copies_of(block) {
-                let worker = self.copies[copy as usize].worker;
-                if warm[..behind].iter().any(|&(known, _)| known == worker) {
-                    continue;
-                }
-                if warm.len() == most {
-                    return warm;
-                }
-                warm.push((worker, depth));
             }
         }
         warm
+    }
+
+    /// The same, of those that have more of them than one worker; and how many that one has.
+    pub(crate) fn warmer_than(&self, last: u32, worker: u32, most: usize) -> (Warm, u32) {
+        let (mut warm, is_open) = (Warm::new(), self.is_open(worker));
+        for (number, block) in self.turns(last) {
+            if is_open && self.has(block.copy_count(), number, worker) {
+                return (warm, block.depth);
+            }
+            self.gather(block, most, &mut warm);
+        }
+        (warm, 0)
+    }
+
+    /// Those that have a block and none behind it come besides. Whether there may be more.
+    fn gather(&self, block: Block, most: usize, warm: &mut Warm) -> bool {
+        let behind = warm.len();
+        for worker in self.copies_of(block).map(|copy| self.copies[copy as usize].worker) {
+            if warm.len() == most {
+                return false;
+            }
+            if !warm[..behind].iter().any(|&(known, _)| known == worker) {
+                warm.push((worker, block.depth));
+            }
+        }
+        true
     }
 }
 

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use super::NIL;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Table(Vec<u32>);
 
 impl Table {

@@ -92,14 +92,18 @@ impl Naive {
                     .rev()
                     .find(|&len| cache.is_some_and(|c| c.contains(&letters[..len].to_vec())))
             };
-            let warm = |most, least| {
-                index.warm(*pin, most, least).into_iter().map(|(w, d)| (core::cmp::Reverse(d), w))
-            };
-            let mut told: Vec<_> = warm(4, 0).collect();
+            let warm = |most| index.warm(*pin, most).into_iter().map(|(w, d)| (core::cmp::Reverse(d), w));
+            let mut told: Vec<_> = warm(4).collect();
             prop_assert!(told.is_sorted_by_key(|&(depth, _)| depth));
-            prop_assert!(warm(2, 0).eq(told.iter().take(2).copied()));
-            let deep = told.iter().take_while(|(depth, _)| depth.0 > 2).copied();
-            prop_assert!(warm(4, 2).eq(deep));
+            prop_assert!(warm(2).eq(told.iter().take(2).copied()));
+            for other in 0..4 {
+                let least = depth(other).unwrap_or(0) as u32;
+                let deep = told.iter().take_while(|(depth, _)| depth.0 > least);
+                let deep = deep.map(|&(depth, worker)| (worker, depth.0));
+                let few = deep.clone().take(2).collect();
+                prop_assert_eq!(index.warmer_than(*pin, other, 4), (deep.collect(), least));
+                prop_assert_eq!(index.warmer_than(*pin, other, 2), (few, least));
+            }
             told.sort_unstable_by_key(|&(_, worker)| worker);
             let warm = (0..4).filter_map(|w| Some((core::cmp::Reverse(depth(w)? as u32), w)));
             prop_assert_eq!(told, warm.collect::<Vec<_>>());
@@ -180,6 +184,79 @@ proptest! {
     }
 }
 
+/// The same told to an index that stores what it learns at once, and to one that puts it by.
+struct Twins([PrefixIndex; 2]);
+
+impl Twins {
+    fn new(max_blocks: u32, max_each: u32) -> Self {
+        let mut twins =
+            Self([PrefixIndex::new(max_blocks, max_each), PrefixIndex::new(max_blocks, max_each)]);
+        (0..4).for_each(|worker| twins.both(|index| index.open(worker)));
+        twins
+    }
+
+    fn both<T: PartialEq + core::fmt::Debug>(&mut self, tell: impl Fn(&mut PrefixIndex) -> T) -> T {
+        let [one, other] = self.0.each_mut().map(tell);
+        assert_eq!(one, other);
+        one
+    }
+
+    /// What is pinned is looked for, which stores nothing.
+    fn found(&self, pins: &[u32]) -> Result<(), TestCaseError> {
+        let [at_once, late] = &self.0;
+        for &pin in pins {
+            prop_assert_eq!(at_once.warm(pin, 4), late.warm(pin, 4));
+            prop_assert_eq!(at_once.warm(pin, 1), late.warm(pin, 1));
+            for worker in 0..4 {
+                prop_assert_eq!(at_once.depth_on(pin, worker), late.depth_on(pin, worker));
+                prop_assert_eq!(at_once.warmer_than(pin, worker, 4), late.warmer_than(pin, worker, 4));
+            }
+        }
+        Ok(())
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_learnt_is_found_before_it_is_stored_and_then_it_is_as_if_stored_at_once(
+        max_blocks in 8_u32..200,
+        max_each in 1_u32..12,
+        steps in prop::collection::vec((0_u8..12, 0_u32..4, letters()), 0..80),
+    ) {
+        let mut twins = Twins::new(max_blocks, max_each);
+        let (mut pins, mut learnt): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
+        for (verb, worker, letters) in steps {
+            let hashes = chain(&letters);
+            match verb {
+                0..=2 => pins.extend(twins.both(|index| index.pin(&hashes))),
+                3 if !pins.is_empty() => {
+                    let pin = pins.swap_remove(worker as usize % pins.len());
+                    twins.both(|index| index.unpin(pin));
+                }
+                4 if !learnt.is_empty() => {
+                    let pin = learnt.swap_remove(worker as usize % learnt.len());
+                    twins.both(|index| index.unpin(pin));
+                }
+                5 if !hashes.is_empty() => twins.both(|index| index.evict(worker, hashes[hashes.len() - 1])),
+                6 => twins.both(PrefixIndex::trim),
+                7.. if !pins.is_empty() => {
+                    // Who started looks for no place any more.
+                    let pin = pins.swap_remove(letters.len() % pins.len());
+                    learnt.push(pin);
+                    twins.both(|index| index.learn(worker, pin));
+                    twins.0[0].over();
+                }
+                _ => {}
+            }
+            twins.found(&pins)?;
+        }
+        twins.both(|index| index.over().to_vec());
+        // Numbers too, and what a snapshot would have.
+        let [at_once, late] = twins.0.map(|index| (alloc::format!("{:?} {:?}", index.blocks, index.copies), index.path));
+        prop_assert_eq!(at_once, late);
+    }
+}
+
 #[test]
 fn a_million_blocks_take_what_was_promised_and_no_more_later() {
     let mut index = PrefixIndex::new(1_000_000, u32::MAX);
@@ -208,7 +285,7 @@ fn a_thousand_workers_with_the_same_prompts_are_found_as_fast_as_one() {
         index.unpin(last);
     }
     let copies = index.max_copies() as usize;
-    assert_eq!(index.copies_of(0).count(), workers as usize);
+    assert_eq!(index.copies_of(index.blocks[0]).count(), workers as usize);
     assert_eq!(index.copies.iter().filter(|copy| copy.worker != NIL).count(), copies, "it is full");
     assert_eq!(index.taken as usize, copies);
     let strays = index.copy_table.strays(|copy| {
@@ -235,7 +312,8 @@ fn what_goes_for_a_start_goes_later_as_far_as_there_is_room() {
     (0..2).for_each(|worker| index.open(worker));
     let prompt = |index: &mut PrefixIndex, number: u64, blocks: u64| {
         let hashes: Vec<u64> = (0..blocks).map(|block| number << 32 | block).collect();
-        index.pin(&hashes).expect("there is room")
+        // Two that wait have it: what one learns the other finds.
+        [(), ()].map(|()| index.pin(&hashes).expect("there is room"))[0]
     };
     let first = prompt(&mut index, 0, 96);
     (0..2).for_each(|worker| index.store(worker, first));

@@ -28,6 +28,7 @@ mod record;
 mod report;
 mod requests;
 mod roam;
+mod roamers;
 mod room;
 #[cfg(feature = "snapshot")]
 mod saved;
@@ -71,7 +72,7 @@ use quota::QuotaQueue;
 use reclaim::SearchMemory;
 use record::{Claim, NeverRan, Pace, Waiting};
 use requests::Requests;
-use roam::Roamers;
+use roamers::Roamers;
 #[cfg(feature = "snapshot")]
 pub(crate) use saved::{Loaded, Saved};
 pub use step_plan::PromptLeft;
@@ -153,6 +154,9 @@ struct Pool {
     queues: Vec<TierQueue>,
     /// Its workers that are up, in the order of their numbers.
     up: Vec<WorkerId>,
+    /// By the number of a worker, its place among them, or [`NO_PLACE`]: for who weighs few of many.
+    #[cfg_attr(feature = "snapshot", serde(skip))]
+    places: Vec<u32>,
     /// What each of them, by its place in `up`, has free as far as its devices have it too, and how full it is.
     rooms: Rooms,
     /// As if all workers that were ever up at one time were: what a request can never have is refused.
@@ -184,6 +188,22 @@ struct Pool {
     look_at: Instant,
     /// When the passing of time alone may give it something to do.
     wake_at: Option<Instant>,
+}
+
+/// See [`Pool::places`].
+const NO_PLACE: u32 = u32::MAX;
+
+impl Pool {
+    /// Others are up now, of so many workers that there are.
+    fn find_places(&mut self, workers: usize) {
+        self.places.clear();
+        self.places.resize(workers, NO_PLACE);
+        for (id, place) in self.up.iter().zip(0..) {
+            if let Some(known) = self.places.get_mut(id.index()) {
+                *known = place;
+            }
+        }
+    }
 }
 
 /// Decides which request runs now, which waits, and which yields.
@@ -264,6 +284,7 @@ impl Scheduler {
             capacity: Capacity::new(&config.tiers),
             queues: config.tiers.iter().map(|_| TierQueue::default()).collect(),
             up: Vec::new(),
+            places: Vec::new(),
             rooms: Rooms::default(),
             configured: Capacity::new(&config.tiers),
             members: Vec::new(),

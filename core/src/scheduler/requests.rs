@@ -71,6 +71,12 @@ impl Requests {
         self.live.len()
     }
 
+    /// Whether a slot has one.
+    #[cfg(feature = "snapshot")]
+    pub(super) fn contains(&self, slot: u32) -> bool {
+        self.live.contains(slot)
+    }
+
     /// All with their slots, in the order of the slots.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Record)> {
         self.live.iter()

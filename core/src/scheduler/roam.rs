@@ -5,12 +5,12 @@
 //! because nothing that is up can hold it where it is: so no two pools hand one to and fro. One that kept context stays where
 //! it was kept while the worker that kept it is not lost. Invariant: ROAM-1, the lists name just those. Cost: nothing for a request that names one pool.
 
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use smallvec::SmallVec;
 
 use super::requests::Requests;
+use super::roamers::{Roamer, Roamers};
 use super::warmth::Patience;
 use super::workers::WorkerStatus;
 use super::{SCAN_WINDOW, Scheduler};
@@ -21,9 +21,6 @@ use crate::queue::Lane;
 use crate::request::OtherPools;
 use crate::resources::Resources;
 use crate::time::Instant;
-
-/// The waiting requests of other pools that one could serve: by tier, then by arrival; and their slots.
-pub(super) type Roamers = BTreeSet<(Tier, u64, u32)>;
 
 /// Of more than a pool looks at, it looks at this many of the first, and at as many of the others.
 const FIRST: usize = SCAN_WINDOW / 2;
@@ -73,9 +70,9 @@ impl Scheduler {
         if !self.may_roam(slot) {
             return OtherPools::NONE;
         }
-        let record = &self.requests[slot];
-        let others = (0..record.choices()).filter(|&choice| choice != usize::from(record.choice));
-        let others: SmallVec<[PoolId; 4]> = others.map(|choice| record.preference(choice)).collect();
+        let (requests, own) = (&self.requests, usize::from(self.requests[slot].choice));
+        let others = (0..requests.choices(slot)).filter(|&choice| choice != own);
+        let others: SmallVec<[PoolId; 4]> = others.map(|choice| requests.preference(slot, choice)).collect();
         OtherPools::new(&others).expect("they are those that it names")
     }
 
@@ -102,7 +99,7 @@ impl Scheduler {
     #[inline]
     pub(super) fn list_roamer(&mut self, slot: u32) {
         if !self.requests.other_pools(slot).is_empty() && self.may_roam(slot) {
-            self.change_roamer(slot, |roamers, entry| roamers.insert(entry));
+            self.change_roamer(slot, Roamers::insert);
             if self.requests[slot].lane == Some(Lane::Parked) {
                 self.homeless.insert((self.requests[slot].sequence, slot));
             }
@@ -113,13 +110,13 @@ impl Scheduler {
     #[inline]
     pub(super) fn unlist_roamer(&mut self, slot: u32) {
         if !self.requests.other_pools(slot).is_empty() {
-            self.change_roamer(slot, |roamers, entry| roamers.remove(&entry));
+            self.change_roamer(slot, Roamers::remove);
             self.homeless.remove(&(self.requests[slot].sequence, slot));
         }
     }
 
     #[inline(never)]
-    fn change_roamer(&mut self, slot: u32, change: impl Fn(&mut Roamers, (Tier, u64, u32)) -> bool) {
+    fn change_roamer(&mut self, slot: u32, change: impl Fn(&mut Roamers, Roamer)) {
         let record = &self.requests[slot];
         let entry = (record.tier(), record.sequence, slot);
         for pool in self.requests.other_pools(slot) {
@@ -158,7 +155,7 @@ impl Scheduler {
         self.pool_mut(pool).seeks_roamers |= took;
         if !took && !self.pool(pool).roamers.is_empty() {
             self.wake_in_time(pool);
-            if self.tiers().any(|tier| self.roamers_of(pool, tier).nth(SCAN_WINDOW).is_some()) {
+            if self.tiers().any(|tier| self.pool(pool).roamers.of_tier(tier).nth(SCAN_WINDOW).is_some()) {
                 let turn = self.now.as_nanos() / TURN_NS;
                 let next = (turn + 1).checked_mul(TURN_NS).map(Instant::from_nanos);
                 self.wake(pool, next); // none at the end of time, where it stands still
@@ -167,31 +164,24 @@ impl Scheduler {
         took
     }
 
-    fn roamers_of(&self, pool: PoolId, tier: Tier) -> impl DoubleEndedIterator<Item = (u64, u32)> + use<'_> {
-        let all = (tier, 0, 0)..=(tier, u64::MAX, u32::MAX);
-        self.pool(pool).roamers.range(all).map(|&(_, sequence, slot)| (sequence, slot))
-    }
-
     /// Whom of a tier a pool looks at: the first, and if there are more than it looks at, others in turn, so that none is
     /// hidden for ever by those before that never fit. Which these are is a matter of the time alone: their begin jumps about
     /// what is left by the golden ratio, which comes near every place soon, however much comes behind meanwhile.
     fn candidates(&self, pool: PoolId, tier: Tier) -> SmallVec<[u32; SCAN_WINDOW]> {
-        let mut slots: SmallVec<[u32; SCAN_WINDOW]> = SmallVec::new();
-        let first: SmallVec<[(u64, u32); SCAN_WINDOW]> =
-            self.roamers_of(pool, tier).take(SCAN_WINDOW).collect();
-        let last = self.roamers_of(pool, tier).next_back();
-        if last == first.last().copied() {
-            slots.extend(first.into_iter().map(|(_, slot)| slot));
+        let (roamers, sequence) = (&self.pool(pool).roamers, |slot: u32| self.requests[slot].sequence);
+        let mut slots: SmallVec<[u32; SCAN_WINDOW]> = roamers.of_tier(tier).take(SCAN_WINDOW).collect();
+        let Some(high) =
+            roamers.last_of(tier).filter(|&last| slots.iter().all(|&slot| sequence(slot) < last))
+        else {
             return slots;
-        }
-        let ((low, _), (high, _)) = (first[FIRST], last.expect("there are more"));
+        };
+        let low = sequence(slots[FIRST]);
         let turn = (self.now.as_nanos() / TURN_NS).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let begin = low + ((u128::from(turn) * u128::from(high - low + 1)) >> 64) as u64;
-        let roamers = &self.pool(pool).roamers;
-        let behind = roamers.range((tier, begin, 0)..=(tier, high, u32::MAX));
-        let before = roamers.range((tier, low, 0)..(tier, begin, 0));
-        slots.extend(first.into_iter().take(FIRST).map(|(_, slot)| slot));
-        slots.extend(behind.chain(before).take(SCAN_WINDOW - FIRST).map(|&(.., slot)| slot));
+        let behind = roamers.of_tier_from(tier, begin);
+        let before = roamers.of_tier_from(tier, low).take_while(|&slot| sequence(slot) < begin);
+        slots.truncate(FIRST);
+        slots.extend(behind.chain(before).take(SCAN_WINDOW - FIRST));
         slots
     }
 
@@ -379,8 +369,8 @@ impl Scheduler {
     pub(super) fn note_homeless(&mut self, pool: PoolId) {
         let Self { pools, requests, homeless, .. } = self;
         let parked = |slot: u32| requests[slot].lane == Some(Lane::Parked);
-        let others = pools[pool.index()].roamers.iter().filter(|&&(.., slot)| parked(slot));
-        homeless.extend(others.map(|&(_, sequence, slot)| (sequence, slot)));
+        let others = pools[pool.index()].roamers.iter().filter(|&(.., slot)| parked(slot));
+        homeless.extend(others.map(|(_, sequence, slot)| (sequence, slot)));
     }
 
     /// Whether any pool that a request may come back to could ever hold it: units that it stopped with count.
@@ -402,6 +392,6 @@ impl Scheduler {
         }
         let others = self.requests.other_pools(slot);
         let entry = (record.tier(), record.sequence, slot);
-        (others.len(), others.iter().all(|&pool| self.pool(pool).roamers.contains(&entry)))
+        (others.len(), others.iter().all(|&pool| self.pool(pool).roamers.contains(entry)))
     }
 }

@@ -144,6 +144,8 @@ impl Scheduler {
         for (&id, place) in up.iter().zip(0..) {
             self.worker_mut(id).place = place;
         }
+        let workers = self.workers.len();
+        self.pool_mut(pool).find_places(workers);
         self.search_memory.forget_ranking();
         let parts = up.iter().flat_map(|&id| &self.worker(id).spec.devices);
         // Its worker may take all of a device, or use so much of itself.

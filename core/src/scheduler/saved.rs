@@ -55,6 +55,11 @@ macro_rules! saved {
                 let Loaded { $($field,)+ } = loaded;
                 let mut scheduler = Self { config, search_memory: SearchMemory::default(), $($field,)+ };
                 scheduler.warmth.rebuild(&scheduler.config);
+                let Self { pools, requests, workers, .. } = &mut scheduler;
+                for pool in pools {
+                    pool.roamers.rebuild(|slot| requests.contains(slot));
+                    pool.find_places(workers.len());
+                }
                 scheduler
             }
         }

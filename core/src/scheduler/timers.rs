@@ -40,8 +40,8 @@ impl Scheduler {
     /// Something is told: before, what decisions left to do later is done.
     #[inline]
     pub(super) fn advance(&mut self, now: Instant) {
-        if self.warmth.is_over() {
-            self.trim_caches();
+        if self.warmth.is_behind() {
+            self.catch_up_with_caches();
         }
         self.pass_to(now);
     }

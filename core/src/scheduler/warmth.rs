@@ -10,12 +10,12 @@ use core::cell::Cell;
 use smallvec::SmallVec;
 
 use super::workers::WorkerStatus;
-use super::{SCAN_WINDOW, Scheduler};
+use super::{NO_PLACE, SCAN_WINDOW, Scheduler};
 use crate::config::{Affinity, Config};
 use crate::error::{ReportError, WorkerError};
 use crate::id::{PoolId, RequestId, Tier, WorkerId};
 use crate::placement::{affine_score, is_out_of_balance};
-use crate::prefix_index::PrefixIndex;
+use crate::prefix_index::{PrefixIndex, Warm};
 use crate::queue::Lane;
 use crate::time::Instant;
 
@@ -33,9 +33,22 @@ const NIL: u32 = u32::MAX;
 #[derive(Debug)]
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Warmth {
+    #[cfg_attr(feature = "snapshot", serde(serialize_with = "caught_up"))]
     index: PrefixIndex,
     /// By slot, the last known block of the prompt.
     pins: Vec<u32>,
+}
+
+/// An index is written as it is once all that it learnt is stored.
+#[cfg(feature = "snapshot")]
+fn caught_up<S: serde::Serializer>(index: &PrefixIndex, out: S) -> Result<S::Ok, S::Error> {
+    use serde::Serialize;
+    if !index.is_late() {
+        return index.serialize(out);
+    }
+    let mut stored = index.clone();
+    stored.over();
+    stored.serialize(out)
 }
 
 impl Warmth {
@@ -65,10 +78,10 @@ impl Warmth {
         self.index.rebuild(blocks, each);
     }
 
-    /// Whether workers came to have more than their share since they were last trimmed.
+    /// Whether starts left it something to do.
     #[inline]
-    pub(super) fn is_over(&self) -> bool {
-        !self.index.over().is_empty()
+    pub(super) fn is_behind(&self) -> bool {
+        self.index.is_behind()
     }
 
     fn of(&self, slot: u32) -> Option<u32> {
@@ -232,10 +245,10 @@ impl Scheduler {
         }
     }
 
-    /// Workers that came to have more than their share since the last time forget what they used longest ago. Who would rather
-    /// wait for that waits for nothing then.
+    /// What was learnt is stored, and workers that came to have more than their share forget what they used longest ago. Who
+    /// would rather wait for that waits for nothing then.
     #[inline(never)]
-    pub(super) fn trim_caches(&mut self) {
+    pub(super) fn catch_up_with_caches(&mut self) {
         if self.keeps_workers() {
             for &worker in self.warmth.index.over() {
                 let pool = self.workers[worker as usize].spec.pool;
@@ -259,14 +272,21 @@ impl Scheduler {
         tokens.min(self.requests[slot].spec.prompt_tokens)
     }
 
-    /// Workers of a pool that are up and have more than `least` blocks of a prompt, of the few that are looked at, and how many
-    /// tokens, those with the most first.
-    fn warm(&self, pool: PoolId, slot: u32, last: u32, least: u32) -> SmallVec<[(WorkerId, u64); WEIGHED]> {
-        let is_up = |id: WorkerId| self.worker(id).is_up() && self.worker(id).spec.pool == pool;
-        let looked_at = self.warmth.index.warm(last, LOOKED_AT, least).into_iter();
-        let all = looked_at.map(|(number, blocks)| (WorkerId::new(number), blocks));
-        let warm = all.filter(|&(id, _)| is_up(id)).take(WEIGHED);
-        warm.map(|(id, blocks)| (id, self.tokens_in(slot, blocks))).collect()
+    /// Workers of a pool that are up and have some of a prompt, of the few that are looked at, and how many tokens, those with the
+    /// most first.
+    fn warm(&self, slot: u32, last: u32) -> SmallVec<[(WorkerId, u64); WEIGHED]> {
+        let warm = self.weighed(slot, self.warmth.index.warm(last, LOOKED_AT));
+        warm.map(|(id, _, cached)| (id, cached)).collect()
+    }
+
+    /// Those that count: their places in the pool of a request, and how many tokens of its prompt they have.
+    fn weighed(&self, slot: u32, looked_at: Warm) -> impl Iterator<Item = (WorkerId, usize, u64)> + use<'_> {
+        let places = &self.pool(self.requests[slot].pool()).places;
+        let in_pool = looked_at.into_iter().filter_map(|(number, blocks)| {
+            let place = places.get(number as usize).copied().filter(|&place| place != NO_PLACE)?;
+            Some((WorkerId::new(number), place as usize, blocks))
+        });
+        in_pool.take(WEIGHED).map(move |(id, place, blocks)| (id, place, self.tokens_in(slot, blocks)))
     }
 
     /// Of the worker that is emptiest of those that a request may start on, and those of them that are warm for it: the
@@ -292,17 +312,32 @@ impl Scheduler {
         emptiest: WorkerId,
         may_start_on: impl Fn(WorkerId) -> bool,
     ) -> WorkerId {
+        let record = &self.requests[slot];
+        let left = |cached: u64| record.spec.prompt_tokens - cached;
         let score = |id: WorkerId, cached: u64| {
-            let uncached = self.requests[slot].spec.prompt_tokens - cached;
             let load = self.load_with(slot, id);
-            (affine_score(uncached, load.ppm, affinity.load_tokens), load, id)
+            (affine_score(left(cached), load.ppm, affinity.load_tokens), load, id)
         };
         // Who has no more of it than the emptiest costs more.
-        let blocks = self.warmth.index.depth_on(last, emptiest.get());
-        let warm = self.warm(self.requests[slot].pool(), slot, last, blocks);
-        let able = warm.iter().filter(|&&(id, _)| may_start_on(id));
+        let (warm, blocks) = self.warmth.index.warmer_than(last, emptiest.get(), LOOKED_AT);
         let cold = score(emptiest, self.tokens_in(slot, blocks));
-        let (_, load, best) = able.map(|&(id, cached)| score(id, cached)).fold(cold, Ord::min);
+        let at_least = self.pool(record.pool()).rooms.at_least(&record.asks);
+        let bounded = self.weighed(slot, warm).map(|(id, place, cached)| {
+            (affine_score(left(cached), at_least(place), affinity.load_tokens), id, cached)
+        });
+        let mut bounded: SmallVec<[(u64, WorkerId, u64); WEIGHED]> = bounded.collect();
+        let mut best = cold;
+        // The most promising first, so that most others need not be looked at.
+        while let Some(next) = (0..bounded.len()).min_by_key(|&next| bounded[next].0) {
+            let (bound, id, cached) = bounded.swap_remove(next);
+            if bound > best.0 {
+                break;
+            }
+            if may_start_on(id) {
+                best = best.min(score(id, cached));
+            }
+        }
+        let (_, load, best) = best;
         if is_out_of_balance(load.ppm, cold.1.ppm, affinity.imbalance) { emptiest } else { best }
     }
 
@@ -327,7 +362,7 @@ impl Scheduler {
         let record = &self.requests[slot];
         let (prompt, rare) = (record.spec.prompt_tokens, self.requests.rare(slot));
         let here = prompt - self.expected_cached(slot, best);
-        let warm = self.warm(record.pool(), slot, last, 0);
+        let warm = self.warm(slot, last);
         warm.iter().any(|&(id, cached)| {
             2 * (prompt - cached) < here
                 && record.asks.fits(&self.worker(id).whole)
@@ -427,7 +462,7 @@ impl Scheduler {
             let load = self.load_with(slot, id);
             (affine_score(uncached, load.ppm, affinity.load_tokens), load, id)
         };
-        let warm = self.warm(record.pool(), slot, last, 0);
+        let warm = self.warm(slot, last);
         let able = warm.into_iter().filter(|&(id, _)| holds(id));
         let (worker, cached) = able.min_by_key(|&(id, cached)| cost(id, cached))?;
         let is_kept = !self.fits(slot, worker) && self.may_be_kept_until(worker).is_some();

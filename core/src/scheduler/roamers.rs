@@ -1,0 +1,113 @@
+//! The waiting requests of other pools that one pool could serve: by tier, then by arrival.
+//!
+//! A tree for each tier, in nodes of the pool's own, because a request stands in several pools' lists at once: nodes that were
+//! ever needed are used again, so that nothing is allocated in steady state. Knows slots and sequences, not requests.
+//! Insert and remove O(log n), the first few of a tier O(as many).
+
+use crate::config::MAX_TIERS;
+use crate::id::Tier;
+use crate::tree::{Nodes, Numbers, Tree};
+
+/// A tier, a sequence, and the slot of the request that has them.
+pub(super) type Roamer = (Tier, u64, u32);
+
+/// Few roam in most pools, and many in some.
+const FAN: usize = 16;
+
+#[derive(Debug)]
+pub(super) struct Roamers {
+    /// By tier and sequence.
+    nodes: Nodes<(u8, u64), FAN>,
+    tiers: [Tree; MAX_TIERS],
+    len: usize,
+    /// Those of a snapshot, until it is known which slots there are.
+    #[cfg(feature = "snapshot")]
+    read: alloc::vec::Vec<Roamer>,
+}
+
+impl Roamers {
+    pub(super) fn new() -> Self {
+        Self {
+            nodes: Nodes::new(),
+            tiers: [Tree::default(); MAX_TIERS],
+            len: 0,
+            #[cfg(feature = "snapshot")]
+            read: alloc::vec::Vec::new(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(super) fn contains(&self, (tier, sequence, slot): Roamer) -> bool {
+        self.nodes.contains(slot) && self.nodes.key(slot) == (tier.get(), sequence)
+    }
+
+    /// One that is not there.
+    pub(super) fn insert(&mut self, (tier, sequence, slot): Roamer) {
+        let key = (tier.get(), sequence);
+        self.tiers[tier.index()].insert(&mut self.nodes, key, slot, Numbers::default());
+        self.len += 1;
+    }
+
+    /// One that may be there.
+    pub(super) fn remove(&mut self, roamer: Roamer) {
+        let (tier, _, slot) = roamer;
+        if self.contains(roamer) {
+            self.tiers[tier.index()].remove(&mut self.nodes, slot);
+            self.len -= 1;
+        }
+    }
+
+    /// The slots of a tier's, the first that arrived first.
+    pub(super) fn of_tier(&self, tier: Tier) -> impl Iterator<Item = u32> + use<'_> {
+        self.tiers[tier.index()].iter(&self.nodes)
+    }
+
+    /// Those of a tier that did not arrive before one of a sequence, in the same order.
+    pub(super) fn of_tier_from(&self, tier: Tier, sequence: u64) -> impl Iterator<Item = u32> + use<'_> {
+        self.tiers[tier.index()].iter_from(&self.nodes, (tier.get(), sequence))
+    }
+
+    /// The sequence of a tier's last.
+    pub(super) fn last_of(&self, tier: Tier) -> Option<u64> {
+        self.tiers[tier.index()].last_key(&self.nodes).map(|(_, sequence)| sequence)
+    }
+
+    /// All of them, tier by tier.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Roamer> + use<'_> {
+        let tiers = (0..MAX_TIERS as u8).map(Tier::new);
+        tiers.flat_map(move |tier| self.of_tier(tier).map(move |slot| (tier, self.nodes.key(slot).1, slot)))
+    }
+
+    /// Those that a snapshot names are there, as far as they are of slots that there are.
+    #[cfg(feature = "snapshot")]
+    pub(super) fn rebuild(&mut self, is_live: impl Fn(u32) -> bool) {
+        for roamer in core::mem::take(&mut self.read) {
+            let (tier, _, slot) = roamer;
+            if tier.index() < MAX_TIERS && is_live(slot) && !self.nodes.contains(slot) {
+                self.insert(roamer);
+            }
+        }
+    }
+}
+
+/// As a list of all, whatever nodes they stand in.
+#[cfg(feature = "snapshot")]
+impl serde::Serialize for Roamers {
+    fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        self.iter().collect::<alloc::vec::Vec<_>>().serialize(out)
+    }
+}
+
+#[cfg(feature = "snapshot")]
+impl<'de> serde::Deserialize<'de> for Roamers {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Ok(Self { read: alloc::vec::Vec::deserialize(from)?, ..Self::new() })
+    }
+}
