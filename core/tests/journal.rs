@@ -607,7 +607,7 @@ fn what_cannot_be_written_is_never_passed_over() {
 ///         h = mix(h ^ word)
 ///     print(f"{h:016x}")
 /// ```
-fn golden() -> [(u64, Action, &'static str); 9] {
+fn golden() -> [(u64, Action, &'static str); 10] {
     let id = RequestId::from_bits;
     let (first, second) = (id(0x1_0000_0007), id(0x1_0000_0008));
     let one = Attempt::new(1);
