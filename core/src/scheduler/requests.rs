@@ -69,7 +69,7 @@ impl Requests {
     }
 
     /// Adds one; returns its slot and the slot's generation.
-    #[inline]
+    #[inline(always)]
     pub(super) fn insert(&mut self, record: Record) -> (u32, u32) {
         self.live.insert(record)
     }
