@@ -34,14 +34,24 @@ impl Marks {
         self.marked.len()
     }
 
-    /// Takes those that do not pass.
-    pub(crate) fn retain(&mut self, mut passes: impl FnMut(usize) -> bool) {
-        let is_marked = &mut self.is_marked;
-        self.marked.retain(|&number| {
-            let stays = passes(number as usize);
-            is_marked[number as usize] = stays;
-            stays
-        });
+    /// The one of that index, in the order in which they were marked.
+    pub(crate) fn get(&self, index: usize) -> Option<usize> {
+        self.marked.get(index).map(|&number| number as usize)
+    }
+
+    /// Takes it. O(those marked after it).
+    pub(crate) fn take_at(&mut self, index: usize) {
+        // Mostly it is the last, and nothing need be moved.
+        let is_last = index + 1 == self.marked.len();
+        let number = if is_last { self.marked.pop() } else { Some(self.marked.remove(index)) };
+        if let Some(number) = number {
+            self.is_marked[number as usize] = false;
+        }
+    }
+
+    /// The one that is marked, where no other is.
+    pub(crate) fn only(&self) -> Option<usize> {
+        if let [number] = self.marked[..] { Some(number as usize) } else { None }
     }
 
     pub(crate) fn contains(&self, number: usize) -> bool {
@@ -70,8 +80,10 @@ mod tests {
         }
         assert_eq!([0, 1, 2].map(|number| marks.contains(number)), [true, false, true]);
         assert_eq!(marks.iter().count(), 2);
-        marks.retain(|number| number != 2);
+        assert_eq!((marks.get(0), marks.get(1), marks.get(2), marks.only()), (Some(2), Some(0), None, None));
+        marks.take_at(0);
         assert_eq!((marks.len(), marks.contains(0), marks.contains(2)), (1, true, false));
+        assert_eq!(marks.only(), Some(0));
         marks.mark(2);
         assert!(marks.take().is_some() && marks.take().is_some() && marks.take().is_none());
     }

@@ -295,7 +295,7 @@ impl Meter {
 
     /// Units are in use from `now` on that were not, and others are no more. Those of a tier's use come with its queue and
     /// its loan, which is of this instant.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn change(
         &mut self,
         now: Instant,
@@ -323,13 +323,19 @@ impl Meter {
     fn in_queue(&mut self, queue: u32) -> &mut Resources {
         let all = &self.by_queue[..];
         let known = all.iter().position(|&(other, _)| other == queue);
-        let place = known.or_else(|| all.iter().position(|(_, used)| used.is_zero())).unwrap_or_else(|| {
+        let place = known.unwrap_or_else(|| self.place_for(queue));
+        &mut self.by_queue[place].1
+    }
+
+    #[inline(never)] // apart, so that what books a change stays small
+    fn place_for(&mut self, queue: u32) -> usize {
+        let free = self.by_queue.iter().position(|(_, used)| used.is_zero());
+        let place = free.unwrap_or_else(|| {
             self.by_queue.push((queue, Resources::ZERO));
             self.by_queue.len() - 1
         });
-        let (number, used) = &mut self.by_queue[place];
-        *number = queue;
-        used
+        self.by_queue[place].0 = queue;
+        place
     }
 
     fn borrowed(&self, dimension: usize) -> Fine {

@@ -51,8 +51,9 @@ impl<T> Slab<T> {
         self.free.last().map(|&number| &self.slots[number as usize].value)
     }
 
-    /// Puts a value into a free slot; returns the slot and its generation.
-    #[inline]
+    /// Puts a value into a free slot; returns the slot and its generation. In line, so that a large one is made where it
+    /// stands.
+    #[inline(always)]
     pub(crate) fn insert(&mut self, value: T) -> (u32, u32) {
         if let Some(number) = self.free.pop() {
             let slot = &mut self.slots[number as usize];
@@ -60,9 +61,16 @@ impl<T> Slab<T> {
             (slot.is_live, slot.value) = (true, value);
             return (number, slot.generation);
         }
+        (self.push(value), 1)
+    }
+
+    /// Puts a value into a slot that there was not before.
+    #[cold]
+    #[inline(never)]
+    fn push(&mut self, value: T) -> u32 {
         let number = u32::try_from(self.slots.len()).expect("fewer slots than MAX_REQUESTS");
         self.slots.push(Slot { generation: 1, is_live: true, value });
-        (number, 1)
+        number
     }
 
     /// Puts a copy of the value of one slot into a free one, and returns that.

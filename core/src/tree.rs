@@ -254,6 +254,11 @@ impl<K: Key, const FAN: usize> Nodes<K, FAN> {
         number
     }
 
+    #[cold]
+    fn add_slots(&mut self, slot: u32) {
+        self.leaf_of.resize(slot as usize + 1, NIL);
+    }
+
     fn release(&mut self, number: u32) {
         self.node_mut(number).next = self.free;
         self.free = number;
@@ -347,7 +352,7 @@ impl Tree {
         own: Numbers,
     ) {
         if nodes.leaf_of.len() <= slot as usize {
-            nodes.leaf_of.resize(slot as usize + 1, NIL);
+            nodes.add_slots(slot);
         }
         if self.root == NIL {
             self.root = nodes.add(true, NIL);
@@ -355,7 +360,10 @@ impl Tree {
         }
         debug_assert!(nodes.leaf_of[slot as usize] == NIL, "a slot is in at most one tree");
         let leaf = self.leaf_for(nodes, &key);
-        let place = nodes.node(leaf).keys().partition_point(|other| *other < key);
+        let keys = nodes.node(leaf).keys();
+        // Who was just served comes last of all: 100 instructions of a cycle less than to search.
+        let is_last = keys.last().is_none_or(|last| *last < key);
+        let place = if is_last { keys.len() } else { keys.partition_point(|other| *other < key) };
         self.insert_entry(nodes, leaf, place, Entry { key, least: own, what: slot });
     }
 

@@ -39,14 +39,21 @@ impl HoldWindow {
     #[inline]
     pub(crate) fn note(&mut self, now: Instant, demand: Resources) {
         if !self.is_this_half(now) {
-            (self.previous, self.current) = self.halves(now);
-            self.ends_at = self.end_of_half(now);
+            self.turn(now);
         }
         self.last = demand;
         // Nearly always there was as much before: 27 instructions of a cycle less.
         if !demand.fits(&self.current) {
             self.current = self.current.max(demand);
         }
+    }
+
+    /// Another half has begun since the last note.
+    #[cold]
+    #[inline(never)]
+    fn turn(&mut self, now: Instant) {
+        (self.previous, self.current) = self.halves(now);
+        self.ends_at = self.end_of_half(now);
     }
 
     /// The largest demand of the window, if it is `demand` now.

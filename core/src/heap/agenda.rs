@@ -70,7 +70,7 @@ impl<K: Ord + Copy> Agenda<K> {
         debug_assert!(!self.contains(slot), "a slot has one deadline");
         let nowhere = Entry { key, prev: NIL, next: NIL, home: Home::Nowhere };
         if self.entries.len() <= slot as usize {
-            self.entries.resize(slot as usize + 1, nowhere);
+            self.add_slots(slot, nowhere);
         }
         let home = self.lane_for(key).map_or(Home::Heap, |lane| Home::Lane(lane as u8));
         self.entries[slot as usize] = Entry { home, ..nowhere };
@@ -90,6 +90,11 @@ impl<K: Ord + Copy> Agenda<K> {
         if self.first.is_none_or(|first| (key, slot) < first) {
             self.first = Some((key, slot));
         }
+    }
+
+    #[cold]
+    fn add_slots(&mut self, slot: u32, nowhere: Entry<K>) {
+        self.entries.resize(slot as usize + 1, nowhere);
     }
 
     /// The lane with the largest end that is not beyond `key`, or an empty one.

@@ -264,34 +264,44 @@ impl Rooms {
         self.changed.mark(place);
     }
 
-    /// Somebody is about to search: `room_of` tells what a place has now.
-    pub(crate) fn refresh(&mut self, room_of: impl Fn(usize) -> Room) {
+    /// Somebody is about to search: `free_of` tells what a place has free now, and `load_of` how full it is.
+    #[inline]
+    pub(crate) fn refresh(&mut self, free_of: impl Fn(usize) -> Resources, load_of: impl Fn(usize) -> Load) {
         self.recent = BriefUnits::default();
+        let room_of = |place: usize, capacity| Room { free: free_of(place), load: load_of(place), capacity };
         if self.changed.len() > RECENT {
             while let Some(place) = self.changed.take() {
-                self.set(place, room_of(place));
+                self.set(place, room_of(place, self.rooms[place].capacity));
             }
         } else {
-            let mut changed = core::mem::take(&mut self.changed);
-            changed.retain(|place| self.is_recent(place, room_of(place)));
-            self.changed = changed;
+            let mut index = 0;
+            while let Some(place) = self.changed.get(index) {
+                if self.is_recent(place, free_of(place), &load_of) {
+                    index += 1;
+                } else {
+                    self.changed.take_at(index);
+                }
+            }
         }
         if self.are_many_open() {
             self.fullness.weigh(&self.rooms);
         }
     }
 
-    /// A place has that now: whether it came free, and is to be looked at besides.
-    fn is_recent(&mut self, place: usize, room: Room) -> bool {
+    /// A place has so much free now: whether it came free, and is to be looked at besides.
+    #[inline]
+    fn is_recent(&mut self, place: usize, free: Resources, load_of: impl Fn(usize) -> Load) -> bool {
         let known = &self.rooms[place];
-        if *known == room {
-            return false;
-        }
-        if known.free.fits(&room.free) && known.capacity == room.capacity {
-            self.recent = self.recent.max(&Brief::rounded_up(*room.free.as_array()));
+        if known.free.fits(&free) {
+            // Where there is more than was known nobody asks yet how full it is: 60 instructions of a cycle.
+            if known.free == free && known.load == load_of(place) {
+                return false;
+            }
+            self.recent = self.recent.max(&Brief::rounded_up(*free.as_array()));
             return true;
         }
-        self.set(place, room);
+        let capacity = known.capacity;
+        self.set(place, Room { free, load: load_of(place), capacity });
         false
     }
 
@@ -326,19 +336,27 @@ impl Rooms {
         }
     }
 
-    /// The first of the places with the least [`score`], of those that have what is asked and of some besides. `load_with`
-    /// is how full a place would be, if it will do.
+    /// The first of the places with the least [`score`], of those that have what is asked and of one besides, as far as they
+    /// will do. `load_with` is how full a place would be.
     pub(crate) fn best(
         &self,
         asked: &Resources,
         policy: Placement,
-        besides: impl Iterator<Item = usize>,
-        load_with: impl Fn(usize) -> Option<Load>,
+        besides: Option<usize>,
+        will_do: impl Fn(usize) -> bool,
+        load_with: impl Fn(usize) -> Load,
     ) -> Option<usize> {
-        let score_of = |place: usize| Some(score(policy, load_with(place)?));
-        let mut best = Best { score: score_of, found: None };
         let brief = Brief::rounded_down(*asked.as_array());
         let has_some = brief.is_within(&self.free.most());
+        // Where one came free, and no other has as much, it matters to nobody how full it would be: the usual turn.
+        if !has_some
+            && besides.is_none()
+            && let Some(place) = self.changed.only()
+        {
+            return will_do(place).then_some(place);
+        }
+        let score_of = |place: usize| will_do(place).then(|| score(policy, load_with(place)));
+        let mut best = Best { score: score_of, found: None };
         if !has_some {
             // None of those that are known.
         } else if self.are_many_open() {
@@ -428,7 +446,7 @@ mod tests {
                 let free = capacity.saturating_sub(used[place]);
                 Room { free, load: load(used, place, Resources::ZERO), capacity }
             };
-            rooms.refresh(|place| room(&used, place));
+            rooms.refresh(|place| room(&used, place).free, |place| room(&used, place).load);
             let mut unseen = 0;
             for (place, units) in steps {
                 let place = place % capacities.len();
@@ -436,7 +454,7 @@ mod tests {
                 [place & !1, place | 1].into_iter().filter(|&one| one < capacities.len()).for_each(|one| rooms.note(one));
                 unseen += 1;
                 if unseen > late {
-                    rooms.refresh(|place| room(&used, place));
+                    rooms.refresh(|place| room(&used, place).free, |place| room(&used, place).load);
                     unseen = 0;
                     let free = (0..capacities.len()).map(|place| room(&used, place).free);
                     let most = free.fold(Resources::ZERO, Resources::max);
@@ -445,11 +463,11 @@ mod tests {
             }
             let policy = if pack { Placement::Pack } else { Placement::Spread };
             let asked = resources(asked);
-            let load_with =
-                |place: usize| asked.fits(&room(&used, place).free).then(|| load(&used, place, asked));
-            let score_of = |place: usize| Some((score(policy, load_with(place)?), place));
-            let scan = (0..capacities.len()).filter_map(score_of).min();
-            let best = rooms.best(&asked, policy, core::iter::empty(), load_with);
+            let will_do = |place: usize| asked.fits(&room(&used, place).free);
+            let load_with = |place: usize| load(&used, place, asked);
+            let score_of = |place: usize| (score(policy, load_with(place)), place);
+            let scan = (0..capacities.len()).filter(|&place| will_do(place)).map(score_of).min();
+            let best = rooms.best(&asked, policy, None, will_do, load_with);
             prop_assert_eq!(best, scan.map(|(_, place)| place));
             prop_assert!((0..capacities.len()).all(|place| rooms.knows(place, &room(&used, place))));
         }
@@ -464,15 +482,15 @@ mod tests {
             let used = Resources::from([taken(place), 40 * taken(place)]);
             Room { free: capacity - used, load: Load::alone(load_ppm(used, capacity)), capacity }
         };
-        rooms.refresh(room);
+        rooms.refresh(|place| room(place).free, |place| room(place).load);
         for policy in [Placement::Pack, Placement::Spread] {
             let looks = core::cell::Cell::new(0);
             let load_with = |place: usize| {
                 looks.set(looks.get() + 1);
-                Some(Load::alone(load_ppm(capacity - room(place).free + [1, 40].into(), capacity)))
+                Load::alone(load_ppm(capacity - room(place).free + [1, 40].into(), capacity))
             };
-            let best =
-                rooms.best(&[1, 40].into(), policy, core::iter::empty(), load_with).expect("there is room");
+            let will_do = |place: usize| Resources::from([1, 40]).fits(&room(place).free);
+            let best = rooms.best(&[1, 40].into(), policy, None, will_do, load_with).expect("there is room");
             assert_eq!(taken(best), if policy == Placement::Pack { 15 } else { 0 });
             assert!(looks.get() <= FAN, "{} of {places} places", looks.get());
         }

@@ -64,6 +64,15 @@ impl QueueNodes {
         }
     }
 
+    /// There may be a line of that number, and a request, from now on.
+    #[cold]
+    fn add(&mut self, line: u32, slot: u32) {
+        let (lines, slots) = (line as usize + 1, slot as usize + 1);
+        self.members.resize(lines.max(self.members.len()), Members::None);
+        self.is_aside.resize(lines.max(self.is_aside.len()), false);
+        self.line_of.resize(slots.max(self.line_of.len()), line);
+    }
+
     /// The line of a request of the fresh lane.
     pub(crate) fn line_of(&self, slot: u32) -> u32 {
         self.line_of[slot as usize]
@@ -168,12 +177,8 @@ impl Lines {
         slot: u32,
         own: Numbers,
     ) {
-        if nodes.members.len() <= line as usize {
-            nodes.members.resize(line as usize + 1, Members::None);
-            nodes.is_aside.resize(line as usize + 1, false);
-        }
-        if nodes.line_of.len() <= slot as usize {
-            nodes.line_of.resize(slot as usize + 1, line);
+        if nodes.members.len() <= line as usize || nodes.line_of.len() <= slot as usize {
+            nodes.add(line, slot);
         }
         nodes.line_of[slot as usize] = line;
         let mut tree = match nodes.members[line as usize] {

@@ -103,6 +103,15 @@ impl Allowance {
         }
     }
 
+    /// What is more than it covers already.
+    #[inline]
+    pub(super) fn covers_below(&self) -> u64 {
+        match self {
+            Self::Own(bucket) => bucket.covers_below(),
+            Self::Leased(_) => 0,
+        }
+    }
+
     /// Whether there is enough at `now` for `need` beside `ahead`.
     pub(super) fn cover(&self, now: Instant, need: u64, ahead: u64, when_full: bool) -> Cover {
         match self {

@@ -105,6 +105,13 @@ impl Bucket {
             && need.checked_add(ahead).is_some_and(|sum| self.level >= 0 && self.level as u64 >= sum)
     }
 
+    /// What is more than it [covers already](Self::covers_already), beside nothing.
+    #[inline]
+    pub(crate) fn covers_below(&self) -> u64 {
+        // It has at most its burst, and what is below -1 covers as little.
+        (self.level.max(-1) + 1) as u64
+    }
+
     /// As it is at `now`.
     pub(crate) fn refilled(&self, now: Instant) -> Self {
         let mut bucket = self.clone();

@@ -73,6 +73,22 @@ struct Limits {
     /// 0 in a dimension is no limit.
     max_in_use: Option<Box<Resources>>,
     allow_when_full: bool,
+    /// All of them surely let a start of fewer tokens pass: asked of each node five times a cycle, and found anew at each of
+    /// two changes. Half a word, so that it takes no memory. No part of a snapshot: 0 tells nothing, and is found again.
+    #[cfg_attr(feature = "snapshot", serde(skip))]
+    opens_below: u32,
+}
+
+impl Limits {
+    /// What `opens_below` is where so many run.
+    #[inline]
+    fn surely_opens_below(&self, running: u32) -> u32 {
+        let has =
+            |allowance: &Option<Allowance>| allowance.as_ref().map_or(u64::MAX, Allowance::covers_below);
+        let may_one =
+            self.max_in_use.is_none() && u64::from(running) < self.max_running && has(&self.requests) > 1;
+        if may_one { u32::try_from(has(&self.tokens)).unwrap_or(u32::MAX) } else { 0 }
+    }
 }
 
 /// What is open at a node and below it.
@@ -138,13 +154,15 @@ impl Node {
                 new
             }
         };
-        let limits = Limits {
+        let mut limits = Limits {
             requests: policy.requests.map(|rate| allowance(requests, rate, 0)),
             tokens: policy.tokens.map(|rate| allowance(tokens, rate, self.books.held)),
             max_running: policy.max_running.unwrap_or(u64::MAX),
             max_in_use: (!policy.max_in_use.is_zero()).then(|| Box::new(policy.max_in_use)),
             allow_when_full: policy.allow_when_full,
+            opens_below: 0,
         };
+        limits.opens_below = limits.surely_opens_below(self.books.running);
         let none = limits.requests.is_none()
             && limits.tokens.is_none()
             && limits.max_in_use.is_none()
@@ -205,7 +223,7 @@ impl Node {
     /// The limit that keeps a start back, if one does; of several the one that does so longest.
     pub(super) fn gate(&self, now: Instant, ask: &Ask, ahead: Ahead) -> Option<Gate> {
         let limits = self.limits.as_ref()?;
-        if self.is_open(ask.tokens, ahead) {
+        if self.is_open_beside(ask.tokens, ahead) {
             return None;
         }
         let when_full = limits.allow_when_full;
@@ -228,8 +246,13 @@ impl Node {
     }
 
     /// Whether it needs no second look to see that all limits let a start of so many tokens pass: `true` is certain.
-    #[inline]
-    pub(super) fn is_open(&self, tokens: u64, ahead: Ahead) -> bool {
+    #[inline(always)]
+    pub(super) fn is_open(&self, tokens: u64) -> bool {
+        self.limits.as_ref().is_none_or(|limits| tokens < limits.opens_below.into())
+    }
+
+    /// The same beside what waits before it, or by all that has come.
+    fn is_open_beside(&self, tokens: u64, ahead: Ahead) -> bool {
         let Some(limits) = &self.limits else { return true };
         let has = |allowance: &Option<Allowance>, need, ahead| {
             allowance.as_ref().is_none_or(|allowance| allowance.covers_already(need, ahead))
@@ -316,6 +339,11 @@ impl Node {
             }
             if let Some(tokens) = &mut limits.tokens {
                 tokens.book(now, &change.tokens);
+            }
+            // What comes back opens no less than before: then it is only found where nothing was certain.
+            let takes = more.running > 0 || change.tokens.taken > 0 || change.tokens.charged > 0;
+            if takes || limits.opens_below == 0 {
+                limits.opens_below = limits.surely_opens_below(books.running);
             }
         }
         let Totals { used, refunded, debt } = change.totals;

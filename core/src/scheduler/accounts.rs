@@ -6,6 +6,7 @@ use super::Scheduler;
 use super::record::{Record, Run, Waiting};
 use crate::config::Order;
 use crate::id::{PoolId, Tier, WorkerId};
+use crate::meter::Meter;
 use crate::packed::{MaybeInstant, MaybeWorker};
 use crate::queue::{Lane, Least, OrderKey};
 use crate::request::{RequestSpec, RequestState};
@@ -88,7 +89,7 @@ impl Scheduler {
         self.list_roamer(slot);
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn leave_lane(&mut self, slot: u32) {
         self.unlist_roamer(slot);
         let (line, rank) = self.place_in_order(slot);
@@ -185,7 +186,7 @@ impl Scheduler {
         if record.lane == Some(Lane::Fresh) {
             let line = self.nodes.line_of(slot);
             if self.line_demands.len() <= line as usize {
-                self.line_demands.resize(line as usize + 1, Resources::ZERO);
+                self.add_line_demands(line);
             }
             self.line_demands[line as usize].shift(&change);
             if self.nodes.is_aside(line) {
@@ -193,6 +194,11 @@ impl Scheduler {
             }
         }
         self.account_mut(pool, tier).waiting.shift(&change);
+    }
+
+    #[cold]
+    fn add_line_demands(&mut self, line: u32) {
+        self.line_demands.resize(line as usize + 1, Resources::ZERO);
     }
 
     /// What the waiting requests of a line add to their tier's waiting demand while it is on offer.
@@ -234,16 +240,28 @@ impl Scheduler {
         self.stir(pool);
     }
 
-    /// Puts a request that is nowhere on a worker, with `in_use` units.
-    pub(super) fn board(&mut self, slot: u32, worker: WorkerId, in_use: Resources) {
+    /// Puts a request that is nowhere on a worker, with `in_use` units; `note` tells its meter what else there is to it.
+    pub(super) fn board(
+        &mut self,
+        slot: u32,
+        worker: WorkerId,
+        in_use: Resources,
+        note: impl FnOnce(&mut Meter),
+    ) {
         let running = &mut self.workers[worker.index()].running;
         let run = self.requests.run_mut(slot);
         run.worker = worker;
         run.place = running.len() as u32;
         run.in_use = in_use;
         running.push(slot);
-        self.hold_units(slot);
-        self.book(slot, Resources::ZERO, in_use, 1);
+        // It holds what it asks for, if that was not changed since.
+        if run.held_units != in_use {
+            self.hold_units(slot);
+        }
+        self.book_change(slot, worker, (Resources::ZERO, in_use), |meter| {
+            meter.counts().running += 1;
+            note(meter);
+        });
         self.list_yielder(slot);
     }
 
@@ -251,10 +269,11 @@ impl Scheduler {
     pub(super) fn leave(&mut self, slot: u32) {
         self.settle_tokens(slot);
         self.unlist_yielder(slot);
-        self.book(slot, self.requests.run(slot).in_use, Resources::ZERO, -1);
         let run = self.requests.run_mut(slot);
-        run.in_use = Resources::ZERO;
         let (worker, place) = (run.worker, run.place as usize);
+        let in_use = core::mem::take(&mut run.in_use);
+        self.book_change(slot, worker, (in_use, Resources::ZERO), |meter| meter.counts().running -= 1);
+        let run = self.requests.run_mut(slot);
         if let Some(claim) = run.serves.take() {
             self.claims[claim].victims.retain(|&victim| victim != slot);
         }
@@ -310,13 +329,13 @@ impl Scheduler {
     }
 
     pub(super) fn add_use(&mut self, slot: u32) {
-        self.book(slot, Resources::ZERO, self.requests.run(slot).in_use, 0);
+        self.book(slot, Resources::ZERO, self.requests.run(slot).in_use);
         self.list_yielder(slot);
     }
 
     pub(super) fn subtract_use(&mut self, slot: u32) {
         self.unlist_yielder(slot);
-        self.book(slot, self.requests.run(slot).in_use, Resources::ZERO, 0);
+        self.book(slot, self.requests.run(slot).in_use, Resources::ZERO);
     }
 
     /// A request on a worker uses other units than before.
@@ -324,17 +343,31 @@ impl Scheduler {
         let before = core::mem::replace(&mut self.requests.run_mut(slot).in_use, in_use);
         self.hold_units(slot);
         self.note_report(slot, before);
-        self.book(slot, before, in_use, 0);
+        self.book(slot, before, in_use);
     }
 
-    /// Books the change of a request's use, in every account that it is part of; so many more run, or fewer.
-    fn book(&mut self, slot: u32, before: Resources, after: Resources, more_running: i64) {
+    /// Books the change of the use of a request that runs on.
+    #[inline(never)]
+    fn book(&mut self, slot: u32, before: Resources, after: Resources) {
+        let worker = self.requests.run(slot).worker;
+        self.book_change(slot, worker, (before, after), |_| ());
+    }
+
+    /// Books the change of the use of a request on a worker, in every account that it is part of; `note` tells its meter what
+    /// else there is to it. In line, where one side of the change is known to be nothing.
+    #[inline(always)]
+    fn book_change(
+        &mut self,
+        slot: u32,
+        id: WorkerId,
+        (before, after): (Resources, Resources),
+        note: impl FnOnce(&mut Meter),
+    ) {
         let record = &self.requests[slot];
-        let id = self.requests.run_of(record).worker;
         let (pool, tier, tenant) = (record.pool(), record.tier(), record.spec.tenant);
         let (yielding, never_yields) = (record.is_yielding(), record.never_yields());
         let is_up = self.worker(id).is_up();
-        self.meter_units(tenant, (pool, tier), is_up, (before, after), more_running);
+        self.meter_units(tenant, (pool, tier), is_up, (before, after), note);
         let change = Balance::of(after, before);
         let worker = &mut self.workers[id.index()];
         worker.changes += 1;

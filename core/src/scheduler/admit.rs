@@ -38,34 +38,37 @@ impl Scheduler {
     /// # Errors
     /// Permanent: something in it is unknown, it asks for nothing, for more than it can ever have, or for
     /// more than [the limits](Limit). Not now: [`SubmitError::QueueFull`].
-    pub fn submit(&mut self, now: Instant, spec: RequestSpec) -> Result<RequestId, SubmitError> {
+    pub fn submit(&mut self, now: Instant, mut spec: RequestSpec) -> Result<RequestId, SubmitError> {
         self.advance(now);
-        self.admit(&spec)
+        self.admit(&mut spec)
     }
 
-    /// Takes a request, now.
-    pub(super) fn admit(&mut self, spec: &RequestSpec) -> Result<RequestId, SubmitError> {
-        self.accept(*spec).inspect_err(|error| self.meter_refusal(spec, error))
+    /// Takes a request, now. What it is taken as is written where it stands: it is large to copy.
+    pub(super) fn admit(&mut self, spec: &mut RequestSpec) -> Result<RequestId, SubmitError> {
+        let RequestSpec { tenant, pool, tier, .. } = *spec;
+        self.accept(spec).inspect_err(|error| self.meter_refusal(tenant, (pool, tier), error))
     }
 
-    fn accept(&mut self, mut spec: RequestSpec) -> Result<RequestId, SubmitError> {
-        self.check_names(&spec)?;
+    fn accept(&mut self, spec: &mut RequestSpec) -> Result<RequestId, SubmitError> {
+        self.check_names(spec)?;
         spec.name_each_pool_once();
-        self.check_numbers(&spec)?;
-        self.check_fits(&spec)?;
+        self.check_numbers(spec)?;
+        self.check_fits(spec)?;
         if self.requests.len() as u64 >= MAX_REQUESTS {
             return Err(SubmitError::LimitExceeded { limit: Limit::Requests, max: MAX_REQUESTS });
         }
-        self.admit_quota(&mut spec)?;
-        let displaced = self.make_room(&spec)?;
+        self.admit_quota(spec)?;
+        let displaced = self.make_room(spec)?;
         displaced.into_iter().for_each(|slot| self.drop_waiting(slot, Reason::Displaced));
-        spec.peak = spec.peak.max(spec.demand);
+        if !spec.demand.fits(&spec.peak) {
+            spec.peak = spec.peak.max(spec.demand);
+        }
         spec.cached_tokens = spec.cached_tokens.min(spec.prompt_tokens);
         let wait_ns = spec.queue_timeout_ns.or(self.config.tiers[spec.tier.index()].queue_timeout_ns);
         let expires_at = wait_ns.map(|nanos| self.now.plus_nanos(nanos));
         let leaf = self.tenants[spec.tenant].node;
         let (slot, generation) =
-            self.requests.insert(&spec, Record::new(&spec, leaf, self.next_sequence, self.now, expires_at));
+            self.requests.insert(spec, Record::new(spec, leaf, self.next_sequence, self.now, expires_at));
         self.next_sequence += 1;
         self.meter_submission(slot);
         self.never_yielding += u64::from(spec.yielding == Yielding::Never);
@@ -135,15 +138,22 @@ impl Scheduler {
 
     /// Refuses what no worker that was ever added to a pool, or no share that the tier may use of all of
     /// them, can hold. A pool without workers takes everything: they may come.
+    #[inline(always)]
     fn check_fits_in(&self, pool: PoolId, spec: &RequestSpec) -> Result<(), SubmitError> {
-        let pool = self.pool(pool);
-        let never_yields = spec.yielding == Yielding::Never;
+        let of = self.pool(pool);
         // Nearly all fit at present; what there ever was need not be asked then.
-        if pool.shapes.iter().any(|shape| spec.demand.fits(shape))
-            && spec.demand.fits(&pool.capacity.ceiling(spec.tier, never_yields))
+        if of.shapes.iter().any(|shape| spec.demand.fits(shape))
+            && spec.demand.fits(&of.capacity.ceiling(spec.tier, spec.yielding == Yielding::Never))
         {
             return Ok(());
         }
+        self.check_ever_fits_in(pool, spec)
+    }
+
+    #[inline(never)]
+    fn check_ever_fits_in(&self, pool: PoolId, spec: &RequestSpec) -> Result<(), SubmitError> {
+        let pool = self.pool(pool);
+        let never_yields = spec.yielding == Yielding::Never;
         let [ever, now] = [&pool.configured, &pool.capacity].map(|of| of.ceiling(spec.tier, never_yields));
         // Rounded up, the shares of the others may leave less of more.
         let ceiling = ever.max(now);

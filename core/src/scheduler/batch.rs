@@ -24,7 +24,7 @@ impl Scheduler {
         results: &mut Vec<Result<RequestId, SubmitError>>,
     ) {
         results.reserve(specs.len());
-        self.each_at(now, specs, |sched, spec| results.push(sched.admit(spec)));
+        self.each_at(now, specs, |sched, spec| results.push(sched.admit(&mut spec.clone())));
     }
 
     /// Takes the ends of many requests, as if [`complete`](Self::complete) were called for each in turn: one that is

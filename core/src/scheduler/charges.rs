@@ -177,11 +177,11 @@ impl Scheduler {
             let cached = self.expected_cached(slot, worker);
             let (record, run) = self.requests.with_run_mut(slot);
             (run.charged_cached, run.charged_output) = (cached, expected);
-            let (lane, prompt) = (record.lane, record.spec.prompt_tokens);
-            let cost = self.config.token_costs.of(prompt, cached, expected);
-            if lane == Some(Lane::Fresh) {
+            let cost = self.config.token_costs.of(record.spec.prompt_tokens, cached, expected);
+            if record.lane == Some(Lane::Fresh) {
                 // Its line moves once, when it leaves.
-                self.charge_line(slot, cost);
+                run.charge = Some(cost);
+                self.fairness.recharge(record.line, 0, cost);
             } else {
                 self.recharge(slot, cost);
             }
@@ -276,36 +276,30 @@ impl Scheduler {
     }
 
     /// A request of a tenant has completed with so many tokens.
-    pub(super) fn note_output(&mut self, slot: u32, tokens: u64) {
-        let tenant = self.requests[slot].spec.tenant;
-        let mean = &mut self.tenants[tenant].mean_output;
+    pub(super) fn note_output(&mut self, tenant: TenantId, tokens: u64) {
+        let tenant = &mut self.tenants[tenant];
         let newest = i128::from(tokens) * MEAN_SCALE;
-        *mean = Some(mean.map_or(newest, |mean| mean + (newest - mean) / MEAN_OF));
+        let mean = tenant.mean_output.map_or(newest, |mean| mean + (newest - mean) / MEAN_OF);
+        tenant.mean_output = Some(mean);
+        let node = tenant.node;
         // Its others may count for more than before.
-        self.less_quota(self.tenants[tenant].node);
+        self.less_quota(node);
     }
 
     /// A request costs its line so much in all, which moves accordingly.
     #[inline]
     fn recharge(&mut self, slot: u32, cost: u64) {
-        if !self.charge_line(slot, cost) {
+        let (record, run) = self.requests.with_run_mut(slot);
+        let before = run.charge.replace(cost).unwrap_or(0);
+        if before == cost {
             return;
         }
+        self.fairness.recharge(record.line, before, cost);
         let (pool, tier) = (self.requests[slot].pool(), self.requests[slot].tier());
         let (line, rank) = self.place_in_order(slot);
         if self.pools[pool.index()].queues[tier.index()].set_rank(&mut self.nodes, line, rank) {
             self.rerank_waiter(line, rank);
             self.stir(pool);
         }
-    }
-
-    /// The counter of a request's line is what it is if the request costs so much in all. Whether that changes it.
-    #[inline(always)]
-    fn charge_line(&mut self, slot: u32, cost: u64) -> bool {
-        let before = self.requests.run_mut(slot).charge.replace(cost).unwrap_or(0);
-        if before != cost {
-            self.fairness.recharge(self.requests[slot].line, before, cost);
-        }
-        before != cost
     }
 }

@@ -9,22 +9,24 @@ use super::usage::Settled;
 use super::{MAX_TOKENS, Scheduler};
 use crate::quota::Ask;
 use crate::request::{RequestState, Usage};
+use crate::time::Instant;
 
 impl Scheduler {
-    /// The hold of a request, if it has one, lives as long as the config says from now on.
+    /// The hold of a request, if it has one, lives as long as the config says from now on: until when.
     #[inline]
-    pub(super) fn renew_hold(&mut self, slot: u32) {
+    pub(super) fn renew_hold(&mut self, slot: u32) -> Option<Instant> {
         let at = self.now.plus_nanos(self.config.hold_timeout_ns);
         let run = self.requests.run_mut(slot);
         // What would be at the end of time never comes.
         run.lapses_at = (run.held.is_some() && at.as_nanos() < u64::MAX).then_some(at);
+        run.lapses_at
     }
 
     /// The same for one that is where time runs for it.
     #[inline]
     pub(super) fn watch_hold(&mut self, slot: u32) {
-        self.renew_hold(slot);
-        self.set_due(slot, self.requests.run(slot).lapses_at);
+        let lapses_at = self.renew_hold(slot);
+        self.set_due(slot, lapses_at);
     }
 
     /// A request that was started is heard of, or has to end: time does not run any more.
@@ -68,6 +70,7 @@ impl Scheduler {
     }
 
     /// Charges for good what a request has used, and gives back what it holds beyond that. The meter is to be told so.
+    #[inline]
     pub(super) fn settle_part(&mut self, slot: u32, used: &Usage) -> Option<Settled> {
         let (record, run) = self.requests.with_run_mut(slot);
         let held = run.held.take()?;

@@ -244,6 +244,9 @@ pub struct Scheduler {
     turns: Heap<(Instant, u64)>,
     /// Decided, and not returned yet: see `outbox`.
     outbox: VecDeque<Action>,
+    /// What goes before that: nothing between two calls. Apart, so that a start, which most are, need not go through it: 60
+    /// instructions of a cycle.
+    said_next: Option<Action>,
     /// Workers and devices that may use more than they have.
     pressured: BTreeSet<Place>,
     /// Resizes whose overuse is tolerated until an instant.
@@ -322,6 +325,7 @@ impl Scheduler {
             timers: Agenda::new(),
             turns: Heap::new(),
             outbox: VecDeque::new(),
+            said_next: None,
             pressured: BTreeSet::new(),
             tolerances: BTreeSet::new(),
             joins: BTreeSet::new(),

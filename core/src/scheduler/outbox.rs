@@ -12,19 +12,31 @@ impl Scheduler {
         self.outbox.push_back(action);
     }
 
-    /// To be returned next.
+    /// To be returned next, by the call that decides it: no input comes in between.
     #[inline]
     pub(super) fn say_next(&mut self, action: Action) {
-        self.count_unheard(&action, 1);
-        self.outbox.push_front(action);
+        if let Some(former) = self.said_next.replace(action) {
+            self.count_unheard(&former, 1);
+            self.outbox.push_front(former);
+        }
     }
 
     /// The next action to return.
-    #[inline]
+    #[inline(always)]
     pub(super) fn hear(&mut self) -> Option<Action> {
+        // An action is large: it is moved once, and not where there is none.
+        let action = if self.said_next.is_some() { self.said_next.take()? } else { self.hear_outbox()? };
+        self.stats.by_reason[action.reason() as usize] += 1;
+        Some(action)
+    }
+
+    #[inline(always)]
+    fn hear_outbox(&mut self) -> Option<Action> {
+        if self.outbox.is_empty() {
+            return None;
+        }
         let action = self.outbox.pop_front()?;
         self.count_unheard(&action, -1);
-        self.stats.by_reason[action.reason() as usize] += 1;
         Some(action)
     }
 

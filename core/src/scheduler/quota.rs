@@ -8,6 +8,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::record::{Record, Run};
+use super::requests::COMMON;
 use super::spec::ShortSpec;
 use super::usage::Settled;
 use super::{MAX_TOKENS, Scheduler};
@@ -136,7 +137,8 @@ impl Scheduler {
     /// Quota is taken at a node and above: those who are on offer in any pool may lack it now, and keep others back.
     #[inline]
     pub(super) fn less_quota(&mut self, leaf: u32) {
-        if self.quota.is_limited(leaf) {
+        // Where a request came or went its pool is stirred already, and most hosts have one.
+        if self.pools.iter().any(|pool| !pool.dirty) && self.quota.is_limited(leaf) {
             self.stir_all();
         }
     }
@@ -195,6 +197,10 @@ impl Scheduler {
     /// Whether it needs no second look to see that a request may hold its quota now: `true` is certain.
     #[inline(always)]
     pub(super) fn surely_has_quota(&self, record: &Record) -> bool {
+        // Who was never started holds nothing, and is charged for nothing yet: most that wait.
+        if record.run == COMMON {
+            return self.quota_queue.len == 0 && self.quota.is_open(record.leaf, self.estimate(&record.spec));
+        }
         let run = self.requests.run_of(record);
         run.held.is_some()
             || self.quota_queue.len == 0 && self.quota.is_open(record.leaf, self.needs(record, run))
@@ -237,6 +243,7 @@ impl Scheduler {
     }
 
     /// The same without its meter, which is to be told so many tokens.
+    #[inline(always)] // in a start, which nearly all are
     pub(super) fn take_hold(&mut self, slot: u32) -> u64 {
         let record = &self.requests[slot];
         let run = self.requests.run_of(record);
@@ -247,7 +254,7 @@ impl Scheduler {
         let (record, run) = self.requests.with_run_mut(slot);
         let (leaf, waits_again) = (record.leaf, record.is_waiting() && record.has_run);
         (run.held, run.held_units, run.lapsed) = (Some(ask.tokens), ask.units, false);
-        self.quota.take(self.now, leaf, &ask).expect("who starts lacks nothing");
+        self.quota.take(self.now, leaf, &ask);
         if waits_again {
             self.watch_hold(slot);
         }

@@ -215,8 +215,9 @@ impl Scheduler {
         )?;
         self.check_on_worker(slot)?;
         self.settle(slot, Ending::Completed, &usage);
-        self.note_output(slot, usage.output_tokens);
+        let tenant = self.requests[slot].spec.tenant;
         self.forget(slot);
+        self.note_output(tenant, usage.output_tokens);
         Ok(())
     }
 

@@ -83,7 +83,7 @@ impl Requests {
     }
 
     /// Adds one of which this is said; returns its slot and the slot's generation.
-    #[inline]
+    #[inline(always)]
     pub(super) fn insert(&mut self, spec: &RequestSpec, record: Record) -> (u32, u32) {
         let rest = self.live.next_to_go().map_or(COMMON, |former| former.rest);
         let (slot, generation) = self.live.insert(Record { rest, ..record });

@@ -113,7 +113,9 @@ impl Scheduler {
     /// What a search for room goes by, of a worker that is up.
     #[inline]
     pub(super) fn room_of(&self, id: WorkerId) -> Room {
-        room_on(self.worker(id), &self.devices)
+        let worker = self.worker(id);
+        let free = free_on(worker, &self.devices);
+        Room { free, load: self.load(id), capacity: worker.spec.capacity }
     }
 
     /// How full a worker is, and the fullest of its devices. O(devices).
@@ -135,7 +137,11 @@ impl Scheduler {
     pub(super) fn refresh_rooms(&mut self, pool: PoolId) {
         let Self { pools, workers, devices, .. } = self;
         let Pool { rooms, up, .. } = &mut pools[pool.index()];
-        rooms.refresh(|place| room_on(&workers[up[place].index()], devices));
+        let worker = |place: usize| &workers[up[place].index()];
+        rooms.refresh(
+            |place| free_on(worker(place), devices),
+            |place| load_on(worker(place), devices, Resources::ZERO, Resources::ZERO),
+        );
     }
 
     /// Other workers of a pool are up, or have other capacities. O(workers of the pool).
@@ -257,8 +263,16 @@ impl Scheduler {
     /// The units of a worker changed: fills claims from what is free, or takes from them what is not, and
     /// notices an overdraft. O(claims) of the worker, and of those that share devices with it; again for each that has to
     /// be dropped.
-    #[inline]
+    #[inline(always)]
     pub(super) fn settle_claims(&mut self, worker: WorkerId) {
+        // Nearly always nobody has a claim, and all is as the books say: 100 instructions of a cycle less.
+        if self.claims.len() > 0 || !self.worker(worker).is_in_order() {
+            self.settle_laid_claims(worker);
+        }
+    }
+
+    #[inline(never)]
+    fn settle_laid_claims(&mut self, worker: WorkerId) {
         let target = self.worker(worker);
         if !target.is_up() && target.spec.devices.is_empty() {
             return;
@@ -378,15 +392,15 @@ fn reachable_on(worker: &Worker, devices: &[Device]) -> Resources {
     })
 }
 
-fn room_on(worker: &Worker, devices: &[Device]) -> Room {
+/// What a search for room goes by: what is free of a worker.
+#[inline]
+fn free_on(worker: &Worker, devices: &[Device]) -> Resources {
     // Most stand on no devices.
-    let free = if worker.spec.devices.is_empty() {
+    if worker.spec.devices.is_empty() {
         worker.spec.capacity.saturating_sub(worker.in_use() + worker.earmarked)
     } else {
         reachable_on(worker, devices)
-    };
-    let load = load_on(worker, devices, Resources::ZERO, Resources::ZERO);
-    Room { free, load, capacity: worker.spec.capacity }
+    }
 }
 
 /// The load of a worker with `more` in use, and `less`.

@@ -47,13 +47,14 @@ macro_rules! saved {
         impl Scheduler {
             pub(crate) fn saved(&self) -> Saved<'_> {
                 // The config goes as text of its own.
-                let Self { config: _, search_memory: _, $($field,)+ } = self;
+                let Self { config: _, search_memory: _, said_next: _, $($field,)+ } = self;
                 Saved { $($field,)+ }
             }
 
             pub(crate) fn of_loaded(config: Config, loaded: Loaded) -> Self {
                 let Loaded { $($field,)+ } = loaded;
-                let mut scheduler = Self { config, search_memory: SearchMemory::default(), $($field,)+ };
+                let search_memory = SearchMemory::default();
+                let mut scheduler = Self { config, search_memory, said_next: None, $($field,)+ };
                 scheduler.warmth.rebuild(&scheduler.config);
                 let Self { pools, requests, workers, .. } = &mut scheduler;
                 for pool in pools {

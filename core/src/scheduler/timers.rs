@@ -193,6 +193,9 @@ impl Scheduler {
     /// the host the next polls go on. O(log n) for each.
     pub(super) fn expire(&mut self) {
         let Some(((first, _), _)) = self.timers.peek() else { return };
+        if first > self.now {
+            return;
+        }
         let horizon = self.now.min(first.plus_nanos(self.config.max_step_ns));
         while let Some(((at, _), slot)) = self.timers.peek()
             && at <= horizon

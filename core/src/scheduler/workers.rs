@@ -196,6 +196,16 @@ impl Worker {
         self.in_use().saturating_sub(self.spec.capacity + self.yielding + self.tolerance.units)
     }
 
+    /// Whether nothing can be too much, nor have been, on it: it stands on no devices, uses what its requests do and no more
+    /// than it has, and tolerates nothing.
+    #[inline]
+    pub(super) fn is_in_order(&self) -> bool {
+        self.spec.devices.is_empty()
+            && self.offset.is_zero()
+            && self.tolerance.units.is_zero()
+            && self.used.fits(&self.spec.capacity)
+    }
+
     /// Whether that is anything: nearly never, and asked at every change.
     pub(super) fn is_overdrawn(&self) -> bool {
         if self.offset.is_zero() && self.used.fits(&self.spec.capacity) {
