@@ -389,7 +389,7 @@ impl Model {
             let limit = self.limit(device);
             let parts = self.on_device(device);
             let whole = parts.iter().all(|(_, part)| part.part == tidegate::Ppm::ONE);
-            let offered = |(id, part)| super::floor_on(part, super::units(self.worker(id).spec.capacity));
+            let offered = |(id, part)| super::floor_on(part, units(self.worker(id).spec.capacity));
             let advertised = super::sum(parts.into_iter().map(offered));
             (0..4).any(|d| limit[d] > 0 && asks[d] > 0 && (!whole || advertised[d] > limit[d]))
         });
