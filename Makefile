@@ -66,9 +66,6 @@ test-sanitizers: ## run the C programs with a library built under AddressSanitiz
 
 test-python: wheel ## run the Python tests alone, and those that go through all three languages
 	@.ci/need redis
-	@# One by one, as tests ask for them; else the first test that asks waits for a build, and has less time than that takes.
-	@.ci/timed 'Programs of the tests' sh -ec 'for package in tidegate tidegate-ffi tidegate-sim; do \
-	    cargo build --quiet $(LOCKED) --package $$package; done'
 	@.ci/timed 'Python stubs' $(VENV)/bin/python -m mypy.stubtest tidegate \
 	    --mypy-config-file python/pyproject.toml --allowlist python/stubtest.txt
 	@.ci/timed 'Python types' $(VENV)/bin/basedpyright --warnings --project python --pythonpath $(VENV)/bin/python

@@ -2272,7 +2272,7 @@ tidegate_status_t tidegate_scheduler_worker_usage(tidegate_scheduler_t *schedule
                                                   const uint64_t in_use[TIDEGATE_DIMENSIONS]);
 
 /**
- * A worker has these blocks in its cache, those of a prompt from its begin as hashes of which each covers those
+ * A worker has these blocks in its cache, those of a prompt from its beginning as hashes of which each covers those
  * before it, and used them just now. `blocks` may be NULL with a `block_count` of 0.
  */
 tidegate_status_t tidegate_scheduler_cache_stored(tidegate_scheduler_t *scheduler,
@@ -2330,7 +2330,7 @@ tidegate_status_t tidegate_scheduler_submit(tidegate_scheduler_t *scheduler,
                                             uint64_t *out_request);
 
 /**
- * Tells the blocks of a waiting request's prompt, from its begin, as hashes of which each covers those before it: with
+ * Tells the blocks of a waiting request's prompt, from its beginning, as hashes of which each covers those before it: with
  * the placement "prefix-affinity" it goes where they are cached. WRONG_STATE if it does not wait.
  */
 tidegate_status_t tidegate_scheduler_prefix_set(tidegate_scheduler_t *scheduler,

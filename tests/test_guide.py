@@ -12,19 +12,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from toolchain import ROOT, build, output
+from toolchain import ROOT, output
 
 CHAPTERS = sorted((ROOT / "docs/guide").glob("*.md"))
 BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Folders of the checkout that commands of the guide begin with.
 OURS = ["docs", "ffi", "python"]
-
-
-@pytest.fixture(scope="module")
-def program() -> Path:
-    """The folder of the program `tidegate`."""
-    (found,) = (file for file in build("tidegate-sim") if file.stem == "tidegate" and file.suffix in ("", ".exe"))
-    return found.parent
 
 
 @pytest.fixture
@@ -44,7 +37,7 @@ def test_there_is_a_chapter_for_each_way_to_run_it() -> None:
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.stem)
 def test_a_chapter_does_what_it_says(chapter: Path, program: Path, reader: Path) -> None:
-    env = {"PATH": f"{program}:{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"}
+    env = {"PATH": f"{program.parent}:{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"}
     printed = ""
     blocks = BLOCK.findall(chapter.read_text())
     assert blocks, "a chapter has something to do"

@@ -8,7 +8,6 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
-import toolchain
 import yaml
 
 import tidegate
@@ -23,13 +22,6 @@ VERSIONS = ["1.25", kubernetes_validate.latest_version()]
 
 def objects(text: str) -> Iterator[dict[str, Any]]:
     yield from (item for item in yaml.safe_load_all(text) if item is not None)
-
-
-@pytest.fixture(scope="module")
-def program() -> str:
-    built = toolchain.build("tidegate-sim")
-    (program,) = (file for file in built if file.stem == "tidegate" and file.suffix in ("", ".exe"))
-    return str(program)
 
 
 def test_the_validator_would_find_a_fault() -> None:
@@ -82,7 +74,7 @@ def test_what_is_written_is_valid_and_says_the_same(version: str) -> None:
     assert yaml.safe_load(plugin["data"]["config.yaml"]) == yaml.safe_load(theirs["data"]["config.yaml"])
 
 
-def test_python_and_the_command_are_one(program: str) -> None:
+def test_python_and_the_command_are_one(program: Path) -> None:
     folder = ROOT / "docs/examples/kubernetes"
     done = subprocess.run(
         [program, "config", "from-k8s", folder], capture_output=True, text=True, check=True, timeout=60

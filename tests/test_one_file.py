@@ -8,7 +8,6 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-import toolchain
 from gateway.config import ConfigFault
 from gateway.config import parse as parse_gateway
 
@@ -68,13 +67,6 @@ global_default = "batch"
 
 
 @pytest.fixture(scope="module")
-def program() -> str:
-    built = toolchain.build("tidegate-sim")
-    (program,) = (file for file in built if file.stem == "tidegate" and file.suffix in ("", ".exe"))
-    return str(program)
-
-
-@pytest.fixture(scope="module")
 def vllm_settings() -> ModuleType:
     """The adapter's settings, without vLLM, which its package imports."""
     path = ROOT / "python/tidegate/vllm/settings.py"
@@ -87,11 +79,11 @@ def vllm_settings() -> ModuleType:
     return module
 
 
-def check(program: str, path: Path) -> "subprocess.CompletedProcess[str]":
+def check(program: Path, path: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([program, "config", "check", path], capture_output=True, text=True, check=False, timeout=60)
 
 
-def test_all_hosts_read_one_file(program: str, vllm_settings: ModuleType, tmp_path: Path) -> None:
+def test_all_hosts_read_one_file(program: Path, vllm_settings: ModuleType, tmp_path: Path) -> None:
     path = tmp_path / "tidegate.toml"
     path.write_text(FILE)
     done = check(program, path)
@@ -123,7 +115,7 @@ def test_a_scheduler_is_told_of_all_of_it() -> None:
     scheduler.check_invariants()
 
 
-def test_all_hosts_refuse_what_nobody_knows(program: str, vllm_settings: ModuleType, tmp_path: Path) -> None:
+def test_all_hosts_refuse_what_nobody_knows(program: Path, vllm_settings: ModuleType, tmp_path: Path) -> None:
     for wrong, place in [
         (FILE.replace("weight = 3", "wieght = 3"), "tenants.acme.wieght"),
         (FILE.replace("[[workers]]", "[[werkers]]"), "werkers[0]"),

@@ -10,15 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from toolchain import ROOT, build, compile_c, output
+from toolchain import ROOT, compile_c, output
 
 LINE = re.compile(r"^digest ([0-9a-f]{16}) actions (\d+) inputs (\d+)$")
-
-
-@pytest.fixture(scope="module")
-def tidegate() -> Path:
-    (program,) = (file for file in build("tidegate-sim") if file.stem == "tidegate" and file.suffix in ("", ".exe"))
-    return program
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +23,11 @@ def replay_c(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def recorded(tidegate: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def recorded(program: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The journal of a run of the built-in workload, and the digest that the run itself reported."""
     journal = tmp_path_factory.mktemp("journal") / "run.journal"
     small = ["--setup", "tidegate", "--workers", "4", "--json"]
-    report = json.loads(output(tidegate, "replay", *small, "--journal", journal))
+    report = json.loads(output(program, "replay", *small, "--journal", journal))
     setup = report["setups"]["tidegate"]
     assert sum(tier["preemptions"] for tier in setup["tiers"]) > 0, "a run without preemptions proves little"
     return journal, setup["actions_digest"]
@@ -63,9 +57,9 @@ def last_line(printed: str) -> str:
     return printed.splitlines()[-1]
 
 
-def test_three_languages_receive_the_same_actions(tidegate: Path, replay_c: Path, recorded: tuple[Path, str]) -> None:
+def test_three_languages_receive_the_same_actions(program: Path, replay_c: Path, recorded: tuple[Path, str]) -> None:
     journal, digest = recorded
-    rust = last_line(output(tidegate, "journal", "replay", journal))
+    rust = last_line(output(program, "journal", "replay", journal))
     found = LINE.match(rust)
     assert found, rust
     assert found[1] == digest, "the replay differs from the run that it was recorded in"
@@ -74,13 +68,13 @@ def test_three_languages_receive_the_same_actions(tidegate: Path, replay_c: Path
     assert last_line(output(sys.executable, "-m", "tidegate.journal", journal)) == rust
 
 
-def test_every_verb_is_the_same_in_three_languages(tidegate: Path, replay_c: Path) -> None:
+def test_every_verb_is_the_same_in_three_languages(program: Path, replay_c: Path) -> None:
     """The journal was recorded by the host of ffi/tests/replay.rs, which says every verb, right and wrong."""
     journal = ROOT / "tests/every_verb.journal"
     said = {words[1] for line in journal.read_text().splitlines() if len(words := line.split()) > 1}
     assert said >= VERBS
     assert set(re.findall(r"^\| `NOW (\w+)`", (ROOT / "docs/JOURNAL.md").read_text(), re.MULTILINE)) <= VERBS
-    rust = last_line(output(tidegate, "journal", "replay", journal))
+    rust = last_line(output(program, "journal", "replay", journal))
     found = LINE.match(rust)
     assert found, rust
     assert int(found[2]) > 200
@@ -88,10 +82,10 @@ def test_every_verb_is_the_same_in_three_languages(tidegate: Path, replay_c: Pat
     assert last_line(output(sys.executable, "-m", "tidegate.journal", journal)) == rust
 
 
-def test_three_languages_tell_the_same_of_tenants(tidegate: Path, replay_c: Path, recorded: tuple[Path, str]) -> None:
+def test_three_languages_tell_the_same_of_tenants(program: Path, replay_c: Path, recorded: tuple[Path, str]) -> None:
     told = [0] * (COUNTS + 12 + 24)
     for journal in (recorded[0], ROOT / "tests/every_verb.journal"):
-        rust = output(tidegate, "journal", "replay", journal, "--usage")
+        rust = output(program, "journal", "replay", journal, "--usage")
         usages = [line.split()[2:] for line in rust.splitlines() if line.startswith("usage ")]
         assert usages, "a run without tenants tells nothing of them"
         told = [one + other for one, other in zip(told, sums(usages), strict=True)]

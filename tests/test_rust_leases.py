@@ -2,7 +2,7 @@
 
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,9 +17,8 @@ KEY = "tidegate:{acme}"
 
 
 @pytest.fixture(scope="module")
-def program() -> Path:
-    example, *_ = toolchain.build("tidegate-sim", "--example", "redis_leases", target="redis_leases")
-    return example
+def program(programs: Callable[[str], Path]) -> Path:
+    return programs("redis_leases")
 
 
 @pytest.fixture

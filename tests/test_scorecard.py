@@ -6,10 +6,11 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from toolchain import ROOT, build
+from toolchain import ROOT
 
 # What may be nothing at all.
 COUNTS = {"allocations_per_cycle", "clock_reads_per_cycle", "syscalls_per_cycle"}
@@ -25,11 +26,9 @@ OPTIONAL = {
 
 
 @pytest.fixture(scope="session")
-def scorecard() -> Path:
+def scorecard(programs: Callable[[str], Path]) -> Path:
     """The program, and beside it the libraries and the simulator that it measures."""
-    packages = ["tidegate-ffi", "tidegate-python", "tidegate-sim"]
-    (program,) = build("tidegate-benches", *[f"--package={name}" for name in packages], target="scorecard")
-    return program
+    return programs("scorecard")
 
 
 def run(scorecard: Path, *args: str) -> subprocess.CompletedProcess[str]:

@@ -1,11 +1,13 @@
 """How the tests of this folder build and run what is written in other languages."""
 
+import functools
 import json
 import os
 import re
 import shlex
 import subprocess
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -32,18 +34,34 @@ def block(language: str, page: str = "README.md") -> str:
     return str(found[0])
 
 
-def build(package: str, *options: str, target: str = "tidegate") -> list[Path]:
-    """Builds the library, program or example of a package that goes by this name, and returns its files."""
-    messages = output("cargo", "build", "--quiet", "--message-format=json", "--package", package, *options)
+@functools.cache
+def built() -> list[dict[str, Any]]:
+    """Builds every library and program that tests use, once, and returns what cargo says of each.
+
+    In one command: packages that are built alone ask for a core with features of their own, each time anew. With an
+    example among them cargo takes dependencies as it does for tests, and finds what `make test-rust` has built.
+    """
+    what = ["--workspace", "--lib", "--bins", "--example", "redis_leases"]
+    messages = output("cargo", "build", "--quiet", "--message-format=json", *what)
     artifacts = [json.loads(line) for line in messages.splitlines()]
-    files = [
-        Path(file)
-        for artifact in artifacts
-        if artifact["reason"] == "compiler-artifact" and artifact["target"]["name"] == target
-        for file in artifact["filenames"]
-    ]
-    assert files, f"cargo built nothing of {package}"
-    return files
+    return [artifact for artifact in artifacts if artifact["reason"] == "compiler-artifact"]
+
+
+def library(package: str, *suffixes: str) -> Path:
+    """The library of a package of ours whose file's name ends so."""
+    of_package = (artifact["filenames"] for artifact in built() if f"#{package}@" in artifact["package_id"])
+    (found,) = (Path(name) for names in of_package for name in names if name.endswith(suffixes))
+    return found
+
+
+def program(name: str) -> Path:
+    """The program or example of this name."""
+    (found,) = (
+        Path(artifact["executable"])
+        for artifact in built()
+        if artifact["executable"] is not None and artifact["target"]["name"] == name
+    )
+    return found
 
 
 def compile_c(source: Path, program: Path) -> None:
@@ -58,5 +76,5 @@ def compile_cpp(source: Path, program: Path) -> None:
 
 def compile_by(compiler: str, standard: str, source: Path, program: Path) -> None:
     """Compiles a program against the static library, without a warning."""
-    (library,) = (file for file in build("tidegate-ffi") if file.suffix == ".a")
-    output(*shlex.split(compiler), f"-std={standard}", *STRICT, "-o", program, source, library, *SYSTEM_LIBRARIES)
+    archive = library("tidegate-ffi", ".a")
+    output(*shlex.split(compiler), f"-std={standard}", *STRICT, "-o", program, source, archive, *SYSTEM_LIBRARIES)

@@ -142,7 +142,7 @@ pub unsafe extern "C" fn tidegate_scheduler_worker_usage(
     }
 }
 
-/// A worker has these blocks in its cache, those of a prompt from its begin as hashes of which each covers those
+/// A worker has these blocks in its cache, those of a prompt from its beginning as hashes of which each covers those
 /// before it, and used them just now. `blocks` may be NULL with a `block_count` of 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tidegate_scheduler_cache_stored(

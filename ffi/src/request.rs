@@ -36,7 +36,7 @@ pub unsafe extern "C" fn tidegate_scheduler_submit(
     }
 }
 
-/// Tells the blocks of a waiting request's prompt, from its begin, as hashes of which each covers those before it: with
+/// Tells the blocks of a waiting request's prompt, from its beginning, as hashes of which each covers those before it: with
 /// the placement "prefix-affinity" it goes where they are cached. WRONG_STATE if it does not wait.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tidegate_scheduler_prefix_set(

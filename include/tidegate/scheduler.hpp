@@ -141,7 +141,7 @@ public:
   Result<void> worker_usage(Instant now, WorkerId worker, const Resources &in_use) {
     return done(tidegate_scheduler_worker_usage(c(), now.ns, worker.value, in_use.data()));
   }
-  /// A worker has these blocks of a prompt, from its begin, in its cache, and used them just now.
+  /// A worker has these blocks of a prompt, from its beginning, in its cache, and used them just now.
   Result<void> cache_stored(Instant now, WorkerId worker, Span<const std::uint64_t> blocks) {
     return done(tidegate_scheduler_cache_stored(c(), now.ns, worker.value, blocks.data(), blocks.size()));
   }
@@ -169,7 +169,7 @@ public:
     RequestId request;
     return done(tidegate_scheduler_submit(c(), now.ns, &spec.c(), &request.value), request);
   }
-  /// The blocks of a waiting request's prompt, from its begin: it goes where they are cached.
+  /// The blocks of a waiting request's prompt, from its beginning: it goes where they are cached.
   Result<void> prefix_set(Instant now, RequestId request, Span<const std::uint64_t> blocks) {
     return done(tidegate_scheduler_prefix_set(c(), now.ns, request.value, blocks.data(), blocks.size()));
   }

@@ -296,7 +296,7 @@ impl Scheduler {
         self.tell(py, |core| core.worker_usage(at(now_ns), WorkerId::new(worker.0), in_use))
     }
 
-    /// The worker has these blocks in its cache, those of a prompt from its begin as hashes of which each covers those before it,
+    /// The worker has these blocks in its cache, those of a prompt from its beginning as hashes of which each covers those before it,
     /// and used them just now. Raises `WorkerError`.
     #[pyo3(signature = (worker, *, blocks, now_ns))]
     fn cache_stored(

@@ -18,7 +18,7 @@ SECOND = 1_000_000_000
 
 
 async def refused(gate: Gate, **spec: Any) -> BaseException:
-    """What the begin of a block raises. It leaves nothing."""
+    """What the beginning of a block raises. It leaves nothing."""
     before = gate.scheduler.stats()
     try:
         async with gate.admit(**{"tenant": "acme", "tier": 0, "demand": ONE, **spec}):

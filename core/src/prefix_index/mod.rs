@@ -4,7 +4,7 @@
 //! worker has it. Who waits *pins* the last block of a prompt, so that what is learnt meanwhile is known of it. Knows
 //! numbers of workers, not workers. Invariants: who has a block has those before it; a block is kept while it is pinned,
 //! has copies, or others follow it; a worker's copies stand in the order of use, a block always before those that
-//! follow it, so that the last may go first. All memory is taken at the begin: 28 bytes for a block, 32 for a copy, and 6
+//! follow it, so that the last may go first. All memory is taken at the beginning: 28 bytes for a block, 32 for a copy, and 6
 //! in a table for each. Storing and pinning cost O(blocks), however many have them, a search O(blocks + copies of few).
 //!
 //! Who learns has no time to store: the chain is put by, and where another prompt that is pinned may part from it the worker is

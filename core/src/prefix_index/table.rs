@@ -1,7 +1,7 @@
 //! Where numbers are found by what they stand for: open addressing, linear probing, at most two thirds full.
 //!
 //! Knows no blocks and no copies: who asks says which key a number has, of which the upper half counts, and which number
-//! it means. All memory is taken at the begin: 6 bytes for each number. O(1) on average for each question.
+//! it means. All memory is taken at the beginning: 6 bytes for each number. O(1) on average for each question.
 
 use alloc::vec::Vec;
 

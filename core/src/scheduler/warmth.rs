@@ -154,7 +154,7 @@ impl Patience {
 }
 
 impl Scheduler {
-    /// Tells the blocks of a waiting request's prompt from its begin, as hashes of which each covers those before it
+    /// Tells the blocks of a waiting request's prompt from its beginning, as hashes of which each covers those before it
     /// (vLLM's, or any numbers that do): with `PrefixAffinity` it goes where they are. O(blocks).
     ///
     /// # Errors
@@ -179,7 +179,7 @@ impl Scheduler {
         Ok(())
     }
 
-    /// A worker has these blocks in its cache, those of a prompt from its begin, and used them just now.
+    /// A worker has these blocks in its cache, those of a prompt from its beginning, and used them just now.
     /// O(blocks).
     ///
     /// # Errors
@@ -220,7 +220,7 @@ impl Scheduler {
         Ok(())
     }
 
-    /// How many blocks of prompts are known, and how many bytes that knowledge takes: all of it from the begin. O(1).
+    /// How many blocks of prompts are known, and how many bytes that knowledge takes: all of it from the beginning. O(1).
     #[must_use]
     pub fn prefix_memory(&self) -> (u32, usize) {
         (self.warmth.index.known(), self.warmth.index.bytes())

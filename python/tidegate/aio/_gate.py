@@ -98,7 +98,7 @@ class Gate(Fleet):
         queue_timeout_ns: int | None = None,
         tag: int = 0,
     ) -> Admission:
-        """A block for a request that is described as to `Scheduler.submit`; it waits at its begin.
+        """A block for a request that is described as to `Scheduler.submit`; it waits at its beginning.
 
         The begin raises `SubmitError` (`OverQuota` with `retry_after`, `QueueFull`, `GateFull`, `NeverFits`, ...),
         `TenantError`, `Dropped` (`QueueTimeout`), `Closed`, `WrongLoop`, `ClockError`. The block belongs to the task

@@ -1,15 +1,15 @@
-//! One figure of a table as bars, side by side: what is published, what comes out, and tidegate. An SVG of its own, readable
-//! on light and dark paper; no library, since bars are rectangles and words.
+//! One figure of a table as bars, side by side: what is published, what comes out, and tidegate; no library,
+//! since bars are rectangles and words.
 
 use std::fmt::Write;
 
 use super::draws::Figures;
 use crate::report::Escaped;
+use crate::report::sheet::{WIDTH, sheet};
 
 /// What is side by side, with its colours.
 const SERIES: [(&str, &str); 3] =
     [("published", "#8c8c8c"), ("reproduced", "#d98032"), ("tidegate", "#2f7fc1")];
-const WIDTH: f64 = 960.0;
 /// Where bars begin: words are before them.
 const LEFT: f64 = 300.0;
 /// What is left for the figure behind a bar.
@@ -39,7 +39,7 @@ pub fn bars(title: &str, figure: &str, rows: &[Bars<'_>]) -> String {
             writeln!(
                 body,
                 "<rect x=\"{LEFT}\" y=\"{y}\" width=\"{wide:.1}\" height=\"{}\" fill=\"{colour}\"/>\
-                 <text x=\"{:.1}\" y=\"{}\" class=\"value\">{value:.2}</text>",
+                 <text x=\"{:.1}\" y=\"{}\" style=\"font-size:9px\">{value:.2}</text>",
                 BAR - 1.0,
                 LEFT + wide + 4.0,
                 y + BAR - 2.0
@@ -53,15 +53,9 @@ pub fn bars(title: &str, figure: &str, rows: &[Bars<'_>]) -> String {
         let x = LEFT + f64::from(place) * 130.0;
         format!("<rect x=\"{x}\" y=\"34\" width=\"12\" height=\"12\" fill=\"{colour}\"/><text x=\"{}\" y=\"44\">{name}</text>", x + 18.0)
     });
-    format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {y}\" width=\"{WIDTH}\" height=\"{y}\">\n\
-         <style>text {{ font: 11px sans-serif; fill: #222 }} .value {{ font-size: 9px }} .paper {{ fill: #fff }}\n\
-         @media (prefers-color-scheme: dark) {{ text {{ fill: #ddd }} .paper {{ fill: #161616 }} }}</style>\n\
-         <rect class=\"paper\" width=\"{WIDTH}\" height=\"{y}\"/>\n\
-         <text x=\"12\" y=\"20\">{}: {figure}</text>\n{}\n{body}</svg>\n",
-        Escaped(title),
-        legend.collect::<String>()
-    )
+    let legend: String = legend.collect();
+    let title = Escaped(title);
+    sheet(y, &format!("<text class=\"title\" x=\"12\" y=\"20\">{title}: {figure}</text>\n{legend}\n{body}"))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod chrome_trace;
 mod html;
 mod json;
 mod picture;
+pub(crate) mod sheet;
 pub mod steps;
 mod table;
 

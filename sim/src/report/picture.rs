@@ -5,11 +5,11 @@ use std::fmt::{self, Write};
 
 use super::Results;
 use super::html::capacity::Capacity;
-use super::html::{CHART_STYLE, Escaped, TIER_COLOURS, shown_tiers};
+use super::html::{Escaped, TIER_COLOURS, shown_tiers};
+use super::sheet::{WIDTH, sheet};
 use crate::replay::{Outcome, Timeline};
 use crate::setup::SetupKind;
 
-const WIDTH: f64 = 960.0;
 /// Where the two charts are, and how high.
 const MEMORY: [f64; 2] = [62.0, 260.0];
 const RECLAIMED: [f64; 2] = [354.0, 110.0];
@@ -27,7 +27,10 @@ pub fn picture(results: &Results, out: &mut impl Write) {
     if let Some((kind, outcome)) = tidegate.or_else(|| watched().next())
         && let Some(timeline) = &outcome.timeline
     {
-        draw(results, *kind, outcome, timeline, out).expect("the file keeps its errors");
+        let mut elements = String::new();
+        draw(results, *kind, outcome, timeline, &mut elements)
+            .expect("a string takes all that is written to it");
+        out.write_str(&sheet(HEIGHT, &elements)).expect("the file keeps its errors");
     }
 }
 
@@ -39,20 +42,12 @@ fn draw(
     out: &mut impl Write,
 ) -> fmt::Result {
     let capacity = Capacity::new(results, timeline, end(results, outcome, timeline), WIDTH);
-    write!(
-        out,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" height=\"{HEIGHT}\">\n\
-         <style>\n{CHART_STYLE}svg {{ font-family: system-ui, \"DejaVu Sans\", sans-serif; }}\n\
-         .paper {{ fill: var(--back); }} text.title {{ fill: var(--ink); font-size: 15px; }}\n</style>\n\
-         <rect class=\"paper\" width=\"{WIDTH}\" height=\"{HEIGHT}\"/>\n"
-    )?;
     let partial = if results.is_partial() { ", until it was stopped" } else { "" };
     title(out, 24.0, &format!("{}: {}{partial}", Capacity::MEMORY, kind.name()))?;
     legend(results, &capacity, out)?;
     at(out, MEMORY[0], |out| capacity.memory(MEMORY[1], out))?;
     title(out, RECLAIMED[0] - 10.0, &capacity.reclaimed_title())?;
-    at(out, RECLAIMED[0], |out| capacity.reclaimed(RECLAIMED[1], out))?;
-    out.write_str("</svg>\n")
+    at(out, RECLAIMED[0], |out| capacity.reclaimed(RECLAIMED[1], out))
 }
 
 /// When the last of the least urgent tier that waits has begun, and a fifth of that later: what comes then has room for all.

@@ -1,8 +1,9 @@
-//! Curves over time as steps, a chart below the other: an SVG of its own, readable on light and dark paper.
+//! Curves over time as steps, a chart below the other.
 
 use std::fmt::Write;
 
 use super::Escaped;
+use super::sheet::{WIDTH, sheet};
 
 /// A line: what it is, and its points, from left to right.
 pub type Line = (String, Vec<(f64, f64)>);
@@ -10,7 +11,6 @@ pub type Line = (String, Vec<(f64, f64)>);
 pub type Chart = (String, Vec<Line>);
 
 const COLOURS: [&str; 4] = ["#2f7fc1", "#d98032", "#8c8c8c", "#4f9d69"];
-const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 240.0;
 const LEFT: f64 = 60.0;
 const RIGHT: f64 = 20.0;
@@ -24,12 +24,7 @@ pub fn steps(charts: &[Chart], across: &str, up: &str) -> String {
     let all = each * charts.len() as f64;
     let body: String =
         charts.iter().enumerate().map(|(place, chart)| one(chart, place as f64 * each, across, up)).collect();
-    format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {all}\" width=\"{WIDTH}\" height=\"{all}\">\n\
-         <style>text {{ font: 11px sans-serif; fill: #222 }} .paper {{ fill: #fff }} .axis {{ stroke: #888 }}\n\
-         @media (prefers-color-scheme: dark) {{ text {{ fill: #ddd }} .paper {{ fill: #161616 }} }}</style>\n\
-         <rect class=\"paper\" width=\"{WIDTH}\" height=\"{all}\"/>\n{body}</svg>\n"
-    )
+    sheet(all, &body)
 }
 
 fn one((title, lines): &Chart, top: f64, across: &str, up: &str) -> String {
@@ -40,7 +35,7 @@ fn one((title, lines): &Chart, top: f64, across: &str, up: &str) -> String {
     let x = |value: f64| LEFT + value / most_x * (WIDTH - LEFT - RIGHT);
     let floor = top + TOP + HEIGHT;
     let y = |value: f64| floor - value / most_y * HEIGHT;
-    let mut text = format!("<text x=\"12\" y=\"{}\">{}</text>\n", top + 20.0, Escaped(title));
+    let mut text = format!("<text class=\"title\" x=\"12\" y=\"{}\">{}</text>\n", top + 20.0, Escaped(title));
     writeln!(
         text,
         "<path class=\"axis\" fill=\"none\" d=\"M{LEFT} {} V{floor} H{}\"/>",

@@ -116,7 +116,7 @@ fn t2_and_t3_print_the_same_twice_and_their_json_has_the_keys_of_all_tables() {
         let plot = folder.path("plot.svg");
         assert_eq!(output.stdout, tidegate(&[&arguments[..], &["--plot", &plot]].concat()).stdout);
         let drawn = std::fs::read_to_string(&plot).expect("it was drawn");
-        assert!(drawn.starts_with("<svg ") && drawn.contains("tidegate"), "{drawn}");
+        assert!(drawn.starts_with("<svg ") && drawn.contains(">tidegate<"), "{drawn}");
     }
     let wrong = folder.write("wrong.csv", "num_prefill_tokens,num_decode_tokens\n900,x\n");
     let problem = format!("{wrong}: line 2: num_decode_tokens: ");

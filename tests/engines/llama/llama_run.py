@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from toolchain import ROOT, build
+from toolchain import ROOT, library
 
 SOURCE = ROOT / "ffi/examples/llama_host"
 # The host's step is 10 ms.
@@ -22,11 +22,11 @@ def engine_folder() -> Path:
 
 def build_host() -> Path:
     """Builds the host beside libtidegate, with the sanitizers on, and returns the program."""
-    (library,) = (file for file in build("tidegate-ffi") if file.suffix in {".so", ".dylib"})
-    folder = library.parent / "llama_host"
+    shared = library("tidegate-ffi", ".so", ".dylib")
+    folder = shared.parent / "llama_host"
     engine = engine_folder()
-    tidegate = library.parent / "llama_host_needs"
-    install(library, tidegate)
+    tidegate = shared.parent / "llama_host_needs"
+    install(shared, tidegate)
     settings = {
         "CMAKE_BUILD_TYPE": "RelWithDebInfo",
         "CMAKE_CXX_FLAGS": "-fsanitize=address,undefined -fno-sanitize-recover=all",

@@ -1,7 +1,7 @@
 //! What of a lease was left untouched for as long as it was good for, and how much is used, and missed, in that time.
 //!
-//! State: the level at the begin of a window of half that time, and what was taken in it. What was taken counts as
-//! the oldest there was. So what is still there of the begin is at least one window old when it is called stale, and
+//! State: the level at the beginning of a window of half that time, and what was taken in it. What was taken counts as
+//! the oldest there was. So what is still there of the beginning is at least one window old when it is called stale, and
 //! at most two. O(1).
 
 use super::GAP_NS;

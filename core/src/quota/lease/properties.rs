@@ -186,7 +186,7 @@ proptest! {
         seed in any::<u64>(),
     ) {
         let rate = Rate::per_second(amount).burst((amount * burst_ms / 1_000).max(100));
-        // What waits at the begin and at the end of the minute is not used, and has to be little beside it.
+        // What waits at the beginning and at the end of the minute is not used, and has to be little beside it.
         let largest = (rate.burst / 4).min(amount / 8);
         let mut world = World::new(rate, LeaseTerms::new(replicas), 10 * S);
         let mut dice = Dice(seed);

@@ -102,7 +102,7 @@ impl Store {
         (-*self.level(now)).max(0)
     }
 
-    /// A burst, and all that came since the begin of time.
+    /// A burst, and all that came since the beginning of time.
     pub(super) fn budget(&self, now: Instant) -> i128 {
         let parts = u128::from(now.as_nanos()) * u128::from(self.rate.amount);
         i128::from(self.rate.burst) + (parts / u128::from(self.rate.period_ns)) as i128

@@ -110,7 +110,7 @@ impl Watched {
         self.add(i128::from(units));
     }
 
-    /// QUO-1: what is held in any window is at most the burst at its begin, what came and what was put back in it;
+    /// QUO-1: what is held in any window is at most the burst at its beginning, what came and what was put back in it;
     /// and what its last hold took beyond a full burst, if it did. Of what was leased in it, that is QUO-3's.
     fn check_windows(&self) {
         if self.leased.is_some() {

@@ -78,7 +78,7 @@ impl Cache {
         }
     }
 
-    /// A request that held these is done; the end of its prompt goes before the begin.
+    /// A request that held these is done; the end of its prompt goes before the beginning.
     pub fn release(&mut self, prompt: &[u64], private: usize) {
         self.private -= private;
         for &id in prompt.iter().rev() {
