@@ -25,13 +25,10 @@ pub(super) struct ShortSpec {
 }
 
 impl ShortSpec {
-    /// Nothing yet.
-    pub(super) const NONE: Self = Self::of(&RequestSpec::new(TenantId::new(0), Tier::P0));
-
-    /// The same, for who reads a record.
+    /// Nothing yet: of a record that is read before its spec.
     #[cfg(feature = "snapshot")]
     pub(super) fn none() -> Self {
-        Self::NONE
+        Self::of(&RequestSpec::new(TenantId::new(0), Tier::P0))
     }
 
     pub(super) const fn of(spec: &RequestSpec) -> Self {
