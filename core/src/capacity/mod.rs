@@ -234,6 +234,20 @@ impl Capacity {
         lending.available(tier)
     }
 
+    /// Whether a tier may borrow what is asked even if each of the others withholds all of its reserve: `true` is certain,
+    /// and where all wait it is so. A cycle takes 2 % less than with what is [`available`](Self::available).
+    #[inline]
+    pub(crate) fn surely_lends(&self, tier: Tier, asked: &Resources) -> bool {
+        (0..MAX_DIMENSIONS).filter(|&d| asked[d] > 0).all(|d| {
+            let taken = self.accounts.iter().enumerate().map(|(index, account)| {
+                let taken = account.used[d] + account.earmarked[d];
+                if index == tier.index() { taken } else { taken.max(account.reserve[d]) }
+            });
+            let left = self.total[d] as i64 - self.offset.0[d] - taken.sum::<u64>() as i64;
+            left >= asked[d] as i64
+        })
+    }
+
     /// What may be borrowed will be asked for.
     #[inline]
     pub(crate) fn prepare(&mut self, now: Instant) {
@@ -336,6 +350,26 @@ mod tests {
             assert!(reserves.iter().sum::<u64>() <= units);
             assert!(reserves[0] * 10 >= units * 3, "Ceil keeps at least 30 % of {units}");
         }
+    }
+
+    #[test]
+    fn what_is_surely_lent_is_available() {
+        let at = Instant::from_nanos(1);
+        let mut seen = [0; 2];
+        for (used, waiting, asked) in (0..9 * 9 * 9).map(|n| (n % 9, n / 9 % 9, n / 81)) {
+            let mut capacity = Capacity::new(&tiers());
+            capacity.resize(PoolId::new(0), [10].into(), &tiers());
+            capacity.account_mut(Tier::P0).used = [used].into();
+            capacity.account_mut(Tier::P0).waiting = [waiting].into();
+            capacity.note(Tier::P0, at);
+            for tier in [Tier::P0, Tier::P1] {
+                let is_there = i128::from(capacity.available(tier, at).0[0]) >= i128::from(asked);
+                let is_lent = capacity.surely_lends(tier, &[asked].into());
+                assert!(is_there || !is_lent, "{used} used, {waiting} wait, {asked} asked for {tier:?}");
+                seen[usize::from(is_lent)] += 1;
+            }
+        }
+        assert!(seen.iter().all(|&times| times > 100), "{seen:?}");
     }
 
     #[test]

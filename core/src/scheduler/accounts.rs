@@ -271,10 +271,9 @@ impl Scheduler {
         self.unlist_yielder(slot);
         let run = self.requests.run_mut(slot);
         let (worker, place) = (run.worker, run.place as usize);
-        let in_use = core::mem::take(&mut run.in_use);
+        let (in_use, serves) = (core::mem::take(&mut run.in_use), run.serves.take());
         self.book_change(slot, worker, (in_use, Resources::ZERO), |meter| meter.counts().running -= 1);
-        let run = self.requests.run_mut(slot);
-        if let Some(claim) = run.serves.take() {
+        if let Some(claim) = serves {
             self.claims[claim].victims.retain(|&victim| victim != slot);
         }
         self.timers.remove(slot);

@@ -364,10 +364,6 @@ impl Scheduler {
         let head = self.find_head(pool, tier);
         self.stop_draining_for_former_heads(pool, tier, head);
         if let Some(head) = head {
-            if has_room {
-                let now = self.now;
-                self.pool_mut(pool).capacity.prepare(now);
-            }
             match has_room.then(|| self.worker_for_head(pool, head)).flatten() {
                 None => self.attend(pool, head),
                 // It may start, and another finds its cache: not for ever.
@@ -379,6 +375,10 @@ impl Scheduler {
                     self.start(head, worker, Reason::Borrowed);
                     return true;
                 }
+            }
+            if has_room {
+                let now = self.now;
+                self.pool_mut(pool).capacity.prepare(now);
             }
             let start = |sched: &Self| sched.borrowed_start(pool, tier, u64::MAX);
             if let Some((slot, worker)) =
@@ -394,8 +394,15 @@ impl Scheduler {
     }
 
     /// Where the head of a tier may borrow, whatever it would rather wait for.
-    fn worker_for_head(&self, pool: PoolId, head: u32) -> Option<WorkerId> {
-        let available = self.pool(pool).capacity.available(self.requests[head].tier(), self.now).positive();
+    fn worker_for_head(&mut self, pool: PoolId, head: u32) -> Option<WorkerId> {
+        let (now, tier, asks) = (self.now, self.requests[head].tier(), self.requests[head].asks);
+        let capacity = &mut self.pool_mut(pool).capacity;
+        let available = if capacity.surely_lends(tier, &asks) {
+            asks
+        } else {
+            capacity.prepare(now);
+            capacity.available(tier, now).positive()
+        };
         self.borrowed_worker(head, &available, &Patience::none())
     }
 
