@@ -36,6 +36,7 @@ pub(super) struct Copies {
 }
 
 impl Copies {
+    #[cfg(feature = "snapshot")]
     pub(super) fn len(&self) -> usize {
         self.listed.len()
     }
