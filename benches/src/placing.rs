@@ -1,6 +1,6 @@
 //! A machine that is half full, so that each start has to choose among workers that differ.
 
-use tidegate::{Affinity, Attempt, Instant, RequestId, Scheduler, TenantId};
+use tidegate::{Affinity, Attempt, Instant, RequestId, Scheduler, TenantId, WorkerId};
 
 use crate::conditions::{
     TENANTS, TIERS, TURN_NS, Tenants, add_workers, add_workers_on_devices, config_with_affinity,
@@ -102,6 +102,14 @@ impl Placing {
         for _ in 0..requests {
             self.running.push(expect_start(&mut self.scheduler, self.now));
         }
+    }
+
+    /// An input that says nothing: what decisions put by is done.
+    ///
+    /// # Panics
+    /// If the first worker is lost.
+    pub fn tell_nothing(&mut self) {
+        self.scheduler.cache_evicted(self.now, WorkerId::new(0), &[]).expect("no worker is lost");
     }
 
     /// So many of those that run complete, wherever they are.

@@ -157,13 +157,16 @@ struct Prospect {
     asks_for_part: bool,
     /// By how much it makes a place fuller at least, and at most.
     adds: (u64, u64),
+    /// By how much it makes what is a place's own fuller at least.
+    adds_own: u64,
     /// Whether a place may be less full by itself than by what it shares.
     shares: bool,
 }
 
 impl Prospect {
-    fn new(asked: &Resources, policy: Placement, capacities: &Capacities) -> Self {
+    fn new(asked: &Resources, policy: Placement, capacities: &Capacities, own: &Resources) -> Self {
         let (mut least, mut most, mut asks_for_part) = (u64::MAX, 0, false);
+        let adds_own = (0..MAX_DIMENSIONS).filter(|&d| own[d] > 0).map(|d| ppm(asked[d], own[d])).min();
         for d in (0..MAX_DIMENSIONS).filter(|&d| capacities.most[d] > 0) {
             // Rounded down, a sum has at most what its parts have, one of them rounded up.
             most = most.max(asked[d].saturating_mul(1_000_000).div_ceil(capacities.least[d]));
@@ -171,7 +174,8 @@ impl Prospect {
             asks_for_part |= asked[d] == 0;
         }
         let adds = (if least == u64::MAX { 0 } else { least }, most);
-        Self { policy, asks_for_part, adds, shares: capacities.are_shared }
+        let adds_own = adds_own.unwrap_or(0);
+        Self { policy, asks_for_part, adds, adds_own, shares: capacities.are_shared }
     }
 
     /// No place of a group has a better score than this.
@@ -182,11 +186,12 @@ impl Prospect {
 
     /// Neither has a place that is so full now.
     fn bound_of(&self, place: &Fill) -> Load {
-        let Load { ppm, own } = self.best_between(place.ppm, place.ppm);
         match self.policy {
-            Placement::Pack => Load { ppm, own },
+            Placement::Pack => self.best_between(place.ppm, place.ppm),
             Placement::Spread | Placement::PrefixAffinity => {
-                Load { ppm, own: place.own.saturating_add(self.adds.0) }
+                let own = place.own.saturating_add(self.adds_own);
+                // What many share is fuller by less, and a place is as full as the fuller of both.
+                Load { ppm: place.ppm.saturating_add(self.adds.0).max(own), own }
             }
         }
     }
@@ -228,6 +233,9 @@ impl<F: Fn(usize) -> Option<Load>> Best<F> {
 pub(crate) struct Rooms {
     rooms: Vec<Room>,
     capacities: Capacities,
+    /// The most that any place can hold by itself.
+    #[cfg_attr(feature = "snapshot", serde(skip))]
+    own: Resources,
     free: Maxima,
     fullness: Fullness,
     /// How many have something free of everything.
@@ -247,9 +255,10 @@ impl Rooms {
     ) -> Self {
         let room = |capacity| Room { capacity, ..Room::default() };
         let rooms: Vec<Room> = capacities.clone().map(room).collect();
-        let places = rooms.len();
+        let (places, own) = (rooms.len(), capacities.clone().fold(Resources::ZERO, Resources::max));
         Self {
             capacities: Capacities::of(capacities, shared),
+            own,
             free: Maxima::new(places),
             fullness: Fullness::new(places),
             open: rooms.iter().filter(|room| room.is_open()).count(),
@@ -257,6 +266,12 @@ impl Rooms {
             recent: BriefUnits::default(),
             rooms,
         }
+    }
+
+    /// What a snapshot leaves out is found again. O(places).
+    #[cfg(feature = "snapshot")]
+    pub(crate) fn rebuild(&mut self) {
+        self.own = self.rooms.iter().map(|room| room.capacity).fold(Resources::ZERO, Resources::max);
     }
 
     /// A place has something else now.
@@ -329,11 +344,15 @@ impl Rooms {
 
     /// How full a place will be at least with what is asked, in parts per million, for who weighs few of many.
     pub(crate) fn at_least(&self, asked: &Resources) -> impl Fn(usize) -> u64 + use<'_> {
-        let (adds, _) = Prospect::new(asked, Placement::PrefixAffinity, &self.capacities).adds;
+        let prospect = self.prospect(asked, Placement::PrefixAffinity);
         move |place| {
             let is_known = !self.changed.contains(place);
-            if is_known { self.rooms[place].load.ppm.saturating_add(adds) } else { 0 }
+            if is_known { prospect.bound_of(&Fill::of(&self.rooms[place])).ppm } else { 0 }
         }
+    }
+
+    fn prospect(&self, asked: &Resources, policy: Placement) -> Prospect {
+        Prospect::new(asked, policy, &self.capacities, &self.own)
     }
 
     /// The first of the places with the least [`score`], of those that have what is asked and of one besides, as far as they
@@ -360,7 +379,7 @@ impl Rooms {
         if !has_some {
             // None of those that are known.
         } else if self.are_many_open() {
-            self.look_among(&brief, &Prospect::new(asked, policy, &self.capacities), &mut best);
+            self.look_among(&brief, &self.prospect(asked, policy), &mut best);
         } else {
             let groups = 0..self.fullness.groups.len();
             let able = groups.filter(|&group| self.free.group_may_have(group, &brief));

@@ -12,11 +12,14 @@
 //! it before.
 
 use alloc::vec::Vec;
+use core::ops::ControlFlow;
 
 use smallvec::SmallVec;
 
+mod copies;
 mod table;
 
+use copies::{Copies, Listed, Used};
 use table::Table;
 
 /// Stands where there is none: no number of a block or a copy.
@@ -71,27 +74,7 @@ impl Block {
 /// See [`Block::copy_count`].
 const MARKED: u32 = 1 << 31;
 
-/// That a worker has a block.
-#[derive(Clone, Copy, Debug)]
-#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
-struct Cached {
-    block: u32,
-    worker: u32,
-    /// The worker's copy of the block before it.
-    parent: u32,
-    /// How many of the worker's copies follow it; the highest bit says that it is evicted once there are none.
-    followers: u32,
-    /// The next older copy of the block; of one that is free the next that is.
-    next_of_block: u32,
-    /// The next newer copy of the block.
-    #[cfg_attr(feature = "snapshot", serde(skip))]
-    previous_of_block: u32,
-    /// Its neighbours among the copies of the worker: used later, and used earlier.
-    newer: u32,
-    older: u32,
-}
-
-/// See [`Cached::followers`].
+/// See [`Used::followers`].
 const EVICTED: u32 = 1 << 31;
 
 /// The copies of a worker, by use.
@@ -135,7 +118,7 @@ pub(crate) struct PrefixIndex {
     blocks: Vec<Block>,
     free_block: u32,
     known: u32,
-    copies: Vec<Cached>,
+    copies: Copies,
     free_copy: u32,
     caches: Vec<Cache>,
     open: u32,
@@ -170,7 +153,7 @@ impl PrefixIndex {
             blocks: Vec::with_capacity(max_blocks as usize),
             free_block: NIL,
             known: 0,
-            copies: Vec::new(),
+            copies: Copies::default(),
             free_copy: NIL,
             caches: Vec::new(),
             open: 0,
@@ -184,7 +167,7 @@ impl PrefixIndex {
             copy_table: Table::default(),
         };
         index.copy_table = Table::new(index.copy_places());
-        index.copies.reserve_exact(index.copy_places() as usize);
+        index.copies.reserve(index.copy_places() as usize);
         index
     }
 
@@ -205,7 +188,7 @@ impl PrefixIndex {
     /// The bytes that it takes, whatever it knows.
     pub(crate) fn bytes(&self) -> usize {
         self.blocks.capacity() * size_of::<Block>()
-            + self.copies.capacity() * size_of::<Cached>()
+            + self.copies.bytes()
             + self.table.bytes()
             + self.copy_table.bytes()
     }
@@ -220,14 +203,13 @@ impl PrefixIndex {
     pub(crate) fn rebuild(&mut self, max_blocks: u32, max_each: u32) {
         (self.max_blocks, self.max_each) = (max_blocks, max_each);
         self.blocks.reserve_exact((max_blocks as usize).saturating_sub(self.blocks.len()));
-        self.copies.reserve_exact((self.copy_places() as usize).saturating_sub(self.copies.len()));
+        self.copies.reserve(self.copy_places() as usize);
         // Bytes that nobody wrote may have more than that.
         self.table = Table::new(max_blocks.max(self.blocks.len() as u32));
         for number in (0..self.blocks.len() as u32).filter(|&number| self.blocks[number as usize].depth > 0) {
             self.table.insert(block_key(self.blocks[number as usize].hash), number);
         }
         self.copy_table = Table::new(self.copy_places().max(self.copies.len() as u32));
-        self.copies.iter_mut().for_each(|copy| copy.previous_of_block = NIL);
         let share = self.share();
         self.taken = self.caches.iter().fold(0, |sum: u32, cache| sum.saturating_add(cache.count));
         self.over = (0..self.caches.len() as u32)
@@ -235,12 +217,12 @@ impl PrefixIndex {
             .collect();
         self.over.iter().for_each(|&worker| self.caches[worker as usize].is_over = true);
         for number in 0..self.copies.len() as u32 {
-            let Cached { block, worker, next_of_block, .. } = self.copies[number as usize];
+            let Listed { block, worker, next_of_block } = self.copies.listed[number as usize];
             if worker == NIL {
                 continue;
             }
             self.copy_table.insert(copy_key(block, worker), number);
-            if let Some(next) = self.copies.get_mut(next_of_block as usize) {
+            if let Some(next) = self.copies.used.get_mut(next_of_block as usize) {
                 next.previous_of_block = number;
             }
         }
@@ -402,7 +384,7 @@ impl PrefixIndex {
     #[inline(never)]
     fn store_late(&mut self) {
         while let Some(copy) = self.marks.pop() {
-            let block = self.copies[copy as usize].block;
+            let block = self.copies.listed[copy as usize].block;
             self.unlist_copy(copy);
             self.blocks[block as usize].copy_count &= !MARKED;
         }
@@ -447,7 +429,7 @@ impl PrefixIndex {
         // Those that it has already are used first, so that none of them goes for the others, which come right behind them.
         for &block in path.iter().rev() {
             let Some(copy) = self.copy_of(block, worker) else { break };
-            self.copies[copy as usize].followers &= !EVICTED;
+            self.copies.used[copy as usize].followers &= !EVICTED;
             (end, held) = (copy, held + 1);
         }
         self.use_from(end);
@@ -477,13 +459,13 @@ impl PrefixIndex {
         self.catch_up();
         let Some(block) = self.block_of(hash) else { return };
         let Some(copy) = self.copy_of(block, worker) else { return };
-        self.copies[copy as usize].followers |= EVICTED;
+        self.copies.used[copy as usize].followers |= EVICTED;
         self.drop_evicted(copy);
     }
 
     /// Drops a copy that is evicted and that none follows, and those before it that only waited for that.
     fn drop_evicted(&mut self, mut copy: u32) {
-        while copy != NIL && self.copies[copy as usize].followers == EVICTED {
+        while copy != NIL && self.copies.used[copy as usize].followers == EVICTED {
             copy = self.drop_copy(copy);
         }
     }
@@ -506,7 +488,7 @@ impl PrefixIndex {
     fn copies_of(&self, block: Block) -> impl Iterator<Item = u32> + use<'_> {
         let known = |copy: u32| Some(copy).filter(|&copy| copy != NIL);
         let first = known(block.copies);
-        core::iter::successors(first, move |&copy| known(self.copies[copy as usize].next_of_block))
+        core::iter::successors(first, move |&copy| known(self.copies.listed[copy as usize].next_of_block))
     }
 
     fn copy_of(&self, block: u32, worker: u32) -> Option<u32> {
@@ -514,7 +496,7 @@ impl PrefixIndex {
             return None;
         }
         let is_meant = |copy: u32| {
-            let copy = &self.copies[copy as usize];
+            let copy = &self.copies.listed[copy as usize];
             copy.block == block && copy.worker == worker
         };
         self.copy_table.find(copy_key(block, worker), is_meant)
@@ -528,7 +510,7 @@ impl PrefixIndex {
         if parent == NIL {
             self.link_newest(number);
         } else {
-            self.copies[parent as usize].followers += 1;
+            self.copies.used[parent as usize].followers += 1;
             self.link_behind(number, parent);
         }
         self.caches[worker as usize].count += 1;
@@ -539,28 +521,20 @@ impl PrefixIndex {
     /// A new copy, the newest of its block, that is found by what it is of; no order of use knows it yet.
     fn list_copy(&mut self, block: u32, worker: u32, parent: u32) -> u32 {
         let next_of_block = self.blocks[block as usize].copies;
-        let copy = Cached {
-            block,
-            worker,
-            parent,
-            followers: 0,
-            next_of_block,
-            previous_of_block: NIL,
-            newer: NIL,
-            older: NIL,
-        };
+        let listed = Listed { block, worker, next_of_block };
+        let used = Used { parent, followers: 0, previous_of_block: NIL, newer: NIL, older: NIL };
         let number = if self.free_copy == NIL {
-            self.copies.push(copy);
-            self.copies.len() as u32 - 1
+            self.copies.push(listed, used)
         } else {
             let number = self.free_copy;
-            self.free_copy = self.copies[number as usize].next_of_block;
-            self.copies[number as usize] = copy;
+            self.free_copy =
+                core::mem::replace(&mut self.copies.listed[number as usize], listed).next_of_block;
+            self.copies.used[number as usize] = used;
             number
         };
         self.blocks[block as usize].copies = number;
         if next_of_block != NIL {
-            self.copies[next_of_block as usize].previous_of_block = number;
+            self.copies.used[next_of_block as usize].previous_of_block = number;
         }
         self.copy_table.insert(copy_key(block, worker), number);
         number
@@ -568,14 +542,15 @@ impl PrefixIndex {
 
     /// Tells the worker's copy of the block before it.
     fn drop_copy(&mut self, copy: u32) -> u32 {
-        let Cached { block, worker, parent, .. } = self.copies[copy as usize];
+        let Listed { block, worker, .. } = self.copies.listed[copy as usize];
+        let parent = self.copies.used[copy as usize].parent;
         self.unlink(copy);
         self.caches[worker as usize].count -= 1;
         self.taken -= 1;
         self.unlist_copy(copy);
         self.blocks[block as usize].copy_count -= 1;
         if parent != NIL {
-            self.copies[parent as usize].followers -= 1;
+            self.copies.used[parent as usize].followers -= 1;
         }
         self.release(block);
         parent
@@ -583,20 +558,21 @@ impl PrefixIndex {
 
     /// A copy is found no more, and its number is free.
     fn unlist_copy(&mut self, copy: u32) {
-        let Cached { block, worker, next_of_block, previous_of_block, .. } = self.copies[copy as usize];
+        let Listed { block, worker, next_of_block } = self.copies.listed[copy as usize];
+        let previous_of_block = self.copies.used[copy as usize].previous_of_block;
         self.copy_table.remove(copy_key(block, worker), copy, |other| {
-            let Cached { block, worker, .. } = self.copies[other as usize];
+            let Listed { block, worker, .. } = self.copies.listed[other as usize];
             copy_key(block, worker)
         });
         match previous_of_block {
             NIL => self.blocks[block as usize].copies = next_of_block,
-            newer => self.copies[newer as usize].next_of_block = next_of_block,
+            newer => self.copies.listed[newer as usize].next_of_block = next_of_block,
         }
         if next_of_block != NIL {
-            self.copies[next_of_block as usize].previous_of_block = previous_of_block;
+            self.copies.used[next_of_block as usize].previous_of_block = previous_of_block;
         }
         // The worker of one that is free is nobody's.
-        let free = &mut self.copies[copy as usize];
+        let free = &mut self.copies.listed[copy as usize];
         (free.next_of_block, free.worker) = (self.free_copy, NIL);
         self.free_copy = copy;
     }
@@ -606,43 +582,44 @@ impl PrefixIndex {
         while copy != NIL {
             self.unlink(copy);
             self.link_newest(copy);
-            copy = self.copies[copy as usize].parent;
+            copy = self.copies.used[copy as usize].parent;
         }
     }
 
     fn link_newest(&mut self, copy: u32) {
-        let cache = &mut self.caches[self.copies[copy as usize].worker as usize];
+        let cache = &mut self.caches[self.copies.listed[copy as usize].worker as usize];
         let older = core::mem::replace(&mut cache.newest, copy);
         if older == NIL {
             cache.oldest = copy;
         } else {
-            self.copies[older as usize].newer = copy;
+            self.copies.used[older as usize].newer = copy;
         }
-        let target = &mut self.copies[copy as usize];
+        let target = &mut self.copies.used[copy as usize];
         (target.newer, target.older) = (NIL, older);
     }
 
     /// Used just before another copy of the worker.
     fn link_behind(&mut self, copy: u32, newer: u32) {
-        let older = core::mem::replace(&mut self.copies[newer as usize].older, copy);
+        let older = core::mem::replace(&mut self.copies.used[newer as usize].older, copy);
         match older {
-            NIL => self.caches[self.copies[copy as usize].worker as usize].oldest = copy,
-            older => self.copies[older as usize].newer = copy,
+            NIL => self.caches[self.copies.listed[copy as usize].worker as usize].oldest = copy,
+            older => self.copies.used[older as usize].newer = copy,
         }
-        let target = &mut self.copies[copy as usize];
+        let target = &mut self.copies.used[copy as usize];
         (target.newer, target.older) = (newer, older);
     }
 
     fn unlink(&mut self, copy: u32) {
-        let Cached { worker, newer, older, .. } = self.copies[copy as usize];
+        let worker = self.copies.listed[copy as usize].worker;
+        let Used { newer, older, .. } = self.copies.used[copy as usize];
         let cache = &mut self.caches[worker as usize];
         match newer {
             NIL => cache.newest = older,
-            newer => self.copies[newer as usize].older = older,
+            newer => self.copies.used[newer as usize].older = older,
         }
         match older {
             NIL => cache.oldest = newer,
-            older => self.copies[older as usize].newer = newer,
+            older => self.copies.used[older as usize].newer = newer,
         }
     }
 
@@ -669,41 +646,46 @@ impl PrefixIndex {
     }
 
     /// Workers that have some of the blocks up to this one, and how many: those with the most first, and of equals who came
-    /// to have the last of them later; at most `most` of them. O(blocks, and `most` for each of those at which fewer go on).
-    pub(crate) fn warm(&self, last: u32, most: usize) -> Warm {
+    /// to have the last of them later; as many as it takes until it is `enough` with one. O(blocks, and that for each of those
+    /// at which fewer go on).
+    pub(crate) fn warm(&self, last: u32, mut enough: impl FnMut(u32) -> bool) -> Warm {
         let mut warm = Warm::new();
-        for (_, block) in self.turns(last) {
-            if !self.gather(block, most, &mut warm) {
-                break;
-            }
-        }
+        let _ = self.turns(last).try_for_each(|(_, block)| self.gather(block, &mut warm, &mut enough));
         warm
     }
 
     /// The same, of those that have more of them than one worker; and how many that one has.
-    pub(crate) fn warmer_than(&self, last: u32, worker: u32, most: usize) -> (Warm, u32) {
+    pub(crate) fn warmer_than(
+        &self,
+        last: u32,
+        worker: u32,
+        mut enough: impl FnMut(u32) -> bool,
+    ) -> (Warm, u32) {
         let (mut warm, is_open) = (Warm::new(), self.is_open(worker));
+        let mut goes_on = ControlFlow::Continue(());
         for (number, block) in self.turns(last) {
             if is_open && self.has(block.copy_count(), number, worker) {
                 return (warm, block.depth);
             }
-            self.gather(block, most, &mut warm);
+            if goes_on.is_continue() {
+                goes_on = self.gather(block, &mut warm, &mut enough);
+            }
         }
         (warm, 0)
     }
 
-    /// Those that have a block and none behind it come besides. Whether there may be more.
-    fn gather(&self, block: Block, most: usize, warm: &mut Warm) -> bool {
+    /// Those that have a block and none behind it come besides, until it is enough.
+    fn gather(&self, block: Block, warm: &mut Warm, enough: &mut impl FnMut(u32) -> bool) -> ControlFlow<()> {
         let behind = warm.len();
-        for worker in self.copies_of(block).map(|copy| self.copies[copy as usize].worker) {
-            if warm.len() == most {
-                return false;
-            }
+        for worker in self.copies_of(block).map(|copy| self.copies.listed[copy as usize].worker) {
             if !warm[..behind].iter().any(|&(known, _)| known == worker) {
                 warm.push((worker, block.depth));
+                if enough(worker) {
+                    return ControlFlow::Break(());
+                }
             }
         }
-        true
+        ControlFlow::Continue(())
     }
 }
 

@@ -111,3 +111,39 @@ impl<'de> serde::Deserialize<'de> for Roamers {
         Ok(Self { read: alloc::vec::Vec::deserialize(from)?, ..Self::new() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::BTreeSet;
+    use alloc::vec::Vec;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn they_are_a_set_that_is_in_order(steps in prop::collection::vec((0_u32..40, 0_u8..3, any::<bool>()), 0..200)) {
+            let (mut roamers, mut set) = (Roamers::new(), BTreeSet::<Roamer>::new());
+            for (sequence, (slot, tier, comes)) in (0..).zip(steps) {
+                let known = set.iter().copied().find(|&(.., other)| other == slot);
+                match known {
+                    Some(roamer) => {
+                        prop_assert!(roamers.contains(roamer));
+                        roamers.remove(roamer);
+                        set.remove(&roamer);
+                    }
+                    None if comes => {
+                        let roamer = (Tier::new(tier), sequence, slot);
+                        roamers.insert(roamer);
+                        set.insert(roamer);
+                    }
+                    None => roamers.remove((Tier::new(tier), sequence, slot)),
+                }
+                prop_assert_eq!((roamers.len(), roamers.is_empty()), (set.len(), set.is_empty()));
+                prop_assert!(roamers.iter().eq(set.iter().copied()));
+                let first = |&(tier, ..): &Roamer| tier == Tier::new(1);
+                let of_tier: Vec<u32> = set.iter().filter(|roamer| first(roamer)).map(|&(.., slot)| slot).collect();
+                prop_assert!(roamers.of_tier(Tier::new(1)).eq(of_tier));
+            }
+        }
+    }
+}

@@ -60,6 +60,7 @@ macro_rules! saved {
                 for pool in pools {
                     pool.roamers.rebuild(|slot| requests.contains(slot));
                     pool.find_places(workers.len());
+                    pool.rooms.rebuild();
                 }
                 scheduler
             }

@@ -21,7 +21,7 @@ use crate::time::Instant;
 
 /// How many warm workers are weighed against each other: all begin with the same system prompt, and a decision is to stay
 /// within a microsecond.
-const WEIGHED: usize = 16;
+const WEIGHED: usize = 8;
 
 /// How many warm workers are looked at for them: others may be of other pools, or come to be drained.
 const LOOKED_AT: usize = 32;
@@ -275,8 +275,18 @@ impl Scheduler {
     /// Workers of a pool that are up and have some of a prompt, of the few that are looked at, and how many tokens, those with the
     /// most first.
     fn warm(&self, slot: u32, last: u32) -> SmallVec<[(WorkerId, u64); WEIGHED]> {
-        let warm = self.weighed(slot, self.warmth.index.warm(last, LOOKED_AT));
+        let warm = self.weighed(slot, self.warmth.index.warm(last, self.enough(slot)));
         warm.map(|(id, _, cached)| (id, cached)).collect()
+    }
+
+    /// Whether enough are looked at with this one.
+    fn enough(&self, slot: u32) -> impl FnMut(u32) -> bool + use<'_> {
+        let (places, mut looked_at, mut count) = (&self.pool(self.requests[slot].pool()).places, 0, 0);
+        move |worker| {
+            looked_at += 1;
+            count += usize::from(places.get(worker as usize).is_some_and(|&place| place != NO_PLACE));
+            looked_at == LOOKED_AT || count == WEIGHED
+        }
     }
 
     /// Those that count: their places in the pool of a request, and how many tokens of its prompt they have.
@@ -319,7 +329,7 @@ impl Scheduler {
             (affine_score(left(cached), load.ppm, affinity.load_tokens), load, id)
         };
         // Who has no more of it than the emptiest costs more.
-        let (warm, blocks) = self.warmth.index.warmer_than(last, emptiest.get(), LOOKED_AT);
+        let (warm, blocks) = self.warmth.index.warmer_than(last, emptiest.get(), self.enough(slot));
         let cold = score(emptiest, self.tokens_in(slot, blocks));
         let at_least = self.pool(record.pool()).rooms.at_least(&record.asks);
         let bounded = self.weighed(slot, warm).map(|(id, place, cached)| {

@@ -241,7 +241,7 @@ impl Model {
         }
     }
 
-    /// Of the first 32 workers that have some of a prompt, the first sixteen that are up in its pool.
+    /// Of the first 32 workers that have some of a prompt, the first eight that are up in its pool.
     fn warm(&self, seq: Seq) -> Vec<WorkerId> {
         let request = &self.requests[&seq];
         let up = self.up(request.spec.pool.get() as usize);
@@ -254,7 +254,7 @@ impl Model {
         });
         warm.truncate(32);
         warm.retain(|id| up.contains(id));
-        warm.truncate(16);
+        warm.truncate(8);
         warm
     }
 

@@ -34,10 +34,7 @@ static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 const GROUPS: [Group; 18] = [
     Group { keys: &["preempt_ns_10k", "preempt_next_victim_ns"], measure: times::preemptions },
     Group { keys: &["idle_poll_ns"], measure: times::idle_polls },
-    Group {
-        keys: &["place_ns_1k_workers", "place_ns_1k_workers_blind", "place_ns_1_worker"],
-        measure: times::placements,
-    },
+    Group { keys: &times::PLACEMENT_KEYS, measure: times::placements },
     Group { keys: &["index_bytes_per_block"], measure: memory::of_the_index },
     Group { keys: &["peer_mutex_heap_item_cpu_ns", "shared_item_cpu_ns"], measure: times::handing_over },
     Group { keys: &["bytes_per_request", "bytes_per_request_most"], measure: memory::of_requests },

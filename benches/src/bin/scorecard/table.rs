@@ -41,7 +41,7 @@ impl Row {
     }
 }
 
-const ROWS: [Row; 47] = [
+const ROWS: [Row; 48] = [
     row("cycle_ns_1k", "cycle, 1,000 waiting").aims(130.0, 80.0),
     row("cycle_ns_100k", "cycle, 100,000 waiting").aims(250.0, 150.0).over("peer_heap_governor_ns_100k"),
     row("cycle_ns_1m", "cycle, 1,000,000 waiting").aims(400.0, 250.0).over("cycle_ns_1k"),
@@ -62,6 +62,10 @@ const ROWS: [Row; 47] = [
     )
     .goal(1_000.0)
     .over("place_ns_1_worker"),
+    row(
+        "learn_ns_1k_workers",
+        "what the input after such starts does for each: it stores the prompt, and old ones go",
+    ),
     row("place_ns_1k_workers_blind", "the same where no prompts are told, and no devices")
         .over("place_ns_1_worker"),
     row("place_ns_1_worker", "the same on one worker with as many slots"),

@@ -1,6 +1,6 @@
 //! Thread CPU time of what the scheduler does, and of the peers.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::hint::black_box;
 
 use tidegate::{Attempt, RequestId};
@@ -117,22 +117,31 @@ pub(crate) fn idle_polls(card: &mut Card) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Only the polls that start something are timed.
+/// See [`placements`].
+pub(crate) const PLACEMENT_KEYS: [&str; 4] =
+    ["place_ns_1k_workers", "learn_ns_1k_workers", "place_ns_1k_workers_blind", "place_ns_1_worker"];
+
+/// Only the polls that start something are timed, and the input after them, which does what they put by.
 pub(crate) fn placements(card: &mut Card) -> Result<(), Failure> {
     let many = card.scale.of(1_000);
     let starts = STARTS.min(4 * many);
+    let learnt = Cell::new(0.0);
     let on = |mut placing: Placing| -> Contender<'_> {
+        let learnt = &learnt;
         Box::new(move || {
             placing.submit(starts);
             let ns = cpu_ns(|| placing.start(starts));
+            learnt.set(cpu_ns(|| placing.tell_nothing()) / starts as f64);
             placing.complete(starts);
             ns / starts as f64
         })
     };
-    let machines = [Placing::by_prefix(many), Placing::new(many, many), Placing::new(1, many)];
-    let figures = by_turns(card.scale.repeats(), machines.map(on));
-    let keys = ["place_ns_1k_workers", "place_ns_1k_workers_blind", "place_ns_1_worker"];
-    keys.into_iter().zip(figures).for_each(|(key, figure)| card.put(key, figure));
+    let [by_prefix, blind, one] =
+        [Placing::by_prefix(many), Placing::new(many, many), Placing::new(1, many)].map(on);
+    // What the starts just before it put by.
+    let learning: Contender<'_> = Box::new(|| learnt.get());
+    let figures = by_turns(card.scale.repeats(), [by_prefix, learning, blind, one]);
+    PLACEMENT_KEYS.into_iter().zip(figures).for_each(|(key, figure)| card.put(key, figure));
     Ok(())
 }
 

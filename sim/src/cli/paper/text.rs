@@ -73,7 +73,7 @@ fn cells(text: &mut String, columns: &[Column], figures: &Figures, is_share: boo
 pub(super) fn t4(table: &t4::Table) -> String {
     let mut text = format!(
         "T4, prompts routed to caches; model {}, {} blocks of cache a worker; {} requests, of whose blocks an endless \
-         cache would find {:.1} %\n\n{:>7}  {:<13}{:>8}{:>11}{:>10}{:>10}{:>12}\n",
+         cache would find {:.1} %\n\n{:>7}  {:<13}{:>8}{:>11}{:>10}{:>10}{:>10}{:>10}{:>12}\n",
         table.model,
         table.cache_blocks,
         table.requests,
@@ -84,12 +84,14 @@ pub(super) fn t4(table: &t4::Table) -> String {
         "tokens/s",
         "ttft s",
         "p99 s",
+        "order s",
+        "least s",
         "gap tokens"
     );
-    for t4::Row { workers, policy, found } in &table.rows {
+    for t4::Row { workers, policy, found, p99_at_least_s, p99_of_order_s } in &table.rows {
         writeln!(
             text,
-            "{workers:>7}  {policy:<13}{:>8.1}{:>11.0}{:>10.2}{:>10.2}{:>12.0}",
+            "{workers:>7}  {policy:<13}{:>8.1}{:>11.0}{:>10.2}{:>10.2}{p99_of_order_s:>10.2}{p99_at_least_s:>10.2}{:>12.0}",
             found.hit_percent, found.throughput_tok_s, found.ttft_mean_s, found.ttft_p99_s, found.gap_tokens
         )
         .expect(INTO_TEXT);

@@ -13,7 +13,7 @@ pub const MODEL: &str = "llama3-8b";
 /// Blocks of a worker's cache, unless told otherwise: 410,000 tokens, what an 80 GB GPU has left beside the weights.
 pub const CACHE_BLOCKS: usize = 800;
 /// Tokens of one step.
-const STEP_TOKENS: u64 = 2_048;
+pub(super) const STEP_TOKENS: u64 = 2_048;
 /// Requests that run at once.
 pub const MOST_RUNNING: usize = 64;
 

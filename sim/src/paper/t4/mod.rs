@@ -2,8 +2,9 @@
 //! D2LPM, Mooncake's conversations).
 //!
 //! Lower rooms first: [`cache`] (blocks of one worker), [`engine`] (workers that fill steps with parts of prompts),
-//! [`policies`] (those of the papers), [`hosted`] (tidegate), [`metric`], [`table`].
+//! [`policies`] (those of the papers), [`hosted`] (tidegate), [`metric`], [`bound`] (what none can undercut), [`table`].
 
+pub mod bound;
 pub mod cache;
 pub mod engine;
 pub mod hosted;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::bound::{computed_at_least, p99_at_least_s};
 use super::engine::{Job, MODEL, Policy, serve};
 use super::hosted::{Hosted, Terms};
 use super::metric::{Metrics, metrics};
@@ -25,6 +26,10 @@ pub struct Row {
     pub policy: &'static str,
     /// What came of it.
     pub found: Metrics,
+    /// The p99 to the first token that no policy undercuts on so many workers, however large their caches.
+    pub p99_at_least_s: f64,
+    /// The same for what finds no more in caches than this policy did: what another order could make of it.
+    pub p99_of_order_s: f64,
 }
 
 /// The table.
@@ -82,9 +87,12 @@ fn ceiling(jobs: &[Job]) -> f64 {
 fn of_workers(jobs: &[Job], workers: usize, blocks: usize, terms: Terms) -> Vec<Row> {
     let mut policies = published(workers);
     policies.push(("tidegate", Box::new(Hosted::new(CLIENTS as usize, workers, blocks, terms))));
+    let p99_at_least_s = p99_at_least_s(jobs, workers, &computed_at_least(jobs));
     let row = |(policy, mut rule): (&'static str, Box<dyn Policy>)| {
         let answers = serve(jobs, workers, blocks, &mut *rule);
-        Row { workers, policy, found: metrics(jobs, &answers) }
+        let computed: Vec<u64> = answers.iter().map(|answer| answer.computed).collect();
+        let p99_of_order_s = self::p99_at_least_s(jobs, workers, &computed);
+        Row { workers, policy, found: metrics(jobs, &answers), p99_at_least_s, p99_of_order_s }
     };
     policies.into_iter().map(row).collect()
 }
