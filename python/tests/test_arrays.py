@@ -323,7 +323,7 @@ def test_what_the_host_changes_afterwards_does_not_count() -> None:
 
 def test_pools_are_one_column_or_a_list_of_them_in_order_of_preference() -> None:
     config = tidegate.Config(dimensions=["slots"], pools=["h100", "a100", "l4"], tiers=[{"name": "only"}])
-    sched = tidegate.Scheduler(config)
+    sched = tidegate.Scheduler(config, now_ns=0)
     workers = [sched.worker_add({"slots": 1}, pool=pool, now_ns=0) for pool in ("h100", "a100", "l4")]
     sched.tenant_set("acme", now_ns=0)
     tenant = np.zeros(1, np.uint32)
