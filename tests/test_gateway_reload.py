@@ -191,3 +191,21 @@ async def looked_at(tmp_path: Path, *told: int | Exception | None) -> Member:
 def test_what_checks_say_of_others(tmp_path: Path, told: Any, foreign: tuple[int, ...], slots: int) -> None:
     member = asyncio.run(looked_at(tmp_path, *told))
     assert (member.foreign, member.slots) == (foreign, slots)
+
+
+def test_a_config_that_cannot_be_read_is_told_of_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def refusals() -> int:
+        return sum(record.levelname == "ERROR" for record in caplog.records)
+
+    async def scene(world: World) -> None:
+        whole = world.path.read_text()
+        world.path.unlink()
+        assert not world.gateway.reload()
+        assert not world.gateway.reload(), "it is to be tried again"
+        assert refusals() == 1
+        world.read(whole)
+        world.path.unlink()
+        world.gateway.reload()
+        assert refusals() == 2, "it could be read in between"
+
+    play(tmp_path / "gateway.toml", scene, HEAD, ENGINES)

@@ -16,7 +16,7 @@ use crate::scheduler::{Loaded, Saved, Scheduler};
 const MAGIC: [u8; 8] = *b"TGSNAP\r\n";
 /// Of the state that follows the head. Whoever changes what stands there, or its order, raises it: the fixture in
 /// `tests/snapshot.rs` tells.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 /// The magic word, the format, the checksum of what follows (CRC-32 as in ISO 3309), and its length: the numbers
 /// little-endian.
 const HEAD_BYTES: usize = MAGIC.len() + 2 * size_of::<u32>() + size_of::<u64>();

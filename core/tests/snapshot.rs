@@ -107,8 +107,8 @@ fn the_rest_of_a_run_is_the_same_wherever_it_was_cut() {
 
 /// What is committed is read for as long as the format has its number. `TIDEGATE_BLESS=1` writes it anew.
 #[test]
-fn the_snapshot_of_format_4_is_read_and_leads_where_it_led() {
-    let path = here("fixtures/format4.snapshot");
+fn the_snapshot_of_format_5_is_read_and_leads_where_it_led() {
+    let path = here("fixtures/format5.snapshot");
     let (before, after) = STEPS.split_at(STEPS.len() / 2);
     let run = Run::new().steps(before);
     if std::env::var_os("TIDEGATE_BLESS").is_some() {
@@ -151,7 +151,7 @@ fn a_flipped_bit_is_noticed_wherever_it_is() {
         let error = Scheduler::restore(config.clone(), &torn).expect_err("it is not what was written");
         let as_told = match bit / 8 {
             0..8 => error == SnapshotError::NotASnapshot,
-            8..12 => matches!(error, SnapshotError::Format { expected: 4, .. }),
+            8..12 => matches!(error, SnapshotError::Format { expected: 5, .. }),
             16..24 => matches!(error, SnapshotError::Length { .. }),
             _ => error == SnapshotError::Damaged,
         };
@@ -186,7 +186,7 @@ fn checksum(bytes: &[u8]) -> u32 {
 
 /// A snapshot whose head is in order, whatever it has.
 fn with_head(body: &[u8]) -> Vec<u8> {
-    let numbers = [4, checksum(body)].map(u32::to_le_bytes);
+    let numbers = [5, checksum(body)].map(u32::to_le_bytes);
     [b"TGSNAP\r\n", numbers.as_flattened(), &(body.len() as u64).to_le_bytes(), body].concat()
 }
 
@@ -240,7 +240,7 @@ fn another_build_and_another_thing_are_told_apart_from_damage() {
         |bytes: &[u8]| Scheduler::restore(sched.config().clone(), bytes).expect_err("refused").to_string();
     let mut bytes = sched.snapshot();
     bytes[8] = 1;
-    let other_build = "a snapshot of format 1, from another build of tidegate; this one reads format 4";
+    let other_build = "a snapshot of format 1, from another build of tidegate; this one reads format 5";
     assert_eq!(error(&bytes), other_build);
     for other_thing in [&b""[..], b"tidegate-journal 1\n", &bytes[1..]] {
         assert_eq!(error(other_thing), "this is no snapshot of a scheduler");

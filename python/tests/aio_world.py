@@ -83,7 +83,9 @@ def config(**settings: Any) -> tidegate.Config:
 
 def gate_of(slots: int = 4, *, clock_ns: Callable[[], int] | None = None, **settings: Any) -> Gate:
     """A gate with one worker of so many slots, 100 blocks for each."""
-    options = {name: settings.pop(name) for name in ("max_waiting", "on_lease_wanted") if name in settings}
+    options = {
+        name: settings.pop(name) for name in ("max_waiting", "on_lease_wanted", "on_also_lost") if name in settings
+    }
     loop = asyncio.get_running_loop()
     assert isinstance(loop, JumpingLoop)
     gate = Gate(config(**settings), clock_ns=clock_ns or loop.now_ns, **options)

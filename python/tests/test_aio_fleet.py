@@ -297,6 +297,19 @@ def test_wishes_of_leased_limits_are_handed_on_and_a_failing_hand_is_reported() 
     run(fault())
 
 
+def test_whoever_asks_hears_who_died_with_a_worker() -> None:
+    async def main() -> None:
+        told: list[tidegate.AlsoLost] = []
+        async with gate_of(0, on_also_lost=told.append) as gate:
+            device = gate.device_add({"slots": 2, "kv_blocks": 200})
+            clients = [gate.worker_add([1, 100], kind="mps", devices=[(device, 1_000_000)]) for _ in range(2)]
+            gate.worker_lost(clients[0])
+            await until(lambda: bool(told))
+            assert [(lost.worker, lost.by) for lost in told] == [(clients[1], clients[0])]
+
+    run(main())
+
+
 def test_a_scheduler_that_is_done_for_tells_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken:
         def __getattr__(self, name: str) -> object:

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from tidegate import Config, ConfigError, DevicePart, Error, Scheduler, TenantError, WorkerKind
 from tidegate._tidegate import read_deployment
-from tidegate.watching import FileWatch
+from tidegate.watching import FileWatch, Refusals
 
 __all__ = [
     "PROGRAM_TABLES",
@@ -271,26 +271,22 @@ def watch(
     """
     in_force = InForce(scheduler, Deployment.load(path) if deployment is None else deployment, clock_ns=clock_ns)
 
-    unread = ""
+    refusals = Refusals()
 
     def changed() -> bool:
-        nonlocal unread
         try:
             loaded = Deployment.load(path)
-            unread = ""
+            refusals.forget()
             if loaded == in_force.deployment:
                 return True
             kept = in_force.change(loaded)
         except Error as error:
-            cannot_read, known = isinstance(error.__cause__, OSError), unread
-            unread = str(error) if cannot_read else ""
-            if cannot_read and unread == known:
-                return False
-            if on_refused is None:
-                _log.error("%s is not in force, what was before is: %s", path, error)
-            else:
-                on_refused(error)
-            return not cannot_read
+            if refusals.is_news(error):
+                if on_refused is None:
+                    _log.error("%s is not in force, what was before is: %s", path, error)
+                else:
+                    on_refused(error)
+            return not refusals.is_unread(error)
         for name, why in kept.items():
             _log.warning("tenant %s is not forgotten before the file changes again: %s", name, why)
         if on_changed is not None:

@@ -21,6 +21,28 @@ _END_S = 60.0
 """How long the end of a block waits for a look that is under way."""
 
 
+class Refusals:
+    """Which refusals of a file are news: what cannot be read is tried at each look, and told of once."""
+
+    def __init__(self) -> None:
+        self._unread = ""
+
+    @staticmethod
+    def is_unread(error: Exception) -> bool:
+        """Whether a file could not be read, whatever is in it."""
+        return isinstance(error.__cause__, OSError)
+
+    def is_news(self, error: Exception) -> bool:
+        """Whether to tell of a refusal."""
+        unread = str(error) if self.is_unread(error) else ""
+        known, self._unread = self._unread, unread
+        return not unread or unread != known
+
+    def forget(self) -> None:
+        """It could be read."""
+        self._unread = ""
+
+
 class FileWatch:
     """Calls `changed` when the file at `path` is another, from a thread of its own while it is entered.
 

@@ -409,6 +409,8 @@ impl PrefixIndex {
     /// O(copies that come and go).
     pub(crate) fn trim(&mut self) {
         self.catch_up();
+        // As a restored index would: so that what is free then is the same, and the next snapshot too.
+        self.over.sort_unstable();
         while let Some(worker) = self.over.pop() {
             self.caches[worker as usize].is_over = false;
             while self.caches[worker as usize].count > self.share() {

@@ -49,7 +49,7 @@ use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use crate::capacity::Capacity;
-use crate::config::Config;
+use crate::config::{Config, MAX_TIERS};
 use crate::error::{InputError, ReportError};
 use crate::event::{Action, Input, Reason};
 use crate::fairness::Fairness;
@@ -72,6 +72,7 @@ use quota::QuotaQueue;
 use reclaim::SearchMemory;
 use record::{Claim, NeverRan, Pace, Waiting};
 use requests::Requests;
+use roam::Look;
 use roamers::Roamers;
 #[cfg(feature = "snapshot")]
 pub(crate) use saved::{Loaded, Saved};
@@ -178,6 +179,8 @@ struct Pool {
     /// Who waits in other pools and names this one, and whether one may start here since they were last looked at.
     roamers: Roamers,
     seeks_roamers: bool,
+    /// By tier.
+    looks: [Look; MAX_TIERS],
     /// Whether anybody sought victims in vain in the last pass: growth of others may change that.
     sought_in_vain: bool,
     /// When back-offs end that keep some request off a worker.
@@ -299,6 +302,7 @@ impl Scheduler {
             dirty: false,
             roamers: Roamers::new(),
             seeks_roamers: false,
+            looks: [Look::default(); MAX_TIERS],
             sought_in_vain: false,
             admissions: BTreeSet::new(),
             revisit: false,

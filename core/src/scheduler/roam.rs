@@ -3,7 +3,9 @@
 //! State: in each pool, the waiting requests of other pools that name it, by tier and arrival. A request leaves the pool it
 //! waits in only to start elsewhere at once, for a later pool of its list whose reserve covers it where its own does not, or
 //! because nothing that is up can hold it where it is: so no two pools hand one to and fro. One that kept context stays where
-//! it was kept while the worker that kept it is not lost. Invariant: ROAM-1, the lists name just those. Cost: nothing for a request that names one pool.
+//! it was kept while the worker that kept it is not lost. Invariant: ROAM-1, the lists name
+//! just those. Cost: nothing for a request that names one pool; a pool for which more than `SCAN_WINDOW` of a tier wait
+//! elsewhere is looked at every `TURN_NS` besides.
 
 use alloc::vec::Vec;
 
@@ -26,6 +28,17 @@ use crate::time::Instant;
 const FIRST: usize = SCAN_WINDOW / 2;
 /// How long those others are the same, ns: 10 ms, about a step of an engine, chosen arbitrarily.
 const TURN_NS: u64 = 10_000_000;
+
+/// Which others of a tier a pool looks at.
+#[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
+pub(super) struct Look {
+    /// The last turn in which there were others.
+    turn: u64,
+    /// The sequence from which it looked in that turn, and the one behind the last that it saw: there the next turn begins.
+    begin: u64,
+    end: u64,
+}
 
 impl Requests {
     /// The pools that one names besides the one it is in.
@@ -165,23 +178,29 @@ impl Scheduler {
     }
 
     /// Whom of a tier a pool looks at: the first, and if there are more than it looks at, others in turn, so that none is
-    /// hidden for ever by those before that never fit. Which these are is a matter of the time alone: their begin jumps about
-    /// what is left by the golden ratio, which comes near every place soon, however much comes behind meanwhile.
-    fn candidates(&self, pool: PoolId, tier: Tier) -> SmallVec<[u32; SCAN_WINDOW]> {
-        let (roamers, sequence) = (&self.pool(pool).roamers, |slot: u32| self.requests[slot].sequence);
+    /// hidden for ever by those before that never fit. O(log n).
+    fn candidates(&mut self, pool: PoolId, tier: Tier) -> SmallVec<[u32; SCAN_WINDOW]> {
+        let (target, sequence) = (self.pool(pool), |slot: u32| self.requests[slot].sequence);
+        let (roamers, mut look) = (&target.roamers, target.looks[tier.index()]);
         let mut slots: SmallVec<[u32; SCAN_WINDOW]> = roamers.of_tier(tier).take(SCAN_WINDOW).collect();
-        let Some(high) =
-            roamers.last_of(tier).filter(|&last| slots.iter().all(|&slot| sequence(slot) < last))
-        else {
+        if slots.last().map(|&last| sequence(last)) == roamers.last_of(tier) {
             return slots;
-        };
+        }
+        let turn = self.now.as_nanos() / TURN_NS;
+        let is_new = look.turn != turn;
+        if is_new {
+            (look.turn, look.begin) = (turn, look.end);
+        }
         let low = sequence(slots[FIRST]);
-        let turn = (self.now.as_nanos() / TURN_NS).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let begin = low + ((u128::from(turn) * u128::from(high - low + 1)) >> 64) as u64;
+        let begin = look.begin.max(low);
         let behind = roamers.of_tier_from(tier, begin);
         let before = roamers.of_tier_from(tier, low).take_while(|&slot| sequence(slot) < begin);
         slots.truncate(FIRST);
         slots.extend(behind.chain(before).take(SCAN_WINDOW - FIRST));
+        if is_new {
+            look.end = slots.last().map_or(0, |&last| sequence(last)) + 1;
+            self.pool_mut(pool).looks[tier.index()] = look;
+        }
         slots
     }
 

@@ -328,6 +328,8 @@ pub(crate) struct Model {
     pub(crate) fleet_met: [u64; 4],
     /// Of section 21: how often a request went to another pool; and whose claim is left out of sight.
     pub(crate) roamed: u64,
+    /// Whom a pool looks at of a tier's that wait elsewhere.
+    pub(crate) looks: BTreeMap<(PoolId, usize), roam::Look>,
     pub(crate) without_claim: Option<Seq>,
     /// The first named invariant that did not hold of a decision.
     pub(crate) violation: Option<String>,
@@ -369,6 +371,7 @@ impl Model {
             warmth: Warmth::default(),
             fleet_met: [0; 4],
             roamed: 0,
+            looks: BTreeMap::new(),
             without_claim: None,
             violation: None,
             setup,

@@ -4,6 +4,14 @@ use tidegate::{OtherPools, PoolId, Preemption, Reason, RequestSpec, RequestState
 
 use super::{Model, Request, Seq, Status, forget_checkpoint};
 
+/// Whom a pool looks at of a tier's: in which turn it began where, and where the next begins.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Look {
+    turn: u64,
+    begin: Seq,
+    end: Seq,
+}
+
 /// The pools that a request names, in order, each once.
 pub(crate) fn named(spec: &RequestSpec) -> Vec<PoolId> {
     let mut pools = vec![spec.pool];
@@ -83,18 +91,22 @@ impl Model {
         self.move_charge(seq, spec);
     }
 
-    /// The half of those that fit into a look, and as many of the others, by the time.
-    fn looked_at(&self, all: Vec<Seq>) -> Vec<Seq> {
+    /// The half of those that fit into a look, and as many of the others, in turn.
+    fn looked_at(&mut self, pool: PoolId, tier: usize, all: Vec<Seq>) -> Vec<Seq> {
         if all.len() <= 32 {
             return all;
         }
         let (first, others) = all.split_at(16);
-        let span = others[others.len() - 1] - others[0] + 1;
-        let turn = (self.now / 10_000_000).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let begin =
-            others[0] + u64::try_from((u128::from(turn) * u128::from(span)) >> 64).expect("below the span");
-        let (before, behind): (Vec<Seq>, Vec<Seq>) = others.iter().partition(|&&seq| seq < begin);
-        first.iter().copied().chain(behind.into_iter().chain(before).take(16)).collect()
+        let from = |begin: Seq| {
+            let (before, behind): (Vec<Seq>, Vec<Seq>) = others.iter().partition(|&&seq| seq < begin);
+            behind.into_iter().chain(before).take(16)
+        };
+        let look = self.looks.entry((pool, tier)).or_default();
+        if look.turn != self.now / 10_000_000 {
+            let last = from(look.end).last().expect("there are more");
+            *look = Look { turn: self.now / 10_000_000, begin: look.end, end: last + 1 };
+        }
+        first.iter().copied().chain(from(look.begin)).collect()
     }
 
     /// Whether it will ever fit again, in the pool it was in or another it may go to.
@@ -132,7 +144,7 @@ impl Model {
                     self.requests.iter().filter(|(_, request)| request.waits() && request.tier() == tier);
                 let all: Vec<Seq> = all.map(|(&seq, _)| seq).collect();
                 let all = all.into_iter().filter(|&seq| self.other_pools(seq).contains(&pool)).collect();
-                self.looked_at(all).into_iter().any(|seq| self.take_in(pool, seq))
+                self.looked_at(pool, tier, all).into_iter().any(|seq| self.take_in(pool, seq))
             })
         })
     }

@@ -136,7 +136,8 @@ class App:
         """Those that a client names, in order of preference; none if it leaves that to its model."""
         if said is None:
             return ()
-        pools, named = self._gate.scheduler.config.pools, tuple(name.strip() for name in said.split(","))
+        pools = self._gate.scheduler.config.pools
+        named = tuple(dict.fromkeys(name.strip() for name in said.split(",")))
         if not set(named) <= set(pools):
             raise Refusal(400, "unknown-pool", f"there is no such pool; there are {', '.join(pools)}")
         if len(named) > MAX_POOLS:

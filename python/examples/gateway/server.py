@@ -27,6 +27,7 @@ from gateway.metrics import Metrics
 from gateway.proxy import Proxy
 from tidegate.aio import Gate
 from tidegate.deployment import FileWatch, TenantTree
+from tidegate.watching import Refusals
 
 if TYPE_CHECKING:
     from gateway.leases import Leases
@@ -151,6 +152,7 @@ class Gateway:
     ) -> None:
         self._path = path
         self._settings = settings
+        self._refusals = Refusals()
         self._gate = gate
         self._leases = leases
         self._fleet = Fleet(gate, session)
@@ -180,12 +182,14 @@ class Gateway:
         """
         try:
             settings = load(self._path)
+            self._refusals.forget()
             if settings.redis != self._settings.redis:
                 raise ConfigFault([("redis", "is read at the start alone")])
             self._gate.reconfigure(settings.scheduler)
         except (ConfigFault, tidegate.Error) as error:
-            log.error("the config is not in order, and the old one stays: %s", error)
-            return not isinstance(error.__cause__, OSError)
+            if self._refusals.is_news(error):
+                log.error("the config is not in order, and the old one stays: %s", error)
+            return not self._refusals.is_unread(error)
         former = self._settings
         try:
             self._apply(settings)
@@ -195,6 +199,11 @@ class Gateway:
         else:
             log.info("the config was read again")
         return True
+
+    def _reload_now(self) -> None:
+        """Somebody asks for it, and hears what comes of it."""
+        self._refusals.forget()
+        self.reload()
 
     def _take_back(self, former: Settings) -> None:
         try:
@@ -226,7 +235,7 @@ class Gateway:
         handlers: dict[signal.Signals, Callable[[], Any]] = {
             signal.SIGTERM: self.end,
             signal.SIGINT: self.end,
-            signal.SIGHUP: self.reload,
+            signal.SIGHUP: self._reload_now,
         }
         for number, handler in handlers.items():
             loop.add_signal_handler(number, handler)

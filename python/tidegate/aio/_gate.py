@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from tidegate._enums import Yielding
 from tidegate._errors import BadArgument
-from tidegate._tidegate import Config, LeaseWanted, Scheduler
+from tidegate._tidegate import AlsoLost, Config, LeaseWanted, Scheduler
 from tidegate.aio._fleet import Fleet
 from tidegate.aio._grant import Amounts, Grant, amounts
 from tidegate.aio._room import Room
@@ -47,7 +47,7 @@ class Gate(Fleet):
     Made inside the loop, and closed by `aclose`, or used as `async with Gate(config) as gate`. `clock_ns` gives
     monotonic nanoseconds. `max_waiting` bounds those that wait for their first start: more are refused, `GateFull`;
     less than 1 is `BadArgument`, because all wait for a moment. `on_lease_wanted` hears what leased limits want
-    (`AsyncLeases.ask`).
+    (`AsyncLeases.ask`), and `on_also_lost` which workers died with one that was told as lost.
     """
 
     def __init__(
@@ -57,10 +57,11 @@ class Gate(Fleet):
         clock_ns: Callable[[], int] = time.monotonic_ns,
         max_waiting: int | None = None,
         on_lease_wanted: Callable[[LeaseWanted], object] | None = None,
+        on_also_lost: Callable[[AlsoLost], object] | None = None,
     ) -> None:
         if max_waiting is not None and max_waiting < 1:
             raise BadArgument("max_waiting is less than 1")
-        self._room = Room(config, clock_ns, max_waiting, on_lease_wanted)
+        self._room = Room(config, clock_ns, max_waiting, on_lease_wanted, on_also_lost)
 
     @property
     def scheduler(self) -> Scheduler:

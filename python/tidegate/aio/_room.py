@@ -51,6 +51,7 @@ class Room:
         clock_ns: Callable[[], int],
         max_waiting: int | None,
         on_lease_wanted: Callable[[LeaseWanted], object] | None,
+        on_also_lost: Callable[[AlsoLost], object] | None,
     ) -> None:
         try:
             self.loop = asyncio.get_running_loop()
@@ -67,6 +68,7 @@ class Room:
         self._clock_ns = clock_ns
         self._max_waiting = max_waiting
         self._on_lease_wanted = on_lease_wanted
+        self._on_also_lost = on_also_lost
         self._latest_ns = 0
         self.scheduler = Scheduler(config, now_ns=self.now())
         self._actions: deque[Action] = deque()
@@ -165,20 +167,21 @@ class Room:
     def _tell(self, action: "Action") -> None:
         match action:
             case LeaseWanted():
-                self._want_lease(action)
+                self._hand_on("on_lease_wanted", self._on_lease_wanted, action)
             case Preempt(request) | Spare(request) | Stuck(request) | Start(request) | Abort(request) | Drop(request):
                 if grant := self.grants.get(request):
                     grant._told(action)
             case AlsoLost():
-                pass  # whoever told of the worker had all blocks look where they stand
+                # The blocks know: whoever told of the worker had all look where they stand.
+                self._hand_on("on_also_lost", self._on_also_lost, action)
 
-    def _want_lease(self, wish: LeaseWanted) -> None:
-        if self._on_lease_wanted is None:
+    def _hand_on(self, name: str, hand: Callable[..., object] | None, told: object) -> None:
+        if hand is None:
             return
         try:
-            self._on_lease_wanted(wish)
-        except Exception as error:  # the scheduler will wish again
-            message = "tidegate.aio: on_lease_wanted failed"
+            hand(told)
+        except Exception as error:  # a lease is wished for again, and who died is dead
+            message = f"tidegate.aio: {name} failed"
             self.loop.call_exception_handler({"message": message, "exception": error})
 
     def _set_timer(self, now_ns: int) -> None:

@@ -12,7 +12,7 @@ from vllm.logger import init_logger
 import tidegate
 from tidegate.deployment import Deployment, InForce
 from tidegate.vllm.settings import Settings, SettingsError
-from tidegate.watching import FileWatch
+from tidegate.watching import FileWatch, Refusals
 
 logger = init_logger(__name__)
 
@@ -30,6 +30,7 @@ class Reload:
         self._path = Settings.path()
         self._now_ns = now_ns
         self._look_at_ns = 0
+        self._refusals = Refusals()
         self._watch: FileWatch | None = None
         if self._path is not None and settings.watch_every_s > 0:
             self._in_force = InForce(core, self._without_fleet(settings), clock_ns=now_ns)
@@ -50,14 +51,16 @@ class Reload:
         """False: it could not be read now, and is to be tried again."""
         try:
             found = Settings.load(self._path)
+            self._refusals.forget()
             if found == self.settings:
                 return True
             if found.watch_every_s != self.settings.watch_every_s:
                 raise SettingsError("vllm.watch_every_s: it is read at the start alone")
             kept = self._in_force.change(self._without_fleet(found))
         except (tidegate.Error, SettingsError) as error:
-            logger.error("%s is not in force, what was before is: %s", self._path, error)
-            return not isinstance(error.__cause__, OSError)
+            if self._refusals.is_news(error):
+                logger.error("%s is not in force, what was before is: %s", self._path, error)
+            return not self._refusals.is_unread(error)
         self.settings = found
         logger.info("%s has changed, and is in force", self._path)
         for name, why in kept.items():

@@ -429,9 +429,7 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
     }
 
     /// A place for what is known of a request that arrives.
-    fn take_in(&mut self, request: &TraceRequest) -> u32 {
-        let route = self.setup.routes[usize::from(request.tier)];
-        let run = self.machine.run(request, route.tier.get());
+    fn take_in(&mut self, request: &TraceRequest, run: Run, pool: PoolId) -> u32 {
         let ticket = Ticket {
             id: RequestId::from_bits(0),
             attempt: Attempt::new(0),
@@ -440,7 +438,7 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
             arrival_ns: request.arrival_ns,
             tenant: request.tenant,
             tier: request.tier,
-            pool: self.pools.named(route, request.tenant, run.units.into()).0,
+            pool,
             asked: run.units,
         };
         if let Some(index) = self.free.as_mut().and_then(Vec::pop) {
@@ -457,14 +455,15 @@ impl<'a, 'p, E: Engine, I: Iterator<Item = TraceRequest>> Replay<'a, 'p, E, I> {
     }
 
     fn submit(&mut self, now: u64, request: &TraceRequest) -> Result<(), ReplayError> {
-        let index = self.take_in(request);
+        let route = self.setup.routes[usize::from(request.tier)];
+        let run = self.machine.run(request, route.tier.get());
+        let units = run.units;
+        let (pool, other_pools) = self.pools.named(route, request.tenant, units.into());
+        let index = self.take_in(request, run, pool);
         if let Some(fleet) = &mut self.fleet {
             fleet.note_arrival(now, request.tier, self.machine.cost(request.work));
         }
-        let route = self.setup.routes[usize::from(request.tier)];
-        let units = self.runs[index as usize].units;
         let layout = &self.setup.layout;
-        let (pool, other_pools) = self.pools.named(route, request.tenant, units.into());
         let mut spec = RequestSpec::new(TenantId::new(request.tenant), route.tier)
             .pool(pool)
             .demand(layout.resources(1, units.into()))
