@@ -3,9 +3,9 @@
 //! State: in each pool, the waiting requests of other pools that name it, by tier and arrival. A request leaves the pool it
 //! waits in only to start elsewhere at once, for a later pool of its list whose reserve covers it where its own does not, or
 //! because nothing that is up can hold it where it is: so no two pools hand one to and fro. One that kept context stays where
-//! it was kept while the worker that kept it is not lost. Invariant: ROAM-1, the lists name
-//! just those. Cost: nothing for a request that names one pool; a pool for which more than `SCAN_WINDOW` of a tier wait
-//! elsewhere is looked at every `TURN_NS` besides.
+//! it was kept while the worker that kept it is not lost. Invariant: ROAM-1, the lists name just those. Cost: nothing for a
+//! request that names one pool; a pool for which more than `SCAN_WINDOW` of a tier wait elsewhere is looked at every `TURN_NS`
+//! besides.
 
 use alloc::vec::Vec;
 
