@@ -38,7 +38,7 @@ CARGO_SEMVER := $(TOOLS)/bin/cargo-semver-checks semver-checks
 export PYTHON
 .DEFAULT_GOAL := help
 .PHONY: help run picture test test-rust test-sanitizers test-python test-engines test-browser lint lint-rust lint-dependencies lint-python advisories \
-    bench gateway-demo fuzz-smoke scorecard mutations install package reproducible notices docs playground test-package semver venv wheel clean
+    bench gateway-demo fuzz-smoke scorecard mutations install package reproducible notices docs playground test-package api semver venv wheel clean
 .NOTPARALLEL:
 
 help: ## say what each target does
@@ -197,6 +197,14 @@ test-package: venv ## install each package into a folder of its own, and use it 
 	@.ci/timed 'C package' env PYTHONPATH=tests $(PYTHON) tests/package/run.py
 	@.ci/timed 'Python packages' env PYTHONPATH=tests $(VENV)/bin/python tests/package/wheels.py
 	@.ci/timed 'Rust package' env PYTHONPATH=tests $(PYTHON) tests/package/crate.py
+
+# rustdoc tells it as JSON of a form that is the compiler's own: one that is newer wants a newer tool.
+api: ## print the public API of the Rust library, to be read whole before a release
+	@.ci/need cargo cc
+	@$(call install_tool,cargo-public-api@0.52.0)
+	@.ci/timed 'Rust API as JSON' env RUSTC_BOOTSTRAP=1 cargo rustdoc --quiet $(LOCKED) --target-dir $(TARGET)/tools/api \
+	    --package tidegate --all-features -- -Z unstable-options --output-format json
+	@$(TOOLS)/bin/cargo-public-api public-api --rustdoc-json $(TARGET)/tools/api/doc/tidegate.json -sss
 
 semver: ## compare the Rust API with that of the last release; until there is one: BASELINE=REVISION
 	@.ci/need cargo cc

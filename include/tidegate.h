@@ -2481,6 +2481,14 @@ tidegate_status_t tidegate_scheduler_queue_depth(const tidegate_scheduler_t *sch
                                                  uint64_t *out_requests);
 
 /**
+ * Until when a worker is kept out that replaces one that was lost again and again; TIDEGATE_NEVER of one that nothing
+ * keeps out. One that is kept out for good has TIDEGATE_NEVER - 1.
+ */
+tidegate_status_t tidegate_scheduler_kept_out_until(const tidegate_scheduler_t *scheduler,
+                                                    uint32_t worker,
+                                                    uint64_t *out_until_ns);
+
+/**
  * What the tier is guaranteed of the present capacity of the pool.
  */
 tidegate_status_t tidegate_scheduler_effective_reserve(const tidegate_scheduler_t *scheduler,

@@ -48,7 +48,7 @@ class RedisServer:
             ["redis-server", *where, *nothing_on_disk], executable=_program(), stdout=subprocess.DEVNULL
         )
         with self.client() as client:
-            for _ in range(100):
+            for _ in range(600):
                 assert self._process.poll() is None, "the server ended"
                 try:
                     client.ping()

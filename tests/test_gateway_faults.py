@@ -1,10 +1,12 @@
 """Engines that fail, hang or are asked to stop: the client's one answer has every token once."""
 
 import asyncio
+import re
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 from gateway_world import TIERS, Clients, Gateway, StubEngine, Told, body_of, is_whole, run, until, up, world
@@ -200,31 +202,35 @@ def test_a_stream_that_cannot_go_on_is_never_asked_to_yield(tmp_path: Path) -> N
         assert engine.stats()["gone"] == 0
 
 
-def test_engines_that_come_and_go_under_load(two: Any) -> None:
-    gateway, engines = two
+def test_engines_that_come_and_go_under_load(tmp_path: Path) -> None:
     asked = bodies(60, 25)
-
-    async def trouble() -> None:
-        for turn in range(6):
-            engine = engines[turn % 2]
-            engine.kill()
-            await asyncio.sleep(0.1)
-            engine.restart()
+    # Nobody is kept out: each is to be there again at once.
+    tiers = f'flap_backoff = "0s"\n{TIERS}'
+    with world(tmp_path, engines=2, slots=STREAMS, tiers=tiers, silence="2s") as (gateway, engines):
+        for engine in engines:
             engine.control(pause=0.02)
-            while not up(gateway, engine):
-                await asyncio.sleep(0.02)
 
-    async def scene(clients: Clients) -> list[Told]:
-        tasks = [asyncio.create_task(clients.ask(body, tier="batch")) for body in asked]
-        await trouble()
-        return await asyncio.gather(*tasks)
+        async def trouble() -> None:
+            for turn in range(6):
+                engine = engines[turn % 2]
+                engine.kill()
+                await asyncio.sleep(0.1)
+                engine.restart()
+                engine.control(pause=0.02)
+                while not up(gateway, engine):
+                    await asyncio.sleep(0.02)
 
-    told = run(gateway.url, scene)
-    for answer, body in zip(told, asked, strict=True):
-        # One that was hit too often is told so, and is a beginning of what it should have been.
-        assert is_right(answer, body) or answer.code in ("engine-failed", "dropped-declined"), answer
-    until(lambda: gateway.live() == 0)
-    assert sum(is_right(answer, body) for answer, body in zip(told, asked, strict=True)) >= len(asked) // 2
+        async def scene(clients: Clients) -> list[Told]:
+            tasks = [asyncio.create_task(clients.ask(body, tier="batch")) for body in asked]
+            await trouble()
+            return await asyncio.gather(*tasks)
+
+        told = run(gateway.url, scene)
+        for answer, body in zip(told, asked, strict=True):
+            # One that was hit too often is told so, and is a beginning of what it should have been.
+            assert is_right(answer, body) or answer.code in ("engine-failed", "dropped-declined"), answer
+        until(lambda: gateway.live() == 0)
+        assert sum(is_right(answer, body) for answer, body in zip(told, asked, strict=True)) >= len(asked) // 2
 
 
 def test_an_engine_that_is_lost_again_and_again_is_kept_out(tmp_path: Path) -> None:
@@ -234,7 +240,38 @@ def test_an_engine_that_is_lost_again_and_again_is_kept_out(tmp_path: Path) -> N
             engine.kill()
             until(lambda: not up(gateway, engine))
             engine.restart()
-            until(lambda: up(gateway, engine))
+            until(lambda: up(gateway, engine) or out_for(gateway, engine) > 0)
             assert gateway.metric("tidegate_workers", state="lost") == lost
             states = [gateway.metric("tidegate_workers", state=state) for state in ("up", "out")]
             assert states == ([1, 0] if lost == 1 else [0, 1]), "the first loss may happen to anybody"
+            assert up(gateway, engine) == (lost == 1)
+        assert 0 < out_for(gateway, engine) <= 3600
+        assert gateway.samples("tidegate_engine_slots") == [], "nobody may use it"
+        with pytest.raises(HTTPError) as unready:
+            gateway.get("/readyz")
+        told = unready.value.read().decode()
+        assert (unready.value.code, told.splitlines()[0]) == (503, "no engine is up")
+        [seconds] = re.findall(rf"^{re.escape(engine.url)} is kept out for ([0-9.]+) s$", told, re.MULTILINE)
+        assert 0 < float(seconds) <= 3600
+        assert gateway.get("/healthz") == "ok\n"
+
+
+def test_an_engine_that_was_kept_out_is_up_again(tmp_path: Path) -> None:
+    tiers = f'flap_backoff = "3s"\nflap_backoff_max = "3s"\n{TIERS}'
+    with world(tmp_path, tiers=tiers) as (gateway, (engine,)):
+        for _ in range(2):
+            engine.kill()
+            until(lambda: not up(gateway, engine))
+            engine.restart()
+            until(lambda: up(gateway, engine))
+        assert gateway.is_ready
+        assert (out_for(gateway, engine), gateway.samples("tidegate_engine_slots")) == (0, [4])
+
+        async def scene(clients: Clients) -> int:
+            return (await clients.ask(body_of("a", 2))).status
+
+        assert run(gateway.url, scene) == 200
+
+
+def out_for(gateway: Gateway, engine: StubEngine) -> float:
+    return gateway.metric("tidegate_engine_out_seconds", engine=engine.url)

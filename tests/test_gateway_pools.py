@@ -1,6 +1,7 @@
-"""Which pools serve a request of the gateway: those that its client names, those that the file lists for its model."""
+"""Which pools serve a request of the gateway: those that its client names, those that the file lists for it."""
 
 import asyncio
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,7 +10,15 @@ import pytest
 from gateway_world import TIERS, Clients, Gateway, StubEngine, body_of, config, run, until, up
 
 POOLS = TIERS.replace('dimensions = ["slots"]', 'dimensions = ["slots"]\npools = ["h100", "a100"]')
-LISTS = '[gateway.models]\nlarge = ["h100", "a100"]\nold = ["a100"]\n'
+# A model, a tenant, a tier: the more particular goes before. A name that is there again counts once.
+LISTS = """
+[gateway.models]
+large = ["h100", "h100", "a100", "a100", "h100", "a100"]
+old = ["a100"]
+
+[tier_pools]
+near-realtime = ["a100", "h100"]
+"""
 
 
 @pytest.fixture
@@ -81,3 +90,48 @@ def test_pools_that_are_not_there_are_told(fleet: tuple[Gateway, list[StubEngine
         return (await clients.ask(body_of("a", 2), **{"x-tidegate-pool": said})).code
 
     assert run(fleet[0].url, scene) == "unknown-pool"
+
+
+@pytest.mark.parametrize(
+    ("model", "tier", "said", "place"),
+    [("stub", "near-realtime", "", 1), ("stub", "batch", "", 0), ("large", "near-realtime", "", 0),
+     ("stub", "near-realtime", "h100", 0)],
+    ids=["tier", "another tier", "model", "header"],
+)  # fmt: skip
+def test_a_tier_has_pools_of_its_own(
+    fleet: tuple[Gateway, list[StubEngine]], model: str, tier: str, said: str, place: int
+) -> None:
+    gateway, stubs = fleet
+
+    async def scene(clients: Clients) -> int:
+        header = {"x-tidegate-pool": said} if said else {}
+        return (await clients.ask(body_of("a", 2) | {"model": model}, tier=tier, **header)).status
+
+    assert run(gateway.url, scene) == 200
+    assert begun(stubs) == [int(place == nth) for nth in range(2)]
+
+
+def test_a_tenants_pools_go_before_its_tiers_and_both_change_with_the_file(
+    fleet: tuple[Gateway, list[StubEngine]],
+) -> None:
+    gateway, stubs = fleet
+
+    async def scene(clients: Clients) -> int:
+        return (await clients.ask(body_of("a", 2), tier="near-realtime")).status
+
+    def serves(text: str) -> list[int]:
+        """Which engine, once the gateway has this file."""
+        lines = gateway.log().count("the config was read again")
+        gateway.path.write_text(text)
+        gateway.signal(signal.SIGHUP)
+        until(lambda: gateway.log().count("the config was read again") > lines)
+        before = begun(stubs)
+        assert run(gateway.url, scene) == 200
+        return [after - former for after, former in zip(begun(stubs), before, strict=True)]
+
+    text = gateway.path.read_text()
+    tenant = '[[tenants]]\nname = "acme"\n'
+    assert text.count(tenant) == 1
+    assert serves(text.replace(tenant, tenant + 'pools = ["h100"]\n')) == [1, 0]
+    assert serves(text.replace('near-realtime = ["a100", "h100"]', 'near-realtime = ["h100", "a100"]')) == [1, 0]
+    assert serves(text) == [0, 1]

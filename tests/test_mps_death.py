@@ -21,7 +21,7 @@ import pytest
 from mps_processes import step
 
 import tidegate
-from tidegate import Drop, Preempt, Start
+from tidegate import AlsoLost, Drop, Preempt, Start
 
 PROGRAM = Path(__file__).with_name("mps_processes.py")
 CLIENTS = 3
@@ -122,6 +122,10 @@ class Host:
         self.running: dict[int, tuple[int, int]] = {}
         """By worker: the request and its attempt."""
         self.deaths = 0
+        self.named: list[tuple[int, int]] = []
+        """Workers that tidegate said were lost too, and by whose death."""
+        self.gone: list[tuple[int, int]] = []
+        """Those whose processes had died, likewise."""
 
     @property
     def now(self) -> int:
@@ -187,8 +191,12 @@ class Host:
                     job.attempts.append((self._workers[worker][0], client.pid))
                 case Drop(request, reason):
                     self.jobs[request].ended = reason.name
+                case AlsoLost(worker, by, reason):
+                    assert reason == "worker-lost"
+                    self.named.append((worker, by))
                 case Preempt():
                     raise AssertionError("one tier: nobody yields")
+        assert self.named == self.gone, "each sibling once, by number, and nobody of another device"
         self.sched.check_invariants()
 
     def fault(self, worker: int) -> list[Job]:
@@ -197,6 +205,8 @@ class Host:
         self.client(worker).tell("fault")
         assert self.servers[place].bury() == -signal.SIGKILL
         self.deaths += 1
+        clients = [self._latest[place, index] for index in range(CLIENTS)]
+        self.gone += [(other, worker) for other in sorted(clients) if other != worker]
         self.sched.worker_lost(worker, now_ns=self.now)
         return [self.jobs[self.running.pop(lost)[0]] for lost in self.on(place)]
 
@@ -235,6 +245,7 @@ def test_a_client_that_faults_takes_its_device_along_and_nothing_else() -> None:
         lost = host.fault(host.on(0)[1])
         assert len(lost) == CLIENTS
         host.obey()
+        assert len(host.named) == CLIENTS - 1, "only one of them was told of"
         never = [job for job in lost if job.yielding == "never"]
         assert [job.ended for job in never] == ["WORKER_LOST"] * len(never)
         assert never, "one of each kind was there"
@@ -269,6 +280,7 @@ def test_servers_that_die_again_and_again(seed: int) -> None:
                 host.serve(place)
         host.until_done()
         assert host.deaths >= 2
+        assert len(set(host.named)) == len(host.named) == host.deaths * (CLIENTS - 1)
         assert fell, "somebody was there"
         for job in host.jobs.values():
             fails = job.yielding == "never" and job.number in fell

@@ -38,6 +38,9 @@ parent = "acme"
 most_urgent = "batch"
 max_in_use = {{ slots = 4 }}
 
+[tier_pools]
+batch = ["default"]
+
 [[devices]]
 name = "gpu0"
 limit = {{ kv_blocks = 900 }}
@@ -83,6 +86,14 @@ def check(program: Path, path: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([program, "config", "check", path], capture_output=True, text=True, check=False, timeout=60)
 
 
+def test_crowded_devices_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    crowded = FILE.replace("count = 2", 'count = 5\nkind = "mps"')
+    told = '5 engines share "gpu0": with more than 4 each is small and slow'
+    assert Deployment.parse(crowded).warnings == (told,)
+    assert [record.getMessage() for record in caplog.records] == [told]
+    assert Deployment.parse(FILE).warnings == ()
+
+
 def test_all_hosts_read_one_file(program: Path, vllm_settings: ModuleType, tmp_path: Path) -> None:
     path = tmp_path / "tidegate.toml"
     path.write_text(FILE)
@@ -102,6 +113,7 @@ def test_a_scheduler_is_told_of_all_of_it() -> None:
     found = Deployment.parse(FILE)
     assert found.tenants[0].policy == {"weight": 3, "tokens": tidegate.Rate(600, 60_000_000_000, 100)}
     assert found.tenants[1].policy == {"most_urgent": "batch", "max_in_use": (4, 0)}
+    assert found.tier_pools == ((), (), (0,))
     scheduler = tidegate.Scheduler(found.config, now_ns=0)
     tenants = found.introduce_tenants(scheduler, now_ns=0)
     workers = found.introduce_workers(scheduler, now_ns=0)
@@ -121,6 +133,7 @@ def test_all_hosts_refuse_what_nobody_knows(program: Path, vllm_settings: Module
         (FILE.replace("[[workers]]", "[[werkers]]"), "werkers[0]"),
         (FILE.replace('devices = ["gpu0"]', 'devices = ["gpu1"]'), "workers[0].devices"),
         (FILE.replace('parent = "acme"', 'parent = "nobody"'), "tenants.team.parent"),
+        (FILE.replace('batch = ["default"]', 'batch = ["defualt"]'), "tier_pools.batch"),
     ]:
         path = tmp_path / "wrong.toml"
         path.write_text(wrong)

@@ -45,7 +45,7 @@ impl Caches {
     /// How many blocks are known.
     #[must_use]
     pub fn known(&self) -> u32 {
-        self.scheduler.prefix_memory().0
+        self.scheduler.prefix_blocks()
     }
 }
 

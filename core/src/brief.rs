@@ -13,6 +13,14 @@ pub(crate) struct Brief<const N: usize>(
     #[cfg_attr(feature = "snapshot", serde(with = "serde_big_array::BigArray"))] [i32; N],
 );
 
+impl<const N: usize> Brief<N> {
+    /// Reads ahead.
+    #[inline(always)]
+    pub(crate) fn fetch(&self) -> u64 {
+        self.0[0] as u64
+    }
+}
+
 impl<const N: usize> Default for Brief<N> {
     fn default() -> Self {
         Self([0; N])

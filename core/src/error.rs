@@ -5,10 +5,10 @@
 
 use thiserror::Error;
 
-use crate::config::ConfigError;
+use crate::fault::ConfigError;
 use crate::id::{Attempt, DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
 use crate::request::RequestState;
-use crate::tenant::{PolicyError, QuotaLimit};
+use crate::tenant::QuotaLimit;
 use crate::time::Instant;
 
 /// A documented limit of the scheduler.
@@ -322,7 +322,7 @@ pub enum TenantError {
     },
     /// The policy has faults.
     #[error(transparent)]
-    Policy(#[from] PolicyError),
+    Policy(#[from] ConfigError),
 }
 
 /// Any of the above: what [`Scheduler::apply`](crate::Scheduler::apply) returns.
@@ -352,6 +352,7 @@ pub enum InputError {
 /// A named invariant does not hold: a bug in the scheduler.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("invariant {name} does not hold: {detail}")]
+#[non_exhaustive]
 pub struct InvariantViolation {
     /// The name, as in `docs/INVARIANTS.md`.
     pub name: &'static str,

@@ -1,8 +1,4 @@
-//! tidegate decides which LLM inference request runs now, which waits, and which yields.
-//!
-//! A [`Scheduler`] is a state machine without IO, clock, threads or randomness: the host tells it what
-//! happens (verbs), asks what to do ([`Scheduler::poll`]), and passes the time with every call. The same
-//! config and the same inputs give the same actions, byte for byte, on every platform.
+//! An embeddable scheduler for LLM inference.
 #![doc = include_str!("../README.md")]
 //!
 //! # What is where
@@ -14,8 +10,8 @@
 //! | workers | [`WorkerSpec`], [`WorkerKind`], [`WorkerId`], [`PoolId`], [`DeviceSpec`], [`DevicePart`], [`DeviceId`], [`Sharing`], [`Shrink`], [`Resources`] |
 //! | requests | [`RequestSpec`], [`OtherPools`], [`Tier`], [`RequestId`], [`Attempt`], [`Usage`], [`Completion`], [`StepException`], [`Yielding`], [`YieldMode`], [`Decline`], [`Release`], [`Amendment`], [`RequestState`] |
 //! | tenants, quota | [`TenantId`], [`TenantPolicy`], [`Rate`], [`QuotaLimit`], [`OverQuota`], [`LeaseTerms`] |
-//! | questions | [`Explanation`], [`Gate`], [`Stats`], [`ShareWarning`], [`PromptLeft`], [`TenantUsage`], [`QUEUE_DELAY_BUCKETS`], [`MetricsFormat`], [`Created`] |
-//! | errors | [`ConfigError`], [`ConfigFault`], [`TenantError`], [`PolicyError`], [`PolicyFault`], [`WorkerError`], [`SubmitError`], [`Limit`], [`QueueScope`], [`QueueUnit`], [`AmendError`], [`ReportError`], [`InputError`], [`InvariantViolation`] |
+//! | questions | [`Explanation`], [`Gate`], [`Stats`], [`ByReason`], [`ShareWarning`], [`PromptLeft`], [`TenantUsage`], [`QUEUE_DELAY_BUCKETS`], [`MetricsFormat`], [`Created`] |
+//! | errors | [`ConfigError`], [`ConfigFault`], [`TenantError`], [`WorkerError`], [`SubmitError`], [`Limit`], [`QueueScope`], [`QueueUnit`], [`AmendError`], [`ReportError`], [`InputError`], [`InvariantViolation`] |
 //! | bounds | [`MAX_BURST`], [`MAX_DEVICES`], [`MAX_DEVICES_PER_WORKER`], [`MAX_DIMENSIONS`], [`MAX_LEASED_PERIOD_NS`], [`MAX_LEASED_TOKENS`], [`MAX_NAME_BYTES`], [`MAX_POOLS`], [`MAX_POOLS_PER_REQUEST`], [`MAX_PREFIX_BLOCKS`], [`MAX_REQUESTS`], [`MAX_TENANT_DEPTH`], [`MAX_TIERS`], [`MAX_TOKENS`], [`MAX_TOKEN_COST`], [`MAX_UNITS`], [`MAX_WORKERS`] |
 #![cfg_attr(
     feature = "toml",
@@ -26,6 +22,13 @@
     feature = "sync",
     doc = "| many threads | [`SharedScheduler`], [`Ticket`], [`Outcome`], [`SharedError`] |"
 )]
+//!
+//! # What may grow
+//!
+//! What a host has to answer is closed: an `Action`, a verb, a state or a limit more comes with a major version, so that no host
+//! passes over it unseen. What it only reads is open, and marked `#[non_exhaustive]`: errors, reasons, gates and counters, but
+//! for `ConfigError`, which readers of other files make too, and `ShareWarning`. What it fills in is made by `new` or `default`, and may get a field more: end a
+//! literal with `..` and one of them; but for `Completion`, `StepException` and `PromptLeft`, which are closed.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -38,9 +41,12 @@ mod error;
 mod event;
 mod exposition;
 mod fairness;
+mod fault;
 mod forecast;
 mod heap;
 mod id;
+#[cfg(feature = "toml")]
+mod journal;
 mod list;
 mod marks;
 mod maxima;
@@ -67,9 +73,8 @@ mod time;
 mod tree;
 
 pub use config::{
-    Affinity, Config, ConfigBuilder, ConfigError, ConfigFault, Fallback, LeaseTerms, MAX_NAME_BYTES,
-    MAX_POOLS, MAX_PREFIX_BLOCKS, MAX_TIERS, MAX_TOKEN_COST, Order, Placement, Preemption, StepTime,
-    TierConfig,
+    Affinity, Config, ConfigBuilder, Fallback, LeaseTerms, MAX_NAME_BYTES, MAX_POOLS, MAX_PREFIX_BLOCKS,
+    MAX_TIERS, MAX_TOKEN_COST, Order, Placement, Preemption, StepTime, TierConfig,
 };
 pub use error::{
     AmendError, InputError, InvariantViolation, Limit, QueueScope, QueueUnit, ReportError, SubmitError,
@@ -80,17 +85,16 @@ pub use event::{
     Release, Sharing, Shrink, StepException, WorkerKind, WorkerSpec, YieldMode,
 };
 pub use exposition::MetricsFormat;
+pub use fault::{ConfigError, ConfigFault};
 pub use id::{Attempt, DeviceId, PoolId, RequestId, TenantId, Tier, WorkerId};
-#[cfg(feature = "toml")]
-mod journal;
 #[cfg(feature = "toml")]
 pub use journal::{Digest, Entry, Journal, JournalError, JournalFault, Recorder, Replay};
 pub use meter::{QUEUE_DELAY_BUCKETS, TenantUsage};
 pub use request::{MAX_POOLS_PER_REQUEST, OtherPools, RequestSpec, RequestState, Usage, Yielding};
 pub use resources::{MAX_DIMENSIONS, MAX_UNITS, Resources};
 pub use scheduler::{
-    Created, Explanation, Gate, MAX_DEVICES, MAX_REQUESTS, MAX_TOKENS, MAX_WORKERS, PromptLeft, Scheduler,
-    ShareWarning, Stats,
+    ByReason, Created, Explanation, Gate, MAX_DEVICES, MAX_REQUESTS, MAX_TOKENS, MAX_WORKERS, PromptLeft,
+    Scheduler, ShareWarning, Stats,
 };
 pub use share::{Ppm, Reserve, Rounding};
 #[cfg(feature = "snapshot")]
@@ -98,8 +102,8 @@ pub use snapshot::SnapshotError;
 #[cfg(feature = "sync")]
 pub use sync::{Outcome, SharedError, SharedScheduler, Ticket};
 pub use tenant::{
-    MAX_BURST, MAX_LEASED_PERIOD_NS, MAX_LEASED_TOKENS, MAX_TENANT_DEPTH, OverQuota, PolicyError,
-    PolicyFault, QuotaLimit, Rate, TenantPolicy,
+    MAX_BURST, MAX_LEASED_PERIOD_NS, MAX_LEASED_TOKENS, MAX_TENANT_DEPTH, OverQuota, QuotaLimit, Rate,
+    TenantPolicy,
 };
 pub use time::Instant;
 

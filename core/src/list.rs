@@ -68,6 +68,11 @@ impl List {
 }
 
 impl Links {
+    #[inline(always)]
+    pub(crate) fn fetch(self) -> u64 {
+        u64::from(self.next)
+    }
+
     pub(crate) const fn next(self) -> Option<u32> {
         if self.next == NIL { None } else { Some(self.next) }
     }

@@ -80,14 +80,19 @@ impl Maxima {
         self.levels.get(1).is_none_or(|groups| asked.is_within(&groups[group]))
     }
 
+    /// Whether a place may have what is asked.
+    pub(crate) fn may_have(&self, place: usize, asked: &BriefUnits) -> bool {
+        asked.is_within(&self.levels[0][place])
+    }
+
     /// The places of a group that have what is asked, in order, and perhaps some that have a little less.
     pub(crate) fn places_with(
         &self,
         group: usize,
         asked: &BriefUnits,
     ) -> impl Iterator<Item = usize> + use<'_> {
-        let (places, asked) = (&self.levels[0], *asked);
-        members(group, places.len()).filter(move |&place| asked.is_within(&places[place]))
+        let asked = *asked;
+        members(group, self.levels[0].len()).filter(move |&place| self.may_have(place, &asked))
     }
 }
 

@@ -242,6 +242,12 @@ impl Meters {
         at.get_or_insert_with(|| Box::new(Meter::new(tier)))
     }
 
+    /// Reads ahead of what was used in a tier.
+    #[inline(always)]
+    pub(crate) fn fetch(&self, tier: Tier) -> u64 {
+        self.iter().find(|meter| meter.tier == tier).map_or(0, Meter::fetch)
+    }
+
     /// All there are.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Meter> {
         core::iter::successors(self.0.as_deref(), |meter| meter.next.0.as_deref())
@@ -269,6 +275,15 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
+    #[inline(always)]
+    fn fetch(&self) -> u64 {
+        let times = self.unit_ns[0] ^ self.unit_ns[3] ^ self.borrowed_unit_ns[1];
+        times as u64
+            ^ self.counts.submitted
+            ^ self.counts.refunded_tokens
+            ^ self.by_queue.first().map_or(0, |(_, used)| used[0])
+    }
+
     fn new(tier: Tier) -> Self {
         Self {
             tier,

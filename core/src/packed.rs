@@ -51,6 +51,10 @@ maybe! {
     MaybeInstant, Instant, u64, as_nanos, from_nanos
 }
 maybe! {
+    /// A signed number, if there is one; its bytes lie as those of any other, from the uppermost on.
+    MaybeNumber, i128, i128, to_be, from_be
+}
+maybe! {
     /// A worker, if there is one.
     MaybeWorker, WorkerId, u32, get, new
 }

@@ -58,15 +58,6 @@ impl core::ops::Deref for OtherPools {
     }
 }
 
-impl IntoIterator for OtherPools {
-    type Item = PoolId;
-    type IntoIter = core::iter::Take<core::array::IntoIter<PoolId, { MAX_POOLS_PER_REQUEST - 1 }>>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.pools.into_iter().take(usize::from(self.count))
-    }
-}
-
 /// A request as the host submits it.
 ///
 /// ```
@@ -143,7 +134,8 @@ impl RequestSpec {
 
     /// The pools that can serve it, in order of preference.
     pub(crate) fn all_pools(&self) -> impl Iterator<Item = PoolId> + use<> {
-        core::iter::once(self.pool).chain(self.other_pools)
+        let OtherPools { pools, count } = self.other_pools;
+        core::iter::once(self.pool).chain(pools.into_iter().take(usize::from(count)))
     }
 
     /// Forgets what is named again.
@@ -153,7 +145,7 @@ impl RequestSpec {
         }
         let named = self.other_pools;
         self.other_pools = OtherPools::NONE;
-        for pool in named {
+        for &pool in named.iter() {
             if !self.all_pools().any(|other| other == pool) {
                 self.other_pools.pools[usize::from(self.other_pools.count)] = pool;
                 self.other_pools.count += 1;

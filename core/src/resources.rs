@@ -12,7 +12,7 @@ pub const MAX_DIMENSIONS: usize = 4;
 pub const MAX_UNITS: u64 = 1 << 40;
 
 /// Units of each dimension, in the order of the config. Dimensions that are not named are 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub struct Resources([u64; MAX_DIMENSIONS]);
 

@@ -9,7 +9,8 @@ use alloc::vec::Vec;
 
 use thiserror::Error;
 
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
+use crate::fault::ConfigError;
 use crate::scheduler::{Loaded, Saved, Scheduler};
 
 /// What a snapshot begins with: with the end of a line, which who takes it for text may change.

@@ -2,13 +2,13 @@
 //! them. The rules are `docs/QUOTA.md`.
 
 use alloc::format;
-use alloc::string::{String, ToString};
-use alloc::vec::Vec;
+use core::cmp::Ordering;
 use core::fmt;
 use core::time::Duration;
 
+use crate::fault::{ConfigError, Faults};
 use crate::id::{TenantId, Tier};
-use crate::resources::{MAX_UNITS, Resources};
+use crate::resources::Resources;
 use crate::time::nanos;
 
 /// How many levels the tree of tenants may have: organisation, team and key are three.
@@ -123,7 +123,7 @@ impl fmt::Display for QuotaLimit {
 ///     .max_running(64)
 ///     .over_quota(OverQuota::Reject);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 #[must_use]
 pub struct TenantPolicy {
@@ -154,6 +154,38 @@ pub struct TenantPolicy {
     /// Whether a request that needs more than a whole burst may start when the burst is full, and leave a debt;
     /// without, it is refused for ever.
     pub allow_when_full: bool,
+}
+
+impl PartialOrd for TenantPolicy {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Any order, so that equal ones find each other in a tree: vectors of units have none of their own.
+impl Ord for TenantPolicy {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let key = |policy: &Self| {
+            let Self {
+                parent,
+                weight,
+                most_urgent,
+                requests,
+                tokens,
+                leased,
+                max_running,
+                ref max_in_use,
+                queue_limit,
+                queue_token_limit,
+                over_quota,
+                allow_when_full,
+            } = *policy;
+            let rates = (requests, tokens, leased);
+            let queues = (queue_limit, queue_token_limit, over_quota);
+            (parent, weight, most_urgent, rates, max_running, *max_in_use.as_array(), queues, allow_when_full)
+        };
+        key(self).cmp(&key(other))
+    }
 }
 
 impl Default for TenantPolicy {
@@ -260,7 +292,7 @@ impl TenantPolicy {
 
     /// Looks for what cannot be, in a config of that many tiers and dimensions; every fault is found. Whether the
     /// parent is there, and the depth of the tree, is for who has the tree.
-    pub(crate) fn validate(&self, tiers: usize, dimensions: usize) -> Result<(), PolicyError> {
+    pub(crate) fn validate(&self, tiers: usize, dimensions: usize) -> Result<(), ConfigError> {
         let mut faults = Faults::default();
         if self.most_urgent.index() >= tiers {
             faults.add("most_urgent", format!("{} is not one of the {tiers} tiers", self.most_urgent));
@@ -268,77 +300,33 @@ impl TenantPolicy {
         faults.rate("requests", self.requests, self.leased);
         faults.rate("tokens", self.tokens, self.leased);
         if self.leased && self.requests.is_none() && self.tokens.is_none() {
-            faults.add("leased", "there is no rate to share".to_string());
+            faults.add("leased", "there is no rate to share");
         }
-        for (dimension, &units) in self.max_in_use.as_array().iter().enumerate() {
-            let field = format!("max_in_use[{dimension}]");
-            if units > MAX_UNITS {
-                faults.add(&field, format!("{units} is above {MAX_UNITS}"));
-            } else if units > 0 && dimension >= dimensions {
-                faults.add(&field, "there is no such dimension".to_string());
-            }
-        }
-        if faults.0.is_empty() { Ok(()) } else { Err(PolicyError { faults: faults.0 }) }
+        faults.units("max_in_use", &self.max_in_use, dimensions);
+        faults.verdict()
     }
 }
-
-/// One thing that is wrong with a policy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PolicyFault {
-    /// The field, as `tokens.burst`.
-    pub path: String,
-    /// What is wrong with it.
-    pub message: String,
-}
-
-/// A policy that cannot be used, with every fault in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PolicyError {
-    /// At least one.
-    pub faults: Vec<PolicyFault>,
-}
-
-impl fmt::Display for PolicyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, fault) in self.faults.iter().enumerate() {
-            let separator = if index == 0 { "" } else { "; " };
-            write!(f, "{separator}{}: {}", fault.path, fault.message)?;
-        }
-        Ok(())
-    }
-}
-
-impl core::error::Error for PolicyError {}
-
-#[derive(Default)]
-struct Faults(Vec<PolicyFault>);
 
 impl Faults {
-    fn add(&mut self, path: &str, message: String) {
-        self.0.push(PolicyFault { path: path.to_string(), message });
-    }
-
     fn rate(&mut self, path: &str, rate: Option<Rate>, leased: bool) {
         let Some(rate) = rate else { return };
         if rate.period_ns == 0 {
-            self.add(&format!("{path}.period"), "must be longer than zero".to_string());
+            self.add(&format!("{path}.period"), "must be longer than zero");
         }
         let most = |own, leased_most| if leased { leased_most } else { own };
-        self.at_most(path, "amount", rate.amount, most(u64::MAX, MAX_LEASED_TOKENS));
-        self.at_most(path, "period", rate.period_ns, most(u64::MAX, MAX_LEASED_PERIOD_NS));
-        self.at_most(path, "burst", rate.burst, most(MAX_BURST, MAX_LEASED_TOKENS));
-    }
-
-    fn at_most(&mut self, path: &str, field: &str, number: u64, most: u64) {
-        if number > most {
-            self.add(&format!("{path}.{field}"), format!("{number} is above {most}"));
-        }
+        self.at_most(&format!("{path}.amount"), rate.amount, most(u64::MAX, MAX_LEASED_TOKENS));
+        self.at_most(&format!("{path}.period"), rate.period_ns, most(u64::MAX, MAX_LEASED_PERIOD_NS));
+        self.at_most(&format!("{path}.burst"), rate.burst, most(MAX_BURST, MAX_LEASED_TOKENS));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::ToString;
+    use alloc::vec::Vec;
+
     use super::*;
+    use crate::resources::MAX_UNITS;
 
     #[test]
     fn every_fault_is_found_at_once() {

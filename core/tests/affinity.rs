@@ -69,7 +69,7 @@ fn a_lost_worker_has_no_cache_and_a_fuller_one_yields_to_the_emptiest() {
     assert_eq!(on, expected, "three of four slots are more than half, and three times what the other has");
     world.lost(W0);
     world.sched.cache_stored(world.now, W1, &[7]).expect("it is up");
-    assert_eq!(world.sched.prefix_memory().0, 6, "what it knew is known by the other, and of the one told");
+    assert_eq!(world.sched.prefix_blocks(), 6, "what it knew is known by the other, and of the one told");
 }
 
 #[test]

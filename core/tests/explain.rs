@@ -22,6 +22,13 @@ fn explain(world: &World, id: RequestId) -> Explanation {
 }
 
 /// What holds it back.
+/// All of it, of one that may go to its own pool alone.
+fn told(world: &World, id: RequestId) -> (RequestState, Option<Gate>, u64, Option<Instant>) {
+    let why = explain(world, id);
+    assert_eq!((why.pool, why.other_pools), (POOL, NONE));
+    (why.state, why.gate, why.ahead, why.starts_at)
+}
+
 fn gate(world: &World, id: RequestId) -> Option<Gate> {
     let explanation = explain(world, id);
     assert_eq!(explanation.state, world.state(id));
@@ -35,10 +42,7 @@ fn nothing_holds_back_what_starts_when_polled() {
     let id = world.submit(Tier::P0, [1, 10]);
     let starts_at = Some(world.now);
     let state = RequestState::Queued;
-    assert_eq!(
-        explain(&world, id),
-        Explanation { state, gate: None, ahead: 0, starts_at, pool: POOL, other_pools: NONE }
-    );
+    assert_eq!(told(&world, id), (state, None, 0, starts_at));
     assert_eq!(starts(&world.round()), [id]);
 }
 
@@ -48,10 +52,7 @@ fn what_runs_waits_for_nothing_and_what_ended_is_not_explained() {
     let id = world.submit(Tier::P0, [1, 10]);
     world.round();
     let state = RequestState::Starting;
-    assert_eq!(
-        explain(&world, id),
-        Explanation { state, gate: None, ahead: 0, starts_at: None, pool: POOL, other_pools: NONE }
-    );
+    assert_eq!(told(&world, id), (state, None, 0, None));
     world.complete(id);
     assert_eq!(world.sched.explain(id), Err(ReportError::AlreadyTerminal(id)));
 }
@@ -63,10 +64,7 @@ fn what_no_worker_holds_waits_for_a_worker() {
     world.lost(large);
     let id = world.submit(Tier::P0, [5, 10]);
     let (state, gate) = (RequestState::Parked, Some(Gate::NoWorker));
-    assert_eq!(
-        explain(&world, id),
-        Explanation { state, gate, ahead: 0, starts_at: None, pool: POOL, other_pools: NONE }
-    );
+    assert_eq!(told(&world, id), (state, gate, 0, None));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use source::{Token, tokens};
 /// From the foundation to the roof; a room that is not here has no place in the house.
 const FLOORS: &[(&str, &[&str])] = &[
     ("foundation", &["time", "id", "resources", "share", "brief"]),
-    ("structures", &["slab", "list", "heap", "tree", "marks", "maxima", "packed", "prefix_index"]),
+    ("structures", &["slab", "list", "heap", "tree", "marks", "maxima", "packed", "prefix_index", "fault"]),
     ("description", &["request", "tenant"]),
     ("settings", &["config"]),
     ("alphabet", &["event", "error"]),

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use common::{World, starts, three_tiers, victims};
 use tidegate::{
-    Action, AmendError, Amendment, Config, ConfigBuilder, DeviceSpec, OtherPools, PoolId, Ppm, Preemption,
-    Reason, Release, RequestId, RequestSpec, RequestState, Reserve, Shrink, SubmitError, Tier, TierConfig,
-    WorkerId, WorkerSpec, Yielding,
+    Action, AmendError, Amendment, Config, ConfigBuilder, DeviceSpec, Instant, OtherPools, PoolId, Ppm,
+    Preemption, Reason, Release, RequestId, RequestSpec, RequestState, Reserve, Shrink, SubmitError, Tier,
+    TierConfig, WorkerId, WorkerSpec, Yielding,
 };
 
 const DEDICATED: PoolId = PoolId::new(0);
@@ -313,6 +313,50 @@ fn nobody_is_hidden_for_ever_by_those_that_never_fit() {
         }
     }
     assert_eq!(waits, [], "of {small:?}");
+}
+
+/// Those of whom a pool looks at some in turn: none of them fits there but one, at a place behind the first sixteen.
+fn others(world: &mut World, small: usize, count: usize) -> RequestId {
+    world.submit_spec(world.spec(Tier::P1, [4, 1]));
+    world.round();
+    let wait = |place| if place == 16 + small { 2 } else { 4 };
+    let spec = both(world, Tier::P1);
+    let ids: Vec<RequestId> =
+        (0..16 + count).map(|place| world.submit_spec(spec.demand([wait(place), 1]))).collect();
+    ids[16 + small]
+}
+
+#[test]
+fn within_a_turn_a_pool_looks_at_the_same_ones() {
+    let mut world = World::new(pools());
+    add(&mut world, DEDICATED, 4);
+    let shared = add(&mut world, SHARED, 2);
+    let small = others(&mut world, 90, 100);
+    for _ in 0..50 {
+        let own = world.submit_spec(spec(&world, Tier::P1, [SHARED]).demand([1, 1]));
+        assert_eq!(places(&world.round()), [(own, shared)]);
+        world.complete(own);
+        assert_eq!(places(&world.round()), [], "its turn comes in time, however often somebody looks");
+    }
+    let turns = (0..20).take_while(|_| world.jump() && places(&world.round()) != [(small, shared)]).count();
+    assert!((5..8).contains(&turns), "100 others have their turns in 7: {turns}");
+}
+
+/// Of forty, sixteen a turn: the third turn has the last eight, and the first eight again.
+#[test]
+fn turns_go_round_about() {
+    let mut world = World::new(pools());
+    add(&mut world, DEDICATED, 4);
+    let shared = add(&mut world, SHARED, 2);
+    let blocks = world.submit_spec(spec(&world, Tier::P1, [SHARED]).demand([2, 1]));
+    let small = others(&mut world, 3, 40);
+    for turn in 0..3 {
+        world.now = Instant::from_nanos(turn * 10_000_000);
+        assert_eq!(places(&world.round()), [], "somebody else is there");
+    }
+    world.now = Instant::from_nanos(30_000_000);
+    world.complete(blocks);
+    assert_eq!(places(&world.round()), [(small, shared)]);
 }
 
 /// What a worker kept goes with it: whoever waits for that may go elsewhere, and begins anew there.

@@ -4,8 +4,9 @@
 mod common;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -212,24 +213,41 @@ fn nobody_who_only_tells_waits_for_the_lock() {
     assert_eq!(started(&poll(&shared)).len(), 1);
 }
 
+/// Where the system tells of the thread that asks, if it does.
+fn this_thread() -> Option<PathBuf> {
+    Some(Path::new("/proc").join(std::fs::read_link("/proc/thread-self").ok()?).join("stat"))
+}
+
+fn until_it_sleeps(thread: &Option<PathBuf>) {
+    let Some(stat) = thread else { return thread::sleep(Duration::from_millis(50)) };
+    // Its state is behind its name, which stands in parentheses.
+    let sleeps = |stat: &str| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S'));
+    until(|| sleeps(&std::fs::read_to_string(stat).expect("it lives")));
+}
+
+fn until(holds: impl Fn() -> bool) {
+    let begin = std::time::Instant::now();
+    while !holds() {
+        assert!(begin.elapsed() < Duration::from_secs(60), "it does not come about");
+        thread::yield_now();
+    }
+}
+
 /// How many of those that wait for the lock get it before one that had it and wants it again at once.
 fn served_first(waiters: usize) -> usize {
     let (shared, _) = shared(8, 8);
-    let (asking, served) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let (asking, served) = (Mutex::new(Vec::new()), AtomicUsize::new(0));
     let serve = || shared.with(|_| served.fetch_add(1, Ordering::Relaxed)).expect("nobody panicked");
     thread::scope(|scope| {
         let all_wait = |_: &mut Scheduler| {
             for _ in 0..waiters {
                 scope.spawn(|| {
-                    asking.fetch_add(1, Ordering::Relaxed);
+                    asking.lock().expect("nobody panicked").push(this_thread());
                     serve()
                 });
             }
-            while asking.load(Ordering::Relaxed) < waiters {
-                thread::yield_now();
-            }
-            // Nothing tells when they sleep.
-            thread::sleep(Duration::from_millis(50));
+            until(|| asking.lock().expect("nobody panicked").len() == waiters);
+            asking.lock().expect("nobody panicked").iter().for_each(until_it_sleeps);
         };
         shared.with(all_wait).expect("nobody panicked");
         serve()

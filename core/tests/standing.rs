@@ -52,13 +52,14 @@ fn explain(world: &World, id: RequestId) -> Explanation {
 
 #[test]
 fn kinds_say_what_they_isolate() {
-    let table = WorkerKind::ALL
-        .map(|kind| (kind.as_str(), kind.isolates_compute(), kind.isolates_memory(), kind.isolates_faults()));
+    let isolates =
+        |kind: &WorkerKind| (kind.isolates_compute(), kind.isolates_memory(), kind.isolates_faults());
+    let table: Vec<_> = WorkerKind::ALL.iter().map(|kind| (kind.to_string(), isolates(kind))).collect();
     let expected = [
-        ("dedicated", true, true, true),
-        ("time-slice", false, false, true),
-        ("mps", false, false, false),
-        ("mig", true, true, true),
+        ("dedicated".to_string(), (true, true, true)),
+        ("time-slice".to_string(), (false, false, true)),
+        ("mps".to_string(), (false, false, false)),
+        ("mig".to_string(), (true, true, true)),
     ];
     assert_eq!(table, expected);
 }
@@ -152,11 +153,13 @@ fn one_that_is_lost_again_and_again_is_kept_out_for_longer_and_longer() {
             let told = explain(&world, request);
             assert_eq!((told.gate, told.starts_at), (Some(Gate::KeptOut), Some(open_at)));
             assert_eq!(world.sched.poll_timeout(), Some(open_at));
+            assert_eq!(world.sched.kept_out_until(id), Ok(Some(open_at)));
             world.now = Instant::from_nanos(open_at.as_nanos() - 1);
             assert_eq!(starts(&world.round()), [], "not 1 ns before");
             world.now = open_at;
         }
         assert_eq!(starts(&world.round()), [request]);
+        assert_eq!(world.sched.kept_out_until(id), Ok(None));
         assert_eq!(world.worker_of(request), Some(id));
     }
 }
@@ -227,6 +230,36 @@ fn a_spare_serves_when_another_is_lost_and_who_comes_back_stands_by() {
     world.lost(spare);
     world.round();
     assert_eq!(world.worker_of(requests[0]), Some(back));
+}
+
+/// One worker after the other is drained, says good-bye once what it ran has ended, and comes back, more than once round.
+#[test]
+fn a_rolling_restart_stops_nobody_and_keeps_nobody_out() {
+    let mut world = World::new(all_reserved());
+    let mut workers = [0; 4].map(|_| add(&mut world, plain()));
+    let mut running = world.submit_many(8, Tier::P0, [1, 10]);
+    assert_eq!(starts(&world.round()), running);
+    for turn in 0..12 {
+        let worker = workers[turn % 4];
+        world.sched.worker_drain(world.now, worker).expect("it is up");
+        let there: Vec<RequestId> =
+            running.iter().copied().filter(|&id| world.worker_of(id) == Some(worker)).collect();
+        assert_eq!((there.len(), slots(&world)), (2, 6));
+        let waits = world.submit_many(2, Tier::P0, [1, 10]);
+        assert_eq!(world.round(), [], "nobody is stopped, and nobody comes to one that goes");
+        there.iter().for_each(|&id| world.complete(id));
+        assert_eq!(world.round(), []);
+        world.lost(worker);
+        assert_eq!(world.round(), [], "nobody is there");
+        workers[turn % 4] = add(&mut world, plain().replaces(worker));
+        assert_eq!(world.sched.kept_out_until(workers[turn % 4]), Ok(None), "a good-bye is no loss");
+        assert_eq!((starts(&world.round()), slots(&world)), (waits.clone(), 8));
+        running.retain(|id| !there.contains(id));
+        running.extend(waits);
+    }
+    running.iter().for_each(|&id| world.complete(id));
+    let stats = world.sched.stats();
+    assert_eq!((stats.completed, stats.failed, stats.dropped, stats.live), (32, 0, 0, 0));
 }
 
 /// A spare goes home once the worker that it stood in for is back: the drain says so, and nothing is missing meanwhile.
@@ -316,7 +349,7 @@ fn what_can_never_be_served_is_refused_and_what_only_misses_its_worker_waits() {
 #[test]
 fn a_device_is_cut_by_what_its_workers_share() {
     let whole = [64, 24_576];
-    for kind in WorkerKind::ALL {
+    for &kind in WorkerKind::ALL {
         let (device, capacity) = Sharing { kind, replicas: 4 }.cut(whole);
         let expected = if kind.isolates_memory() {
             (Resources::ZERO, Resources::from([16, 6_144]))

@@ -22,7 +22,7 @@ use crate::policy::policy;
 pub const PROGRAM_TABLES: [&str; 5] = ["engines", "gateway", "keys", "redis", "vllm"];
 
 /// The tables that every host understands, beside the scheduler's settings.
-pub const OWN_TABLES: [&str; 4] = ["devices", "kubernetes", "tenants", "workers"];
+pub const OWN_TABLES: [&str; 5] = ["devices", "kubernetes", "tenants", "tier_pools", "workers"];
 
 /// No GPU takes more clients of MPS.
 const REPLICAS_MOST: i64 = 48;
@@ -43,7 +43,7 @@ pub struct Tenant {
     pub name: String,
     /// The name of the tenant above it, which is in the file.
     pub parent: Option<String>,
-    /// The pools that a host names for its requests, in order of preference; none leaves it to the host.
+    /// The pools that a host names for its requests, in order of preference, each once; none leaves it to their tiers.
     pub pools: Vec<PoolId>,
     /// All else; its own `parent` is empty.
     pub policy: TenantPolicy,
@@ -84,6 +84,9 @@ pub struct Deployment {
     pub config: Config,
     /// In the order of the file; of the form `[tenants.NAME]`, by name.
     pub tenants: Vec<Tenant>,
+    /// By tier, the pools that a host names for its requests whose tenants list none, in order of preference, each once; none
+    /// leaves it to the host. A list for each tier.
+    pub tier_pools: Vec<Vec<PoolId>>,
     /// In the order of the file.
     pub devices: Vec<Device>,
     /// In the order of the file.
@@ -169,9 +172,10 @@ impl Deployment {
                 None
             })
         };
-        let [devices, kubernetes, tenants, workers] = OWN_TABLES.map(&mut take);
+        let [devices, kubernetes, tenants, tier_pools, workers] = OWN_TABLES.map(&mut take);
         faults.append(&mut lost);
         let (tenants, paths) = read_tenants(tenants, &config, faults);
+        let tier_pools = read_tier_pools(tier_pools, &config, faults);
         let (devices, cut) = read_devices(tables("devices", devices, faults), &config, faults);
         let mut workers = read_workers(tables("workers", workers, faults), &devices, &config, faults);
         let named = workers.len();
@@ -181,7 +185,7 @@ impl Deployment {
         let mut programs: Vec<_> = document.names().filter(|name| PROGRAM_TABLES.contains(name)).collect();
         programs.sort_unstable();
         let programs = programs.into_iter().map(str::to_owned).collect();
-        let found = Self { config, tenants, devices, workers, kubernetes, programs };
+        let found = Self { config, tenants, tier_pools, devices, workers, kubernetes, programs };
         if faults.is_empty() {
             found.try_out(&paths, named, faults);
         }
@@ -216,8 +220,7 @@ impl Deployment {
             let Err(error) = trial.apply(Instant::ZERO, &input) else { continue };
             match error {
                 InputError::Tenant(TenantError::Policy(error)) => {
-                    let within =
-                        |found: tidegate::PolicyFault| fault(format!("{path}.{}", found.path), found.message);
+                    let within = |found: ConfigFault| fault(format!("{path}.{}", found.path), found.message);
                     faults.extend(error.faults.into_iter().map(within));
                 }
                 error => faults.push(fault(path, error.to_string())),
@@ -341,7 +344,9 @@ fn read_tenants(
         if places.insert(name.clone(), tenants.len()).is_some() {
             faults.push(fault(format!("{path}.name"), format!("{name:?} is there twice")));
         }
-        let pools = pools_of_tenant(table.remove("pools"), &path, config, faults);
+        let pools = table.remove("pools");
+        let pools =
+            pools.map_or_else(Vec::new, |value| pool_list(&value, &format!("{path}.pools"), config, faults));
         let policy = policy(table, &path, config, faults);
         tenants.push(Tenant { name, parent, pools, policy });
         paths.push(path);
@@ -434,27 +439,43 @@ fn check_pools(workers: &[Workers], named: usize, faults: &mut Vec<ConfigFault>)
     }
 }
 
-/// The pools that a tenant's table lists.
-fn pools_of_tenant(
-    value: Option<Value>,
-    path: &str,
-    config: &Config,
-    faults: &mut Vec<ConfigFault>,
-) -> Vec<PoolId> {
-    let names = match value {
-        None => return Vec::new(),
-        Some(Value::Array(names)) if (1..=MAX_POOLS_PER_REQUEST).contains(&names.len()) => names,
+/// The pools of tiers, by the names of those.
+fn read_tier_pools(value: Option<Value>, config: &Config, faults: &mut Vec<ConfigFault>) -> Vec<Vec<PoolId>> {
+    let mut lists = vec![Vec::new(); config.tiers().len()];
+    let by_name = match value {
+        None => return lists,
+        Some(Value::Table(by_name)) => by_name,
         Some(_) => {
-            faults.push(fault(
-                format!("{path}.pools"),
-                format!("is a list of 1 to {MAX_POOLS_PER_REQUEST} pools"),
-            ));
-            return Vec::new();
+            faults.push(fault("tier_pools", "is written as [tier_pools]"));
+            return lists;
         }
     };
-    let known = |name: &Value| name.as_str().and_then(|name| config.pool(name));
+    for (name, value) in by_name {
+        let path = format!("tier_pools.{}", bare(&name));
+        match config.tiers().iter().position(|tier| tier.name() == name) {
+            Some(tier) => lists[tier] = pool_list(&value, &path, config, faults),
+            None => faults.push(fault(path, "there is no such tier")),
+        }
+    }
+    lists
+}
+
+/// Pools in order of preference; one that is named again counts once.
+fn pool_list(value: &Value, path: &str, config: &Config, faults: &mut Vec<ConfigFault>) -> Vec<PoolId> {
+    let mut names: Vec<&Value> = Vec::new();
+    for name in value.as_array().into_iter().flatten() {
+        // One too many is enough to know.
+        if names.len() <= MAX_POOLS_PER_REQUEST && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    if !(1..=MAX_POOLS_PER_REQUEST).contains(&names.len()) {
+        faults.push(fault(path, format!("is a list of 1 to {MAX_POOLS_PER_REQUEST} pools")));
+        return Vec::new();
+    }
+    let known = |name: &&Value| name.as_str().and_then(|name| config.pool(name));
     for name in names.iter().filter(|name| known(name).is_none()) {
-        faults.push(fault(format!("{path}.pools"), format!("there is no pool {name}")));
+        faults.push(fault(path, format!("there is no pool {name}")));
     }
     names.iter().filter_map(known).collect()
 }
@@ -508,9 +529,9 @@ fn read_workers(
 /// The kind of workers that a table names.
 fn kind(fields: &mut Fields<'_>) -> Option<WorkerKind> {
     let word = fields.text("kind")?;
-    let found = WorkerKind::ALL.into_iter().find(|kind| kind.as_str() == word);
+    let found = WorkerKind::ALL.iter().copied().find(|kind| kind.as_str() == word);
     if found.is_none() {
-        let known = WorkerKind::ALL.map(WorkerKind::as_str).join(", ");
+        let known = WorkerKind::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ");
         fields.fault("kind", format!("{word:?} is none of {known}"));
     }
     found

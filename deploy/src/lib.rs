@@ -9,5 +9,6 @@ mod document;
 mod fields;
 pub mod kubernetes;
 mod policy;
+mod warnings;
 
 pub use deployment::{Defaults, Deployment, Device, OWN_TABLES, PROGRAM_TABLES, Tenant, Workers};

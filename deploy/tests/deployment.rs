@@ -1,6 +1,8 @@
 //! The file that all hosts read: what it says, in which forms, and how its faults are told.
 
-use tidegate::{ConfigError, Input, Instant, OverQuota, Rate, Resources, Scheduler, WorkerKind, WorkerSpec};
+use tidegate::{
+    ConfigError, Input, Instant, OverQuota, PoolId, Rate, Resources, Scheduler, WorkerKind, WorkerSpec,
+};
 use tidegate_deploy::{Defaults, Deployment};
 
 const TOP: &str = "dimensions = [\"slots\", \"kv_blocks\"]\npools = [\"small\", \"large\"]\n\
@@ -65,6 +67,23 @@ fn a_scheduler_is_told_of_all_of_it() {
         ["device_add", "device_add", "worker_add", "worker_add", "worker_add", "tenant_set", "tenant_set"];
     assert_eq!(verbs, [&expected[..], &["tenant_configure"]].concat());
     scheduler.check_invariants().expect("the books balance");
+}
+
+#[test]
+fn more_engines_on_a_device_than_are_sensible_are_warned_of() {
+    let shared = |kind: &str, replicas: u32| {
+        format!(
+            "name = \"{kind}\"\nshared = {{ kind = \"{kind}\", replicas = {replicas}, units = {{ slots = 8 }} }}\n"
+        )
+    };
+    let devices = [("mps", 4), ("time-slice", 5), ("mig", 7)].map(|(kind, replicas)| shared(kind, replicas));
+    let workers = "[[workers]]\ncount = 2\nkind = \"mps\"\ndevices = [\"mps\"]\ncapacity = { slots = 1 }\n";
+    let text = format!("[[devices]]\n{}[[devices]]\n{}[[devices]]\n{}", devices[0], devices[1], devices[2]);
+    let told = |text: &str| read(text).expect("in order").warnings();
+    let five = "5 engines share \"time-slice\": with more than 4 each is small and slow";
+    assert_eq!(told(&text), [five], "an instance of MIG is a device of its own");
+    let six = "6 engines share \"mps\": with more than 4 each is small and slow";
+    assert_eq!(told(&(text + workers)), [six, five], "those that are written one by one count as well");
 }
 
 #[test]
@@ -275,4 +294,49 @@ fn a_tenant_lists_the_pools_of_its_requests() {
             "6: tenants.c.pools: is a list of 1 to 4 pools",
         ]
     );
+}
+
+#[test]
+fn a_tier_lists_the_pools_of_its_requests() {
+    let file = read("[tier_pools]\nrealtime = [\"large\", \"small\"]\n").expect("in order");
+    let numbers = |list: &Vec<PoolId>| list.iter().map(|pool| pool.get()).collect::<Vec<_>>();
+    assert_eq!(file.tier_pools.iter().map(numbers).collect::<Vec<_>>(), [vec![1, 0], vec![]]);
+    let none = vec![Vec::new(); 2];
+    for text in ["", "[tier_pools]\n"] {
+        assert_eq!(read(text).expect("in order").tier_pools, none, "{text}");
+    }
+    assert_eq!(
+        faults("[tier_pools]\nrealtime = [\"larg\"]\nbatch = []\nurgent = [\"large\"]\n"),
+        [
+            "3: tier_pools.batch: is a list of 1 to 4 pools",
+            "2: tier_pools.realtime: there is no pool \"larg\"",
+            "4: tier_pools.urgent: there is no such tier",
+        ]
+    );
+    assert_eq!(
+        faults("[[tier_pools]]\nrealtime = [\"large\"]\n"),
+        ["1: tier_pools: is written as [tier_pools]"]
+    );
+}
+
+/// One that is named again counts once, as the scheduler has it, and takes none of the four places.
+#[test]
+fn a_pool_that_a_list_names_again_counts_once() {
+    let many = r#"["large", "large", "small", "large", "small", "small"]"#;
+    let file =
+        read(&format!("[tier_pools]\nbatch = {many}\n[tenants.a]\npools = {many}\n")).expect("in order");
+    let once = vec![PoolId::new(1), PoolId::new(0)];
+    assert_eq!((&file.tier_pools[1], &file.tenants[0].pools), (&once, &once));
+}
+
+/// A host reads it while it serves: as many names as a file may have do not hold it up.
+#[test]
+fn a_list_of_far_too_many_pools_is_told_at_once() {
+    let names = (0..100_000).map(|number| format!("\"p{number}\"")).collect::<Vec<_>>().join(", ");
+    let begun = std::time::Instant::now();
+    assert_eq!(
+        faults(&format!("[tier_pools]\nbatch = [{names}]\n")),
+        ["2: tier_pools.batch: is a list of 1 to 4 pools"]
+    );
+    assert!(begun.elapsed().as_secs() < 20, "to compare each with all others took minutes");
 }

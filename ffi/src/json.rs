@@ -104,7 +104,7 @@ impl Object {
 }
 
 fn explained(explanation: &Explanation) -> String {
-    let Explanation { state, gate, ahead, starts_at, pool, other_pools } = explanation;
+    let Explanation { state, gate, ahead, starts_at, pool, other_pools, .. } = explanation;
     let others: Vec<String> = other_pools.iter().map(|pool| pool.get().to_string()).collect();
     let gate = gate.map(|gate| gate.as_str());
     let starts_at = starts_at.map(Instant::as_nanos);
@@ -134,10 +134,11 @@ fn counted(stats: &Stats) -> String {
         waived_max_preemptions,
         straddles,
         by_reason,
+        ..
     } = stats;
     let by_reason = Reason::ALL
-        .into_iter()
-        .fold(Object::new(), |object, reason| object.field(reason.as_str(), by_reason[reason as usize]));
+        .iter()
+        .fold(Object::new(), |object, &reason| object.field(reason.as_str(), by_reason[reason]));
     Object::new()
         .field("submitted", submitted)
         .field("completed", completed)
@@ -198,20 +199,21 @@ fn listed(numbers: &[u64]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tidegate_core::{Gate, OtherPools, PoolId, RequestState, Resources};
+    use std::fmt::Debug;
+
+    use tidegate_core::{
+        Config, Gate, OtherPools, PoolId, RequestSpec, RequestState, Resources, Tier, TierConfig,
+    };
 
     use super::*;
 
     #[test]
     fn an_explanation_in_words() {
-        let mut explanation = Explanation {
-            state: RequestState::Queued,
-            gate: Some(Gate::Held),
-            ahead: 3,
-            starts_at: Some(Instant::from_nanos(9)),
-            pool: PoolId::new(1),
-            other_pools: OtherPools::new(&[PoolId::new(2), PoolId::new(0)]).expect("two of three"),
-        };
+        let mut explanation = parked();
+        (explanation.state, explanation.gate) = (RequestState::Queued, Some(Gate::Held));
+        (explanation.ahead, explanation.starts_at) = (3, Some(Instant::from_nanos(9)));
+        explanation.pool = PoolId::new(1);
+        explanation.other_pools = OtherPools::new(&[PoolId::new(2), PoolId::new(0)]).expect("two of three");
         let text =
             r#"{"state":"queued","gate":"held","ahead":3,"starts_at_ns":9,"pool":1,"other_pools":[2,0]}"#;
         assert_eq!(explained(&explanation), text);
@@ -225,31 +227,25 @@ mod tests {
     /// Each has a number of its own, so that none can stand in the place of another.
     #[test]
     fn counters_have_their_names() {
-        let mut by_reason = [0; Reason::ALL.len() + 1];
-        for (reason, number) in Reason::ALL.into_iter().zip(101..) {
-            by_reason[reason as usize] = number;
+        let mut stats = Stats::default();
+        stats.submitted = 1;
+        stats.completed = 2;
+        stats.failed = 3;
+        stats.cancelled = 4;
+        stats.dropped = 5;
+        stats.live = 6;
+        stats.clock_regressions = 7;
+        stats.further_sets = 8;
+        stats.takeovers = 9;
+        stats.waived_finish_test = 10;
+        stats.waived_min_run = 11;
+        stats.waived_max_preemptions = 12;
+        stats.straddles = 13;
+        for (&reason, number) in Reason::ALL.iter().zip(101..) {
+            stats.by_reason[reason] = number;
         }
-        let stats = Stats {
-            submitted: 1,
-            completed: 2,
-            failed: 3,
-            cancelled: 4,
-            dropped: 5,
-            live: 6,
-            clock_regressions: 7,
-            further_sets: 8,
-            takeovers: 9,
-            waived_finish_test: 10,
-            waived_min_run: 11,
-            waived_max_preemptions: 12,
-            straddles: 13,
-            by_reason,
-        };
-        let by_reason: Vec<_> = Reason::ALL
-            .into_iter()
-            .zip(101..)
-            .map(|(reason, number)| format!("\"{}\":{number}", reason.as_str()))
-            .collect();
+        let by_reason: Vec<_> =
+            Reason::ALL.iter().zip(101..).map(|(reason, number)| format!("\"{reason}\":{number}")).collect();
         let counters = [
             r#""submitted":1,"completed":2,"failed":3,"cancelled":4,"dropped":5,"live":6,"#,
             r#""clock_regressions":7,"further_sets":8,"takeovers":9,"waived_finish_test":10,"#,
@@ -294,17 +290,40 @@ mod tests {
         assert_eq!(used(&usage, &["a", "b"]), text.concat());
     }
 
+    /// An explanation, of a request that no worker serves.
+    fn parked() -> Explanation {
+        let config = Config::builder().dimensions(["slots"]).tier(TierConfig::new("only"));
+        let mut sched = Scheduler::new(config.build().expect("a config"), Instant::ZERO);
+        let tenant = sched.tenant_set(Instant::ZERO, "a").expect("the first");
+        let spec = RequestSpec::new(tenant, Tier::P0).demand([1]);
+        let request = sched.submit(Instant::ZERO, spec).expect("a pool without workers takes all");
+        sched.explain(request).expect("it lives")
+    }
+
     /// The core may add a field, which the compiler does not tell of.
-    #[test]
-    fn no_field_of_a_tenants_usage_is_missing() {
-        let usage = TenantUsage::default();
-        let fields = format!("{usage:#?}");
+    fn assert_no_field_is_missing(of: &dyn Debug, text: &str) {
+        let fields = format!("{of:#?}");
         let fields = fields.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(": "));
         let fields: Vec<_> = fields.map(|(name, _)| name).filter(|name| !name.starts_with(' ')).collect();
-        let value: serde_json::Value = serde_json::from_str(&used(&usage, &["a"])).expect("JSON");
-        let mut keys: Vec<_> = value.as_object().expect("an object").keys().map(String::as_str).collect();
-        keys.sort_by_key(|key| fields.iter().position(|field| field == key));
+        let value: serde_json::Value = serde_json::from_str(text).expect("JSON");
+        let keys = value.as_object().expect("an object").keys();
+        // Instants have their unit at the end.
+        let plain = |name: &str| name.trim_end_matches("_ns").to_owned();
+        let (mut keys, mut fields): (Vec<_>, Vec<_>) =
+            (keys.map(|key| plain(key)).collect(), fields.into_iter().map(plain).collect());
+        keys.sort();
+        fields.sort();
         assert_eq!(keys, fields);
+    }
+
+    #[test]
+    fn no_field_is_missing() {
+        let usage = TenantUsage::default();
+        assert_no_field_is_missing(&usage, &used(&usage, &["a"]));
+        let stats = Stats::default();
+        assert_no_field_is_missing(&stats, &counted(&stats));
+        let explanation = parked();
+        assert_no_field_is_missing(&explanation, &explained(&explanation));
     }
 
     #[test]

@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn reasons_are_those_of_the_core() {
         assert_eq!(REASONS.len(), Reason::ALL.len());
-        for (reason, (number, words)) in Reason::ALL.into_iter().zip(REASONS) {
+        for (&reason, (number, words)) in Reason::ALL.iter().zip(REASONS) {
             assert_eq!((reason as u32, reason.as_str()), (number as u32, words.to_str().expect("ASCII")));
         }
         assert_eq!(reason_words(0), c"unknown reason");
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn gates_are_those_of_the_core() {
         assert_eq!(GATES.len(), 1 + Gate::ALL.len());
-        for (gate, (number, words)) in Gate::ALL.into_iter().zip(&GATES[1..]) {
+        for (&gate, (number, words)) in Gate::ALL.iter().zip(&GATES[1..]) {
             assert_eq!((gate as u32, gate.as_str()), (*number as u32, words.to_str().expect("ASCII")));
         }
         assert_eq!(gate_words(GATES.len() as u32), c"unknown gate");

@@ -3,8 +3,8 @@
 use std::ffi::c_char;
 
 use tidegate_core::{
-    Explanation, Instant, PoolId, PromptLeft, RequestId, Resources, Scheduler, ShareWarning, TenantId,
-    TenantUsage, Tier, WorkerId,
+    Explanation, Instant, PoolId, PromptLeft, Reason, RequestId, Resources, Scheduler, ShareWarning,
+    TenantId, TenantUsage, Tier, WorkerId,
 };
 
 use crate::fault::{Fault, state_number};
@@ -63,6 +63,25 @@ pub unsafe extern "C" fn tidegate_scheduler_queue_depth(
         observe(scheduler, |scheduler| {
             let out = Out::new(out_requests, "out_requests")?;
             out.set(scheduler.queue_depth(known_tier(scheduler, tier)?) as u64);
+            Ok(())
+        })
+    }
+}
+
+/// Until when a worker is kept out that replaces one that was lost again and again; TIDEGATE_NEVER of one that nothing
+/// keeps out. One that is kept out for good has TIDEGATE_NEVER - 1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tidegate_scheduler_kept_out_until(
+    scheduler: *const SchedulerHandle,
+    worker: u32,
+    out_until_ns: *mut u64,
+) -> Status {
+    // SAFETY: the caller's promise (header, "Pointers"), here and in the body.
+    unsafe {
+        observe(scheduler, |scheduler| {
+            let out = Out::new(out_until_ns, "out_until_ns")?;
+            let until = scheduler.kept_out_until(WorkerId::new(worker))?;
+            out.set(until.map_or(TIDEGATE_NEVER, |until| until.as_nanos().min(TIDEGATE_NEVER - 1)));
             Ok(())
         })
     }
@@ -272,7 +291,7 @@ fn known_tier(scheduler: &Scheduler, tier: u32) -> Result<Tier, Fault> {
 
 fn explanation_record(explanation: &Explanation) -> ExplanationRecord {
     let mut other_pools = [0; TIDEGATE_OTHER_POOLS];
-    other_pools.iter_mut().zip(explanation.other_pools).for_each(|(number, pool)| *number = pool.get());
+    other_pools.iter_mut().zip(&*explanation.other_pools).for_each(|(number, pool)| *number = pool.get());
     ExplanationRecord {
         struct_size: size_of::<ExplanationRecord>() as u32,
         state: state_number(explanation.state) as u32,
@@ -330,7 +349,9 @@ fn usage_record(usage: &TenantUsage) -> TenantUsageRecord {
 fn stats_record(scheduler: &Scheduler) -> StatsRecord {
     let stats = scheduler.stats();
     let mut by_reason = [0; TIDEGATE_STATS_REASONS];
-    by_reason[..stats.by_reason.len()].copy_from_slice(&stats.by_reason);
+    for &reason in Reason::ALL {
+        by_reason[reason as usize] = stats.by_reason[reason];
+    }
     StatsRecord {
         struct_size: size_of::<StatsRecord>() as u32,
         reserved: 0,

@@ -229,7 +229,12 @@ void fleets() {
   EXPECT(scheduler.worker_add(host.now, WorkerSpec(client).replaces(spare)).status() == Status::not_lost);
   EXPECT(scheduler.worker_lost(host.now, spare).ok());
   const auto back = *scheduler.worker_add(host.now, WorkerSpec(client).replaces(spare));
-  EXPECT(scheduler.worker_drain(host.now, back).ok());
+  EXPECT(*scheduler.kept_out_until(back) == std::nullopt);
+  EXPECT(scheduler.kept_out_until(WorkerId{99}).status() == Status::unknown_worker);
+  EXPECT(scheduler.worker_lost(host.now, back).ok());
+  const auto again = *scheduler.worker_add(host.now, WorkerSpec(client).replaces(back));
+  EXPECT(*scheduler.kept_out_until(again) == Instant{host.now.ns + 10000000000});
+  EXPECT(scheduler.worker_drain(host.now, again).ok());
   const auto server = *scheduler.device_add(host.now, DeviceSpec());
   const auto first = *scheduler.worker_add(host.now, WorkerSpec(GPUS, {1, 1}).kind(WorkerKind::mps), {{DevicePart(server, 1000000)}});
   const auto second = *scheduler.worker_add(host.now, WorkerSpec(GPUS, {1, 1}).kind(WorkerKind::mps), {{DevicePart(server, 1000000)}});
@@ -259,6 +264,16 @@ void fleets() {
   host.quiet();
   EXPECT(*scheduler.state(request) == State::parked && host.depth(REALTIME) == 1);
   EXPECT(scheduler.share_warnings()->empty());
+
+  // Near the end of all time a back-off has no end: another answer than of one that nothing keeps out.
+  const Instant late{TIDEGATE_NEVER - 2};
+  const WorkerSpec one(GPUS, {1, 1});
+  const auto flaps = *scheduler.worker_add(late, one);
+  EXPECT(scheduler.worker_lost(late, flaps).ok());
+  const auto twice = *scheduler.worker_add(late, WorkerSpec(one).replaces(flaps));
+  EXPECT(scheduler.worker_lost(late, twice).ok());
+  const auto out = *scheduler.worker_add(late, WorkerSpec(one).replaces(twice));
+  EXPECT(*scheduler.kept_out_until(out) == Instant{TIDEGATE_NEVER - 1});
 }
 
 void shares() {

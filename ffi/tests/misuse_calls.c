@@ -150,6 +150,7 @@ static void null_questions(const tidegate_scheduler_t *s) {
   STATUS(tidegate_scheduler_poll_timeout(s, NULL), NULL_POINTER);
   STATUS(tidegate_scheduler_state(s, 1, NULL), NULL_POINTER);
   STATUS(tidegate_scheduler_queue_depth(s, 0, NULL), NULL_POINTER);
+  STATUS(tidegate_scheduler_kept_out_until(s, 0, NULL), NULL_POINTER);
   STATUS(tidegate_scheduler_effective_reserve(s, 0, 0, NULL), NULL_POINTER);
   STATUS(tidegate_scheduler_in_use(s, 0, 0, NULL), NULL_POINTER);
   STATUS(tidegate_scheduler_waiting_demand(s, 0, 0, NULL), NULL_POINTER);
@@ -206,6 +207,7 @@ static void null_handle(void) {
   STATUS(tidegate_scheduler_poll_timeout(NULL, &wide), NULL_POINTER);
   STATUS(tidegate_scheduler_state(NULL, 1, &number), NULL_POINTER);
   STATUS(tidegate_scheduler_queue_depth(NULL, 0, &wide), NULL_POINTER);
+  STATUS(tidegate_scheduler_kept_out_until(NULL, 0, &wide), NULL_POINTER);
   STATUS(tidegate_scheduler_effective_reserve(NULL, 0, 0, units), NULL_POINTER);
   STATUS(tidegate_scheduler_in_use(NULL, 0, 0, units), NULL_POINTER);
   STATUS(tidegate_scheduler_waiting_demand(NULL, 0, 0, units), NULL_POINTER);
@@ -320,6 +322,7 @@ static void ranges(tidegate_scheduler_t *s) {
   STATUS(tidegate_scheduler_step_plan(s, 0, 1, &prompt, SIZE_MAX, &prompt, &count), OUT_OF_RANGE);
   STATUS(tidegate_scheduler_queue_depth(s, 2, &request), TIDEGATE_STATUS_UNKNOWN_TIER);
   STATUS(tidegate_scheduler_queue_depth(s, 256, &request), TIDEGATE_STATUS_UNKNOWN_TIER);
+  STATUS(tidegate_scheduler_kept_out_until(s, 256, &request), TIDEGATE_STATUS_UNKNOWN_WORKER);
   STATUS(tidegate_scheduler_in_use(s, 0, 2, units), TIDEGATE_STATUS_UNKNOWN_TIER);
   STATUS(tidegate_scheduler_effective_reserve(s, 2, 0, units), TIDEGATE_STATUS_UNKNOWN_POOL);
   STATUS(tidegate_scheduler_waiting_demand(s, UINT32_MAX, 0, units), TIDEGATE_STATUS_UNKNOWN_POOL);

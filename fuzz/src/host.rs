@@ -189,7 +189,7 @@ impl Host {
             1 => Input::WorkerLost { worker },
             2 => {
                 let mut spec = WorkerSpec::new(self.chosen_units(bytes)).pool(pool);
-                spec.kind = bytes.one_of(&WorkerKind::ALL);
+                spec.kind = bytes.one_of(WorkerKind::ALL);
                 spec.spare = bytes.below(4) == 0;
                 spec.replaces = (bytes.below(2) == 0).then_some(worker);
                 Input::WorkerAdd(spec)

@@ -254,6 +254,12 @@ public:
     const auto status = tidegate_scheduler_queue_depth(c(), tier.value, &requests);
     return detail::asked(status, requests);
   }
+  /// Until when a worker is kept out that replaces one that was lost again and again; none of one that nothing keeps out.
+  Result<std::optional<Instant>> kept_out_until(WorkerId worker) const {
+    std::uint64_t until_ns = TIDEGATE_NEVER;
+    const auto status = tidegate_scheduler_kept_out_until(c(), worker.value, &until_ns);
+    return detail::asked(status, instant_or_none(until_ns));
+  }
   Result<Resources> effective_reserve(PoolId pool, TierId tier) const {
     return units(tidegate_scheduler_effective_reserve, pool, tier);
   }

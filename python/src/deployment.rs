@@ -3,7 +3,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
-use tidegate::{Rate, TenantPolicy};
+use tidegate::{PoolId, Rate, TenantPolicy};
 use tidegate_deploy::kubernetes::{self, ManifestError, Note};
 use tidegate_deploy::{Defaults, Deployment};
 
@@ -12,7 +12,7 @@ use crate::error::{self, raised};
 use crate::settings::unicode;
 use crate::word::Member;
 
-/// Reads a file: its config, tenants, devices, workers, and the tables of programs that it did not look at.
+/// Reads a file: its config, tenants, pools of tiers, devices, workers, the tables of programs that it did not look at, and warnings.
 #[pyfunction]
 #[pyo3(signature = (text, *, dimensions, tiers))]
 pub(crate) fn read_deployment<'py>(
@@ -25,11 +25,13 @@ pub(crate) fn read_deployment<'py>(
     let defaults = Defaults { dimensions: &dimensions, tiers };
     let found =
         Deployment::from_toml_or(&unicode(text)?, &defaults).map_err(|faults| error::config(py, &faults))?;
+    let numbers = |list: &Vec<PoolId>| PyTuple::new(py, list.iter().map(|pool| pool.get()));
     let tenants = PyList::empty(py);
     for tenant in &found.tenants {
-        let pools = PyTuple::new(py, tenant.pools.iter().map(|pool| pool.get()))?;
+        let pools = numbers(&tenant.pools)?;
         tenants.append((&tenant.name, &tenant.parent, policy(py, &tenant.policy, &found)?, pools))?;
     }
+    let tier_pools = found.tier_pools.iter().map(numbers).collect::<PyResult<Vec<_>>>()?;
     let devices = PyList::empty(py);
     for device in &found.devices {
         let limit = units(py, device.spec.limit, &found)?;
@@ -43,8 +45,9 @@ pub(crate) fn read_deployment<'py>(
         let (kind, most_urgent) = (Member(group.kind), group.most_urgent.get());
         workers.append((group.count, pool, capacity, parts, kind, group.spare, most_urgent))?;
     }
-    let programs = found.programs.clone();
-    (Config { core: found.config }, tenants, devices, workers, programs).into_pyobject(py)
+    let (programs, warnings) = (found.programs.clone(), found.warnings());
+    (Config { core: found.config }, tenants, tier_pools, devices, workers, programs, warnings)
+        .into_pyobject(py)
 }
 
 fn units<'py>(

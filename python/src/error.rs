@@ -6,9 +6,9 @@ use std::fmt::Display;
 
 use pyo3::PyTypeInfo;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 use tidegate::{
-    AmendError, ConfigError, InputError, Instant, InvariantViolation, Limit, MAX_REQUESTS, PolicyError,
+    AmendError, ConfigError, ConfigFault, InputError, Instant, InvariantViolation, Limit, MAX_REQUESTS,
     QueueScope, QueueUnit, ReportError, SubmitError, TenantError, WorkerError,
 };
 
@@ -167,15 +167,6 @@ pub(crate) fn tenant(py: Python<'_>, error: &TenantError) -> PyErr {
     }
 }
 
-/// A policy that cannot be used; `faults` is a tuple of `(path, message)`.
-fn policy(py: Python<'_>, error: &PolicyError) -> PyErr {
-    let faults: Vec<_> = error.faults.iter().map(|fault| (&*fault.path, &*fault.message)).collect();
-    match pyo3::types::PyTuple::new(py, faults) {
-        Ok(faults) => raised!(py, PolicyError, error, faults = faults),
-        Err(error) => error,
-    }
-}
-
 fn limit_exceeded(py: Python<'_>, error: &dyn Display, limit: Limit, max: u64) -> PyErr {
     let word = match limit {
         Limit::Units => "units",
@@ -193,15 +184,20 @@ fn limit_exceeded(py: Python<'_>, error: &dyn Display, limit: Limit, max: u64) -
 
 /// A config that cannot be used; `faults` is a tuple of `(path, message)`.
 pub(crate) fn config(py: Python<'_>, error: &ConfigError) -> PyErr {
-    let place = |fault: &tidegate::ConfigFault| match fault.line {
+    faults(py, error).map_or_else(|other| other, |faults| raised!(py, ConfigError, error, faults = faults))
+}
+
+/// The same of a tenant's policy.
+fn policy(py: Python<'_>, error: &ConfigError) -> PyErr {
+    faults(py, error).map_or_else(|other| other, |faults| raised!(py, PolicyError, error, faults = faults))
+}
+
+fn faults<'py>(py: Python<'py>, error: &ConfigError) -> PyResult<Bound<'py, PyTuple>> {
+    let place = |fault: &ConfigFault| match fault.line {
         Some(line) if fault.path.is_empty() => format!("line {line}"),
         _ => fault.path.clone(),
     };
-    let faults: Vec<_> = error.faults.iter().map(|fault| (place(fault), &*fault.message)).collect();
-    match pyo3::types::PyTuple::new(py, faults) {
-        Ok(faults) => raised!(py, ConfigError, error, faults = faults),
-        Err(error) => error,
-    }
+    PyTuple::new(py, error.faults.iter().map(|fault| (place(fault), &*fault.message)).collect::<Vec<_>>())
 }
 
 /// The scheduler's books do not balance.

@@ -686,6 +686,13 @@ impl Scheduler {
         self.ask(py, |core| core.queue_depth(tier))
     }
 
+    /// The instant in nanoseconds until which the worker is kept out, if it is: it replaces one that was lost again and again.
+    /// Raises `UnknownWorker`.
+    fn kept_out_until(&self, py: Python<'_>, worker: Whole<u32>) -> PyResult<Option<u64>> {
+        let until = self.ask(py, |core| core.kept_out_until(WorkerId::new(worker.0)))?;
+        until.map(|at| at.map(Instant::as_nanos)).map_err(|refusal| error::worker(py, &refusal))
+    }
+
     /// What the tier is guaranteed in the pool as it is now. Raises `UnknownTier`, `UnknownPool`.
     #[pyo3(
         signature = (tier, pool=Named::FIRST),

@@ -96,8 +96,8 @@ impl Stats {
     #[getter]
     fn by_reason<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let out = PyDict::new(py);
-        for reason in Reason::ALL {
-            out.set_item(Member(reason), self.0.by_reason[reason as usize])?;
+        for &reason in Reason::ALL {
+            out.set_item(Member(reason), self.0.by_reason[reason])?;
         }
         Ok(out)
     }

@@ -183,6 +183,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "tenants": {},
     "metrics": {"format": "openmetrics", "tenants": 1},
     "queue_depth": {"tier": 0},
+    "kept_out_until": {"worker": 0},
     "step_plan": {"worker": 0, "tokens": 1, "prompts": [PromptLeft(0, 1)]},
     "effective_reserve": {"tier": 0, "pool": 0},
     "in_use": {"tier": 0, "pool": 0},
@@ -260,11 +261,7 @@ def test_a_bad_argument_is_named_and_changes_nothing(world: tuple[tidegate.Sched
         if refusal is None:
             sched.check_invariants()  # what is accepted is an input like any other
             continue
-        assert isinstance(refusal, TypeError | LookupError | tidegate.Error), (field, value, refusal)
-        told = [str(refusal), *getattr(refusal, "__notes__", [])]
-        if not isinstance(refusal, TELLING):
-            assert any(f"'{field}'" in line for line in told), (field, value, told)
-        assert len(str(refusal)) < 400, (field, value)
+        check_told(refusal, field, value)
         assert field == "now_ns" or state(sched, request) == before, (field, value)  # time may have passed
     sched.check_invariants()
 
@@ -283,13 +280,18 @@ def test_a_bad_argument_leaves_nothing_in_the_intake(config: tidegate.Config, na
         if refusal is None:
             shared.scheduler.check_invariants()
             continue
-        assert isinstance(refusal, TypeError | LookupError | tidegate.Error), (field, value, refusal)
-        told = [str(refusal), *getattr(refusal, "__notes__", [])]
-        if not isinstance(refusal, TELLING):
-            assert any(f"'{field}'" in line for line in told), (field, value, told)
-        assert len(str(refusal)) < 400, (field, value)
+        check_told(refusal, field, value)
         assert shared.poll(now_ns=0) == [], (field, value)
     shared.scheduler.check_invariants()
+
+
+def check_told(refusal: Exception, field: str, value: object) -> None:
+    """It is of a kind that hosts expect, names the argument, and is short whatever that was."""
+    assert isinstance(refusal, TypeError | LookupError | tidegate.Error), (field, value, refusal)
+    told = [str(refusal), *getattr(refusal, "__notes__", [])]
+    if not isinstance(refusal, TELLING):
+        assert any(f"'{field}'" in line for line in told), (field, value, told)
+    assert len(str(refusal)) < 400, (field, value)
 
 
 def refused(method: Callable[..., object], arguments: dict[str, object]) -> Exception | None:

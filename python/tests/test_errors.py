@@ -267,6 +267,7 @@ def test_tenants(sched: tidegate.Scheduler) -> None:
     with pytest.raises(tidegate.PolicyError) as policy:
         sched.tenant_configure(top, leased=True, now_ns=0)
     assert policy.value.faults == (("leased", "there is no rate to share"),)
+    assert isinstance(policy.value, tidegate.ConfigError), "as the same faults of a file are"
     sched.tenant_remove(below, now_ns=0)
     with pytest.raises(tidegate.UnknownTenant):
         sched.tenant_remove(below, now_ns=0)

@@ -156,6 +156,7 @@ def test_one_that_flaps_is_kept_out_and_a_spare_serves(sched: tidegate.Scheduler
     why = sched.explain(waits)
     assert (why.gate, why.starts_at_ns) == (tidegate.Gate.KEPT_OUT, 10_000_000_000)
     assert sched.poll_timeout() == 10_000_000_000
+    assert (sched.kept_out_until(kept_out), sched.kept_out_until(again)) == (10_000_000_000, None)
     spare = sched.worker_add([4, 100], spare=True, now_ns=1)
     sched.worker_lost(kept_out, now_ns=2)
     assert [action.worker for action in sched.poll(now_ns=2) if isinstance(action, tidegate.Start)] == [spare]

@@ -61,6 +61,17 @@ def host(tmp_path: Path) -> Host:
     return made
 
 
+def test_pools_of_tiers_change_with_the_file(host: Host) -> None:
+    host.path.write_text(TOP + ACME + '[tier_pools]\nbatch = ["default", "default"]\n')
+    host.look()
+    assert ([taken.tier_pools for taken in host.taken], host.refused) == ([((), (0,))], [])
+    host.path.write_text(TOP + ACME + '[tier_pools]\nbatch = ["elsewhere"]\n')
+    host.look()
+    [refused] = host.refused
+    assert isinstance(refused, tidegate.ConfigError)
+    assert refused.faults == (("tier_pools.batch", 'there is no pool "elsewhere"'),)
+
+
 def test_a_file_renamed_over_is_taken_whole(host: Host, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.write_text(LIMITED + '[[tenants]]\nname = "globex"\nparent = "acme"\n' + ACME)

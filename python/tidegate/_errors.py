@@ -295,8 +295,5 @@ class GrantTooLarge(TenantError):
     """What was granted."""
 
 
-class PolicyError(TenantError, ValueError):
-    """A tenant's policy that cannot be used, with every fault in it."""
-
-    faults: tuple[tuple[str, str], ...]
-    """Pairs of path and message, as `("tokens.burst", "...")`."""
+class PolicyError(TenantError, ConfigError):
+    """A tenant's policy that cannot be used, with every fault in it, as `("tokens.burst", "...")`."""

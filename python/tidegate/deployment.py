@@ -49,7 +49,7 @@ class TenantSettings:
     policy: Mapping[str, Any]
     """Keywords of `tenant_configure`, those that are not at their defaults."""
     pools: tuple[int, ...] = ()
-    """The pools that a host names for its requests, in order of preference; none leaves it to the host."""
+    """The pools that a host names for its requests, in order of preference; none leaves it to their tiers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,11 @@ class Deployment:
     workers: tuple[WorkerSettings, ...] = ()
     programs: tuple[str, ...] = ()
     """The tables of programs that are there."""
+    tier_pools: tuple[tuple[int, ...], ...] = ()
+    """By tier, the pools that a host names for its requests whose tenants list none; none leaves it to the host.
+    `parse` gives a list for each tier."""
+    warnings: tuple[str, ...] = ()
+    """What is allowed, and seldom meant: more engines on a device than are sensible. They are logged as well."""
 
     @staticmethod
     def parse(text: str, *, dimensions: Sequence[str] = (), tiers: str = "") -> "Deployment":
@@ -95,7 +100,11 @@ class Deployment:
 
         `dimensions`, and `tiers` as TOML, hold where the text has none. Raises `ConfigError` with all faults.
         """
-        config, tenants, devices, workers, programs = read_deployment(text, dimensions=list(dimensions), tiers=tiers)
+        config, tenants, tier_pools, devices, workers, programs, warnings = read_deployment(
+            text, dimensions=list(dimensions), tiers=tiers
+        )
+        for warning in warnings:
+            _log.warning("%s", warning)
         return Deployment(
             config,
             tuple(TenantSettings(*tenant) for tenant in tenants),
@@ -107,6 +116,8 @@ class Deployment:
                 for count, pool, capacity, parts, kind, spare, most_urgent in workers
             ),
             tuple(programs),
+            tuple(tier_pools),
+            tuple(warnings),
         )
 
     @staticmethod

@@ -27,12 +27,11 @@ from types import TracebackType
 from typing import IO, Any, Self, cast
 from weakref import WeakSet
 
+from tidegate import Action
 from tidegate._errors import Error
-from tidegate._tidegate import Abort, AlsoLost, Config, Drop, LeaseWanted, Preempt, Scheduler, Spare, Start, Stuck
+from tidegate._tidegate import Config, Drop, Scheduler
 
 __all__ = ["Durable", "replace_file"]
-
-Action = Start | Preempt | Spare | Abort | Drop | Stuck | LeaseWanted | AlsoLost
 
 VERBS = frozenset(
     {

@@ -308,6 +308,7 @@ impl Setup {
         let file = Deployment {
             config: config.clone(),
             tenants: Vec::new(),
+            tier_pools: vec![Vec::new(); config.tiers().len()],
             workers: file.workers.iter().map(alone).collect(),
             ..file.clone()
         };

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::MAX_PREFIX_BLOCKS;
-use super::build::Faults;
+use crate::fault::Faults;
 use crate::share::Ppm;
 use crate::time::nanos;
 

@@ -1,16 +1,16 @@
 //! The builder, and what it finds wrong.
 
 use alloc::boxed::Box;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use alloc::{format, vec};
-use core::fmt::{self, Write as _};
 use core::time::Duration;
 
 use super::{
     Affinity, Config, DEFAULT_POOL, Flaps, LeaseTerms, MAX_NAME_BYTES, MAX_POOLS, MAX_TIERS, MAX_TOKEN_COST,
     Placement, Preemption, StepTime, TierConfig, TokenCosts,
 };
+use crate::fault::{ConfigError, Faults};
 use crate::id::PoolId;
 use crate::resources::{MAX_DIMENSIONS, MAX_UNITS};
 use crate::share::{Ppm, Reserve};
@@ -303,7 +303,7 @@ impl ConfigBuilder {
             ("hold_timeout", config.hold_timeout_ns),
         ] {
             if span == 0 {
-                faults.add(path, "must be longer than zero".to_string());
+                faults.add(path, "must be longer than zero");
             }
         }
         let costs = config.token_costs;
@@ -318,83 +318,16 @@ impl ConfigBuilder {
             [("lease_replicas", config.leases.replicas), ("max_tenants", config.max_tenants)]
         {
             if number == 0 {
-                faults.add(path, "must be at least 1".to_string());
+                faults.add(path, "must be at least 1");
             }
         }
         config.affinity.check(&mut faults);
         faults.default_policy(config);
-        if faults.0.is_empty() { Ok(self.config) } else { Err(ConfigError { faults: faults.0 }) }
+        faults.verdict().map(|()| self.config)
     }
 }
-
-/// How many faults one message tells: who made more has them in [`ConfigError::faults`].
-const MAX_FAULTS_SHOWN: usize = 8;
-
-/// One thing that is wrong with a config.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigFault {
-    /// The field, as `tiers[0].reserve_ppm`; empty for text that does not parse.
-    pub path: String,
-    /// The line of the text that the config was read from, if it has one, counted from 1.
-    pub line: Option<usize>,
-    /// What is wrong with it.
-    pub message: String,
-}
-
-/// A config that cannot be used, with every fault in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError {
-    /// At least one.
-    pub faults: Vec<ConfigFault>,
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, fault) in self.faults.iter().take(MAX_FAULTS_SHOWN).enumerate() {
-            let separator = if index == 0 { "" } else { "; " };
-            write!(f, "{separator}{fault}")?;
-        }
-        match self.faults.len().saturating_sub(MAX_FAULTS_SHOWN) {
-            0 => Ok(()),
-            more => write!(f, "; and {more} more"),
-        }
-    }
-}
-
-impl fmt::Display for ConfigFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(line) = self.line {
-            write!(f, "line {line}: ")?;
-        }
-        if !self.path.is_empty() {
-            write!(f, "{}: ", OneLine(&self.path))?;
-        }
-        write!(f, "{}", OneLine(&self.message))
-    }
-}
-
-/// Words with names of the text's own in them, which may have line breaks and even NUL, where C's strings end.
-struct OneLine<'a>(&'a str);
-
-impl fmt::Display for OneLine<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|c| match c.is_control() {
-            true => write!(f, "{}", c.escape_debug()),
-            false => f.write_char(c),
-        })
-    }
-}
-
-impl core::error::Error for ConfigError {}
-
-#[derive(Default)]
-pub(super) struct Faults(Vec<ConfigFault>);
 
 impl Faults {
-    pub(super) fn add(&mut self, path: &str, message: String) {
-        self.0.push(ConfigFault { path: path.to_string(), line: None, message });
-    }
-
     fn names(&mut self, path: &str, names: &[Box<str>], max: usize) {
         if names.is_empty() || names.len() > max {
             self.add(path, format!("{} given, from 1 to {max} allowed", names.len()));
@@ -446,7 +379,7 @@ impl Faults {
     fn default_policy(&mut self, config: &Config) {
         let policy = &config.default_policy;
         if policy.parent.is_some() {
-            self.add("default_policy.parent", "no tenant is known yet".to_string());
+            self.add("default_policy.parent", "no tenant is known yet");
         }
         // That there is no tier at all is told already.
         let tiers = config.tiers.len().max(1);
@@ -468,13 +401,11 @@ impl Faults {
             let field = format!("{path}[{dimension}]");
             match *reserve {
                 Some(_) if dimension >= dimensions => {
-                    self.add(&field, "there is no such dimension".to_string());
+                    self.add(&field, "there is no such dimension");
                 }
                 Some(Reserve::Share(share)) => self.share(&field, share),
-                Some(Reserve::Units(units)) if units > MAX_UNITS => {
-                    self.add(&field, format!("{units} is above {MAX_UNITS}"));
-                }
-                _ => {}
+                Some(Reserve::Units(units)) => self.at_most(&field, units, MAX_UNITS),
+                None => {}
             }
         }
     }
@@ -484,7 +415,7 @@ impl Faults {
         for (pool, own) in &tier.reserve_in_pools {
             let Some(name) = config.pools.get(pool.index()) else {
                 let field = format!("tiers[{index}].pools[{}]", pool.get());
-                self.add(&field, "there is no such pool".to_string());
+                self.add(&field, "there is no such pool");
                 continue;
             };
             let path = format!("tiers[{index}].pools.{name}");
@@ -505,23 +436,17 @@ impl Faults {
         if tier.preempt_while_borrowing == Some(Preemption::AnyBorrower) {
             self.add(
                 &format!("tiers[{index}].preempt_while_borrowing"),
-                "only a tier within its reserve may take from any borrower".to_string(),
+                "only a tier within its reserve may take from any borrower",
             );
         }
         if tier.deficit_quantum == 0 {
-            self.add(&format!("tiers[{index}].deficit_quantum"), "must be at least 1".to_string());
+            self.add(&format!("tiers[{index}].deficit_quantum"), "must be at least 1");
         }
         if tier.preemption_budget.is_some_and(|budget| !(1..=1_000_000_000).contains(&budget)) {
-            self.add(&format!("tiers[{index}].preemption_budget"), "must be from 1 to 10^9".to_string());
+            self.add(&format!("tiers[{index}].preemption_budget"), "must be from 1 to 10^9");
         }
-        let Some(limit) = tier.borrow_limit else { return };
-        for (dimension, &units) in limit.as_array().iter().enumerate() {
-            let field = format!("tiers[{index}].borrow_limit[{dimension}]");
-            if units > MAX_UNITS {
-                self.add(&field, format!("{units} is above {MAX_UNITS}"));
-            } else if units > 0 && dimension >= dimensions {
-                self.add(&field, "there is no such dimension".to_string());
-            }
+        if let Some(limit) = &tier.borrow_limit {
+            self.units(&format!("tiers[{index}].borrow_limit"), limit, dimensions);
         }
     }
 }

@@ -14,8 +14,8 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 pub use affinity::Affinity;
+pub use build::ConfigBuilder;
 pub(crate) use build::is_name;
-pub use build::{ConfigBuilder, ConfigError, ConfigFault};
 pub(crate) use flaps::Flaps;
 pub use lease::{Fallback, LeaseTerms};
 
@@ -146,16 +146,6 @@ impl StepTime {
     /// Nanoseconds of a part of a prompt, besides its tokens, with so many in the KV cache before.
     pub(crate) fn prompt_context_takes(&self, context: u64) -> u64 {
         context_takes(context, self.prompt_context_ns)
-    }
-
-    /// The spans of [`new`](Self::new).
-    #[must_use]
-    pub const fn spans(&self) -> (Duration, Duration, Duration) {
-        (
-            Duration::from_nanos(self.base_ns),
-            Duration::from_nanos(self.prompt_token_ns),
-            Duration::from_nanos(self.decode_ns),
-        )
     }
 }
 

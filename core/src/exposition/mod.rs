@@ -296,8 +296,8 @@ impl Scheduler {
     fn write_rest(&self, page: &mut Page<'_, impl Write>) -> fmt::Result {
         let stats = self.stats();
         let mut family = page.family(Kind::Counter, "tidegate_actions", "Actions that poll returned.")?;
-        for reason in Reason::ALL {
-            family.sample(&[("reason", reason.as_str())], stats.by_reason[reason as usize])?;
+        for &reason in Reason::ALL {
+            family.sample(&[("reason", reason.as_str())], stats.by_reason[reason])?;
         }
         let mut family = page.family(
             Kind::Counter,

@@ -124,6 +124,14 @@ impl<K: Ord + Copy> Agenda<K> {
         }
     }
 
+    /// Reads ahead of what stands beside `slot`.
+    #[inline(always)]
+    pub(crate) fn fetch(&self, slot: u32) -> u64 {
+        let Some(entry) = self.entries.get(slot as usize) else { return 0 };
+        let word = |at: u32| self.entries.get(at as usize).map_or(0, |entry| u64::from(entry.next));
+        word(entry.prev) ^ word(entry.next)
+    }
+
     fn take_out(&mut self, slot: u32) {
         let entry = &mut self.entries[slot as usize];
         let Entry { prev, next, home, .. } = *entry;

@@ -6,12 +6,14 @@ use thiserror::Error;
 
 use super::Journal;
 use super::line::{Words, clip, read_input};
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
+use crate::fault::ConfigError;
 use crate::time::Instant;
 
 /// A text that is no journal.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("line {line}: {fault}")]
+#[non_exhaustive]
 pub struct JournalError {
     /// The line, counted from 1.
     pub line: usize,

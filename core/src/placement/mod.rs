@@ -1,12 +1,15 @@
 //! Which of the workers that fit: the fullest, or the emptiest, or what a cache is worth against load. Knows units, not requests.
 //!
-//! [`score`] compares two workers; [`Rooms`] finds the best of many.
+//! [`score`] compares two workers; [`Rooms`] finds the best of many, by what [`Places`] tells of those that changed.
 
+mod front;
+mod places;
 mod rooms;
 
 use crate::config::Placement;
 use crate::resources::{MAX_DIMENSIONS, Resources};
 use crate::share::Ppm;
+pub(crate) use places::{Own, Places};
 pub(crate) use rooms::{Room, Rooms};
 
 /// How full a worker is: as full as the fullest of what it has and what it shares with others; then by what is its own, which
@@ -29,6 +32,12 @@ impl Load {
     pub(crate) fn sharing(self, ppm: u64) -> Self {
         Self { ppm: self.ppm.max(ppm), ..self }
     }
+
+    /// At least what one has that is so full, with so much more of what it shares and of its own.
+    #[inline]
+    pub(crate) fn with(self, more: Self) -> Self {
+        Self::alone(self.own.saturating_add(more.own)).sharing(self.ppm.saturating_add(more.ppm))
+    }
 }
 
 /// How good a worker is that would be so full: less is better. O(1).
@@ -43,8 +52,14 @@ pub(crate) fn score(policy: Placement, load: Load) -> Load {
 /// What it costs to begin a prompt on a worker, in tokens: those that it has to compute, and its load as so many of a full
 /// worker. O(1).
 pub(crate) fn affine_score(uncached: u64, load: u64, load_tokens: u32) -> u64 {
-    let penalty = u128::from(load) * u128::from(load_tokens) / 1_000_000;
-    uncached.saturating_add(u64::try_from(penalty).unwrap_or(u64::MAX))
+    let penalty = match load.checked_mul(u64::from(load_tokens)) {
+        Some(product) => product / 1_000_000,
+        None => {
+            let wide = u128::from(load) * u128::from(load_tokens) / 1_000_000;
+            u64::try_from(wide).unwrap_or(u64::MAX)
+        }
+    };
+    uncached.saturating_add(penalty)
 }
 
 /// Whether a worker that would be so full is to be passed for one that would be less so: beyond half, and by the factor.

@@ -8,7 +8,10 @@
 //! groups know them.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
+use super::front::Front;
+use super::places::{Own, Places};
 use super::{Load, ppm, score};
 use crate::brief::Brief;
 use crate::config::Placement;
@@ -48,6 +51,10 @@ impl Fill {
     fn of(room: &Room) -> Self {
         Self { ppm: room.load.ppm, own: room.load.own, is_open: room.is_open() }
     }
+
+    fn load(&self) -> Load {
+        Load { ppm: self.ppm, own: self.own }
+    }
 }
 
 /// How full the places of a group are at most, and at least.
@@ -57,28 +64,49 @@ struct Loads {
     fullest: u64,
     /// Of those that have something free of everything.
     fullest_open: u64,
-    emptiest: u64,
+    emptiest: Front,
 }
 
 impl Loads {
+    /// Of no places.
+    const NONE: Self = Self { fullest: 0, fullest_open: 0, emptiest: Front::EMPTY };
+
     fn of(places: &[Fill]) -> Self {
-        let none = Self { fullest: 0, fullest_open: 0, emptiest: u64::MAX };
-        places.iter().fold(none, |all, place| all.widened_by(place))
-    }
-
-    fn widened_by(&self, place: &Fill) -> Self {
-        Self {
-            fullest: self.fullest.max(place.ppm),
-            fullest_open: self.fullest_open.max(if place.is_open { place.ppm } else { 0 }),
-            emptiest: self.emptiest.min(place.ppm),
+        let mut all = Self::NONE;
+        for place in places {
+            all.fullest = all.fullest.max(place.ppm);
+            all.fullest_open = all.fullest_open.max(if place.is_open { place.ppm } else { 0 });
+            all.emptiest.add(place.load());
         }
+        all
     }
 
-    /// Whether they may be tighter when a place becomes another: it was the fullest of the open ones, or the emptiest.
-    fn may_tighten(&self, former: &Fill, place: &Fill) -> bool {
-        let is_fullest = former.is_open && former.ppm == self.fullest_open;
-        is_fullest && !(place.is_open && place.ppm >= former.ppm)
-            || former.ppm == self.emptiest && place.ppm > former.ppm
+    /// Of several groups.
+    fn of_all(groups: &[Self]) -> Self {
+        let mut all = Self::NONE;
+        groups.iter().for_each(|group| all.take_in(group));
+        all
+    }
+
+    /// One group more.
+    fn take_in(&mut self, group: &Self) {
+        self.fullest = self.fullest.max(group.fullest);
+        self.fullest_open = self.fullest_open.max(group.fullest_open);
+        self.emptiest.add_all(&group.emptiest);
+    }
+
+    /// Whether what a group was and is no more tells nothing of this, of several groups.
+    fn does_without(&self, former: &Self, now: &Self) -> bool {
+        (former.fullest <= now.fullest || former.fullest < self.fullest)
+            && (former.fullest_open <= now.fullest_open || former.fullest_open < self.fullest_open)
+            && self.emptiest.does_without(&former.emptiest, &now.emptiest)
+    }
+
+    /// Whether a place that is so full changes nothing.
+    fn cover(&self, place: &Fill) -> bool {
+        self.fullest >= place.ppm
+            && (self.fullest_open >= place.ppm || !place.is_open)
+            && self.emptiest.covers(place.load())
     }
 }
 
@@ -98,34 +126,58 @@ impl Fullness {
     fn new(places: usize) -> Self {
         Self {
             loads: alloc::vec![Fill::default(); places],
-            groups: alloc::vec![Loads::of(&[]); places.div_ceil(FAN)],
-            regions: alloc::vec![Loads::of(&[]); places.div_ceil(FAN).div_ceil(FAN)],
+            groups: alloc::vec![Loads::NONE; places.div_ceil(FAN)],
+            regions: alloc::vec![Loads::NONE; places.div_ceil(FAN).div_ceil(FAN)],
             unweighed: Marks::all(places),
         }
     }
 
     fn weigh(&mut self, rooms: &[Room]) {
-        while let Some(place) = self.unweighed.take() {
-            let (group, load) = (place / FAN, Fill::of(&rooms[place]));
-            let former = core::mem::replace(&mut self.loads[place], load);
-            let known = self.groups[group];
-            let tightens = known.may_tighten(&former, &load);
-            let members = maxima::members(group, self.loads.len());
-            let loads = if tightens { Loads::of(&self.loads[members]) } else { known.widened_by(&load) };
-            if loads != known {
-                self.groups[group] = loads;
+        let mut next = self.unweighed.take();
+        while let Some(place) = next {
+            let group = place / FAN;
+            // Those that share something changed together, and mostly are of one group, which is looked at once for all.
+            while let Some(place) = next.filter(|place| place / FAN == group) {
+                self.loads[place] = Fill::of(&rooms[place]);
+                next = self.unweighed.take();
+            }
+            let loads = self.group(group);
+            let former = core::mem::replace(&mut self.groups[group], loads);
+            if loads == former {
+                continue;
+            }
+            let region = &mut self.regions[group / FAN];
+            // Of 16 groups one is seldom the one that tells; then the others need not be gone through. What is kept may then be looser
+            // than anew, and how full the emptiest is, which snapshots write, is the same.
+            if region.does_without(&former, &loads) {
+                region.take_in(&loads);
+            } else {
                 self.regions[group / FAN] = self.region(group / FAN);
             }
         }
     }
 
+    fn group(&self, group: usize) -> Loads {
+        Loads::of(&self.loads[maxima::members(group, self.loads.len())])
+    }
+
     fn region(&self, region: usize) -> Loads {
-        let groups = &self.groups[maxima::members(region, self.groups.len())];
-        groups.iter().fold(Loads::of(&[]), |all, group| Loads {
-            fullest: all.fullest.max(group.fullest),
-            fullest_open: all.fullest_open.max(group.fullest_open),
-            emptiest: all.emptiest.min(group.emptiest),
-        })
+        Loads::of_all(&self.groups[maxima::members(region, self.groups.len())])
+    }
+
+    /// What a snapshot leaves out is found again, of what was ever weighed. O(places).
+    #[cfg(feature = "snapshot")]
+    fn rebuild(&mut self) {
+        for group in 0..self.groups.len() {
+            let found = self.group(group).emptiest;
+            let known = &mut self.groups[group].emptiest;
+            if found.emptiest() == known.emptiest() {
+                *known = found;
+            }
+        }
+        for region in 0..self.regions.len() {
+            self.regions[region].emptiest = self.region(region).emptiest;
+        }
     }
 }
 
@@ -148,6 +200,10 @@ impl Capacities {
             are_shared: range.are_shared || is_shared,
         })
     }
+
+    fn unknown_owns(&self, places: usize) -> Vec<Option<Own>> {
+        alloc::vec![None; if self.are_shared { places } else { 0 }]
+    }
 }
 
 /// What places become by a request.
@@ -155,55 +211,108 @@ struct Prospect {
     policy: Placement,
     /// Whether a place that has nothing free of something may do.
     asks_for_part: bool,
-    /// By how much it makes a place fuller at least, and at most.
-    adds: (u64, u64),
-    /// By how much it makes what is a place's own fuller at least.
-    adds_own: u64,
-    /// Whether a place may be less full by itself than by what it shares.
-    shares: bool,
+    /// By how much it makes a place fuller at least, and what is its own.
+    adds: Load,
+    /// By how much it makes a place fuller at most, for who packs.
+    adds_most: u64,
 }
 
 impl Prospect {
     fn new(asked: &Resources, policy: Placement, capacities: &Capacities, own: &Resources) -> Self {
-        let (mut least, mut most, mut asks_for_part) = (u64::MAX, 0, false);
-        let adds_own = (0..MAX_DIMENSIONS).filter(|&d| own[d] > 0).map(|d| ppm(asked[d], own[d])).min();
+        let (mut least, mut adds_most, mut asks_for_part) = (u64::MAX, 0, false);
         for d in (0..MAX_DIMENSIONS).filter(|&d| capacities.most[d] > 0) {
             // Rounded down, a sum has at most what its parts have, one of them rounded up.
-            most = most.max(asked[d].saturating_mul(1_000_000).div_ceil(capacities.least[d]));
+            if policy == Placement::Pack {
+                adds_most = adds_most.max(asked[d].saturating_mul(1_000_000).div_ceil(capacities.least[d]));
+            }
             least = least.min(ppm(asked[d], capacities.most[d]));
             asks_for_part |= asked[d] == 0;
         }
-        let adds = (if least == u64::MAX { 0 } else { least }, most);
-        let adds_own = adds_own.unwrap_or(0);
-        Self { policy, asks_for_part, adds, adds_own, shares: capacities.are_shared }
+        let least = if least == u64::MAX { 0 } else { least };
+        let by_itself = (0..MAX_DIMENSIONS).filter(|&d| capacities.are_shared && own[d] > 0);
+        let adds_own = by_itself.map(|d| ppm(asked[d], own[d])).min().unwrap_or(least);
+        Self { policy, asks_for_part, adds: Load { ppm: least, own: adds_own }, adds_most }
     }
 
     /// No place of a group has a better score than this.
     fn bound(&self, loads: &Loads) -> Load {
-        let all = if self.asks_for_part { loads.fullest } else { loads.fullest_open };
-        self.best_between(loads.emptiest, all)
+        match self.policy {
+            Placement::Pack => {
+                self.packed(if self.asks_for_part { loads.fullest } else { loads.fullest_open })
+            }
+            Placement::Spread | Placement::PrefixAffinity => loads.emptiest.least_with(self.adds),
+        }
     }
 
     /// Neither has a place that is so full now.
     fn bound_of(&self, place: &Fill) -> Load {
         match self.policy {
-            Placement::Pack => self.best_between(place.ppm, place.ppm),
-            Placement::Spread | Placement::PrefixAffinity => {
-                let own = place.own.saturating_add(self.adds_own);
-                // What many share is fuller by less, and a place is as full as the fuller of both.
-                Load { ppm: place.ppm.saturating_add(self.adds.0).max(own), own }
-            }
+            Placement::Pack => self.packed(place.ppm),
+            // What many share is fuller by less, and a place is as full as the fuller of both.
+            Placement::Spread | Placement::PrefixAffinity => place.load().with(self.adds),
         }
     }
 
-    fn best_between(&self, emptiest: u64, fullest: u64) -> Load {
-        let ppm = match self.policy {
-            Placement::Pack => u64::MAX - fullest.saturating_add(self.adds.1),
-            Placement::Spread | Placement::PrefixAffinity => emptiest.saturating_add(self.adds.0),
-        };
-        // Who packs takes who is full by itself first, which is as full as that.
-        let may_have_less = self.shares && self.policy != Placement::Pack;
-        Load { ppm, own: if may_have_less { 0 } else { ppm } }
+    /// The best score where the fullest is so full: who packs takes who is full by itself first, which is as full as that.
+    fn packed(&self, fullest: u64) -> Load {
+        Load::alone(u64::MAX - fullest.saturating_add(self.adds_most))
+    }
+}
+
+/// Of a few places, or groups, what each is no better than: worked out one by one, as far as need be.
+struct Bounds<F> {
+    of: F,
+    /// None is better than this.
+    least: Load,
+    unseen: Range<usize>,
+    first: usize,
+    known: [Load; FAN],
+    /// A bit for each that was seen and not taken.
+    left: u32,
+}
+
+impl<F: Fn(usize) -> Option<Load>> Bounds<F> {
+    /// Of those of them that have one.
+    #[inline]
+    fn new(members: Range<usize>, least: Load, of: F) -> Self {
+        Self { of, least, first: members.start, unseen: members, known: [Load::default(); FAN], left: 0 }
+    }
+
+    /// None that is left stands before this one would, with such a bound.
+    #[inline]
+    fn floor(&self) -> (Load, usize) {
+        (self.least, self.unseen.start)
+    }
+
+    /// Takes the most promising, and of equals the first.
+    #[inline]
+    fn take_first(&mut self) -> Option<(Load, usize)> {
+        for member in self.unseen.by_ref() {
+            let Some(bound) = (self.of)(member) else { continue };
+            // Nearly always there is one that is as good as all are together, and no other need be weighed.
+            if bound <= self.least {
+                return Some((bound, member));
+            }
+            self.known[member - self.first] = bound;
+            self.left |= 1 << (member - self.first);
+        }
+        self.take_least()
+    }
+
+    /// The same once all were seen.
+    fn take_least(&mut self) -> Option<(Load, usize)> {
+        let mut left = self.left;
+        let mut first = left.trailing_zeros() as usize;
+        let mut bound = *self.known.get(first)?;
+        while left > 0 {
+            let index = left.trailing_zeros() as usize;
+            if self.known[index] < bound {
+                (bound, first) = (self.known[index], index);
+            }
+            left &= left - 1;
+        }
+        self.left &= !(1 << first);
+        Some((bound, self.first + first))
     }
 }
 
@@ -236,6 +345,12 @@ pub(crate) struct Rooms {
     /// The most that any place can hold by itself.
     #[cfg_attr(feature = "snapshot", serde(skip))]
     own: Resources,
+    /// What was in use of each place when it was looked at, where that alone tells how full it is.
+    #[cfg_attr(feature = "snapshot", serde(skip))]
+    uses: Vec<Option<Resources>>,
+    /// What is each place's own, as far as that is known and did not change; empty where nobody shares anything.
+    #[cfg_attr(feature = "snapshot", serde(skip))]
+    owns: Vec<Option<Own>>,
     free: Maxima,
     fullness: Fullness,
     /// How many have something free of everything.
@@ -256,9 +371,12 @@ impl Rooms {
         let room = |capacity| Room { capacity, ..Room::default() };
         let rooms: Vec<Room> = capacities.clone().map(room).collect();
         let (places, own) = (rooms.len(), capacities.clone().fold(Resources::ZERO, Resources::max));
+        let capacities = Capacities::of(capacities, shared);
         Self {
-            capacities: Capacities::of(capacities, shared),
+            capacities,
             own,
+            owns: capacities.unknown_owns(places),
+            uses: alloc::vec![None; places],
             free: Maxima::new(places),
             fullness: Fullness::new(places),
             open: rooms.iter().filter(|room| room.is_open()).count(),
@@ -272,26 +390,37 @@ impl Rooms {
     #[cfg(feature = "snapshot")]
     pub(crate) fn rebuild(&mut self) {
         self.own = self.rooms.iter().map(|room| room.capacity).fold(Resources::ZERO, Resources::max);
+        self.fullness.rebuild();
+        // How full they are is asked once more.
+        self.uses = alloc::vec![None; self.rooms.len()];
+        self.owns = self.capacities.unknown_owns(self.rooms.len());
     }
 
-    /// A place has something else now.
+    /// A place has something else now, of its own.
+    #[inline]
     pub(crate) fn note(&mut self, place: usize) {
+        self.note_shared(place);
+        if let Some(own) = self.owns.get_mut(place) {
+            *own = None;
+        }
+    }
+
+    /// What a place shares is another now.
+    #[inline]
+    pub(crate) fn note_shared(&mut self, place: usize) {
         self.changed.mark(place);
     }
 
-    /// Somebody is about to search: `free_of` tells what a place has free now, and `load_of` how full it is.
+    /// Somebody is about to search.
     #[inline]
-    pub(crate) fn refresh(&mut self, free_of: impl Fn(usize) -> Resources, load_of: impl Fn(usize) -> Load) {
+    pub(crate) fn refresh(&mut self, places: &impl Places) {
         self.recent = BriefUnits::default();
-        let room_of = |place: usize, capacity| Room { free: free_of(place), load: load_of(place), capacity };
         if self.changed.len() > RECENT {
-            while let Some(place) = self.changed.take() {
-                self.set(place, room_of(place, self.rooms[place].capacity));
-            }
+            self.set_changed(places);
         } else {
             let mut index = 0;
             while let Some(place) = self.changed.get(index) {
-                if self.is_recent(place, free_of(place), &load_of) {
+                if self.is_recent(place, places) {
                     index += 1;
                 } else {
                     self.changed.take_at(index);
@@ -303,25 +432,50 @@ impl Rooms {
         }
     }
 
-    /// A place has so much free now: whether it came free, and is to be looked at besides.
+    #[inline(never)] // seldom, and what is done for few is short without it
+    fn set_changed(&mut self, places: &impl Places) {
+        while let Some(place) = self.changed.take() {
+            if let Some(Some(own)) = self.owns.get(place) {
+                let (free, load) = own.with(places.device(own.part.device));
+                self.set(place, free, None, load);
+                continue;
+            }
+            self.set(place, places.free(place), places.in_use(place), places.load(place));
+            if let Some(own) = self.owns.get_mut(place) {
+                *own = places.own(place);
+            }
+        }
+    }
+
+    /// A place has other units free now: whether it came free, and is to be looked at besides.
     #[inline]
-    fn is_recent(&mut self, place: usize, free: Resources, load_of: impl Fn(usize) -> Load) -> bool {
-        let known = &self.rooms[place];
+    fn is_recent(&mut self, place: usize, places: &impl Places) -> bool {
+        let (known, free) = (&self.rooms[place], places.free(place));
         if known.free.fits(&free) {
-            // Where there is more than was known nobody asks yet how full it is: 60 instructions of a cycle.
-            if known.free == free && known.load == load_of(place) {
+            // Where there is more than was known nobody asks yet how full it is: 60 instructions of a cycle. One that came free
+            // and was taken is as full as it was: 80, and a division for each dimension.
+            let is_as_full =
+                || self.is_used_alike(place, places.in_use(place)) || known.load == places.load(place);
+            if known.free == free && is_as_full() {
                 return false;
             }
             self.recent = self.recent.max(&Brief::rounded_up(*free.as_array()));
             return true;
         }
-        let capacity = known.capacity;
-        self.set(place, Room { free, load: load_of(place), capacity });
+        self.set(place, free, places.in_use(place), places.load(place));
         false
     }
 
+    /// Whether so much of a place was in use when it was looked at, and it is as full as then.
+    #[inline]
+    fn is_used_alike(&self, place: usize, used: Option<Resources>) -> bool {
+        used.is_some() && self.uses[place] == used
+    }
+
     /// What a place has now.
-    fn set(&mut self, place: usize, room: Room) {
+    fn set(&mut self, place: usize, free: Resources, used: Option<Resources>, load: Load) {
+        let room = Room { free, load, capacity: self.rooms[place].capacity };
+        self.uses[place] = used;
         if self.rooms[place] == room && !self.fullness.unweighed.contains(place) {
             return;
         }
@@ -356,7 +510,7 @@ impl Rooms {
     }
 
     /// The first of the places with the least [`score`], of those that have what is asked and of one besides, as far as they
-    /// will do. `load_with` is how full a place would be.
+    /// will do; and that score, where it was asked. `load_with` is how full a place would be.
     pub(crate) fn best(
         &self,
         asked: &Resources,
@@ -364,7 +518,7 @@ impl Rooms {
         besides: Option<usize>,
         will_do: impl Fn(usize) -> bool,
         load_with: impl Fn(usize) -> Load,
-    ) -> Option<usize> {
+    ) -> Option<(usize, Option<Load>)> {
         let brief = Brief::rounded_down(*asked.as_array());
         let has_some = brief.is_within(&self.free.most());
         // Where one came free, and no other has as much, it matters to nobody how full it would be: the usual turn.
@@ -372,7 +526,7 @@ impl Rooms {
             && besides.is_none()
             && let Some(place) = self.changed.only()
         {
-            return will_do(place).then_some(place);
+            return will_do(place).then_some((place, None));
         }
         let score_of = |place: usize| will_do(place).then(|| score(policy, load_with(place)));
         let mut best = Best { score: score_of, found: None };
@@ -387,7 +541,7 @@ impl Rooms {
             places.for_each(|place| best.look_at(place));
         }
         self.changed.iter().chain(besides).for_each(|place| best.look_at(place));
-        best.found.map(|(_, place)| place)
+        best.found.map(|(score, place)| (place, Some(score)))
     }
 
     /// The most promising first, so that most others need not be looked at.
@@ -398,22 +552,28 @@ impl Rooms {
         best: &mut Best<F>,
     ) {
         let Fullness { loads, groups, regions, .. } = &self.fullness;
-        let first = (0..regions.len()).min_by_key(|&region| prospect.bound(&regions[region]));
-        for region in first.into_iter().chain((0..regions.len()).filter(|&region| Some(region) != first)) {
-            if !best.is_beaten_by((prospect.bound(&regions[region]), region * FAN * FAN)) {
-                continue;
-            }
-            let able =
-                maxima::members(region, groups.len()).filter(|&group| self.free.group_may_have(group, brief));
-            let bound = |&group: &usize| prospect.bound(&groups[group]);
-            let first = able.clone().min_by_key(bound);
-            for group in first.into_iter().chain(able.filter(|&group| Some(group) != first)) {
-                if !best.is_beaten_by((bound(&group), group * FAN)) {
-                    continue;
-                }
-                for place in self.free.places_with(group, brief) {
-                    if best.is_beaten_by((prospect.bound_of(&loads[place]), place)) {
-                        best.look_at(place);
+        for first in (0..regions.len()).step_by(FAN) {
+            let all = maxima::members(first / FAN, regions.len());
+            // Nothing is known of all together: none is better than empty.
+            let mut most = Bounds::new(all, Load::default(), |region| Some(prospect.bound(&regions[region])));
+            while let Some((least, region)) = most.take_first()
+                && best.is_beaten_by((least, region * FAN * FAN))
+            {
+                let mut able = Bounds::new(maxima::members(region, groups.len()), least, |group| {
+                    self.free.group_may_have(group, brief).then(|| prospect.bound(&groups[group]))
+                });
+                while best.is_beaten_by((least, able.floor().1 * FAN))
+                    && let Some((least, group)) = able.take_first()
+                    && best.is_beaten_by((least, group * FAN))
+                {
+                    let mut able = Bounds::new(maxima::members(group, loads.len()), least, |place| {
+                        self.free.may_have(place, brief).then(|| prospect.bound_of(&loads[place]))
+                    });
+                    while best.is_beaten_by(able.floor())
+                        && let Some(bounded) = able.take_first()
+                        && best.is_beaten_by(bounded)
+                    {
+                        best.look_at(bounded.1);
                     }
                 }
             }
@@ -428,15 +588,91 @@ impl Rooms {
             || self.rooms[place] == *room
                 && self.free.holds(place, room.free)
                 && (unweighed.contains(place)
-                    || [group, region].iter().all(|loads| loads.widened_by(&Fill::of(room)) == **loads))
+                    || [group, region].iter().all(|loads| loads.cover(&Fill::of(room))))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::DevicePart;
+    use crate::id::DeviceId;
     use crate::placement::load_ppm;
+    use crate::share::Ppm;
     use proptest::prelude::*;
+
+    /// Places of which each shares nothing that could tell how full it is.
+    struct Told<R>(R);
+
+    impl<R: Fn(usize) -> Room> Places for Told<R> {
+        fn free(&self, place: usize) -> Resources {
+            (self.0)(place).free
+        }
+
+        fn in_use(&self, _: usize) -> Option<Resources> {
+            None
+        }
+
+        fn load(&self, place: usize) -> Load {
+            (self.0)(place).load
+        }
+
+        fn own(&self, _: usize) -> Option<Own> {
+            None
+        }
+
+        fn device(&self, _: DeviceId) -> (Resources, u64) {
+            (Resources::BOUNDLESS, 0)
+        }
+    }
+
+    /// Places of which two and two share so much of the first thing, beyond which they can go.
+    struct Pairs<'a> {
+        capacities: &'a [Resources],
+        used: &'a [Resources],
+        limits: Option<Resources>,
+    }
+
+    impl Pairs<'_> {
+        fn load_with(&self, place: usize, asked: Resources) -> Load {
+            let own = Load::alone(load_ppm(self.used[place] + asked, self.capacities[place]));
+            own.sharing(self.limits.map_or(0, |limits| load_ppm(self.of_both(place) + asked, limits)))
+        }
+
+        fn of_both(&self, place: usize) -> Resources {
+            self.used[place & !1] + self.used.get(place | 1).copied().unwrap_or_default()
+        }
+
+        fn room(&self, place: usize) -> Room {
+            let load = self.load_with(place, Resources::ZERO);
+            Room { free: self.free(place), load, capacity: self.capacities[place] }
+        }
+    }
+
+    impl Places for Pairs<'_> {
+        fn free(&self, place: usize) -> Resources {
+            self.capacities[place].saturating_sub(self.used[place])
+        }
+
+        fn in_use(&self, place: usize) -> Option<Resources> {
+            self.limits.is_none().then_some(self.used[place])
+        }
+
+        fn load(&self, place: usize) -> Load {
+            self.load_with(place, Resources::ZERO)
+        }
+
+        fn own(&self, place: usize) -> Option<Own> {
+            let part = DevicePart { device: DeviceId::new(place as u32 / 2), part: Ppm::ONE };
+            let ppm = load_ppm(self.used[place], self.capacities[place]);
+            self.limits.map(|_| Own { free: self.free(place), ppm, part })
+        }
+
+        fn device(&self, id: DeviceId) -> (Resources, u64) {
+            let limits = self.limits.expect("somebody stands on one");
+            (Resources::BOUNDLESS, load_ppm(self.of_both(2 * id.index()), limits))
+        }
+    }
 
     proptest! {
         #[test]
@@ -452,43 +688,37 @@ mod tests {
             let resources = |units: [u64; 3]| Resources::from(units.map(|units| units * scale));
             let capacities: Vec<Resources> = capacities.into_iter().map(resources).collect();
             let mut used = alloc::vec![Resources::ZERO; capacities.len()];
-            // Two and two share so much of the first thing, beyond which they can go.
             let limits = shared.map(|units| resources([units, 0, 0]));
             let mut rooms = Rooms::new(capacities.iter().copied(), limits.into_iter());
-            let load = |used: &[Resources], place: usize, asked: Resources| {
-                let both = used[place & !1] + used.get(place | 1).copied().unwrap_or_default() + asked;
-                let own = Load::alone(load_ppm(used[place] + asked, capacities[place]));
-                own.sharing(limits.map_or(0, |limits| load_ppm(both, limits)))
-            };
-            let room = |used: &[Resources], place: usize| {
-                let capacity = capacities[place];
-                let free = capacity.saturating_sub(used[place]);
-                Room { free, load: load(used, place, Resources::ZERO), capacity }
-            };
-            rooms.refresh(|place| room(&used, place).free, |place| room(&used, place).load);
+            rooms.refresh(&Pairs { capacities: &capacities, used: &used, limits });
             let mut unseen = 0;
             for (place, units) in steps {
                 let place = place % capacities.len();
                 used[place] = resources(units);
-                [place & !1, place | 1].into_iter().filter(|&one| one < capacities.len()).for_each(|one| rooms.note(one));
+                rooms.note(place);
+                let both = [place & !1, place | 1].into_iter().filter(|&one| one < capacities.len());
+                both.for_each(|one| rooms.note_shared(one));
                 unseen += 1;
                 if unseen > late {
-                    rooms.refresh(|place| room(&used, place).free, |place| room(&used, place).load);
+                    let pairs = Pairs { capacities: &capacities, used: &used, limits };
+                    rooms.refresh(&pairs);
                     unseen = 0;
-                    let free = (0..capacities.len()).map(|place| room(&used, place).free);
+                    let free = (0..capacities.len()).map(|place| pairs.free(place));
                     let most = free.fold(Resources::ZERO, Resources::max);
                     prop_assert_eq!(rooms.most_free(), Brief::rounded_up(*most.as_array()));
                 }
             }
             let policy = if pack { Placement::Pack } else { Placement::Spread };
             let asked = resources(asked);
-            let will_do = |place: usize| asked.fits(&room(&used, place).free);
-            let load_with = |place: usize| load(&used, place, asked);
+            let pairs = Pairs { capacities: &capacities, used: &used, limits };
+            let will_do = |place: usize| asked.fits(&pairs.free(place));
+            let load_with = |place: usize| pairs.load_with(place, asked);
             let score_of = |place: usize| (score(policy, load_with(place)), place);
             let scan = (0..capacities.len()).filter(|&place| will_do(place)).map(score_of).min();
             let best = rooms.best(&asked, policy, None, will_do, load_with);
-            prop_assert_eq!(best, scan.map(|(_, place)| place));
-            prop_assert!((0..capacities.len()).all(|place| rooms.knows(place, &room(&used, place))));
+            prop_assert_eq!(best.map(|(place, _)| place), scan.map(|(_, place)| place));
+            prop_assert!(best.is_none_or(|(_, asked)| asked.is_none_or(|score| Some(score) == scan.map(|(best, _)| best))));
+            prop_assert!((0..capacities.len()).all(|place| rooms.knows(place, &pairs.room(place))));
         }
     }
 
@@ -501,7 +731,7 @@ mod tests {
             let used = Resources::from([taken(place), 40 * taken(place)]);
             Room { free: capacity - used, load: Load::alone(load_ppm(used, capacity)), capacity }
         };
-        rooms.refresh(|place| room(place).free, |place| room(place).load);
+        rooms.refresh(&Told(room));
         for policy in [Placement::Pack, Placement::Spread] {
             let looks = core::cell::Cell::new(0);
             let load_with = |place: usize| {
@@ -509,9 +739,39 @@ mod tests {
                 Load::alone(load_ppm(capacity - room(place).free + [1, 40].into(), capacity))
             };
             let will_do = |place: usize| Resources::from([1, 40]).fits(&room(place).free);
-            let best = rooms.best(&[1, 40].into(), policy, None, will_do, load_with).expect("there is room");
+            let best =
+                rooms.best(&[1, 40].into(), policy, None, will_do, load_with).expect("there is room").0;
             assert_eq!(taken(best), if policy == Placement::Pack { 15 } else { 0 });
             assert!(looks.get() <= FAN, "{} of {places} places", looks.get());
         }
+    }
+
+    #[test]
+    fn looks_at_one_where_four_share_what_is_as_much_as_they_have() {
+        let (places, capacity, asked) = (4_096, Resources::from([16, 640]), Resources::from([1, 40]));
+        let whole = Resources::from([64, 2_560]);
+        let capacities = core::iter::repeat_n(capacity, places);
+        let mut rooms = Rooms::new(capacities, core::iter::repeat_n(whole, places / 4));
+        let units = |slots: u64| Resources::from([slots, 40 * slots]);
+        // All have from 5 to 8, so that many devices tie.
+        let taken = |place: usize| 5 + ((place as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 62);
+        let load = |place: usize, more: Resources| {
+            let first = place & !3;
+            let all: u64 = (first..first + 4).map(taken).sum();
+            let own = Load::alone(load_ppm(units(taken(place)) + more, capacity));
+            own.sharing(load_ppm(units(all) + more, whole))
+        };
+        rooms.refresh(&Told(|place| {
+            let free = capacity - units(taken(place));
+            Room { free, load: load(place, Resources::ZERO), capacity }
+        }));
+        let looks = core::cell::Cell::new(0);
+        let load_with = |place: usize| {
+            looks.set(looks.get() + 1);
+            load(place, asked)
+        };
+        let best = rooms.best(&asked, Placement::Spread, None, |_| true, load_with);
+        let scan = (0..places).min_by_key(|&place| load(place, asked));
+        assert_eq!((best.map(|(place, _)| place), looks.get()), (scan, 1));
     }
 }

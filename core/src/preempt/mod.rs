@@ -26,6 +26,36 @@ pub(crate) use search::choose;
 pub(crate) use walk::Scratch;
 pub(crate) use yielders::{AtStake, Bounds, Prices, Yielders, steps_told};
 
+/// Dimensions of units, a bit for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Dimensions(u8);
+
+impl Dimensions {
+    const NONE: Self = Self(0);
+
+    /// Those in which there is something.
+    fn of(units: &Resources) -> Self {
+        const { assert!(MAX_DIMENSIONS <= u8::BITS as usize, "a bit for each") };
+        Self((0..MAX_DIMENSIONS).fold(0, |all, d| all | u8::from(units[d] > 0) << d))
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    fn any(self, is_so: impl Fn(usize) -> bool) -> bool {
+        self != Self::NONE && (0..MAX_DIMENSIONS).any(|d| self.0 >> d & 1 == 1 && is_so(d))
+    }
+
+    fn all(self, is_so: impl Fn(usize) -> bool) -> bool {
+        !self.any(|d| !is_so(d))
+    }
+}
+
 /// Units on a worker, and on each of its devices that are short of something, in their order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PlaceUnits {
@@ -34,49 +64,56 @@ pub(crate) struct PlaceUnits {
 }
 
 impl PlaceUnits {
-    /// What is short, and what somebody frees of it, place by place.
-    fn beside<'a>(&'a self, frees: &'a Self) -> impl Iterator<Item = (&'a Resources, &'a Resources)> {
-        let devices = self.devices.iter().zip(&frees.devices);
-        core::iter::once((&self.worker, &frees.worker)).chain(devices)
-    }
-
-    /// The dimensions in which `frees` has something of what is short.
-    fn dimensions(&self, frees: &Self) -> [bool; MAX_DIMENSIONS] {
-        // Of each group that a search comes by, and nearly always of a worker alone: without a chain of both.
-        let mut dimensions = core::array::from_fn(|d| self.worker[d] > 0 && frees.worker[d] > 0);
-        for (short, frees) in self.devices.iter().zip(&frees.devices) {
-            for (d, helps) in dimensions.iter_mut().enumerate() {
-                *helps |= short[d] > 0 && frees[d] > 0;
-            }
-        }
-        dimensions
-    }
-
-    fn is_helped_by(&self, frees: &Self) -> bool {
-        self.dimensions(frees).contains(&true)
-    }
-
     /// Whether that alone frees all that is short.
     fn is_met_by(&self, frees: &Self) -> bool {
-        self.beside(frees).all(|(short, frees)| short.fits(frees))
+        let mut devices = self.devices.iter().zip(&frees.devices);
+        self.worker.fits(&frees.worker) && devices.all(|(short, frees)| short.fits(frees))
     }
 
     pub(crate) fn is_zero(&self) -> bool {
         self.worker.is_zero() && self.devices.iter().all(Resources::is_zero)
     }
 
-    fn add(&mut self, more: &Self) {
-        self.worker += more.worker;
-        for (units, more) in self.devices.iter_mut().zip(&more.devices) {
-            *units += *more;
-        }
+    fn add(&mut self, source: &Source<'_>, used: Resources) {
+        self.change(source, used, |units, more| units + more);
     }
 
-    fn subtract(&mut self, frees: &Self) {
-        self.worker = self.worker.saturating_sub(frees.worker);
-        for (short, frees) in self.devices.iter_mut().zip(&frees.devices) {
-            *short = short.saturating_sub(*frees);
+    /// What is there of it at most.
+    fn subtract(&mut self, source: &Source<'_>, used: Resources) {
+        self.change(source, used, Resources::saturating_sub);
+    }
+
+    /// By what use of a worker frees: nothing on the worker that is short if this one only shares a device with it.
+    fn change(
+        &mut self,
+        source: &Source<'_>,
+        used: Resources,
+        changed: impl Fn(Resources, Resources) -> Resources,
+    ) {
+        if source.is_here {
+            self.worker = changed(self.worker, used);
         }
+        for (units, part) in self.devices.iter_mut().zip(&source.parts) {
+            *units = part.map_or(*units, |part| changed(*units, part.of(used)));
+        }
+    }
+}
+
+/// What is short, and in which dimensions it is on the worker: a search asks that of each group that it comes by.
+#[derive(Clone, Debug)]
+struct Shortage {
+    units: PlaceUnits,
+    on_worker: Dimensions,
+}
+
+impl Shortage {
+    fn of(units: &PlaceUnits) -> Self {
+        Self { on_worker: Dimensions::of(&units.worker), units: units.clone() }
+    }
+
+    fn subtract(&mut self, source: &Source<'_>, used: Resources) {
+        self.units.subtract(source, used);
+        self.on_worker = Dimensions::of(&self.units.worker);
     }
 }
 
@@ -87,8 +124,8 @@ pub(crate) struct Candidate {
     pub(crate) tier: Tier,
     /// All that it uses.
     pub(crate) used: Resources,
-    /// What of it is where something is short: nothing on the worker of one that only shares a device.
-    pub(crate) frees: PlaceUnits,
+    /// The number of the source that it is of.
+    pub(crate) source: u32,
     pub(crate) preemptions: u32,
     pub(crate) started_at: Instant,
     /// Nanoseconds of work that would be done again, or of swapping.
@@ -147,21 +184,53 @@ pub(crate) struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// What use of this worker is where something is short.
-    pub(crate) fn frees(&self, used: Resources) -> PlaceUnits {
-        let mut frees =
-            PlaceUnits { worker: if self.is_here { used } else { Resources::ZERO }, ..PlaceUnits::default() };
-        // Mostly there are none.
-        for part in &self.parts {
-            frees.devices.push(part.map_or(Resources::ZERO, |part| part.of(used)));
-        }
+    /// What is freed by use of this worker where something is short.
+    fn frees(&self, used: Resources) -> PlaceUnits {
+        let mut frees = self.frees_nothing();
+        frees.add(self, used);
         frees
+    }
+
+    fn frees_nothing(&self) -> PlaceUnits {
+        PlaceUnits {
+            worker: Resources::ZERO,
+            devices: SmallVec::from_elem(Resources::ZERO, self.parts.len()),
+        }
+    }
+
+    /// The dimensions in which use of this worker has something of what is short.
+    fn helps(&self, short: &Shortage, used: &Resources) -> Dimensions {
+        let on_worker =
+            if self.is_here { short.on_worker.and(Dimensions::of(used)) } else { Dimensions::NONE };
+        // Mostly no device is short.
+        if self.parts.is_empty() { on_worker } else { on_worker.or(self.helps_devices(&short.units, used)) }
+    }
+
+    #[inline(never)] // seldom, and `helps` is in line without it
+    fn helps_devices(&self, short: &PlaceUnits, used: &Resources) -> Dimensions {
+        let devices = short.devices.iter().zip(&self.parts);
+        devices.fold(Dimensions::NONE, |helps, (short, part)| {
+            let frees = part.map_or(Resources::ZERO, |part| part.of(*used));
+            helps.or(Dimensions::of(short).and(Dimensions::of(&frees)))
+        })
+    }
+
+    /// How much of what is short is freed by use of this worker, over all dimensions and places, in millionths.
+    fn freed_ppm(&self, short: &PlaceUnits, used: &Resources) -> u64 {
+        let freed = |short: &Resources, frees: &Resources| -> u64 {
+            let dimensions = (0..MAX_DIMENSIONS).filter(|&d| short[d] > 0);
+            dimensions.map(|d| frees[d].min(short[d]) * 1_000_000 / short[d]).sum()
+        };
+        let here = if self.is_here { freed(&short.worker, used) } else { 0 };
+        let devices = short.devices.iter().zip(&self.parts);
+        here + devices.filter_map(|(short, part)| Some(freed(short, &part.as_ref()?.of(*used)))).sum::<u64>()
     }
 }
 
 /// Where a search reads what is true of a request now.
 pub(crate) trait Runners {
-    fn candidate(&self, slot: u32, source: &Source<'_>) -> Candidate;
+    /// Of the source with this number.
+    fn candidate(&self, slot: u32, source: u32) -> Candidate;
     fn bounds(&self, slot: u32) -> Bounds;
 }
 

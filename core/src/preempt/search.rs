@@ -3,10 +3,12 @@
 use alloc::vec::Vec;
 
 use super::walk::Walk;
-use super::{Bounds, Candidate, Harm, Need, PlaceUnits, Rules, Runners, Scratch, Source, VictimSet, Waiver};
+use super::{
+    Bounds, Candidate, Dimensions, Harm, Need, Rules, Runners, Scratch, Shortage, Source, VictimSet, Waiver,
+};
 use crate::config::MAX_TIERS;
 use crate::id::Tier;
-use crate::resources::{Balance, MAX_DIMENSIONS};
+use crate::resources::Balance;
 
 /// The victim set for `need` among the requests of the sources, with these rules waived, if the procedure finds one.
 /// `excess` is, by tier, what the tier uses beyond its reserve and has not been asked back yet.
@@ -18,7 +20,8 @@ pub(crate) fn choose(
     (sources, runners): (&[Source<'_>], &impl Runners),
     scratch: &mut Scratch,
 ) -> Option<VictimSet> {
-    let search = Search { need, rules, waiver, excess, sources, runners };
+    let short = Shortage::of(&need.short);
+    let search = Search { need, short, rules, waiver, excess, sources, runners };
     let mut victims = core::mem::take(&mut scratch.victims);
     victims.clear();
     if !search.take_in_order(&mut victims, scratch) {
@@ -43,6 +46,7 @@ struct Lender {
 
 struct Search<'a, R> {
     need: &'a Need,
+    short: Shortage,
     rules: Rules,
     waiver: Waiver,
     excess: &'a [Balance; MAX_TIERS],
@@ -66,23 +70,24 @@ impl<R: Runners> Search<'_, R> {
 
     /// Takes those that are legal, in order, until nothing is short. Whether it comes to that.
     fn take_in_order(&self, victims: &mut Vec<Candidate>, scratch: &mut Scratch) -> bool {
-        let mut left = self.need.short.clone();
+        let mut left = self.short.clone();
         for tier in self.tiers() {
             let mut lender = self.lender(tier);
             let mut walk = self.walk(tier, scratch);
-            walk.begin(|bounds, frees| self.may_take(bounds, frees, &lender, &left));
+            walk.begin(|bounds, source| self.may_take(bounds, source, &lender, &left));
             while let Some(candidate) =
-                walk.next(|bounds, frees| self.may_take(bounds, frees, &lender, &left))
+                walk.next(|bounds, source| self.may_take(bounds, source, &lender, &left))
             {
-                if !left.is_helped_by(&candidate.frees) {
+                let source = self.source_of(&candidate);
+                if source.helps(&left, &candidate.used) == Dimensions::NONE {
                     continue;
                 }
                 let Some(straddles) = self.is_legal(&candidate, &lender) else { continue };
                 lender.straddled |= straddles;
                 lender.excess = lender.excess.less(candidate.used);
-                left.subtract(&candidate.frees);
+                left.subtract(source, candidate.used);
                 victims.push(Candidate { straddles, ..candidate });
-                if left.is_zero() {
+                if left.units.is_zero() {
                     return true;
                 }
             }
@@ -92,34 +97,43 @@ impl<R: Runners> Search<'_, R> {
 
     /// The first in order that alone frees all that is short.
     fn one_that_suffices(&self, scratch: &mut Scratch) -> Option<Candidate> {
-        let short = &self.need.short;
+        let short = &self.short;
         self.tiers().find_map(|tier| {
             let lender = self.lender(tier);
-            let may_suffice = |bounds: &Bounds, frees: &PlaceUnits| {
-                short.is_met_by(frees) && self.may_take(bounds, frees, &lender, short)
+            let may_suffice = |bounds: &Bounds, source: &Source<'_>| {
+                short.units.is_met_by(&source.frees(bounds.most_use))
+                    && self.may_take(bounds, source, &lender, short)
             };
             let mut walk = self.walk(tier, scratch);
             walk.begin(may_suffice);
             core::iter::from_fn(|| walk.next(may_suffice)).find_map(|candidate| {
                 let straddles = self.is_legal(&candidate, &lender)?;
-                short.is_met_by(&candidate.frees).then_some(Candidate { straddles, ..candidate })
+                short
+                    .units
+                    .is_met_by(&self.source_of(&candidate).frees(candidate.used))
+                    .then_some(Candidate { straddles, ..candidate })
             })
         })
     }
 
     /// Whether some of a group may be taken, and help with what is left: false only if none may.
-    fn may_take(&self, bounds: &Bounds, frees: &PlaceUnits, lender: &Lender, left: &PlaceUnits) -> bool {
-        if !left.is_helped_by(frees) || !self.rules.may_expose(bounds, self.waiver) {
+    fn may_take(&self, bounds: &Bounds, source: &Source<'_>, lender: &Lender, left: &Shortage) -> bool {
+        if source.helps(left, &bounds.most_use) == Dimensions::NONE
+            || !self.rules.may_expose(bounds, self.waiver)
+        {
             return false;
         }
         let excess = &lender.excess.0;
         let may_stay = |d: usize| excess[d] >= bounds.least_use[d] as i64;
         if !self.need.within {
-            return (0..MAX_DIMENSIONS).filter(|&d| bounds.least_use[d] > 0).all(may_stay);
+            return Dimensions::of(&bounds.least_use).all(may_stay);
         }
-        let helps = self.need.short.dimensions(frees);
-        let mut short = (0..MAX_DIMENSIONS).filter(|&d| helps[d]);
-        short.clone().any(may_stay) || self.may_straddle(lender) && short.any(|d| excess[d] > 0)
+        let helps = source.helps(&self.short, &bounds.most_use);
+        helps.any(may_stay) || self.may_straddle(lender) && helps.any(|d| excess[d] > 0)
+    }
+
+    fn source_of(&self, candidate: &Candidate) -> &Source<'_> {
+        &self.sources[candidate.source as usize]
     }
 
     fn may_straddle(&self, lender: &Lender) -> bool {
@@ -135,14 +149,13 @@ impl<R: Runners> Search<'_, R> {
         let used = |d: usize| candidate.used[d] as i64;
         let stays = |d: usize| excess[d] >= used(d);
         if !self.need.within {
-            return (0..MAX_DIMENSIONS).filter(|&d| used(d) > 0).all(stays).then_some(false);
+            return Dimensions::of(&candidate.used).all(stays).then_some(false);
         }
-        let helps = self.need.short.dimensions(&candidate.frees);
-        let mut short = (0..MAX_DIMENSIONS).filter(|&d| helps[d]);
-        if short.clone().any(stays) {
+        let helps = self.source_of(candidate).helps(&self.short, &candidate.used);
+        if helps.any(stays) {
             return Some(false);
         }
-        (self.may_straddle(lender) && short.any(|d| excess[d] > 0)).then_some(true)
+        (self.may_straddle(lender) && helps.any(|d| excess[d] > 0)).then_some(true)
     }
 
     /// PRE-3: takes back, last first, every victim without whom enough is freed.
@@ -150,14 +163,15 @@ impl<R: Runners> Search<'_, R> {
         if victims.len() < 2 {
             return;
         }
-        let mut freed = victims[0].frees.clone();
-        victims[1..].iter().for_each(|victim| freed.add(&victim.frees));
+        let mut freed = self.source_of(&victims[0]).frees_nothing();
+        victims.iter().for_each(|victim| freed.add(self.source_of(victim), victim.used));
         for index in (0..victims.len()).rev() {
-            let mut others = freed.clone();
-            others.subtract(&victims[index].frees);
-            if self.need.short.is_met_by(&others) {
+            let (source, used) = (self.source_of(&victims[index]), victims[index].used);
+            freed.subtract(source, used);
+            if self.short.units.is_met_by(&freed) {
                 victims.remove(index);
-                freed = others;
+            } else {
+                freed.add(source, used);
             }
         }
     }

@@ -85,9 +85,8 @@ impl Crowd {
 }
 
 impl Runners for Crowd {
-    fn candidate(&self, slot: u32, source: &Source<'_>) -> Candidate {
-        let one = &self.all[slot as usize];
-        Candidate { frees: source.frees(one.used), ..one.clone() }
+    fn candidate(&self, slot: u32, source: u32) -> Candidate {
+        Candidate { source, ..self.all[slot as usize].clone() }
     }
 
     fn bounds(&self, slot: u32) -> Bounds {
@@ -102,7 +101,7 @@ fn candidate(slot: u32, tier: Tier, used: [u64; 2]) -> Candidate {
         id: RequestId::new(slot, 1),
         tier,
         used: used.into(),
-        frees: PlaceUnits::default(),
+        source: 0,
         preemptions: 0,
         started_at: Instant::ZERO,
         work_lost: 100,
@@ -180,28 +179,50 @@ fn a_search_opens_few_groups_however_many_run() {
     assert!(few <= 64 && many <= 64, "{few} of 100, {many} of 10,000");
 }
 
+/// One that runs, and what it frees: of the worker that is short, then of each of its devices.
+struct Runner {
+    one: Candidate,
+    frees: Vec<Resources>,
+}
+
+/// What is short, in the same order, when these have yielded.
+fn left_after(victims: &[&Runner], need: &Need) -> Vec<Resources> {
+    let short = core::iter::once(need.short.worker).chain(need.short.devices.iter().copied());
+    let freed = |place: usize| victims.iter().map(move |victim| victim.frees[place]);
+    short.enumerate().map(|(place, short)| freed(place).fold(short, Resources::saturating_sub)).collect()
+}
+
+fn is_met(victims: &[&Runner], need: &Need) -> bool {
+    left_after(victims, need).iter().all(Resources::is_zero)
+}
+
+/// The dimensions in which somebody frees something of what is short.
+fn helps(short: &[Resources], runner: &Runner) -> Vec<usize> {
+    let helps_in =
+        |d: &usize| short.iter().zip(&runner.frees).any(|(short, frees)| short[*d] > 0 && frees[*d] > 0);
+    (0..MAX_DIMENSIONS).filter(helps_in).collect()
+}
+
 /// Section 6 as it is written: everybody is looked at.
 fn exhaustive(crowd: &Crowd, need: &Need, excess: &[Balance; MAX_TIERS]) -> Option<(Vec<u32>, Waiver)> {
-    let sources = crowd.sources();
-    let source = |slot: usize| &sources[usize::from(!crowd.is_here[slot])];
-    let mut all: Vec<Candidate> =
-        (0..crowd.all.len()).map(|slot| crowd.candidate(slot as u32, source(slot))).collect();
-    all.retain(|one| need.order.whom.reaches(need.order.tier, one.tier));
+    let runner = |(one, &is_here): (&Candidate, &bool)| {
+        let on_worker = if is_here { one.used } else { Resources::ZERO };
+        let on_devices = crowd.parts.iter().map(|part| part.expect("both share it").of(one.used));
+        Runner { one: one.clone(), frees: core::iter::once(on_worker).chain(on_devices).collect() }
+    };
+    let mut all: Vec<Runner> = crowd.all.iter().zip(&crowd.is_here).map(runner).collect();
+    all.retain(|runner| need.order.whom.reaches(need.order.tier, runner.one.tier));
     all.sort_by(|one, other| yields_before(one, other, need));
     Need::waivers(need.within).iter().find_map(|&waiver| {
-        let mut victims: Vec<&Candidate> = Vec::new();
+        let mut victims: Vec<&Runner> = Vec::new();
         for one in &all {
-            let mut left = need.short.clone();
-            victims.iter().for_each(|victim| left.subtract(&victim.frees));
-            if !left.is_zero()
-                && left.is_helped_by(&one.frees)
-                && is_legal(one, &victims, need, waiver, excess)
-            {
+            let left = left_after(&victims, need);
+            if !helps(&left, one).is_empty() && is_legal(one, &victims, need, waiver, excess) {
                 victims.push(one);
             }
         }
         if !is_met(&victims, need) {
-            let single = |one: &&Candidate| is_met(&[one], need) && is_legal(one, &[], need, waiver, excess);
+            let single = |one: &&Runner| is_met(&[one], need) && is_legal(one, &[], need, waiver, excess);
             victims = alloc::vec![all.iter().find(single)?];
         }
         for index in (0..victims.len()).rev() {
@@ -211,56 +232,51 @@ fn exhaustive(crowd: &Crowd, need: &Need, excess: &[Balance; MAX_TIERS]) -> Opti
                 victims = others;
             }
         }
-        Some((victims.iter().map(|victim| victim.id.slot()).collect(), waiver))
+        Some((victims.iter().map(|victim| victim.one.id.slot()).collect(), waiver))
     })
 }
 
-fn is_met(victims: &[&Candidate], need: &Need) -> bool {
-    let mut left = need.short.clone();
-    victims.iter().for_each(|victim| left.subtract(&victim.frees));
-    left.is_zero()
-}
-
-fn yields_before(one: &Candidate, other: &Candidate, need: &Need) -> Ordering {
-    let freed = |one: &Candidate| -> u128 {
-        let places = need.short.beside(&one.frees);
+fn yields_before(one: &Runner, other: &Runner, need: &Need) -> Ordering {
+    let freed = |runner: &Runner| -> u128 {
+        let short = left_after(&[], need);
+        let places = short.iter().zip(&runner.frees);
         let units = places.flat_map(|(short, frees)| (0..MAX_DIMENSIONS).map(move |d| (short[d], frees[d])));
         let ppm =
             units.filter(|&(short, _)| short > 0).map(|(short, frees)| frees.min(short) * 1_000_000 / short);
         u128::from(ppm.sum::<u64>().max(1))
     };
-    let loss = |one: &Candidate, by: &Candidate| u128::from(one.work_lost) * freed(by);
-    (other.tier.cmp(&one.tier))
-        .then(one.preemptions.cmp(&other.preemptions))
+    let loss = |one: &Runner, by: &Runner| u128::from(one.one.work_lost) * freed(by);
+    (other.one.tier.cmp(&one.one.tier))
+        .then(one.one.preemptions.cmp(&other.one.preemptions))
         .then(loss(one, other).cmp(&loss(other, one)))
-        .then(other.started_at.cmp(&one.started_at))
-        .then(one.id.cmp(&other.id))
+        .then(other.one.started_at.cmp(&one.one.started_at))
+        .then(one.one.id.cmp(&other.one.id))
 }
 
 fn is_legal(
-    one: &Candidate,
-    victims: &[&Candidate],
+    runner: &Runner,
+    victims: &[&Runner],
     need: &Need,
     waiver: Waiver,
     excess: &[Balance; MAX_TIERS],
 ) -> bool {
+    let (one, short) = (&runner.one, left_after(&[], need));
     if !RULES.expose(one, waiver) {
         return false;
     }
     let (mut left, mut straddled) = (excess[one.tier.index()], false);
-    let helps = need.short.dimensions(&one.frees);
     let stays = |left: &Balance, one: &Candidate, d: usize| left.0[d] >= one.used[d] as i64;
-    for victim in victims.iter().filter(|victim| victim.tier == one.tier) {
-        let helped = need.short.dimensions(&victim.frees);
-        straddled |= need.within && !(0..MAX_DIMENSIONS).any(|d| helped[d] && stays(&left, victim, d));
-        left = left.less(victim.used);
+    for victim in victims.iter().filter(|victim| victim.one.tier == one.tier) {
+        let helped = helps(&short, victim);
+        straddled |= need.within && !helped.into_iter().any(|d| stays(&left, &victim.one, d));
+        left = left.less(victim.one.used);
     }
-    let mut short = (0..MAX_DIMENSIONS).filter(|&d| helps[d]);
     if !need.within {
         return (0..MAX_DIMENSIONS).filter(|&d| one.used[d] > 0).all(|d| stays(&left, one, d));
     }
-    short.clone().any(|d| stays(&left, one, d))
-        || waiver >= Waiver::Straddle && !straddled && short.any(|d| left.0[d] > 0)
+    let helps = helps(&short, runner);
+    helps.iter().any(|&d| stays(&left, one, d))
+        || waiver >= Waiver::Straddle && !straddled && helps.iter().any(|&d| left.0[d] > 0)
 }
 
 /// One that runs, whether it is on the worker that is short, and what it had less when it was looked at last.

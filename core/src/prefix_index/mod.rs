@@ -71,6 +71,9 @@ impl Block {
     }
 }
 
+/// Of how many copies, or marks, each is looked at: that is less than to look one of them up.
+const FEW: u32 = 4;
+
 /// See [`Block::copy_count`].
 const MARKED: u32 = 1 << 31;
 
@@ -336,15 +339,18 @@ impl PrefixIndex {
 
     /// The same for who has no time for it: it is done, and what goes for it, before anything else is told, or at the next
     /// [`trim`](Self::trim); until then the worker may have as many more than its share, while there is room for them.
-    /// Searches for others that are pinned know it at once. O(blocks that it has not).
-    pub(crate) fn learn(&mut self, worker: u32, last: u32) {
+    /// Searches for others that are pinned know it at once. Tells how many of them it has before. O(blocks that it has not).
+    pub(crate) fn learn(&mut self, worker: u32, last: u32) -> u32 {
         let most = self.blocks[last as usize].depth.min(self.share());
-        if self.taken + self.coming + most > self.copy_places() {
-            return self.store(worker, last);
+        if self.taken + self.coming + most > self.copy_places() || !self.is_open(worker) {
+            let held = self.depth_on(last, worker);
+            self.store(worker, last);
+            return held;
         }
         let held = self.mark(worker, last, most);
         self.coming += most.saturating_sub(held);
         self.late.push((worker, last));
+        held
     }
 
     /// Marks the blocks that a worker is to have and has not, `most` of them at most, at which others find that. Tells how
@@ -353,7 +359,7 @@ impl PrefixIndex {
         let (mut number, mut behind) = (last, 0);
         while number != NIL {
             let block = self.blocks[number as usize];
-            if block.is_turn(behind) && self.has(block.copy_count(), number, worker) {
+            if block.is_turn(behind) && self.has(number, block, worker) {
                 return block.depth;
             }
             // What is behind the last of them is no more than that.
@@ -632,9 +638,22 @@ impl PrefixIndex {
         blocks.filter(move |(_, block)| block.is_turn(core::mem::replace(&mut behind, block.copy_count())))
     }
 
-    /// Whether a worker has a block, of which there are so many copies: all have what as many have as there are workers.
-    fn has(&self, copy_count: u32, block: u32, worker: u32) -> bool {
-        copy_count == self.open || self.copy_of(block, worker).is_some()
+    /// Whether a worker has a block: all have what as many have as there are workers.
+    fn has(&self, number: u32, block: Block, worker: u32) -> bool {
+        if block.copy_count() == self.open {
+            return true;
+        }
+        if block.copy_count() <= FEW {
+            let mut known = self.copies_of(block).map(|copy| self.copies.listed[copy as usize].worker);
+            // Marks stand among them, as many as there are.
+            for _ in 0..2 * FEW {
+                match known.next() {
+                    Some(known) if known != worker => {}
+                    known => return known.is_some(),
+                }
+            }
+        }
+        self.copy_of(number, worker).is_some()
     }
 
     /// How many of the blocks up to this one a worker has. O(blocks), and a search for each at which more have it than the one
@@ -643,7 +662,7 @@ impl PrefixIndex {
         if !self.is_open(worker) {
             return 0;
         }
-        let has = |(number, block): &(u32, Block)| self.has(block.copy_count(), *number, worker);
+        let has = |(number, block): &(u32, Block)| self.has(*number, *block, worker);
         self.turns(last).find(has).map_or(0, |(_, block)| block.depth)
     }
 
@@ -666,7 +685,7 @@ impl PrefixIndex {
         let (mut warm, is_open) = (Warm::new(), self.is_open(worker));
         let mut goes_on = ControlFlow::Continue(());
         for (number, block) in self.turns(last) {
-            if is_open && self.has(block.copy_count(), number, worker) {
+            if is_open && self.has(number, block, worker) {
                 return (warm, block.depth);
             }
             if goes_on.is_continue() {

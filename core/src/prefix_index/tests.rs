@@ -178,7 +178,7 @@ proptest! {
                 _ => {
                     if let Some(last) = index.pin(&chain(&letters)) {
                         match verb {
-                            12.. => index.learn(worker, last),
+                            12.. => _ = index.learn(worker, last),
                             _ => index.store(worker, last),
                         }
                         index.unpin(last);
@@ -256,7 +256,8 @@ proptest! {
                     // Who started looks for no place any more.
                     let pin = pins.swap_remove(letters.len() % pins.len());
                     learnt.push(pin);
-                    twins.both(|index| index.learn(worker, pin));
+                    let had = twins.0[0].depth_on(pin, worker);
+                    prop_assert_eq!(twins.both(|index| index.learn(worker, pin)), had);
                     twins.0[0].over();
                 }
                 _ => {}

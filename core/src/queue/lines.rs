@@ -51,6 +51,10 @@ pub(crate) struct QueueNodes {
     is_aside: Vec<bool>,
     /// The line of each request that is in one.
     line_of: Vec<u32>,
+    /// How often the order on offer changed in any queue, or somebody may choose victims again: where it did not, those who
+    /// were passed over need not be looked at again.
+    #[cfg_attr(feature = "snapshot", serde(skip))]
+    pub(super) changes: u64,
 }
 
 impl QueueNodes {
@@ -61,6 +65,7 @@ impl QueueNodes {
             members: Vec::new(),
             is_aside: Vec::new(),
             line_of: Vec::new(),
+            changes: 0,
         }
     }
 
@@ -76,6 +81,17 @@ impl QueueNodes {
     /// The line of a request of the fresh lane.
     pub(crate) fn line_of(&self, slot: u32) -> u32 {
         self.line_of[slot as usize]
+    }
+
+    /// Reads ahead of where a request stands.
+    #[inline(always)]
+    pub(crate) fn fetch(&self, slot: u32) -> u64 {
+        let Some(&line) = self.line_of.get(slot as usize) else { return 0 };
+        let members = match self.members[line as usize] {
+            Members::Tree(_) => self.requests.fetch(slot),
+            Members::None | Members::One(_) => 0,
+        };
+        members ^ self.lines.fetch(line)
     }
 
     /// Whether one request of the fresh lane stands before another of the same queue.
@@ -153,8 +169,15 @@ impl Lines {
     }
 
     /// The first request that is offered.
+    #[inline(always)] // each pass asks for it: 60 instructions of a cycle
     pub(super) fn first(&self, nodes: &QueueNodes) -> Option<u32> {
         nodes.members[self.offered.first(&nodes.lines)? as usize].first(&nodes.requests)
+    }
+
+    /// The first request of the second line, where it is easily found.
+    #[inline(always)]
+    pub(super) fn second(&self, nodes: &QueueNodes) -> Option<u32> {
+        nodes.members[self.offered.second(&nodes.lines)? as usize].first(&nodes.requests)
     }
 
     /// The least numbers of those that are offered.
@@ -285,6 +308,16 @@ impl Lines {
         lines.flat_map(|line| nodes.members[line as usize].iter(&nodes.requests))
     }
 
+    /// The one behind one that is offered, in order. O(1).
+    pub(super) fn next(&self, nodes: &QueueNodes, slot: u32) -> Option<u32> {
+        let line = nodes.line_of(slot);
+        let in_own = match nodes.members[line as usize] {
+            Members::Tree(_) => nodes.requests.next(slot),
+            Members::None | Members::One(_) => None,
+        };
+        in_own.or_else(|| nodes.members[nodes.lines.next(line)? as usize].first(&nodes.requests))
+    }
+
     /// All requests that are set aside, in order.
     pub(super) fn aside<'a>(&self, nodes: &'a QueueNodes) -> impl Iterator<Item = u32> + use<'a> {
         self.aside.iter(&nodes.lines).flat_map(|line| nodes.members[line as usize].iter(&nodes.requests))
@@ -370,6 +403,7 @@ mod tests {
                 prop_assert_eq!(lines.least_rank(&nodes), sorted.first().map(|m| ranks[m.0 as usize]));
                 let small = |own: &Numbers| own.is_within(&brief(most));
                 for (index, &slot) in slots.iter().enumerate() {
+                    prop_assert_eq!(lines.next(&nodes, slot), slots.get(index + 1).copied());
                     let next = sorted[index + 1..].iter().find(|m| m.3 <= most).map(|m| m.1);
                     prop_assert_eq!(lines.find(&nodes, Some(slot), small), next);
                 }

@@ -15,6 +15,18 @@ use crate::tree::{NUMBERS, Numbers, Tree};
 use lines::Lines;
 pub(crate) use lines::QueueNodes;
 
+impl QueueNodes {
+    /// Somebody may choose victims again.
+    pub(crate) fn note_choice(&mut self) {
+        self.changes += 1;
+    }
+
+    /// As long as this stays, all queues have the order that they have, and who has chosen victims has.
+    pub(crate) fn version(&self) -> u64 {
+        self.changes
+    }
+}
+
 /// Which lane a waiting request is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
@@ -125,6 +137,7 @@ impl TierQueue {
         slot: u32,
         least: Least,
     ) {
+        nodes.changes += 1;
         match self.tree(lane) {
             Some(tree) => tree.insert(&mut nodes.requests, key, slot, least.0),
             None => self.fresh.insert(nodes, line, key, slot, least.0),
@@ -133,6 +146,7 @@ impl TierQueue {
 
     /// Takes a request out of a lane; the rank of its line is `rank` from now on, in the fresh lane.
     pub(crate) fn remove(&mut self, nodes: &mut QueueNodes, lane: Lane, slot: u32, rank: i128) {
+        nodes.changes += 1;
         match self.tree(lane) {
             Some(tree) => tree.remove(&mut nodes.requests, slot),
             None => self.fresh.remove(nodes, slot, rank),
@@ -149,11 +163,14 @@ impl TierQueue {
 
     /// A line has another rank now: whether that matters to anybody.
     pub(crate) fn set_rank(&mut self, nodes: &mut QueueNodes, line: u32, rank: i128) -> bool {
-        self.fresh.set_rank(nodes, line, rank)
+        let matters = self.fresh.set_rank(nodes, line, rank);
+        nodes.changes += u64::from(matters);
+        matters
     }
 
     /// Sets a line aside, so that none of its requests is offered, or offers it again.
     pub(crate) fn set_aside(&mut self, nodes: &mut QueueNodes, line: u32, aside: bool) {
+        nodes.changes += 1;
         self.fresh.set_aside(nodes, line, aside);
     }
 
@@ -163,9 +180,15 @@ impl TierQueue {
     }
 
     /// The first that is offered a start.
-    #[inline]
+    #[inline(always)] // asked five times a cycle
     pub(crate) fn first(&self, nodes: &QueueNodes) -> Option<u32> {
-        self.resumed.first(&nodes.requests).or_else(|| self.fresh.first(nodes))
+        if self.resumed.is_empty() { self.fresh.first(nodes) } else { self.resumed.first(&nodes.requests) }
+    }
+
+    /// Who is probably offered once the first has left, where it is easily found.
+    #[inline(always)]
+    pub(crate) fn second(&self, nodes: &QueueNodes) -> Option<u32> {
+        self.fresh.second(nodes)
     }
 
     /// Whether any that is offered a start and not hidden may ask for no more than these units.
@@ -179,6 +202,17 @@ impl TierQueue {
     /// All that are offered a start, in order.
     pub(crate) fn in_order<'a>(&self, nodes: &'a QueueNodes) -> impl Iterator<Item = u32> + use<'a> {
         self.resumed.iter(&nodes.requests).chain(self.fresh.offered(nodes))
+    }
+
+    /// The one behind one that is offered a start, or the first of all. O(1).
+    pub(crate) fn next(&self, nodes: &QueueNodes, last: Option<(Lane, u32)>) -> Option<(Lane, u32)> {
+        let in_resumed = match last {
+            None => self.resumed.first(&nodes.requests),
+            Some((Lane::Fresh, slot)) => return Some((Lane::Fresh, self.fresh.next(nodes, slot)?)),
+            Some((_, slot)) => nodes.requests.next(slot),
+        };
+        let fresh = || Some((Lane::Fresh, self.fresh.first(nodes)?));
+        in_resumed.map(|slot| (Lane::Resumed, slot)).or_else(fresh)
     }
 
     /// All that wait: those set aside and parked ones last.

@@ -66,7 +66,8 @@ impl Gate {
 #[derive(Debug)]
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 struct Limits {
-    requests: Option<Allowance>,
+    /// Boxed: most have none.
+    requests: Option<Box<Allowance>>,
     tokens: Option<Allowance>,
     /// `u64::MAX` is no limit: so many requests there are not.
     max_running: u64,
@@ -83,11 +84,11 @@ impl Limits {
     /// What `opens_below` is where so many run.
     #[inline]
     fn surely_opens_below(&self, running: u32) -> u32 {
-        let has =
-            |allowance: &Option<Allowance>| allowance.as_ref().map_or(u64::MAX, Allowance::covers_below);
-        let may_one =
-            self.max_in_use.is_none() && u64::from(running) < self.max_running && has(&self.requests) > 1;
-        if may_one { u32::try_from(has(&self.tokens)).unwrap_or(u32::MAX) } else { 0 }
+        let has = |allowance: Option<&Allowance>| allowance.map_or(u64::MAX, Allowance::covers_below);
+        let may_one = self.max_in_use.is_none()
+            && u64::from(running) < self.max_running
+            && has(self.requests.as_deref()) > 1;
+        if may_one { u32::try_from(has(self.tokens.as_ref())).unwrap_or(u32::MAX) } else { 0 }
     }
 }
 
@@ -137,14 +138,15 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// What a node takes, and what it takes besides if it has limits.
+    /// What a node takes, what it takes besides if it has limits, and besides for a rate of requests.
     #[cfg(test)]
-    pub(super) const BYTES: [usize; 2] = [size_of::<Self>(), size_of::<Limits>()];
+    pub(super) const BYTES: [usize; 3] = [size_of::<Self>(), size_of::<Limits>(), size_of::<Allowance>()];
 
     /// Sets the limits from `now` on. A rate that was there keeps its level; a new one has a whole burst, or
     /// nothing if it is leased, less the tokens that are held here.
     pub(super) fn set(&mut self, now: Instant, policy: &TenantPolicy, terms: LeaseTerms) {
         let (requests, tokens) = self.limits.take().map_or((None, None), |old| (old.requests, old.tokens));
+        let requests = requests.map(|allowance| *allowance);
         let leased = policy.leased.then_some(terms);
         let allowance = |old: Option<Allowance>, rate: Rate, held: u64| match old {
             Some(old) => old.changed(now, rate, leased, held),
@@ -155,7 +157,7 @@ impl Node {
             }
         };
         let mut limits = Limits {
-            requests: policy.requests.map(|rate| allowance(requests, rate, 0)),
+            requests: policy.requests.map(|rate| Box::new(allowance(requests, rate, 0))),
             tokens: policy.tokens.map(|rate| allowance(tokens, rate, self.books.held)),
             max_running: policy.max_running.unwrap_or(u64::MAX),
             max_in_use: (!policy.max_in_use.is_zero()).then(|| Box::new(policy.max_in_use)),
@@ -170,11 +172,19 @@ impl Node {
         self.limits = (!none).then(|| Box::new(limits));
     }
 
+    /// Reads ahead of what a start or an end books.
+    #[inline(always)]
+    pub(super) fn fetch(&self) -> u64 {
+        let limits =
+            self.limits.as_ref().map_or(0, |limits| limits.max_running ^ u64::from(limits.opens_below));
+        limits ^ self.books.held ^ self.totals.used
+    }
+
     /// The allowance of a rate, if the node has it.
     pub(super) fn allowance(&self, limit: QuotaLimit) -> Option<&Allowance> {
         let limits = self.limits.as_ref()?;
         match limit {
-            QuotaLimit::Requests => limits.requests.as_ref(),
+            QuotaLimit::Requests => limits.requests.as_deref(),
             QuotaLimit::Tokens => limits.tokens.as_ref(),
             QuotaLimit::Running | QuotaLimit::Units => None,
         }
@@ -183,7 +193,7 @@ impl Node {
     fn allowance_mut(&mut self, limit: QuotaLimit) -> Option<&mut Allowance> {
         let limits = self.limits.as_mut()?;
         match limit {
-            QuotaLimit::Requests => limits.requests.as_mut(),
+            QuotaLimit::Requests => limits.requests.as_deref_mut(),
             QuotaLimit::Tokens => limits.tokens.as_mut(),
             QuotaLimit::Running | QuotaLimit::Units => None,
         }
@@ -205,8 +215,9 @@ impl Node {
 
     /// Whether any of its rates is leased.
     pub(super) fn is_leased(&self) -> bool {
-        let leased = |allowance: &Option<Allowance>| matches!(allowance, Some(Allowance::Leased(_)));
-        self.limits.as_ref().is_some_and(|limits| leased(&limits.requests) || leased(&limits.tokens))
+        let leased = |allowance: Option<&Allowance>| matches!(allowance, Some(Allowance::Leased(_)));
+        let any_of = |limits: &Limits| leased(limits.requests.as_deref()) || leased(limits.tokens.as_ref());
+        self.limits.as_deref().is_some_and(any_of)
     }
 
     /// The lease of a rate, if it is leased.
@@ -227,8 +238,8 @@ impl Node {
             return None;
         }
         let when_full = limits.allow_when_full;
-        let rate = |limit, allowance: &Option<Allowance>, need, ahead| {
-            let allowance = allowance.as_ref()?;
+        let rate = |limit, allowance: Option<&Allowance>, need, ahead| {
+            let allowance = allowance?;
             let shut = match allowance.cover(now, need, ahead, when_full) {
                 Cover::Now => return None,
                 Cover::Later(at) => Shut::Until(at),
@@ -237,8 +248,8 @@ impl Node {
             Some(Gate { limit, shut })
         };
         let gates = [
-            rate(QuotaLimit::Requests, &limits.requests, 1, ahead.requests),
-            rate(QuotaLimit::Tokens, &limits.tokens, ask.tokens, ahead.tokens),
+            rate(QuotaLimit::Requests, limits.requests.as_deref(), 1, ahead.requests),
+            rate(QuotaLimit::Tokens, limits.tokens.as_ref(), ask.tokens, ahead.tokens),
             self.running_gate(limits.max_running, ahead.requests),
             limits.max_in_use.as_ref().and_then(|max| self.units_gate(max, &ask.units)),
         ];
@@ -254,13 +265,13 @@ impl Node {
     /// The same beside what waits before it, or by all that has come.
     fn is_open_beside(&self, tokens: u64, ahead: Ahead) -> bool {
         let Some(limits) = &self.limits else { return true };
-        let has = |allowance: &Option<Allowance>, need, ahead| {
-            allowance.as_ref().is_none_or(|allowance| allowance.covers_already(need, ahead))
+        let has = |allowance: Option<&Allowance>, need, ahead| {
+            allowance.is_none_or(|allowance| allowance.covers_already(need, ahead))
         };
         limits.max_in_use.is_none()
             && u64::from(self.books.running).saturating_add(ahead.requests) < limits.max_running
-            && has(&limits.tokens, tokens, ahead.tokens)
-            && has(&limits.requests, 1, ahead.requests)
+            && has(limits.tokens.as_ref(), tokens, ahead.tokens)
+            && has(limits.requests.as_deref(), 1, ahead.requests)
     }
 
     fn running_gate(&self, max: u64, ahead: u64) -> Option<Gate> {
@@ -297,13 +308,13 @@ impl Node {
         let (starts, tokens) = (starts.ok_or(QuotaLimit::Requests)?, tokens.ok_or(QuotaLimit::Tokens)?);
         let Some(limits) = &mut self.limits else { return Ok(()) };
         // One by one: a loop over both takes 30 instructions more at each node.
-        let bears = |allowance: &mut Option<Allowance>, units: u64| {
-            units == 0 || allowance.as_mut().is_none_or(|allowance| allowance.bears(now, units))
+        let bears = |allowance: Option<&mut Allowance>, units: u64| {
+            units == 0 || allowance.is_none_or(|allowance| allowance.bears(now, units))
         };
-        if !bears(&mut limits.requests, starts) {
+        if !bears(limits.requests.as_deref_mut(), starts) {
             return Err(QuotaLimit::Requests);
         }
-        if bears(&mut limits.tokens, tokens) { Ok(()) } else { Err(QuotaLimit::Tokens) }
+        if bears(limits.tokens.as_mut(), tokens) { Ok(()) } else { Err(QuotaLimit::Tokens) }
     }
 
     #[inline(always)]
@@ -329,8 +340,8 @@ impl Node {
     #[inline(always)]
     pub(super) fn book(&mut self, now: Instant, change: &Change) {
         let (Change { less, more, .. }, books) = (change, &mut self.books);
-        books.running = books.running - less.running + more.running;
-        books.held = books.held - less.held + more.held;
+        books.running = books.running.checked_sub(less.running).expect("they ran") + more.running;
+        books.held = books.held.checked_sub(less.held).expect("they were held") + more.held;
         books.in_use -= less.in_use;
         books.in_use += more.in_use;
         if let Some(limits) = &mut self.limits {

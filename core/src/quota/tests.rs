@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::node::Totals;
+use super::node::{Change, Node, Totals};
 use super::{Ahead, Answer, Ask, Books, Busy, Ledger, Misplaced, Never, NotNow, Refusal};
 use crate::config::LeaseTerms;
 use crate::resources::Resources;
@@ -111,12 +111,20 @@ fn together_they_do_not_pass_a_limit_and_what_shrank_stays_closed() {
         assert_eq!(ledger.hold(START, leaf, &ask(0)), not_now(org, QuotaLimit::Running, None));
     }
     ledger.set(START, org, &any().max_running(1));
-    ledger.settle(START, team, &ask(0), 0).unwrap();
+    ledger.settle(START, team, &ask(0), 0);
     assert_eq!(ledger.hold(START, team, &ask(0)), not_now(org, QuotaLimit::Running, None), "one still runs");
-    ledger.settle(START, other, &ask(0), 0).unwrap();
+    ledger.settle(START, other, &ask(0), 0);
     assert_eq!(ledger.hold(START, team, &ask(0)), Ok(()));
     ledger.set(START, org, &any().max_running(0));
     assert_eq!(ledger.hold(START, team, &ask(0)), never(org, QuotaLimit::Running, 1, 0));
+}
+
+#[test]
+#[should_panic(expected = "they ran")]
+fn what_was_never_held_is_not_settled() {
+    let less = Books { running: 1, ..Books::default() };
+    // Where nothing is checked before, as in a release.
+    Node::default().book(START, &Change { less, ..Change::default() });
 }
 
 #[test]
@@ -125,7 +133,7 @@ fn a_hold_is_settled_to_the_token() {
     ledger.hold(START, org, &ask(40)).unwrap();
     ledger.charge(START, org, 70).unwrap();
     assert_eq!(tokens(&ledger, org), -10, "a stream that outruns its estimate is charged while it runs");
-    ledger.settle(START, org, &ask(110), 115).unwrap();
+    ledger.settle(START, org, &ask(110), 115);
     assert_eq!(tokens(&ledger, org), -15);
     assert_eq!(ledger.totals(org), Totals { used: 115, refunded: 0, debt: 75 });
     let full = at(115);
@@ -148,7 +156,7 @@ fn what_runs_moves_along_with_its_tenant() {
     assert_eq!((tokens(&ledger, from), ledger.books(from)), (100, Books::default()));
     assert_eq!((tokens(&ledger, to), ledger.books(to).running), (10, 2), "more than the limit, for now");
     assert_eq!(tokens(&ledger, org), 10, "above both nothing changes");
-    ledger.settle(START, key, &ask(60), 50).unwrap();
+    ledger.settle(START, key, &ask(60), 50);
     assert_eq!((tokens(&ledger, from), tokens(&ledger, to), tokens(&ledger, org)), (100, 20, 20));
     assert_eq!(ledger.hold(START, key, &ask(0)), not_now(to, QuotaLimit::Running, None));
 }
@@ -159,7 +167,7 @@ fn a_limit_that_is_set_later_takes_over_what_is_held() {
     ledger.hold(START, org, &ask(60)).unwrap();
     ledger.set(START, org, &any().tokens(rate(0, 1, 50)));
     assert_eq!(tokens(&ledger, org), -10);
-    ledger.settle(START, org, &ask(60), 0).unwrap();
+    ledger.settle(START, org, &ask(60), 0);
     assert_eq!(tokens(&ledger, org), 50);
     let leased = any().tokens(rate(9, 1, 50)).leased(true);
     ledger.set(START, org, &leased);
@@ -226,7 +234,7 @@ fn what_has_something_open_is_not_removed_nor_forgotten() {
     let (mut ledger, [org]) = path([any().tokens(rate(1, 1, 10))]);
     ledger.hold(START, org, &ask(4)).unwrap();
     assert_eq!(ledger.remove(org), Err(Busy::Open(Books { running: 1, held: 4, in_use: Resources::ZERO })));
-    ledger.settle(START, org, &ask(4), 14).unwrap();
+    ledger.settle(START, org, &ask(4), 14);
     assert!(!ledger.is_fresh(at(13), org), "to forget it now would forgive it a debt");
     assert!(ledger.is_fresh(at(14), org));
     assert_eq!(ledger.remove(org), Ok(()));
@@ -245,7 +253,7 @@ fn the_largest_numbers_are_refused_or_fit() {
     let more = Ask { tokens: 0, units: [1].into() };
     assert_eq!(ledger.hold(at(u64::MAX), key, &more), not_now(key, QuotaLimit::Units, None));
     let hold = Ask { tokens: u64::MAX >> 1, units: all };
-    assert_eq!(ledger.settle(at(u64::MAX), key, &hold, 0), Ok(()));
+    ledger.settle(at(u64::MAX), key, &hold, 0);
 }
 
 #[test]

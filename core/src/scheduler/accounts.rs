@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use super::Scheduler;
 use super::record::{Record, Run, Waiting};
+use super::requests::COMMON;
 use crate::config::Order;
 use crate::id::{PoolId, Tier, WorkerId};
 use crate::meter::Meter;
@@ -15,8 +16,12 @@ use crate::resources::{Balance, Resources};
 impl Scheduler {
     /// Puts a request that is nowhere into its queue, or parks it; whether it is new there.
     pub(super) fn enqueue(&mut self, slot: u32, is_new: bool) {
-        let asks = self.next_asks(slot);
-        self.requests.set_asks(slot, asks);
+        let record = &self.requests[slot];
+        // Of most nothing is said but what they take, which stays as it is: 60 instructions of a cycle.
+        if record.rest != COMMON || record.rare != COMMON {
+            let asks = self.next_asks(slot);
+            self.requests.set_asks(slot, asks);
+        }
         let record = &mut self.requests[slot];
         record.blocked_since = MaybeInstant::NONE;
         record.bypassed = 0;
@@ -65,9 +70,8 @@ impl Scheduler {
     /// lane, if it comes there.
     pub(super) fn join_lane(&mut self, slot: u32, is_new: bool) {
         let record = &self.requests[slot];
-        let comes_back = record.has_run || record.declines > 0;
         let is_offered = self.is_startable(slot) && self.requests.rare_of(record).waits_at.is_none();
-        let lane = match (is_offered, comes_back) {
+        let lane = match (is_offered, record.comes_back()) {
             (false, _) => Lane::Parked,
             (true, true) => Lane::Resumed,
             (true, false) => Lane::Fresh,
@@ -315,8 +319,9 @@ impl Scheduler {
     fn book_yielding(&mut self, slot: u32, before: Resources, after: Resources) {
         let record = &self.requests[slot];
         let (pool, tier, change) = (record.pool(), record.tier(), Balance::of(after, before));
-        let worker = &mut self.workers[self.requests.run_of(record).worker.index()];
-        worker.changes += 1;
+        let id = self.requests.run_of(record).worker;
+        let worker = &mut self.workers[id.index()];
+        self.changes.note(id, worker);
         worker.yielding.shift(&change);
         for part in &worker.spec.devices {
             let device = &mut self.devices[part.device.index()];
@@ -369,7 +374,7 @@ impl Scheduler {
         self.meter_units(tenant, (pool, tier), is_up, (before, after), note);
         let change = Balance::of(after, before);
         let worker = &mut self.workers[id.index()];
-        worker.changes += 1;
+        self.changes.note(id, worker);
         let shift = (!worker.offset.is_zero()).then(|| worker.shift());
         worker.used.shift(&change);
         worker.used_by_tier[tier.index()].shift(&change);
@@ -425,7 +430,13 @@ impl Scheduler {
         }
         let peak = spec.peak.max(least) + rare.unaccounted;
         let holders = pool.shapes.iter().filter(|shape| least.fits(shape));
-        holders.map(|&shape| peak.min(shape)).max().unwrap_or(least).min(ceiling).max(least)
+        // Of several shapes the greatest, dimension by dimension in their order: vectors have no other.
+        holders
+            .map(|&shape| peak.min(shape))
+            .max_by_key(|units| *units.as_array())
+            .unwrap_or(least)
+            .min(ceiling)
+            .max(least)
     }
 
     /// Whether the workers that are up could hold the request, were they empty, and another start can be counted.

@@ -58,8 +58,9 @@ impl Scheduler {
             return Err(SubmitError::LimitExceeded { limit: Limit::Requests, max: MAX_REQUESTS });
         }
         self.admit_quota(spec)?;
-        let displaced = self.make_room(spec)?;
-        displaced.into_iter().for_each(|slot| self.drop_waiting(slot, Reason::Displaced));
+        for slot in self.make_room(spec)? {
+            self.drop_waiting(slot, Reason::Displaced);
+        }
         if !spec.demand.fits(&spec.peak) {
             spec.peak = spec.peak.max(spec.demand);
         }
@@ -86,6 +87,7 @@ impl Scheduler {
     pub fn cancel(&mut self, now: Instant, request: RequestId) -> Result<(), ReportError> {
         self.advance(now);
         let slot = self.resolve(request)?;
+        self.fetch_for_cancel(slot);
         self.end(slot, Ending::Cancelled);
         Ok(())
     }
@@ -131,8 +133,7 @@ impl Scheduler {
     #[inline(always)]
     pub(super) fn check_fits(&self, spec: &RequestSpec) -> Result<(), SubmitError> {
         let refused = self.check_fits_in(spec.pool, spec);
-        let fits_elsewhere =
-            || spec.other_pools.into_iter().any(|pool| self.check_fits_in(pool, spec).is_ok());
+        let fits_elsewhere = || spec.other_pools.iter().any(|&pool| self.check_fits_in(pool, spec).is_ok());
         if refused.is_err() && fits_elsewhere() { Ok(()) } else { refused }
     }
 

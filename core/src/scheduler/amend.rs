@@ -7,9 +7,10 @@ use alloc::vec::Vec;
 
 use super::Scheduler;
 use super::spec::ShortSpec;
-use crate::config::{Config, ConfigError, ConfigFault};
+use crate::config::Config;
 use crate::error::{AmendError, ReportError};
 use crate::event::Amendment;
+use crate::fault::{ConfigError, ConfigFault};
 use crate::id::{PoolId, RequestId};
 use crate::queue::Lane;
 use crate::request::{OtherPools, RequestSpec};

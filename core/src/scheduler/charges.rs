@@ -32,7 +32,7 @@ impl Scheduler {
     }
 
     /// A live request belongs to its tenant's line from now on.
-    #[inline]
+    #[inline(always)]
     pub(super) fn join_line(&mut self, slot: u32) {
         let spec = &self.requests[slot].spec;
         let (number, queue) = (spec.tenant, self.queue_number(spec.pool, spec.tier));
@@ -49,7 +49,7 @@ impl Scheduler {
     }
 
     /// A live request ends, or moves to another line.
-    #[inline]
+    #[inline(always)]
     pub(super) fn leave_line(&mut self, slot: u32) {
         let (pool, tier) = (self.requests[slot].pool(), self.requests[slot].tier());
         self.fairness.leave(self.requests[slot].line);
@@ -170,11 +170,11 @@ impl Scheduler {
         }
     }
 
-    /// A request is about to start, and to leave its lane: the first time, what it is expected to cost is charged.
-    pub(super) fn charge_start(&mut self, slot: u32, worker: WorkerId) {
+    /// A request is about to start, and to leave its lane: the first time, what it is expected to cost is charged, where so
+    /// many tokens are expected to be cached.
+    pub(super) fn charge_start(&mut self, slot: u32, cached: u64) {
         if self.requests.run(slot).charge.is_none() {
             let expected = self.expected_output(slot);
-            let cached = self.expected_cached(slot, worker);
             let (record, run) = self.requests.with_run_mut(slot);
             (run.charged_cached, run.charged_output) = (cached, expected);
             let cost = self.config.token_costs.of(record.spec.prompt_tokens, cached, expected);
@@ -198,7 +198,7 @@ impl Scheduler {
 
     /// What the requests of a tenant usually generate, if one has completed.
     pub(super) fn mean_output(&self, tenant: TenantId) -> Option<u64> {
-        self.tenants[tenant].mean_output.map(|mean| (mean / MEAN_SCALE) as u64)
+        self.tenants[tenant].mean_output.get().map(|mean| (mean / MEAN_SCALE) as u64)
     }
 
     /// Only the engine knows what of a prompt it found in its cache; at a later start that is the request's own work.
@@ -279,8 +279,8 @@ impl Scheduler {
     pub(super) fn note_output(&mut self, tenant: TenantId, tokens: u64) {
         let tenant = &mut self.tenants[tenant];
         let newest = i128::from(tokens) * MEAN_SCALE;
-        let mean = tenant.mean_output.map_or(newest, |mean| mean + (newest - mean) / MEAN_OF);
-        tenant.mean_output = Some(mean);
+        let mean = tenant.mean_output.get().map_or(newest, |mean| mean + (newest - mean) / MEAN_OF);
+        tenant.mean_output = Some(mean).into();
         let node = tenant.node;
         // Its others may count for more than before.
         self.less_quota(node);

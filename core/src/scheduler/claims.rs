@@ -1,6 +1,7 @@
 //! Claims: units of one worker gathered for one waiting request, from what is free and what victims give back.
 //!
-//! Invariant: a claim that is short has a victim whose units are still to come.
+//! Invariants: a claim that is short has a victim whose units are still to come, and its worker has no room; what is known of
+//! a pool's claims together (`ClaimDigest`) is what they come to.
 
 use alloc::vec::Vec;
 
@@ -9,6 +10,8 @@ use super::{SCAN_WINDOW, Scheduler};
 use crate::id::{DeviceId, PoolId, Tier, WorkerId};
 use crate::queue::Lane;
 use crate::resources::Resources;
+#[cfg(feature = "snapshot")]
+use crate::slab::Slab;
 
 /// What is missing of a claim, on its worker and on each of the worker's devices.
 #[derive(Clone, PartialEq, Eq)]
@@ -21,6 +24,63 @@ struct Lack {
 impl Lack {
     fn is_nothing(&self) -> bool {
         self.on_worker.is_zero() && self.on_devices.iter().all(|(_, missing)| missing.is_zero())
+    }
+}
+
+/// What is known of a pool's claims together, so that nobody goes through them where none of their owners can start.
+#[derive(Debug)]
+pub(super) struct ClaimDigest {
+    /// Those that are full, in no order that means anything.
+    full: Vec<u32>,
+    /// No owner asks for less of anything.
+    least: Resources,
+}
+
+impl Default for ClaimDigest {
+    fn default() -> Self {
+        Self { full: Vec::new(), least: Resources::BOUNDLESS }
+    }
+}
+
+impl ClaimDigest {
+    /// Of these claims, as far as there are such.
+    #[cfg(feature = "snapshot")]
+    pub(super) fn of(ids: &[u32], claims: &Slab<Claim>) -> Self {
+        let mut digest = Self::default();
+        for &id in ids.iter().filter(|&&id| claims.contains(id)) {
+            digest.add(id, &claims[id]);
+        }
+        digest
+    }
+
+    fn add(&mut self, id: u32, claim: &Claim) {
+        self.least = self.least.min(claim.size);
+        self.note(id, false, claim.is_full());
+    }
+
+    /// A claim was full, or is now.
+    pub(super) fn note(&mut self, id: u32, was_full: bool, is_full: bool) {
+        match (was_full, is_full) {
+            (false, true) => self.full.push(id),
+            (true, false) => self.full.retain(|&other| other != id),
+            _ => {}
+        }
+    }
+
+    /// Whether some owner may start, where `most` is the most that any worker has free, or more. One whose claim is not full
+    /// has no room there: all that is free went to the claim.
+    pub(super) fn may_start(&self, most: &Resources) -> bool {
+        !self.full.is_empty() || self.least.fits(most)
+    }
+
+    /// Whether that is what there is to know of these.
+    pub(super) fn is_of<'a>(&self, mut claims: impl Iterator<Item = (u32, &'a Claim)>) -> bool {
+        let mut full = 0;
+        let is_known = |(id, claim): (u32, &Claim)| {
+            full += usize::from(claim.is_full());
+            self.least.fits(&claim.size) && claim.is_full() == self.full.contains(&id)
+        };
+        claims.all(is_known) && full == self.full.len()
     }
 }
 
@@ -45,7 +105,10 @@ impl Scheduler {
         };
         self.worker_mut(worker).claims.insert(place, id);
         let pool = self.requests[owner].pool();
-        self.pool_mut(pool).claims.push(id);
+        let Self { pools, claims, .. } = self;
+        let target = &mut pools[pool.index()];
+        target.claims.push(id);
+        target.claim_digest.add(id, &claims[id]);
         self.book_claim(id);
         self.refresh_least(owner);
         id
@@ -100,6 +163,7 @@ impl Scheduler {
         for victim in core::mem::take(&mut self.claims[id].victims) {
             self.spare(victim);
         }
+        let is_full = self.claims[id].is_full();
         let Claim { owner, worker, .. } = *self.claims.forget(id);
         let pool = self.requests[owner].pool();
         self.requests[owner].claim = None;
@@ -109,7 +173,12 @@ impl Scheduler {
             self.undo_idle_hold(owner);
         }
         self.worker_mut(worker).claims.retain(|&other| other != id);
-        self.pool_mut(pool).claims.retain(|&other| other != id);
+        let target = self.pool_mut(pool);
+        target.claims.retain(|&other| other != id);
+        target.claim_digest.note(id, is_full, false);
+        if target.claims.is_empty() {
+            target.claim_digest = ClaimDigest::default();
+        }
     }
 
     /// A request that waits no more, or asks for something else now, will not use its claim, if it has one.
@@ -129,7 +198,7 @@ impl Scheduler {
         self.unearmark(id, self.claims[id].earmarked.saturating_sub(size));
         self.unbook_claim(id);
         let former = core::mem::replace(&mut self.claims[id].owner, heir);
-        self.claims[id].size = size;
+        self.resize_claim(id, size);
         self.requests[former].claim = None;
         self.requests[heir].claim = Some(id);
         self.book_claim(id);
@@ -152,6 +221,15 @@ impl Scheduler {
             self.spare_superfluous(id);
         }
         self.freed(worker);
+    }
+
+    fn resize_claim(&mut self, id: u32, size: Resources) {
+        let Self { pools, claims, workers, .. } = self;
+        let claim = &mut claims[id];
+        let digest = &mut pools[workers[claim.worker.index()].spec.pool.index()].claim_digest;
+        digest.note(id, claim.is_full(), false);
+        claim.size = size;
+        digest.add(id, claim);
     }
 
     /// A claim that became smaller may need fewer victims: PRE-3, the last chosen are spared first.
@@ -204,6 +282,7 @@ impl Scheduler {
     /// The request has lost its claim, or never got what it claimed: it may choose victims once more.
     pub(super) fn let_choose_again(&mut self, slot: u32) {
         self.requests[slot].victims_for = 0;
+        self.nodes.note_choice();
     }
 
     /// Victims stop for this request now: its one set for this attempt.
@@ -348,11 +427,12 @@ impl Scheduler {
 
     /// The first claim whose owner may start past every gate.
     pub(super) fn ready_claim(&self, pool: PoolId) -> Option<u32> {
-        let ready = self.pool(pool).claims.iter().copied().filter(|&id| self.is_ready(pool, id));
+        let full = &self.pool(pool).claim_digest.full;
+        let ready = full.iter().copied().filter(|&id| self.is_ready(pool, id));
         ready.min_by_key(|&id| self.claim_rank(id))
     }
 
-    /// A claim is ready when it is full. One from beyond the reserve may be full of units that are held for
+    /// A claim is ready when it is full, as this one is. One from beyond the reserve may be full of units that are held for
     /// others: then it also waits for its victims, who give back as much elsewhere.
     fn is_ready(&self, pool: PoolId, id: u32) -> bool {
         let claim = &self.claims[id];
@@ -360,9 +440,7 @@ impl Scheduler {
             let overdrawn = self.pool(pool).capacity.available(claim.tier, self.now).overdrawn();
             !overdrawn.min(claim.size).is_zero()
         };
-        claim.is_full()
-            && !self.sits_out(claim.owner)
-            && (claim.within || claim.victims.is_empty() || !owed())
+        !self.sits_out(claim.owner) && (claim.within || claim.victims.is_empty() || !owed())
     }
 
     /// A victim that was not reported stopped in time no longer counts as one that its claim waits for.

@@ -5,12 +5,12 @@
 
 use core::cell::Cell;
 
-use super::Scheduler;
 use super::quota::QuotaLack;
 use super::record::{Record, Run};
 use super::requests::COMMON;
 use super::room::{Most, OwnGates, Roomy};
 use super::warmth::Patience;
+use super::{Pool, Scheduler};
 use crate::config::{MAX_TIERS, Order, Placement};
 use crate::event::{Action, Reason};
 use crate::id::{PoolId, Tier, WorkerId};
@@ -48,10 +48,10 @@ enum Drained {
 impl Scheduler {
     /// The next thing to do, or `None` when there is nothing more: that ends the round. Poll again after
     /// inputs, and at [`poll_timeout`](Self::poll_timeout). O(1) if nothing happened since a round ended. Else, in each pool
-    /// in which something did, O(tiers · (log waiting + claims) + workers / 16) where the first in line that the workers
-    /// together have room for fits on one; where it does not, where a head is to be given a worker, and where victims
-    /// are chosen, O(workers), and what the search for victims takes on few of them. The first call, of any verb, in each
-    /// 10 s of the clock adds up what is wanted: O(pools · tiers · waiting, up to 1,024 in each).
+    /// in which something did, O(tiers · log waiting + workers / 16) where the first in line that the workers together have room
+    /// for fits on one, and O(claims) where a claim is full or its owner may have room; where it does not, where a head is to be
+    /// given a worker, and where victims are chosen, O(workers), and what the search for victims takes on few of them. The first
+    /// call, of any verb, in each 10 s of the clock adds up what is wanted: O(pools · tiers · waiting, up to 1,024 in each).
     pub fn poll(&mut self, now: Instant) -> Option<Action> {
         if self.is_quiet_at(now) {
             self.now = now;
@@ -138,6 +138,7 @@ impl Scheduler {
     }
 
     /// The pool is looked at again when time alone lets somebody start there.
+    #[inline(always)]
     pub(super) fn wake_in_time(&mut self, pool: PoolId) {
         self.wake(pool, self.pool(pool).capacity.next_turn(self.now));
         let admission = self.next_admission(pool);
@@ -203,7 +204,7 @@ impl Scheduler {
                 self.owner_may_have_room(slot, &most).then(|| passes(slot))?
             })
         };
-        let owner = if target.claims.is_empty() { None } else { first_owner() };
+        let owner = if self.owners_may_have_room(target) { first_owner() } else { None };
         let (slot, worker) = self.earlier(found, owner)?;
         Some((slot, self.with_quota(slot, worker)))
     }
@@ -413,7 +414,7 @@ impl Scheduler {
         for (queue, has_room) in target.queues.iter().zip(&mut have_room) {
             *has_room = queue.has_within(&self.nodes, &most);
         }
-        if target.claims.is_empty() {
+        if !self.owners_may_have_room(target) {
             return have_room;
         }
         let most = most.values().into();
@@ -423,6 +424,12 @@ impl Scheduler {
             *has_room = *has_room || self.owner_may_have_room(claim.owner, &most);
         }
         have_room
+    }
+
+    /// Whether any owner of a claim may have room: nearly always it is told without going through them.
+    #[inline]
+    fn owners_may_have_room(&self, pool: &Pool) -> bool {
+        !pool.claims.is_empty() && pool.claim_digest.may_start(&pool.rooms.most_free().values().into())
     }
 
     /// The next of the less urgent requests that have climbed to a tier, one for each `age_after`, that may start on
@@ -571,22 +578,26 @@ impl Scheduler {
         let will_do = |place: usize| is_open(pool.up[place]);
         let load_with = |place: usize| self.load_with(slot, pool.up[place]);
         let best = pool.rooms.best(&record.asks, self.config.placement, besides, will_do, load_with);
-        best.map(|place| self.warmest(slot, pool.up[place], is_open))
+        best.map(|(place, load)| self.warmest(slot, (pool.up[place], load), is_open))
     }
 
     /// Whether a worker is kept clear for another request that is as urgent.
-    #[inline]
+    #[inline(always)] // nearly always none is
     fn is_drained_for_another(&self, slot: u32, worker: WorkerId) -> bool {
-        let record = &self.requests[slot];
-        // Nearly always none is.
-        !self.pool(record.pool()).drained.is_empty()
-            && self.drains_over(worker).any(|drain| drain.slot != slot && drain.tier <= record.tier())
+        !self.pool(self.requests[slot].pool()).drained.is_empty() && self.has_drain_of_another(slot, worker)
+    }
+
+    #[inline(never)]
+    fn has_drain_of_another(&self, slot: u32, worker: WorkerId) -> bool {
+        let tier = self.requests[slot].tier();
+        self.drains_over(worker).any(|drain| drain.slot != slot && drain.tier <= tier)
     }
 
     /// Starts a waiting request.
     pub(super) fn start(&mut self, slot: u32, worker: WorkerId, reason: Reason) {
-        self.charge_start(slot, worker);
-        self.learn(slot, worker);
+        self.fetch_for_start(slot);
+        let cached = self.learn(slot, worker);
+        self.charge_start(slot, cached);
         self.dequeue(slot);
         let held = self.take_hold(slot);
         let delay_ns = self.meter_start(slot, reason);

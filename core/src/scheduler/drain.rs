@@ -16,7 +16,7 @@ use crate::time::Instant;
 
 impl Scheduler {
     /// The first of a tier's own that passes its own gates. Those that lack nothing but quota wait for it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find_head(&mut self, pool: PoolId, tier: Tier) -> Option<u32> {
         // Nearly always it is the first of all, and lacks nothing.
         let first = self.pool(pool).queues[tier.index()].first(&self.nodes)?;
@@ -50,16 +50,15 @@ impl Scheduler {
         for queue in &target.queues {
             let Some(head) = queue.first(&self.nodes) else { continue };
             let record = &self.requests[head];
+            let blocked_since = record.blocked_since.get();
+            let blocked_ns = blocked_since.map_or(0, |since| self.now.nanos_since(since));
             let is_head = record.sat_out_round != self.round
                 && record.bypassed < max_bypass
+                && blocked_ns < drain_after_ns
                 && record.drains.get().is_none()
                 && self.has_no_gates(record)
                 && self.surely_has_quota(record);
-            let blocked_ns = record.blocked_since.get().map_or(0, |since| self.now.nanos_since(since));
-            if !is_head || blocked_ns >= drain_after_ns {
-                return false;
-            }
-            if record.blocked_since.get().is_none() && begins.replace(head).is_some() {
+            if !is_head || blocked_since.is_none() && begins.replace(head).is_some() {
                 return false;
             }
             longest_ns = longest_ns.max(Some(blocked_ns));

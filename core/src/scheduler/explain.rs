@@ -46,7 +46,7 @@ pub enum Gate {
 
 impl Gate {
     /// All gates, in the order of their numbers.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: &'static [Self] = &[
         Self::NoWorker,
         Self::Claim,
         Self::Round,
@@ -97,8 +97,15 @@ impl Gate {
     }
 }
 
+impl fmt::Display for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// Why a request is where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Explanation {
     /// Where it stands.
     pub state: RequestState,
@@ -120,7 +127,7 @@ impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.state)?;
         if let Some(gate) = self.gate {
-            write!(f, "; held back by {}: {}; {} ahead", gate.as_str(), gate.meaning(), self.ahead)?;
+            write!(f, "; held back by {gate}: {}; {} ahead", gate.meaning(), self.ahead)?;
         }
         match (self.gate, self.starts_at) {
             (None, Some(_)) => f.write_str("; starts when polled"),

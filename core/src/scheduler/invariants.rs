@@ -385,6 +385,11 @@ impl Scheduler {
             ensure("CAP-3", claim.is_full() || !claim.victims.is_empty(), || {
                 format!("the claim of {} can never be full", self.requests.id(claim.owner))
             })?;
+            // Else nobody goes through the claims.
+            let has_room = self.worker(claim.worker).is_up() && self.fits(claim.owner, claim.worker);
+            ensure("CAP-3", claim.is_full() || !has_room, || {
+                format!("the claim of {} has not gathered what is free", self.requests.id(claim.owner))
+            })?;
             for &victim in &claim.victims {
                 let (record, run) = (&self.requests[victim], self.requests.run(victim));
                 let stops = matches!(record.state, RequestState::Preempting | RequestState::Releasing);
@@ -395,6 +400,12 @@ impl Scheduler {
                     format!("{} yields to a tier that may not stop it", self.requests.id(victim))
                 })?;
             }
+        }
+        for pool in &self.pools {
+            let claims = pool.claims.iter().map(|&id| (id, &self.claims[id]));
+            ensure("CAP-3", pool.claim_digest.is_of(claims), || {
+                String::from("what is known of claims together is not true of each")
+            })?;
         }
         for (index, worker) in self.workers.iter().enumerate() {
             let earmarked =

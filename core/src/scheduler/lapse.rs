@@ -70,7 +70,7 @@ impl Scheduler {
     }
 
     /// Charges for good what a request has used, and gives back what it holds beyond that. The meter is to be told so.
-    #[inline]
+    #[inline(always)]
     pub(super) fn settle_part(&mut self, slot: u32, used: &Usage) -> Option<Settled> {
         let (record, run) = self.requests.with_run_mut(slot);
         let held = run.held.take()?;
@@ -78,7 +78,7 @@ impl Scheduler {
         run.settled += used;
         let hold = Ask { tokens: held, units: run.held_units };
         let leaf = record.leaf;
-        self.quota.settle(self.now, leaf, &hold, used).expect("it was held");
+        self.quota.settle(self.now, leaf, &hold, used);
         self.look_at_path(leaf);
         Some(Settled { held, used })
     }

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod admit;
+mod ahead;
 mod amend;
 mod batch;
 mod charges;
@@ -47,6 +48,7 @@ mod young;
 
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
+use core::ops::{Index, IndexMut};
 
 use crate::capacity::Capacity;
 use crate::config::{Config, MAX_TIERS};
@@ -65,6 +67,7 @@ use crate::request::RequestState;
 use crate::resources::Resources;
 use crate::slab::Slab;
 use crate::time::Instant;
+use claims::ClaimDigest;
 use dispatch::Quiet;
 pub use explain::{Explanation, Gate, ShareWarning};
 pub(crate) use gauges::TierUnits;
@@ -73,7 +76,7 @@ use reclaim::SearchMemory;
 use record::{Claim, NeverRan, Pace, Waiting};
 use requests::Requests;
 use roam::Look;
-use roamers::Roamers;
+use roamers::{Homeless, Roamers};
 #[cfg(feature = "snapshot")]
 pub(crate) use saved::{Loaded, Saved};
 pub use step_plan::PromptLeft;
@@ -81,7 +84,7 @@ use tenants::Tenants;
 use usage::Forgotten;
 pub(crate) use usage::add_refusals;
 use warmth::Warmth;
-use workers::{Device, Place, Worker};
+use workers::{Changes, Device, Place, Worker};
 use young::Young;
 
 /// The most requests that may live at once: 2^22, so that sums of units fit a signed word.
@@ -114,6 +117,7 @@ pub enum Created {
 /// Counters since the start; they never go back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct Stats {
     /// Requests accepted. Always `completed + failed + cancelled + dropped + live`.
     pub submitted: u64,
@@ -143,8 +147,27 @@ pub struct Stats {
     pub waived_max_preemptions: u64,
     /// Victims whose tier came below its reserve with them.
     pub straddles: u64,
-    /// Actions by reason: `by_reason[reason as usize]`; index 0 is unused.
-    pub by_reason: [u64; Reason::ALL.len() + 1],
+    /// Actions by reason.
+    pub by_reason: ByReason,
+}
+
+/// A counter for each reason: `stats.by_reason[Reason::Reclaim]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
+pub struct ByReason([u64; Reason::ALL.len() + 1]);
+
+impl Index<Reason> for ByReason {
+    type Output = u64;
+
+    fn index(&self, reason: Reason) -> &u64 {
+        &self.0[reason as usize]
+    }
+}
+
+impl IndexMut<Reason> for ByReason {
+    fn index_mut(&mut self, reason: Reason) -> &mut u64 {
+        &mut self.0[reason as usize]
+    }
 }
 
 /// What belongs to one pool.
@@ -168,6 +191,9 @@ struct Pool {
     shapes: Vec<Resources>,
     /// Its claims, in no order that means anything.
     claims: Vec<u32>,
+    /// What passes by them where none can start.
+    #[cfg_attr(feature = "snapshot", serde(skip))]
+    claim_digest: ClaimDigest,
     /// By tier, who started not long ago.
     young: Vec<Young>,
     /// How fast its tiers' requests start.
@@ -264,7 +290,7 @@ pub struct Scheduler {
     /// How many stand in all pools' lists of roamers.
     roamers: usize,
     /// Those of them that nothing could hold where they are, as far as somebody else may: by arrival.
-    homeless: BTreeSet<(u64, u32)>,
+    homeless: Homeless,
     /// By tier.
     never_ran: Vec<NeverRan>,
     /// By tier, whether its requests may ever be stopped for another: who may not is not kept ready for searches.
@@ -280,6 +306,8 @@ pub struct Scheduler {
     stats: Stats,
     warmth: Warmth,
     search_memory: SearchMemory,
+    /// For searches too.
+    changes: Changes,
 }
 
 impl Scheduler {
@@ -296,6 +324,7 @@ impl Scheduler {
             members: Vec::new(),
             shapes: Vec::new(),
             claims: Vec::new(),
+            claim_digest: ClaimDigest::default(),
             young: config.tiers.iter().map(|_| Young::default()).collect(),
             pace: config.tiers.iter().map(|_| Pace::default()).collect(),
             drained: Vec::with_capacity(config.tiers.len()),
@@ -338,7 +367,7 @@ impl Scheduler {
             waiting_by_tier: alloc::vec![Waiting::default(); config.tiers.len()],
             never_yielding: 0,
             roamers: 0,
-            homeless: BTreeSet::new(),
+            homeless: Homeless::new(),
             never_ran: alloc::vec![NeverRan::default(); config.tiers.len()],
             stoppable: config.stoppable_tiers(),
             budget_spent: alloc::vec![Instant::ZERO; config.tiers.len()],
@@ -349,6 +378,7 @@ impl Scheduler {
             stats: Stats::default(),
             warmth: Warmth::new(&config),
             search_memory: SearchMemory::default(),
+            changes: Changes::default(),
             config,
         }
     }
@@ -496,7 +526,7 @@ impl Scheduler {
 
     fn worker_mut(&mut self, id: WorkerId) -> &mut Worker {
         let worker = &mut self.workers[id.index()];
-        worker.changes += 1;
+        self.changes.note(id, worker);
         worker
     }
 

@@ -15,7 +15,16 @@ impl Scheduler {
     /// To be returned next, by the call that decides it: no input comes in between.
     #[inline]
     pub(super) fn say_next(&mut self, action: Action) {
-        if let Some(former) = self.said_next.replace(action) {
+        if self.said_next.is_some() {
+            self.put_off();
+        }
+        self.said_next = Some(action);
+    }
+
+    /// What was to be returned next is returned after it.
+    #[cold]
+    fn put_off(&mut self) {
+        if let Some(former) = self.said_next.take() {
             self.count_unheard(&former, 1);
             self.outbox.push_front(former);
         }
@@ -26,7 +35,7 @@ impl Scheduler {
     pub(super) fn hear(&mut self) -> Option<Action> {
         // An action is large: it is moved once, and not where there is none.
         let action = if self.said_next.is_some() { self.said_next.take()? } else { self.hear_outbox()? };
-        self.stats.by_reason[action.reason() as usize] += 1;
+        self.stats.by_reason[action.reason()] += 1;
         Some(action)
     }
 

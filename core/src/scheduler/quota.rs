@@ -228,10 +228,13 @@ impl Scheduler {
 
     fn waiter_key(&self, slot: u32) -> WaiterKey {
         let record = &self.requests[slot];
-        let rank = match record.lane {
-            Some(Lane::Resumed) => i128::MIN,
-            _ if self.tells_tenants(record.tier()) => self.rank_in_order(slot),
-            _ => self.order_key(slot, Lane::Fresh).rank.into(),
+        // One that is parked for want of a worker comes back all the same: another pool may take it.
+        let rank = if record.comes_back() {
+            i128::MIN
+        } else if self.tells_tenants(record.tier()) {
+            self.rank_in_order(slot)
+        } else {
+            self.order_key(slot, Lane::Fresh).rank.into()
         };
         (record.tier(), rank, record.sequence)
     }

@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::{SCAN_WINDOW, Scheduler};
 use crate::config::{MAX_TIERS, Preemption};
@@ -14,6 +14,7 @@ use crate::preempt::{
     self, Bounds, Candidate, Harm, Need, Order, PlaceUnits, Prices, Rules, Runners, Scratch, Source,
     VictimSet, Waiver,
 };
+use crate::queue::Lane;
 use crate::resources::{Balance, Resources};
 use crate::time::Instant;
 
@@ -23,6 +24,9 @@ const SEARCHED_WORKERS: usize = 32;
 
 /// How many workers may have changed for it to pay to put each where it belongs: chosen arbitrarily.
 const FEW_CHANGES: usize = 8;
+
+/// Some of those places or workers.
+type Few<T> = SmallVec<[T; FEW_CHANGES]>;
 
 /// Over how long a preemption budget may be spent at once.
 const BUDGET_BURST_NS: u64 = 1_000_000_000;
@@ -53,12 +57,22 @@ struct Question {
 }
 
 /// What was found of a worker.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Known {
     /// What the worker had counted of its [changes](super::workers::Worker::changes) then.
     changes: Option<u64>,
+    /// By what it is ranked.
+    units: Reverse<Option<u64>>,
     /// The least harm that a set does there, if there may be one; found of those that are searched.
     least: Option<Option<Harm>>,
+    /// Whether it is among those that are searched.
+    is_searched: bool,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self { changes: None, units: Reverse(None), least: None, is_searched: false }
+    }
 }
 
 /// The workers of a pool as the last search ranked them. Who asks next mostly asks the same, be it the same request: then only
@@ -66,20 +80,35 @@ struct Known {
 #[derive(Debug, Default)]
 struct Ranking {
     question: Option<Question>,
+    /// Up to which of the [`Changes`](super::workers::Changes) of workers this is told; of none if there was no search.
+    mark: Option<u64>,
     /// What those use there that may have to yield, `None` where it would not do: the most first.
     ranked: Vec<(Reverse<Option<u64>>, WorkerId)>,
     /// By worker.
     known: Vec<Known>,
+    /// Those of the workers that are searched on which there may be a set, and the least harm that it does: the least first.
+    prospects: Vec<(Harm, WorkerId)>,
+    /// Whether they are those of the ranking as it is.
+    is_listed: bool,
+}
+
+/// Those of a tier's first who have chosen victims, up to the first who has not.
+#[derive(Clone, Copy, Debug)]
+struct PassedOver {
+    pool: PoolId,
+    tier: Tier,
+    /// Of the queues when they were looked at.
+    version: u64,
+    count: usize,
+    last: Option<(Lane, u32)>,
 }
 
 /// What searches for victims work with, kept for the next. None of it decides anything: without it they only take longer.
 #[derive(Debug, Default)]
 pub(super) struct SearchMemory {
     ranking: Ranking,
-    /// Those on which there may be a set, and the least harm that it does: the one with the least of all, and behind it those
-    /// that were asked for, in order.
-    prospects: Vec<(Harm, WorkerId)>,
     scratch: Scratch,
+    passed_over: Option<PassedOver>,
 }
 
 /// What came of going through those of a tier that may choose victims.
@@ -156,9 +185,10 @@ impl Scheduler {
         // What was sought in vain beyond the reserve; who asks for as much or more need not try.
         let mut too_much: Vec<Resources> = Vec::new();
         let mut tried = 0;
+        let passed = self.pass_over(pool, tier);
         // Nearly always the first is served: the others are looked for when it was not.
         for count in [1, SCAN_WINDOW] {
-            let waiting: SmallVec<[_; 1]> = self.claimants(pool, tier).skip(tried).take(count).collect();
+            let waiting: SmallVec<[_; 1]> = self.claimants(&passed).skip(tried).take(count).collect();
             tried = waiting.len();
             for (slot, within) in waiting {
                 if let Some(lack) = self.quota_lack(slot) {
@@ -183,9 +213,41 @@ impl Scheduler {
         Search::InVain
     }
 
+    /// Those of a tier's first who have chosen: of those that were passed over the last time only the next are looked at, as
+    /// long as the order is what it was.
+    fn pass_over(&mut self, pool: PoolId, tier: Tier) -> PassedOver {
+        let version = self.nodes.version();
+        let is_known = |known: &PassedOver| (known.pool, known.tier, known.version) == (pool, tier, version);
+        let nobody = PassedOver { pool, tier, version, count: 0, last: None };
+        let mut passed = self.search_memory.passed_over.filter(is_known).unwrap_or(nobody);
+        let queue = &self.pool(pool).queues[tier.index()];
+        while passed.count < SCAN_WINDOW
+            && let Some(next) =
+                queue.next(&self.nodes, passed.last).filter(|&(_, slot)| self.has_chosen(slot))
+        {
+            passed.count += 1;
+            passed.last = Some(next);
+        }
+        debug_assert!(
+            queue.in_order(&self.nodes).take(passed.count).all(|slot| self.has_chosen(slot)),
+            "who has chosen has, as long as no queue changes"
+        );
+        self.search_memory.passed_over = Some(passed);
+        passed
+    }
+
+    /// The others of the first of a tier, in order.
+    fn first_behind(&self, passed: &PassedOver) -> impl Iterator<Item = u32> + use<'_> {
+        let &PassedOver { pool, tier, count, last, .. } = passed;
+        let queue = &self.pool(pool).queues[tier.index()];
+        let first = queue.next(&self.nodes, last);
+        let others = core::iter::successors(first, |&last| queue.next(&self.nodes, Some(last)));
+        others.take(SCAN_WINDOW - count).map(|(_, slot)| slot)
+    }
+
     /// The first of a tier in order, those that may choose victims, and whether they are within its reserve.
-    fn claimants(&self, pool: PoolId, tier: Tier) -> impl Iterator<Item = (u32, bool)> + use<'_> {
-        let first = self.waiting_in_order(pool, tier).take(SCAN_WINDOW);
+    fn claimants(&self, passed: &PassedOver) -> impl Iterator<Item = (u32, bool)> + use<'_> {
+        let first = self.first_behind(passed);
         first.filter(|&slot| !self.sits_out(slot)).filter_map(|slot| Some((slot, self.may_claim(slot)?)))
     }
 
@@ -225,7 +287,14 @@ impl Scheduler {
 
     /// Whether there is a claim that a request of the tier might take over.
     fn less_urgent_claims(&self, pool: PoolId, tier: Tier) -> bool {
-        self.pool(pool).claims.iter().any(|&id| self.claims[id].tier > tier)
+        let capacity = &self.pool(pool).capacity;
+        self.tiers().skip(tier.index() + 1).any(|other| !capacity.account(other).claimed.is_zero())
+    }
+
+    /// Whether a request has chosen victims for the attempt that it waits for.
+    fn has_chosen(&self, slot: u32) -> bool {
+        let record = &self.requests[slot];
+        record.claim.is_some() || record.victims_for == record.attempt + 1
     }
 
     /// Whether victims may be chosen for a request: `Some(true)` if it is within its tier's reserve,
@@ -234,8 +303,7 @@ impl Scheduler {
         let record = &self.requests[slot];
         let (tier, asks) = (record.tier(), record.asks);
         let config = &self.config.tiers[tier.index()];
-        let chose = record.claim.is_some() || record.victims_for == record.attempt + 1;
-        if chose || config.preemption == Preemption::Never || self.waits_for_warmth(slot) {
+        if self.has_chosen(slot) || config.preemption == Preemption::Never || self.waits_for_warmth(slot) {
             return None;
         }
         let capacity = &self.pool(record.pool()).capacity;
@@ -324,17 +392,14 @@ impl Scheduler {
         for (index, account) in capacity.accounts().iter().enumerate() {
             excess[index] = account.excess();
         }
-        self.find_prospects(pool, &asker, memory);
-        let SearchMemory { prospects, scratch, .. } = memory;
+        let SearchMemory { ranking, scratch, .. } = memory;
+        self.find_prospects(pool, &asker, ranking);
         Need::waivers(within).iter().find_map(|&waiver| {
             let mut best: Option<(Harm, WorkerId, VictimSet)> = None;
-            for index in 0..prospects.len() {
-                // Few are asked for: what is behind them needs no order.
-                let prospect = if index == 0 { prospects[0] } else { bring_least(prospects, index) };
-                if best.as_ref().is_some_and(|&(harm, worker, _)| (harm, worker) < prospect) {
+            for &(least, worker) in &ranking.prospects {
+                if best.as_ref().is_some_and(|&(harm, best, _)| (harm, best) < (least, worker)) {
                     break;
                 }
-                let (least, worker) = prospect;
                 let set = self.choose_on(worker, &asker, waiver, &excess, scratch);
                 let set = set.map(|set| (set.harm, worker, set));
                 best = best.into_iter().chain(set).min_by_key(|&(harm, worker, _)| (harm, worker));
@@ -377,30 +442,25 @@ impl Scheduler {
 
     /// The workers on which there may be a set, of those that could hold the request with what others may have to
     /// give back there.
-    fn find_prospects(&self, pool: PoolId, asker: &Asker, memory: &mut SearchMemory) {
-        let SearchMemory { ranking, prospects, .. } = memory;
+    fn find_prospects(&self, pool: PoolId, asker: &Asker, ranking: &mut Ranking) {
         self.refresh_ranking(pool, asker, ranking);
-        let Ranking { ranked, known, .. } = ranking;
         let rare = self.requests.rare(asker.slot);
         let is_kept_off = rare.is_kept_off(self.now);
-        prospects.clear();
+        if ranking.is_listed && !is_kept_off {
+            return;
+        }
+        ranking.unlist();
+        // Who is kept off some searches others than who asks next.
+        ranking.is_listed = !is_kept_off;
         let mut left = SEARCHED_WORKERS;
-        for &(Reverse(units), worker) in ranked.iter() {
+        for place in 0..ranking.ranked.len() {
+            let (Reverse(units), worker) = ranking.ranked[place];
             if units.is_none() || left == 0 {
                 return;
             }
-            if is_kept_off && rare.is_excluded_from(worker, self.now) {
-                continue;
-            }
-            left -= 1;
-            let least = &mut known[worker.index()].least;
-            let least = *least.get_or_insert_with(|| self.least_harm(worker, asker));
-            if let Some(least) = least {
-                prospects.push((least, worker));
-                let last = prospects.len() - 1;
-                if prospects[last] < prospects[0] {
-                    prospects.swap(0, last);
-                }
+            if !(is_kept_off && rare.is_excluded_from(worker, self.now)) {
+                left -= 1;
+                ranking.search(worker, || self.least_harm(worker, asker));
             }
         }
     }
@@ -417,49 +477,47 @@ impl Scheduler {
         Harm::at_least(asker.order(), short, &target.yielders, steps, self.rules().prices)
     }
 
-    /// Brings a ranking up to date, for who asks this. O(workers); much less for each that did not change since the same was
-    /// asked.
+    /// Brings a ranking up to date, for who asks this. O(log workers) where the same was asked and few changed since; else
+    /// O(workers).
     fn refresh_ranking(&self, pool: PoolId, asker: &Asker, ranking: &mut Ranking) {
         let &Asker { slot, tier, whom, missing, .. } = asker;
         let asks = self.requests[slot].asks;
         let question = Question { pool, tier, whom, asks, missing, prices: self.rules().prices };
         if ranking.question.replace(question) != Some(question) {
-            ranking.known.clear();
-            ranking.known.resize(self.workers.len(), Known::default());
-            ranking.ranked.clear();
-            ranking.ranked.extend(self.pool(pool).up.iter().map(|&worker| (Reverse(None), worker)));
+            ranking.begin(&self.pool(pool).up, self.workers.len());
         }
         let reached: SmallVec<[Tier; MAX_TIERS]> = asker.order().tiers(self.config.tiers.len()).collect();
-        let Ranking { ranked, known, .. } = ranking;
-        let (mut changed, mut misplaced) = (0, [0; FEW_CHANGES]);
-        for (place, (units, worker)) in ranked.iter_mut().enumerate() {
-            let (target, known) = (&self.workers[worker.index()], &mut known[worker.index()]);
-            if known.changes != Some(target.changes) {
-                *known = Known { changes: Some(target.changes), least: None };
-                *units = Reverse(target.yielding_for(&reached, &asks));
-                if let Some(few) = misplaced.get_mut(changed) {
-                    *few = place;
-                }
+        let mark = ranking.mark.replace(self.changes.mark());
+        let (mut changed, mut misplaced) = (0, Few::new());
+        let mut look_at = |ranking: &mut Ranking, place: usize| {
+            let worker = ranking.ranked[place].1;
+            let target = &self.workers[worker.index()];
+            if ranking.known[worker.index()].changes != Some(target.changes) {
+                ranking.change(place, target.changes, target.yielding_for(&reached, &asks));
                 changed += 1;
+                if changed <= FEW_CHANGES {
+                    misplaced.push(place);
+                }
             }
+        };
+        match mark.and_then(|mark| self.changes.since(mark)) {
+            Some(few) => {
+                // All are found before any is changed: after that they are not where they belong.
+                let places: Few<usize> = few.filter_map(|worker| ranking.place_of(worker)).collect();
+                places.into_iter().for_each(|place| look_at(ranking, place));
+            }
+            None => (0..ranking.ranked.len()).for_each(|place| look_at(ranking, place)),
         }
-        match misplaced.get(..changed) {
-            Some(misplaced) => put_in_place(ranked, misplaced),
-            None => ranked.sort_unstable(),
+        if changed > FEW_CHANGES {
+            ranking.ranked.sort_unstable();
+            ranking.is_listed = false;
+        } else if changed > 0 {
+            ranking.settle(misplaced, |worker| self.least_harm(worker, asker));
         }
     }
 
     /// Where those are who may yield: on the worker, and on the others of its devices that are short.
     fn sources(&self, here: WorkerId, short_devices: &[DeviceId]) -> SmallVec<[Source<'_>; 1]> {
-        let mut workers: SmallVec<[WorkerId; 4]> = SmallVec::from_slice(&[here]);
-        let pool = self.worker(here).spec.pool;
-        for device in short_devices {
-            let sharing = self.devices[device.index()].workers.iter().copied();
-            workers
-                .extend(sharing.filter(|&id| self.worker(id).is_up() && self.worker(id).spec.pool == pool));
-        }
-        workers.sort_unstable();
-        workers.dedup();
         let source = |id: WorkerId| {
             let worker = self.worker(id);
             Source {
@@ -470,6 +528,18 @@ impl Scheduler {
                 parts: short_devices.iter().map(|&id| worker.part_on(id).copied()).collect(),
             }
         };
+        if short_devices.is_empty() {
+            return smallvec![source(here)];
+        }
+        let mut workers: SmallVec<[WorkerId; 4]> = smallvec![here];
+        let pool = self.worker(here).spec.pool;
+        for device in short_devices {
+            let sharing = self.devices[device.index()].workers.iter().copied();
+            workers
+                .extend(sharing.filter(|&id| self.worker(id).is_up() && self.worker(id).spec.pool == pool));
+        }
+        workers.sort_unstable();
+        workers.dedup();
         workers.into_iter().map(source).collect()
     }
 
@@ -494,6 +564,84 @@ impl SearchMemory {
     }
 }
 
+impl Ranking {
+    /// Nothing is known of these workers, of so many that there are.
+    fn begin(&mut self, up: &[WorkerId], workers: usize) {
+        self.known.clear();
+        self.known.resize(workers, Known::default());
+        self.ranked.clear();
+        self.ranked.extend(up.iter().map(|&worker| (Reverse(None), worker)));
+        self.mark = None;
+        self.is_listed = false;
+    }
+
+    /// Where a worker stands, if it is one of them.
+    fn place_of(&self, worker: WorkerId) -> Option<usize> {
+        let units = self.known.get(worker.index())?.units;
+        self.ranked.binary_search(&(units, worker)).ok()
+    }
+
+    /// The worker at a place has changed, and is to be ranked by this now; it stays where it is.
+    fn change(&mut self, place: usize, changes: u64, units: Option<u64>) {
+        let (ranked, worker) = &mut self.ranked[place];
+        *ranked = Reverse(units);
+        let known = &mut self.known[worker.index()];
+        (known.changes, known.units) = (Some(changes), *ranked);
+        let is_searched = core::mem::take(&mut known.is_searched);
+        let least = known.least.take().flatten().filter(|_| is_searched && self.is_listed);
+        let worker = *worker;
+        self.drop_prospect(least, worker);
+    }
+
+    /// A worker is searched no more, on which this was the least harm, if there could be a set.
+    fn drop_prospect(&mut self, least: Option<Harm>, worker: WorkerId) {
+        let place = least.and_then(|least| self.prospects.binary_search(&(least, worker)).ok());
+        debug_assert_eq!(place.is_some(), least.is_some(), "it stands where its least harm puts it");
+        place.map(|place| self.prospects.remove(place));
+    }
+
+    /// Puts those that changed, and are at these places, where they belong; who is searched follows.
+    fn settle(&mut self, mut places: Few<usize>, least_harm: impl Fn(WorkerId) -> Option<Harm>) {
+        places.sort_unstable();
+        let changed: Few<WorkerId> = places.iter().map(|&place| self.ranked[place].1).collect();
+        put_in_place(&mut self.ranked, &places);
+        if !self.is_listed {
+            return;
+        }
+        // Of the others only those at the edge came to be searched, or are searched no more: as many as changed at most.
+        let last = SEARCHED_WORKERS + changed.len();
+        let edge = SEARCHED_WORKERS.saturating_sub(changed.len())..last.min(self.ranked.len());
+        for place in
+            edge.chain(changed.iter().filter_map(|&worker| self.place_of(worker)).collect::<Few<_>>())
+        {
+            let (Reverse(units), worker) = self.ranked[place];
+            if place < SEARCHED_WORKERS && units.is_some() {
+                self.search(worker, || least_harm(worker));
+            } else if core::mem::take(&mut self.known[worker.index()].is_searched) {
+                self.drop_prospect(self.known[worker.index()].least.flatten(), worker);
+            }
+        }
+    }
+
+    /// A worker is searched, if it is not yet.
+    fn search(&mut self, worker: WorkerId, least_harm: impl FnOnce() -> Option<Harm>) {
+        let known = &mut self.known[worker.index()];
+        if core::mem::replace(&mut known.is_searched, true) {
+            return;
+        }
+        if let Some(least) = *known.least.get_or_insert_with(least_harm) {
+            let place = self.prospects.partition_point(|&other| other < (least, worker));
+            self.prospects.insert(place, (least, worker));
+        }
+    }
+
+    /// Nobody is searched.
+    fn unlist(&mut self) {
+        self.prospects.clear();
+        self.known.iter_mut().for_each(|known| known.is_searched = false);
+    }
+}
+
 /// Sorts what is in order but for these places, which are told in order. O(places that those move, and log all for each).
 fn put_in_place<T: Ord + Copy>(all: &mut [T], misplaced: &[usize]) {
     let moved: SmallVec<[T; FEW_CHANGES]> = misplaced.iter().map(|&place| all[place]).collect();
@@ -511,26 +659,14 @@ fn put_in_place<T: Ord + Copy>(all: &mut [T], misplaced: &[usize]) {
     }
 }
 
-/// Brings the least from a place on to that place.
-fn bring_least(prospects: &mut [(Harm, WorkerId)], place: usize) -> (Harm, WorkerId) {
-    let mut least = place;
-    for other in place + 1..prospects.len() {
-        if prospects[other] < prospects[least] {
-            least = other;
-        }
-    }
-    prospects.swap(place, least);
-    prospects[place]
-}
-
 impl Runners for Scheduler {
-    fn candidate(&self, slot: u32, source: &Source<'_>) -> Candidate {
+    fn candidate(&self, slot: u32, source: u32) -> Candidate {
         let (record, run) = (&self.requests[slot], self.requests.run(slot));
         Candidate {
             id: self.requests.id(slot),
             tier: record.tier(),
             used: run.in_use,
-            frees: source.frees(run.in_use),
+            source,
             preemptions: record.preemptions,
             started_at: run.started_at,
             work_lost: self.work_lost(slot),
@@ -563,6 +699,38 @@ mod tests {
             sorted.sort_unstable();
             put_in_place(&mut all, &misplaced);
             prop_assert_eq!(all, sorted);
+        }
+
+        #[test]
+        fn who_is_searched_follows_few_changes_as_if_all_were_listed_anew(
+            workers in 1_u32..80,
+            rounds in prop::collection::vec(
+                prop::collection::btree_map(0_u32..80, prop::option::of(0_u64..6), 1..=FEW_CHANGES),
+                1..12,
+            ),
+        ) {
+            let up: Vec<WorkerId> = (0..workers).map(WorkerId::new).collect();
+            let least = |worker: WorkerId| (!worker.get().is_multiple_of(3)).then_some(Harm::LEAST);
+            let mut ranking = Ranking::default();
+            ranking.begin(&up, up.len());
+            ranking.is_listed = true;
+            for (changes, round) in rounds.into_iter().zip(1..) {
+                let known = changes.keys().filter_map(|&worker| ranking.place_of(WorkerId::new(worker)));
+                let places: Few<usize> = known.collect();
+                for &place in &places {
+                    let units = changes[&ranking.ranked[place].1.get()];
+                    ranking.change(place, round, units);
+                }
+                ranking.settle(places, least);
+                let open = ranking.ranked.iter().filter(|(Reverse(units), _)| units.is_some());
+                let mut anew: Vec<_> =
+                    open.take(SEARCHED_WORKERS).filter_map(|&(_, id)| Some((least(id)?, id))).collect();
+                anew.sort_unstable();
+                let mut followed = ranking.prospects.clone();
+                followed.sort_unstable();
+                prop_assert!(ranking.ranked.is_sorted());
+                prop_assert_eq!(followed, anew);
+            }
         }
     }
 }

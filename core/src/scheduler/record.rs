@@ -166,6 +166,14 @@ pub(super) struct Rare {
     pub(super) moves_to: Option<WorkerId>,
 }
 
+impl Run {
+    /// Reads ahead of all of it.
+    #[inline(always)]
+    pub(super) fn fetch(&self) -> u64 {
+        self.in_use[0] ^ self.held_units[0] ^ self.charged_output ^ u64::from(self.place)
+    }
+}
+
 impl Rare {
     pub(super) const NONE: Self = Self {
         stopped_with: None,
@@ -257,6 +265,11 @@ impl Record {
 
     pub(super) fn never_yields(&self) -> bool {
         self.spec.yielding == Yielding::Never
+    }
+
+    /// Whether an engine had it, or declined it: it stands before those that are new.
+    pub(super) fn comes_back(&self) -> bool {
+        self.has_run || self.declines > 0
     }
 
     /// Whether it may be asked to stop now.

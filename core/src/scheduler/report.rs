@@ -209,6 +209,7 @@ impl Scheduler {
     pub(super) fn take_completion(&mut self, completion: &Completion) -> Result<(), ReportError> {
         let Completion { request, attempt, usage } = *completion;
         let slot = self.resolve_attempt(request, attempt)?;
+        self.fetch_for_end(slot);
         self.check_report(
             usage.prompt_tokens.max(usage.cached_tokens).max(usage.output_tokens),
             &Resources::ZERO,

@@ -181,6 +181,13 @@ impl Requests {
         (record, run)
     }
 
+    /// Reads ahead of the links of those beside one in its list.
+    #[inline(always)]
+    pub(super) fn fetch_neighbours(&self, record: &Record) -> u64 {
+        let word = |at: Option<u32>| at.map_or(0, |at| self.live[at].links.fetch());
+        word(record.links.prev()) ^ word(record.links.next())
+    }
+
     pub(super) fn rare(&self, slot: u32) -> &Rare {
         self.rare_of(&self.live[slot])
     }

@@ -114,17 +114,17 @@ impl Scheduler {
         if !self.requests.other_pools(slot).is_empty() && self.may_roam(slot) {
             self.change_roamer(slot, Roamers::insert);
             if self.requests[slot].lane == Some(Lane::Parked) {
-                self.homeless.insert((self.requests[slot].sequence, slot));
+                self.homeless.insert(self.requests[slot].sequence, slot);
             }
         }
     }
 
     /// It is in none any more.
-    #[inline]
+    #[inline(always)]
     pub(super) fn unlist_roamer(&mut self, slot: u32) {
         if !self.requests.other_pools(slot).is_empty() {
             self.change_roamer(slot, Roamers::remove);
-            self.homeless.remove(&(self.requests[slot].sequence, slot));
+            self.homeless.remove(self.requests[slot].sequence, slot);
         }
     }
 
@@ -132,7 +132,7 @@ impl Scheduler {
     fn change_roamer(&mut self, slot: u32, change: impl Fn(&mut Roamers, Roamer)) {
         let record = &self.requests[slot];
         let entry = (record.tier(), record.sequence, slot);
-        for pool in self.requests.other_pools(slot) {
+        for &pool in self.requests.other_pools(slot).iter() {
             let target = self.pool_mut(pool);
             let before = target.roamers.len();
             change(&mut target.roamers, entry);
@@ -350,17 +350,23 @@ impl Scheduler {
         self.enqueue(slot, true);
     }
 
-    /// A request that is nowhere belongs to another of the pools it names.
+    /// A request that is nowhere belongs to one of the pools it names: another, or the one it left, which can hold it again.
     fn enter(&mut self, slot: u32, pool: PoolId) {
         let requests = &self.requests;
         let choice = (0..requests.choices(slot)).find(|&choice| requests.preference(slot, choice) == pool);
         let choice = choice.expect("it names the pool");
-        // What it kept is not there.
+        if pool != requests[slot].pool() {
+            self.forget_kept(slot);
+        }
+        self.change_line(slot, true, |sched| sched.requests.choose(slot, choice));
+    }
+
+    /// What a request kept is not in the pool that it goes to.
+    fn forget_kept(&mut self, slot: u32) {
         self.forget_checkpoint(slot);
         if self.requests.rare(slot).tokens_kept > 0 {
             self.requests.rare_mut(slot).tokens_kept = 0;
         }
-        self.change_line(slot, true, |sched| sched.requests.choose(slot, choice));
     }
 
     /// A request that comes back and is nowhere: to the pool that it prefers.
@@ -373,7 +379,7 @@ impl Scheduler {
 
     /// Waiting requests that nothing can hold where they are go to the first pool they name where something can.
     pub(super) fn settle_homeless(&mut self) {
-        while let Some((_, slot)) = self.homeless.pop_first() {
+        while let Some(slot) = self.homeless.pop_first() {
             let able = (0..self.requests.choices(slot)).find_map(|choice| {
                 let pool = self.requests.preference(slot, choice);
                 self.as_if_in(pool, slot, |sched| sched.is_startable(slot)).then_some(pool)
@@ -389,7 +395,7 @@ impl Scheduler {
         let Self { pools, requests, homeless, .. } = self;
         let parked = |slot: u32| requests[slot].lane == Some(Lane::Parked);
         let others = pools[pool.index()].roamers.iter().filter(|&(.., slot)| parked(slot));
-        homeless.extend(others.map(|(_, sequence, slot)| (sequence, slot)));
+        others.for_each(|(_, sequence, slot)| homeless.insert(sequence, slot));
     }
 
     /// Whether any pool that a request may come back to could ever hold it: units that it stopped with count.
@@ -400,7 +406,7 @@ impl Scheduler {
             sched.pool(sched.requests[slot].pool()).shapes.iter().any(|shape| needs.fits(shape))
         };
         let others = if self.may_roam(slot) { self.requests.other_pools(slot) } else { OtherPools::NONE };
-        can(self) || others.into_iter().any(|pool| self.as_if_in(pool, slot, can))
+        can(self) || others.iter().any(|&pool| self.as_if_in(pool, slot, can))
     }
 
     /// How many lists of other pools a request should stand in, and whether it does.

@@ -1,4 +1,5 @@
-//! The waiting requests of other pools that one pool could serve: by tier, then by arrival.
+//! The waiting requests of other pools that one pool could serve: by tier, then by arrival. And those of all pools that
+//! nothing can hold where they are: by arrival.
 //!
 //! A tree for each tier, in nodes of the pool's own, because a request stands in several pools' lists at once: nodes that were
 //! ever needed are used again, so that nothing is allocated in steady state. Knows slots and sequences, not requests.
@@ -97,6 +98,67 @@ impl Roamers {
     }
 }
 
+/// The waiting requests that nothing can hold where they are, and other pools may: by arrival.
+#[derive(Debug)]
+pub(super) struct Homeless(Roamers);
+
+impl Homeless {
+    /// Whoever it is of, its tier does not matter.
+    const ANY: Tier = Tier::P0;
+
+    pub(super) fn new() -> Self {
+        Self(Roamers::new())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// One that may be there.
+    pub(super) fn insert(&mut self, sequence: u64, slot: u32) {
+        let entry = (Self::ANY, sequence, slot);
+        if !self.0.contains(entry) {
+            self.0.insert(entry);
+        }
+    }
+
+    /// One that may be there.
+    pub(super) fn remove(&mut self, sequence: u64, slot: u32) {
+        self.0.remove((Self::ANY, sequence, slot));
+    }
+
+    /// The slot of the first that arrived, which is there no more.
+    #[inline]
+    pub(super) fn pop_first(&mut self) -> Option<u32> {
+        let slot = self.0.of_tier(Self::ANY).next()?;
+        self.0.remove((Self::ANY, self.0.nodes.key(slot).1, slot));
+        Some(slot)
+    }
+
+    /// As that of [`Roamers`].
+    #[cfg(feature = "snapshot")]
+    pub(super) fn rebuild(&mut self, is_live: impl Fn(u32) -> bool) {
+        self.0.rebuild(is_live);
+    }
+}
+
+#[cfg(feature = "snapshot")]
+impl serde::Serialize for Homeless {
+    fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        let entries = self.0.iter().map(|(_, sequence, slot)| (sequence, slot));
+        entries.collect::<alloc::vec::Vec<_>>().serialize(out)
+    }
+}
+
+#[cfg(feature = "snapshot")]
+impl<'de> serde::Deserialize<'de> for Homeless {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let read = alloc::vec::Vec::<(u64, u32)>::deserialize(from)?;
+        let read = read.into_iter().map(|(sequence, slot)| (Self::ANY, sequence, slot)).collect();
+        Ok(Self(Roamers { read, ..Roamers::new() }))
+    }
+}
+
 /// As a list of all, whatever nodes they stand in.
 #[cfg(feature = "snapshot")]
 impl serde::Serialize for Roamers {
@@ -143,6 +205,27 @@ mod tests {
                 let first = |&(tier, ..): &Roamer| tier == Tier::new(1);
                 let of_tier: Vec<u32> = set.iter().filter(|roamer| first(roamer)).map(|&(.., slot)| slot).collect();
                 prop_assert!(roamers.of_tier(Tier::new(1)).eq(of_tier));
+            }
+        }
+
+        #[test]
+        fn the_homeless_are_a_set_by_arrival(steps in prop::collection::vec((0_u32..40, 0_u8..4), 0..200)) {
+            let (mut homeless, mut set) = (Homeless::new(), BTreeSet::<(u64, u32)>::new());
+            // Whoever has a slot has one sequence.
+            for (slot, verb) in steps {
+                let sequence = u64::from(slot) * 7 % 40;
+                match verb {
+                    0 | 1 => {
+                        homeless.insert(sequence, slot);
+                        set.insert((sequence, slot));
+                    }
+                    2 => {
+                        homeless.remove(sequence, slot);
+                        set.remove(&(sequence, slot));
+                    }
+                    _ => prop_assert_eq!(homeless.pop_first(), set.pop_first().map(|(_, slot)| slot)),
+                }
+                prop_assert_eq!(homeless.is_empty(), set.is_empty());
             }
         }
     }

@@ -6,17 +6,18 @@
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
+use core::cell::Cell;
 
 use smallvec::SmallVec;
 
 use super::workers::{Device, Worker, WorkerStatus};
-use super::{Pool, Scheduler};
+use super::{NO_PLACE, Pool, Scheduler};
 use crate::event::DevicePart;
 use crate::id::{DeviceId, PoolId, WorkerId};
-use crate::placement::{Load, Room, Rooms, load_ppm};
+use crate::placement::{Load, Own, Places, Room, Rooms, load_ppm};
 use crate::queue::Least;
 use crate::resources::{Balance, MAX_DIMENSIONS, Resources};
-use crate::share::Rounding;
+use crate::share::{Ppm, Rounding};
 
 /// How many vectors a [`Roomy`] keeps at most, and without allocating: more are rare among workers that are filled
 /// alike, and cost a search precision. Chosen arbitrarily.
@@ -87,26 +88,43 @@ impl Scheduler {
 
     /// What of the free units of a worker its devices have as well.
     pub(super) fn reachable(&self, worker: WorkerId) -> Resources {
-        reachable_on(self.worker(worker), &self.devices)
+        reachable_on(self.worker(worker), |id| self.device_free(id))
+    }
+
+    fn device_free(&self, id: DeviceId) -> Resources {
+        self.devices[id.index()].free().positive()
     }
 
     /// The free units of a worker changed: so did those that it shares with others.
     #[inline(always)]
-    pub(super) fn note_room(&mut self, worker: WorkerId) {
-        self.note_own_room(worker);
-        for index in 0..self.worker(worker).spec.devices.len() {
-            let device = self.worker(worker).spec.devices[index].device.index();
-            for neighbour in 0..self.devices[device].workers.len() {
-                self.note_own_room(self.devices[device].workers[neighbour]);
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn note_own_room(&mut self, id: WorkerId) {
+    pub(super) fn note_room(&mut self, id: WorkerId) {
         let worker = &self.workers[id.index()];
         if worker.is_up() {
             self.pools[worker.spec.pool.index()].rooms.note(worker.place as usize);
+        }
+        if !worker.spec.devices.is_empty() {
+            self.note_shared_room(id);
+        }
+    }
+
+    fn note_shared_room(&mut self, id: WorkerId) {
+        let Self { pools, workers, devices, .. } = self;
+        let worker = &workers[id.index()];
+        for part in &worker.spec.devices {
+            for &neighbour in &devices[part.device.index()].workers {
+                // Mostly they are of one pool: then nothing need be read of them, which is far from the near caches.
+                let pool = &mut pools[worker.spec.pool.index()];
+                if let Some(&place) = pool.places.get(neighbour.index())
+                    && place != NO_PLACE
+                {
+                    pool.rooms.note_shared(place as usize);
+                    continue;
+                }
+                let other = &workers[neighbour.index()];
+                if other.is_up() {
+                    pools[other.spec.pool.index()].rooms.note_shared(other.place as usize);
+                }
+            }
         }
     }
 
@@ -114,7 +132,7 @@ impl Scheduler {
     #[inline]
     pub(super) fn room_of(&self, id: WorkerId) -> Room {
         let worker = self.worker(id);
-        let free = free_on(worker, &self.devices);
+        let free = free_on(worker, |id| self.device_free(id));
         Room { free, load: self.load(id), capacity: worker.spec.capacity }
     }
 
@@ -130,18 +148,19 @@ impl Scheduler {
 
     /// The same with `more` in use, and `less`.
     pub(super) fn load_but(&self, id: WorkerId, more: Resources, less: Resources) -> Load {
-        load_on(self.worker(id), &self.devices, more, less)
+        let but = |units: Resources, more, less| (units + more).saturating_sub(less);
+        let worker = self.worker(id);
+        load_on(worker, but(worker.in_use(), more, less), |part| {
+            let device = &self.devices[part.device.index()];
+            load_ppm(but(device.in_use(), part.of(more), part.of(less)), device.spec.limit)
+        })
     }
 
     /// Somebody is about to search for room in a pool.
     pub(super) fn refresh_rooms(&mut self, pool: PoolId) {
         let Self { pools, workers, devices, .. } = self;
         let Pool { rooms, up, .. } = &mut pools[pool.index()];
-        let worker = |place: usize| &workers[up[place].index()];
-        rooms.refresh(
-            |place| free_on(worker(place), devices),
-            |place| load_on(worker(place), devices, Resources::ZERO, Resources::ZERO),
-        );
+        rooms.refresh(&Up { up, workers, devices, seen: Cell::new(None) });
     }
 
     /// Other workers of a pool are up, or have other capacities. O(workers of the pool).
@@ -157,7 +176,10 @@ impl Scheduler {
         // Its worker may take all of a device, or use so much of itself.
         let shared = parts.flat_map(|part| {
             let limit = self.devices[part.device.index()].spec.limit;
-            let scaled = |units: u64| if units == 0 { 0 } else { part.most_for(units).saturating_add(1) };
+            // Its use of all of a device is what is used of it; that of a part is rounded up.
+            let beyond = u64::from(part.part < Ppm::ONE);
+            let scaled =
+                |units: u64| if units == 0 { 0 } else { part.most_for(units).saturating_add(beyond) };
             [limit, limit.zip(limit, |units, _| scaled(units))]
         });
         let rooms = Rooms::new(up.iter().map(|&id| self.worker(id).spec.capacity), shared);
@@ -364,8 +386,9 @@ impl Scheduler {
         claim.earmarked = before + more - less;
         let after = claim.earmarked;
         let (owner, tier) = (claim.owner, claim.tier);
+        let (was_full, is_full) = (before == claim.size, claim.is_full());
         let target = &mut self.workers[claim.worker.index()];
-        target.changes += 1;
+        self.changes.note(claim.worker, target);
         target.earmarked += after;
         target.earmarked -= before;
         for part in &target.spec.devices {
@@ -374,6 +397,7 @@ impl Scheduler {
             device.earmarked -= part.of(before);
         }
         let (worker, pool, counted) = (claim.worker, target.spec.pool, self.requests[owner].counted);
+        self.pool_mut(pool).claim_digest.note(id, was_full, is_full);
         let account = self.account_mut(pool, tier);
         account.earmarked += after;
         account.earmarked -= before;
@@ -384,33 +408,81 @@ impl Scheduler {
     }
 }
 
+/// The workers of a pool that are up, by their places.
+struct Up<'a> {
+    up: &'a [WorkerId],
+    workers: &'a [Worker],
+    devices: &'a [Device],
+    /// Those that share a device change together: it is looked at once for all of them.
+    seen: Cell<Option<(DeviceId, (Resources, u64))>>,
+}
+
+impl Up<'_> {
+    fn worker(&self, place: usize) -> &Worker {
+        &self.workers[self.up[place].index()]
+    }
+}
+
+impl Places for Up<'_> {
+    #[inline]
+    fn free(&self, place: usize) -> Resources {
+        free_on(self.worker(place), |id| self.device(id).0)
+    }
+
+    #[inline]
+    fn in_use(&self, place: usize) -> Option<Resources> {
+        let worker = self.worker(place);
+        worker.spec.devices.is_empty().then(|| worker.in_use())
+    }
+
+    #[inline]
+    fn load(&self, place: usize) -> Load {
+        let worker = self.worker(place);
+        load_on(worker, worker.in_use(), |part| self.device(part.device).1)
+    }
+
+    fn own(&self, place: usize) -> Option<Own> {
+        let worker = self.worker(place);
+        let &[part] = &worker.spec.devices[..] else { return None };
+        let ppm = load_ppm(worker.in_use(), worker.spec.capacity);
+        Some(Own { free: worker.free().positive(), ppm, part })
+    }
+
+    #[inline]
+    fn device(&self, id: DeviceId) -> (Resources, u64) {
+        let known = self.seen.get().filter(|&(known, _)| known == id);
+        let (_, device) = known.unwrap_or_else(|| {
+            let device = &self.devices[id.index()];
+            (id, (device.free().positive(), load_ppm(device.in_use(), device.spec.limit)))
+        });
+        self.seen.set(Some((id, device)));
+        device
+    }
+}
+
 #[inline]
-fn reachable_on(worker: &Worker, devices: &[Device]) -> Resources {
+fn reachable_on(worker: &Worker, device_free: impl Fn(DeviceId) -> Resources) -> Resources {
     worker.spec.devices.iter().fold(worker.free().positive(), |free, part| {
-        let on_device = devices[part.device.index()].free().positive();
-        free.zip(on_device, |units, left| units.min(part.most_for(left)))
+        free.zip(device_free(part.device), |units, left| units.min(part.most_for(left)))
     })
 }
 
 /// What a search for room goes by: what is free of a worker.
 #[inline]
-fn free_on(worker: &Worker, devices: &[Device]) -> Resources {
+fn free_on(worker: &Worker, device_free: impl Fn(DeviceId) -> Resources) -> Resources {
     // Most stand on no devices.
     if worker.spec.devices.is_empty() {
         worker.spec.capacity.saturating_sub(worker.in_use() + worker.earmarked)
     } else {
-        reachable_on(worker, devices)
+        reachable_on(worker, device_free)
     }
 }
 
-/// The load of a worker with `more` in use, and `less`.
-fn load_on(worker: &Worker, devices: &[Device], more: Resources, less: Resources) -> Load {
-    let own = load_ppm((worker.in_use() + more).saturating_sub(less), worker.spec.capacity);
-    worker.spec.devices.iter().fold(Load::alone(own), |load, part| {
-        let device = &devices[part.device.index()];
-        let in_use = (device.in_use() + part.of(more)).saturating_sub(part.of(less));
-        load.sharing(load_ppm(in_use, device.spec.limit))
-    })
+/// The load of a worker that has so much in use, and its devices so much load.
+#[inline]
+fn load_on(worker: &Worker, in_use: Resources, device_load: impl Fn(&DevicePart) -> u64) -> Load {
+    let own = Load::alone(load_ppm(in_use, worker.spec.capacity));
+    worker.spec.devices.iter().fold(own, |load, part| load.sharing(device_load(part)))
 }
 
 /// What an offset of the worker is on the device: rounded up, as use is.

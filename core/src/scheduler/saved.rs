@@ -6,15 +6,17 @@
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
+use super::claims::ClaimDigest;
 use super::dispatch::Quiet;
 use super::quota::QuotaQueue;
 use super::reclaim::SearchMemory;
 use super::record::{Claim, NeverRan, Waiting};
 use super::requests::Requests;
+use super::roamers::Homeless;
 use super::tenants::Tenants;
 use super::usage::Forgotten;
 use super::warmth::Warmth;
-use super::workers::{Device, Place, Worker};
+use super::workers::{Changes, Device, Place, Worker};
 use super::{Pool, Scheduler, Stats};
 use crate::config::Config;
 use crate::event::Action;
@@ -47,20 +49,23 @@ macro_rules! saved {
         impl Scheduler {
             pub(crate) fn saved(&self) -> Saved<'_> {
                 // The config goes as text of its own.
-                let Self { config: _, search_memory: _, said_next: _, $($field,)+ } = self;
+                let Self { config: _, search_memory: _, changes: _, said_next: _, $($field,)+ } = self;
                 Saved { $($field,)+ }
             }
 
             pub(crate) fn of_loaded(config: Config, loaded: Loaded) -> Self {
                 let Loaded { $($field,)+ } = loaded;
                 let search_memory = SearchMemory::default();
-                let mut scheduler = Self { config, search_memory, said_next: None, $($field,)+ };
+                let changes = Changes::default();
+                let mut scheduler = Self { config, search_memory, changes, said_next: None, $($field,)+ };
                 scheduler.warmth.rebuild(&scheduler.config);
-                let Self { pools, requests, workers, .. } = &mut scheduler;
+                let Self { pools, homeless, requests, workers, claims, .. } = &mut scheduler;
+                homeless.rebuild(|slot| requests.contains(slot));
                 for pool in pools {
                     pool.roamers.rebuild(|slot| requests.contains(slot));
                     pool.find_places(workers.len());
                     pool.rooms.rebuild();
+                    pool.claim_digest = ClaimDigest::of(&pool.claims, claims);
                 }
                 scheduler
             }
@@ -97,7 +102,7 @@ saved! {
     waiting_by_tier: Vec<Waiting>,
     never_yielding: u64,
     roamers: usize,
-    homeless: BTreeSet<(u64, u32)>,
+    homeless: Homeless,
     never_ran: Vec<NeverRan>,
     stoppable: Vec<bool>,
     budget_spent: Vec<Instant>,

@@ -14,6 +14,15 @@ use crate::id::{PoolId, WorkerId};
 use crate::time::Instant;
 
 impl Scheduler {
+    /// Until when a worker is kept out that replaces one that was lost again and again; `None` of one that nothing keeps
+    /// out. O(1).
+    ///
+    /// # Errors
+    /// An unknown worker.
+    pub fn kept_out_until(&self, worker: WorkerId) -> Result<Option<Instant>, WorkerError> {
+        self.status(worker).map(|_| self.worker(worker).standing.out_until)
+    }
+
     /// Who is replaced is a lost worker of the pool.
     pub(super) fn check_replaced(&self, spec: &WorkerSpec) -> Result<(), WorkerError> {
         let Some(former) = spec.replaces else { return Ok(()) };

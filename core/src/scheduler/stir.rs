@@ -6,7 +6,7 @@ use crate::id::{PoolId, WorkerId};
 
 impl Scheduler {
     /// Units of a worker came free: first for its claims, then for whoever waits.
-    #[inline]
+    #[inline(always)] // short where its worker has no claims and stands on no devices
     pub(super) fn freed(&mut self, worker: WorkerId) {
         self.stir_around(worker);
         self.settle_claims(worker);
@@ -40,6 +40,10 @@ impl Scheduler {
     }
 
     fn stir_neighbours(&mut self, worker: WorkerId) {
+        // Those that share a device with it are of that pool, which was stirred.
+        if self.pools.len() == 1 {
+            return;
+        }
         for index in 0..self.worker(worker).spec.devices.len() {
             let device = self.worker(worker).spec.devices[index].device;
             for neighbour in 0..self.devices[device.index()].workers.len() {

@@ -80,7 +80,7 @@ impl Scheduler {
         let bounds = self.yielder_bounds(slot);
         let (record, run) = self.requests.with_run_mut(slot);
         let worker = &mut self.workers[run.worker.index()];
-        worker.changes += 1;
+        self.changes.note(run.worker, worker);
         let yielders = &mut worker.yielders[record.spec.tier.index()];
         run.yield_place = yielders.insert(slot, &bounds);
         yielders.total += run.in_use;
@@ -98,7 +98,7 @@ impl Scheduler {
         let (record, run) = self.requests.with_run_mut(slot);
         let place = core::mem::replace(&mut run.yield_place, NOWHERE);
         let worker = &mut self.workers[run.worker.index()];
-        worker.changes += 1;
+        self.changes.note(run.worker, worker);
         let yielders = &mut worker.yielders[record.spec.tier.index()];
         yielders.remove(place);
         yielders.total -= run.in_use;
@@ -115,9 +115,11 @@ impl Scheduler {
         let worker = &mut self.workers[run.worker.index()];
         let yielders = &mut worker.yielders[record.spec.tier.index()];
         let widens = yielders.widen(place, &bounds);
-        worker.changes += u64::from(widens || before != run.in_use);
         yielders.total += run.in_use;
         yielders.total -= before;
+        if widens || before != run.in_use {
+            self.changes.note(run.worker, worker);
+        }
     }
 
     fn swap_ns(&self, slot: u32) -> u64 {

@@ -30,11 +30,12 @@ impl Tenants {
     }
 
     /// Changes something of a tenant that may make it idle, or busy, or known to somebody; it counts as used now.
-    #[inline]
+    #[inline(always)]
     pub(super) fn touch(&mut self, id: TenantId, change: impl FnOnce(&mut Tenant)) {
-        let was = self[id].is_idle_stranger();
-        change(&mut self[id]);
-        let is = self[id].is_idle_stranger();
+        let tenant = &mut self[id];
+        let was = tenant.is_idle_stranger();
+        change(tenant);
+        let is = tenant.is_idle_stranger();
         if was {
             self.idle.remove(&mut self.list, id.get());
         }

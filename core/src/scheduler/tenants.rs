@@ -13,6 +13,7 @@ use crate::error::{Limit, TenantError};
 use crate::id::TenantId;
 use crate::list::{LinkTable, Links, List};
 use crate::meter::Meters;
+use crate::packed::MaybeNumber;
 use crate::quota::{Busy, Misplaced};
 use crate::slab::Slab;
 use crate::tenant::TenantPolicy;
@@ -29,7 +30,7 @@ pub(super) struct Tenant {
     /// Its lines by the numbers of their queues.
     pub(super) lines: SmallVec<[(u32, u32); 2]>,
     /// The running mean of its outputs, in fractions of a token.
-    pub(super) mean_output: Option<i128>,
+    pub(super) mean_output: MaybeNumber,
     /// What it has used, by tier, once it has submitted something.
     pub(super) meters: Meters,
     /// Whether somebody said what it may do.
@@ -47,12 +48,21 @@ impl Tenant {
             policy,
             node,
             lines: SmallVec::new(),
-            mean_output: None,
+            mean_output: MaybeNumber::NONE,
             meters: Meters::default(),
             is_configured: false,
             live: 0,
             links: Links::default(),
         }
+    }
+}
+
+impl Tenant {
+    /// Reads ahead of what changes when a request comes or goes.
+    #[inline(always)]
+    pub(super) fn fetch(&self) -> u64 {
+        let line = self.lines.first().map_or(0, |&(_, line)| line);
+        u64::from(self.live ^ line)
     }
 }
 
@@ -341,6 +351,11 @@ impl Scheduler {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_tenant_takes_without_limits_and_use() {
+        assert!(size_of::<Tenant>() <= 96, "{}", size_of::<Tenant>());
+    }
 
     #[test]
     fn policies_that_limit_what_waits_are_known_as_long_as_anybody_has_one() {

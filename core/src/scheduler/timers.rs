@@ -111,7 +111,7 @@ impl Scheduler {
     }
 
     /// Sets what the time will do to a request that begins to wait, or waits in another place.
-    #[inline]
+    #[inline(always)]
     pub(super) fn set_timer(&mut self, slot: u32) {
         let record = &self.requests[slot];
         self.set_due(

@@ -130,7 +130,7 @@ impl Scheduler {
     }
 
     /// What is counted of a request's queue.
-    #[inline]
+    #[inline(always)]
     pub(super) fn metrics_of(&mut self, slot: u32) -> &mut QueueMetrics {
         let spec = &self.requests[slot].spec;
         let queue = self.queue_number(spec.pool, spec.tier);

@@ -14,7 +14,7 @@ use super::{NO_PLACE, SCAN_WINDOW, Scheduler};
 use crate::config::{Affinity, Config};
 use crate::error::{ReportError, WorkerError};
 use crate::id::{PoolId, RequestId, Tier, WorkerId};
-use crate::placement::{affine_score, is_out_of_balance};
+use crate::placement::{Load, affine_score, is_out_of_balance};
 use crate::prefix_index::{PrefixIndex, Warm};
 use crate::queue::Lane;
 use crate::time::Instant;
@@ -220,10 +220,16 @@ impl Scheduler {
         Ok(())
     }
 
-    /// How many blocks of prompts are known, and how many bytes that knowledge takes: all of it from the beginning. O(1).
+    /// How many blocks of prompts are known. O(1).
     #[must_use]
-    pub fn prefix_memory(&self) -> (u32, usize) {
-        (self.warmth.index.known(), self.warmth.index.bytes())
+    pub fn prefix_blocks(&self) -> u32 {
+        self.warmth.index.known()
+    }
+
+    /// How many bytes the knowledge of prompts takes: all of it from the beginning. O(1).
+    #[must_use]
+    pub fn prefix_bytes(&self) -> usize {
+        self.warmth.index.bytes()
     }
 
     /// Another config: nothing is known of any cache, and of no prompt.
@@ -236,13 +242,16 @@ impl Scheduler {
         }
     }
 
-    /// A request starts on a worker, which will have its prompt.
-    pub(super) fn learn(&mut self, slot: u32, worker: WorkerId) {
+    /// A request starts on a worker, which will have its prompt. Tells how many tokens of it are expected to be cached there
+    /// now.
+    pub(super) fn learn(&mut self, slot: u32, worker: WorkerId) -> u64 {
         if let Some(last) = self.warmth.of(slot)
             && self.config.affinity().is_some_and(|affinity| affinity.learns)
         {
-            self.warmth.index.learn(worker.get(), last);
+            let held = self.warmth.index.learn(worker.get(), last);
+            return self.tokens_in(slot, held);
         }
+        self.expected_cached(slot, worker)
     }
 
     /// What was learnt is stored, and workers that came to have more than their share forget what they used longest ago. Who
@@ -300,16 +309,24 @@ impl Scheduler {
     }
 
     /// Of the worker that is emptiest of those that a request may start on, and those of them that are warm for it: the
-    /// one that costs least.
+    /// one that costs least. Who goes by caches takes the emptiest with its load, as far as that was asked.
     #[inline]
     pub(super) fn warmest(
         &self,
         slot: u32,
-        emptiest: WorkerId,
+        (emptiest, load): (WorkerId, Option<Load>),
         may_start_on: impl Fn(WorkerId) -> bool,
     ) -> WorkerId {
         match (self.config.affinity(), self.warmth.of(slot)) {
-            (Some(affinity), Some(last)) => self.warmest_by(affinity, last, slot, emptiest, may_start_on),
+            (Some(affinity), Some(last)) => {
+                let load = load.unwrap_or_else(|| self.load_with(slot, emptiest));
+                debug_assert_eq!(
+                    load,
+                    self.load_with(slot, emptiest),
+                    "who goes by caches goes by load first"
+                );
+                self.warmest_by(affinity, last, slot, (emptiest, load), may_start_on)
+            }
             _ => emptiest,
         }
     }
@@ -319,18 +336,17 @@ impl Scheduler {
         affinity: &Affinity,
         last: u32,
         slot: u32,
-        emptiest: WorkerId,
+        (emptiest, load): (WorkerId, Load),
         may_start_on: impl Fn(WorkerId) -> bool,
     ) -> WorkerId {
         let record = &self.requests[slot];
         let left = |cached: u64| record.spec.prompt_tokens - cached;
-        let score = |id: WorkerId, cached: u64| {
-            let load = self.load_with(slot, id);
+        let score = |id: WorkerId, cached: u64, load: Load| {
             (affine_score(left(cached), load.ppm, affinity.load_tokens), load, id)
         };
         // Who has no more of it than the emptiest costs more.
         let (warm, blocks) = self.warmth.index.warmer_than(last, emptiest.get(), self.enough(slot));
-        let cold = score(emptiest, self.tokens_in(slot, blocks));
+        let cold = score(emptiest, self.tokens_in(slot, blocks), load);
         let at_least = self.pool(record.pool()).rooms.at_least(&record.asks);
         let bounded = self.weighed(slot, warm).map(|(id, place, cached)| {
             (affine_score(left(cached), at_least(place), affinity.load_tokens), id, cached)
@@ -344,7 +360,7 @@ impl Scheduler {
                 break;
             }
             if may_start_on(id) {
-                best = best.min(score(id, cached));
+                best = best.min(score(id, cached, self.load_with(slot, id)));
             }
         }
         let (_, load, best) = best;
@@ -426,7 +442,7 @@ impl Scheduler {
     }
 
     /// Whether workers are ever kept.
-    #[inline]
+    #[inline(always)]
     pub(super) fn keeps_workers(&self) -> bool {
         self.config.affinity().is_some_and(|affinity| affinity.wait_ns > 0)
     }

@@ -83,6 +83,55 @@ impl Tolerance {
     }
 }
 
+/// How many changes of workers are kept: more than a decision makes.
+const KEPT_CHANGES: usize = 8;
+
+/// Which workers changed last of that by which they are searched for victims.
+#[derive(Debug)]
+pub(super) struct Changes {
+    last: [WorkerId; KEPT_CHANGES],
+    /// How many there were; several of one worker, one after the other, are one.
+    count: u64,
+}
+
+impl Default for Changes {
+    fn default() -> Self {
+        Self { last: [WorkerId::new(u32::MAX); KEPT_CHANGES], count: 0 }
+    }
+}
+
+impl Changes {
+    fn place(number: u64) -> usize {
+        number as usize % KEPT_CHANGES
+    }
+
+    /// Something of a worker changes.
+    #[inline(always)]
+    pub(super) fn note(&mut self, id: WorkerId, worker: &mut Worker) {
+        worker.changes += 1;
+        self.list(id);
+    }
+
+    #[inline(always)]
+    fn list(&mut self, id: WorkerId) {
+        if self.last[Self::place(self.count)] != id {
+            self.count += 1;
+            self.last[Self::place(self.count)] = id;
+        }
+    }
+
+    /// What to ask [`since`](Self::since) with later: the last worker may change again without being told apart.
+    pub(super) fn mark(&self) -> u64 {
+        self.count
+    }
+
+    /// Those that changed since a mark, and perhaps others, some of them twice; `None` if they were too many.
+    pub(super) fn since(&self, mark: u64) -> Option<impl Iterator<Item = WorkerId> + use<'_>> {
+        let few = self.count - mark < KEPT_CHANGES as u64;
+        few.then(|| (mark..=self.count).map(|number| self.last[Self::place(number)]))
+    }
+}
+
 #[derive(Debug)]
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Worker {
@@ -284,5 +333,32 @@ impl Device {
 
     pub(super) fn overdraft(&self) -> Resources {
         self.beyond(self.in_use(), self.yielding + self.tolerance.units)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn whoever_changed_since_a_mark_is_told_or_that_they_were_too_many(
+            before in prop::collection::vec(0_u32..3, 0..20),
+            after in prop::collection::vec(0_u32..3, 0..20),
+        ) {
+            let mut changes = Changes::default();
+            before.into_iter().for_each(|id| changes.list(WorkerId::new(id)));
+            let mark = changes.mark();
+            for (number, id) in after.iter().enumerate() {
+                changes.list(WorkerId::new(*id));
+                let Some(told) = changes.since(mark) else {
+                    prop_assert!(number + 1 >= KEPT_CHANGES, "{number} changes are not many");
+                    continue;
+                };
+                let told: Vec<u32> = told.map(WorkerId::get).collect();
+                prop_assert!(after[..=number].iter().all(|id| told.contains(id)), "{told:?} of {after:?}");
+            }
+        }
     }
 }

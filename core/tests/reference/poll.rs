@@ -376,7 +376,9 @@ impl Model {
                 && self.drains_over(id).iter().all(|other| self.requests[other].tier() > tier)
         });
         if let Some(id) = able.min_by_key(|&id| (self.load(id, [0; 4]), id)) {
-            self.drains_over(id).into_iter().for_each(|other| self.end_drain(other));
+            let others = self.drains_over(id);
+            self.look_again |= !others.is_empty();
+            others.into_iter().for_each(|other| self.end_drain(other));
             self.workers[id.get() as usize].drain = Some((head, now));
         }
     }

@@ -15,7 +15,7 @@ pub(crate) struct Look {
 /// The pools that a request names, in order, each once.
 pub(crate) fn named(spec: &RequestSpec) -> Vec<PoolId> {
     let mut pools = vec![spec.pool];
-    for pool in spec.other_pools {
+    for &pool in spec.other_pools.iter() {
         if !pools.contains(&pool) {
             pools.push(pool);
         }
@@ -44,11 +44,7 @@ impl Model {
     }
 
     fn other_pools(&self, seq: Seq) -> Vec<PoolId> {
-        if self.may_roam(seq) {
-            self.requests[&seq].spec.other_pools.into_iter().collect()
-        } else {
-            Vec::new()
-        }
+        if self.may_roam(seq) { self.requests[&seq].spec.other_pools.to_vec() } else { Vec::new() }
     }
 
     fn as_if_in<T>(&mut self, pool: PoolId, seq: Seq, look: impl FnOnce(&Self) -> T) -> T {

@@ -233,10 +233,11 @@ fn number_question(caller: &mut Caller<'_>) {
         (caller.scheduler(), caller.request(), caller.number(), caller.room(8));
     // SAFETY: room, or NULL.
     let status = unsafe {
-        match caller.bytes.below(4) {
+        match caller.bytes.below(5) {
             0 => tidegate_scheduler_state(scheduler, request, to(&out)),
             1 => tidegate_scheduler_queue_depth(scheduler, number, to(&out)),
             2 => tidegate_scheduler_now(scheduler, to(&out)),
+            3 => tidegate_scheduler_kept_out_until(scheduler, number, to(&out)),
             _ => tidegate_scheduler_poll_timeout(scheduler, to(&out)),
         }
     };

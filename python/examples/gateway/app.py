@@ -5,8 +5,6 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
@@ -18,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 import tidegate
 from gateway.client import Client, ClientGone, gone, read_body
 from gateway.config import MAX_POOLS, Settings
+from gateway.fleet import Fleet
 from gateway.keys import Keys, tier_of
 from gateway.metrics import Metrics
 from gateway.proxy import Call, Proxy
@@ -36,14 +35,15 @@ POOL = "x-tidegate-pool"
 class App:
     """An ASGI application around one gate."""
 
-    def __init__(self, gate: Gate, proxy: Proxy, metrics: Metrics, states: Callable[[], Any]) -> None:
+    def __init__(self, gate: Gate, proxy: Proxy, metrics: Metrics, fleet: Fleet) -> None:
         self._gate = gate
         self._proxy = proxy
         self._metrics = metrics
-        self._states = states
+        self._fleet = fleet
         self._settings: Settings | None = None
         self._keys = Keys(())
         self._of_tenants: dict[str, tuple[str, ...]] = {}
+        self._of_tiers: list[tuple[str, ...]] = []
         self.asgi = Starlette(
             routes=[
                 Route("/v1/completions", _Completions(self, "completions"), methods=["POST"]),
@@ -63,6 +63,7 @@ class App:
         self._of_tenants = {
             tenant.name: tuple(pools[number] for number in tenant.pools) for tenant in settings.tenants if tenant.pools
         }
+        self._of_tiers = [tuple(pools[number] for number in numbers) for numbers in settings.tier_pools]
         self._proxy.settings = settings.gateway
 
     async def answer(self, kind: Kind, scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,7 +80,7 @@ class App:
             pools = self._pools(headers.get(POOL))
             raw = await read_body(receive, scope["headers"], settings.max_body_bytes, settings.body_timeout)
             ask = parse(kind, raw, settings)
-            pools = pools or self._pools_of(ask.body.get("model"), key.tenant)
+            pools = pools or self._pools_of(ask.body.get("model"), key.tenant, tier)
             # Engines take a name once: the client's may come twice.
             engine_name = f"{name}-{secrets.token_hex(4)}"
             upstream = passed | {REQUEST_ID: engine_name, "content-type": "application/json"}
@@ -144,10 +145,11 @@ class App:
             raise Refusal(400, "unknown-pool", f"{len(named)} pools are named, at most {MAX_POOLS}")
         return named
 
-    def _pools_of(self, model: object, tenant: str) -> tuple[str, ...]:
+    def _pools_of(self, model: object, tenant: str, tier: int) -> tuple[str, ...]:
+        """Those of its model, or else of its tenant, or else of its tier, or else the first."""
         assert self._settings is not None, "it is configured before it serves"
         named = self._settings.gateway.models.get(model) if isinstance(model, str) else None
-        return named or self._of_tenants.get(tenant) or self._gate.scheduler.config.pools[:1]
+        return named or self._of_tenants.get(tenant) or self._of_tiers[tier] or self._gate.scheduler.config.pools[:1]
 
     async def _healthz(self, _request: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -155,8 +157,9 @@ class App:
     async def _readyz(self, _request: Request) -> Response:
         if not self._gate.is_open:
             return PlainTextResponse("draining\n", 503)
-        if not any(self._states().values()):
-            return PlainTextResponse("no engine is up\n", 503)
+        if not any(self._fleet.states().values()):
+            out = "".join(f"{url} is kept out for {seconds:.1f} s\n" for url, seconds in self._fleet.out_for().items())
+            return PlainTextResponse(f"no engine is up\n{out}", 503)
         return PlainTextResponse("ready\n")
 
     async def _metrics_text(self, _request: Request) -> Response:

@@ -82,7 +82,7 @@ class GatewaySettings:
     drain: float = 30
     """How long those inside may take to finish when the gateway is told to end."""
     models: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """The pools that serve a model, in order of preference; of one that is not named the tenant's, or the first."""
+    """The pools that serve a model, in order of preference; of others the tenant's, the tier's, or the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +133,7 @@ class Settings:
     gateway: GatewaySettings
     engines: tuple[EngineSettings, ...]
     tenants: tuple[TenantSettings, ...]
+    tier_pools: tuple[tuple[int, ...], ...]
     keys: tuple[KeySettings, ...]
     redis: RedisSettings | None
 
@@ -204,13 +205,18 @@ class _Reader:
 
     def models(self, table: dict[str, Any], pools: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
         """The pools of each model, by its name."""
+        lists: dict[str, tuple[str, ...]] = {}
         for model, named in table.items():
             path = f"gateway.models.{model}"
-            if not isinstance(named, list) or not 1 <= len(named) <= MAX_POOLS:
+            if not isinstance(named, list) or not all(isinstance(pool, str) for pool in named):
+                self.fault(path, "is a list of names of pools")
+                continue
+            lists[model] = tuple(dict.fromkeys(named))  # one that is named again counts once
+            if not 1 <= len(lists[model]) <= MAX_POOLS:
                 self.fault(path, f"is a list of 1 to {MAX_POOLS} pools")
-            elif unknown := [pool for pool in named if pools and pool not in pools]:
+            elif unknown := [pool for pool in lists[model] if pools and pool not in pools]:
                 self.fault(path, f"there is no pool {unknown[0]!r}")
-        return {model: tuple(named) for model, named in table.items() if isinstance(named, list)}
+        return lists
 
     def redis(self, document: dict[str, Any]) -> RedisSettings | None:
         if "redis" not in document:
@@ -275,12 +281,13 @@ def parse(text: str) -> Settings:
         raise ConfigFault([("", str(error))]) from None
     scheduler: tidegate.Config | None = None
     tenants: tuple[TenantSettings, ...] = ()
+    tier_pools: tuple[tuple[int, ...], ...] = ()
     try:
         deployment = Deployment.parse(text)
     except tidegate.ConfigError as error:
         reader.faults.extend(error.faults)
     else:
-        scheduler, tenants = deployment.config, deployment.tenants
+        scheduler, tenants, tier_pools = deployment.config, deployment.tenants, deployment.tier_pools
         if "slots" not in scheduler.dimensions:
             reader.fault("dimensions", "has no `slots`, of which a request takes one")
     pools, tiers = (scheduler.pools, scheduler.tiers) if scheduler else ((), ())
@@ -298,7 +305,7 @@ def parse(text: str) -> Settings:
         reader.fault("redis", "is needed: a tenant is `leased`")
     if reader.faults or scheduler is None:
         raise ConfigFault(reader.faults)
-    settings = Settings(scheduler, gateway, engines, tenants, keys, redis)
+    settings = Settings(scheduler, gateway, engines, tenants, tier_pools, keys, redis)
     _try_budgets(settings)
     return settings
 

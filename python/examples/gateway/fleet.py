@@ -7,6 +7,7 @@ Where engines say how many requests they have, a worker has what others leave of
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -84,12 +85,22 @@ class Fleet:
             member.suspected.set()
 
     def states(self) -> Mapping[str, bool]:
-        """Whether each engine is up, by its address."""
-        return {url: member.worker is not None for url, member in self._members.items()}
+        """Whether each engine is up, by its address: one that answers and is kept out is not."""
+        out = self.out_for()
+        return {url: member.worker is not None and url not in out for url, member in self._members.items()}
+
+    def out_for(self) -> Mapping[str, float]:
+        """For how many seconds yet those engines are kept out that answer, and were lost again and again."""
+        now, found = time.monotonic_ns(), {}
+        for url, member in self._members.items():
+            until = None if member.worker is None else self._gate.scheduler.kept_out_until(member.worker)
+            if until is not None and until > now:
+                found[url] = (until - now) / 1e9
+        return found
 
     def slots(self) -> Mapping[str, int]:
         """What each engine that is up has for this gateway, by its address."""
-        return {url: member.slots for url, member in self._members.items() if member.worker is not None}
+        return {url: self._members[url].slots for url, is_up in self.states().items() if is_up}
 
     async def aclose(self) -> None:
         """Ends the checks."""
@@ -130,7 +141,10 @@ class Fleet:
             member.worker = self._gate.worker_add({"slots": member.slots}, pool=settings.pool, replaces=member.former)
             member.former = None
             self._by_worker[member.worker] = member
-            log.info("%s is up, worker %d", settings.url, member.worker)
+            if out_for := self.out_for().get(settings.url):
+                log.warning("%s is kept out for %.1f s, worker %d", settings.url, out_for, member.worker)
+            else:
+                log.info("%s is up, worker %d", settings.url, member.worker)
         self._resize(member, GROW_BY)
 
     async def _look_at_load(self, member: Member) -> None:

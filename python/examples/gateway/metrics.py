@@ -88,10 +88,18 @@ class Metrics:
 
     def collect(self) -> Iterable[Metric]:
         """What is asked of the engines when somebody looks."""
-        up = GaugeMetricFamily("tidegate_engine_up", "Whether an engine is up", labels=["engine"])
+        up = GaugeMetricFamily(
+            "tidegate_engine_up", "Whether an engine is up: one that is kept out is not", labels=["engine"]
+        )
         for url, is_up in self._fleet.states().items():
             up.add_metric([url], is_up)
         yield up
+        out = GaugeMetricFamily(
+            "tidegate_engine_out_seconds", "For how long yet it is kept out, lost again and again", labels=["engine"]
+        )
+        for url, seconds in self._fleet.out_for().items():
+            out.add_metric([url], seconds)
+        yield out
         slots = GaugeMetricFamily("tidegate_engine_slots", "What it has for this gateway", labels=["engine"])
         for url, number in self._fleet.slots().items():
             slots.add_metric([url], number)

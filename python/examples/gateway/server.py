@@ -157,7 +157,7 @@ class Gateway:
         self._leases = leases
         self._fleet = Fleet(gate, session)
         metrics = Metrics(gate, self._fleet)
-        self.app = App(gate, Proxy(gate, self._fleet, metrics), metrics, self._fleet.states)
+        self.app = App(gate, Proxy(gate, self._fleet, metrics), metrics, self._fleet)
         self._tenants = TenantTree(gate)
         self._server: Server | None = None
         self._ending: asyncio.Task[None] | None = None

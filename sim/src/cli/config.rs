@@ -50,6 +50,9 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
 
 fn check(file: &Path) -> Result<(), Failure> {
     let found = read(file)?;
+    for warning in found.warnings() {
+        tell(&format!("{}: {warning}", file.display()));
+    }
     let list = |names: Vec<&str>| names.join(", ");
     let config = &found.config;
     let mut told = format!(

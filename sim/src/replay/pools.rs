@@ -1,7 +1,7 @@
 //! Which pool a request goes to, where a file has workers in several.
 //!
-//! Where the file lists pools for its tenant, it names those of them that take its tier, and the scheduler chooses. Else its host
-//! chooses when it comes: of the pools that take its tier and have a worker that can hold it, the one of which least is asked
+//! Where the file lists pools for its tenant, it names those of them that take its tier, and the scheduler chooses; else those that
+//! the file lists for its tier, likewise. Else its host chooses when it comes: of the pools that take its tier and have a worker that can hold it, the one of which least is asked
 //! for what it has; of equals the first. State: by pool, the units that requests which live there, or prefer it, asked for.
 //! O(pools) for a request. Does not know: who waits, who runs.
 
@@ -28,6 +28,8 @@ pub(super) struct Pools {
     all: Vec<Pool>,
     /// By tenant, those that the file lists for it.
     of_tenants: Vec<Vec<PoolId>>,
+    /// By tier, likewise.
+    of_tiers: Vec<Vec<PoolId>>,
 }
 
 impl Pools {
@@ -59,7 +61,7 @@ impl Pools {
         let listed = |name: &String| file.tenants.iter().find(|tenant| tenant.name == *name);
         let of_tenants =
             tenants.iter().map(|name| listed(name).map_or(Vec::new(), |found| found.pools.clone()));
-        Self { all: pools, of_tenants: of_tenants.collect() }
+        Self { all: pools, of_tenants: of_tenants.collect(), of_tiers: file.tier_pools.clone() }
     }
 
     /// Those that take a tier, with their numbers.
@@ -70,9 +72,11 @@ impl Pools {
 
     /// Where a request goes that asks for so many units, and the others that may take it, in order of preference.
     pub(super) fn named(&self, route: Route, tenant: u32, units: u64) -> (PoolId, OtherPools) {
-        let listed = self.of_tenants.get(tenant as usize).map_or(&[][..], Vec::as_slice);
+        let lists = [self.of_tenants.get(tenant as usize), self.of_tiers.get(usize::from(route.tier.get()))];
         let is_open = |pool: &PoolId| self.open(route.tier).any(|(_, number)| number == *pool);
-        let named: Vec<PoolId> = listed.iter().copied().filter(is_open).collect();
+        // The first that says anything has the say, whatever comes of it.
+        let listed = lists.into_iter().flatten().find(|list| !list.is_empty());
+        let named: Vec<PoolId> = listed.into_iter().flatten().copied().filter(is_open).collect();
         match named.split_first() {
             Some((&first, others)) => (first, OtherPools::new(others).expect("the file lists no more")),
             None => (self.choose(route, units), OtherPools::NONE),

@@ -111,6 +111,17 @@ fn a_replay_refuses_workers_that_it_cannot_have() {
 }
 
 #[test]
+fn a_check_warns_of_crowded_devices() {
+    let folder = Folder::new("crowded");
+    let file = folder.write("crowded.toml", FILE.replace("count = 3", "count = 9, kind = \"mps\""));
+    let (told, warned) = printed(&["config", "check", &file]);
+    assert!(told.contains("1 device; 9 workers"), "{told}");
+    let line =
+        format!("tidegate: {file}: 9 engines share \"gpu\": with more than 4 each is small and slow\n");
+    assert_eq!(warned, line);
+}
+
+#[test]
 fn the_examples_become_a_file_that_is_replayed() {
     let folder = Folder::new("examples");
     let (toml, notes) = printed(&["config", "from-k8s", EXAMPLES]);

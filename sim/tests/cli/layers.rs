@@ -89,7 +89,7 @@ fn burst(folder: &Folder) -> String {
 /// An attempt: worker, tier, tenant, and from when to when in nanoseconds.
 pub(super) struct Attempt<'a> {
     pub(super) worker: u64,
-    tier: &'a str,
+    pub(super) tier: &'a str,
     pub(super) tenant: &'a str,
     request: u64,
     from: u64,

@@ -5,7 +5,8 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 
 use super::ConfigText;
-use crate::config::{Config, ConfigError, ConfigFault};
+use crate::config::Config;
+use crate::fault::{ConfigError, ConfigFault};
 
 impl Config {
     /// Reads a config from JSON: one object, with the fields of [the TOML form](Self::from_toml). A field that is

@@ -24,9 +24,10 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Affinity, Config, ConfigBuilder, ConfigError, ConfigFault, DEFAULT_POOL, Fallback, Flaps, LeaseTerms,
-    Order, Placement, Preemption, StepTime, TierConfig,
+    Affinity, Config, ConfigBuilder, DEFAULT_POOL, Fallback, Flaps, LeaseTerms, Order, Placement, Preemption,
+    StepTime, TierConfig,
 };
+use crate::fault::{ConfigError, ConfigFault};
 use crate::resources::{MAX_DIMENSIONS, Resources};
 use crate::share::Rounding;
 

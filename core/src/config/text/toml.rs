@@ -9,7 +9,8 @@ use serde::Deserialize;
 use toml::de::{DeTable, DeValue, Deserializer};
 
 use super::ConfigText;
-use crate::config::{Config, ConfigError, ConfigFault};
+use crate::config::Config;
+use crate::fault::{ConfigError, ConfigFault};
 
 impl Config {
     /// Reads a config from TOML. The fields are the builder's settings by the same names, and what is left

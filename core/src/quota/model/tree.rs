@@ -314,7 +314,7 @@ impl World {
 
     fn settle(&mut self, index: usize, used: u64) {
         let Open { leaf, units, held } = self.open.remove(index);
-        assert_eq!(self.ledger.settle(self.at(), leaf, &Ask { tokens: held, units }, used), Ok(()));
+        self.ledger.settle(self.at(), leaf, &Ask { tokens: held, units }, used);
         let (debt, refunded) = (used.saturating_sub(held), held.saturating_sub(used));
         self.tokens(leaf, debt, refunded, Totals { used, refunded, debt });
     }
@@ -415,17 +415,15 @@ impl World {
     fn report_too_much(&mut self, leaf: u32) {
         let at = self.at();
         let root = *self.path(Some(leaf)).last().expect("itself at least");
-        let too_many = self.books(root).held + 1;
-        let ask = |tokens| Ask { tokens, units: Resources::ZERO };
-        let found = self.ledger.settle(at, leaf, &ask(too_many), 0).expect_err("nobody holds as much");
+        let tokens = self.books(root).held + 1;
+        let ask = Ask { tokens, units: Resources::ZERO };
+        let found = self.ledger.undo(at, leaf, &ask).expect_err("nobody holds as much");
         let nothing_runs = self.books(leaf).running == 0;
         let limit = if nothing_runs { QuotaLimit::Running } else { QuotaLimit::Tokens };
         assert_eq!(found, Unbalanced { node: leaf, limit });
         let units = self.books(root).in_use + [0, 1].into();
         let found = self.ledger.resize_use(at, leaf, units, Resources::ZERO).expect_err("nor uses it");
         assert_eq!(found, Unbalanced { node: leaf, limit: QuotaLimit::Units });
-        let tokens = self.books(root).held + 1;
-        assert!(self.ledger.undo(at, leaf, &Ask { tokens, units: Resources::ZERO }).is_err());
     }
 
     /// The store answers the wish of a leased limit, if it has one: with so many tokens of those that it wants.

@@ -26,7 +26,7 @@ pub struct Row {
     pub policy: &'static str,
     /// What came of it.
     pub found: Metrics,
-    /// The p99 to the first token that no policy undercuts on so many workers, however large their caches.
+    /// The p99 to the first token that no policy undercuts on so many workers, however much they find in their caches.
     pub p99_at_least_s: f64,
     /// The same for what finds no more in caches than this policy did: what another order could make of it.
     pub p99_of_order_s: f64,
@@ -87,11 +87,11 @@ fn ceiling(jobs: &[Job]) -> f64 {
 fn of_workers(jobs: &[Job], workers: usize, blocks: usize, terms: Terms) -> Vec<Row> {
     let mut policies = published(workers);
     policies.push(("tidegate", Box::new(Hosted::new(CLIENTS as usize, workers, blocks, terms))));
-    let p99_at_least_s = p99_at_least_s(jobs, workers, &computed_at_least(jobs));
+    let p99_at_least_s = p99_at_least_s(jobs, workers, blocks, &computed_at_least(jobs));
     let row = |(policy, mut rule): (&'static str, Box<dyn Policy>)| {
         let answers = serve(jobs, workers, blocks, &mut *rule);
         let computed: Vec<u64> = answers.iter().map(|answer| answer.computed).collect();
-        let p99_of_order_s = self::p99_at_least_s(jobs, workers, &computed);
+        let p99_of_order_s = self::p99_at_least_s(jobs, workers, blocks, &computed);
         Row { workers, policy, found: metrics(jobs, &answers), p99_at_least_s, p99_of_order_s }
     };
     policies.into_iter().map(row).collect()

@@ -6,9 +6,12 @@
 //! and O(1) at the ends where the numbers are alike; a search is O(log n) as well, unless many slots are small enough in
 //! each number alone and none in all. Invariants: a slot is in at most one tree; no two slots of a tree have equal keys.
 
+mod node;
+
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use self::node::{Entry, Node};
 use crate::brief::Brief;
 use crate::resources::MAX_DIMENSIONS;
 
@@ -24,157 +27,6 @@ const NIL: u32 = u32::MAX;
 pub(crate) trait Key: Ord + Copy + Default {}
 
 impl<K: Ord + Copy + Default> Key for K {}
-
-/// What a node knows of a slot, or of a node below it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Entry<K> {
-    key: K,
-    least: Numbers,
-    /// A slot in a leaf, a node elsewhere.
-    what: u32,
-}
-
-/// Its entries are kept part by part: most searches look at one part of all.
-#[derive(Clone, Debug)]
-struct Node<K, const FAN: usize> {
-    keys: [K; FAN],
-    leasts: [Numbers; FAN],
-    whats: [u32; FAN],
-    len: u8,
-    is_leaf: bool,
-    /// The least of each number of all entries.
-    least: Numbers,
-    parent: u32,
-    /// The nodes beside it on its level. The next of a free node is the next free one.
-    prev: u32,
-    next: u32,
-}
-
-impl<K: Key, const FAN: usize> Node<K, FAN> {
-    fn new(is_leaf: bool, parent: u32) -> Self {
-        Self {
-            keys: [K::default(); FAN],
-            leasts: [Numbers::default(); FAN],
-            whats: [0; FAN],
-            len: 0,
-            is_leaf,
-            least: Numbers::default(),
-            parent,
-            prev: NIL,
-            next: NIL,
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.len.into()
-    }
-
-    fn keys(&self) -> &[K] {
-        &self.keys[..self.len()]
-    }
-
-    fn leasts(&self) -> &[Numbers] {
-        &self.leasts[..self.len()]
-    }
-
-    fn whats(&self) -> &[u32] {
-        &self.whats[..self.len()]
-    }
-
-    fn get(&self, place: usize) -> Entry<K> {
-        Entry { key: self.keys[place], least: self.leasts[place], what: self.whats[place] }
-    }
-
-    fn put(&mut self, place: usize, Entry { key, least, what }: Entry<K>) {
-        (self.keys[place], self.leasts[place], self.whats[place]) = (key, least, what);
-    }
-
-    /// What those above know of it, or may know.
-    fn entry(&self, number: u32) -> Entry<K> {
-        Entry { key: self.keys[0], least: self.least, what: number }
-    }
-
-    fn place_of(&self, what: u32) -> usize {
-        self.whats().iter().position(|&other| other == what).expect("a node knows what is below it")
-    }
-
-    /// Moves what stands from a place on to another.
-    fn shift(&mut self, from: usize, to: usize) {
-        let rest = from..self.len();
-        // Many come last, or are alone.
-        if rest.is_empty() {
-            return;
-        }
-        self.keys.copy_within(rest.clone(), to);
-        self.leasts.copy_within(rest.clone(), to);
-        self.whats.copy_within(rest, to);
-    }
-
-    fn insert(&mut self, place: usize, entry: Entry<K>) {
-        self.shift(place, place + 1);
-        self.put(place, entry);
-        self.least = if self.len == 0 { entry.least } else { self.least.min(&entry.least) };
-        self.len += 1;
-    }
-
-    fn remove(&mut self, place: usize) {
-        self.shift(place + 1, place);
-        self.len -= 1;
-        self.sum_up();
-    }
-
-    fn replace(&mut self, place: usize, entry: Entry<K>) {
-        self.put(place, entry);
-        self.least = self.least.min(&entry.least);
-        self.sum_up();
-    }
-
-    /// Finds the least numbers, which are none less than before.
-    fn sum_up(&mut self) {
-        let Some((&(mut least), rest)) = self.leasts().split_first() else { return };
-        for other in rest {
-            // Where all are alike the first tells.
-            if least == self.least {
-                return;
-            }
-            least = least.min(other);
-        }
-        self.least = least;
-    }
-}
-
-/// A node as a snapshot has it: its entries as far as it has any, then the rest of it.
-#[cfg(feature = "snapshot")]
-type Written<K> = (Parts<K>, Parts<Numbers>, Parts<u32>, bool, Numbers, [u32; 3]);
-
-/// One part of all entries; on the heap only if a node had more than any has.
-#[cfg(feature = "snapshot")]
-type Parts<T> = smallvec::SmallVec<[T; 16]>;
-
-#[cfg(feature = "snapshot")]
-impl<K: Key + serde::Serialize, const FAN: usize> serde::Serialize for Node<K, FAN> {
-    fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
-        let beside = [self.parent, self.prev, self.next];
-        let (keys, leasts, whats) = (self.keys(), self.leasts(), self.whats());
-        (keys, leasts, whats, self.is_leaf, self.least, beside).serialize(out)
-    }
-}
-
-#[cfg(feature = "snapshot")]
-impl<'de, K: Key + serde::Deserialize<'de>, const FAN: usize> serde::Deserialize<'de> for Node<K, FAN> {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let (keys, leasts, whats, is_leaf, least, [parent, prev, next]) = Written::<K>::deserialize(from)?;
-        let len = keys.len();
-        if len > FAN || leasts.len() != len || whats.len() != len {
-            return Err(serde::de::Error::custom("a node has as many entries as it has room for"));
-        }
-        let mut node = Self { len: len as u8, least, prev, next, ..Self::new(is_leaf, parent) };
-        node.keys[..len].copy_from_slice(&keys);
-        node.leasts[..len].copy_from_slice(&leasts);
-        node.whats[..len].copy_from_slice(&whats);
-        Ok(node)
-    }
-}
 
 /// The nodes of all trees, and where the slots stand.
 #[derive(Debug)]
@@ -219,14 +71,31 @@ impl<K: Key, const FAN: usize> Nodes<K, FAN> {
     /// By what a slot is ordered.
     pub(crate) fn key(&self, slot: u32) -> K {
         let (leaf, place) = self.find_slot(slot);
-        self.node(leaf).keys[place]
+        self.node(leaf).key(place)
     }
 
     /// By what a slot is ordered, and its numbers.
     pub(crate) fn get(&self, slot: u32) -> (K, Numbers) {
         let (leaf, place) = self.find_slot(slot);
         let node = self.node(leaf);
-        (node.keys[place], node.leasts[place])
+        (node.key(place), node.leasts()[place])
+    }
+
+    /// The slot behind another of the same tree.
+    pub(crate) fn next(&self, slot: u32) -> Option<u32> {
+        let (leaf, place) = self.find_slot(slot);
+        let node = self.node(leaf);
+        match node.whats().get(place + 1) {
+            None if node.next != NIL => self.node(node.next).whats().first().copied(),
+            next => next.copied(),
+        }
+    }
+
+    /// Reads ahead of the leaf of a slot.
+    #[inline(always)]
+    pub(crate) fn fetch(&self, slot: u32) -> u64 {
+        let Some(&leaf) = self.leaf_of.get(slot as usize) else { return 0 };
+        self.nodes.get(leaf as usize).map_or(0, Node::fetch)
     }
 
     fn node(&self, number: u32) -> &Node<K, FAN> {
@@ -265,10 +134,11 @@ impl<K: Key, const FAN: usize> Nodes<K, FAN> {
     }
 
     /// Says to those below a node, in some places of it, that they stand there.
+    #[inline]
     fn adopt(&mut self, number: u32, places: Range<usize>) {
         for place in places {
             let node = self.node(number);
-            let (is_leaf, what) = (node.is_leaf, node.whats[place] as usize);
+            let (is_leaf, what) = (node.is_leaf, node.what(place) as usize);
             if is_leaf {
                 self.leaf_of[what] = number;
             } else {
@@ -287,8 +157,8 @@ impl<K: Key, const FAN: usize> Nodes<K, FAN> {
             }
             let above = self.node_mut(parent);
             let place = above.place_of(number);
-            entry.key = entry.key.min(above.keys[place]);
-            if above.keys[place] == entry.key && above.leasts[place] == entry.least {
+            entry.key = entry.key.min(above.key(place));
+            if above.key(place) == entry.key && above.leasts()[place] == entry.least {
                 return;
             }
             above.replace(place, entry);
@@ -307,7 +177,7 @@ impl<K: Key, const FAN: usize> Nodes<K, FAN> {
     fn key_before(&self, leaf: u32, place: usize) -> Option<K> {
         let node = self.node(leaf);
         match place.checked_sub(1) {
-            Some(place) => Some(node.keys[place]),
+            Some(place) => Some(node.key(place)),
             None if node.prev == NIL => None,
             None => self.node(node.prev).keys().last().copied(),
         }
@@ -334,13 +204,21 @@ impl Tree {
     }
 
     /// The first slot in order.
+    #[inline(always)]
     pub(crate) fn first<K: Key, const FAN: usize>(&self, nodes: &Nodes<K, FAN>) -> Option<u32> {
-        (self.first != NIL).then(|| nodes.node(self.first).whats[0])
+        (self.first != NIL).then(|| nodes.node(self.first).what(0))
+    }
+
+    /// The second slot in order, where it is in the leaf of the first.
+    #[inline(always)]
+    pub(crate) fn second<K: Key, const FAN: usize>(&self, nodes: &Nodes<K, FAN>) -> Option<u32> {
+        if self.first == NIL { None } else { nodes.node(self.first).whats().get(1).copied() }
     }
 
     /// The key of the first.
+    #[inline(always)]
     pub(crate) fn first_key<K: Key, const FAN: usize>(&self, nodes: &Nodes<K, FAN>) -> Option<K> {
-        (self.first != NIL).then(|| nodes.node(self.first).keys[0])
+        (self.first != NIL).then(|| nodes.node(self.first).key(0))
     }
 
     /// Puts `slot` in; it must be in no tree.
@@ -378,12 +256,13 @@ impl Tree {
         while !nodes.node(number).is_leaf {
             let node = nodes.node(number);
             let behind = node.keys().partition_point(|other| other <= key);
-            number = node.whats[behind.saturating_sub(1)];
+            number = node.what(behind.saturating_sub(1));
         }
         number
     }
 
     /// Puts an entry into a node, which is split if it is full.
+    #[inline]
     fn insert_entry<K: Key, const FAN: usize>(
         &mut self,
         nodes: &mut Nodes<K, FAN>,
@@ -403,6 +282,18 @@ impl Tree {
             }
             return;
         }
+        self.insert_split(nodes, number, place, entry);
+    }
+
+    /// The same of a node that is full.
+    #[inline(never)]
+    fn insert_split<K: Key, const FAN: usize>(
+        &mut self,
+        nodes: &mut Nodes<K, FAN>,
+        number: u32,
+        place: usize,
+        entry: Entry<K>,
+    ) {
         // The last node stays full, so that those that come in order fill all.
         let kept = if place == FAN && nodes.node(number).next == NIL { FAN } else { FAN / 2 };
         let right = self.split(nodes, number, kept);
@@ -476,7 +367,7 @@ impl Tree {
             return self.remove_node(nodes, number);
         }
         if number == self.root && !is_leaf && len == 1 {
-            self.root = node.whats[0];
+            self.root = node.what(0);
             nodes.node_mut(self.root).parent = NIL;
             return nodes.release(number);
         }
@@ -549,7 +440,7 @@ impl Tree {
         let (before, behind) = (nodes.key_before(leaf, place), nodes.key_behind(leaf, place));
         // What those above know of the next leaf may be less than its first key: the last of a leaf comes no nearer to it.
         let node = nodes.node(leaf);
-        let may_rise = place + 1 < node.len() || node.next == NIL || key < node.keys[place];
+        let may_rise = place + 1 < node.len() || node.next == NIL || key < node.key(place);
         let is_in_order =
             before.is_none_or(|before| before < key) && behind.is_none_or(|behind| key < behind);
         if is_in_order && may_rise {
@@ -589,7 +480,7 @@ impl Tree {
             }
             // Upper nodes know lower bounds: what is not less begins below the last that is not above it.
             let not_above = node.keys().partition_point(|other| *other <= key);
-            number = node.whats[not_above.saturating_sub(1)];
+            number = node.what(not_above.saturating_sub(1));
         }
         nodes.slots_from(number).skip(before)
     }
@@ -613,7 +504,7 @@ impl Tree {
         loop {
             let node = nodes.node(number);
             let found = node.leasts()[from..].iter().position(&small_enough);
-            match found.map(|place| node.whats[from + place]) {
+            match found.map(|place| node.what(from + place)) {
                 Some(slot) if node.is_leaf => return Some(slot),
                 Some(below) => (number, from) = (below, 0),
                 None if node.parent == NIL => return None,
@@ -654,9 +545,9 @@ mod tests {
         }
         let mut sizes = (0, 0);
         for (place, &below) in node.whats().iter().enumerate() {
-            assert_eq!(node.leasts[place], nodes.node(below).least);
-            assert!(node.keys[place] <= nodes.node(below).keys[0]);
-            assert!(place == 0 || last_key(nodes, node.whats[place - 1]) < node.keys[place]);
+            assert_eq!(node.leasts()[place], nodes.node(below).least);
+            assert!(node.key(place) <= nodes.node(below).key(0));
+            assert!(place == 0 || last_key(nodes, node.what(place - 1)) < node.key(place));
             let (slots, levels) = check_below(nodes, below, number);
             assert!(sizes.1 == 0 || sizes.1 == levels, "all leaves are on one level");
             sizes = (sizes.0 + slots, levels);
