@@ -28,8 +28,8 @@ FUZZ_TARGETS := inputs journal reference snapshot c_abi
 from_here = '$(subst ','\'',$(if $(filter /%,$(firstword $(1))),,$(CURDIR)/)$(1))'
 # $(call install_tool,NAME@VERSION): does nothing if that version is there. A tool need not be fast: build it quickly.
 install_tool = CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_DEBUG=0 \
-    CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_TARGET_DIR=$(TARGET)/tools \
-    .ci/timed 'Tool $(1)' cargo install --locked --quiet --root $(TOOLS) $(1)
+    CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_TARGET_DIR=$(TARGET)/tools/build \
+    .ci/timed 'Tool $(1)' sh -c 'cargo install --locked --quiet --root $(TOOLS) $(1) && rm -rf $(TARGET)/tools/build'
 CARGO_DENY := $(TOOLS)/bin/cargo-deny --log-level error
 CARGO_FUZZ := $(TOOLS)/bin/cargo-fuzz
 CARGO_CINSTALL := $(TOOLS)/bin/cargo-cinstall cinstall

@@ -41,7 +41,7 @@ fn library(sanitizer: &str) -> PathBuf {
     cargo.args(["rustc", "--crate-type=staticlib", "--message-format=json", "--target", &host()]);
     cargo.arg("--manifest-path").arg(ffi("Cargo.toml")).arg("--target-dir").arg(scratch(sanitizer));
     // The flag is unstable; a toolchain that takes it from a stable compiler too spares another one.
-    cargo.env("RUSTC_BOOTSTRAP", "1").env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only");
+    cargo.env("RUSTC_BOOTSTRAP", "1");
     cargo.env("RUSTFLAGS", format!("-Zsanitizer={sanitizer} -Cunsafe-allow-abi-mismatch=sanitizer"));
     let messages = succeed(&mut cargo, "");
     let archive = messages.split('"').rfind(|text| text.ends_with("libtidegate.a"));
