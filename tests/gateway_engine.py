@@ -47,7 +47,7 @@ class Behaviour:
     ids: bool = True
     """Whether it tells tokens."""
     hold: bool = False
-    """Whether streams stop after their first token, until it is false again."""
+    """Whether streams stop after three tokens, the first of which may bring no text, until it is false again."""
 
 
 behaviour = Behaviour()
@@ -142,7 +142,7 @@ async def streamed(request: Request, body: dict[str, Any], chat: bool) -> AsyncI
                 return
             if count == behaviour.garbage_after:
                 yield b"data: {\n\n"
-            if count and not released.is_set():
+            if count >= 3 and not released.is_set():
                 yield bytes(at_once)
                 at_once.clear()
                 await released.wait()

@@ -20,7 +20,8 @@ from typing import NamedTuple
 
 import gateway_engine
 import uvloop
-from gateway_world import Gateway, Program, body_of, clients, config, is_whole, until, up, world
+from gateway_world import Gateway, Program, body_of, clients, config, is_whole, up, world
+from waiting import until
 
 TOKENS = 8
 PATIENT = {"silence": "60s", "health_timeout": "30s", "connect_timeout": "30s"}

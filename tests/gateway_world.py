@@ -19,10 +19,9 @@ from typing import Any, Self, TypeVar
 
 import aiohttp
 from gateway_engine import expected
+from waiting import SECONDS, held_port, port_of, until
 
 ROOT = Path(__file__).resolve().parent.parent
-SECONDS = 60
-"""The bound of whatever is waited for: a machine that is slow and busy needs a part of it."""
 T = TypeVar("T")
 LIVE = ("tidegate_queue_depth", "tidegate_running_requests")
 
@@ -99,13 +98,17 @@ class StubEngine(Program):
     """An engine that behaves as it is told."""
 
     def __init__(self) -> None:
-        super().__init__([sys.executable, ROOT / "tests/gateway_engine.py"])
+        self._held = held_port()
+        super().__init__([sys.executable, ROOT / "tests/gateway_engine.py", str(port_of(self._held))])
 
     def restart(self) -> None:
         """Another process on the same port."""
-        port = self.port
         self.kill()
-        self.start(port)
+        self.start()
+
+    def __exit__(self, *why: Any) -> None:
+        super().__exit__(*why)
+        self._held.close()
 
     def control(self, **behaviour: object) -> None:
         body = json.dumps(behaviour).encode()
@@ -146,7 +149,7 @@ name = "acme"
 
 [[tenants]]
 name = "frugal"
-tokens = {{ amount = 600, period = "60s", burst = 100 }}
+tokens = {{ amount = 6, period = "60s", burst = 100 }}
 over_quota = "reject"
 
 [[keys]]
@@ -167,7 +170,9 @@ tenant = "frugal"
 
 def config(engines: Sequence[Program], slots: int, tiers: str = TIERS, **gateway: object) -> str:
     """A config for these engines; fields of the table `gateway` as keywords."""
-    bounds = {"health_every": "100ms", "health_timeout": "500ms", "health_failures": 2} | gateway
+    # An engine that is slow to answer is no less well: a test that has one hang says when that is found.
+    patient = {"health_timeout": f"{SECONDS}s", "connect_timeout": f"{SECONDS}s", "drain": f"{SECONDS}s"}
+    bounds = {"health_every": "100ms", "health_failures": 2} | patient | gateway
     lines = [f"{name} = {json.dumps(value)}" for name, value in bounds.items()]
     tables = [f'[[engines]]\nurl = "{engine.url}"\nslots = {slots}\n' for engine in engines]
     return "\n".join([tiers, TENANTS, "[gateway]", *lines, *tables])
@@ -214,14 +219,6 @@ class Gateway(Program):
         """How many requests wait or run: of one moment, since a page is."""
         lines = (line.rpartition(" ") for line in self.get("/metrics").splitlines())
         return sum(float(value) for head, _, value in lines if head.partition("{")[0] in LIVE)
-
-
-def until(condition: Callable[[], bool], within: float = SECONDS) -> None:
-    """Waits for what another process brings about, which has no event for this one."""
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline, "it does not come about"
-        time.sleep(0.02)
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from typing import Any
 from urllib.error import HTTPError
 
 import pytest
-from gateway_world import TIERS, Clients, Gateway, StubEngine, Told, body_of, is_whole, run, until, up, world
+from gateway_world import TIERS, Clients, Gateway, StubEngine, Told, body_of, is_whole, run, up, world
+from waiting import until
 
 TOKENS = 60
 STREAMS = 8
@@ -29,8 +30,9 @@ def is_right(told: Told, body: dict[str, Any]) -> bool:
 
 
 def all_whole(gateway: Gateway, engines: list[StubEngine], trouble: Trouble) -> list[Told]:
-    """Has streams run into trouble, and asserts that all of them are whole and nothing is left."""
+    """Has streams run into trouble in their middle, and asserts that all of them are whole and nothing is left."""
     asked = bodies()
+    hold(engines, True)
 
     async def scene(clients: Clients) -> list[Told]:
         firsts = [asyncio.Event() for body in asked if body["stream"]]
@@ -41,7 +43,9 @@ def all_whole(gateway: Gateway, engines: list[StubEngine], trouble: Trouble) -> 
         ]
         for first in firsts:
             await first.wait()
+        await asyncio.to_thread(until, lambda: sum(engine.stats()["running"] for engine in engines) == STREAMS)
         await trouble(gateway, engines)
+        await asyncio.to_thread(hold, engines[1:], False)
         return await asyncio.gather(*tasks)
 
     told = run(gateway.url, scene)
@@ -50,9 +54,15 @@ def all_whole(gateway: Gateway, engines: list[StubEngine], trouble: Trouble) -> 
     return told
 
 
+def hold(engines: list[StubEngine], holds: bool) -> None:
+    """Has engines stop in the middle of answers, or go on."""
+    for engine in engines:
+        engine.control(hold=holds)
+
+
 @pytest.fixture
 def two(tmp_path: Path) -> Any:
-    with world(tmp_path, engines=2, slots=STREAMS, silence="2s") as (gateway, engines):
+    with world(tmp_path, engines=2, slots=STREAMS, health_timeout="2s") as (gateway, engines):
         for engine in engines:
             engine.control(pause=0.02)
         yield gateway, engines
@@ -70,7 +80,7 @@ async def hang(_gateway: Gateway, engines: list[StubEngine]) -> None:
 def test_an_engine_that_is_gone_has_its_requests_go_on_elsewhere(two: Any, trouble: Trouble) -> None:
     gateway, engines = two
     all_whole(gateway, engines, trouble)
-    assert gateway.metric("tidegate_engine_up", engine=engines[0].url) == 0
+    until(lambda: not up(gateway, engines[0]))
     assert engines[1].stats()["begun"] > STREAMS // 2, "some began there, the others came"
     # It comes back, and is used again.
     if trouble is kill:
@@ -78,13 +88,16 @@ def test_an_engine_that_is_gone_has_its_requests_go_on_elsewhere(two: Any, troub
     else:
         engines[0].signal(signal.SIGCONT)
     until(lambda: up(gateway, engines[0]))
+    hold(engines, True)
     before = engines[0].stats()["begun"]
 
     async def scene(clients: Clients) -> list[Told]:
-        return await asyncio.gather(*(clients.ask(body_of(f"{number}", 5)) for number in range(STREAMS)))
+        asked = [asyncio.create_task(clients.ask(body_of(f"{number}", 5))) for number in range(STREAMS)]
+        await asyncio.to_thread(until, lambda: engines[0].stats()["begun"] > before)
+        await asyncio.to_thread(hold, engines, False)
+        return await asyncio.gather(*asked)
 
     assert [told.status for told in run(gateway.url, scene)] == [200] * STREAMS
-    assert engines[0].stats()["begun"] > before
 
 
 @pytest.mark.parametrize(
@@ -100,7 +113,7 @@ def test_an_engine_that_is_gone_has_its_requests_go_on_elsewhere(two: Any, troub
     ids="-".join,
 )
 def test_an_engine_that_fails_what_it_is_asked(tmp_path: Path, behaviour: dict[str, Any]) -> None:
-    with world(tmp_path, engines=2, slots=STREAMS, silence="1s") as (gateway, engines):
+    with world(tmp_path, engines=2, slots=STREAMS, silence="5s") as (gateway, engines):
         engines[0].control(pause=0.01, **behaviour)
         engines[1].control(pause=0.01)
         asked = bodies()
@@ -163,7 +176,7 @@ def test_requests_wait_while_no_engine_is_up(tmp_path: Path) -> None:
 
 def test_batch_makes_room_and_goes_on_without_a_token_missing(tmp_path: Path) -> None:
     with world(tmp_path, slots=4) as (gateway, (engine,)):
-        engine.control(pause=0.01)
+        engine.control(pause=0.01, hold=True)
         asked = [body_of(f"batch {number}", 150, stream=True, return_token_ids=True) for number in range(4)]
         urgent = body_of("urgent", 3, stream=True)
 
@@ -175,27 +188,32 @@ def test_batch_makes_room_and_goes_on_without_a_token_missing(tmp_path: Path) ->
             ]
             for first in firsts:
                 await first.wait()
-            told = [await clients.ask(urgent, tier="realtime") for _ in range(3)]
+            begins = asyncio.create_task(clients.ask(urgent, tier="realtime"))
+            cuts = "tidegate_gateway_cut_total"
+            await asyncio.to_thread(until, lambda: gateway.metric(cuts, tier="batch") >= 1)
+            await asyncio.to_thread(engine.control, hold=False)
+            told = [await begins, *[await clients.ask(urgent, tier="realtime") for _ in range(2)]]
             return told, await asyncio.gather(*batch)
 
         told, batch = run(gateway.url, scene)
         assert all(is_whole(answer, urgent) for answer in told)
         assert all(is_whole(answer, body) and answer.ids for answer, body in zip(batch, asked, strict=True))
-        assert gateway.metric("tidegate_gateway_cut_total", tier="batch") >= 1
-        assert engine.stats()["gone"] >= 1, "the engine was told to stop"
+        until(lambda: engine.stats()["gone"] >= 1)  # the engine was told to stop
         assert gateway.live() == 0
 
 
 def test_a_stream_that_cannot_go_on_is_never_asked_to_yield(tmp_path: Path) -> None:
     with world(tmp_path, slots=4) as (gateway, (engine,)):
-        engine.control(pause=0.01)
+        engine.control(pause=0.01, hold=True)
         asked = [body_of(f"batch {number}", 60, stream=True, stop=["none"]) for number in range(2)]
 
         async def scene(clients: Clients) -> list[Told]:
             batch = [asyncio.create_task(clients.ask(body, tier="batch")) for body in asked]
-            while engine.stats()["running"] < 2:
-                await asyncio.sleep(0.02)
-            await asyncio.gather(*(clients.ask(body_of("urgent", 3), tier="realtime") for _ in range(4)))
+            await asyncio.to_thread(until, lambda: engine.stats()["running"] == 2)
+            urgent = [asyncio.create_task(clients.ask(body_of("urgent", 3), tier="realtime")) for _ in range(4)]
+            await asyncio.to_thread(until, lambda: gateway.live() == 6 and engine.stats()["running"] == 4)
+            await asyncio.to_thread(engine.control, hold=False)
+            await asyncio.gather(*urgent)
             return await asyncio.gather(*batch)
 
         assert all(is_whole(answer, body) for answer, body in zip(run(gateway.url, scene), asked, strict=True))
@@ -206,7 +224,7 @@ def test_engines_that_come_and_go_under_load(tmp_path: Path) -> None:
     asked = bodies(60, 25)
     # Nobody is kept out: each is to be there again at once.
     tiers = f'flap_backoff = "0s"\n{TIERS}'
-    with world(tmp_path, engines=2, slots=STREAMS, tiers=tiers, silence="2s") as (gateway, engines):
+    with world(tmp_path, engines=2, slots=STREAMS, tiers=tiers) as (gateway, engines):
         for engine in engines:
             engine.control(pause=0.02)
 

@@ -61,7 +61,7 @@ def test_a_load_is_told_by_tier_and_tenant(tmp_path: Path) -> None:
         f"tier=near-realtime,tenant=acme,key=acme-key,trace={trace},speed=5",
     ]
     with world(tmp_path) as (gateway, (engine,)):
-        engine.control(pause=0.005)
+        engine.control(pause=0.001)
         command = [sys.executable, "-m", "gateway.load", gateway.url, "--seconds", "3", "--since", "0"]
         for crowd in crowds:
             command += ["--crowd", crowd]

@@ -11,7 +11,7 @@ from gateway_world import Clients, Told, body_of, is_whole, run, world
 STREAMS = 5_000
 WITHIN = 280
 """Seconds, on a machine that is slow and busy."""
-PATIENT = {"silence": "250s", "health_timeout": "250s", "connect_timeout": "250s"}
+PATIENT = dict.fromkeys(["silence", "health_timeout", "connect_timeout", "body_timeout", "write_timeout"], "250s")
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from gateway_world import TIERS, Clients, Gateway, StubEngine, body_of, config, run, until, up
+from gateway_world import TIERS, Clients, Gateway, StubEngine, body_of, config, run, up
+from waiting import until
 
 POOLS = TIERS.replace('dimensions = ["slots"]', 'dimensions = ["slots"]\npools = ["h100", "a100"]')
 # A model, a tenant, a tier: the more particular goes before. A name that is there again counts once.

@@ -9,9 +9,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from gateway.load import Crowd, Heard, Plan, play, rows, table, write_picture
-from gateway_world import TIERS, Gateway, Program, sha256, until, up
+from gateway_world import TIERS, Gateway, Program, sha256, up
 from redis_server import RedisServer
 from vllm_server import SLOTS, paced, vllm_servers
+from waiting import until
 
 CONFIG = f"""
 lease_replicas = 2

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gateway.load import Crowd, Heard, Plan, play, quantile, rows, table, tokens_per_second
-from gateway_world import Gateway, Program, config, until, up
+from gateway_world import Gateway, Program, config, up
 from vllm_server import PACE, SLOTS, VllmServer, paced, vllm_servers
+from waiting import until
 
 BATCH = Crowd(tier="batch", key="acme-key", clients=6 * SLOTS, output=64)
 WARM_S = 4

@@ -7,9 +7,9 @@ from xml.etree import ElementTree
 import demo
 import measure
 from gateway.load import rows, table, write_picture
-from gateway_world import until
 from redis_server import RedisServer
 from vllm_server import SLOTS, VllmServer
+from waiting import until
 
 
 def test_a_short_demo(servers: Sequence[VllmServer], tmp_path: Path) -> None:

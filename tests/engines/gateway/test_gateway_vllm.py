@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway_world import Clients, Gateway, Told, clients, config, run, until, up
+from gateway_world import Clients, Gateway, Told, clients, config, run, up
 from vllm_server import SLOTS, VllmServer
+from waiting import until
 
 LONG = 1_000
 """Tokens of a batch stream, so that it is under way still when it was heard that it has begun."""
