@@ -4,7 +4,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -13,6 +12,7 @@ from typing import Self
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from waiting import SECONDS, held_port, port_of, until
 
 
 def _program() -> str:
@@ -22,21 +22,19 @@ def _program() -> str:
     return found
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 class RedisServer:
     """The server runs from `with` to its end; what it knew is gone when it restarts."""
 
     def __init__(self) -> None:
-        self.port = _free_port()
+        self._held: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
-    def client(self, socket_timeout: float = 1) -> redis.Redis:
+    @property
+    def port(self) -> int:
+        assert self._held is not None, "its block runs"
+        return port_of(self._held)
+
+    def client(self, socket_timeout: float = SECONDS) -> redis.Redis:
         """A client that tries once."""
         return redis.Redis(port=self.port, socket_timeout=socket_timeout, retry=Retry(NoBackoff(), 0))
 
@@ -48,21 +46,22 @@ class RedisServer:
             ["redis-server", *where, *nothing_on_disk], executable=_program(), stdout=subprocess.DEVNULL
         )
         with self.client() as client:
-            for _ in range(600):
-                assert self._process.poll() is None, "the server ended"
-                try:
-                    client.ping()
-                except redis.ConnectionError:
-                    time.sleep(0.05)
-                else:
-                    return
-        raise AssertionError("the server does not answer")
+            until(lambda: self._answers(client))
+
+    def _answers(self, client: redis.Redis) -> bool:
+        assert self._process is not None, "it was started"
+        assert self._process.poll() is None, "the server ended"
+        try:
+            client.ping()
+        except redis.ConnectionError:
+            return False
+        return True
 
     def kill(self) -> None:
         """Ends it as a crash would."""
         assert self._process is not None, "it was started"
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(SECONDS)
 
     def restart(self) -> None:
         """Ends it as a crash would, and starts another on the same port."""
@@ -80,6 +79,7 @@ class RedisServer:
             self._process.send_signal(signal.SIGCONT)
 
     def __enter__(self) -> Self:
+        self._held = held_port()
         self.start()
         return self
 
@@ -87,3 +87,5 @@ class RedisServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.kill()
+        if self._held is not None:
+            self._held.close()

@@ -29,8 +29,9 @@ def server() -> Iterator[RedisServer]:
 
 def test_rust_and_python_take_from_one_budget(program: Path, server: RedisServer) -> None:
     with server.client() as client:
+        # Nothing comes for as long as it would take to fill an empty budget, from then on: a hundred seconds.
         seconds, _ = client.time()
-        client.hset(KEY, mapping={"level": 100, "rem": 0, "at": (seconds + 50) * 1_000_000, "period": 1_000_000_000})
+        client.hset(KEY, mapping={"level": 100, "rem": 0, "at": (seconds + 99) * 1_000_000, "period": 1_000_000_000})
         lines = toolchain.output(program, f"redis://127.0.0.1:{server.port}", "acme", "30", "2").splitlines()
         assert lines == ["1 of 30 tokens", "2 of 30 tokens"]
         with Leases(client, lambda *_: BUDGET, replica="python") as leases:

@@ -5,8 +5,14 @@ import pytest
 
 import tidegate
 
-# A failure prints the line that reproduces it; nothing is written into the checkout.
-hypothesis.settings.register_profile("tidegate", database=None, deadline=None, print_blob=True)
+# A failure prints the line that reproduces it. Nothing is written into the checkout, or hangs on how fast this is.
+hypothesis.settings.register_profile(
+    "tidegate",
+    database=None,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("tidegate")
 
 
