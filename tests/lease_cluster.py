@@ -13,6 +13,7 @@ from pathlib import Path
 import redis
 from lease_replica import BUDGET, FALLBACK_AFTER, RATE, Settings
 from redis_server import RedisServer
+from waiting import SECONDS, until
 
 REPLICAS = 4
 KEY = f"tidegate:{{{BUDGET.name}}}"
@@ -69,6 +70,19 @@ class Log:
                 waits = None
         if waits is not None:
             yield waits, self.events[-1]
+
+    @cached_property
+    def charges(self) -> list[tuple[Event, int | None]]:
+        """What outran its estimate, and when it was heard that the store knows of it, if it was."""
+        pairs = list(self.answered())
+        found: list[tuple[Event, int | None]] = []
+        for event in self.events:
+            if event.charged:
+                while pairs and pairs[0][0].at < event.at:
+                    pairs.pop(0)
+                is_told = bool(pairs) and pairs[0][1].what == "grant"
+                found.append((event, pairs[0][1].at if is_told else None))
+        return found
 
     @cached_property
     def silences(self) -> list[tuple[int, int]]:
@@ -129,10 +143,13 @@ class Outcome:
     def utilisation(self, begin: int, end: int) -> float:
         return self.used(begin, end) / (self.budget(end) - self.budget(begin))
 
-    def turns(self, begin: int, end: int) -> list[float]:
-        """How many ms it took to take newcomers in, and to fetch and follow actions, the fastest first."""
-        turns = [event for log in self.logs for event in log.of("turn") if begin <= event.at < end]
-        return sorted(event.numbers[0] / 1e6 for event in turns)
+    def turns(self, begin: int, end: int) -> list[list[float]]:
+        """How many ms it took to take newcomers in, and to fetch and follow actions; and how many of a CPU.
+
+        The fastest first, each for itself.
+        """
+        turns = [event.numbers for log in self.logs for event in log.of("turn") if begin <= event.at < end]
+        return [sorted(ns / 1e6 for ns in each) for each in zip(*turns, strict=True)]
 
 
 @dataclass
@@ -161,7 +178,7 @@ class Cluster:
                 yield
                 for process in self._processes:
                     process.terminate()
-                assert [process.wait(60) for process in self._processes] == [0] * REPLICAS
+                assert [process.wait(SECONDS) for process in self._processes] == [0] * REPLICAS
             finally:
                 for process in self._processes:
                     process.kill()
@@ -192,11 +209,8 @@ class Cluster:
         process.stdin.close()
 
     def _wait_for(self, what: str) -> None:
-        for _ in range(600):
-            if all(Log.read(path).of(what) for path in self._paths):
-                return
-            time.sleep(0.1)
-        raise AssertionError(f"not all of {self._paths} tell {what!r}")
+        # All clusters start their replicas at the same time.
+        until(lambda: all(Log.read(path).of(what) for path in self._paths), 3 * SECONDS)
 
     def wait(self, seconds: float, mark: str) -> None:
         """Lets it run for a while, and names the moment."""
@@ -206,7 +220,7 @@ class Cluster:
     def kill(self, number: int) -> None:
         """Ends a replica as a crash would, and starts another in its place."""
         self._processes[number].kill()
-        self._processes[number].wait(10)
+        self._processes[number].wait(SECONDS)
         self._processes[number] = self._start(number)
         self._let_begin(self._processes[number])
 

@@ -3,14 +3,15 @@
 All scenarios run at once, a cluster of their own each. `pytest tests/test_replicas.py -rP` prints the figures.
 """
 
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from lease_cluster import REPLICAS, Cluster, Outcome
-from lease_replica import FALLBACK_AFTER, LARGEST, RATE, SECOND
+from lease_cluster import REPLICAS, Cluster, Event, Outcome
+from lease_replica import FALLBACK_AFTER, LARGEST, PATIENCE_S, RATE, SECOND
 
 MOST_IDLE = RATE.burst // 2 // REPLICAS
 STOPPED = 8
@@ -130,8 +131,10 @@ def test_each_starts_on_what_it_was_granted_or_lends_itself(outcome: Outcome) ->
 def test_use_is_beyond_the_budget_by_what_outran_its_estimate_a_moment_ago(outcome: Outcome) -> None:
     """A moment ago: the store was not told yet, or what came since has not paid for it."""
     used, furthest, unpaid, came = 0, 0, 0, 0
-    charges = [event for event in outcome.events if event.charged]
-    assert sum(event.charged for event in charges) > RATE.amount, "many outrun their estimates"
+    charges = [
+        (event.charged, event.at, knows_at(event, told_at)) for log in outcome.logs for event, told_at in log.charges
+    ]
+    assert sum(charged for charged, _, _ in charges) > RATE.amount, "many outrun their estimates"
     for event in outcome.events:
         used += event.taken
         budget = outcome.budget(event.at)
@@ -140,9 +143,14 @@ def test_use_is_beyond_the_budget_by_what_outran_its_estimate_a_moment_ago(outco
         beyond = used - budget
         furthest = max(furthest, beyond)
         if beyond > 0:
-            untold = sum(charge.charged for charge in charges if event.at - SECOND <= charge.at <= event.at)
+            untold = sum(charged for charged, at, known_at in charges if at <= event.at <= known_at)
             assert beyond <= unpaid + untold
     print(f"used at most {furthest} beyond what came")
+
+
+def knows_at(charge: Event, told_at: int | None) -> float:
+    """When the store knows of it: a second later, unless it is seen to have taken longer."""
+    return math.inf if told_at is None else max(told_at, charge.at + SECOND)
 
 
 @of("steady", "shuffled", "stopped-deny", "stopped-share")
@@ -173,15 +181,20 @@ def test_a_death_costs_what_lay_there_and_what_was_under_way(outcome: Outcome) -
     lost = outcome.came - outcome.left - sum(event.taken for event in outcome.events)
     deaths = len(outcome.logs) - REPLICAS
     assert deaths == 2 * REPLICAS
-    last = [event for log in outcome.logs[:deaths] for event in log.events if event.at >= log.events[-1].at - SECOND]
-    not_told = sum(event.charged for event in last)
+    not_told = sum(
+        event.charged
+        for log in outcome.logs[:deaths]
+        for event, told_at in log.charges
+        if knows_at(event, told_at) >= log.events[-1].at
+    )
     print(f"{lost} tokens lost by {deaths} deaths")
     assert -not_told <= lost <= deaths * 2 * MOST_IDLE
 
 
 @of("stopped-deny")
 def test_who_lends_itself_nothing_starts_nothing_when_it_has_used_up_what_it_has(outcome: Outcome) -> None:
-    begin = outcome.marks["stopped"] + FALLBACK_AFTER + SECOND
+    # What ends gives back what it did not use, and others start on that: less each time.
+    begin = outcome.marks["stopped"] + FALLBACK_AFTER + 4 * SECOND
     starts = [
         event for log in outcome.logs for event in log.of("start") if begin <= event.at < outcome.marks["goes on"]
     ]
@@ -209,7 +222,11 @@ def test_nothing_is_sent_to_the_store_on_the_path_of_requests(outcome: Outcome) 
 
 @of("stopped-deny", "stopped-share")
 def test_no_request_feels_that_the_store_has_stopped(outcome: Outcome) -> None:
-    turns = outcome.turns(outcome.marks["stopped"], outcome.marks["goes on"])
-    median, last_of_a_hundred, slowest = (turns[len(turns) * part // 1_000] for part in (500, 990, 999))
-    print(f"submit and poll: median {median:.2f} ms, p99 {last_of_a_hundred:.2f} ms, p99.9 {slowest:.2f} ms")
-    assert last_of_a_hundred < 5
+    both = outcome.turns(outcome.marks["stopped"], outcome.marks["goes on"])
+    for name, turns in zip(("passed", "of a CPU"), both, strict=True):
+        median, last_of_a_hundred, slowest = (turns[len(turns) * part // 1_000] for part in (500, 990, 999))
+        print(f"submit and poll: median {median:.2f} ms, p99 {last_of_a_hundred:.2f} ms, p99.9 {slowest:.2f} ms {name}")
+    # Whoever waited for the store would have waited all of its patience, however busy the machine is.
+    passed, worked = (turns[len(turns) * 99 // 100] for turns in both)
+    assert passed < PATIENCE_S * 1e3 / 2
+    assert worked < 5
