@@ -23,7 +23,7 @@ KINDS = ["completions", "chat/completions"]
 
 @contextmanager
 def gateway(
-    folder: Path, servers: Sequence[VllmServer], slots: int = SLOTS, health_timeout: str = "2s"
+    folder: Path, servers: Sequence[VllmServer], slots: int = SLOTS, *, health_timeout: str
 ) -> Iterator[Gateway]:
     # Each check has the time that a busy machine needs, and one that hangs is still found within seconds.
     bounds = {"health_every": "500ms", "health_timeout": health_timeout, "health_failures": 2}
@@ -167,7 +167,7 @@ def test_streams_of_an_engine_that_is_gone_are_equal_token_by_token(
 ) -> None:
     bodies = [body_of("completions", number, LONG) for number in range(6)]
     expected = asyncio.run(straight(servers, "completions", bodies))
-    with gateway(tmp_path, servers) as asked:
+    with gateway(tmp_path, servers, health_timeout="5s") as asked:
 
         async def scene(asking: Clients) -> list[Told]:
             is_hit = False

@@ -2,14 +2,15 @@
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from gateway_world import Program
+from waiting import held_port, port_of
 
 HERE = Path(__file__).parent
 SECONDS = 300
@@ -48,9 +49,8 @@ class VllmServer(Program):
     """vLLM's own server, behind no scheduler but its own; its worker may be told to take its time."""
 
     def __init__(self, model: Path, log: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        self._held = held_port()
+        port = port_of(self._held)
         command = [python(), "-m", "vllm.entrypoints.openai.api_server", "--model", model]
         where = ["--host", "127.0.0.1", "--port", str(port), "--served-model-name", "tiny"]
         # Outputs are compared token by token: float32, and nothing that depends on what else was asked.
@@ -105,6 +105,10 @@ class VllmServer(Program):
             with suppress(ProcessLookupError):
                 self.signal(signal.SIGKILL)
             self._process.wait(60)
+
+    def __exit__(self, *why: Any) -> None:
+        super().__exit__(*why)
+        self._held.close()
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from urllib.parse import urlencode
 from urllib.request import urlopen
 
 from metrics_world import World
+from waiting import held_port, port_of
 
 ANSWERS_WITHIN_S = 5
 READY_WITHIN_S = 120
@@ -26,13 +26,6 @@ def program(name: str) -> str:
     found = shutil.which(name)
     assert found, f"there is no {name}: run `make test-engines`, or `.ci/need prometheus`"
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -84,7 +77,8 @@ class Prometheus:
     """A server that scrapes one target, from `with` to its end."""
 
     def __init__(self, folder: Path, target: str, rules: Path) -> None:
-        self._url = f"http://127.0.0.1:{free_port()}"
+        self._held = held_port()
+        self._url = f"http://127.0.0.1:{port_of(self._held)}"
         self._folder = folder
         config = {
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
@@ -103,7 +97,7 @@ class Prometheus:
             f"--web.listen-address={self._url.removeprefix('http://')}",
             "--log.level=error",
         ]
-        with (self._folder / "log").open("wb") as log:
+        with self._held, (self._folder / "log").open("wb") as log:
             process = subprocess.Popen([program("prometheus"), *arguments], stdout=log, stderr=log)
             try:
                 self._wait(process)

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ import httpx
 import openai
 import psutil
 import pytest
+from waiting import held_port, port_of
 
 HERE = Path(__file__).parent
 READY_S, ANSWER_S, ENDS_S = 900, 300, 60
@@ -34,12 +34,6 @@ name = "batch"
 [tenants.acme]
 weight = 3
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -66,7 +60,7 @@ class Server:
 @contextmanager
 def serving(model: Path, folder: Path) -> Iterator[Server]:
     (folder / "tidegate.toml").write_text(CONFIG)
-    port, log = free_port(), folder / "log"
+    log = folder / "log"
     environment = os.environ | {
         "TIDEGATE_CONFIG": str(folder / "tidegate.toml"),
         "PYTHONPATH": os.pathsep.join([str(HERE), os.environ["PYTHONPATH"]]),
@@ -78,10 +72,11 @@ def serving(model: Path, folder: Path) -> Iterator[Server]:
     }
     # What `vllm serve` starts; the command itself does not find its version in the package for CPUs.
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", model]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
     command += ["--scheduler-cls", "checked.Checked", "--served-model-name", "tiny", "--dtype", "float32"]
     command += ["--enforce-eager", "--max-model-len", "32768", "--max-num-seqs", "2", "--block-size", "32"]
-    with log.open("wb") as output:
+    with log.open("wb") as output, held_port() as held:
+        port = port_of(held)
+        command += ["--host", "127.0.0.1", "--port", str(port)]
         process = subprocess.Popen(
             command, env=environment, stdout=output, stderr=output, cwd=folder, start_new_session=True
         )
@@ -137,7 +132,7 @@ def tokens_of(stream: object) -> int:
 
 
 def requests_there(url: str) -> dict[str, float]:
-    with urllib.request.urlopen(f"{url}/metrics", timeout=30) as answer:
+    with urllib.request.urlopen(f"{url}/metrics", timeout=ANSWER_S) as answer:
         lines = answer.read().decode().splitlines()
     counts = {}
     for kind in ("running", "waiting"):
