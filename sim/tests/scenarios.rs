@@ -65,12 +65,17 @@ fn on_more_draws_tidegate_takes_hardly_more_steps() {
 
 #[test]
 fn blocked_requests_cost_vllm_every_step_and_tidegate_none() {
-    let ratio = |few: u64, many: u64| many as f64 / few as f64;
+    // The best of some tries by turns: a busy machine slows either.
+    let ratio = |steps: &dyn Fn(u32) -> u64| {
+        let tries: Vec<_> = (0..5).map(|_| [steps(10), steps(10_000)]).collect();
+        let [few, many] = [0, 1].map(|which| tries.iter().map(|took| took[which]).min().expect("it was tried"));
+        many as f64 / few as f64
+    };
     let vllm = stock(Priority);
-    let theirs = ratio(blocked_waiters(&vllm, 10), blocked_waiters(&vllm, 10_000));
+    let theirs = ratio(&|blocked| blocked_waiters(&vllm, blocked));
     assert!(theirs > 20.0, "a thousand times as many, and {theirs} times the time");
     let parked = |size| hosted(size).without_larger_worker(size);
-    let ours = ratio(blocked_waiters(parked, 10), blocked_waiters(parked, 10_000));
+    let ours = ratio(&|blocked| blocked_waiters(parked, blocked));
     assert!(ours < 3.0, "{ours} times the time for what is parked");
 }
 
