@@ -248,8 +248,7 @@ def test_a_body_that_does_not_come_is_not_waited_for() -> None:
         host, port = address.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=WITHIN) as raw:
             raw.sendall(
-                b"POST /generate HTTP/1.1\r\nhost: x\r\nauthorization: Bearer key-acme\r\n"
-                b"content-length: 100\r\n\r\n{"
+                b"POST /generate HTTP/1.1\r\nhost: x\r\nauthorization: Bearer key-acme\r\ncontent-length: 100\r\n\r\n{"
             )
             assert raw.recv(1_000).startswith(b"HTTP/1.1 408 ")
 

@@ -68,7 +68,8 @@ fn blocked_requests_cost_vllm_every_step_and_tidegate_none() {
     // The best of some tries by turns: a busy machine slows either.
     let ratio = |steps: &dyn Fn(u32) -> u64| {
         let tries: Vec<_> = (0..5).map(|_| [steps(10), steps(10_000)]).collect();
-        let [few, many] = [0, 1].map(|which| tries.iter().map(|took| took[which]).min().expect("it was tried"));
+        let [few, many] =
+            [0, 1].map(|which| tries.iter().map(|took| took[which]).min().expect("it was tried"));
         many as f64 / few as f64
     };
     let vllm = stock(Priority);
