@@ -9,8 +9,8 @@ use super::Load;
 /// How many are told apart: 16 places are mostly those of four devices, of which each has one that is emptiest by itself.
 const KEPT: usize = 4;
 
-/// Stands behind all that are kept: as full as can be.
-const NONE: Load = Load { ppm: u64::MAX, own: u64::MAX };
+/// Stands behind all that are kept.
+const NONE: Load = Load::FULLEST;
 
 /// The least full first; each that follows is less full by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,40 @@ pub(super) struct Front([Load; KEPT]);
 impl Front {
     /// Of no places.
     pub(super) const EMPTY: Self = Self([NONE; KEPT]);
+
+    /// Of places of which this is the least, and so much the least that one has by itself; and the least of those that have less
+    /// than so much by themselves is found.
+    pub(super) fn of(least: Load, least_own: u64, least_below: impl Fn(u64) -> Load) -> Self {
+        let mut all = [least, NONE, NONE, NONE];
+        for next in 1..KEPT {
+            // Mostly nobody is emptier by itself than the least of all.
+            if all[next - 1].own == least_own {
+                return Self(all);
+            }
+            all[next] = least_below(all[next - 1].own);
+        }
+        // Those behind the last are fuller, and emptier by themselves.
+        all[KEPT - 1].own = least_own;
+        Self(all)
+    }
+
+    /// The least.
+    #[inline]
+    pub(super) fn first(&self) -> Load {
+        self.0[0]
+    }
+
+    /// The least of those that are less full by themselves than so much, or one as full as can be.
+    #[inline]
+    pub(super) fn first_below(&self, own: u64) -> Load {
+        self.0.iter().copied().find(|load| load.own < own).unwrap_or(NONE)
+    }
+
+    /// How full the emptiest by itself is.
+    #[inline]
+    pub(super) fn least_own(&self) -> u64 {
+        self.0.iter().fold(u64::MAX, |least, load| least.min(load.own))
+    }
 
     /// Whether a place that is so full changes nothing.
     #[inline]
@@ -79,10 +113,10 @@ impl Front {
         !gone.any(tells)
     }
 
-    /// No place has less than this with so much more: the least of what those have then that are kept.
+    /// No place has less than this with so much more: the least of what those have then that are kept, up to the limit.
     #[inline]
-    pub(super) fn least_with(&self, more: Load) -> Load {
-        let mut least = NONE;
+    pub(super) fn least_with(&self, more: Load, limit: Load) -> Load {
+        let mut least = limit;
         for load in &self.0 {
             // Those that follow are fuller still.
             if load.ppm.saturating_add(more.ppm) > least.ppm {
@@ -124,6 +158,33 @@ mod tests {
 
     proptest! {
         #[test]
+        fn all_at_once_is_as_good_as_one_by_one(
+            places in prop::collection::vec((0_u64..12, 0_u64..8), 0..20),
+            (shared, own) in (0_u64..12, 0_u64..24),
+        ) {
+            let load = |&(own, more): &(u64, u64)| Load::alone(own).sharing(12 - own + more);
+            let loads: Vec<Load> = places.iter().map(load).collect();
+            let (one_by_one, more) = (front_of(&loads), Load { ppm: shared, own });
+            let least_own = loads.iter().map(|load| load.own).min().unwrap_or(u64::MAX);
+            let below = |own: u64| loads.iter().copied().filter(move |load| load.own < own);
+            let first = loads.iter().copied().min().unwrap_or(NONE);
+            let front = Front::of(first, least_own, |own| below(own).min().unwrap_or(NONE));
+            prop_assert!(loads.iter().all(|&load| front.covers(load)));
+            prop_assert!(front.least_with(more, NONE) >= one_by_one.least_with(more, NONE));
+            let least = loads.iter().map(|load| load.with(more)).min();
+            prop_assert!(front.least_with(more, NONE) <= least.unwrap_or(NONE));
+            prop_assert_eq!(front.0[0].ppm, one_by_one.0[0].ppm);
+            prop_assert_eq!(front.least_own(), least_own);
+            for own in 0..24 {
+                let first = front.0.iter().copied().find(|load| load.own < own);
+                prop_assert_eq!(front.first_below(own), first.unwrap_or(NONE));
+            }
+            for limit in [Load { ppm: own, own: shared }, NONE] {
+                prop_assert_eq!(front.least_with(more, limit), front.least_with(more, NONE).min(limit));
+            }
+        }
+
+        #[test]
         fn what_told_nothing_goes_and_all_is_as_if_it_had_never_been(
             groups in prop::array::uniform3(prop::collection::vec((0_u64..12, 0_u64..8), 0..5)),
             (shared, own) in (0_u64..12, 0_u64..24),
@@ -137,11 +198,11 @@ mod tests {
             if front.does_without(&front_of(&former), &front_of(&now)) {
                 front.add_all(&front_of(&now));
                 let least = all.iter().map(|load| load.with(more)).min();
-                prop_assert!(front.least_with(more) <= least.unwrap_or(NONE));
+                prop_assert!(front.least_with(more, NONE) <= least.unwrap_or(NONE));
                 prop_assert_eq!(front.0[0].ppm, front_of(&all).0[0].ppm);
                 prop_assert!(all.iter().all(|&load| front.covers(load)));
                 if !were_too_many && all.len() <= KEPT {
-                    prop_assert_eq!(front.least_with(more), least.unwrap_or(NONE));
+                    prop_assert_eq!(front.least_with(more, NONE), least.unwrap_or(NONE));
                 }
             }
         }
@@ -165,7 +226,7 @@ mod tests {
                 were_too_many |= best.len() > KEPT;
             }
             let more = Load { ppm: shared, own };
-            let (least, first) = (front.least_with(more), loads.iter().map(|load| load.with(more)).min());
+            let (least, first) = (front.least_with(more, NONE), loads.iter().map(|load| load.with(more)).min());
             prop_assert!(least <= first.unwrap_or(NONE));
             prop_assert!(loads.iter().all(|&load| front.covers(load)));
             prop_assert!(front.0.is_sorted_by_key(|load| load.ppm));

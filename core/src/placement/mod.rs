@@ -6,6 +6,8 @@ mod front;
 mod places;
 mod rooms;
 
+use core::cmp::Ordering;
+
 use crate::config::Placement;
 use crate::resources::{MAX_DIMENSIONS, Resources};
 use crate::share::Ppm;
@@ -14,7 +16,7 @@ pub(crate) use rooms::{Room, Rooms};
 
 /// How full a worker is: as full as the fullest of what it has and what it shares with others; then by what is its own, which
 /// tells those apart that share all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Load {
     /// Parts per million of what is used most.
@@ -22,7 +24,39 @@ pub(crate) struct Load {
     pub(crate) own: u64,
 }
 
+impl Ord for Load {
+    /// As one number: a search compares them by the dozen, and two words together take no branch.
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_number().cmp(&other.as_number())
+    }
+}
+
+impl PartialOrd for Load {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+
+    #[inline]
+    fn lt(&self, other: &Self) -> bool {
+        self.as_number() < other.as_number()
+    }
+
+    #[inline]
+    fn le(&self, other: &Self) -> bool {
+        self.as_number() <= other.as_number()
+    }
+}
+
 impl Load {
+    const fn as_number(self) -> u128 {
+        (self.ppm as u128) << u64::BITS | self.own as u128
+    }
+
+    /// As full as can be.
+    const FULLEST: Self = Self { ppm: u64::MAX, own: u64::MAX };
+
     /// Of one that shares nothing.
     pub(crate) const fn alone(ppm: u64) -> Self {
         Self { ppm, own: ppm }

@@ -7,6 +7,7 @@ use super::Load;
 use crate::event::DevicePart;
 use crate::id::DeviceId;
 use crate::resources::Resources;
+use crate::share::Ppm;
 
 /// Who keeps what places have.
 pub(crate) trait Places {
@@ -34,7 +35,12 @@ pub(crate) struct Own {
 impl Own {
     /// What it has free, and how full it is, where so much of the device is free, and that is so full.
     pub(super) fn with(&self, (left, ppm): (Resources, u64)) -> (Resources, Load) {
-        let free = self.free.zip(left, |units, left| units.min(self.part.most_for(left)));
+        // Asked for all on a device whenever one changed: nearly always each may take all of it.
+        let free = if self.part.part == Ppm::ONE {
+            self.free.min(left)
+        } else {
+            self.free.zip(left, |units, left| units.min(self.part.most_for(left)))
+        };
         (free, Load::alone(self.ppm).sharing(ppm))
     }
 }

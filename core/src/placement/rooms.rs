@@ -34,7 +34,8 @@ pub(crate) struct Room {
 impl Room {
     /// Whether something is free of all that it has.
     fn is_open(&self) -> bool {
-        (0..MAX_DIMENSIONS).all(|d| self.capacity[d] == 0 || self.free[d] > 0)
+        // All are looked at, without a branch for each.
+        (0..MAX_DIMENSIONS).fold(true, |all, d| all & (self.capacity[d] == 0 || self.free[d] > 0))
     }
 }
 
@@ -73,18 +74,33 @@ impl Loads {
 
     fn of(places: &[Fill]) -> Self {
         let mut all = Self::NONE;
+        let (mut least, mut least_own) = (Load::FULLEST, u64::MAX);
         for place in places {
             all.fullest = all.fullest.max(place.ppm);
             all.fullest_open = all.fullest_open.max(if place.is_open { place.ppm } else { 0 });
-            all.emptiest.add(place.load());
+            least = least.min(place.load());
+            least_own = least_own.min(place.own);
         }
+        all.emptiest = Front::of(least, least_own, |below| {
+            let emptier = places.iter().filter(|place| place.own < below);
+            emptier.fold(Load::FULLEST, |least, place| least.min(place.load()))
+        });
         all
     }
 
     /// Of several groups.
     fn of_all(groups: &[Self]) -> Self {
         let mut all = Self::NONE;
-        groups.iter().for_each(|group| all.take_in(group));
+        let (mut least, mut least_own) = (Load::FULLEST, u64::MAX);
+        for group in groups {
+            all.fullest = all.fullest.max(group.fullest);
+            all.fullest_open = all.fullest_open.max(group.fullest_open);
+            least = least.min(group.emptiest.first());
+            least_own = least_own.min(group.emptiest.least_own());
+        }
+        all.emptiest = Front::of(least, least_own, |below| {
+            groups.iter().fold(Load::FULLEST, |least, group| least.min(group.emptiest.first_below(below)))
+        });
         all
     }
 
@@ -234,13 +250,14 @@ impl Prospect {
         Self { policy, asks_for_part, adds: Load { ppm: least, own: adds_own }, adds_most }
     }
 
-    /// No place of a group has a better score than this.
-    fn bound(&self, loads: &Loads) -> Load {
+    /// No place of a group has a better score than this, or than the limit.
+    #[inline]
+    fn bound(&self, loads: &Loads, limit: Load) -> Load {
         match self.policy {
             Placement::Pack => {
                 self.packed(if self.asks_for_part { loads.fullest } else { loads.fullest_open })
             }
-            Placement::Spread | Placement::PrefixAffinity => loads.emptiest.least_with(self.adds),
+            Placement::Spread | Placement::PrefixAffinity => loads.emptiest.least_with(self.adds, limit),
         }
     }
 
@@ -259,60 +276,50 @@ impl Prospect {
     }
 }
 
-/// Of a few places, or groups, what each is no better than: worked out one by one, as far as need be.
-struct Bounds<F> {
-    of: F,
+/// Of a few places, or groups, what each is no better than, the best first. Nothing is kept of those that are left: mostly one
+/// is taken, and to work out a few again is less than to write all down.
+struct Bounds<B, M> {
+    /// What one is no better than, or the limit if that is less.
+    bound: B,
+    may_do: M,
     /// None is better than this.
     least: Load,
-    unseen: Range<usize>,
-    first: usize,
-    known: [Load; FAN],
-    /// A bit for each that was seen and not taken.
-    left: u32,
+    members: Range<usize>,
+    taken: Option<(Load, usize)>,
 }
 
-impl<F: Fn(usize) -> Option<Load>> Bounds<F> {
-    /// Of those of them that have one.
+impl<B: Fn(usize, Load) -> Load, M: Fn(usize) -> bool> Bounds<B, M> {
     #[inline]
-    fn new(members: Range<usize>, least: Load, of: F) -> Self {
-        Self { of, least, first: members.start, unseen: members, known: [Load::default(); FAN], left: 0 }
+    fn new(members: Range<usize>, least: Load, bound: B, may_do: M) -> Self {
+        Self { bound, may_do, least, members, taken: None }
     }
 
     /// None that is left stands before this one would, with such a bound.
     #[inline]
     fn floor(&self) -> (Load, usize) {
-        (self.least, self.unseen.start)
+        self.taken.map_or((self.least, self.members.start), |(bound, member)| (bound, member + 1))
     }
 
-    /// Takes the most promising, and of equals the first.
+    /// Takes the most promising of those that may do, and of equals the first.
     #[inline]
     fn take_first(&mut self) -> Option<(Load, usize)> {
-        for member in self.unseen.by_ref() {
-            let Some(bound) = (self.of)(member) else { continue };
+        let floor = self.floor();
+        let (mut least, mut first) = (Load::FULLEST, None);
+        for member in self.members.clone() {
+            let bound = (self.bound)(member, least);
+            let is_behind = first.is_some() && least <= bound;
+            let was_taken = || self.taken.is_some() && (bound, member) < floor;
+            if is_behind || was_taken() || !(self.may_do)(member) {
+                continue;
+            }
+            (least, first) = (bound, Some(member));
             // Nearly always there is one that is as good as all are together, and no other need be weighed.
-            if bound <= self.least {
-                return Some((bound, member));
+            if bound <= floor.0 {
+                break;
             }
-            self.known[member - self.first] = bound;
-            self.left |= 1 << (member - self.first);
         }
-        self.take_least()
-    }
-
-    /// The same once all were seen.
-    fn take_least(&mut self) -> Option<(Load, usize)> {
-        let mut left = self.left;
-        let mut first = left.trailing_zeros() as usize;
-        let mut bound = *self.known.get(first)?;
-        while left > 0 {
-            let index = left.trailing_zeros() as usize;
-            if self.known[index] < bound {
-                (bound, first) = (self.known[index], index);
-            }
-            left &= left - 1;
-        }
-        self.left &= !(1 << first);
-        Some((bound, self.first + first))
+        self.taken = first.map(|member| (least, member));
+        self.taken
     }
 }
 
@@ -435,16 +442,24 @@ impl Rooms {
     #[inline(never)] // seldom, and what is done for few is short without it
     fn set_changed(&mut self, places: &impl Places) {
         while let Some(place) = self.changed.take() {
-            if let Some(Some(own)) = self.owns.get(place) {
-                let (free, load) = own.with(places.device(own.part.device));
-                self.set(place, free, None, load);
-                continue;
-            }
-            self.set(place, places.free(place), places.in_use(place), places.load(place));
-            if let Some(own) = self.owns.get_mut(place) {
-                *own = places.own(place);
+            match self.own_of(place, places) {
+                Some(own) => {
+                    let (free, load) = own.with(places.device(own.part.device));
+                    self.set(place, free, None, load);
+                }
+                None => self.set(place, places.free(place), places.in_use(place), places.load(place)),
             }
         }
+    }
+
+    /// What a place on one device has by itself.
+    #[inline]
+    fn own_of(&mut self, place: usize, places: &impl Places) -> Option<Own> {
+        let own = self.owns.get_mut(place)?;
+        if own.is_none() {
+            *own = places.own(place);
+        }
+        *own
     }
 
     /// A place has other units free now: whether it came free, and is to be looked at besides.
@@ -474,16 +489,21 @@ impl Rooms {
 
     /// What a place has now.
     fn set(&mut self, place: usize, free: Resources, used: Option<Resources>, load: Load) {
-        let room = Room { free, load, capacity: self.rooms[place].capacity };
         self.uses[place] = used;
-        if self.rooms[place] == room && !self.fullness.unweighed.contains(place) {
+        let room = &mut self.rooms[place];
+        let has_as_much = room.free == free;
+        if has_as_much && room.load == load {
             return;
         }
-        self.free.set(place, room.free);
-        self.open += usize::from(room.is_open());
-        self.open -= usize::from(self.rooms[place].is_open());
-        self.rooms[place] = room;
+        room.load = load;
         self.fullness.unweighed.mark(place);
+        // Where others on a device changed, it has mostly as much.
+        if !has_as_much {
+            self.open -= usize::from(room.is_open());
+            room.free = free;
+            self.open += usize::from(room.is_open());
+            self.free.set(place, free);
+        }
     }
 
     /// Whether it is worth knowing how full they are: a few are looked at one by one.
@@ -555,20 +575,22 @@ impl Rooms {
         for first in (0..regions.len()).step_by(FAN) {
             let all = maxima::members(first / FAN, regions.len());
             // Nothing is known of all together: none is better than empty.
-            let mut most = Bounds::new(all, Load::default(), |region| Some(prospect.bound(&regions[region])));
+            let bound = |region: usize, limit| prospect.bound(&regions[region], limit);
+            let mut most = Bounds::new(all, Load::default(), bound, |_| true);
             while let Some((least, region)) = most.take_first()
                 && best.is_beaten_by((least, region * FAN * FAN))
             {
-                let mut able = Bounds::new(maxima::members(region, groups.len()), least, |group| {
-                    self.free.group_may_have(group, brief).then(|| prospect.bound(&groups[group]))
-                });
-                while best.is_beaten_by((least, able.floor().1 * FAN))
+                let bound = |group: usize, limit| prospect.bound(&groups[group], limit);
+                let may_do = |group| self.free.group_may_have(group, brief);
+                let mut able = Bounds::new(maxima::members(region, groups.len()), least, bound, may_do);
+                let first_of = |(bound, group)| (bound, group * FAN);
+                while best.is_beaten_by(first_of(able.floor()))
                     && let Some((least, group)) = able.take_first()
-                    && best.is_beaten_by((least, group * FAN))
+                    && best.is_beaten_by(first_of((least, group)))
                 {
-                    let mut able = Bounds::new(maxima::members(group, loads.len()), least, |place| {
-                        self.free.may_have(place, brief).then(|| prospect.bound_of(&loads[place]))
-                    });
+                    let bound = |place: usize, _| prospect.bound_of(&loads[place]);
+                    let may_do = |place| self.free.may_have(place, brief);
+                    let mut able = Bounds::new(maxima::members(group, loads.len()), least, bound, may_do);
                     while best.is_beaten_by(able.floor())
                         && let Some(bounded) = able.take_first()
                         && best.is_beaten_by(bounded)
@@ -593,185 +615,4 @@ impl Rooms {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event::DevicePart;
-    use crate::id::DeviceId;
-    use crate::placement::load_ppm;
-    use crate::share::Ppm;
-    use proptest::prelude::*;
-
-    /// Places of which each shares nothing that could tell how full it is.
-    struct Told<R>(R);
-
-    impl<R: Fn(usize) -> Room> Places for Told<R> {
-        fn free(&self, place: usize) -> Resources {
-            (self.0)(place).free
-        }
-
-        fn in_use(&self, _: usize) -> Option<Resources> {
-            None
-        }
-
-        fn load(&self, place: usize) -> Load {
-            (self.0)(place).load
-        }
-
-        fn own(&self, _: usize) -> Option<Own> {
-            None
-        }
-
-        fn device(&self, _: DeviceId) -> (Resources, u64) {
-            (Resources::BOUNDLESS, 0)
-        }
-    }
-
-    /// Places of which two and two share so much of the first thing, beyond which they can go.
-    struct Pairs<'a> {
-        capacities: &'a [Resources],
-        used: &'a [Resources],
-        limits: Option<Resources>,
-    }
-
-    impl Pairs<'_> {
-        fn load_with(&self, place: usize, asked: Resources) -> Load {
-            let own = Load::alone(load_ppm(self.used[place] + asked, self.capacities[place]));
-            own.sharing(self.limits.map_or(0, |limits| load_ppm(self.of_both(place) + asked, limits)))
-        }
-
-        fn of_both(&self, place: usize) -> Resources {
-            self.used[place & !1] + self.used.get(place | 1).copied().unwrap_or_default()
-        }
-
-        fn room(&self, place: usize) -> Room {
-            let load = self.load_with(place, Resources::ZERO);
-            Room { free: self.free(place), load, capacity: self.capacities[place] }
-        }
-    }
-
-    impl Places for Pairs<'_> {
-        fn free(&self, place: usize) -> Resources {
-            self.capacities[place].saturating_sub(self.used[place])
-        }
-
-        fn in_use(&self, place: usize) -> Option<Resources> {
-            self.limits.is_none().then_some(self.used[place])
-        }
-
-        fn load(&self, place: usize) -> Load {
-            self.load_with(place, Resources::ZERO)
-        }
-
-        fn own(&self, place: usize) -> Option<Own> {
-            let part = DevicePart { device: DeviceId::new(place as u32 / 2), part: Ppm::ONE };
-            let ppm = load_ppm(self.used[place], self.capacities[place]);
-            self.limits.map(|_| Own { free: self.free(place), ppm, part })
-        }
-
-        fn device(&self, id: DeviceId) -> (Resources, u64) {
-            let limits = self.limits.expect("somebody stands on one");
-            (Resources::BOUNDLESS, load_ppm(self.of_both(2 * id.index()), limits))
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn finds_the_place_that_a_scan_finds(
-            capacities in prop::collection::vec(prop::array::uniform3(0_u64..6), 1..70),
-            steps in prop::collection::vec((0_usize..70, prop::array::uniform3(0_u64..7)), 0..120),
-            shared in prop::option::of(1_u64..9),
-            asked in prop::array::uniform3(0_u64..4),
-            scale in prop::sample::select(alloc::vec![1_u64, 7, 1 << 38]),
-            pack in any::<bool>(),
-            late in 0_usize..4,
-        ) {
-            let resources = |units: [u64; 3]| Resources::from(units.map(|units| units * scale));
-            let capacities: Vec<Resources> = capacities.into_iter().map(resources).collect();
-            let mut used = alloc::vec![Resources::ZERO; capacities.len()];
-            let limits = shared.map(|units| resources([units, 0, 0]));
-            let mut rooms = Rooms::new(capacities.iter().copied(), limits.into_iter());
-            rooms.refresh(&Pairs { capacities: &capacities, used: &used, limits });
-            let mut unseen = 0;
-            for (place, units) in steps {
-                let place = place % capacities.len();
-                used[place] = resources(units);
-                rooms.note(place);
-                let both = [place & !1, place | 1].into_iter().filter(|&one| one < capacities.len());
-                both.for_each(|one| rooms.note_shared(one));
-                unseen += 1;
-                if unseen > late {
-                    let pairs = Pairs { capacities: &capacities, used: &used, limits };
-                    rooms.refresh(&pairs);
-                    unseen = 0;
-                    let free = (0..capacities.len()).map(|place| pairs.free(place));
-                    let most = free.fold(Resources::ZERO, Resources::max);
-                    prop_assert_eq!(rooms.most_free(), Brief::rounded_up(*most.as_array()));
-                }
-            }
-            let policy = if pack { Placement::Pack } else { Placement::Spread };
-            let asked = resources(asked);
-            let pairs = Pairs { capacities: &capacities, used: &used, limits };
-            let will_do = |place: usize| asked.fits(&pairs.free(place));
-            let load_with = |place: usize| pairs.load_with(place, asked);
-            let score_of = |place: usize| (score(policy, load_with(place)), place);
-            let scan = (0..capacities.len()).filter(|&place| will_do(place)).map(score_of).min();
-            let best = rooms.best(&asked, policy, None, will_do, load_with);
-            prop_assert_eq!(best.map(|(place, _)| place), scan.map(|(_, place)| place));
-            prop_assert!(best.is_none_or(|(_, asked)| asked.is_none_or(|score| Some(score) == scan.map(|(best, _)| best))));
-            prop_assert!((0..capacities.len()).all(|place| rooms.knows(place, &pairs.room(place))));
-        }
-    }
-
-    #[test]
-    fn looks_at_few_of_many_places() {
-        let (places, capacity) = (4_096, Resources::from([16, 640]));
-        let mut rooms = Rooms::new(core::iter::repeat_n(capacity, places), core::iter::empty());
-        let taken = |place: usize| (place as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 60;
-        let room = |place: usize| {
-            let used = Resources::from([taken(place), 40 * taken(place)]);
-            Room { free: capacity - used, load: Load::alone(load_ppm(used, capacity)), capacity }
-        };
-        rooms.refresh(&Told(room));
-        for policy in [Placement::Pack, Placement::Spread] {
-            let looks = core::cell::Cell::new(0);
-            let load_with = |place: usize| {
-                looks.set(looks.get() + 1);
-                Load::alone(load_ppm(capacity - room(place).free + [1, 40].into(), capacity))
-            };
-            let will_do = |place: usize| Resources::from([1, 40]).fits(&room(place).free);
-            let best =
-                rooms.best(&[1, 40].into(), policy, None, will_do, load_with).expect("there is room").0;
-            assert_eq!(taken(best), if policy == Placement::Pack { 15 } else { 0 });
-            assert!(looks.get() <= FAN, "{} of {places} places", looks.get());
-        }
-    }
-
-    #[test]
-    fn looks_at_one_where_four_share_what_is_as_much_as_they_have() {
-        let (places, capacity, asked) = (4_096, Resources::from([16, 640]), Resources::from([1, 40]));
-        let whole = Resources::from([64, 2_560]);
-        let capacities = core::iter::repeat_n(capacity, places);
-        let mut rooms = Rooms::new(capacities, core::iter::repeat_n(whole, places / 4));
-        let units = |slots: u64| Resources::from([slots, 40 * slots]);
-        // All have from 5 to 8, so that many devices tie.
-        let taken = |place: usize| 5 + ((place as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 62);
-        let load = |place: usize, more: Resources| {
-            let first = place & !3;
-            let all: u64 = (first..first + 4).map(taken).sum();
-            let own = Load::alone(load_ppm(units(taken(place)) + more, capacity));
-            own.sharing(load_ppm(units(all) + more, whole))
-        };
-        rooms.refresh(&Told(|place| {
-            let free = capacity - units(taken(place));
-            Room { free, load: load(place, Resources::ZERO), capacity }
-        }));
-        let looks = core::cell::Cell::new(0);
-        let load_with = |place: usize| {
-            looks.set(looks.get() + 1);
-            load(place, asked)
-        };
-        let best = rooms.best(&asked, Placement::Spread, None, |_| true, load_with);
-        let scan = (0..places).min_by_key(|&place| load(place, asked));
-        assert_eq!((best.map(|(place, _)| place), looks.get()), (scan, 1));
-    }
-}
+mod tests;

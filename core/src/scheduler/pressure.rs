@@ -27,8 +27,9 @@ impl Scheduler {
         }
         for part in &target.spec.devices {
             let device = &mut self.devices[part.device.index()];
-            device.tolerance.cap(device.overuse());
-            if !device.overdraft().is_zero() {
+            let overuse = device.overuse();
+            device.tolerance.cap(overuse);
+            if !overuse.is_zero() && !device.overdraft().is_zero() {
                 self.pressured.insert(Place::Device(part.device));
             }
         }

@@ -147,6 +147,7 @@ impl Scheduler {
     }
 
     /// The same with `more` in use, and `less`.
+    #[inline(always)] // one of both is mostly nothing
     pub(super) fn load_but(&self, id: WorkerId, more: Resources, less: Resources) -> Load {
         let but = |units: Resources, more, less| (units + more).saturating_sub(less);
         let worker = self.worker(id);

@@ -284,8 +284,8 @@ impl Scheduler {
     /// Workers of a pool that are up and have some of a prompt, of the few that are looked at, and how many tokens, those with the
     /// most first.
     fn warm(&self, slot: u32, last: u32) -> SmallVec<[(WorkerId, u64); WEIGHED]> {
-        let warm = self.weighed(slot, self.warmth.index.warm(last, self.enough(slot)));
-        warm.map(|(id, _, cached)| (id, cached)).collect()
+        let warm = self.warmth.index.warm(last, self.enough(slot));
+        self.weighed(slot, &warm).map(|(id, _, cached)| (id, cached)).collect()
     }
 
     /// Whether enough are looked at with this one.
@@ -299,9 +299,13 @@ impl Scheduler {
     }
 
     /// Those that count: their places in the pool of a request, and how many tokens of its prompt they have.
-    fn weighed(&self, slot: u32, looked_at: Warm) -> impl Iterator<Item = (WorkerId, usize, u64)> + use<'_> {
+    fn weighed<'a>(
+        &'a self,
+        slot: u32,
+        looked_at: &'a Warm,
+    ) -> impl Iterator<Item = (WorkerId, usize, u64)> + use<'a> {
         let places = &self.pool(self.requests[slot].pool()).places;
-        let in_pool = looked_at.into_iter().filter_map(|(number, blocks)| {
+        let in_pool = looked_at.iter().filter_map(|&(number, blocks)| {
             let place = places.get(number as usize).copied().filter(|&place| place != NO_PLACE)?;
             Some((WorkerId::new(number), place as usize, blocks))
         });
@@ -339,16 +343,19 @@ impl Scheduler {
         (emptiest, load): (WorkerId, Load),
         may_start_on: impl Fn(WorkerId) -> bool,
     ) -> WorkerId {
+        // Who has no more of it than the emptiest costs more.
+        let (warm, blocks) = self.warmth.index.warmer_than(last, emptiest.get(), self.enough(slot));
+        if warm.is_empty() {
+            return emptiest;
+        }
         let record = &self.requests[slot];
         let left = |cached: u64| record.spec.prompt_tokens - cached;
         let score = |id: WorkerId, cached: u64, load: Load| {
             (affine_score(left(cached), load.ppm, affinity.load_tokens), load, id)
         };
-        // Who has no more of it than the emptiest costs more.
-        let (warm, blocks) = self.warmth.index.warmer_than(last, emptiest.get(), self.enough(slot));
         let cold = score(emptiest, self.tokens_in(slot, blocks), load);
         let at_least = self.pool(record.pool()).rooms.at_least(&record.asks);
-        let bounded = self.weighed(slot, warm).map(|(id, place, cached)| {
+        let bounded = self.weighed(slot, &warm).map(|(id, place, cached)| {
             (affine_score(left(cached), at_least(place), affinity.load_tokens), id, cached)
         });
         let mut bounded: SmallVec<[(u64, WorkerId, u64); WEIGHED]> = bounded.collect();

@@ -302,6 +302,9 @@ impl Device {
 
     /// What is used of it in truth.
     pub(super) fn in_use(&self) -> Resources {
+        if self.offset.is_zero() {
+            return self.used;
+        }
         Balance::default().plus(self.used).plus_signed(self.offset).positive()
     }
 
