@@ -197,14 +197,34 @@ impl Yielders {
 
     /// These are the bounds of the one at a place now. Whether they are beyond those of a group that it is in.
     pub(crate) fn widen(&mut self, place: u32, bounds: &Bounds) -> bool {
+        self.widen_groups(place, |group| {
+            let is_within = group.holds_for(bounds);
+            if !is_within {
+                *group = group.join(bounds);
+            }
+            is_within
+        })
+    }
+
+    /// The same of one that uses this now, and of which all else that is known of its groups still holds.
+    pub(crate) fn widen_use(&mut self, place: u32, used: &Resources) -> bool {
+        self.widen_groups(place, |group| {
+            let is_within = group.least_use.fits(used) && used.fits(&group.most_use);
+            if !is_within {
+                (group.least_use, group.most_use) = (group.least_use.min(*used), group.most_use.max(*used));
+            }
+            is_within
+        })
+    }
+
+    /// Widens the groups that the one at a place is in, up to the first that held already. Whether there was one that did not.
+    fn widen_groups(&mut self, place: u32, holds: impl Fn(&mut Bounds) -> bool) -> bool {
         let mut index = place as usize;
         for (number, level) in self.levels.iter_mut().enumerate() {
             index /= FAN;
-            let group = &mut level[index];
-            if group.holds_for(bounds) {
+            if holds(&mut level[index]) {
                 return number > 0;
             }
-            *group = group.join(bounds);
             if level.len() == 1 {
                 return true;
             }

@@ -371,17 +371,31 @@ impl Ledger {
         Change { less, tokens, totals, ..Change::default() }
     }
 
-    /// Notes that what runs uses other units than before: no gate asks, it does so already.
+    /// Notes that what runs uses other units than before: no gate asks, it does so already. Whether a node of its path has a
+    /// limit of them.
     pub(crate) fn resize_use(
         &mut self,
-        now: Instant,
         leaf: u32,
         from: Resources,
         to: Resources,
-    ) -> Result<(), Unbalanced> {
-        let less = Books { in_use: from, ..Books::default() };
-        let more = Books { in_use: to, ..Books::default() };
-        self.change(now, leaf, &Change { less, more, ..Change::default() })
+    ) -> Result<bool, Unbalanced> {
+        // No rate is of units: as any other change it takes twice as long, and growth is half of what a replay reports.
+        let (mut at, mut is_limited) = (Some(leaf), false);
+        while let Some(node) = at {
+            let place = self.place(node);
+            if place.node.with_use(from, to).is_none() {
+                return Err(Unbalanced { node, limit: QuotaLimit::Units });
+            }
+            is_limited |= place.node.has_limit(QuotaLimit::Units);
+            at = place.parent;
+        }
+        let mut at = Some(leaf);
+        while let Some(node) = at {
+            let place = self.place_mut(node);
+            place.node.books.in_use = place.node.with_use(from, to).expect("it was found to balance");
+            at = place.parent;
+        }
+        Ok(is_limited)
     }
 
     /// Other terms of all leases, from `now` on. O(nodes).

@@ -317,18 +317,26 @@ impl Node {
         if bears(limits.tokens.as_mut(), tokens) { Ok(()) } else { Err(QuotaLimit::Tokens) }
     }
 
+    /// What is in use where `to` is in place of `from`, unless that does not balance.
+    #[inline(always)]
+    pub(super) fn with_use(&self, from: Resources, to: Resources) -> Option<Resources> {
+        // One check for all dimensions: this is on the path of every start, growth and end.
+        let (mut in_use, mut is_beyond) = (self.books.in_use, false);
+        for d in 0..MAX_DIMENSIONS {
+            let (left, borrows) = in_use[d].overflowing_sub(from[d]);
+            let (with, carries) = left.overflowing_add(to[d]);
+            in_use[d] = with;
+            is_beyond |= borrows | carries;
+        }
+        (!is_beyond).then_some(in_use)
+    }
+
     #[inline(always)]
     fn check_books(&self, Change { less, more, .. }: &Change) -> Result<(), QuotaLimit> {
-        let Books { running, held, in_use } = self.books;
+        let Books { running, held, .. } = self.books;
         let running = running.checked_sub(less.running).and_then(|left| left.checked_add(more.running));
         let held = held.checked_sub(less.held).and_then(|left| left.checked_add(more.held));
-        // One check for all dimensions: this is on the path of every start and end.
-        let mut is_beyond = false;
-        for d in 0..MAX_DIMENSIONS {
-            let (left, borrows) = in_use[d].overflowing_sub(less.in_use[d]);
-            is_beyond |= borrows | left.overflowing_add(more.in_use[d]).1;
-        }
-        match (is_beyond, running, held) {
+        match (self.with_use(less.in_use, more.in_use).is_none(), running, held) {
             (true, ..) => Err(QuotaLimit::Units),
             (_, None, _) => Err(QuotaLimit::Running),
             (_, _, Some(held)) if held <= MAX_HELD => Ok(()),

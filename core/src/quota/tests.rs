@@ -249,7 +249,7 @@ fn the_largest_numbers_are_refused_or_fit() {
     assert!(ledger.charge(START, key, u64::MAX).is_err());
     assert!(ledger.charge(START, key, 1).is_err(), "what is held has no room for it");
     let all = Resources::from([u64::MAX; 4]);
-    assert_eq!(ledger.resize_use(START, key, Resources::ZERO, all), Ok(()));
+    assert_eq!(ledger.resize_use(key, Resources::ZERO, all), Ok(false), "no limit of units");
     let more = Ask { tokens: 0, units: [1].into() };
     assert_eq!(ledger.hold(at(u64::MAX), key, &more), not_now(key, QuotaLimit::Units, None));
     let hold = Ask { tokens: u64::MAX >> 1, units: all };

@@ -342,12 +342,9 @@ impl Scheduler {
         self.book(slot, self.requests.run(slot).in_use, Resources::ZERO);
     }
 
-    /// A request on a worker uses other units than before.
-    pub(super) fn resize_use(&mut self, slot: u32, in_use: Resources) {
-        let before = core::mem::replace(&mut self.requests.run_mut(slot).in_use, in_use);
-        self.hold_units(slot);
-        self.note_report(slot, before);
-        self.book(slot, before, in_use);
+    /// A request on a worker uses other units than `before`.
+    pub(super) fn book_resized(&mut self, slot: u32, before: Resources) {
+        self.book(slot, before, self.requests.run(slot).in_use);
     }
 
     /// Books the change of the use of a request that runs on.

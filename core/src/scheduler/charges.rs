@@ -2,6 +2,8 @@
 //! come, settled at the end. Victims are not charged again.
 
 use super::Scheduler;
+use super::quota::held_left;
+use super::stopping::tokens_of;
 use super::usage::Ending;
 use crate::config::Order;
 use crate::fairness::COST_SCALE;
@@ -209,16 +211,27 @@ impl Scheduler {
 
     /// A request may have generated more than was charged for it.
     pub(super) fn charge_output(&mut self, slot: u32) {
-        let output = self.output_tokens(slot);
+        let record = &self.requests[slot];
+        let run = self.requests.run_of(record);
+        let id = run.worker;
+        let output = tokens_of(run, self.worker(id).step_tokens);
+        let left = match (run.charged_output.checked_sub(output), held_left(record, run, output)) {
+            (Some(left), Some(held_left)) => left.min(held_left),
+            _ => self.charge_outrun(slot, output),
+        };
+        let worker = &mut self.workers[id.index()];
+        worker.until_outrun = worker.until_outrun.min(left);
+    }
+
+    /// The same of one that did. How many tokens it may generate before it has to be asked again.
+    #[inline(never)] // few come here
+    fn charge_outrun(&mut self, slot: u32, output: u64) -> u64 {
         if output > self.requests.run(slot).charged_output {
             self.requests.run_mut(slot).charged_output = output.saturating_add(CHARGED_AHEAD);
             self.charge(slot);
         }
         let held_left = self.charge_quota(slot, output, CHARGED_AHEAD);
-        let run = self.requests.run(slot);
-        let left = held_left.min(run.charged_output - output);
-        let worker = &mut self.workers[run.worker.index()];
-        worker.until_outrun = worker.until_outrun.min(left);
+        held_left.min(self.requests.run(slot).charged_output - output)
     }
 
     /// A step gave this many tokens to each that runs on a worker: some may have outrun what was charged for them.

@@ -14,7 +14,7 @@ use super::{Pool, Scheduler};
 use crate::config::{MAX_TIERS, Order, Placement};
 use crate::event::{Action, Reason};
 use crate::id::{PoolId, Tier, WorkerId};
-use crate::queue::Lane;
+use crate::queue::{Lane, TierQueue};
 use crate::request::RequestState;
 use crate::resources::Resources;
 use crate::time::Instant;
@@ -33,9 +33,12 @@ pub(super) enum Quiet {
     No,
     /// A round ended, and no input came since.
     SinceRound,
-    /// The same, and this is when time may change something.
+    /// The same, and this is when time may change something; [`NEVER`] stands for the end of time as well.
     Until(Instant),
 }
+
+/// When nothing changes any more without an input.
+pub(super) const NEVER: Instant = Instant::from_nanos(u64::MAX);
 
 /// Whether a request may come to workers that are drained for another.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,7 +61,7 @@ impl Scheduler {
             return None;
         }
         self.pass_to(now);
-        self.next_action()
+        if self.has_nothing_to_do() { None } else { self.next_action() }
     }
 
     /// The next thing to do now, or `None` at the end of the round.
@@ -84,9 +87,25 @@ impl Scheduler {
     /// Whether no input came since a round ended, and time alone changes nothing yet: for hosts that poll at every step.
     fn is_quiet_at(&mut self, now: Instant) -> bool {
         if self.quiet == Quiet::SinceRound {
-            self.quiet = Quiet::Until(self.poll_timeout().unwrap_or(Instant::from_nanos(u64::MAX)));
+            self.quiet = Quiet::Until(self.find_timeout().unwrap_or(NEVER));
         }
         matches!(self.quiet, Quiet::Until(end) if self.now <= now && now < end)
+    }
+
+    /// Whether a round that begins now would end at once: an input came, and gave nobody anything to do. In a replay two rounds in three
+    /// are so, nearly all of them after growth, and none of them takes more than it does to find that out: 4 % of it.
+    fn has_nothing_to_do(&mut self) -> bool {
+        // Who roams may be looked for without anybody having said so.
+        if self.in_round || self.roamers > 0 {
+            return false;
+        }
+        let next = self.find_timeout().unwrap_or(NEVER);
+        let is_idle = next > self.now;
+        if is_idle {
+            self.note_demand();
+            self.quiet = Quiet::Until(next);
+        }
+        is_idle
     }
 
     /// Pools that a new round, or the passing of time alone, gave something to do are looked at.
@@ -122,6 +141,9 @@ impl Scheduler {
         while core::mem::take(&mut self.pool_mut(pool).dirty) {
             let target = self.pool_mut(pool);
             target.sought_in_vain = false;
+            if self.nobody_waits(pool) {
+                continue;
+            }
             self.refresh_rooms(pool);
             let have_room = self.tiers_with_room(pool);
             if self.guarantee(pool, &have_room) || self.reclaim(pool) || self.borrow(pool, &have_room) {
@@ -135,6 +157,17 @@ impl Scheduler {
             }
         }
         false
+    }
+
+    /// Whether there is nobody whom a pass over a pool could do anything for. Where machines have room that is so after nearly each
+    /// end: what came free is weighed when somebody asks for it, together with what has changed by then.
+    #[inline]
+    fn nobody_waits(&self, pool: PoolId) -> bool {
+        let target = self.pool(pool);
+        self.roamers == 0
+            && target.queues.iter().all(TierQueue::is_idle)
+            && target.claims.is_empty()
+            && target.drained.is_empty()
     }
 
     /// The pool is looked at again when time alone lets somebody start there.

@@ -30,6 +30,7 @@ impl Scheduler {
     }
 
     /// A request that was started is heard of, or has to end: time does not run any more.
+    #[inline]
     pub(super) fn stop_watching_hold(&mut self, slot: u32) {
         if self.requests[slot].state == RequestState::Starting {
             self.requests.run_mut(slot).lapses_at = None;
@@ -38,6 +39,7 @@ impl Scheduler {
     }
 
     /// A report came: what the request needs is held again, if it lapsed. No gate is asked: it runs.
+    #[inline]
     pub(super) fn hear_of(&mut self, slot: u32) {
         self.stop_watching_hold(slot);
         if self.requests.run(slot).lapsed {

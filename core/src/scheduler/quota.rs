@@ -143,14 +143,6 @@ impl Scheduler {
         }
     }
 
-    /// The same, where it is taken of one limit alone by who runs: most tenants have no limit of units, which grow at every
-    /// turn.
-    fn less_of(&mut self, leaf: u32, limit: QuotaLimit) {
-        if self.quota.has_limit(leaf, limit) {
-            self.stir_all();
-        }
-    }
-
     /// What a start is expected to use: its prompt, and what the client allows; or what its tenant's requests usually
     /// generate, as far as a burst has it.
     #[inline(always)]
@@ -301,12 +293,13 @@ impl Scheduler {
     fn hold_other_units(&mut self, slot: u32, from: Resources, to: Resources) {
         self.requests.run_mut(slot).held_units = to;
         let leaf = self.requests[slot].leaf;
-        self.quota.resize_use(self.now, leaf, from, to).expect("it was held");
+        let is_limited = self.quota.resize_use(leaf, from, to).expect("it was held");
         if !from.fits(&to) {
             self.look_at_path(leaf);
         }
-        if !to.fits(&from) {
-            self.less_of(leaf, QuotaLimit::Units);
+        // Most tenants have no limit of units, which grow at every turn.
+        if is_limited && !to.fits(&from) {
+            self.stir_all();
         }
     }
 
@@ -314,18 +307,20 @@ impl Scheduler {
     /// it has to be asked again.
     pub(super) fn charge_quota(&mut self, slot: u32, output: u64, ahead: u64) -> u64 {
         let (record, run) = (&self.requests[slot], self.requests.run(slot));
-        let used = record.spec.prompt_tokens.saturating_add(output).saturating_sub(run.settled);
-        let Some(held) = run.held.filter(|&held| held < MAX_TOKENS) else { return u64::MAX };
-        if used <= held {
-            return held - used;
+        if let Some(left) = held_left(record, run, output) {
+            return left;
         }
+        let (used, held) =
+            (used_of_quota(record, run, output), run.held.expect("who holds nothing outruns nothing"));
         let more = used.saturating_add(ahead).min(MAX_TOKENS) - held;
         let leaf = record.leaf;
         // MAX_TOKENS of each of MAX_REQUESTS fit the books.
         self.quota.charge(self.now, leaf, more).expect("tokens are limited");
         self.requests.run_mut(slot).held = Some(held + more);
         self.meter(slot).charge(more);
-        self.less_of(leaf, QuotaLimit::Tokens);
+        if self.quota.has_limit(leaf, QuotaLimit::Tokens) {
+            self.stir_all();
+        }
         (held + more).saturating_sub(used)
     }
 
@@ -578,5 +573,20 @@ impl Scheduler {
             aside.then(|| self.quota_queue.lines.get(&self.line_in_order(slot))).flatten()
         };
         self.requests.rare(slot).waits_at.as_ref().or_else(of_line).map(|&(node, _)| node)
+    }
+}
+
+/// What a request has used beyond what was settled of it, with so much output.
+#[inline]
+fn used_of_quota(record: &Record, run: &Run, output: u64) -> u64 {
+    record.spec.prompt_tokens.saturating_add(output).saturating_sub(run.settled)
+}
+
+/// How many tokens a request may use before it outruns what it holds; `None` if it has.
+#[inline]
+pub(super) fn held_left(record: &Record, run: &Run, output: u64) -> Option<u64> {
+    match run.held {
+        Some(held) if held < MAX_TOKENS => held.checked_sub(used_of_quota(record, run, output)),
+        _ => Some(u64::MAX),
     }
 }

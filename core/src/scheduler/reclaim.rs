@@ -154,13 +154,10 @@ impl Scheduler {
 
     /// Whether a tier may preempt at all: while it borrows, or for a reserve that it has; and somebody.
     fn may_preempt(&self, pool: PoolId, tier: Tier) -> bool {
-        let whom = self.whom(tier, true);
-        if whom == Preemption::Never {
-            return false;
-        }
-        let pool = self.pool(pool);
-        self.tiers().any(|other| whom.reaches(tier, other))
-            && !pool.queues[tier.index()].is_idle()
+        let (whom, pool) = (self.whom(tier, true), self.pool(pool));
+        // Nearly always nobody waits: asked of each tier in each pass.
+        !pool.queues[tier.index()].is_idle()
+            && self.tiers().any(|other| whom.reaches(tier, other))
             && (self.config.preempt_while_borrowing(tier) == Preemption::LowerTier
                 || !pool.capacity.account(tier).reserve.is_zero())
     }

@@ -1,6 +1,7 @@
 //! What engines report of requests: started, declined, progress, stopped, ended.
 
 use super::record::Run;
+use super::stopping::tokens_of;
 use super::usage::Ending;
 use super::workers::WorkerStatus;
 use super::{MAX_TOKENS, Scheduler};
@@ -38,7 +39,7 @@ impl Scheduler {
             state => return Err(ReportError::WrongState { request, state }),
         }
         let is_first = !self.requests[slot].has_run;
-        self.set_running(slot, in_use, |run| run.cached_tokens = cached_tokens);
+        self.set_running(slot, in_use, |run, _| run.cached_tokens = cached_tokens);
         if is_first {
             self.charge_cached(slot, cached_tokens);
         }
@@ -111,9 +112,8 @@ impl Scheduler {
     }
 
     fn note_progress(&mut self, slot: u32, output_tokens: u64, in_use: Resources) {
-        let mark = self.worker(self.requests.run(slot).worker).step_tokens;
-        self.set_running(slot, in_use, |run| {
-            (run.output_tokens, run.step_mark) = (output_tokens, mark);
+        self.set_running(slot, in_use, |run, counted| {
+            (run.output_tokens, run.step_mark) = (output_tokens, counted);
         });
     }
 
@@ -314,17 +314,19 @@ impl Scheduler {
         }
     }
 
-    /// A report shows that the request runs, with `in_use` units.
-    fn set_running(&mut self, slot: u32, in_use: Resources, note: impl FnOnce(&mut Run)) {
+    /// A report shows that the request runs, with `in_use` units; `note` is told what the worker's steps have counted.
+    fn set_running(&mut self, slot: u32, in_use: Resources, note: impl FnOnce(&mut Run, u64)) {
         self.hear_of(slot);
-        let before = self.requests.run(slot).in_use;
-        let mark = self.worker(self.requests.run(slot).worker).step_tokens;
         let (record, run) = self.requests.with_run_mut(slot);
+        let counted = self.workers[run.worker.index()].step_tokens;
         let is_new = !run.runs;
         if is_new {
-            run.step_mark = mark;
+            run.step_mark = counted;
         }
-        note(run);
+        let before = core::mem::replace(&mut run.in_use, in_use);
+        let (tokens, cached) = (tokens_of(run, counted), run.cached_tokens);
+        note(run, counted);
+        let loses_no_less = !is_new && tokens_of(run, counted) >= tokens && run.cached_tokens == cached;
         run.runs = true;
         record.has_run = true;
         record.declines = 0;
@@ -336,16 +338,18 @@ impl Scheduler {
             self.look_for_first_tokens(slot, is_new);
         }
         self.charge_output(slot);
-        self.work_changed(worker);
         if before != in_use {
-            self.resize_use(slot, in_use);
+            self.hold_units(slot);
+            self.note_report(slot, before, loses_no_less);
+            self.book_resized(slot, before);
             if before.fits(&in_use) {
                 self.grew(worker);
             } else {
                 self.freed(worker);
             }
         } else {
-            self.note_report(slot, before);
+            self.work_changed(worker);
+            self.note_report(slot, before, loses_no_less);
         }
     }
 

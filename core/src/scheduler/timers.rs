@@ -2,7 +2,7 @@
 //! and when to look again.
 
 use super::Scheduler;
-use super::dispatch::Quiet;
+use super::dispatch::{NEVER, Quiet};
 use super::workers::{Place, Tolerance};
 use crate::config::Order;
 use crate::event::{Action, Reason};
@@ -16,6 +16,14 @@ impl Scheduler {
     /// Polling early is harmless. `None`: only an input changes anything. O(pools).
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
+        match self.quiet {
+            Quiet::Until(at) if at < NEVER => Some(at),
+            _ => self.find_timeout(),
+        }
+    }
+
+    /// The same, whatever is known of it.
+    pub(super) fn find_timeout(&self) -> Option<Instant> {
         let due = !self.outbox.is_empty()
             || !self.pressured.is_empty()
             || self.quota_queue.is_changed()

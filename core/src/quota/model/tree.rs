@@ -321,7 +321,7 @@ impl World {
 
     fn resize(&mut self, index: usize, to: Resources) {
         let Open { leaf, units: from, .. } = self.open[index];
-        assert_eq!(self.ledger.resize_use(self.at(), leaf, from, to), Ok(()));
+        assert_eq!(self.ledger.resize_use(leaf, from, to).map(|_| ()), Ok(()));
         self.open[index].units = to;
     }
 
@@ -422,7 +422,7 @@ impl World {
         let limit = if nothing_runs { QuotaLimit::Running } else { QuotaLimit::Tokens };
         assert_eq!(found, Unbalanced { node: leaf, limit });
         let units = self.books(root).in_use + [0, 1].into();
-        let found = self.ledger.resize_use(at, leaf, units, Resources::ZERO).expect_err("nor uses it");
+        let found = self.ledger.resize_use(leaf, units, Resources::ZERO).expect_err("nor uses it");
         assert_eq!(found, Unbalanced { node: leaf, limit: QuotaLimit::Units });
     }
 
