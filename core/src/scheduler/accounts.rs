@@ -244,22 +244,17 @@ impl Scheduler {
         self.stir(pool);
     }
 
-    /// Puts a request that is nowhere on a worker, with `in_use` units; `note` tells its meter what else there is to it.
+    /// Puts a request that is nowhere on its worker, with the units that it uses; `note` tells its meter what else there is to it.
     pub(super) fn board(
         &mut self,
         slot: u32,
         worker: WorkerId,
-        in_use: Resources,
+        (held_units, in_use): (Resources, Resources),
         note: impl FnOnce(&mut Meter),
     ) {
-        let running = &mut self.workers[worker.index()].running;
-        let run = self.requests.run_mut(slot);
-        run.worker = worker;
-        run.place = running.len() as u32;
-        run.in_use = in_use;
-        running.push(slot);
+        self.workers[worker.index()].running.push(slot);
         // It holds what it asks for, if that was not changed since.
-        if run.held_units != in_use {
+        if held_units != in_use {
             self.hold_units(slot);
         }
         self.book_change(slot, worker, (Resources::ZERO, in_use), |meter| {

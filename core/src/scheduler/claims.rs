@@ -43,6 +43,12 @@ impl Default for ClaimDigest {
 }
 
 impl ClaimDigest {
+    /// Whether none of them is full.
+    #[inline(always)]
+    pub(super) fn is_none_full(&self) -> bool {
+        self.full.is_empty()
+    }
+
     /// Of these claims, as far as there are such.
     #[cfg(feature = "snapshot")]
     pub(super) fn of(ids: &[u32], claims: &Slab<Claim>) -> Self {

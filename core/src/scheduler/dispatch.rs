@@ -319,15 +319,40 @@ impl Scheduler {
 
     /// Starts a request whose claim is ready, or whose tier is within its reserve with it.
     fn guarantee(&mut self, pool: PoolId, have_room: &[bool; MAX_TIERS]) -> bool {
-        if let Some(claim) = self.ready_claim(pool) {
-            let (owner, worker) = (self.claims[claim].owner, self.claims[claim].worker);
-            self.start(owner, worker, Reason::Reclaimed);
-            return true;
-        }
-        *have_room != [false; MAX_TIERS]
-            && self.tiers().filter(|tier| have_room[tier.index()]).any(|tier| {
-                self.start_first(Reason::Guaranteed, |sched| sched.guaranteed_start(pool, tier)).is_some()
-            })
+        // What nearly no pass comes to is apart: what a pass keeps ready for all that is in line with it takes 200 instructions
+        // of a cycle.
+        self.start_ready_claim(pool)
+            || *have_room != [false; MAX_TIERS]
+                && self.tiers().any(|tier| {
+                    have_room[tier.index()]
+                        && self.may_guarantee(pool, tier)
+                        && self.start_guaranteed(pool, tier)
+                })
+    }
+
+    #[inline(always)]
+    fn start_ready_claim(&mut self, pool: PoolId) -> bool {
+        !self.pool(pool).claim_digest.is_none_full() && self.start_first_claim(pool)
+    }
+
+    #[inline(never)]
+    fn start_first_claim(&mut self, pool: PoolId) -> bool {
+        let Some(claim) = self.ready_claim(pool) else { return false };
+        let (owner, worker) = (self.claims[claim].owner, self.claims[claim].worker);
+        self.start(owner, worker, Reason::Reclaimed);
+        true
+    }
+
+    #[inline(never)]
+    fn start_guaranteed(&mut self, pool: PoolId, tier: Tier) -> bool {
+        self.start_first(Reason::Guaranteed, |sched| sched.seek_guaranteed(pool, tier)).is_some()
+    }
+
+    /// Whether a request of a tier may start within its reserve: most tiers use theirs.
+    #[inline(always)]
+    fn may_guarantee(&self, pool: PoolId, tier: Tier) -> bool {
+        let target = self.pool(pool);
+        !target.claims.is_empty() || !target.capacity.account(tier).has_used_its_reserve()
     }
 
     /// Starts who is found; those who could and lack quota wait for it, and another is sought. Who has started.
@@ -348,16 +373,10 @@ impl Scheduler {
     }
 
     /// The next request of a tier that may start within its reserve, and where.
-    #[inline]
     pub(super) fn guaranteed_start(&self, pool: PoolId, tier: Tier) -> Option<Found> {
-        let target = self.pool(pool);
-        if target.claims.is_empty() && target.capacity.account(tier).has_used_its_reserve() {
-            return None;
-        }
-        self.seek_guaranteed(pool, tier)
+        self.may_guarantee(pool, tier).then(|| self.seek_guaranteed(pool, tier))?
     }
 
-    #[inline(never)] // most tiers use their reserve, and one more call for the others is nothing
     fn seek_guaranteed(&self, pool: PoolId, tier: Tier) -> Option<Found> {
         let room = self.pool(pool).capacity.account(tier).unused_reserve();
         let gates = OwnGates { latest_arrival: u64::MAX, most: room, pinned: room };
@@ -410,20 +429,28 @@ impl Scheduler {
                     return true;
                 }
             }
-            if has_room {
-                let now = self.now;
-                self.pool_mut(pool).capacity.prepare(now);
-            }
-            let start = |sched: &Self| sched.borrowed_start(pool, tier, u64::MAX);
-            if let Some((slot, worker)) =
-                has_room.then(|| self.start_first(Reason::Borrowed, start)).flatten()
-            {
-                if slot != head && self.requests[head].asks.fits(&self.worker(worker).whole) {
-                    self.requests[head].bypassed = self.requests[head].bypassed.saturating_add(1);
-                }
+            if has_room && self.borrow_behind(pool, tier, head) {
                 return true;
             }
         }
+        self.borrow_aged(pool, tier)
+    }
+
+    /// Starts one of a tier behind its head, which does not start, or waits for something else.
+    #[inline(never)]
+    fn borrow_behind(&mut self, pool: PoolId, tier: Tier, head: u32) -> bool {
+        let now = self.now;
+        self.pool_mut(pool).capacity.prepare(now);
+        let start = |sched: &Self| sched.borrowed_start(pool, tier, u64::MAX);
+        let Some((slot, worker)) = self.start_first(Reason::Borrowed, start) else { return false };
+        if slot != head && self.requests[head].asks.fits(&self.worker(worker).whole) {
+            self.requests[head].bypassed = self.requests[head].bypassed.saturating_add(1);
+        }
+        true
+    }
+
+    #[inline(never)]
+    fn borrow_aged(&mut self, pool: PoolId, tier: Tier) -> bool {
         self.start_first(Reason::Borrowed, |sched| sched.aged_start(pool, tier)).is_some()
     }
 
@@ -447,16 +474,20 @@ impl Scheduler {
         for (queue, has_room) in target.queues.iter().zip(&mut have_room) {
             *has_room = queue.has_within(&self.nodes, &most);
         }
-        if !self.owners_may_have_room(target) {
-            return have_room;
+        if self.owners_may_have_room(target) {
+            self.add_owners_with_room(target, &mut have_room);
         }
-        let most = most.values().into();
+        have_room
+    }
+
+    #[inline(never)]
+    fn add_owners_with_room(&self, target: &Pool, have_room: &mut [bool; MAX_TIERS]) {
+        let most = target.rooms.most_free().values().into();
         for &id in &target.claims {
             let claim = &self.claims[id];
             let has_room = &mut have_room[claim.tier.index()];
             *has_room = *has_room || self.owner_may_have_room(claim.owner, &most);
         }
-        have_room
     }
 
     /// Whether any owner of a claim may have room: nearly always it is told without going through them.
@@ -634,12 +665,15 @@ impl Scheduler {
         self.dequeue(slot);
         let held = self.take_hold(slot);
         let delay_ns = self.meter_start(slot, reason);
-        let (now, mark) = (self.now, self.worker(worker).step_tokens);
-        let (record, run) = self.requests.with_run_mut(slot);
-        run.begin(now, mark);
+        let now = self.now;
+        let lapses_at = self.lapses_at(true);
+        let (target, (record, run)) = (&self.workers[worker.index()], self.requests.with_run_mut(slot));
+        run.begin(now, target.step_tokens);
+        (run.worker, run.place, run.in_use) = (worker, target.running.len() as u32, record.asks);
+        run.lapses_at = lapses_at;
         record.state = RequestState::Starting;
         record.attempt += 1;
-        let (asks, claim) = (record.asks, record.claim);
+        let (asks, held_units, claim) = (record.asks, run.held_units, record.claim);
         if record.rare != COMMON {
             self.requests.rare_mut(slot).moves_to = None;
         }
@@ -647,7 +681,7 @@ impl Scheduler {
         if let Some(claim) = on_its_worker {
             self.remove_claim(claim);
         }
-        self.board(slot, worker, asks, |meter| {
+        self.board(slot, worker, (held_units, asks), |meter| {
             meter.counts().held_tokens += held;
             if let Some(delay_ns) = delay_ns {
                 meter.note_delay(delay_ns);
@@ -658,7 +692,7 @@ impl Scheduler {
         }
         self.note_young(slot);
         self.freed(worker);
-        self.watch_hold(slot);
+        self.set_due(slot, lapses_at);
         let record = &self.requests[slot];
         let (attempt, resume_tokens) = (record.attempt(), self.requests.rare_of(record).tokens_kept);
         let (pool, tier) = (record.pool(), record.tier());

@@ -15,11 +15,18 @@ impl Scheduler {
     /// The hold of a request, if it has one, lives as long as the config says from now on: until when.
     #[inline]
     pub(super) fn renew_hold(&mut self, slot: u32) -> Option<Instant> {
+        let holds = self.requests.run_mut(slot).held.is_some();
+        let lapses_at = self.lapses_at(holds);
+        self.requests.run_mut(slot).lapses_at = lapses_at;
+        lapses_at
+    }
+
+    /// Until when a hold lives from now on, if there is one.
+    #[inline(always)]
+    pub(super) fn lapses_at(&self, holds: bool) -> Option<Instant> {
         let at = self.now.plus_nanos(self.config.hold_timeout_ns);
-        let run = self.requests.run_mut(slot);
         // What would be at the end of time never comes.
-        run.lapses_at = (run.held.is_some() && at.as_nanos() < u64::MAX).then_some(at);
-        run.lapses_at
+        (holds && at.as_nanos() < u64::MAX).then_some(at)
     }
 
     /// The same for one that is where time runs for it.

@@ -38,7 +38,13 @@ impl Scheduler {
     }
 
     /// Says what some lease wants of the store. Whether one wants something.
+    #[inline(always)]
     pub(super) fn want_leases(&mut self) -> bool {
+        self.quota.wants_at().is_some_and(|at| at <= self.now) && self.say_want()
+    }
+
+    #[inline(never)] // few limits are leased
+    fn say_want(&mut self) -> bool {
         let Some((node, limit, want)) = self.quota.want(self.now) else { return false };
         let reason = match want.why {
             Why::Needed => Reason::LeaseNeeded,

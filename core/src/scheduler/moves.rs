@@ -22,10 +22,13 @@ const IDLE_PPM: u64 = 500_000;
 
 impl Scheduler {
     /// Asks requests to move, in pools that are due to be looked at. Whether one was asked.
+    #[inline(always)]
     pub(super) fn move_some(&mut self) -> bool {
-        if self.config.rebalance_every_ns == 0 {
-            return false;
-        }
+        self.config.rebalance_every_ns > 0 && self.move_in_pools()
+    }
+
+    #[inline(never)]
+    fn move_in_pools(&mut self) -> bool {
         let mut moved = false;
         for pool in (0..self.pools.len() as u32).map(PoolId::new) {
             if self.next_look(pool).is_some_and(|at| at <= self.now) {

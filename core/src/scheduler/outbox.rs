@@ -41,9 +41,11 @@ impl Scheduler {
 
     #[inline(always)]
     fn hear_outbox(&mut self) -> Option<Action> {
-        if self.outbox.is_empty() {
-            return None;
-        }
+        if self.outbox.is_empty() { None } else { self.take_from_outbox() }
+    }
+
+    #[inline(never)] // starts, which most actions are, go past it
+    fn take_from_outbox(&mut self) -> Option<Action> {
         let action = self.outbox.pop_front()?;
         self.count_unheard(&action, -1);
         Some(action)

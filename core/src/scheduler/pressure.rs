@@ -36,7 +36,13 @@ impl Scheduler {
     }
 
     /// Stops one request where more is used than there is. Whether there was need to.
+    #[inline(always)] // nearly always nothing is short
     pub(super) fn relieve_pressure(&mut self) -> bool {
+        !self.pressured.is_empty() && self.relieve_first()
+    }
+
+    #[inline(never)]
+    fn relieve_first(&mut self) -> bool {
         while let Some(&place) = self.pressured.first() {
             let short = self.overdraft(place);
             if !short.is_zero() && self.relieve(place, &short) {

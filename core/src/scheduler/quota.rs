@@ -428,7 +428,13 @@ impl Scheduler {
 
     /// Offers the first waiter of a node that has room for it again, or lets it wait where it lacks quota now. Whether
     /// there was one: others may lack quota now, since it stands before them.
+    #[inline(always)]
     pub(super) fn wake_waiter(&mut self) -> bool {
+        self.quota_queue.is_changed() && self.wake_first_waiter()
+    }
+
+    #[inline(never)]
+    fn wake_first_waiter(&mut self) -> bool {
         while let Some(&node) = self.quota_queue.changed.first() {
             let Some((key, waiter)) = self.quota_queue.first(node) else {
                 self.quota_queue.changed.remove(&node);

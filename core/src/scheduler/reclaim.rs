@@ -146,10 +146,15 @@ impl Asker {
 
 impl Scheduler {
     /// Chooses victims for one waiting request. Whether one was served.
+    #[inline(always)]
     pub(super) fn reclaim(&mut self, pool: PoolId) -> bool {
         // Whom nobody may stop, nobody need be asked for: 50 instructions of a cycle.
-        self.stoppable.iter().any(|&may| may)
-            && self.tiers().any(|tier| self.may_preempt(pool, tier) && self.reclaim_for(pool, tier))
+        self.stoppable.iter().any(|&may| may) && self.reclaim_in(pool)
+    }
+
+    #[inline(never)]
+    fn reclaim_in(&mut self, pool: PoolId) -> bool {
+        self.tiers().any(|tier| self.may_preempt(pool, tier) && self.reclaim_for(pool, tier))
     }
 
     /// Whether a tier may preempt at all: while it borrows, or for a reserve that it has; and somebody.

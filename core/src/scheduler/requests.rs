@@ -86,8 +86,12 @@ impl Requests {
     #[inline(always)]
     pub(super) fn insert(&mut self, spec: &RequestSpec, record: Record) -> (u32, u32) {
         let rest = self.live.next_to_go().map_or(COMMON, |former| former.rest);
+        let asks = record.asks;
         let (slot, generation) = self.live.insert(Record { rest, ..record });
-        self.set_rest(slot, spec);
+        // Of most nothing else is said, nor was of whom it follows.
+        if rest != COMMON || !SpecRest::is_unsaid(spec, &asks) {
+            self.set_rest(slot, spec);
+        }
         (slot, generation)
     }
 

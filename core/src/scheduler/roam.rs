@@ -152,9 +152,15 @@ impl Scheduler {
     /// Where no pool has anything to do: one that has room left takes over a request that waits in another, and starts it.
     /// Whether anything was done. O(pools) where requests roam, and what a search for a worker takes for each of 32 of a tier
     /// that a pool could take.
+    #[inline(always)] // few hosts have requests that name several pools
     pub(super) fn roam(&mut self) -> bool {
+        self.roamers > 0 && self.take_in_some()
+    }
+
+    #[inline(never)]
+    fn take_in_some(&mut self) -> bool {
         let pools = (0..self.pools.len() as u32).map(PoolId::new);
-        self.roamers > 0 && pools.into_iter().any(|pool| self.take_in(pool))
+        pools.into_iter().any(|pool| self.take_in(pool))
     }
 
     fn take_in(&mut self, pool: PoolId) -> bool {
@@ -378,7 +384,15 @@ impl Scheduler {
     }
 
     /// Waiting requests that nothing can hold where they are go to the first pool they name where something can.
+    #[inline(always)]
     pub(super) fn settle_homeless(&mut self) {
+        if !self.homeless.is_empty() {
+            self.settle_all_homeless();
+        }
+    }
+
+    #[inline(never)]
+    fn settle_all_homeless(&mut self) {
         while let Some(slot) = self.homeless.pop_first() {
             let able = (0..self.requests.choices(slot)).find_map(|choice| {
                 let pool = self.requests.preference(slot, choice);

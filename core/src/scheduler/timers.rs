@@ -199,11 +199,16 @@ impl Scheduler {
 
     /// Handles every timer that is due, but none that fell due much later than the first: after a long pause of
     /// the host the next polls go on. O(log n) for each.
+    #[inline(always)]
     pub(super) fn expire(&mut self) {
         let Some(((first, _), _)) = self.timers.peek() else { return };
-        if first > self.now {
-            return;
+        if first <= self.now {
+            self.expire_from(first);
         }
+    }
+
+    #[inline(never)] // most calls come before any is due
+    fn expire_from(&mut self, first: Instant) {
         let horizon = self.now.min(first.plus_nanos(self.config.max_step_ns));
         while let Some(((at, _), slot)) = self.timers.peek()
             && at <= horizon
