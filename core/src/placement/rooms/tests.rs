@@ -1,3 +1,5 @@
+//! A search finds what a scan finds, and looks at few.
+
 use super::*;
 use crate::event::DevicePart;
 use crate::id::DeviceId;
