@@ -141,10 +141,10 @@ impl Scheduler {
         while core::mem::take(&mut self.pool_mut(pool).dirty) {
             let target = self.pool_mut(pool);
             target.sought_in_vain = false;
+            self.refresh_rooms(pool);
             if self.nobody_waits(pool) {
                 continue;
             }
-            self.refresh_rooms(pool);
             let have_room = self.tiers_with_room(pool);
             if self.guarantee(pool, &have_room) || self.reclaim(pool) || self.borrow(pool, &have_room) {
                 self.pool_mut(pool).dirty = true;
@@ -160,7 +160,7 @@ impl Scheduler {
     }
 
     /// Whether there is nobody whom a pass over a pool could do anything for. Where machines have room that is so after nearly each
-    /// end: what came free is weighed when somebody asks for it, together with what has changed by then.
+    /// end. What came free is weighed all the same: a start that came upon all of it would wait for that.
     #[inline]
     fn nobody_waits(&self, pool: PoolId) -> bool {
         let target = self.pool(pool);
