@@ -69,7 +69,8 @@ test-python: wheel ## run the Python tests alone, and those that go through all 
 	@.ci/timed 'Python stubs' $(VENV)/bin/python -m mypy.stubtest tidegate \
 	    --mypy-config-file python/pyproject.toml --allowlist python/stubtest.txt
 	@.ci/timed 'Python types' $(VENV)/bin/basedpyright --warnings --project python --pythonpath $(VENV)/bin/python
-	@.ci/timed 'Python tests' $(VENV)/bin/python -m pytest --config-file python/pyproject.toml python/tests tests --ignore=tests/engines
+	@.ci/timed 'Python tests' $(VENV)/bin/python -m pytest --numprocesses auto --dist loadfile --config-file python/pyproject.toml \
+	    python/tests tests --ignore=tests/engines
 
 test-engines: LLAMA = $(call engine,llama)
 test-engines: VLLM = $(call engine,vllm)

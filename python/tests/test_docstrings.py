@@ -74,7 +74,7 @@ def unnamed(item: object, above: str) -> list[str]:
     return [name for name in parameters(item) if name not in known and not hasattr(item, name)]
 
 
-@pytest.mark.parametrize("name", ITEMS)
+@pytest.mark.parametrize("name", sorted(ITEMS))
 def test_it_says_what_it_does(name: str) -> None:
     item, above = ITEMS[name]
     text = inspect.getdoc(item)
