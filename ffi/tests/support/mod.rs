@@ -50,12 +50,14 @@ pub(crate) fn scratch(name: &str) -> PathBuf {
 }
 
 /// Builds the library once and asks cargo where it lies: a test is not linked with a cdylib, so that nothing
-/// else sees to it.
+/// else sees to it. With the whole workspace, and an example: built alone it asks for a core with features of its own, and this
+/// finds the one that all tests are linked with.
 pub(crate) fn library() -> &'static Library {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
     LIBRARY.get_or_init(|| {
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--message-format=json", "--manifest-path"]).arg(ffi("Cargo.toml"));
+        cargo.args(["build", "--message-format=json", "--workspace", "--lib", "--example=redis_leases"]);
+        cargo.arg("--manifest-path").arg(ffi("Cargo.toml"));
         let messages = succeed(&mut cargo, "cargo");
         let file = |name: &str| {
             let of_messages = messages.split('"').rfind(|text| text.ends_with(name));
@@ -71,7 +73,7 @@ pub(crate) fn library() -> &'static Library {
             )
         };
         let parts = vec![
-            part("tidegate_core", "libtidegate-"),
+            part("tidegate_core", "libtidegate."),
             part("serde_json", "libserde_json-"),
             part("thiserror", "libthiserror-"),
         ];
