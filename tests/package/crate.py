@@ -1,18 +1,26 @@
 """Packs the crate, unpacks it where nothing of the checkout is, and runs all its tests there."""
 
+import json
 import shutil
 import tarfile
 import tempfile
+import tomllib
 from pathlib import Path
 
 from steps import VERSION, WORK
 from toolchain import ROOT, output
 
 NAME = f"tidegate-{VERSION}"
-# An archive has no profiles. These are the workspace's, with which the tests take minutes.
-PROFILES = ["profile.dev.package.tidegate.opt-level=1", "profile.dev.package.loom.opt-level=2"]
 # Tests that the archive has not, with the reason in core/Cargo.toml.
 LEFT_OUT = {"house.rs"}
+
+
+def profile() -> list[str]:
+    """An archive has no profile: this is the workspace's, with which the tests take minutes."""
+    dev = tomllib.loads((ROOT / "Cargo.toml").read_text())["profile"]["dev"]
+    settings = {key: dev[key] for key in ("debug", "lto")}
+    settings |= {f"package.{name}.opt-level": dev["package"][name]["opt-level"] for name in ("tidegate", "loom")}
+    return [word for key, value in settings.items() for word in ("--config", f"profile.dev.{key}={json.dumps(value)}")]
 
 
 def unpacked(folder: Path) -> Path:
@@ -32,8 +40,7 @@ def main() -> None:
         assert {file.name for file in (crate / "tests").glob("*.rs")} == ours - LEFT_OUT
         for text in ("LICENSE-MIT", "LICENSE-APACHE", "README.md"):
             assert (crate / text).stat().st_size > 1_000, text
-        settings = [word for profile in PROFILES for word in ("--config", profile)]
-        tests = ["cargo", *settings, "test", "--locked", "--all-features", "--quiet"]
+        tests = ["cargo", *profile(), "test", "--locked", "--all-features", "--quiet"]
         # The archive's files are old: where something was built, cargo would take that for what they make.
         said = output(*tests, env={"CARGO_TARGET_DIR": str(Path(folder) / "target")}, cwd=crate)
         results = [line for line in said.splitlines() if line.startswith("test result: ")]
