@@ -22,17 +22,17 @@ impl Front {
 
     /// Of places of which this is the least, and so much the least that one has by itself; and the least of those that have less
     /// than so much by themselves is found.
-    pub(super) fn of(least: Load, least_own: u64, least_below: impl Fn(u64) -> Load) -> Self {
+    pub(super) fn of(least: Load, least_own: u32, least_below: impl Fn(u32) -> Load) -> Self {
         let mut all = [least, NONE, NONE, NONE];
         for next in 1..KEPT {
             // Mostly nobody is emptier by itself than the least of all.
-            if all[next - 1].own == least_own {
+            if all[next - 1].own() == least_own {
                 return Self(all);
             }
-            all[next] = least_below(all[next - 1].own);
+            all[next] = least_below(all[next - 1].own());
         }
         // Those behind the last are fuller, and emptier by themselves.
-        all[KEPT - 1].own = least_own;
+        all[KEPT - 1] = Load::new(all[KEPT - 1].ppm(), least_own);
         Self(all)
     }
 
@@ -44,21 +44,21 @@ impl Front {
 
     /// The least of those that are less full by themselves than so much, or one as full as can be.
     #[inline]
-    pub(super) fn first_below(&self, own: u64) -> Load {
-        self.0.iter().copied().find(|load| load.own < own).unwrap_or(NONE)
+    pub(super) fn first_below(&self, own: u32) -> Load {
+        self.0.iter().copied().find(|load| load.own() < own).unwrap_or(NONE)
     }
 
     /// How full the emptiest by itself is.
     #[inline]
-    pub(super) fn least_own(&self) -> u64 {
-        self.0.iter().fold(u64::MAX, |least, load| least.min(load.own))
+    pub(super) fn least_own(&self) -> u32 {
+        self.0.iter().fold(u32::MAX, |least, load| least.min(load.own()))
     }
 
     /// Whether a place that is so full changes nothing.
     #[inline]
     pub(super) fn covers(&self, load: Load) -> bool {
-        let mut emptier = self.0.iter().take_while(|known| known.ppm <= load.ppm);
-        emptier.any(|known| known.own <= load.own)
+        let mut emptier = self.0.iter().take_while(|known| known.ppm() <= load.ppm());
+        emptier.any(|known| known.own() <= load.own())
     }
 
     /// One place more.
@@ -71,9 +71,9 @@ impl Front {
 
     fn take_in(&mut self, load: Load) {
         let all = &mut self.0;
-        let at = all.iter().take_while(|known| known.ppm < load.ppm).count();
+        let at = all.iter().take_while(|known| known.ppm() < load.ppm()).count();
         // Of those that are fuller it covers the first, which are fuller by themselves too.
-        let covered = all[at..].iter().take_while(|known| known.own >= load.own).count();
+        let covered = all[at..].iter().take_while(|known| known.own() >= load.own()).count();
         if covered > 0 {
             all.copy_within(at + covered.., at + 1);
             all[KEPT + 1 - covered..].fill(NONE);
@@ -88,13 +88,13 @@ impl Front {
         }
         // Who is fullest of all, and emptiest by itself, is seldom the best.
         let last = &mut all[KEPT - 1];
-        last.own = last.own.min(left_over.own);
+        *last = Load::new(last.ppm(), last.own().min(left_over.own()));
     }
 
     /// What a snapshot has of it.
     #[cfg(feature = "snapshot")]
-    pub(super) fn emptiest(&self) -> u64 {
-        self.0[0].ppm
+    pub(super) fn emptiest(&self) -> u32 {
+        self.0[0].ppm()
     }
 
     /// The places of another besides.
@@ -107,7 +107,8 @@ impl Front {
         let mut gone = former.0.iter().take_while(|&&load| load != NONE).filter(|load| !now.0.contains(load));
         // One that was made of two is as full as one of them, and by itself as the other.
         let stems = |kept: &Load, load: &Load| {
-            kept.ppm == load.ppm && kept.own <= load.own || kept.own == load.own && kept.ppm <= load.ppm
+            let (ppm, own) = (kept.ppm(), kept.own());
+            ppm == load.ppm() && own <= load.own() || own == load.own() && ppm <= load.ppm()
         };
         let tells = |load: &Load| self.0.iter().any(|kept| stems(kept, load));
         !gone.any(tells)
@@ -119,7 +120,7 @@ impl Front {
         let mut least = limit;
         for load in &self.0 {
             // Those that follow are fuller still.
-            if load.ppm.saturating_add(more.ppm) > least.ppm {
+            if load.ppm().saturating_add(more.ppm()) > least.ppm() {
                 break;
             }
             least = least.min(load.with(more));
@@ -139,7 +140,8 @@ impl serde::Serialize for Front {
 #[cfg(feature = "snapshot")]
 impl<'de> serde::Deserialize<'de> for Front {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let emptiest = Load::alone(u64::deserialize(from)?);
+        let ppm = u64::deserialize(from)?;
+        let emptiest = Load::from((ppm, ppm));
         Ok(Self([emptiest, NONE, NONE, NONE]))
     }
 }
@@ -159,47 +161,47 @@ mod tests {
     proptest! {
         #[test]
         fn all_at_once_is_as_good_as_one_by_one(
-            places in prop::collection::vec((0_u64..12, 0_u64..8), 0..20),
-            (shared, own) in (0_u64..12, 0_u64..24),
+            places in prop::collection::vec((0_u32..12, 0_u32..8), 0..20),
+            (shared, own) in (0_u32..12, 0_u32..24),
         ) {
-            let load = |&(own, more): &(u64, u64)| Load::alone(own).sharing(12 - own + more);
+            let load = |&(own, more): &(u32, u32)| Load::alone(own).sharing(12 - own + more);
             let loads: Vec<Load> = places.iter().map(load).collect();
-            let (one_by_one, more) = (front_of(&loads), Load { ppm: shared, own });
-            let least_own = loads.iter().map(|load| load.own).min().unwrap_or(u64::MAX);
-            let below = |own: u64| loads.iter().copied().filter(move |load| load.own < own);
+            let (one_by_one, more) = (front_of(&loads), Load::new(shared, own));
+            let least_own = loads.iter().map(|load| load.own()).min().unwrap_or(u32::MAX);
+            let below = |own: u32| loads.iter().copied().filter(move |load| load.own() < own);
             let first = loads.iter().copied().min().unwrap_or(NONE);
             let front = Front::of(first, least_own, |own| below(own).min().unwrap_or(NONE));
             prop_assert!(loads.iter().all(|&load| front.covers(load)));
             prop_assert!(front.least_with(more, NONE) >= one_by_one.least_with(more, NONE));
             let least = loads.iter().map(|load| load.with(more)).min();
             prop_assert!(front.least_with(more, NONE) <= least.unwrap_or(NONE));
-            prop_assert_eq!(front.0[0].ppm, one_by_one.0[0].ppm);
+            prop_assert_eq!(front.0[0].ppm(), one_by_one.0[0].ppm());
             prop_assert_eq!(front.least_own(), least_own);
             for own in 0..24 {
-                let first = front.0.iter().copied().find(|load| load.own < own);
+                let first = front.0.iter().copied().find(|load| load.own() < own);
                 prop_assert_eq!(front.first_below(own), first.unwrap_or(NONE));
             }
-            for limit in [Load { ppm: own, own: shared }, NONE] {
+            for limit in [Load::new(own, shared), NONE] {
                 prop_assert_eq!(front.least_with(more, limit), front.least_with(more, NONE).min(limit));
             }
         }
 
         #[test]
         fn what_told_nothing_goes_and_all_is_as_if_it_had_never_been(
-            groups in prop::array::uniform3(prop::collection::vec((0_u64..12, 0_u64..8), 0..5)),
-            (shared, own) in (0_u64..12, 0_u64..24),
+            groups in prop::array::uniform3(prop::collection::vec((0_u32..12, 0_u32..8), 0..5)),
+            (shared, own) in (0_u32..12, 0_u32..24),
         ) {
-            let load = |&(own, more): &(u64, u64)| Load::alone(own).sharing(12 - own + more);
+            let load = |&(own, more): &(u32, u32)| Load::alone(own).sharing(12 - own + more);
             let [former, now, others] = groups.map(|group| group.iter().map(load).collect::<Vec<_>>());
             let were_too_many = others.len() + former.len() > KEPT;
             let mut front = front_of(&others);
             front.add_all(&front_of(&former));
-            let (all, more) = ([others, now.clone()].concat(), Load { ppm: shared, own });
+            let (all, more) = ([others, now.clone()].concat(), Load::new(shared, own));
             if front.does_without(&front_of(&former), &front_of(&now)) {
                 front.add_all(&front_of(&now));
                 let least = all.iter().map(|load| load.with(more)).min();
                 prop_assert!(front.least_with(more, NONE) <= least.unwrap_or(NONE));
-                prop_assert_eq!(front.0[0].ppm, front_of(&all).0[0].ppm);
+                prop_assert_eq!(front.0[0].ppm(), front_of(&all).0[0].ppm());
                 prop_assert!(all.iter().all(|&load| front.covers(load)));
                 if !were_too_many && all.len() <= KEPT {
                     prop_assert_eq!(front.least_with(more, NONE), least.unwrap_or(NONE));
@@ -209,13 +211,13 @@ mod tests {
 
         #[test]
         fn the_least_of_a_front_is_the_least_of_all_and_never_more(
-            places in prop::collection::vec((0_u64..12, 0_u64..8), 0..20),
-            (shared, own) in (0_u64..12, 0_u64..24),
+            places in prop::collection::vec((0_u32..12, 0_u32..8), 0..20),
+            (shared, own) in (0_u32..12, 0_u32..24),
         ) {
             // Mostly the fuller is emptier by itself, so that there are many to be kept.
-            let load = |&(own, more): &(u64, u64)| Load::alone(own).sharing(12 - own + more);
+            let load = |&(own, more): &(u32, u32)| Load::alone(own).sharing(12 - own + more);
             let loads: Vec<Load> = places.iter().map(load).collect();
-            let is_within = |one: &Load, other: &Load| one.ppm <= other.ppm && one.own <= other.own;
+            let is_within = |one: &Load, other: &Load| one.ppm() <= other.ppm() && one.own() <= other.own();
             let (mut front, mut best, mut were_too_many) = (Front::EMPTY, Vec::<Load>::new(), false);
             for load in &loads {
                 front.add(*load);
@@ -225,11 +227,11 @@ mod tests {
                 }
                 were_too_many |= best.len() > KEPT;
             }
-            let more = Load { ppm: shared, own };
+            let more = Load::new(shared, own);
             let (least, first) = (front.least_with(more, NONE), loads.iter().map(|load| load.with(more)).min());
             prop_assert!(least <= first.unwrap_or(NONE));
             prop_assert!(loads.iter().all(|&load| front.covers(load)));
-            prop_assert!(front.0.is_sorted_by_key(|load| load.ppm));
+            prop_assert!(front.0.is_sorted_by_key(|load| load.ppm()));
             if !were_too_many {
                 best.sort_unstable();
                 let kept = front.0.iter().take_while(|&&load| load != NONE);

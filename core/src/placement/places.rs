@@ -20,7 +20,7 @@ pub(crate) trait Places {
     /// What is its own, where it stands on one device.
     fn own(&self, place: usize) -> Option<Own>;
     /// What is free of a device, and how full it is.
-    fn device(&self, id: DeviceId) -> (Resources, u64);
+    fn device(&self, id: DeviceId) -> (Resources, u32);
 }
 
 /// What a place on one device has by itself: nothing else is asked of it while only that device changes.
@@ -28,13 +28,13 @@ pub(crate) trait Places {
 pub(crate) struct Own {
     pub(crate) free: Resources,
     /// How full it is, in parts per million.
-    pub(crate) ppm: u64,
+    pub(crate) ppm: u32,
     pub(crate) part: DevicePart,
 }
 
 impl Own {
     /// What it has free, and how full it is, where so much of the device is free, and that is so full.
-    pub(super) fn with(&self, (left, ppm): (Resources, u64)) -> (Resources, Load) {
+    pub(super) fn with(&self, (left, ppm): (Resources, u32)) -> (Resources, Load) {
         // Asked for all on a device whenever one changed: nearly always each may take all of it.
         let free = if self.part.part == Ppm::ONE {
             self.free.min(left)

@@ -12,7 +12,7 @@ use core::ops::Range;
 
 use super::front::Front;
 use super::places::{Own, Places};
-use super::{Load, ppm, score};
+use super::{Load, ppm, score, up_to_most};
 use crate::brief::Brief;
 use crate::config::Placement;
 use crate::marks::Marks;
@@ -43,18 +43,13 @@ impl Room {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 struct Fill {
-    ppm: u64,
-    own: u64,
+    load: Load,
     is_open: bool,
 }
 
 impl Fill {
     fn of(room: &Room) -> Self {
-        Self { ppm: room.load.ppm, own: room.load.own, is_open: room.is_open() }
-    }
-
-    fn load(&self) -> Load {
-        Load { ppm: self.ppm, own: self.own }
+        Self { load: room.load, is_open: room.is_open() }
     }
 }
 
@@ -62,9 +57,9 @@ impl Fill {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 struct Loads {
-    fullest: u64,
+    fullest: u32,
     /// Of those that have something free of everything.
-    fullest_open: u64,
+    fullest_open: u32,
     emptiest: Front,
 }
 
@@ -74,16 +69,16 @@ impl Loads {
 
     fn of(places: &[Fill]) -> Self {
         let mut all = Self::NONE;
-        let (mut least, mut least_own) = (Load::FULLEST, u64::MAX);
+        let (mut least, mut least_own) = (Load::FULLEST, u32::MAX);
         for place in places {
-            all.fullest = all.fullest.max(place.ppm);
-            all.fullest_open = all.fullest_open.max(if place.is_open { place.ppm } else { 0 });
-            least = least.min(place.load());
-            least_own = least_own.min(place.own);
+            all.fullest = all.fullest.max(place.load.ppm());
+            all.fullest_open = all.fullest_open.max(if place.is_open { place.load.ppm() } else { 0 });
+            least = least.min(place.load);
+            least_own = least_own.min(place.load.own());
         }
         all.emptiest = Front::of(least, least_own, |below| {
-            let emptier = places.iter().filter(|place| place.own < below);
-            emptier.fold(Load::FULLEST, |least, place| least.min(place.load()))
+            let emptier = places.iter().filter(|place| place.load.own() < below);
+            emptier.fold(Load::FULLEST, |least, place| least.min(place.load))
         });
         all
     }
@@ -91,7 +86,7 @@ impl Loads {
     /// Of several groups.
     fn of_all(groups: &[Self]) -> Self {
         let mut all = Self::NONE;
-        let (mut least, mut least_own) = (Load::FULLEST, u64::MAX);
+        let (mut least, mut least_own) = (Load::FULLEST, u32::MAX);
         for group in groups {
             all.fullest = all.fullest.max(group.fullest);
             all.fullest_open = all.fullest_open.max(group.fullest_open);
@@ -120,9 +115,9 @@ impl Loads {
 
     /// Whether a place that is so full changes nothing.
     fn cover(&self, place: &Fill) -> bool {
-        self.fullest >= place.ppm
-            && (self.fullest_open >= place.ppm || !place.is_open)
-            && self.emptiest.covers(place.load())
+        self.fullest >= place.load.ppm()
+            && (self.fullest_open >= place.load.ppm() || !place.is_open)
+            && self.emptiest.covers(place.load)
     }
 }
 
@@ -230,24 +225,25 @@ struct Prospect {
     /// By how much it makes a place fuller at least, and what is its own.
     adds: Load,
     /// By how much it makes a place fuller at most, for who packs.
-    adds_most: u64,
+    adds_most: u32,
 }
 
 impl Prospect {
     fn new(asked: &Resources, policy: Placement, capacities: &Capacities, own: &Resources) -> Self {
-        let (mut least, mut adds_most, mut asks_for_part) = (u64::MAX, 0, false);
+        let (mut least, mut adds_most, mut asks_for_part) = (u32::MAX, 0, false);
         for d in (0..MAX_DIMENSIONS).filter(|&d| capacities.most[d] > 0) {
             // Rounded down, a sum has at most what its parts have, one of them rounded up.
             if policy == Placement::Pack {
-                adds_most = adds_most.max(asked[d].saturating_mul(1_000_000).div_ceil(capacities.least[d]));
+                let most = asked[d].saturating_mul(1_000_000).div_ceil(capacities.least[d]);
+                adds_most = adds_most.max(up_to_most(most));
             }
             least = least.min(ppm(asked[d], capacities.most[d]));
             asks_for_part |= asked[d] == 0;
         }
-        let least = if least == u64::MAX { 0 } else { least };
+        let least = if least == u32::MAX { 0 } else { least };
         let by_itself = (0..MAX_DIMENSIONS).filter(|&d| capacities.are_shared && own[d] > 0);
         let adds_own = by_itself.map(|d| ppm(asked[d], own[d])).min().unwrap_or(least);
-        Self { policy, asks_for_part, adds: Load { ppm: least, own: adds_own }, adds_most }
+        Self { policy, asks_for_part, adds: Load::new(least, adds_own), adds_most }
     }
 
     /// No place of a group has a better score than this, or than the limit.
@@ -264,15 +260,42 @@ impl Prospect {
     /// Neither has a place that is so full now.
     fn bound_of(&self, place: &Fill) -> Load {
         match self.policy {
-            Placement::Pack => self.packed(place.ppm),
+            Placement::Pack => self.packed(place.load.ppm()),
             // What many share is fuller by less, and a place is as full as the fuller of both.
-            Placement::Spread | Placement::PrefixAffinity => place.load().with(self.adds),
+            Placement::Spread | Placement::PrefixAffinity => place.load.with(self.adds),
         }
     }
 
     /// The best score where the fullest is so full: who packs takes who is full by itself first, which is as full as that.
-    fn packed(&self, fullest: u64) -> Load {
-        Load::alone(u64::MAX - fullest.saturating_add(self.adds_most))
+    fn packed(&self, fullest: u32) -> Load {
+        Load::alone(u32::MAX - fullest.saturating_add(self.adds_most))
+    }
+}
+
+/// How full places will be at least with a request, in parts per million.
+pub(crate) struct Outlook<'a> {
+    rooms: &'a Rooms,
+    prospect: Prospect,
+}
+
+impl Outlook<'_> {
+    /// One place.
+    #[inline]
+    pub(crate) fn of(&self, place: usize) -> u32 {
+        let is_known = !self.rooms.changed.contains(place);
+        if is_known { self.prospect.bound_of(&Fill::of(&self.rooms.rooms[place])).ppm() } else { 0 }
+    }
+
+    /// Any. `load_with` is how full a place would be. O(places / 256).
+    #[inline]
+    pub(crate) fn of_any(&self, load_with: impl Fn(usize) -> Load) -> u32 {
+        let Rooms { fullness, changed, .. } = self.rooms;
+        if !self.rooms.are_many_open() {
+            return 0; // they are not weighed
+        }
+        let regions = fullness.regions.iter();
+        let known = regions.fold(Load::FULLEST, |limit, region| self.prospect.bound(region, limit));
+        changed.iter().map(load_with).fold(known, Load::min).ppm()
     }
 }
 
@@ -516,13 +539,10 @@ impl Rooms {
         self.free.most().max(&self.recent)
     }
 
-    /// How full a place will be at least with what is asked, in parts per million, for who weighs few of many.
-    pub(crate) fn at_least(&self, asked: &Resources) -> impl Fn(usize) -> u64 + use<'_> {
-        let prospect = self.prospect(asked, Placement::PrefixAffinity);
-        move |place| {
-            let is_known = !self.changed.contains(place);
-            if is_known { prospect.bound_of(&Fill::of(&self.rooms[place])).ppm } else { 0 }
-        }
+    /// How full places will be at least with what is asked, for who weighs few of many.
+    #[inline]
+    pub(crate) fn outlook(&self, asked: &Resources) -> Outlook<'_> {
+        Outlook { rooms: self, prospect: self.prospect(asked, Placement::PrefixAffinity) }
     }
 
     fn prospect(&self, asked: &Resources, policy: Placement) -> Prospect {

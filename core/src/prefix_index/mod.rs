@@ -675,21 +675,13 @@ impl PrefixIndex {
         warm
     }
 
-    /// The same, of those that have more of them than one worker; and how many that one has.
-    pub(crate) fn warmer_than(
-        &self,
-        last: u32,
-        worker: u32,
-        mut enough: impl FnMut(u32) -> bool,
-    ) -> (Warm, u32) {
-        let (mut warm, is_open) = (Warm::new(), self.is_open(worker));
-        let mut goes_on = ControlFlow::Continue(());
-        for (number, block) in self.turns(last) {
-            if is_open && self.has(number, block, worker) {
+    /// The same, of those that have more of them than all have; and how many all others have at most: as many each, unless it
+    /// was enough before.
+    pub(crate) fn warmer_than_others(&self, last: u32, mut enough: impl FnMut(u32) -> bool) -> (Warm, u32) {
+        let mut warm = Warm::new();
+        for (_, block) in self.turns(last) {
+            if block.copy_count() == self.open || self.gather(block, &mut warm, &mut enough).is_break() {
                 return (warm, block.depth);
-            }
-            if goes_on.is_continue() {
-                goes_on = self.gather(block, &mut warm, &mut enough);
             }
         }
         (warm, 0)

@@ -641,8 +641,11 @@ impl Scheduler {
         let besides = own.map(|own| own.place as usize);
         let will_do = |place: usize| is_open(pool.up[place]);
         let load_with = |place: usize| self.load_with(slot, pool.up[place]);
-        let best = pool.rooms.best(&record.asks, self.config.placement, besides, will_do, load_with);
-        best.map(|(place, load)| self.warmest(slot, (pool.up[place], load), is_open))
+        let emptiest = || {
+            let best = pool.rooms.best(&record.asks, self.config.placement, besides, will_do, load_with);
+            best.map(|(place, load)| (pool.up[place], load))
+        };
+        self.warmest(slot, is_open, emptiest)
     }
 
     /// Whether a worker is kept clear for another request that is as urgent.

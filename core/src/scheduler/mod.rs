@@ -42,6 +42,7 @@ mod strangers;
 mod tenants;
 mod timers;
 mod usage;
+mod warmest;
 mod warmth;
 mod workers;
 mod young;

@@ -17,8 +17,8 @@ use crate::time::Instant;
 
 /// From when on a worker is saturated, and below what one is idle. Chosen arbitrarily: wide apart, so that a move is worth
 /// its stop.
-const SATURATED_PPM: u64 = 900_000;
-const IDLE_PPM: u64 = 500_000;
+const SATURATED_PPM: u32 = 900_000;
+const IDLE_PPM: u32 = 500_000;
 
 impl Scheduler {
     /// Asks requests to move, in pools that are due to be looked at. Whether one was asked.
@@ -64,7 +64,7 @@ impl Scheduler {
         }
         let from = up.iter().copied().min_by_key(|&id| (Reverse(self.load(id)), id))?;
         let to = up.iter().copied().min_by_key(|&id| (self.load(id), id))?;
-        if self.load(from).ppm < SATURATED_PPM || self.load(to).ppm >= IDLE_PPM {
+        if self.load(from).ppm() < SATURATED_PPM || self.load(to).ppm() >= IDLE_PPM {
             return None;
         }
         let mut movable: Vec<u32> =
@@ -95,15 +95,15 @@ impl Scheduler {
         let (record, in_use) = (&self.requests[slot], self.requests.run(slot).in_use);
         let (pool, tier) = (self.pool(record.pool()), record.tier());
         let asks = self.requests.demand_of(record).max(in_use.min(pool.configured.ceiling(tier, false)));
-        let without = self.load_but(from, Resources::ZERO, in_use).ppm;
-        let fullest = without.max(self.load_but(to, asks, Resources::ZERO).ppm);
+        let without = self.load_but(from, Resources::ZERO, in_use).ppm();
+        let fullest = without.max(self.load_but(to, asks, Resources::ZERO).ppm());
         let reserve = pool.capacity.account(tier).reserve;
         let after = pool.capacity.account(tier).used.saturating_sub(in_use) + asks;
         let config = &self.config.tiers[tier.index()];
         let may_have = after.fits_where_asked(&reserve, &asks)
             || pool.capacity.available(tier, self.now).plus(in_use).shortage(&asks).is_zero()
                 && config.borrow_limit.is_none_or(|limit| after.fits_where_asked(&(reserve + limit), &asks));
-        fullest < self.load(from).ppm
+        fullest < self.load(from).ppm()
             && asks.fits(&self.worker(to).whole)
             && asks.fits(&self.reachable(to))
             && !self.requests.rare_of(record).is_excluded_from(to, self.now)

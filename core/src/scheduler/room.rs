@@ -415,7 +415,7 @@ struct Up<'a> {
     workers: &'a [Worker],
     devices: &'a [Device],
     /// Those that share a device change together: it is looked at once for all of them.
-    seen: Cell<Option<(DeviceId, (Resources, u64))>>,
+    seen: Cell<Option<(DeviceId, (Resources, u32))>>,
 }
 
 impl Up<'_> {
@@ -450,7 +450,7 @@ impl Places for Up<'_> {
     }
 
     #[inline]
-    fn device(&self, id: DeviceId) -> (Resources, u64) {
+    fn device(&self, id: DeviceId) -> (Resources, u32) {
         let known = self.seen.get().filter(|&(known, _)| known == id);
         let (_, device) = known.unwrap_or_else(|| {
             let device = &self.devices[id.index()];
@@ -481,7 +481,7 @@ fn free_on(worker: &Worker, device_free: impl Fn(DeviceId) -> Resources) -> Reso
 
 /// The load of a worker that has so much in use, and its devices so much load.
 #[inline]
-fn load_on(worker: &Worker, in_use: Resources, device_load: impl Fn(&DevicePart) -> u64) -> Load {
+fn load_on(worker: &Worker, in_use: Resources, device_load: impl Fn(&DevicePart) -> u32) -> Load {
     let own = Load::alone(load_ppm(in_use, worker.spec.capacity));
     worker.spec.devices.iter().fold(own, |load, part| load.sharing(device_load(part)))
 }

@@ -10,21 +10,14 @@ use core::cell::Cell;
 use smallvec::SmallVec;
 
 use super::workers::WorkerStatus;
-use super::{NO_PLACE, SCAN_WINDOW, Scheduler};
+use super::{SCAN_WINDOW, Scheduler};
 use crate::config::{Affinity, Config};
 use crate::error::{ReportError, WorkerError};
 use crate::id::{PoolId, RequestId, Tier, WorkerId};
-use crate::placement::{Load, affine_score, is_out_of_balance};
-use crate::prefix_index::{PrefixIndex, Warm};
+use crate::placement::affine_score;
+use crate::prefix_index::PrefixIndex;
 use crate::queue::Lane;
 use crate::time::Instant;
-
-/// How many warm workers are weighed against each other: all begin with the same system prompt, and a decision is to stay
-/// within a microsecond.
-const WEIGHED: usize = 8;
-
-/// How many warm workers are looked at for them: others may be of other pools, or come to be drained.
-const LOOKED_AT: usize = 32;
 
 /// Stands for no block.
 const NIL: u32 = u32::MAX;
@@ -84,7 +77,11 @@ impl Warmth {
         self.index.is_behind()
     }
 
-    fn of(&self, slot: u32) -> Option<u32> {
+    pub(super) fn index(&self) -> &PrefixIndex {
+        &self.index
+    }
+
+    pub(super) fn of(&self, slot: u32) -> Option<u32> {
         self.pins.get(slot as usize).copied().filter(|&block| block != NIL)
     }
 
@@ -276,102 +273,9 @@ impl Scheduler {
         }
     }
 
-    fn tokens_in(&self, slot: u32, blocks: u32) -> u64 {
+    pub(super) fn tokens_in(&self, slot: u32, blocks: u32) -> u64 {
         let tokens = u64::from(blocks) * u64::from(self.config.affinity.block_tokens);
         tokens.min(self.requests[slot].spec.prompt_tokens)
-    }
-
-    /// Workers of a pool that are up and have some of a prompt, of the few that are looked at, and how many tokens, those with the
-    /// most first.
-    fn warm(&self, slot: u32, last: u32) -> SmallVec<[(WorkerId, u64); WEIGHED]> {
-        let warm = self.warmth.index.warm(last, self.enough(slot));
-        self.weighed(slot, &warm).map(|(id, _, cached)| (id, cached)).collect()
-    }
-
-    /// Whether enough are looked at with this one.
-    fn enough(&self, slot: u32) -> impl FnMut(u32) -> bool + use<'_> {
-        let (places, mut looked_at, mut count) = (&self.pool(self.requests[slot].pool()).places, 0, 0);
-        move |worker| {
-            looked_at += 1;
-            count += usize::from(places.get(worker as usize).is_some_and(|&place| place != NO_PLACE));
-            looked_at == LOOKED_AT || count == WEIGHED
-        }
-    }
-
-    /// Those that count: their places in the pool of a request, and how many tokens of its prompt they have.
-    fn weighed<'a>(
-        &'a self,
-        slot: u32,
-        looked_at: &'a Warm,
-    ) -> impl Iterator<Item = (WorkerId, usize, u64)> + use<'a> {
-        let places = &self.pool(self.requests[slot].pool()).places;
-        let in_pool = looked_at.iter().filter_map(|&(number, blocks)| {
-            let place = places.get(number as usize).copied().filter(|&place| place != NO_PLACE)?;
-            Some((WorkerId::new(number), place as usize, blocks))
-        });
-        in_pool.take(WEIGHED).map(move |(id, place, blocks)| (id, place, self.tokens_in(slot, blocks)))
-    }
-
-    /// Of the worker that is emptiest of those that a request may start on, and those of them that are warm for it: the
-    /// one that costs least. Who goes by caches takes the emptiest with its load, as far as that was asked.
-    #[inline]
-    pub(super) fn warmest(
-        &self,
-        slot: u32,
-        (emptiest, load): (WorkerId, Option<Load>),
-        may_start_on: impl Fn(WorkerId) -> bool,
-    ) -> WorkerId {
-        match (self.config.affinity(), self.warmth.of(slot)) {
-            (Some(affinity), Some(last)) => {
-                let load = load.unwrap_or_else(|| self.load_with(slot, emptiest));
-                debug_assert_eq!(
-                    load,
-                    self.load_with(slot, emptiest),
-                    "who goes by caches goes by load first"
-                );
-                self.warmest_by(affinity, last, slot, (emptiest, load), may_start_on)
-            }
-            _ => emptiest,
-        }
-    }
-
-    fn warmest_by(
-        &self,
-        affinity: &Affinity,
-        last: u32,
-        slot: u32,
-        (emptiest, load): (WorkerId, Load),
-        may_start_on: impl Fn(WorkerId) -> bool,
-    ) -> WorkerId {
-        // Who has no more of it than the emptiest costs more.
-        let (warm, blocks) = self.warmth.index.warmer_than(last, emptiest.get(), self.enough(slot));
-        if warm.is_empty() {
-            return emptiest;
-        }
-        let record = &self.requests[slot];
-        let left = |cached: u64| record.spec.prompt_tokens - cached;
-        let score = |id: WorkerId, cached: u64, load: Load| {
-            (affine_score(left(cached), load.ppm, affinity.load_tokens), load, id)
-        };
-        let cold = score(emptiest, self.tokens_in(slot, blocks), load);
-        let at_least = self.pool(record.pool()).rooms.at_least(&record.asks);
-        let bounded = self.weighed(slot, &warm).map(|(id, place, cached)| {
-            (affine_score(left(cached), at_least(place), affinity.load_tokens), id, cached)
-        });
-        let mut bounded: SmallVec<[(u64, WorkerId, u64); WEIGHED]> = bounded.collect();
-        let mut best = cold;
-        // The most promising first, so that most others need not be looked at.
-        while let Some(next) = (0..bounded.len()).min_by_key(|&next| bounded[next].0) {
-            let (bound, id, cached) = bounded.swap_remove(next);
-            if bound > best.0 {
-                break;
-            }
-            if may_start_on(id) {
-                best = best.min(score(id, cached, self.load_with(slot, id)));
-            }
-        }
-        let (_, load, best) = best;
-        if is_out_of_balance(load.ppm, cold.1.ppm, affinity.imbalance) { emptiest } else { best }
     }
 
     /// Until when a request waits for a warm worker, if it may.
@@ -493,7 +397,7 @@ impl Scheduler {
         let cost = |id: WorkerId, cached: u64| {
             let uncached = record.spec.prompt_tokens - cached;
             let load = self.load_with(slot, id);
-            (affine_score(uncached, load.ppm, affinity.load_tokens), load, id)
+            (affine_score(uncached, load.ppm(), affinity.load_tokens), load, id)
         };
         let warm = self.warm(slot, last);
         let able = warm.into_iter().filter(|&(id, _)| holds(id));

@@ -195,7 +195,8 @@ impl Model {
     pub(crate) fn load(&self, worker: WorkerId, more: Units) -> (u128, u128) {
         let fullness = |used: Units, of: Units| {
             let used = used.map(|units| units.max(0));
-            (0..4).filter(|&d| of[d] > 0).map(|d| (used[d] * 1_000_000 / of[d]) as u128).max().unwrap_or(0)
+            let parts = (0..4).filter(|&d| of[d] > 0).map(|d| (used[d] * 1_000_000 / of[d]) as u128);
+            parts.max().unwrap_or(0).min(u128::from(u32::MAX))
         };
         let spec = &self.worker(worker).spec;
         let own = fullness(add(self.worker_used(worker), more), units(spec.capacity));

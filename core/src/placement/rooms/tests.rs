@@ -27,7 +27,7 @@ impl<R: Fn(usize) -> Room> Places for Told<R> {
         None
     }
 
-    fn device(&self, _: DeviceId) -> (Resources, u64) {
+    fn device(&self, _: DeviceId) -> (Resources, u32) {
         (Resources::BOUNDLESS, 0)
     }
 }
@@ -74,7 +74,7 @@ impl Places for Pairs<'_> {
         self.limits.map(|_| Own { free: self.free(place), ppm, part })
     }
 
-    fn device(&self, id: DeviceId) -> (Resources, u64) {
+    fn device(&self, id: DeviceId) -> (Resources, u32) {
         let limits = self.limits.expect("somebody stands on one");
         (Resources::BOUNDLESS, load_ppm(self.of_both(2 * id.index()), limits))
     }
